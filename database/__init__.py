@@ -1,0 +1,40 @@
+"""The database holder. Flask-SQLAlchemy keeps the engine and the session; models stand on our own `Base`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import Session
+
+from database.base import Base
+
+db = SQLAlchemy(metadata=Base.metadata)
+migrate = Migrate(directory="migrations")
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """The only commit in the system: commits at the end of the block, rolls back when it raises.
+
+    The connection goes back to the pool at once, so that nothing holds one while it calls another server.
+    """
+    session = db.session()
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.close()
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A block that only reads. Nothing is committed; the connection goes back to the pool at its end."""
+    session = db.session()
+    try:
+        yield session
+    finally:
+        session.close()

@@ -1,0 +1,55 @@
+"""How the process speaks to PostgreSQL: the URL's dialect, the time limits of every session, the size of the pool."""
+
+from dataclasses import dataclass
+from typing import Any
+
+MINIMUM_SERVER_VERSION = 15
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Limits of one process's PostgreSQL sessions. Times are seconds."""
+
+    pool_size: int = 10
+    pool_timeout: float = 5.0
+    statement_timeout: float = 5.0
+    lock_timeout: float = 3.0
+    application_name: str = "mirroros"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Map `postgres://` (Heroku) and `postgresql://` to the psycopg2 dialect.
+
+    SQLAlchemy 2.1 reads `postgresql://` as psycopg 3, and `postgres://` not at all. Raises ValueError for any other scheme.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        raise ValueError("DATABASE_URL must begin with postgresql:// or postgres://")
+    return f"postgresql+psycopg2://{rest}"
+
+
+def libpq_url(url: str) -> str:
+    """The same address in the form that psycopg 3 and the PostgreSQL tools read."""
+    return "postgresql://" + sqlalchemy_url(url).partition("://")[2]
+
+
+def engine_options(options: EngineOptions) -> dict[str, Any]:
+    """`SQLALCHEMY_ENGINE_OPTIONS`. Every wait has an end, so that a stuck server cannot hold all threads."""
+    session = {
+        "statement_timeout": f"{round(options.statement_timeout * 1000)}",
+        "lock_timeout": f"{round(options.lock_timeout * 1000)}",
+        "idle_in_transaction_session_timeout": "15000",
+        "timezone": "UTC",
+    }
+    return {
+        "pool_size": options.pool_size,
+        "max_overflow": 0,
+        "pool_timeout": options.pool_timeout,
+        "pool_pre_ping": False,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "application_name": options.application_name,
+            "connect_timeout": 3,
+            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        },
+    }
