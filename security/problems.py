@@ -1,0 +1,121 @@
+"""Errors as RFC 9457 problems. Each error is a class with its status and its stable code; one place turns them into answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import orjson
+from flask import Response
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(Exception):
+    """An error that the client is told about. Subclasses stand beside the code that raises them.
+
+    `error` is the stable snake_case code that clients compare; `detail` is a sentence for the person who reads it.
+    Extra members go into the body as they are.
+    """
+
+    status: ClassVar[int] = 500
+    error: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side"
+    type: ClassVar[str | None] = None
+
+    def __init__(
+        self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """RFC 9457 members, then the members `error`, `message` and `request_id` that older clients read."""
+        return {
+            "type": self.type or f"urn:mirroros:problem:{self.error}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": f"urn:mirroros:request:{request_id}",
+            "error": self.error,
+            "message": self.detail,
+            "request_id": request_id,
+            **self.members,
+        }
+
+    def answer(self, request_id: str) -> Response:
+        response = Response(orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON)
+        response.headers.extend(self.headers)
+        return response
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The `Retry-After` header (RFC 9110, 10.2.3): whole seconds, rounded up, at least 1."""
+    return {"Retry-After": str(max(1, -int(-seconds // 1)))}
+
+
+class MalformedJson(Problem):
+    status, error, title = 400, "malformed_json", "The body is not acceptable JSON"
+
+
+class MalformedRequest(Problem):
+    status, error, title = 400, "malformed_request", "The request cannot be read"
+
+
+class NotSignedIn(Problem):
+    """RFC 6750, 3: no `error` member in the challenge when no credential was sent."""
+
+    status, error, title = 401, "not_signed_in", "Sign in first"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+
+
+class InvalidToken(Problem):
+    """One answer for every bad token, so that nothing can be learned by trying."""
+
+    status, error, title = 401, "invalid_token", "The access token is not valid"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros", error="invalid_token"'})
+
+
+class NotFound(Problem):
+    status, error, title = 404, "not_found", "There is nothing here"
+
+
+class MethodNotAllowed(Problem):
+    status, error, title = 405, "method_not_allowed", "This address does not know that method"
+
+
+class BodyTooLarge(Problem):
+    status, error, title = 413, "body_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    status, error, title = 415, "unsupported_media_type", "The body must be application/json, not encoded"
+
+
+class ValidationFailed(Problem):
+    """`errors` names every field at once: `pointer` (RFC 6901), `code`, `message`."""
+
+    status, error, title = 422, "validation_failed", "Some values are not acceptable"
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(errors=list(errors))
+
+
+class TooManyRequests(Problem):
+    status, error, title = 429, "too_many_requests", "Too many requests"
+
+    def __init__(self, seconds: float, detail: str | None = None) -> None:
+        super().__init__(detail, headers=retry_after(seconds))
+
+
+class DependencyUnavailable(Problem):
+    """PostgreSQL or another part that the answer needs cannot be reached. Nothing was changed."""
+
+    status, error, title = 503, "service_unavailable", "A part of the service cannot be reached right now"
+
+    def __init__(self, detail: str | None = None, *, seconds: float = 2) -> None:
+        super().__init__(detail, headers=retry_after(seconds))
