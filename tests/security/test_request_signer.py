@@ -55,9 +55,8 @@ def answer_headers(key: SigningKey, **changed: Any) -> list[tuple[str, str]]:
 
 
 def check(ring: KeyRing, headers: list[tuple[str, str]], **changed: Any) -> None:
-    verify_response(
-        ring, **({"nonce": NONCE, "status": 200, "body": BODY, "now": NOW} | changed), headers=headers
-    )
+    answer: dict[str, Any] = {"nonce": NONCE, "status": 200, "body": BODY, "now": NOW} | changed
+    verify_response(ring, headers=headers, **answer)
 
 
 def replaced(headers: list[tuple[str, str]], name: str, value: str) -> list[tuple[str, str]]:
@@ -186,7 +185,9 @@ def test_an_answer_that_lacks_one_signature_header_is_malformed(name: str) -> No
         check(KeyRing((key,)), [pair for pair in answer_headers(key) if pair[0] != name])
 
 
-@pytest.mark.parametrize("name", ["Content-Type", "X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"])
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"]
+)
 def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
     key = new_key()
     headers = answer_headers(key)
@@ -253,7 +254,9 @@ def test_an_answer_that_was_changed_on_its_way_is_refused(changed: dict[str, Any
         check(KeyRing((key,)), answer_headers(key), **changed)
 
 
-@pytest.mark.parametrize(("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")]
+)
 def test_an_answer_with_a_changed_header_is_refused(name: str, value: str) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureInvalid):
