@@ -23,7 +23,7 @@ from examples.private_server.mirror_verifier import (
 )
 from security.request_signer import sign_request, verify_response
 from security.signing_keys import KeyRing, SigningKey
-from tests.examples.test_mirror_verifier import Message, altered
+from tests.examples.message import Message, altered
 
 NODE = shutil.which("node")
 NODE_TEST = Path(__file__).with_name("verifiers_agree.test.mjs")
