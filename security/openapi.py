@@ -216,7 +216,7 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
             "in": "header",
             "required": False,
             "description": "Repeat a request with the same key and body, and it is carried out once.",
-            "schema": _TEXT,
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         }
     yield {
         "name": "X-Request-ID",
