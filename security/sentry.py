@@ -34,18 +34,15 @@ _SECRET_NAMES = [
 _KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "x-request-id"})
 _CODES = re.compile(r"\b\d{6,}\b")
 """Sign-in codes have six digits; they reach messages as text."""
-_UNMASKED = frozenset(
-    {"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"}
-)
+_UNMASKED = frozenset({"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"})
 
 
-def start_sentry(
-    dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None
-) -> None:
+def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None) -> None:
     """Start reporting for this process. `transport` replaces the way out in tests.
 
-    The SDK's defaults were seen to send passwords and tokens as local variables, query strings and custom
-    headers, so the first two are off and everything that is left passes `_scrub`.
+    `send_default_pii` stays unset, which means off; setting it is deprecated. The SDK's defaults were seen to
+    send passwords and tokens as local variables, query strings and custom headers, so the first two are off
+    and everything that is left passes `_scrub`.
     """
     sentry_sdk.init(
         dsn=dsn,
@@ -53,8 +50,8 @@ def start_sentry(
         release=release,
         transport=transport,
         auto_enabling_integrations=False,
+        auto_session_tracking=False,
         integrations=[FlaskIntegration()],
-        send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
         event_scrubber=EventScrubber(
@@ -94,10 +91,7 @@ def _scrub(event: Any, _hint: Mapping[str, Any]) -> Any:
         }
     if "user" in event:
         event["user"] = {"id": (event["user"] or {}).get("id")}
-    return {
-        name: value if name in _UNMASKED else _without_codes(mask_values(value))
-        for name, value in event.items()
-    }
+    return {name: value if name in _UNMASKED else _without_codes(mask_values(value)) for name, value in event.items()}
 
 
 def _without_codes(value: Any) -> Any:
