@@ -3,13 +3,15 @@
 import os
 
 import click
-from flask.cli import AppGroup
 from pydantic import SecretStr
 
 from config import EX_CONFIG, SettingsInvalid, load_settings
 from settings.model import Environment, Settings
 
-config_commands = AppGroup("config", help="Check and show the settings.")
+
+@click.group("config")
+def config_commands() -> None:
+    """Check and show the settings."""
 
 
 @config_commands.command("check")

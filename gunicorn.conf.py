@@ -1,7 +1,7 @@
 """The one configuration of the web server: `gunicorn -c gunicorn.conf.py "app:create_app()"`.
 
-gthread with many threads: a prediction takes seconds, so its thread waits, and a waiting thread costs memory alone. How
-many predictions may wait at once is the application's own cap, below the number of threads.
+gthread with many threads: a prediction takes seconds, so its thread waits, and a waiting thread costs memory
+alone. How many predictions may wait at once is the application's own cap, below the number of threads.
 """
 
 import socket
@@ -11,24 +11,26 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import gunicorn.glogging
 import gunicorn.http.wsgi
 
-sys.path.insert(
-    0, str(Path(__file__).parent)
-)  # gunicorn reads this file before it puts the project on the path.
+# gunicorn reads this file before it puts the project on the path.
+sys.path.insert(0, str(Path(__file__).parent))
 
-from config import load_settings_or_exit  # noqa: E402
+from config import load_settings_or_exit
 
-settings = (
-    load_settings_or_exit()
-)  # Checked here once, before any process is started that would only be started again.
+# Checked here, once, before any process is started that would only end and be started again.
+settings = load_settings_or_exit()
 
 CLIENT_SILENCE_SECONDS = 10
-"""How long a client that has begun a request may send nothing, and how long it may refuse to read the answer."""
+"""How long a client may send nothing within a request, and how long it may refuse to read the answer."""
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
-"""Small enough for thousands of threads, and large enough for Python's recursion limit: with 1 MiB a deeply nested value
-ends the process by a segmentation fault and not by a RecursionError (measured on CPython 3.11, x86-64 Linux)."""
+"""Small enough for thousands of threads, and large enough for Python's recursion limit.
+
+With 1 MiB a deeply nested value ends the process by a segmentation fault and not by a RecursionError (measured
+on CPython 3.11, x86-64 Linux). A stack is address space: it costs memory only as far as it has been used.
+"""
 
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - the processes' heartbeat files; on a disk they can block
 
@@ -63,7 +65,20 @@ control_socket_disable = True
 proc_name = "mirroros"
 
 
-class QuietResponse(gunicorn.http.wsgi.Response):
+class BriefLogger(gunicorn.glogging.Logger):  # type: ignore[misc]
+    """A flood of half-open connections must not become a flood of tracebacks."""
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        if isinstance(sys.exception(), BlockingIOError):
+            self.info("A client fell silent within a request and was disconnected.")
+        else:
+            super().exception(msg, *args, **kwargs)
+
+
+logger_class = BriefLogger
+
+
+class QuietResponse(gunicorn.http.wsgi.Response):  # type: ignore[misc]
     """Answers without a `Server` header: it tells a stranger what to attack (ASVS 5.0, 13.4.6)."""
 
     def default_headers(self) -> list[str]:
