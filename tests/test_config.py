@@ -191,9 +191,7 @@ def test_random_secrets_are_never_called_weak() -> None:
         assert weakness_of(secrets.token_urlsafe(32)) is None
 
 
-@pytest.mark.parametrize(
-    "name", ["JWT_SECRET_KEY", "REFRESH_TOKEN_KEY", "PASSWORD_PEPPER", "PRIVATE_API_SECRET"]
-)
+@pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "REFRESH_TOKEN_KEY", "PASSWORD_PEPPER", "PRIVATE_API_SECRET"])
 def test_equal_secrets_are_refused_in_production(name: str) -> None:
     same = secrets.token_urlsafe(48)
     assert problems_of(production(**{"SECRET_KEY": same, name: same})).keys() == {name}
