@@ -40,13 +40,27 @@ def show() -> None:
         click.echo(f"{name}={text}")
 
 
+@config_commands.command("document")
+def document() -> None:
+    """Print the table of all settings that stands in docs/configuration.md."""
+    click.echo(settings_table())
+
+
+def settings_table() -> str:
+    """One row per variable, made from the fields themselves."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() or not _shown(field.default) else f"`{_shown(field.default)}`"
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
 def remarks_on(settings: Settings) -> list[str]:
     """What is allowed and yet is seldom meant, outside development."""
     if settings.is_development:
         return []
     remarks = {
-        "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower.": settings.redis_url
-        is None,
+        "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower.": settings.redis_url is None,
         "SENTRY_DSN is not set: unexpected errors are only in the logs.": settings.sentry_dsn is None,
         "CORS_ORIGINS is empty: no web app can call this API.": not settings.cors_origins,
         "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly.": (
@@ -55,8 +69,7 @@ def remarks_on(settings: Settings) -> list[str]:
         "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it.": (
             settings.password_pepper is None
         ),
-        "STRIPE_WEBHOOK_SECRET is not set: no webhook of Stripe is accepted.": settings.stripe_webhook_secret
-        is None,
+        "STRIPE_WEBHOOK_SECRET is not set: no webhook of Stripe is accepted.": settings.stripe_webhook_secret is None,
     }
     return [remark for remark, holds in remarks.items() if holds]
 

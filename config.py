@@ -84,7 +84,8 @@ def _problems_of(error: ValidationError) -> dict[str, str]:
 def _with_stand_ins(given: Mapping[str, str], refused: set[str]) -> Settings:
     """Harmless values in place of the refused ones, so that the rest can be judged in the same run."""
     kept = {name: value for name, value in given.items() if name not in refused}
-    return Settings.model_validate({**safe_stand_ins(), **kept})
+    stand_ins = {name: value for name, value in safe_stand_ins().items() if name in refused}
+    return Settings.model_validate({**stand_ins, **kept})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from auth.tiers import Tier
-from check_settings import config_commands, shown
+from check_settings import config_commands, settings_table, shown
 from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
 from security.derived_key import derived_key
 from security.private_hosts import is_private_host
@@ -88,6 +88,11 @@ def test_all_problems_are_reported_at_once_and_no_value_is_shown() -> None:
     named = {problem.partition(" ")[0] for problem in refusal.value.problems}
     assert named == {*environ, "PUBLIC_BASE_URL"} - {"FLASK_ENV"}
     assert canary not in str(refusal.value)
+
+
+def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
+    needed = {"SECRET_KEY", "DATABASE_URL", "PUBLIC_BASE_URL", "PRIVATE_API_URL", "PRIVATE_API_SECRET"}
+    assert problems_of({"FLASK_ENV": "production"}).keys() == needed
 
 
 @pytest.mark.parametrize(
@@ -384,6 +389,11 @@ def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> No
         name.upper() for name in Settings.model_fields
     ]
     assert "SECRET_KEY=(set)" in result.output
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert settings_table() in page, "run `flask config document` and paste its output into docs/configuration.md"
 
 
 def test_a_program_ends_with_the_configuration_exit_code(
