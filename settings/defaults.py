@@ -94,9 +94,10 @@ def _most_in_flight(web_threads: str | None) -> str:
 
 
 def safe_stand_ins() -> dict[str, str]:
-    """A harmless value for every required field, for judging the others when some are refused."""
+    """A harmless value for each field that other fields are judged with, for when it is refused itself."""
     return {
         **defaults_for({}, {}),
         "public_base_url": "https://stand-in.invalid",
         "private_api_url": "https://stand-in.invalid",
+        "private_api_keys": f"k1:{secrets.token_urlsafe(48)}",
     }

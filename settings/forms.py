@@ -49,9 +49,7 @@ def _origin(text: str) -> str:
         return text
     parts = split_url(text, "http", "https")
     if parts.path or parts.query or parts.fragment or parts.username is not None or "*" in text:
-        raise ValueError(
-            "must be exact origins such as https://app.example.com, without a path or a wildcard"
-        )
+        raise ValueError("must be exact origins such as https://app.example.com, without a path or a wildcard")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     default_port = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in {None, default_port} else f":{parts.port}"
@@ -128,9 +126,7 @@ def named_keys(text: str) -> dict[str, str]:
     for entry in text.split(","):
         key_id, separator, key = entry.strip().partition(":")
         if not separator or KEY_ID.fullmatch(key_id) is None or key_id in keys:
-            raise ValueError(
-                "must be id:key pairs with different ids, separated by commas, such as k2:msk_…,k1:msk_…"
-            )
+            raise ValueError("must be id:key pairs with different ids, separated by commas, such as k2:msk_…,k1:msk_…")
         key_bytes(key)
         keys[key_id] = key
     return keys
@@ -157,9 +153,7 @@ HostNames = Annotated[frozenset[Annotated[str, AfterValidator(_host_name)]], Bef
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PrivateApiUrl = Annotated[str, AfterValidator(_private_api_url)]
 UrlPath = Annotated[str, AfterValidator(_path)]
-PostgresUrl = Annotated[
-    SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))
-]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]
 RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]
 SentryDsn = Annotated[SecretStr, AfterValidator(_secret_url("https", "http"))]
 LongKey = Annotated[SecretStr, AfterValidator(_long_key)]
@@ -167,12 +161,8 @@ KeyRingText = Annotated[SecretStr, AfterValidator(_key_ring)]
 StripeKey = Annotated[
     SecretStr,
     AfterValidator(
-        _shaped(
-            r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_"
-        )
+        _shaped(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
     ),
 ]
 StripeWebhookSecret = Annotated[SecretStr, AfterValidator(_shaped(r"whsec_\S+", "must begin with whsec_"))]
-AppleSharedSecret = Annotated[
-    SecretStr, AfterValidator(_shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))
-]
+AppleSharedSecret = Annotated[SecretStr, AfterValidator(_shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))]

@@ -71,9 +71,7 @@ class Settings(BaseModel):
         default=frozenset(), description="Origins of web apps that may call this API, separated by commas."
     )
 
-    secret_key: SecretStr = Field(
-        description="The master secret; keys that are not set below are derived from it."
-    )
+    secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
     jwt_secret_key: forms.LongKey | None = Field(
         default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
     )
@@ -104,9 +102,7 @@ class Settings(BaseModel):
     database_replica_url: forms.PostgresUrl | None = Field(
         default=None, description="A read replica for reports. Default: reports read the main database."
     )
-    database_pool_size: int = Field(
-        default=10, ge=1, le=200, description="PostgreSQL connections of one process."
-    )
+    database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
     redis_url: forms.RedisUrl | None = Field(
         default=None,
         description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
@@ -115,9 +111,7 @@ class Settings(BaseModel):
     private_api_url: forms.PrivateApiUrl = Field(
         description="The private prediction server. Plain http only to loopback and private networks."
     )
-    private_api_path: forms.UrlPath = Field(
-        default="/predict", description="The path that predictions are posted to."
-    )
+    private_api_path: forms.UrlPath = Field(default="/predict", description="The path that predictions are posted to.")
     private_api_secret: forms.LongKey | None = Field(
         default=None, description="The key `k1` that signs requests to the private server; at least 32 bytes."
     )
@@ -180,9 +174,7 @@ class Settings(BaseModel):
 
     @property
     def pepper(self) -> bytes | None:
-        return (
-            None if self.password_pepper is None else forms.key_bytes(self.password_pepper.get_secret_value())
-        )
+        return None if self.password_pepper is None else forms.key_bytes(self.password_pepper.get_secret_value())
 
     def _key(self, own: SecretStr | None, label: str) -> bytes:
         if own is not None:
