@@ -65,7 +65,7 @@ def development_defaults(texts: Mapping[str, str]) -> dict[str, str]:
         "public_base_url": f"http://localhost:{texts.get('PORT', '8000')}",
         "cors_origins": "http://localhost:3000,http://localhost:5173",
         "secret_key": secrets.token_urlsafe(48),
-        "private_api_url": "http://127.0.0.1:8100",
+        "private_api_url": "http://127.0.0.1:9000",
         "web_concurrency": "1",
     }
     if "PRIVATE_API_KEYS" not in texts:

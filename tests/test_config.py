@@ -165,7 +165,7 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
         ({"PRIVATE_API_URL": "http://predict.example.com"}, "PRIVATE_API_URL"),
         ({"PRIVATE_API_URL": "http://134744072"}, "PRIVATE_API_URL"),
         (
-            {"PRIVATE_API_URL": "http://10.0.0.7:8100", "PRIVATE_API_VERIFY_RESPONSE": "if_present"},
+            {"PRIVATE_API_URL": "http://10.0.0.7:9000", "PRIVATE_API_VERIFY_RESPONSE": "if_present"},
             "PRIVATE_API_VERIFY_RESPONSE",
         ),
     ],
@@ -228,8 +228,8 @@ def test_predictions_leave_threads_free_for_other_requests(threads: str, in_flig
     ("url", "verification"),
     [
         ("https://predict.example.com", ResponseVerification.IF_PRESENT),
-        ("http://private-server:8100", ResponseVerification.REQUIRED),
-        ("http://predict.railway.internal:8100", ResponseVerification.REQUIRED),
+        ("http://private-server:9000", ResponseVerification.REQUIRED),
+        ("http://predict.railway.internal:9000", ResponseVerification.REQUIRED),
     ],
 )
 def test_answers_over_plain_http_must_be_signed(url: str, verification: ResponseVerification) -> None:
