@@ -48,7 +48,8 @@ class MakeRun:
 
     def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(name)
-        return self.process.wait(60)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
 
 
 @pytest.fixture
