@@ -53,8 +53,6 @@ class CrossOrigin:
         """`Vary: Origin` stands on every answer once there is a list, so that no cache hands one origin's
         answer to another.
         """
-        if not self._origins:
-            return
         response.headers.add("Vary", "Origin")
         if origin in self._origins:
             response.headers["Access-Control-Allow-Origin"] = str(origin)

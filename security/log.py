@@ -45,7 +45,7 @@ class RequestLog:
             "timestamp": datetime.now(UTC),
             "level": "info",
             "event": "request",
-            "method": request.method if request.method in _KNOWN_METHODS else "other",
+            "method": exchange.method if exchange.method in _KNOWN_METHODS else "other",
             "route": rule.rule if rule is not None else None,
             "status": response.status_code,
             "duration_ms": round((time.perf_counter() - exchange.started) * 1000, 3),
