@@ -89,7 +89,7 @@ class AccountStates:
             self._leases.failed(lease)
             return self._read_without_copy(user_id, session_id)
         if user is not None and session is not None:
-            values = (user.decode(), session.decode())
+            values = (text_of(user), text_of(session))
             return replace(decode(*values), cached=replace(place, values=values))
         return self._read_and_copy(lease, place, user_id, session_id)
 
@@ -173,6 +173,11 @@ def raise_state_version(session: Session, user_id: UUID, now: datetime) -> int |
 
 def state_key(lease: RedisLease, user_id: UUID) -> str:
     return f"{lease.prefix}state:{user_id}"
+
+
+def text_of(value: bytes | str) -> str:
+    """redis-py gives bytes, or text when the client was made to decode."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def encode(state: AccountState) -> tuple[str, str]:

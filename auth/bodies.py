@@ -64,7 +64,7 @@ class UserAnswer(AnswerBody):
 class TokensAnswer(AnswerBody):
     access_token: str
     refresh_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
     """Seconds that the access token lives."""
 
