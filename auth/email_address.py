@@ -39,6 +39,7 @@ def parse_email(text: str) -> EmailAddress:
         parsed = validate_email(
             composed,
             check_deliverability=False,
+            strict=True,  # 64 bytes before the @ (RFC 5321, 4.5.3.1.1)
             allow_smtputf8=False,
             allow_quoted_local=False,
             allow_domain_literal=False,

@@ -14,6 +14,7 @@ SCORED_CHARACTERS = 72  # zxcvbn takes 4 ms here and grows with the square of th
 PRODUCT_WORDS = ("mirroros", "mirror")
 CONTEXT_WORD_LENGTH = 4
 OWN_CHARACTERS_NEEDED = 6
+NOT_A_LETTER = re.compile(r"[^a-z]+")
 APPENDED = re.compile(r"[^a-z]{1,4}$")
 
 
@@ -43,7 +44,8 @@ def check_new_password(password: str, *, minimum_length: int, mail_name: str) ->
     lowered = form.lower()
     if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
         raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.")
-    context = [word for word in (*PRODUCT_WORDS, mail_name.lower()) if len(word) >= CONTEXT_WORD_LENGTH]
+    own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
+    context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
         raise PasswordBreached("This password is made of your address or of our name. Choose another one.")
     if zxcvbn(form[:SCORED_CHARACTERS], user_inputs=context)["score"] < MINIMUM_SCORE:
