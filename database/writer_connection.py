@@ -18,6 +18,7 @@ def writer_connection(url: str, options: EngineOptions) -> Callable[[], Connecti
     arguments = engine_options(options)["connect_args"]
 
     def connect() -> Connection:
-        return psycopg2.connect(libpq_url(url), tcp_user_timeout=SILENCE_MILLISECONDS, **arguments)
+        opened: Connection = psycopg2.connect(libpq_url(url), tcp_user_timeout=SILENCE_MILLISECONDS, **arguments)
+        return opened
 
     return connect

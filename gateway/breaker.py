@@ -44,7 +44,7 @@ class Breaker:
     """Opens at half of at least ten calls failed within ten seconds, or five connections failed in a row.
 
     After a rest one call is let through as a probe; its success closes the breaker, its failure doubles the rest.
-    Every `admit()` is answered by exactly one of `succeeded`, `failed` and `not_judged`, with the ticket it gave.
+    Every `admit()` is answered by exactly one of `succeeded`, `failed`, `not_connected` and `not_judged`, with the ticket it gave.
     """
 
     def __init__(self, rules: BreakerRules | None = None, clock: Callable[[], float] = monotonic) -> None:
@@ -80,8 +80,29 @@ class Breaker:
             self._buckets.clear()
             self._generation += 1
 
-    def failed(self, ticket: int, *, connecting: bool = False) -> None:
-        """Count a failure: no connection (`connecting`), a timeout, or a 5xx answer."""
+    def failed(self, ticket: int) -> None:
+        """Count a timeout, a 5xx answer or one that cannot be used."""
+        self._fail(ticket, connecting=False)
+
+    def not_connected(self, ticket: int) -> None:
+        """Count a connection that did not come about."""
+        self._fail(ticket, connecting=True)
+
+    def not_judged(self, ticket: int) -> None:
+        """The call said nothing about the server's health (it never left, or a 4xx came back)."""
+        if self._probing:
+            with self._lock:
+                if ticket == self._generation:
+                    self._probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        with self._lock:
+            if self._open_until is None:
+                return BreakerState.CLOSED
+            return BreakerState.OPEN if self._open_until > self._clock() else BreakerState.HALF_OPEN
+
+    def _fail(self, ticket: int, *, connecting: bool) -> None:
         with self._lock:
             if ticket != self._generation:
                 return
@@ -98,20 +119,6 @@ class Breaker:
             often = calls >= self._rules.least_calls and failures >= calls * self._rules.failing_share
             if often or self._connect_failures >= self._rules.connect_failures:
                 self._open()
-
-    def not_judged(self, ticket: int) -> None:
-        """The call said nothing about the server's health (it never left, or a 4xx came back)."""
-        if self._probing:
-            with self._lock:
-                if ticket == self._generation:
-                    self._probing = False
-
-    @property
-    def state(self) -> BreakerState:
-        with self._lock:
-            if self._open_until is None:
-                return BreakerState.CLOSED
-            return BreakerState.OPEN if self._open_until > self._clock() else BreakerState.HALF_OPEN
 
     def _open(self) -> None:
         # Jitter, so that many processes do not probe at the same moment.

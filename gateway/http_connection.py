@@ -56,7 +56,13 @@ class Origin:
     def of(cls, url: str) -> "Origin":
         """Read `http(s)://host[:port][/path]`. Raises ValueError for anything else; user names are not taken."""
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError("the private server's URL must be http(s)://host[:port][/path]")
         secure = parts.scheme == "https"
         return cls(secure, parts.hostname, parts.port or (443 if secure else 80), parts.path.rstrip("/"))
@@ -142,7 +148,9 @@ class HttpConnection:
             status = int(match[2])
             if status >= 200:  # RFC 9110, 15.2: interim replies may come unasked and are skipped
                 fields = match[3].decode("latin-1").split("\r\n")[:-1]
-                headers = [(name.lower(), value.strip(" \t")) for name, _, value in (field.partition(":") for field in fields)]
+                headers = [
+                    (name.lower(), value.strip(" \t")) for name, _, value in (field.partition(":") for field in fields)
+                ]
                 return status, headers, match[1] == b"1"
         raise ReplyNotAcceptable("reply_malformed")
 
