@@ -192,7 +192,7 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
         described["security"] = [{declared.guard.scheme: []}]
     if declared.body is not None:
         content = {JSON: {"schema": models.reference(declared.body, "validation")}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": not declared.body_optional, "content": content}
     return described
 
 

@@ -83,7 +83,7 @@ class Settings(BaseModel):
         description="Mixed into every password before hashing. Without it no password can be checked again.",
     )
     jwt_access_token_expire_minutes: int = Field(
-        default=15, ge=1, le=1440, description="How long an access token is good, in minutes."
+        default=15, ge=1, le=60, description="How long an access token is good, in minutes."
     )
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."

@@ -59,9 +59,7 @@ def connect(server: PrivateServer, timeout: float = 10) -> http.client.HTTPConne
     return http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=timeout)
 
 
-def signed(
-    body: bytes, *, method: str = "POST", target: str = "/predict", request_id: str = "req-1"
-) -> SignedRequest:
+def signed(body: bytes, *, method: str = "POST", target: str = "/predict", request_id: str = "req-1") -> SignedRequest:
     return sign_request(
         RING,
         method=method,
@@ -83,11 +81,7 @@ def ask(
     request: SignedRequest | None = None,
     connection: http.client.HTTPConnection | None = None,
 ) -> Reply:
-    body = (
-        question
-        if isinstance(question, bytes)
-        else json.dumps(QUESTION if question is None else question).encode()
-    )
+    body = question if isinstance(question, bytes) else json.dumps(QUESTION if question is None else question).encode()
     request = request or signed(body, method=method, target=target)
     with closing(connection or connect(server, timeout)) as used:
         used.request(method, target, body, request.headers)

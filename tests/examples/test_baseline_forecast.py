@@ -97,9 +97,7 @@ def test_enhanced_grounding_explains_each_driver() -> None:
     context=st.text(max_size=1000),
     level=st.sampled_from(["low", "medium", "high"]),
 )
-def test_any_text_gets_a_probability_inside_its_interval(
-    goal: str, timeframe: str, context: str, level: str
-) -> None:
+def test_any_text_gets_a_probability_inside_its_interval(goal: str, timeframe: str, context: str, level: str) -> None:
     found = prediction(Question(goal, timeframe, context, confidence_level=level))
     assert 0 < found["low"] <= found["probability"] <= found["high"] < 1
     assert 1 <= found["horizon_days"] <= 36_500

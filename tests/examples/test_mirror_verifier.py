@@ -348,9 +348,7 @@ def test_an_environment_without_good_keys_is_refused(environment: dict[str, str]
 def test_both_sides_read_the_same_keys_from_the_same_settings() -> None:
     settings_list = f"k2:msk_{'A' * 44},k1:msk_{'B' * 44}"
     ring = KeyRing.from_settings(secret=None, keys=settings_list)
-    assert read_keys({"PRIVATE_API_KEYS": settings_list}).secrets == {
-        key.key_id: key.secret for key in ring.keys
-    }
+    assert read_keys({"PRIVATE_API_KEYS": settings_list}).secrets == {key.key_id: key.secret for key in ring.keys}
 
 
 def test_the_keys_never_show_in_a_log_or_an_error_report() -> None:

@@ -110,9 +110,7 @@ def test_a_body_without_a_clear_length_is_refused(server: PrivateServer, headers
         assert response.status == status
 
 
-@pytest.mark.parametrize(
-    "request_line", ["nonsense", "PUT /predict HTTP/1.1", "GET /" + "a" * 70_000 + " HTTP/1.1"]
-)
+@pytest.mark.parametrize("request_line", ["nonsense", "PUT /predict HTTP/1.1", "GET /" + "a" * 70_000 + " HTTP/1.1"])
 def test_what_is_no_request_gets_a_problem_and_not_html(server: PrivateServer, request_line: str) -> None:
     with closing(connect(server)) as connection:
         connection.connect()
@@ -188,9 +186,7 @@ def test_a_wrongly_signed_health_check_is_refused(server: PrivateServer) -> None
     assert ask(server, b"", method="GET", target="/health", request=request).status == 401
 
 
-def test_nothing_of_a_request_is_written_to_the_log(
-    server: PrivateServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_of_a_request_is_written_to_the_log(server: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     canary = secrets.token_hex(8)
     request = signed(b"{}", request_id=canary)

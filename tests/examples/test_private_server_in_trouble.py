@@ -63,9 +63,7 @@ def test_what_was_seen_is_told_and_forgotten_over_http(server: PrivateServer) ->
     ],
     ids=str,
 )
-def test_switches_that_make_no_sense_are_refused_and_change_nothing(
-    server: PrivateServer, document: Any
-) -> None:
+def test_switches_that_make_no_sense_are_refused_and_change_nothing(server: PrivateServer, document: Any) -> None:
     with pytest.raises(SwitchesInvalid):
         Switches.from_json(document)
     assert call(server, "POST", "/_switches", document)[0] == 422

@@ -19,9 +19,7 @@ VECTORS = json.loads((ROOT / "examples/private_server/vectors.json").read_text(e
 @pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("sh")), reason="needs a shell and openssl")
 def test_the_shell_example_prints_vector_a() -> None:
     (script,) = re.findall(r"```sh\n(.*?openssl.*?)```", PAGE, re.DOTALL)
-    printed = subprocess.run(
-        ["sh", "-eu", "-c", script], capture_output=True, text=True, timeout=20, check=True
-    )
+    printed = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, timeout=20, check=True)
     assert printed.stdout.strip() == VECTORS["requests"][0]["signature"]
     assert printed.stderr == ""
 

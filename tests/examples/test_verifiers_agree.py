@@ -46,9 +46,7 @@ LETTERS = 'abc \t\n"\\\u00e9\u4e2d\u0000\ud7ff\U0001f600\u2028'
 
 def make_request(chance: random.Random, ring: KeyRing, *, offset: int) -> Message:
     body = "".join(chance.choices(LETTERS, k=chance.choice((0, 1, 7, 200)))).encode()
-    context = (
-        base64.urlsafe_b64encode(chance.randbytes(chance.choice((0, 1, 2, 3, 60)))).rstrip(b"=").decode()
-    )
+    context = base64.urlsafe_b64encode(chance.randbytes(chance.choice((0, 1, 2, 3, 60)))).rstrip(b"=").decode()
     method, target = chance.choice(METHODS), chance.choice(TARGETS)
     signed = sign_request(
         ring,
@@ -107,8 +105,7 @@ def python_verdict(verifier: RequestVerifier, message: Message) -> str:
 def python_keys(environment: dict[str, str]) -> list[tuple[str, str]] | None:
     try:
         return [
-            (key_id, base64.b64encode(secret).decode())
-            for key_id, secret in read_keys(environment).secrets.items()
+            (key_id, base64.b64encode(secret).decode()) for key_id, secret in read_keys(environment).secrets.items()
         ]
     except ValueError:
         return None

@@ -101,8 +101,7 @@ def test_a_published_response_vector_is_accepted(vector: dict[str, Any]) -> None
 def test_each_request_gets_its_own_nonce() -> None:
     ring = KeyRing((new_key(),))
     nonces = {
-        sign_request(ring, method="GET", target="/health", body=b"", content_type="", now=NOW).nonce
-        for _ in range(200)
+        sign_request(ring, method="GET", target="/health", body=b"", content_type="", now=NOW).nonce for _ in range(200)
     }
     assert len(nonces) == 200
 
@@ -151,9 +150,7 @@ def test_the_context_carries_what_the_private_server_may_know() -> None:
 
 def test_the_longest_idempotency_key_fits_into_the_context() -> None:
     context = CallContext("0" * 36, "1" * 36, "enterprise", 30_000, idempotency_key='"' * 255).encoded()
-    sign_request(
-        KeyRing((new_key(),)), method="POST", target="/p", body=b"", content_type="", now=NOW, context=context
-    )
+    sign_request(KeyRing((new_key(),)), method="POST", target="/p", body=b"", content_type="", now=NOW, context=context)
 
 
 def test_a_signed_answer_is_accepted() -> None:
@@ -185,9 +182,7 @@ def test_an_answer_that_lacks_one_signature_header_is_malformed(name: str) -> No
         check(KeyRing((key,)), [pair for pair in answer_headers(key) if pair[0] != name])
 
 
-@pytest.mark.parametrize(
-    "name", ["Content-Type", "X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"]
-)
+@pytest.mark.parametrize("name", ["Content-Type", "X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"])
 def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
     key = new_key()
     headers = answer_headers(key)
@@ -254,9 +249,7 @@ def test_an_answer_that_was_changed_on_its_way_is_refused(changed: dict[str, Any
         check(KeyRing((key,)), answer_headers(key), **changed)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")]
-)
+@pytest.mark.parametrize(("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")])
 def test_an_answer_with_a_changed_header_is_refused(name: str, value: str) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureInvalid):
@@ -270,13 +263,9 @@ def test_an_answer_signed_by_mallory_under_our_key_id_is_refused() -> None:
 
 def test_a_request_signature_sent_back_as_the_answer_is_refused() -> None:
     ring = KeyRing((new_key(),))
-    signed = sign_request(
-        ring, method="POST", target="/predict", body=BODY, content_type="application/json", now=NOW
-    )
+    signed = sign_request(ring, method="POST", target="/predict", body=BODY, content_type="application/json", now=NOW)
     with pytest.raises(ResponseSignatureInvalid):
-        verify_response(
-            ring, nonce=signed.nonce, status=200, headers=signed.headers.items(), body=BODY, now=NOW
-        )
+        verify_response(ring, nonce=signed.nonce, status=200, headers=signed.headers.items(), body=BODY, now=NOW)
 
 
 def test_every_reason_has_its_own_name_for_the_log() -> None:
