@@ -14,6 +14,7 @@ from security.openapi import ApiDescription, openapi_routes
 from security.operation import Answer, AnswerBody, Anyone, Body, Int, operation
 from security.problems import InvalidToken, NotSignedIn, Problem
 
+BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
 
@@ -24,7 +25,7 @@ class Options(Body):
 
 
 class Wish(Body):
-    goal: str = Field(min_length=1, max_length=5000)
+    goal: str = Field(min_length=1, max_length=400)
     count: Int = Field(1, ge=0, le=10)
     options: Options = Options()
 
@@ -73,7 +74,14 @@ def toy_routes() -> Blueprint:
     everyone = Anyone("a test")
 
     @operation(
-        routes, "POST", "/wishes", summary="Wish", guard=everyone, body=Wish, body_limit=2000, answers={200: Granted}
+        routes,
+        "POST",
+        "/wishes",
+        summary="Wish",
+        guard=everyone,
+        body=Wish,
+        body_limit=BODY_LIMIT,
+        answers={200: Granted},
     )
     def wish(body: Wish) -> Answer:
         return Answer(200, Granted(goal=body.goal, count=body.count))

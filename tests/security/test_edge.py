@@ -9,7 +9,7 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from security.problems import PROBLEM_JSON
 from security.request_id import current_request_id, current_traceparent
-from tests.toy_api import ALLOWED_ORIGIN, told, toy_app
+from tests.toy_api import ALLOWED_ORIGIN, BODY_LIMIT, told, toy_app
 
 
 def fail() -> str:
@@ -29,7 +29,7 @@ def answers_of_every_kind(app: Flask) -> dict[str, TestResponse]:
         "401": client.put("/toy/wishes"),
         "404": client.get("/nowhere"),
         "405": client.patch("/toy/wishes"),
-        "413": client.post("/toy/wishes", data=b" " * 9000, content_type="application/json"),
+        "413": client.post("/toy/wishes", data=b" " * (BODY_LIMIT + 1), content_type="application/json"),
         "415": client.post("/toy/wishes", data=b"{}"),
         "422": client.get("/toy/wishes?limit=0"),
         "500": client.get("/toy/broken"),

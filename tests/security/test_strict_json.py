@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from security.problems import MalformedJson
 from security.strict_json import check_json
-from tests.toy_api import told
+from tests.toy_api import BODY_LIMIT, told
 
 WISH = b'{"goal": "run"}'
 
@@ -158,20 +158,19 @@ def test_an_encoded_body_is_415(client: FlaskClient, coding: str) -> None:
 
 
 def test_a_body_over_its_limit_is_413(client: FlaskClient) -> None:
-    assert send(client, goal(b"a" * 2000)).status_code == 413
+    assert send(client, goal(b"a" * BODY_LIMIT)).status_code == 413
 
 
 def test_a_body_of_exactly_its_limit_is_read(client: FlaskClient) -> None:
-    body = goal(b"a" * (2000 - len(goal(b""))))
-    assert len(body) == 2000
-    assert send(client, body).status_code == 200
+    assert send(client, WISH.ljust(BODY_LIMIT)).status_code == 200
+    assert send(client, WISH.ljust(BODY_LIMIT + 1)).status_code == 413
 
 
 def test_a_chunked_body_over_its_limit_is_413(client: FlaskClient) -> None:
     # Werkzeug's own limit would hand over the first bytes without a word.
     answer = client.post(
         "/toy/wishes",
-        input_stream=io.BytesIO(goal(b"a" * 2000)),
+        input_stream=io.BytesIO(goal(b"a" * BODY_LIMIT)),
         content_type="application/json",
         environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
     )
