@@ -304,7 +304,7 @@ def test_a_call_counted_by_a_process_that_died_before_telling_redis_stays_counte
 
 
 def test_an_app_whose_clock_has_another_day_uses_the_day_of_redis(on_redis: Backend, alice: UUID) -> None:
-    on_redis.limits._clock = lambda: datetime.now(UTC) + timedelta(days=1)  # noqa: SLF001
+    on_redis.limits._clock = lambda: datetime.now(UTC) + timedelta(days=1)
     assert on_redis.take(alice, plan(1)).day == datetime.now(UTC).date()
 
 
