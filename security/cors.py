@@ -37,9 +37,7 @@ class CrossOrigin:
         `asked` is the preflight's headers. The lists are always the whole ones, so the answer can be kept for
         any request.
         """
-        headers = {
-            name.strip().lower() for name in asked.get("Access-Control-Request-Headers", "").split(",")
-        } - {""}
+        headers = {name.strip().lower() for name in asked.get("Access-Control-Request-Headers", "").split(",")} - {""}
         if (
             asked.get("Origin") in self._origins
             and asked.get("Access-Control-Request-Method") in ALLOWED_METHODS

@@ -104,9 +104,7 @@ def openapi_routes(api: ApiDescription) -> Blueprint:
     @routes.get("/openapi.json")
     def document() -> Response:
         if not written:
-            written.append(
-                orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api))
-            )
+            written.append(orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api)))
         response = Response(written[0], content_type=JSON)
         response.headers["Cache-Control"] = f"public, max-age={DOCUMENT_SECONDS}"
         response.add_etag()
@@ -165,9 +163,7 @@ class _Models:
             for answered in declared.answers.values():
                 if answered is not None:
                     wanted[answered, "serialization"] = None
-        self._references, definitions = models_json_schema(
-            list(wanted), ref_template="#/components/schemas/{model}"
-        )
+        self._references, definitions = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
         self.components: dict[str, Any] = definitions.get("$defs", {})
 
     def reference(self, model: type[BaseModel], mode: Mode) -> dict[str, Any]:
@@ -192,9 +188,7 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
         described["description"] = declared.description
     if declared.guard.scheme is not None:
         if declared.guard.scheme not in api.security_schemes:
-            raise ValueError(
-                f"{declared.path}: the security scheme {declared.guard.scheme!r} is not described"
-            )
+            raise ValueError(f"{declared.path}: the security scheme {declared.guard.scheme!r} is not described")
         described["security"] = [{declared.guard.scheme: []}]
     if declared.body is not None:
         content = {JSON: {"schema": models.reference(declared.body, "validation")}}
@@ -216,7 +210,7 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
             "in": "header",
             "required": False,
             "description": "Repeat a request with the same key and body, and it is carried out once.",
-            "schema": _TEXT,
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         }
     yield {
         "name": "X-Request-ID",

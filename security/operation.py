@@ -144,9 +144,7 @@ def operation(
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid":
-            raise ValueError(
-                f"{path}: a path argument must be a UUID, because the integer converter takes any size"
-            )
+            raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
 
     def declare(handler: AnyHandler) -> AnyHandler:
         declared = Operation(

@@ -34,9 +34,7 @@ class Problem(Exception):
         return {**problem_members(type(self), self.detail, request_id), **self.members}
 
     def answer(self, request_id: str) -> Response:
-        response = Response(
-            orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON
-        )
+        response = Response(orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON)
         response.headers.extend(self.headers)
         return response
 
