@@ -22,10 +22,15 @@ MakeAccounts = Callable[..., Accounts]
 
 @pytest.fixture
 def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
-    """Builds applications on this test's database. Settings can be changed by name; `redis=None` is without Redis."""
+    """Builds applications on this test's database. Settings can be changed by name; `redis_at=None` is without Redis."""
     made: list[Accounts] = []
 
-    def make(*, redis_at: str | None = redis_url, keys: KeyRing | None = None, **changes: Any) -> Accounts:
+    def make(
+        *,
+        redis_at: str | None = redis_url,
+        database_at: str = database_url,
+        **changes: Any,
+    ) -> Accounts:
         clock = MovableClock()
         lease = RedisLease(epoch=1, prefix="mos:1:", client=connect(redis_at)) if redis_at else None
         leases = OneLease(lease)
@@ -34,12 +39,12 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         )
         auth = assemble_auth(
             replace(defaults, **changes),
-            access_keys=keys or KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
+            access_keys=KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
             refresh_key=secrets.token_bytes(32),
             leases=leases,
             clock=clock,
         )
-        app = bare_app(database_url)
+        app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(auth_routes(auth))
         accounts = Accounts(app, auth, clock, leases)
