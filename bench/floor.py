@@ -59,8 +59,8 @@ class Floor:
             environ["REDIS_URL"],
             max_connections=64,
             timeout=1,
-            socket_timeout=0.1,
-            socket_connect_timeout=0.1,
+            socket_timeout=2,  # it has nothing to fall back on
+            socket_connect_timeout=2,
             retry=Retry(NoBackoff(), 0),
         )
         self.redis = redis.Redis(connection_pool=pool)

@@ -78,6 +78,11 @@ class Client:
         self.sent_at = time.perf_counter()
         self.connection.sendall(request)
 
+    @property
+    def server_closes(self) -> bool:
+        """The answer said that it is the last one on this connection, as one with status 500 is."""
+        return b"connection: close" in self.received.partition(b"\r\n\r\n")[0].lower()
+
     def receive(self) -> int | None:
         """Read what is there. The status of a whole answer, None while something is missing, 0 when the server hung up."""
         try:
@@ -143,7 +148,7 @@ def run(load: Load, meter: Callable[[], Reading]) -> Outcome[Reading]:
                 statuses[status] += 1
                 if status == 200:
                     durations.append((time.perf_counter() - client.sent_at) * 1000)
-                if status == 0:
+                if status == 0 or client.server_closes:
                     selector.unregister(client.connection)
                     client.connection.close()
                     begin(Client(load.port, requests), selector)

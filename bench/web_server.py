@@ -15,8 +15,6 @@ from bench.processors import Processors
 from bench.services import FOLDER, ROOT
 from sandbox.postgres import free_port
 
-THREADS = 600
-"""Enough for 500 predictions that wait and others beside them; the same for the floor and for ours."""
 START_SECONDS = 60.0
 
 
@@ -36,13 +34,12 @@ def web_server(
 ) -> Iterator[WebServer]:
     """Start `wsgi` ("module:callable", "module:factory()") and yield when it has answered `first_request` with 200.
 
-    gunicorn reads the project's gunicorn.conf.py. What the process prints goes to a file, as in production.
+    The number of workers and threads is in `environment`, which gunicorn.conf.py reads. What is printed goes to a file.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     log_path = FOLDER / f"{name}.log"
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-    command += ["--worker-class", "gthread", "--threads", str(THREADS), "--no-control-socket", wsgi]
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", wsgi]
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command,
