@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.datastructures import Headers
 
 from security.problems import MalformedJson, Problem, ValidationFailed
 from security.request_id import note_caller
@@ -229,9 +230,15 @@ def respond(answer: Answer) -> Response:
         content: bytes | None = answer.body.__pydantic_serializer__.to_json(answer.body)
     else:
         content = answer.body
-    response = Response(content, status=answer.status, content_type="application/json")
     if content is None:
-        del response.headers["Content-Type"]
-    if answer.headers:
-        response.headers.extend(answer.headers)
-    return response
+        return _FinishedResponse(status=answer.status, headers=[*answer.headers.items()])
+    return _FinishedResponse(content, answer.status, [("Content-Type", "application/json"), *answer.headers.items()])
+
+
+class _FinishedResponse(Response):
+    """An answer with a body of known length, or none. Werkzeug would copy its headers and look through them twice."""
+
+    default_mimetype = None
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:
+        return self.headers
