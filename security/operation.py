@@ -3,19 +3,43 @@
 The same declaration parses and checks the request and writes the OpenAPI document, so the two cannot differ.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Protocol, TypeVar
 
-from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
-from security.problems import Problem, ValidationFailed
+from security.problems import MalformedJson, Problem, ValidationFailed
+from security.request_id import note_caller
 from security.strict_json import read_json
+from security.strict_query import QueryReader
+
+OPERATIONS_KEY = "operations"
+MOST_ERRORS = 100
+"""A body of ten thousand wrong fields is not worth an answer of ten thousand errors."""
+
+_PATH_ARGUMENT = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>[^<>]+)>")
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Int = Annotated[int, BeforeValidator(_whole)]
+"""An integer as JSON Schema means it: 175.0 is one (JSON Schema 2020-12, 4.2.3).
+
+Strict pydantic would refuse it.
+"""
 
 
 class Body(BaseModel):
-    """Base of every request body: unknown fields are refused, values are never coerced, instances never change."""
+    """Base of every request body and query: unknown fields are refused, values never coerced, instances never
+    change.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -27,7 +51,10 @@ class AnswerBody(BaseModel):
 
 
 class Guard(Protocol):
-    """Who may call a route. `admit` returns the caller, which the handler receives as `caller`, or raises a Problem."""
+    """Who may call a route.
+
+    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem.
+    """
 
     @property
     def scheme(self) -> str | None:
@@ -71,13 +98,25 @@ class Operation:
     guard: Guard
     answers: Mapping[int, type[BaseModel] | None]
     body: type[BaseModel] | None
+    body_optional: bool
+    query: type[BaseModel] | None
     problems: tuple[type[Problem], ...]
     body_limit: int
     accepts_idempotency_key: bool
+    answer_headers: Mapping[str, str]
+
+    @property
+    def path_arguments(self) -> tuple[str, ...]:
+        return tuple(match["name"] for match in _PATH_ARGUMENT.finditer(self.path))
+
+    @property
+    def path_template(self) -> str:
+        """The path as OpenAPI writes it: `/sessions/{session_id}`."""
+        return _PATH_ARGUMENT.sub(r"{\g<name>}", self.path)
 
 
 Handler = Callable[..., Answer]
-OPERATIONS_KEY = "operations"
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
 def operation(
@@ -89,20 +128,28 @@ def operation(
     guard: Guard,
     answers: Mapping[int, type[BaseModel] | None],
     body: type[BaseModel] | None = None,
+    body_optional: bool = False,
+    query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
     body_limit: int = 64 * 1024,
     accepts_idempotency_key: bool = False,
-) -> Callable[[Handler], Handler]:
+    answer_headers: Mapping[str, str] | None = None,
+) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
-    The handler is called with `body` (when declared), `caller` (when the guard finds one) and the path's arguments.
-    Its docstring is the description in the OpenAPI document. `body_limit` is bytes.
+    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
+    path's arguments, which are UUIDs. Its docstring is the description in the OpenAPI document. `body_limit`
+    is bytes. `answer_headers` names the headers of its own that an answer carries, with a description of
+    each.
     """
+    for match in _PATH_ARGUMENT.finditer(path):
+        if match["converter"] != "uuid":
+            raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
 
-    def declare(handler: Handler) -> Handler:
+    def declare(handler: AnyHandler) -> AnyHandler:
         declared = Operation(
             method=method,
-            path=(routes.url_prefix or "") + path,
+            path=path,
             name=handler.__name__,
             summary=summary,
             description=(handler.__doc__ or "").strip(),
@@ -110,29 +157,44 @@ def operation(
             guard=guard,
             answers=answers,
             body=body,
+            body_optional=body_optional,
+            query=query,
             problems=tuple(problems),
             body_limit=body_limit,
             accepts_idempotency_key=accepts_idempotency_key,
+            answer_headers=dict(answer_headers or {}),
         )
+        admit, signed_in = guard.admit, guard.scheme is not None
+        reader = QueryReader(query) if query is not None else None
 
-        def view(**path_arguments: Any) -> Response:
-            arguments = path_arguments
-            caller = guard.admit()
-            if guard.scheme is not None:
+        def view(**arguments: Any) -> Response:
+            caller = admit()
+            if signed_in:
                 arguments["caller"] = caller
+                note_caller(getattr(caller, "user_id", None))
+            if query is not None and reader is not None:
+                arguments["query"] = parse(query, reader.document(request.args))
             if body is not None:
-                arguments["body"] = parse(body, read_json(limit=body_limit))
+                absent = body_optional and not _body_was_sent()
+                arguments["body"] = None if absent else parse(body, read_json(limit=body_limit))
             return respond(handler(**arguments))
 
+        def remember(state: BlueprintSetupState) -> None:
+            endpoint = f"{state.name_prefix}.{state.name}.{handler.__name__}".lstrip(".")
+            declarations: dict[str, Operation] = state.app.extensions.setdefault(OPERATIONS_KEY, {})
+            declarations[endpoint] = replace(declared, path=(state.url_prefix or "") + path)
+
         routes.add_url_rule(path, endpoint=handler.__name__, view_func=view, methods=[method])
-        routes.record(
-            lambda state: state.app.extensions.setdefault(OPERATIONS_KEY, {}).__setitem__(
-                f"{state.name_prefix}{state.name}.{handler.__name__}".lstrip("."), declared
-            )
-        )
+        routes.record(remember)
         return handler
 
     return declare
+
+
+def _body_was_sent() -> bool:
+    """RFC 9112, 6.3: a request has a body when it says how long it is, or that it comes in chunks."""
+    environ = request.environ
+    return environ.get("CONTENT_LENGTH") not in {None, "", "0"} or "HTTP_TRANSFER_ENCODING" in environ
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -143,16 +205,23 @@ def parse(model: type[Model], document: bytes) -> Model:
     try:
         return model.model_validate_json(document)
     except ValidationError as error:
-        raise ValidationFailed(
-            [
-                {
-                    "pointer": "".join(f"/{part}" for part in problem["loc"]),
-                    "code": problem["type"],
-                    "message": problem["msg"],
-                }
-                for problem in error.errors(include_url=False, include_context=False, include_input=False)
-            ]
-        ) from None
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        raise MalformedJson
+    raise ValidationFailed([_field_error(each) for each in found[:MOST_ERRORS]])
+
+
+def _field_error(error: ErrorDetails) -> dict[str, str]:
+    return {
+        "pointer": "".join(f"/{_escaped(part)}" for part in error["loc"]),
+        "code": error["type"],
+        "message": error["msg"].removeprefix("Value error, "),
+    }
+
+
+def _escaped(part: str | int) -> str:
+    """One reference token of a JSON Pointer (RFC 6901, 3)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 def respond(answer: Answer) -> Response:
@@ -160,6 +229,9 @@ def respond(answer: Answer) -> Response:
         content: bytes | None = answer.body.__pydantic_serializer__.to_json(answer.body)
     else:
         content = answer.body
-    response = Response(content, status=answer.status, content_type="application/json" if content is not None else None)
-    response.headers.extend(answer.headers)
+    response = Response(content, status=answer.status, content_type="application/json")
+    if content is None:
+        del response.headers["Content-Type"]
+    if answer.headers:
+        response.headers.extend(answer.headers)
     return response

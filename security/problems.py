@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problems. Each error is a class with its status and its stable code; one place turns them into answers."""
+"""Errors as RFC 9457 problems.
+
+Each error is a class with its status and its stable code; one place turns them into answers.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,8 +15,8 @@ PROBLEM_JSON = "application/problem+json"
 class Problem(Exception):
     """An error that the client is told about. Subclasses stand beside the code that raises them.
 
-    `error` is the stable snake_case code that clients compare; `detail` is a sentence for the person who reads it.
-    Extra members go into the body as they are.
+    `error` is the stable snake_case code that clients compare; `detail` is a sentence for the person who
+    reads it. Extra members go into the body as they are.
     """
 
     status: ClassVar[int] = 500
@@ -28,23 +31,26 @@ class Problem(Exception):
         self.members = members
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """RFC 9457 members, then the members `error`, `message` and `request_id` that older clients read."""
-        return {
-            "type": self.type or f"urn:mirroros:problem:{self.error}",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": f"urn:mirroros:request:{request_id}",
-            "error": self.error,
-            "message": self.detail,
-            "request_id": request_id,
-            **self.members,
-        }
+        return {**problem_members(type(self), self.detail, request_id), **self.members}
 
     def answer(self, request_id: str) -> Response:
         response = Response(orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON)
         response.headers.extend(self.headers)
         return response
+
+
+def problem_members(problem: type[Problem], detail: str, request_id: str) -> dict[str, Any]:
+    """RFC 9457 members, then the members `error`, `message` and `request_id` that older clients read."""
+    return {
+        "type": problem.type or f"urn:mirroros:problem:{problem.error}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": f"urn:mirroros:request:{request_id}",
+        "error": problem.error,
+        "message": detail,
+        "request_id": request_id,
+    }
 
 
 def retry_after(seconds: float) -> dict[str, str]:
@@ -58,6 +64,18 @@ class MalformedJson(Problem):
 
 class MalformedRequest(Problem):
     status, error, title = 400, "malformed_request", "The request cannot be read"
+
+
+class HttpsRequired(Problem):
+    """No redirect: the credential has already crossed the network in the open."""
+
+    status, error, title = 403, "https_required", "Use https"
+
+
+class InternalError(Problem):
+    """Says nothing about the cause; the log line with the same request id does."""
+
+    status, error, title = 500, "internal_error", "Something went wrong on our side"
 
 
 class NotSignedIn(Problem):
@@ -91,6 +109,8 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
+    """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
+
     status, error, title = 415, "unsupported_media_type", "The body must be application/json, not encoded"
 
 

@@ -1,0 +1,60 @@
+"""Who calls: many users, because each has a burst limit and what is measured are accepted predictions."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
+
+import jwt
+
+from auth.tiers import Tier
+
+HOST = "api.bench.example"
+GOALS = (
+    "Run a marathon in under four hours after two years of regular training",
+    "Finish the translation of a 300 page novel and find a publisher for it",
+    "Save 12,000 euros for a small electric van by putting aside 500 a month",
+    "Pass the C1 exam in Portuguese with three evening lessons every week",
+)
+
+
+def plain_tokens(environment: Mapping[str, str], count: int) -> list[str]:
+    """HS256 tokens for a callable that looks at nothing but the signature, `sub` and `exp`."""
+    expires = int(time.time()) + 900
+    key = environment["JWT_SECRET_KEY"]
+    return [jwt.encode({"sub": str(uuid4()), "exp": expires}, key, algorithm="HS256") for _ in range(count)]
+
+
+def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> list[str]:
+    """Access tokens of new users of that tier, made by the application's own code on its own database."""
+    raise NotImplementedError("waits for the account commands")
+
+
+def prediction_requests(tokens: Sequence[str]) -> list[bytes]:
+    """One prepared `POST /api/gateway/predict` for each token."""
+    return [prediction_request(token, GOALS[number % len(GOALS)]) for number, token in enumerate(tokens)]
+
+
+def prediction_request(token: str, goal: str) -> bytes:
+    body = prediction_body(goal)
+    lines = (
+        "POST /api/gateway/predict HTTP/1.1",
+        f"Host: {HOST}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        "Accept: application/json",
+        "User-Agent: MirrorOS/1.0 (iOS)",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def prediction_body(goal: str) -> bytes:
+    return json.dumps(
+        {
+            "goal": goal,
+            "timeframe": "6 months",
+            "context": "I have a full-time job, a family and about five hours a week.",
+            "options": {"enhanced_grounding": False, "confidence_level": "medium"},
+        }
+    ).encode()

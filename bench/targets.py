@@ -1,0 +1,76 @@
+"""The servers that are compared: what gunicorn is told to run, with which environment, and who calls it."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg2
+
+from auth.tiers import Tier
+from bench import floor
+from bench.callers import HOST, gateway_tokens, plain_tokens
+
+GATEWAY = "app:create_app()"
+FLOOR = "bench.floor:create_floor()"
+THREADS = 600
+"""Enough for 500 predictions that wait and others beside them."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a target finds its services."""
+
+    database_url: str
+    redis_url: str
+    private_api_url: str
+    private_api_secret: str
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    wsgi: str
+    environment: Mapping[str, str]
+    tokens: Callable[[int, Tier], list[str]]
+    """That many new callers of a tier; the floor knows no tiers."""
+
+
+def production_environment(addresses: Addresses) -> dict[str, str]:
+    """One worker as in production. The floor gets all of it too, for gunicorn.conf.py reads the same variables."""
+    return {
+        "FLASK_ENV": "production",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "JWT_SECRET_KEY": secrets.token_urlsafe(48),
+        "DATABASE_URL": addresses.database_url,
+        "REDIS_URL": addresses.redis_url,
+        "PRIVATE_API_URL": addresses.private_api_url,
+        "PRIVATE_API_SECRET": addresses.private_api_secret,
+        "PRIVATE_API_VERIFY_RESPONSE": "required",
+        "PUBLIC_BASE_URL": f"https://{HOST}",
+        "CORS_ORIGINS": f"https://{HOST}",
+        "WEB_CONCURRENCY": "1",
+        "WEB_THREADS": str(THREADS),
+        "LOG_LEVEL": "INFO",
+    }
+
+
+def floor_target(addresses: Addresses, wsgi: str = FLOOR, name: str = "floor") -> Target:
+    """The floor, or another callable that is content with its table and its tokens."""
+    connection = psycopg2.connect(addresses.database_url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS predictions")
+            cursor.execute(floor.TABLE)
+    finally:
+        connection.close()
+    environment = production_environment(addresses)
+    return Target(name, wsgi, environment, lambda count, _tier: plain_tokens(environment, count))
+
+
+def gateway_target(addresses: Addresses, wsgi: str = GATEWAY) -> Target:
+    """Ours. Another `wsgi` is measured in its place as the floor would be."""
+    if wsgi != GATEWAY:
+        return floor_target(addresses, wsgi, "gateway")
+    environment = production_environment(addresses)
+    return Target("gateway", wsgi, environment, partial(gateway_tokens, environment))

@@ -1,0 +1,66 @@
+"""What the gateway's routes take and answer."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from auth.tiers import Tier
+from gateway.breaker import BreakerState
+from gateway.private_health import HealthStatus
+from security.operation import AnswerBody, Body
+
+
+class PredictionOptions(Body):
+    enhanced_grounding: bool = False
+    confidence_level: Literal["low", "medium", "high"] = "medium"
+
+
+class PredictionBody(Body):
+    """Lengths are in characters."""
+
+    goal: Annotated[str, Field(min_length=10, max_length=5000)]
+    timeframe: Annotated[str, Field(min_length=1, max_length=100)]
+    context: Annotated[str, Field(max_length=1000)] = ""
+    options: PredictionOptions = PredictionOptions()
+
+
+class PredictionMetadata(AnswerBody):
+    request_id: str
+    user_tier: Tier
+    response_time_ms: int
+    predictions_remaining_today: Annotated[int, Field(ge=-1, description="-1 when the plan has no daily limit")]
+
+
+class PredictionAnswer(AnswerBody):
+    """The private server's result as it is, with `metadata` added."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    metadata: PredictionMetadata
+
+
+class PolicyUsage(AnswerBody):
+    limit: int
+    remaining: int
+    window_seconds: int
+
+
+class UsageAnswer(AnswerBody):
+    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. -1 stands for unlimited."""
+
+    tier: Tier
+    date: date
+    used: int
+    limit: int
+    remaining: int
+    resets_at: datetime
+    burst: PolicyUsage | None
+    concurrency: PolicyUsage | None
+
+
+class PrivateHealthAnswer(AnswerBody):
+    status: HealthStatus
+    checked_at: datetime | None
+    latency_ms: int | None
+    breaker: BreakerState

@@ -1,0 +1,131 @@
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): asking twice with one key is asking once.
+
+A key belongs to one user and one route. It is claimed before anything else happens; the answer is written in the
+transaction that counts the call, so there is no moment in which a call is counted and its answer lost.
+"""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from database import transaction
+from security.problems import Problem, retry_after
+
+KEY = re.compile(r"[!-~]{1,255}")
+KEPT_FOR = timedelta(hours=24)
+
+
+class MalformedIdempotencyKey(Problem):
+    status, error, title = 400, "malformed_idempotency_key", "Idempotency-Key is 1 to 255 visible ASCII characters"
+
+
+class IdempotencyKeyReused(Problem):
+    """The key stands for another request. What was asked first is not changed or shown."""
+
+    status, error, title = 422, "idempotency_key_reused", "This Idempotency-Key was used for a different request"
+
+
+class RequestStillRunning(Problem):
+    status, error, title = 409, "request_still_running", "The first request with this Idempotency-Key is still running"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(headers=retry_after(min(seconds, 5)))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call."""
+
+    user_id: UUID
+    route: str
+    key_sha256: bytes
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    body: bytes
+
+
+CLAIM = text("""
+    INSERT INTO idempotency_keys (user_id, route, key_sha256, fingerprint, request_id, lease_until)
+    VALUES (:user_id, :route, :key_sha256, :fingerprint, :request_id, clock_timestamp() + :lease)
+    ON CONFLICT (user_id, route, key_sha256) DO NOTHING
+    RETURNING request_id
+""")
+LOOK = text("""
+    SELECT fingerprint, answer, extract(epoch FROM lease_until - clock_timestamp())::float
+    FROM idempotency_keys WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
+""")
+TAKE_OVER = text("""
+    UPDATE idempotency_keys SET lease_until = clock_timestamp() + :lease
+    WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
+        AND fingerprint = :fingerprint AND answer IS NULL AND lease_until <= clock_timestamp()
+    RETURNING request_id
+""")
+RELEASE = text("""
+    DELETE FROM idempotency_keys
+    WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
+        AND request_id = :request_id AND answer IS NULL
+""")
+
+
+class IdempotencyKeys:
+    """`lease`: longer than a call can last. A holder that died is taken over after it."""
+
+    def __init__(self, lease: timedelta) -> None:
+        self._lease = lease
+
+    def claim(
+        self, user_id: UUID, route: str, key: str, *, fingerprint: str, request_id: UUID
+    ) -> HeldKey | StoredAnswer:
+        """Take the key, or find the answer that it stands for.
+
+        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning.
+        """
+        if not KEY.fullmatch(key):
+            raise MalformedIdempotencyKey
+        key_sha256 = hashlib.sha256(key.encode()).digest()
+        names = {"user_id": user_id, "route": route, "key_sha256": key_sha256}
+        values = names | {"fingerprint": fingerprint, "request_id": request_id, "lease": self._lease}
+        with transaction() as session:
+            for _ in range(3):
+                holder = session.execute(CLAIM, values).scalar() or session.execute(TAKE_OVER, values).scalar()
+                if holder is not None:
+                    return HeldKey(user_id, route, key_sha256, holder)
+                found = session.execute(LOOK, names).one_or_none()
+                if found is None:
+                    continue  # released a moment ago
+                known, answer, left = found
+                if not hmac.compare_digest(known, fingerprint):
+                    raise IdempotencyKeyReused
+                if answer is not None:
+                    return StoredAnswer(answer.encode())
+                if left > 0:
+                    raise RequestStillRunning(left)
+        raise RequestStillRunning(1)
+
+    def release(self, held: HeldKey) -> None:
+        """Nothing was delivered, so the key may be used again. An answer that is stored stays."""
+        with transaction() as session:
+            session.execute(
+                RELEASE,
+                {
+                    "user_id": held.user_id,
+                    "route": held.route,
+                    "key_sha256": held.key_sha256,
+                    "request_id": held.request_id,
+                },
+            )
+
+
+def forget_old_keys(session: Session, now: datetime) -> int:
+    """Delete keys that are older than a day, for a job. Returns how many."""
+    done = session.execute(text("DELETE FROM idempotency_keys WHERE created_at < :oldest"), {"oldest": now - KEPT_FOR})
+    return done.rowcount  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,263 @@
+"""Make a prediction: the one metered call, from the checked request to the answer's bytes.
+
+The order is what makes it exact: claim the idempotency key, breaker, bulkhead, reserve, call, settle, answer. Up to `reserve`
+nothing is taken from the user. After it every way out passes exactly one of settle and release, except when it is unknown
+whether the settle was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import UUID
+
+import orjson
+import psycopg2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth.principal import Principal
+from auth.tiers import Tier
+from database.base import Clock, utc_now, uuid7
+from gateway.breaker import Breaker
+from gateway.bulkhead import Bulkhead
+from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer
+from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
+from gateway.plan_limits import PlanLimits
+from gateway.private_server import PredictionCall, PrivateServer
+from gateway.private_server_problems import PrivateServerFailed, PrivateServerUnreachable
+from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
+from gateway.result_document import with_metadata
+from gateway.settle import SettledCall, Settlement, UsageNotRecorded
+from security.problems import DependencyUnavailable, Problem
+
+FEATURE = "predict"
+ROUTE = "POST /api/gateway/predict"
+ENHANCED_GROUNDING = "enhanced_grounding"
+LEASE_MARGIN_SECONDS = 30.0
+MOST_ACCOUNT_CHANGES = 3
+UNLIMITED = -1
+
+
+class FeatureNotInTier(Problem):
+    """The caller's plan does not have an option that was asked for. Nothing was reserved."""
+
+    status, error, title = 403, "feature_not_in_tier", "Your plan does not include this option"
+
+    def __init__(self, feature: str, tier: Tier) -> None:
+        super().__init__(feature=feature, tier=tier.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked request: `document` is its canonical JSON, which is also what the private server gets."""
+
+    document: bytes
+    enhanced_grounding: bool
+    idempotency_key: str | None
+    trace_request_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PredictionProxy:
+    """What a metered call needs. One per process.
+
+    `confirm` authenticates a caller anew after the account changed while its state was cached, or raises as sign-in does.
+    `hash_key`: the server's key of `request_data_hash`.
+    """
+
+    limits: Limits
+    plans: Mapping[Tier, PlanLimits]
+    private_server: PrivateServer
+    breaker: Breaker
+    bulkhead: Bulkhead
+    settlement: Settlement
+    idempotency: IdempotencyKeys
+    confirm: Callable[[Principal], Principal]
+    hash_key: bytes
+    clock: Clock = utc_now
+
+    def predict(self, caller: Principal, question: Question) -> Prediction:
+        """Raises a Problem for every way in which there is no prediction; none of them is charged."""
+        started = perf_counter()
+        request_id = uuid7()
+        request_hash = hmac.digest(self.hash_key, question.document, hashlib.sha256).hex()
+        caller = self._with_features(caller, question)
+        held: HeldKey | None = None
+        if question.idempotency_key is not None:
+            # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
+            caller = self.confirm(caller)
+            claimed = self.idempotency.claim(
+                caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=request_id
+            )
+            if isinstance(claimed, StoredAnswer):
+                return Prediction(claimed.body, {"Idempotency-Replayed": "true"})
+            held, request_id = claimed, claimed.request_id
+        call = _Call(request_id, request_hash, question, held, started)
+        try:
+            return self._with_capacity(caller, call)
+        except UsageNotRecorded:
+            raise  # the answer may be stored under the key, so the key is kept
+        except Exception:
+            if held is not None:
+                self._release_key(held)
+            raise
+
+    def _with_capacity(self, caller: Principal, call: "_Call") -> Prediction:
+        ticket = self.breaker.admit()
+        verdict: Callable[[int], None] = self.breaker.not_judged
+        try:
+            self.bulkhead.enter(self.plans[caller.tier].shed_from)
+            try:
+                caller, reservation = self._reserve(caller, call)
+                result, upstream_ms = self._ask_private_server(caller, call, reservation)
+                verdict = self.breaker.succeeded
+                return self._deliver(caller, call, reservation, result, upstream_ms)
+            finally:
+                self.bulkhead.leave()
+        except PrivateServerUnreachable:
+            verdict = self.breaker.not_connected
+            raise
+        except PrivateServerFailed as failure:
+            verdict = self.breaker.failed if failure.unhealthy else self.breaker.succeeded
+            raise
+        finally:
+            verdict(ticket)
+
+    def _reserve(self, caller: Principal, call: "_Call") -> tuple[Principal, Reservation]:
+        """All policies at once, or none. The caller returned is the one whose tier was counted against."""
+        for _ in range(MOST_ACCOUNT_CHANGES):
+            try:
+                outcome = self.limits.reserve(
+                    Ask(
+                        request_id=call.request_id,
+                        user_id=caller.user_id,
+                        feature=FEATURE,
+                        limits=self.plans[caller.tier],
+                        cached=caller.cached,
+                        lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
+                    )
+                )
+            except AccountStateChanged:
+                caller = self._with_features(self.confirm(caller), call.question)
+                continue
+            if isinstance(outcome, Refusal):
+                raise RateLimitExceeded(outcome, caller.tier, self.clock())
+            return caller, outcome
+        raise DependencyUnavailable
+
+    def _ask_private_server(self, caller: Principal, call: "_Call", reservation: Reservation) -> tuple[bytes, float]:
+        """The result and the private server's milliseconds. Whatever goes wrong here is given back."""
+        asked = perf_counter()
+        try:
+            result = self.private_server.predict(
+                PredictionCall(
+                    request_id=call.request_id,
+                    user_id=caller.user_id,
+                    tier=caller.tier.value,
+                    document=call.question.document,
+                    trace_request_id=call.question.trace_request_id,
+                    traceparent=call.question.traceparent,
+                )
+            )
+        except PrivateServerFailed as failure:
+            upstream_ms = (perf_counter() - asked) * 1000
+            ended = _Ending(failure.status, failure.reason, call.elapsed_ms(), upstream_ms)
+            failure.headers.update(timing_headers(ended.total_ms, upstream_ms))
+            try:
+                self.settlement.note_failure(self._settled(caller, call, reservation, ended))
+            finally:
+                self.limits.release(reservation)
+            raise
+        except BaseException:
+            self.limits.release(reservation)
+            raise
+        return result, (perf_counter() - asked) * 1000
+
+    def _deliver(
+        self, caller: Principal, call: "_Call", reservation: Reservation, result: bytes, upstream_ms: float
+    ) -> Prediction:
+        """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
+        day = next((policy.remaining for policy in reservation.policies if policy.name == DAY), UNLIMITED)
+        total_ms = call.elapsed_ms()
+        metadata = {
+            "request_id": call.request_id,
+            "user_tier": caller.tier.value,
+            "response_time_ms": round(total_ms),
+            "predictions_remaining_today": day,
+        }
+        body = with_metadata(result, orjson.dumps(metadata))
+        kept = body.decode() if call.held is not None else None
+        ended = _Ending(200, None, total_ms, upstream_ms, kept)
+        try:
+            used = self.settlement.count(self._settled(caller, call, reservation, ended))
+        except psycopg2.Error:
+            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            raise
+        self.limits.settled(reservation, used)
+        headers = rate_limit_headers(reservation.policies, self.clock())
+        headers |= timing_headers(call.elapsed_ms(), upstream_ms)
+        return Prediction(body, headers)
+
+    def _settled(self, caller: Principal, call: "_Call", reservation: Reservation, ended: "_Ending") -> SettledCall:
+        return SettledCall(
+            request_id=call.request_id,
+            user_id=caller.user_id,
+            feature=FEATURE,
+            tier=caller.tier.value,
+            window_date=reservation.day,
+            request_data_hash=call.request_hash,
+            status=ended.status,
+            error_code=ended.error_code,
+            response_time_ms=round(ended.total_ms),
+            upstream_ms=round(ended.upstream_ms),
+            held=self.limits.held_in_postgres(reservation),
+            key=call.held,
+            answer=ended.answer,
+        )
+
+    def _with_features(self, caller: Principal, question: Question) -> Principal:
+        """The caller, whose plan has every option that was asked for. Raises FeatureNotInTier."""
+        if not question.enhanced_grounding or ENHANCED_GROUNDING in self.plans[caller.tier].features:
+            return caller
+        caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
+        if ENHANCED_GROUNDING not in self.plans[caller.tier].features:
+            raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier)
+        return caller
+
+    def _release_key(self, held: HeldKey) -> None:
+        try:
+            self.idempotency.release(held)
+        except SQLAlchemyError as error:  # its lease ends by itself, and the client's answer is decided already
+            structlog.get_logger().warning("idempotency_key_not_released", cause=type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    request_id: UUID
+    request_hash: str
+    question: Question
+    held: HeldKey | None
+    started: float
+
+    def elapsed_ms(self) -> float:
+        return (perf_counter() - self.started) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a call ended; `answer` only when it is kept for a client that asks again."""
+
+    status: int
+    error_code: str | None
+    total_ms: float
+    upstream_ms: float
+    answer: str | None = None

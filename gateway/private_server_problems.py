@@ -1,0 +1,74 @@
+"""How a call to the private server can fail, as the client is told. Nothing that the private server wrote is passed on."""
+
+from typing import ClassVar
+
+from security.problems import Problem, retry_after
+
+SHORTEST_RETRY, LONGEST_RETRY = 1, 300
+
+
+class PrivateServerFailed(Problem):
+    """No prediction was delivered, so nothing is charged. `reason` says why, in the row and in the log.
+
+    `unhealthy`: whether the breaker counts it. An answer of the 4xx kind proves that the server works.
+    """
+
+    unhealthy: ClassVar[bool] = True
+    status, error, title = 502, "prediction_failed", "The prediction service did not give a usable answer"
+
+    def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
+        super().__init__(headers=retry_after(retry_seconds) if retry_seconds is not None else None)
+        self.reason = reason
+
+
+class PredictionFailed(PrivateServerFailed):
+    """The answer was cut, too large, not signed as it must be, or no JSON object; or the server failed by itself."""
+
+
+class PrivateServerUnreachable(PrivateServerFailed):
+    status, error, title = 503, "service_unavailable", "The prediction service cannot be reached right now"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, retry_seconds=2)
+
+
+class PrivateServerTimedOut(PrivateServerFailed):
+    status, error, title = 504, "request_timeout", "The prediction service took too long"
+
+    def __init__(self) -> None:
+        super().__init__("timeout")
+
+
+class SignatureNotAccepted(PrivateServerFailed):
+    """401 or 403: keys or clocks differ, which is ours to repair and none of the client's credentials."""
+
+    unhealthy = False
+    status, error, title = 502, "request_failed", "The prediction service refused our request"
+
+
+class PrivateServerBusy(PrivateServerFailed):
+    """The private server's own limit, not the client's."""
+
+    unhealthy = False
+    status, error, title = 429, "service_busy", "The prediction service is busy"
+
+    def __init__(self, seconds: str | None) -> None:
+        wanted = int(seconds) if seconds and seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else 5
+        super().__init__("status_429", retry_seconds=min(max(wanted, SHORTEST_RETRY), LONGEST_RETRY))
+
+
+class PredictionRefused(PrivateServerFailed):
+    """400 or 422: the private server cannot answer this goal."""
+
+    unhealthy = False
+    status, error, title = 422, "prediction_refused", "The prediction service cannot answer this request"
+
+
+PRIVATE_SERVER_PROBLEMS: tuple[type[PrivateServerFailed], ...] = (
+    PredictionFailed,
+    PrivateServerUnreachable,
+    PrivateServerTimedOut,
+    SignatureNotAccepted,
+    PrivateServerBusy,
+    PredictionRefused,
+)

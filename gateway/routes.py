@@ -1,0 +1,130 @@
+"""The metered gateway under /api/gateway."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, request
+
+from auth.principal import Principal
+from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
+from gateway.breaker import BreakerIsOpen
+from gateway.bulkhead import TooManyInFlight
+from gateway.idempotency import IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
+from gateway.limits import LimitsUnavailable
+from gateway.prediction_proxy import FEATURE, UNLIMITED, FeatureNotInTier, PredictionProxy, Question
+from gateway.private_health import PrivateServerHealth
+from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
+from gateway.rate_limit_headers import CONCURRENCY, DAY, METERED_HEADERS, RateLimitExceeded
+from gateway.read_usage import Usage, read_usage
+from gateway.settle import UsageNotRecorded
+from security.operation import Answer, Anyone, Guard, operation
+from security.request_id import current_request_id, current_traceparent
+
+LARGEST_QUESTION = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the routes work with. `metered` admits on a cached state that the reservation checks; `signed_in` asks each time."""
+
+    proxy: PredictionProxy
+    health: PrivateServerHealth
+    signed_in: Guard
+    metered: Guard
+
+
+def gateway_routes(gateway: Gateway) -> Blueprint:
+    routes = Blueprint("gateway", __name__, url_prefix="/api/gateway")
+
+    @operation(
+        routes,
+        "POST",
+        "/predict",
+        summary="Make a prediction",
+        guard=gateway.metered,
+        body=PredictionBody,
+        body_limit=LARGEST_QUESTION,
+        answers={200: PredictionAnswer},
+        answer_headers=METERED_HEADERS,
+        accepts_idempotency_key=True,
+        problems=(
+            FeatureNotInTier,
+            RateLimitExceeded,
+            LimitsUnavailable,
+            BreakerIsOpen,
+            TooManyInFlight,
+            UsageNotRecorded,
+            MalformedIdempotencyKey,
+            IdempotencyKeyReused,
+            RequestStillRunning,
+            *PRIVATE_SERVER_PROBLEMS,
+        ),
+    )
+    def predict(caller: Principal, body: PredictionBody) -> Answer:
+        """Costs one prediction of the caller's plan, and only when one is delivered.
+
+        The answer is the private server's result with `metadata` added. With an `Idempotency-Key`, asking again gives the
+        stored answer and costs nothing.
+        """
+        question = Question(
+            document=body.__pydantic_serializer__.to_json(body),
+            enhanced_grounding=body.options.enhanced_grounding,
+            idempotency_key=request.headers.get("Idempotency-Key"),
+            trace_request_id=current_request_id(),
+            traceparent=current_traceparent(),
+        )
+        prediction = gateway.proxy.predict(caller, question)
+        return Answer(200, prediction.body, prediction.headers)
+
+    @operation(
+        routes,
+        "GET",
+        "/predict/usage",
+        summary="What is used and what is left today",
+        guard=gateway.signed_in,
+        answers={200: UsageAnswer},
+        problems=(LimitsUnavailable,),
+    )
+    def usage(caller: Principal) -> Answer:
+        """Costs nothing. The day is the UTC day."""
+        proxy = gateway.proxy
+        found = read_usage(proxy.limits, proxy.plans[caller.tier], caller.user_id, FEATURE, proxy.clock())
+        return Answer(200, _usage_answer(caller, found))
+
+    @operation(
+        routes,
+        "GET",
+        "/predict/health",
+        summary="Is the private server well?",
+        guard=Anyone("monitoring asks without an account; the answer is cached and has a fixed vocabulary"),
+        answers={200: PrivateHealthAnswer},
+    )
+    def health() -> Answer:
+        """Known from a probe that is at most ten seconds old when somebody asks that often. Never makes a prediction."""
+        found = gateway.health.read()
+        return Answer(
+            200,
+            PrivateHealthAnswer(
+                status=found.status, checked_at=found.checked_at, latency_ms=found.latency_ms, breaker=found.breaker
+            ),
+        )
+
+    return routes
+
+
+def _usage_answer(caller: Principal, found: Usage) -> UsageAnswer:
+    policies = {policy.name: policy for policy in found.policies}
+    shown = {
+        name: PolicyUsage(limit=policy.limit, remaining=policy.remaining, window_seconds=policy.window_seconds)
+        for name, policy in policies.items()
+    }
+    day = policies.get(DAY)
+    return UsageAnswer(
+        tier=caller.tier,
+        date=found.date,
+        used=found.used,
+        limit=day.limit if day is not None else UNLIMITED,
+        remaining=day.remaining if day is not None else UNLIMITED,
+        resets_at=found.resets_at,
+        burst=shown.get("burst"),
+        concurrency=shown.get(CONCURRENCY),
+    )

@@ -1,0 +1,177 @@
+"""The one PostgreSQL transaction of a metered call: its row, the usage counter, the reservation, the idempotency answer.
+
+Many calls of one process share it (database.group_commit), and each may be written twice without counting twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from time import monotonic, sleep
+from uuid import UUID
+
+import orjson
+import structlog
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from database.group_commit import CommitNotConfirmed, GroupCommit
+from gateway.idempotency import HeldKey
+from security.problems import DependencyUnavailable
+
+SETTLE_SECONDS = 3.0
+FIRST_PAUSE_SECONDS = 0.05
+
+
+class UsageNotRecorded(DependencyUnavailable):
+    """The prediction was made, but PostgreSQL did not confirm that it is counted. What is not counted is not delivered."""
+
+    def __init__(self) -> None:
+        super().__init__("The prediction could not be recorded. Please ask again in a moment", seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCall:
+    """How one call ended. `error_code` None means delivered, and only a delivered call is counted.
+
+    `held`: its reservation lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
+    """
+
+    request_id: UUID
+    user_id: UUID
+    feature: str
+    tier: str
+    window_date: date
+    request_data_hash: str
+    status: int
+    error_code: str | None
+    response_time_ms: int
+    upstream_ms: int
+    held: bool
+    key: HeldKey | None
+    answer: str | None
+
+
+SETTLE = """
+WITH call AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS call (
+        request_id uuid, user_id uuid, feature text, tier text, window_date date, request_data_hash text,
+        status smallint, error_code text, response_time_ms integer, upstream_ms integer,
+        held boolean, key_sha256 text, route text, answer text
+    )
+), written AS (
+    INSERT INTO prediction_requests AS kept (
+        id, user_id, request_data_hash, success, response_time_ms, error_code, feature, tier, status, upstream_ms, window_date
+    )
+    SELECT request_id, user_id, request_data_hash, error_code IS NULL, response_time_ms, error_code,
+           feature, tier, status, upstream_ms, window_date
+    FROM call
+    ON CONFLICT (id) DO UPDATE SET
+        success = true, error_code = NULL, status = excluded.status, response_time_ms = excluded.response_time_ms,
+        upstream_ms = excluded.upstream_ms, window_date = excluded.window_date
+    WHERE NOT kept.success AND excluded.success
+    RETURNING kept.id, kept.user_id, kept.feature, kept.window_date, kept.success
+), counted AS (
+    INSERT INTO usage_counters AS counter (user_id, feature, day, used)
+    SELECT user_id, feature, window_date, count(*) FROM written WHERE success
+    GROUP BY user_id, feature, window_date ORDER BY user_id, feature, window_date
+    ON CONFLICT (user_id, feature, day) DO UPDATE SET used = counter.used + excluded.used
+    RETURNING user_id, feature, day, used
+), freed AS (
+    DELETE FROM usage_reservations AS reservation USING call
+    WHERE call.held AND reservation.request_id = call.request_id
+), answered AS (
+    UPDATE idempotency_keys AS known SET answer = call.answer, answered_at = now()
+    FROM call
+    WHERE call.answer IS NOT NULL AND known.user_id = call.user_id AND known.route = call.route
+        AND known.key_sha256 = decode(call.key_sha256, 'hex') AND known.request_id = call.request_id
+), forgotten AS (
+    DELETE FROM idempotency_keys AS known USING call
+    WHERE call.error_code IS NOT NULL AND call.key_sha256 IS NOT NULL AND known.user_id = call.user_id
+        AND known.route = call.route AND known.key_sha256 = decode(call.key_sha256, 'hex')
+        AND known.request_id = call.request_id AND known.answer IS NULL
+)
+SELECT written.id::text, counted.used
+FROM written LEFT JOIN counted
+    ON written.success AND counted.user_id = written.user_id AND counted.feature = written.feature
+    AND counted.day = written.window_date
+"""
+"""Counters are raised in one order of users and days, so that two processes cannot wait for each other. A success replaces a
+failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already."""
+
+USED = "SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND day = %s"
+
+
+def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
+    """Write calls in one transaction: for each the user's count of its day with this call in it, None for a failed one."""
+    document = orjson.dumps([_as_row(call) for call in calls]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, (document,))
+        written: dict[str, int | None] = dict(cursor.fetchall())
+        results: list[int | None] = []
+        counted_later: dict[tuple[UUID, str, date], int] = {}
+        for call in reversed(calls):
+            if call.error_code is not None:
+                results.append(None)
+                continue
+            used = written.get(str(call.request_id))
+            if used is None:
+                # It was written before, so the answer to that write was lost. This statement sees what that one committed.
+                cursor.execute(USED, (str(call.user_id), call.feature, call.window_date))
+                row = cursor.fetchone()
+                results.append(row[0] if row else 0)
+                continue
+            counter = (call.user_id, call.feature, call.window_date)
+            later = counted_later.get(counter, 0)
+            counted_later[counter] = later + 1
+            results.append(used - later)
+    results.reverse()
+    return results
+
+
+def _as_row(call: SettledCall) -> dict[str, object]:
+    row: dict[str, object] = {
+        "request_id": call.request_id,
+        "user_id": call.user_id,
+        "feature": call.feature,
+        "tier": call.tier,
+        "window_date": call.window_date,
+        "request_data_hash": call.request_data_hash,
+        "status": call.status,
+        "error_code": call.error_code,
+        "response_time_ms": call.response_time_ms,
+        "upstream_ms": call.upstream_ms,
+        "held": call.held,
+    }
+    if call.key is not None:
+        row |= {"key_sha256": call.key.key_sha256.hex(), "route": call.key.route, "answer": call.answer}
+    return row
+
+
+class Settlement:
+    """Writes calls and does not give up at the first broken connection: PostgreSQL may be restarting."""
+
+    def __init__(self, writer: GroupCommit[SettledCall, int | None], seconds: float = SETTLE_SECONDS) -> None:
+        """`seconds`: how long a delivered prediction waits for PostgreSQL to confirm it."""
+        self._writer = writer
+        self._seconds = seconds
+
+    def count(self, call: SettledCall) -> int:
+        """Record a delivered call: the user's count of that day with it. Raises UsageNotRecorded when that is not certain."""
+        deadline, pause = monotonic() + self._seconds, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._writer.submit(call) or 0
+            except CommitNotConfirmed as error:
+                if monotonic() + pause > deadline:
+                    structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
+                    raise UsageNotRecorded from error
+                sleep(pause)
+                pause = min(pause * 2, 0.5)
+
+    def note_failure(self, call: SettledCall) -> bool:
+        """Record a call that delivered nothing, once. False when PostgreSQL did not confirm it: the client's answer stands."""
+        try:
+            self._writer.submit(call)
+        except CommitNotConfirmed as error:
+            structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=str(error))
+            return False
+        return True

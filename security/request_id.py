@@ -1,0 +1,98 @@
+"""The names by which one request is known: its id, its place in a distributed trace, and later its caller."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from database.base import uuid7
+
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
+    r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+"""W3C Trace Context, 3.2. A version above 00 may carry more members."""
+
+
+class Exchange:
+    """One request and its answer, while it is being handled."""
+
+    __slots__ = ("_trace", "_traceparent", "method", "request_id", "started", "user_id")
+
+    def __init__(self, request_id: str, traceparent: str | None = None, method: str = "") -> None:
+        self.request_id = request_id
+        self.method = method
+        self.started = time.perf_counter()
+        self.user_id: UUID | None = None
+        self._traceparent = traceparent
+        self._trace: tuple[str, str] | None = None
+
+    def trace(self) -> tuple[str, str]:
+        """Trace id and flags: the caller's where well formed, else a new unsampled trace.
+
+        Read once, on first use.
+        """
+        if self._trace is None:
+            match = _TRACEPARENT.fullmatch(self._traceparent or "")
+            if match and not (match["version"] == "00" and match["more"]):
+                # Of the flags only "sampled" is ours to pass on (3.2.2.5).
+                self._trace = match["trace"], f"{int(match['flags'], 16) & 1:02x}"
+            else:
+                self._trace = secrets.token_hex(16), "00"
+        return self._trace
+
+
+_exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+def begin_exchange(environ: Mapping[str, Any]) -> Exchange:
+    """Start a request: take the client's `X-Request-ID` if it is well formed, else make one."""
+    offered = environ.get("HTTP_X_REQUEST_ID")
+    if offered is None or _WELL_FORMED_ID.fullmatch(offered) is None:
+        offered = str(uuid7())
+    exchange = Exchange(offered, environ.get("HTTP_TRACEPARENT"), environ.get("REQUEST_METHOD", ""))
+    _exchange.set(exchange)
+    return exchange
+
+
+@contextmanager
+def continue_request(request_id: str) -> Iterator[None]:
+    """Work that a request left behind, such as a job, under the request's id."""
+    token = _exchange.set(Exchange(request_id))
+    try:
+        yield
+    finally:
+        _exchange.reset(token)
+
+
+def current_exchange() -> Exchange | None:
+    return _exchange.get()
+
+
+def note_caller(user_id: UUID | None) -> None:
+    """Remember who calls, for the log lines of this request."""
+    exchange = _exchange.get()
+    if exchange is not None:
+        exchange.user_id = user_id
+
+
+def current_request_id() -> str:
+    """The id of the request that is being handled. Outside of one, an id that stays for the context."""
+    return _started().request_id
+
+
+def current_traceparent() -> str:
+    """The `traceparent` for one outgoing call: this request's trace, with a parent id of its own for every
+    call.
+    """
+    trace_id, flags = _started().trace()
+    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _started() -> Exchange:
+    return _exchange.get() or begin_exchange({})

@@ -1,0 +1,214 @@
+"""MIRROR-HMAC-SHA256-V1: signs what the gateway sends to the private server and checks what comes back.
+
+The scheme signs bytes as they are on the wire; nothing is decoded, sorted or written anew, so that any
+language can follow it. docs/private-server.md describes it for the authors of private servers.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from security.signing_keys import KEY_ID, KeyRing
+
+REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
+RESPONSE_SCHEME = "MIRROR-HMAC-SHA256-V1-RESPONSE"
+CLOCK_TOLERANCE_SECONDS = 300
+
+METHOD = re.compile(r"[A-Z]{1,20}")
+TARGET = re.compile(r"/[!-~]*(?<!\?)")
+"""Visible ASCII from the first slash.
+
+A bare `?` at the end is refused: its signature would equal one without it.
+"""
+CONTENT_TYPE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
+CONTEXT = re.compile(r"[A-Za-z0-9_-]{0,1024}")
+TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,11}")
+SIGNATURE = re.compile(r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}){0,7}")
+VERSION_1_VALUE = re.compile(r"[0-9a-f]{64}")
+
+SIGNATURE_HEADERS = ("x-mirror-key-id", "x-mirror-timestamp", "x-mirror-signature")
+
+
+class RequestCannotBeSigned(ValueError):
+    """A field holds a character that the scheme refuses (a line break above all), or is too long."""
+
+
+class ResponseNotTrusted(Exception):
+    """The answer is not proved to be the private server's. `reason` is for the log, never for the caller."""
+
+    reason = "response_not_trusted"
+
+    def __init__(self) -> None:
+        super().__init__(self.reason)
+
+
+class ResponseNotSigned(ResponseNotTrusted):
+    reason = "response_not_signed"
+
+
+class ResponseSignatureMalformed(ResponseNotTrusted):
+    reason = "response_signature_malformed"
+
+
+class ResponseKeyUnknown(ResponseNotTrusted):
+    reason = "response_key_unknown"
+
+
+class ResponseClockSkewed(ResponseNotTrusted):
+    reason = "response_clock_skewed"
+
+
+class ResponseSignatureInvalid(ResponseNotTrusted):
+    reason = "response_signature_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What the private server may know of a call: the only signed word about who is asking.
+
+    `deadline_ms` is the time that the gateway will still wait, in milliseconds, so no two clocks are
+    compared.
+    """
+
+    request_id: str
+    user_id: str
+    tier: str
+    deadline_ms: int
+    idempotency_key: str | None = None
+
+    def encoded(self) -> str:
+        """The value of X-Mirror-Context: base64url of compact JSON, without padding."""
+        document = orjson.dumps(
+            {
+                "rid": self.request_id,
+                "sub": self.user_id,
+                "tier": self.tier,
+                "idem": self.idempotency_key,
+                "deadline_ms": self.deadline_ms,
+            }
+        )
+        return _base64url(document)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """`headers` must be sent exactly as they are, Content-Type included; `nonce` checks the answer."""
+
+    headers: dict[str, str]
+    nonce: str
+
+
+def new_nonce() -> str:
+    """16 random bytes as 22 characters."""
+    return _base64url(os.urandom(16))
+
+
+def sign_request(
+    ring: KeyRing,
+    *,
+    method: str,
+    target: str,
+    body: bytes,
+    content_type: str,
+    now: datetime,
+    context: str = "",
+    nonce: str | None = None,
+) -> SignedRequest:
+    """Sign a request with the first key of the ring.
+
+    `target` is the request target as it goes on the wire: path and query, percent-encoding untouched.
+    `context` is `CallContext.encoded()`. An empty `content_type` or `context` means that no such header is
+    sent. A retry is signed anew, with a new nonce; only a test hands one in. Raises RequestCannotBeSigned.
+    """
+    nonce = nonce or new_nonce()
+    if not (METHOD.fullmatch(method) and TARGET.fullmatch(target) and CONTENT_TYPE.fullmatch(content_type)):
+        raise RequestCannotBeSigned("method, target and content type must be visible ASCII")
+    if not (CONTEXT.fullmatch(context) and NONCE.fullmatch(nonce)):
+        raise RequestCannotBeSigned("the context is base64url of at most 1024 characters, the nonce of 22")
+    key = ring.signing_key
+    timestamp = str(int(now.timestamp()))
+    digest = hashlib.sha256(body).hexdigest()
+    path, _, query = target.partition("?")
+    lines = (REQUEST_SCHEME, key.key_id, timestamp, nonce, method, path, query, content_type, context, digest)
+    headers = {
+        "X-Mirror-Key-Id": key.key_id,
+        "X-Mirror-Timestamp": timestamp,
+        "X-Mirror-Nonce": nonce,
+        "X-Mirror-Content-SHA256": digest,
+        "X-Mirror-Signature": _signature(key.secret, lines),
+    }
+    if context:
+        headers["X-Mirror-Context"] = context
+    if content_type:
+        headers["Content-Type"] = content_type
+    return SignedRequest(headers, nonce)
+
+
+def verify_response(
+    ring: KeyRing,
+    *,
+    nonce: str,
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    now: datetime,
+    tolerance_seconds: int = CLOCK_TOLERANCE_SECONDS,
+) -> None:
+    """Prove that a holder of a live key gave this answer to the request with this nonce.
+
+    `headers` are pairs, not a mapping, so that a header sent twice is seen. Raises ResponseNotSigned when
+    there is no signature at all (the caller's setting says whether that is allowed), else another
+    ResponseNotTrusted.
+    """
+    found: dict[str, list[str]] = {"content-type": [], **{name: [] for name in SIGNATURE_HEADERS}}
+    for name, value in headers:
+        values = found.get(name.lower())
+        if values is not None:
+            values.append(value)
+    if not any(found[name] for name in SIGNATURE_HEADERS):
+        raise ResponseNotSigned
+    if any(len(found[name]) != 1 for name in SIGNATURE_HEADERS) or len(found["content-type"]) > 1:
+        raise ResponseSignatureMalformed
+    (key_id,), (timestamp,), (signature,) = (found[name] for name in SIGNATURE_HEADERS)
+    content_type = "".join(found["content-type"])
+    well_formed = KEY_ID.fullmatch(key_id) and TIMESTAMP.fullmatch(timestamp) and CONTENT_TYPE.fullmatch(content_type)
+    presented = version_1_signatures(signature)
+    if not well_formed or not presented:
+        raise ResponseSignatureMalformed
+    key = ring.find(key_id)
+    if key is None:
+        raise ResponseKeyUnknown
+    if abs(int(now.timestamp()) - int(timestamp)) > tolerance_seconds:
+        raise ResponseClockSkewed
+    digest = hashlib.sha256(body).hexdigest()
+    lines = (RESPONSE_SCHEME, key_id, timestamp, nonce, str(status), content_type, digest)
+    expected = _signature(key.secret, lines)
+    if not any(hmac.compare_digest(expected, value) for value in presented):
+        raise ResponseSignatureInvalid
+
+
+def version_1_signatures(header: str) -> list[str]:
+    """The `v1=` values of a signature header, none when it is malformed.
+
+    Other versions may stand beside them.
+    """
+    if not SIGNATURE.fullmatch(header):
+        return []
+    values = [value for value in header.split(" ") if value.startswith("v1=")]
+    return values if all(VERSION_1_VALUE.fullmatch(value[3:]) for value in values) else []
+
+
+def _signature(secret: bytes, lines: tuple[str, ...]) -> str:
+    return "v1=" + hmac.digest(secret, "\n".join(lines).encode(), "sha256").hex()
+
+
+def _base64url(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

@@ -1,0 +1,102 @@
+"""How passwords are hashed: the scheme, and the threads that do it."""
+
+import os
+import secrets
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import bcrypt
+import pytest
+
+from auth.password_work import PasswordWork, PasswordWorkBusy
+from auth.passwords import Passwords, Verdict
+
+OLD, NEW = secrets.token_bytes(32), secrets.token_bytes(32)
+
+
+def hold(started: threading.Event, release: threading.Event) -> None:
+    started.set()
+    release.wait(10)
+
+
+@pytest.fixture
+def work() -> PasswordWork:
+    return PasswordWork()
+
+
+def test_a_hash_of_an_old_pepper_matches_and_is_outdated(work: PasswordWork) -> None:
+    stored = Passwords(work, cost=4, peppers={"1": OLD}).hash("tulip canoe orbit")
+    assert stored.startswith("mo2$1$$2b$04$")
+    rotated = Passwords(work, cost=4, peppers={"2": NEW, "1": OLD})
+    assert rotated.verify("tulip canoe orbit", stored) == Verdict(matches=True, outdated=True)
+    assert rotated.verify("tulip canoe orbiT", stored) == Verdict(matches=False, outdated=False)
+    assert rotated.hash("tulip canoe orbit").startswith("mo2$2$")
+
+
+def test_a_hash_from_before_there_was_a_pepper_matches_and_is_outdated(work: PasswordWork) -> None:
+    stored = Passwords(work, cost=4).hash("tulip canoe orbit")
+    peppered = Passwords(work, cost=4, peppers={"1": NEW})
+    assert peppered.verify("tulip canoe orbit", stored) == Verdict(matches=True, outdated=True)
+
+
+def test_the_right_id_with_another_key_does_not_match(work: PasswordWork) -> None:
+    stored = Passwords(work, cost=4, peppers={"1": OLD}).hash("tulip canoe orbit")
+    assert not Passwords(work, cost=4, peppers={"1": NEW}).verify("tulip canoe orbit", stored).matches
+
+
+def test_text_that_can_be_no_password_matches_nothing(work: PasswordWork) -> None:
+    passwords = Passwords(work, cost=4)
+    stored = passwords.hash("tulip canoe orbit")
+    legacy = bcrypt.hashpw(b"tulip canoe orbit", bcrypt.gensalt(4)).decode()
+    for text in ("x" * 257, "\U0001f98a" * 257, "tulip\0canoe", "tulip\ud800"):
+        assert not passwords.verify(text, stored).matches
+        assert not passwords.verify(text, legacy).matches
+        assert not passwords.verify(text, None).matches
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives every thread its own priority")
+def test_hashing_runs_at_low_priority_and_leaves_the_caller_alone(work: PasswordWork) -> None:
+    def own_priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = own_priority()
+    assert work.run(own_priority) == 15
+    assert own_priority() == before
+
+
+def test_who_would_wait_too_long_is_told_to_come_back() -> None:
+    work = PasswordWork(threads=1, wait_seconds=0.01)
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as other:
+        started = threading.Event()
+        busy = other.submit(work.run, lambda: hold(started, release))
+        assert started.wait(10)
+        with pytest.raises(PasswordWorkBusy) as refused:
+            work.run(int)
+        assert refused.value.status == 503
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        release.set()
+        busy.result(10)
+    assert work.run(int) == 0
+
+
+def test_only_so_many_wait_at_all() -> None:
+    work = PasswordWork(threads=1, wait_seconds=10, waiting_limit=0)
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as other:
+        started = threading.Event()
+        busy = other.submit(work.run, lambda: hold(started, release))
+        assert started.wait(10)
+        with pytest.raises(PasswordWorkBusy):
+            work.run(int)
+        release.set()
+        busy.result(10)
+
+
+def test_work_that_fails_gives_its_thread_back() -> None:
+    work = PasswordWork(threads=1, wait_seconds=0.01, waiting_limit=0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            work.run(lambda: 1 // 0)
+    assert work.run(int) == 0
