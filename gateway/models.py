@@ -7,6 +7,18 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary, SmallInteger, Text, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base
+from database.redis_epoch_models import RedisEpochMember, RedisEpochRow
+from gateway.limit_models import UsageCounter, UsageGate, UsageReservation
+
+__all__ = [
+    "IdempotencyKey",
+    "PredictionRequest",
+    "RedisEpochMember",
+    "RedisEpochRow",
+    "UsageCounter",
+    "UsageGate",
+    "UsageReservation",
+]
 
 
 class PredictionRequest(Base):
