@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,7 @@ from flask import Flask, request
 from psycopg2.extras import RealDictCursor
 from werkzeug.test import TestResponse
 
-from auth.principal import Principal
+from auth.principal import CachedFields, Principal
 from auth.tiers import Tier
 from database import db
 from database.engine import EngineOptions
@@ -32,7 +32,7 @@ from gateway.prediction_proxy import PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, write_calls
+from gateway.settle import Settlement, prepare_settle, write_calls
 from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
@@ -49,7 +49,7 @@ NEVER_OPENS = BreakerRules(least_calls=10**9, connect_failures=10**9)
 
 
 class NamedCaller:
-    """The guard of these tests: the caller's id and tier stand in headers."""
+    """The guard of these tests: the caller's id and tier stand in headers, and whether they were read from a cache."""
 
     scheme: str | None = "bearer"
     problems: tuple[type[Problem], ...] = (NotSignedIn,)
@@ -58,7 +58,8 @@ class NamedCaller:
         if "X-Test-User" not in request.headers:
             raise NotSignedIn
         user = uuid.UUID(request.headers["X-Test-User"])
-        return Principal(user, user, Tier(request.headers["X-Test-Tier"]), None)
+        cached = CachedFields("state", ("u",), ("old",)) if "X-Test-Cached" in request.headers else None
+        return Principal(user, user, Tier(request.headers["X-Test-Tier"]), cached)
 
 
 @dataclass
@@ -76,8 +77,11 @@ class RunningGateway:
         user: uuid.UUID | None = None,
         tier: Tier = Tier.FREE,
         key: str | None = None,
+        cached: bool = False,
     ) -> TestResponse:
         headers = {"X-Test-User": str(user or self.alice), "X-Test-Tier": tier.value}
+        if cached:
+            headers["X-Test-Cached"] = "yes"
         if key is not None:
             headers["Idempotency-Key"] = key
         return self.app.test_client().post("/api/gateway/predict", json=question or QUESTION, headers=headers)
@@ -108,7 +112,7 @@ class RunningGateway:
 
 
 @contextmanager
-def running_gateway(  # noqa: PLR0913 - each is one thing that a test may turn
+def running_gateway(
     url: str,
     *,
     timeout: float = 5.0,
@@ -120,6 +124,7 @@ def running_gateway(  # noqa: PLR0913 - each is one thing that a test may turn
     plans: Mapping[Tier, PlanLimits] = PLANS,
     key_lease: timedelta = timedelta(seconds=60),
     settle_seconds: float = 3.0,
+    confirm: Callable[[Principal], Principal] = lambda caller: caller,
 ) -> Iterator[RunningGateway]:
     secret = secrets.token_bytes(32)
     app = bare_app(url)
@@ -132,7 +137,7 @@ def running_gateway(  # noqa: PLR0913 - each is one thing that a test may turn
             verify,
             largest_pool=places,
         )
-        writer = GroupCommit(writer_connection(url, options), write_calls)
+        writer = GroupCommit(writer_connection(url, options), write_calls, prepare=prepare_settle)
         proxy = PredictionProxy(
             limits=ExactLimits(PostgresLimits(db.engine), WithoutRedis()),
             plans=plans,
@@ -141,7 +146,7 @@ def running_gateway(  # noqa: PLR0913 - each is one thing that a test may turn
             bulkhead=Bulkhead(places, bulkhead_wait),
             settlement=Settlement(writer, settle_seconds),
             idempotency=IdempotencyKeys(key_lease),
-            confirm=lambda caller: caller,
+            confirm=confirm,
             hash_key=secrets.token_bytes(32),
         )
         guard = NamedCaller()

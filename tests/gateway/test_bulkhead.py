@@ -4,7 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from auth.tiers import Tier
+from examples.private_server.switches import Switches
 from gateway.bulkhead import Bulkhead, TooManyInFlight
+from tests.gateway.running_gateway import running_gateway
 
 
 def test_a_lower_share_is_refused_before_a_higher_one() -> None:
@@ -60,3 +63,20 @@ def test_many_threads_never_hold_more_than_there_are() -> None:
     with ThreadPoolExecutor(20) as threads:
         list(threads.map(visit, range(400)))
     assert (max(most) <= 3, bulkhead.taken) == (True, 0)
+
+
+def test_a_full_process_refuses_the_lower_tier_and_reserves_nothing(database_url: str) -> None:
+    with (
+        running_gateway(database_url, places=2, bulkhead_wait=0, timeout=10) as gateway,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        gateway.private.switches = Switches(delay_seconds=0.5)
+        running = threads.submit(gateway.ask, tier=Tier.ENTERPRISE)
+        while gateway.proxy.bulkhead.taken == 0:
+            pass
+        refused = gateway.ask(tier=Tier.FREE)
+        assert (refused.status_code, refused.get_json()["error"]) == (503, "service_unavailable")
+        assert "Retry-After" in refused.headers
+        assert gateway.ask(tier=Tier.ENTERPRISE).status_code == 200
+        assert running.result().status_code == 200
+        assert (gateway.private.seen.predictions, len(gateway.requests()), gateway.reserved()) == (2, 2, 0)

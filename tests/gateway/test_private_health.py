@@ -1,13 +1,13 @@
 """GET /api/gateway/predict/health: a cached probe, asked by one at a time, and never a prediction."""
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway import private_health
 from gateway.breaker import Breaker
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
@@ -41,11 +41,11 @@ def test_many_who_ask_are_one_probe(gateway: RunningGateway) -> None:
 
 def test_after_ten_seconds_it_is_asked_again(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     health(gateway)
-    now = private_health.monotonic()
-    monkeypatch.setattr(private_health, "monotonic", lambda: now + 9.5)
+    now = time.monotonic()
+    monkeypatch.setattr("gateway.private_health.monotonic", lambda: now + 9)
     health(gateway)
     assert gateway.private.seen.health_checks == 1
-    monkeypatch.setattr(private_health, "monotonic", lambda: now + 10.5)
+    monkeypatch.setattr("gateway.private_health.monotonic", lambda: now + 11)
     health(gateway)
     assert gateway.private.seen.health_checks == 2
 

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from gateway.settle import SettledCall, write_calls
+from gateway.settle import SettledCall, prepare_settle, write_calls
 
 TODAY = date(2026, 11, 23)
 
@@ -18,6 +18,7 @@ TODAY = date(2026, 11, 23)
 def connection(database_url: str) -> Iterator[Connection]:
     opened = psycopg2.connect(database_url)
     opened.autocommit = True
+    prepare_settle(opened)
     yield opened
     opened.close()
 
