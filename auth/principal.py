@@ -7,19 +7,6 @@ from auth.tiers import Tier
 
 
 @dataclass(frozen=True)
-class AccountState:
-    """What a request's permission hangs on. Cached in Redis, and compared there again when a metered call is reserved.
-
-    `version` rises with every change of the user or of one of the user's sessions.
-    """
-
-    version: int
-    active: bool
-    tier: Tier
-    """The effective tier at the moment of reading: an expired one has already fallen back to free."""
-
-
-@dataclass(frozen=True)
 class CachedFields:
     """Where this caller's state lies in Redis and what it said, so that another script can check it in the same trip."""
 
@@ -30,7 +17,7 @@ class CachedFields:
 
 @dataclass(frozen=True)
 class Principal:
-    """The caller of one request, proved by an access token."""
+    """The caller of one request, proved by an access token. `tier` is the one that counts at this moment."""
 
     user_id: UUID
     session_id: UUID

@@ -1,5 +1,6 @@
 """The tiers that a user can have, in rising order."""
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -15,3 +16,8 @@ class Tier(StrEnum):
 
     def includes(self, needed: "Tier") -> bool:
         return self.rank >= needed.rank
+
+
+def effective_tier(tier: Tier, expires_at: datetime | None, now: datetime) -> Tier:
+    """The tier that counts at `now`. One that has run out is free, even when no job has written that down yet."""
+    return tier if expires_at is None or now < expires_at else Tier.FREE

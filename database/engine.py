@@ -47,6 +47,8 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
         "pool_timeout": options.pool_timeout,
         "pool_pre_ping": False,
         "pool_recycle": 1800,
+        # Otherwise the text of a database error, and so its traceback in the log, holds every bound value.
+        "hide_parameters": True,
         "connect_args": {
             "application_name": options.application_name,
             "connect_timeout": 3,

@@ -1,5 +1,6 @@
 """Connections to one run of one Redis server. A server that was started again is another run, and is not trusted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,19 @@ def connect(address: RedisAddress, run_id: str | None = None) -> redis.Redis:
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
     return redis.Redis(connection_pool=pool)
+
+
+def redis_check(address: RedisAddress) -> Callable[[], None]:
+    """A health check that connects anew and asks for a sign of life. It raises redis.RedisError."""
+
+    def check() -> None:
+        client = connect(address)
+        try:
+            client.ping()
+        finally:
+            client.connection_pool.disconnect()
+
+    return check
 
 
 def ask_info(connection: Any) -> bytes:

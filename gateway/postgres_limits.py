@@ -9,8 +9,8 @@ from uuid import UUID
 
 import psycopg2
 from sqlalchemy import Engine, text
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from gateway.limits import MICROSECONDS, Ask, Counts, LimitsUnavailable, burst_interval
 from gateway.redis_limits import HeldInPostgres, Verdict
@@ -138,9 +138,9 @@ class DeadConnection(Exception):
     """The server closed this connection. Another may work."""
 
 
-def sweep_reservations(connection: Connection, now: datetime) -> int:
+def sweep_reservations(session: Session, now: datetime) -> int:
     """Delete reservations whose lease is long over; they stopped counting when it ended. Returns how many there were."""
-    swept = connection.execute(
+    swept = session.execute(
         text("DELETE FROM usage_reservations WHERE lease_until < :before"), {"before": now - SWEEP_AFTER}
     )
-    return swept.rowcount
+    return swept.rowcount  # type: ignore[attr-defined,no-any-return]

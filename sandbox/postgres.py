@@ -42,6 +42,7 @@ class EmbeddedPostgres:
 
     folder: Path
     durable: bool = True
+    log_file: Path | None = None
     port: int = field(default=0, init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -69,12 +70,13 @@ class EmbeddedPostgres:
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with (self._home / "server.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=log,
                 cwd=self._home,
+                process_group=0,  # Ctrl-C in a terminal is for the command that started it, which stops it in order
                 preexec_fn=stop_with_parent,
                 **self._as_user(),
             )
@@ -135,6 +137,10 @@ class EmbeddedPostgres:
     def _data(self) -> Path:
         return self._home / "data"
 
+    @property
+    def _log(self) -> Path:
+        return self.log_file or self._home / "server.log"
+
     def _as_user(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {}
@@ -185,7 +191,7 @@ class EmbeddedPostgres:
                 psycopg2.connect(self.url(), connect_timeout=2).close()
                 return
             time.sleep(0.02)
-        log = (self._home / "server.log").read_text(errors="replace")[-2000:]
+        log = self._log.read_text(errors="replace")[-2000:]
         raise PostgresUnavailable(f"PostgreSQL did not start. The end of its log:\n{log}")
 
 

@@ -24,6 +24,7 @@ class EmbeddedValkey:
     """One server. Nothing is kept on disk: what Redis holds can always be rebuilt from PostgreSQL."""
 
     folder: Path
+    log_file: Path | None = None
     port: int = field(default=0, init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -43,8 +44,11 @@ class EmbeddedValkey:
             "no",
         ]
         command += ["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir", str(self.folder)]
-        with (self.folder / "valkey.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=stop_with_parent)
+        log_file = self.log_file or self.folder / "valkey.log"
+        with log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, process_group=0, preexec_fn=stop_with_parent
+            )
         deadline = time.monotonic() + 10
         client = redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
         try:
@@ -55,7 +59,7 @@ class EmbeddedValkey:
                 time.sleep(0.01)
         finally:
             client.close()
-        raise ValkeyUnavailable(f"Valkey did not start; see {self.folder / 'valkey.log'}")
+        raise ValkeyUnavailable(f"Valkey did not start; see {log_file}")
 
     def stop(self) -> None:
         if self.process is not None:

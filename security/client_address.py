@@ -72,8 +72,6 @@ def _canonical(text: str) -> str | None:
         return None
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
-            return (
-                None  # a zone means something on the sender's machine only, and PostgreSQL's inet refuses it
-            )
+            return None  # a zone means something on the sender's machine only, and PostgreSQL's inet refuses it
         return str(address.ipv4_mapped or address)
     return str(address)

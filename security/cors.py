@@ -37,9 +37,7 @@ class CrossOrigin:
         `asked` is the preflight's headers. The lists are always the whole ones, so the answer can be kept for
         any request.
         """
-        headers = {
-            name.strip().lower() for name in asked.get("Access-Control-Request-Headers", "").split(",")
-        } - {""}
+        headers = {name.strip().lower() for name in asked.get("Access-Control-Request-Headers", "").split(",")} - {""}
         if (
             asked.get("Origin") in self._origins
             and asked.get("Access-Control-Request-Method") in ALLOWED_METHODS
@@ -53,8 +51,6 @@ class CrossOrigin:
         """`Vary: Origin` stands on every answer once there is a list, so that no cache hands one origin's
         answer to another.
         """
-        if not self._origins:
-            return
         response.headers.add("Vary", "Origin")
         if origin in self._origins:
             response.headers["Access-Control-Allow-Origin"] = str(origin)

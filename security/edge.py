@@ -1,6 +1,7 @@
 """The request's edge, put together: what happens before any handler and what stands on every answer."""
 
 from collections.abc import Collection
+from typing import Any
 
 from flask import Flask, Response, request
 
@@ -9,8 +10,8 @@ from security.cors import CrossOrigin
 from security.error_handlers import install_error_handlers
 from security.log import RequestLog
 from security.problems import HttpsRequired, MalformedRequest
-from security.request_id import begin_exchange, current_exchange
-from security.response_headers import add_security_headers
+from security.request_id import current_exchange
+from security.response_headers import SecurityHeaders
 
 ABSOLUTE_BODY_LIMIT = 1024 * 1024
 LOOPBACK = ("127.", "::1")
@@ -38,13 +39,14 @@ def install_edge(
     app.url_map.merge_slashes = False
     install_error_handlers(app)
 
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, proxies)  # type: ignore[method-assign]
+
     @app.before_request
     def admit() -> Response | None:
         environ = request.environ
-        begin_exchange(environ)
         if "HTTP_HOST" not in environ:
             raise MalformedRequest("The Host header is missing")  # RFC 9112, 3.2
-        if require_https and not proxies.is_https(environ) and not _may_be_plain(proxies):
+        if require_https and not proxies.is_https(environ) and not _may_be_plain(environ, proxies):
             raise HttpsRequired
         if environ["REQUEST_METHOD"] == "OPTIONS" and request.routing_exception is None:
             return _answer_options(app, cross_origin)
@@ -52,23 +54,20 @@ def install_edge(
 
     @app.after_request
     def finish(response: Response) -> Response:
+        if cors_origins:
+            cross_origin.mark(response, request.environ.get("HTTP_ORIGIN"))
         exchange = current_exchange()
-        environ = request.environ
-        cross_origin.mark(response, environ.get("HTTP_ORIGIN"))
-        add_security_headers(response, https=proxies.is_https(environ))
-        if exchange is not None:
-            response.headers["X-Request-ID"] = exchange.request_id
-            if request_log is not None:
-                request_log.write(exchange, response)
+        if request_log is not None and exchange is not None:
+            request_log.write(exchange, response)
         return response
 
 
-def _may_be_plain(proxies: TrustedProxies) -> bool:
+def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     """Health checks of a platform come over plain http inside its network; on loopback nobody can listen."""
-    path = request.path
+    path = environ.get("PATH_INFO", "")
     if path == "/health" or path.startswith("/health/"):
         return True
-    return proxies.client_address(request.environ).startswith(LOOPBACK)
+    return proxies.client_address(environ).startswith(LOOPBACK)
 
 
 def _answer_options(app: Flask, cross_origin: CrossOrigin) -> Response:

@@ -68,11 +68,7 @@ def answer_problem(problem: Problem) -> Response:
     """
     response = problem.answer(current_request_id())
     accepted = request.headers.get("Accept")
-    if (
-        accepted
-        and not request.accept_mimetypes[PROBLEM_JSON]
-        and request.accept_mimetypes["application/json"]
-    ):
+    if accepted and not request.accept_mimetypes[PROBLEM_JSON] and request.accept_mimetypes["application/json"]:
         response.content_type = "application/json"
     return response
 
@@ -82,9 +78,7 @@ def _answer_http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     problem = _problem_for(status, error.name)()
     # `Allow` of a 405, `Location` of a redirect, `Content-Range` of a 416.
-    kept = {
-        name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}
-    }
+    kept = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
     problem.headers.update(kept)
     return answer_problem(problem)
 

@@ -45,7 +45,7 @@ class RequestLog:
             "timestamp": datetime.now(UTC),
             "level": "info",
             "event": "request",
-            "method": request.method if request.method in _KNOWN_METHODS else "other",
+            "method": exchange.method if exchange.method in _KNOWN_METHODS else "other",
             "route": rule.rule if rule is not None else None,
             "status": response.status_code,
             "duration_ms": round((time.perf_counter() - exchange.started) * 1000, 3),
@@ -154,9 +154,7 @@ def _pretty(event: EventDict) -> bytes:
     shown = f"{line.pop('timestamp')} {line.pop('level'):8} {line.pop('event')}"
     shown += "".join(f" {name}={value}" for name, value in line.items())
     lines = [shown, *(f"    {part}" for part in exception.split("\n") if part)]
-    return "\n".join(
-        _UNSAFE_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", part) for part in lines
-    ).encode()
+    return "\n".join(_UNSAFE_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", part) for part in lines).encode()
 
 
 def _write_line(line: bytes) -> None:

@@ -35,7 +35,7 @@ def mask_values(value: Any) -> Any:
     if isinstance(value, str):
         return mask(value).encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {str(key): mask_values(member) for key, member in value.items()}
+        return {mask_values(str(key)): mask_values(member) for key, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [mask_values(member) for member in value]
     if value is None or isinstance(value, bool | float):

@@ -98,6 +98,7 @@ class Operation:
     guard: Guard
     answers: Mapping[int, type[BaseModel] | None]
     body: type[BaseModel] | None
+    body_optional: bool
     query: type[BaseModel] | None
     problems: tuple[type[Problem], ...]
     body_limit: int
@@ -127,6 +128,7 @@ def operation(
     guard: Guard,
     answers: Mapping[int, type[BaseModel] | None],
     body: type[BaseModel] | None = None,
+    body_optional: bool = False,
     query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
     body_limit: int = 64 * 1024,
@@ -142,9 +144,7 @@ def operation(
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid":
-            raise ValueError(
-                f"{path}: a path argument must be a UUID, because the integer converter takes any size"
-            )
+            raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
 
     def declare(handler: AnyHandler) -> AnyHandler:
         declared = Operation(
@@ -157,6 +157,7 @@ def operation(
             guard=guard,
             answers=answers,
             body=body,
+            body_optional=body_optional,
             query=query,
             problems=tuple(problems),
             body_limit=body_limit,
@@ -174,7 +175,8 @@ def operation(
             if query is not None and reader is not None:
                 arguments["query"] = parse(query, reader.document(request.args))
             if body is not None:
-                arguments["body"] = parse(body, read_json(limit=body_limit))
+                absent = body_optional and not _body_was_sent()
+                arguments["body"] = None if absent else parse(body, read_json(limit=body_limit))
             return respond(handler(**arguments))
 
         def remember(state: BlueprintSetupState) -> None:
@@ -187,6 +189,12 @@ def operation(
         return handler
 
     return declare
+
+
+def _body_was_sent() -> bool:
+    """RFC 9112, 6.3: a request has a body when it says how long it is, or that it comes in chunks."""
+    environ = request.environ
+    return environ.get("CONTENT_LENGTH") not in {None, "", "0"} or "HTTP_TRANSFER_ENCODING" in environ
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -31,25 +31,26 @@ class Problem(Exception):
         self.members = members
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """RFC 9457 members, then the members `error`, `message` and `request_id` that older clients read."""
-        return {
-            "type": self.type or f"urn:mirroros:problem:{self.error}",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": f"urn:mirroros:request:{request_id}",
-            "error": self.error,
-            "message": self.detail,
-            "request_id": request_id,
-            **self.members,
-        }
+        return {**problem_members(type(self), self.detail, request_id), **self.members}
 
     def answer(self, request_id: str) -> Response:
-        response = Response(
-            orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON
-        )
+        response = Response(orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON)
         response.headers.extend(self.headers)
         return response
+
+
+def problem_members(problem: type[Problem], detail: str, request_id: str) -> dict[str, Any]:
+    """RFC 9457 members, then the members `error`, `message` and `request_id` that older clients read."""
+    return {
+        "type": problem.type or f"urn:mirroros:problem:{problem.error}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": f"urn:mirroros:request:{request_id}",
+        "error": problem.error,
+        "message": detail,
+        "request_id": request_id,
+    }
 
 
 def retry_after(seconds: float) -> dict[str, str]:

@@ -22,10 +22,11 @@ _TRACEPARENT = re.compile(
 class Exchange:
     """One request and its answer, while it is being handled."""
 
-    __slots__ = ("_trace", "_traceparent", "request_id", "started", "user_id")
+    __slots__ = ("_trace", "_traceparent", "method", "request_id", "started", "user_id")
 
-    def __init__(self, request_id: str, traceparent: str | None = None) -> None:
+    def __init__(self, request_id: str, traceparent: str | None = None, method: str = "") -> None:
         self.request_id = request_id
+        self.method = method
         self.started = time.perf_counter()
         self.user_id: UUID | None = None
         self._traceparent = traceparent
@@ -54,7 +55,7 @@ def begin_exchange(environ: Mapping[str, Any]) -> Exchange:
     offered = environ.get("HTTP_X_REQUEST_ID")
     if offered is None or _WELL_FORMED_ID.fullmatch(offered) is None:
         offered = str(uuid7())
-    exchange = Exchange(offered, environ.get("HTTP_TRACEPARENT"))
+    exchange = Exchange(offered, environ.get("HTTP_TRACEPARENT"), environ.get("REQUEST_METHOD", ""))
     _exchange.set(exchange)
     return exchange
 

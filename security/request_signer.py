@@ -31,9 +31,7 @@ CONTENT_TYPE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
 CONTEXT = re.compile(r"[A-Za-z0-9_-]{0,1024}")
 TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,11}")
-SIGNATURE = re.compile(
-    r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}){0,7}"
-)
+SIGNATURE = re.compile(r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}){0,7}")
 VERSION_1_VALUE = re.compile(r"[0-9a-f]{64}")
 
 SIGNATURE_HEADERS = ("x-mirror-key-id", "x-mirror-timestamp", "x-mirror-signature")
@@ -181,9 +179,7 @@ def verify_response(
         raise ResponseSignatureMalformed
     (key_id,), (timestamp,), (signature,) = (found[name] for name in SIGNATURE_HEADERS)
     content_type = "".join(found["content-type"])
-    well_formed = (
-        KEY_ID.fullmatch(key_id) and TIMESTAMP.fullmatch(timestamp) and CONTENT_TYPE.fullmatch(content_type)
-    )
+    well_formed = KEY_ID.fullmatch(key_id) and TIMESTAMP.fullmatch(timestamp) and CONTENT_TYPE.fullmatch(content_type)
     presented = version_1_signatures(signature)
     if not well_formed or not presented:
         raise ResponseSignatureMalformed

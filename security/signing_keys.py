@@ -68,9 +68,7 @@ class KeyRing:
 def _listed_key(entry: str) -> SigningKey:
     key_id, colon, secret = entry.partition(":")
     if not colon or not secret.startswith(TYPED_PREFIX):
-        raise SigningKeysInvalid(
-            f"PRIVATE_API_KEYS is a list of id:{TYPED_PREFIX}base64, separated by commas"
-        )
+        raise SigningKeysInvalid(f"PRIVATE_API_KEYS is a list of id:{TYPED_PREFIX}base64, separated by commas")
     return SigningKey(key_id, _secret_bytes(secret))
 
 
@@ -80,6 +78,4 @@ def _secret_bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text.removeprefix(TYPED_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise SigningKeysInvalid(
-            f"what follows {TYPED_PREFIX} must be standard base64 with its padding"
-        ) from None
+        raise SigningKeysInvalid(f"what follows {TYPED_PREFIX} must be standard base64 with its padding") from None

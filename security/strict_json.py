@@ -69,7 +69,7 @@ def _require_plain_json(environ: dict[str, Any]) -> None:
     if media_type not in _USUAL_MEDIA_TYPES:
         essence, parameters = parse_options_header(media_type)
         charset = parameters.pop("charset", "utf-8")
-        if essence != "application/json" or charset.lower() != "utf-8" or parameters:
+        if essence.lower() != "application/json" or charset.lower() != "utf-8" or parameters:
             raise UnsupportedMediaType(headers={"Accept-Post": "application/json"})
     if "HTTP_CONTENT_ENCODING" in environ:
         raise UnsupportedMediaType("The body must not be encoded", headers={"Accept-Encoding": "identity"})

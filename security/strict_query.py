@@ -26,8 +26,7 @@ class QueryReader:
         schema = model.model_json_schema()
         definitions = schema.get("$defs", {})
         self._types = {
-            name: frozenset(_types(member, definitions))
-            for name, member in schema.get("properties", {}).items()
+            name: frozenset(_types(member, definitions)) for name, member in schema.get("properties", {}).items()
         }
 
     def document(self, arguments: MultiDict[str, str]) -> bytes:

@@ -8,15 +8,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 import redis
-from flask import Flask
 from flask_migrate import upgrade
 
 import auth.models  # noqa: F401 - the migrations are compared with these models
 import gateway.models  # noqa: F401
-from database import db, migrate
-from database.engine import EngineOptions, engine_options, sqlalchemy_url
+from database import db
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.valkey import EmbeddedValkey
+from tests.bare_app import bare_app
 
 TEMPLATE = "migrated"
 
@@ -65,6 +64,15 @@ def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
     administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture
+def empty_database_url(postgres_server: str) -> Iterator[str]:
+    """A database in which no migration has run."""
+    name = f"empty_{secrets.token_hex(6)}"
+    administer(postgres_server, f'CREATE DATABASE "{name}" STRATEGY wal_log')
+    yield postgres_server.rpartition("/")[0] + "/" + name
+    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("TEST_REDIS_URL"):
@@ -101,13 +109,3 @@ def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.start()
     yield server
     server.discard()
-
-
-def bare_app(url: str) -> Flask:
-    """An application with a database and nothing else."""
-    app = Flask("bare")
-    app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(EngineOptions(application_name="mirroros-test"))
-    db.init_app(app)
-    migrate.init_app(app, db)
-    return app

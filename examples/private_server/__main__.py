@@ -18,12 +18,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "9000")))
     parser.add_argument("--path", default=os.environ.get("PRIVATE_API_PATH", "/predict"))
-    parser.add_argument(
-        "--test-switches", action="store_true", help="allow POST /_switches and GET /_seen, for tests"
-    )
-    parser.add_argument(
-        "--delay", type=float, default=0.0, help="seconds before each answer (needs --test-switches)"
-    )
+    parser.add_argument("--test-switches", action="store_true", help="allow POST /_switches and GET /_seen, for tests")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer (needs --test-switches)")
     arguments = parser.parse_args()
     if arguments.delay and not arguments.test_switches:
         parser.error("--delay needs --test-switches")

@@ -135,9 +135,7 @@ def _drivers(question: Question, horizon: int | None) -> list[Driver]:
             0.3 if measurable else -0.1,
             "a number" if measurable else "no number in the goal",
         ),
-        _driver(
-            "detail", _within(0.25 * math.log((words + 1) / 20), 0.5), f"{words} words of goal and context"
-        ),
+        _driver("detail", _within(0.25 * math.log((words + 1) / 20), 0.5), f"{words} words of goal and context"),
         _driver("experience", min(0.8, 0.1 * years), f"{years} years named in the context"),
         _driver("commitment", min(0.6, 0.2 * commitments), f"{commitments} words of work already under way"),
         _driver("hedging", -min(0.8, 0.2 * hedges), f"{hedges} hedging words"),

@@ -46,9 +46,7 @@ class Connection(BaseHTTPRequestHandler):
             body = self._read_body()
             if self.owner.test_switches and self.path in ("/_switches", "/_seen"):
                 self._control(body)
-            elif (
-                self.path == "/health" and self.command == "GET" and "X-Mirror-Signature" not in self.headers
-            ):
+            elif self.path == "/health" and self.command == "GET" and "X-Mirror-Signature" not in self.headers:
                 self.owner.note_health_check()
                 self.send(200, {"Content-Type": JSON}, _health())
             else:
@@ -119,9 +117,7 @@ class Connection(BaseHTTPRequestHandler):
             try:
                 owner.switches = Switches.from_json(json.loads(body))
             except ValueError as error:  # SwitchesInvalid and malformed JSON alike
-                raise RequestRefused(
-                    422 if isinstance(error, SwitchesInvalid) else 400, "switches_invalid"
-                ) from None
+                raise RequestRefused(422 if isinstance(error, SwitchesInvalid) else 400, "switches_invalid") from None
             self.send(204, {}, b"")
         else:
             raise RequestRefused(405, "method_not_allowed")

@@ -35,9 +35,7 @@ METHOD = re.compile(r"[A-Z]{1,20}")
 TARGET = re.compile(r"/[!-~]*(?<!\?)")
 CONTENT_TYPE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 CONTEXT = re.compile(r"[A-Za-z0-9_-]{0,1024}")
-SIGNATURE = re.compile(
-    r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}){0,7}"
-)
+SIGNATURE = re.compile(r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}){0,7}")
 
 SIGNED_HEADERS = {
     "x-mirror-key-id": KEY_ID,
@@ -154,9 +152,7 @@ def read_keys(environment: Mapping[str, str]) -> Keys:
         for entry in environment["PRIVATE_API_KEYS"].split(","):
             key_id, _, secret = entry.strip().partition(":")
             if not KEY_ID.fullmatch(key_id) or key_id in secrets or not secret.startswith("msk_"):
-                raise ValueError(
-                    "PRIVATE_API_KEYS is a list of different ids, id:msk_base64, separated by commas"
-                )
+                raise ValueError("PRIVATE_API_KEYS is a list of different ids, id:msk_base64, separated by commas")
             secrets[key_id] = _secret_bytes(secret)
     elif environment.get("PRIVATE_API_SECRET"):
         secrets["k1"] = _secret_bytes(environment["PRIVATE_API_SECRET"])
@@ -231,9 +227,7 @@ class RequestVerifier:
         self._tolerance = tolerance_seconds
         self._clock = clock
 
-    def verify(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
-    ) -> VerifiedRequest:
+    def verify(self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> VerifiedRequest:
         """`target` as in the request line; `headers` as pairs, so that one sent twice is seen.
 
         Raises RequestRefused. The nonce is remembered last, after the MAC, so that strangers cannot fill
@@ -273,9 +267,7 @@ class RequestVerifier:
         self._remember(key_id, nonce)
         return VerifiedRequest(key_id, nonce, int(timestamp), found["x-mirror-context"])
 
-    def sign_response(
-        self, request: VerifiedRequest, status: int, content_type: str, body: bytes
-    ) -> dict[str, str]:
+    def sign_response(self, request: VerifiedRequest, status: int, content_type: str, body: bytes) -> dict[str, str]:
         """The headers of the answer, Content-Type included.
 
         Signed with the key of the request, which the gateway has for certain: so it does not matter which
@@ -311,9 +303,7 @@ class RequestVerifier:
             any(len(values) > 1 for values in found.values())
             or not METHOD.fullmatch(method)
             or not TARGET.fullmatch(target)
-            or not all(
-                rule.fullmatch(single[name]) for name, rule in (SIGNED_HEADERS | OPTIONAL_HEADERS).items()
-            )
+            or not all(rule.fullmatch(single[name]) for name, rule in (SIGNED_HEADERS | OPTIONAL_HEADERS).items())
             or not _version_1(single["x-mirror-signature"])
         ):
             raise RequestRefused(401, "signature_malformed")

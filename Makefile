@@ -1,0 +1,68 @@
+# Needs Python 3.11 or newer and nothing else. Another Python: make PYTHON=python3.12 setup
+
+.POSIX:
+PYTHON = python3
+TEST_PROCESSES = 2
+BIN = .venv/bin
+INSTALLED = .venv/.requirements-installed
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help setup run test test-slow check check-code format lock check-lock bench migrate clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-12s %s\n' "$$target" "$$what"; done
+
+setup: $(INSTALLED)  ## Make .venv and install the locked requirements
+
+run: $(INSTALLED)  ## Start everything: PostgreSQL, Valkey, a private server, the API on PORT (8000), a worker
+	@exec $(BIN)/python -m sandbox.run
+
+test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
+	$(BIN)/python -m pytest -m slow
+
+check: check-code test  ## Check format, lint, types, import rules and the dependency lock, then run the tests
+
+check-code: $(INSTALLED) check-lock  ## The same without the tests
+	$(BIN)/black --quiet --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/flake8
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## Write the format that the checks expect
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/black --quiet .
+
+lock: $(INSTALLED)  ## Write requirements.txt and requirements-dev.txt from their .in files
+	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+# The present lock is the starting point, so a new release on the index is no difference, and a changed .in file is one.
+check-lock: $(INSTALLED)  ## Check that the locked requirements follow from the .in files
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in requirements requirements-dev; do \
+		cp "$$name.txt" "$$folder" && \
+		$(COMPILE) "$$name.in" --output-file "$$folder/$$name.txt" && \
+		diff -u "$$name.txt" "$$folder/$$name.txt" || { echo "$$name.txt does not follow from $$name.in: make lock" >&2; exit 1; }; \
+	done
+
+bench: $(INSTALLED)  ## Measure what a metered call costs
+	$(BIN)/python -m bench
+
+migrate: $(INSTALLED)  ## Bring the database of the environment up to date
+	$(BIN)/python -m flask db upgrade
+
+clean:  ## Remove .venv, caches and reports; the data in .data stays
+	rm -rf .venv htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not. Name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked requirements into .venv (a minute, only now and after they change) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

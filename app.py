@@ -1,0 +1,205 @@
+"""The application factory: the only place where the parts are put together.
+
+`create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
+"""
+
+import os
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from flask import Flask
+from pydantic import SecretStr
+
+from auth.access_token import KeyRing as AccessKeyRing
+from auth.access_token import SigningKey
+from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.purge_sessions import purge_sessions
+from auth.routes import auth_routes
+from check_settings import config_commands
+from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
+from database import db, migrate
+from database.base import utc_now
+from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
+from database.group_commit import GroupCommit
+from database.jobs import Job, Jobs, in_transaction
+from database.redis_connections import RedisAddress, redis_check
+from database.redis_epoch import EpochTimes, RedisEpoch
+from database.redis_lease import WithoutRedis
+from database.run_worker import worker_commands
+from database.schema import schema_check
+from database.writer_connection import writer_connection
+from gateway.breaker import Breaker
+from gateway.bulkhead import Bulkhead
+from gateway.exact_limits import ExactLimits
+from gateway.idempotency import IdempotencyKeys, forget_old_keys
+from gateway.postgres_limits import PostgresLimits, sweep_reservations
+from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
+from gateway.private_health import PrivateServerHealth
+from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.routes import Gateway, gateway_routes
+from gateway.settle import Settlement, write_calls
+from security.derived_key import derived_key
+from security.docs_pages import docs_routes
+from security.edge import install_edge
+from security.health_check import HealthCheck, Part
+from security.health_routes import health_routes
+from security.log import configure_logging
+from security.openapi import ApiDescription, openapi_routes
+from security.sentry import start_sentry
+from security.signing_keys import KeyRing
+from settings.defaults import environment_of
+from settings.model import Environment, Settings
+from settings.read_environment import with_env_file
+
+NAME = "MirrorOS Public API"
+DESCRIPTION = (
+    "Accounts, subscriptions, exact usage limits, and predictions of the private server. "
+    "Errors are problem documents (RFC 9457) with a stable `error` code."
+)
+try:
+    VERSION = version("mirroros-public")
+except PackageNotFoundError:  # it is run from its folder, not installed
+    VERSION = "0.1.0"
+
+Leases = RedisEpoch | WithoutRedis
+
+
+def create_app() -> Flask:
+    """The application of this process's environment. Raises SettingsInvalid, which names every wrong variable."""
+    if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
+        return assemble(load_settings())
+    environ = with_env_file(os.environ, ENV_FILE)
+    # Imported here, because the production image has no embedded servers.
+    from sandbox.development import ensure_services  # noqa: PLC0415
+
+    return assemble(load_settings({**environ, **ensure_services(environ)}))
+
+
+def assemble(settings: Settings) -> Flask:
+    """The application of these settings. Connects to nothing and starts no thread: a server may fork after it."""
+    if settings.database_url is None:
+        raise SettingsInvalid(("DATABASE_URL must be set",))
+    database_url = settings.database_url.get_secret_value()
+    app = Flask(__name__, static_folder=None)
+    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    request_log = configure_logging(settings.log_level, pretty=settings.is_development)
+    if settings.sentry_dsn is not None:
+        start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
+    install_edge(
+        app,
+        cors_origins=settings.cors_origins,
+        require_https=settings.require_https,
+        trusted_proxy_hops=settings.trusted_proxy_hops,
+        trusted_hosts=settings.accepted_hosts,
+        request_log=request_log,
+    )
+    connect_database(app, settings, database_url)
+    leases = leases_of(settings, database_url)
+    auth = accounts_of(settings, leases)
+    gateway = gateway_of(app, settings, database_url, auth, leases)
+    api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
+    for routes in (
+        auth_routes(auth),
+        gateway_routes(gateway),
+        health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
+        openapi_routes(api),
+        docs_routes(NAME),
+    ):
+        app.register_blueprint(routes)
+    app.cli.add_command(config_commands)
+    app.cli.add_command(worker_commands(background_jobs(), database_url))
+    return app
+
+
+def connect_database(app: Flask, settings: Settings, url: str) -> None:
+    app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(EngineOptions(pool_size=settings.database_pool_size))
+    db.init_app(app)
+    migrate.init_app(app, db)
+
+
+def leases_of(settings: Settings, database_url: str) -> Leases:
+    address = redis_address(settings)
+    if address is None:
+        return WithoutRedis()
+    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=longest_call(settings)))
+
+
+def redis_address(settings: Settings) -> RedisAddress | None:
+    return None if settings.redis_url is None else RedisAddress(settings.redis_url.get_secret_value())
+
+
+def longest_call(settings: Settings) -> float:
+    """Seconds after which a metered call has certainly ended, settled or not."""
+    return settings.private_api_timeout + LEASE_MARGIN_SECONDS
+
+
+def accounts_of(settings: Settings, leases: Leases) -> Auth:
+    auth_settings = AuthSettings(
+        issuer=settings.public_base_url,
+        access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
+        bcrypt_cost=settings.bcrypt_cost,
+        registration_response=settings.registration_response.value,
+    )
+    return assemble_auth(
+        auth_settings,
+        access_keys=AccessKeyRing([SigningKey("k1", settings.access_token_key)]),
+        refresh_key=settings.refresh_key,
+        leases=leases,
+        peppers=None if settings.pepper is None else {"p1": settings.pepper},
+    )
+
+
+def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
+    address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
+    private_server = PrivateServer(
+        address,
+        KeyRing.from_settings(
+            secret=secret_text(settings.private_api_secret), keys=secret_text(settings.private_api_keys)
+        ),
+        VerifyResponse(settings.private_api_verify_response),
+        largest_pool=settings.predict_max_in_flight,
+    )
+    breaker = Breaker()
+    with app.app_context():
+        limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
+    writer = GroupCommit(writer_connection(database_url, EngineOptions()), write_calls)
+    proxy = PredictionProxy(
+        limits=limits,
+        plans={tier: plan.limits for tier, plan in PLANS.items()},
+        private_server=private_server,
+        breaker=breaker,
+        bulkhead=Bulkhead(settings.predict_max_in_flight),
+        settlement=Settlement(writer),
+        idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
+        confirm=auth.signed_in_metered.renew,
+        hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
+    )
+    return Gateway(
+        proxy=proxy,
+        health=PrivateServerHealth(private_server, breaker),
+        signed_in=auth.signed_in,
+        metered=auth.signed_in_metered,
+    )
+
+
+def health_of(settings: Settings, database_url: str) -> HealthCheck:
+    parts = {"database": Part(schema_check(database_url))}
+    if (address := redis_address(settings)) is not None:
+        parts["redis"] = Part(redis_check(address), required=False)
+    return HealthCheck(parts)
+
+
+def background_jobs() -> Jobs:
+    """Every job of the workers. What each takes from the database is bounded, and the next turn takes the rest."""
+    return Jobs.of(
+        (
+            Job("sweep_reservations", in_transaction(sweep_reservations, utc_now), cron="*/5 * * * *"),
+            Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
+            Job("purge_sessions", in_transaction(purge_sessions, utc_now), cron="37 3 * * *"),
+        )
+    )
+
+
+def secret_text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

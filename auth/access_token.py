@@ -1,0 +1,184 @@
+"""Access tokens: short-lived signed JWTs (RFC 9068) that say who calls and in which session, and never what they may do.
+
+Tier and rights are read from the account's state, because a token cannot be taken back (OWASP ASVS 5, 8.3.2).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import jwt
+
+from auth.bounded_cache import BoundedCache
+from database.base import Clock
+from security.problems import InvalidToken
+
+TOKEN_TYPE = "at+jwt"  # noqa: S105 (RFC 9068, 2.1)
+FORMAT_VERSION = 1
+LEEWAY_SECONDS = 30
+LONGEST_TOKEN = 4096
+LONGEST_LIFETIME = timedelta(hours=1)
+SHORTEST_KEY_BYTES = 32  # RFC 7518, 3.2
+KEY_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type", "ver", "auth_time")
+TIMES = ("iat", "nbf", "exp", "auth_time")
+WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+
+
+class UnusableSigningKey(ValueError):
+    """A key, or the ring of keys, cannot protect a token. Raised at start-up."""
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """One key with the one algorithm that it is used with."""
+
+    key_id: str
+    secret: bytes
+    algorithm: Literal["HS256"] = "HS256"
+
+
+class KeyRing:
+    """The keys that tokens are accepted under. The first one signs; the others stay until their last token ran out."""
+
+    def __init__(self, keys: Sequence[SigningKey]) -> None:
+        if not keys or len({key.key_id for key in keys}) != len(keys):
+            raise UnusableSigningKey("A ring needs at least one key, each under its own id")
+        for key in keys:
+            if KEY_ID_FORM.fullmatch(key.key_id) is None or len(key.secret) < SHORTEST_KEY_BYTES:
+                raise UnusableSigningKey(f"A key needs a plain id and at least {SHORTEST_KEY_BYTES} bytes")
+        self.signing = keys[0]
+        self._by_id = {key.key_id: key for key in keys}
+
+    def find(self, key_id: object) -> SigningKey | None:
+        return self._by_id.get(key_id) if isinstance(key_id, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a verified token says. Times are Unix seconds."""
+
+    user_id: UUID
+    session_id: UUID
+    not_before: int
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    text: str
+    expires_in: int
+    """Seconds."""
+
+
+class AccessTokens:
+    """Issues and verifies access tokens of one issuer for one audience."""
+
+    def __init__(
+        self, keys: KeyRing, *, issuer: str, audience: str, lifetime: timedelta, clock: Clock, remembered: int = 8192
+    ) -> None:
+        if not timedelta(minutes=1) <= lifetime <= LONGEST_LIFETIME:
+            raise ValueError("An access token lives between 1 and 60 minutes")
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._lifetime = lifetime
+        self._clock = clock
+        self._verified: BoundedCache[str, AccessClaims] = BoundedCache(remembered)
+
+    def issue(self, *, user_id: UUID, session_id: UUID, auth_time: datetime, not_after: datetime) -> IssuedToken:
+        """A token of the session. It never outlives the session, which ends at `not_after`."""
+        now = self._clock()
+        issued = int(now.timestamp())
+        expires = int(min(now + self._lifetime, not_after).timestamp())
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "jti": str(uuid4()),
+            "iat": issued,
+            "nbf": issued,
+            "exp": expires,
+            "type": "access",
+            "ver": FORMAT_VERSION,
+            "auth_time": int(auth_time.timestamp()),
+        }
+        key = self._keys.signing
+        headers = {"typ": TOKEN_TYPE, "kid": key.key_id}
+        return IssuedToken(jwt.encode(claims, key.secret, key.algorithm, headers), expires_in=expires - issued)
+
+    def verify(self, token: str) -> AccessClaims:
+        """Raises InvalidToken, alike for every reason.
+
+        A token that verified once is remembered, because checking its signature costs 40 µs and finding it again 0.1 µs.
+        Its times are compared with the clock on every use.
+        """
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self._decode(token)
+            self._verified.put(token, claims)
+        now = self._clock().timestamp()
+        if not claims.not_before - LEEWAY_SECONDS <= now < claims.expires_at + LEEWAY_SECONDS:
+            raise InvalidToken
+        return claims
+
+    def _decode(self, token: str) -> AccessClaims:
+        if len(token) > LONGEST_TOKEN:
+            raise InvalidToken
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys.find(header.get("kid"))
+            # The header has to be the very one that we write: no `crit`, no `jku`, no algorithm but the key's own
+            # (RFC 8725, 3.1).
+            if key is None or header != {"alg": key.algorithm, "typ": TOKEN_TYPE, "kid": key.key_id}:
+                raise InvalidToken
+            claims = jwt.decode(
+                token,
+                key.secret,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                options={
+                    "require": list(CLAIMS),
+                    "strict_aud": True,
+                    # Times are compared in `verify`, with the clock that was handed in.
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
+            return self._read(claims)
+        except WHATEVER_BYTES_CAN_RAISE as error:
+            raise InvalidToken from error
+
+    def _read(self, claims: Mapping[str, Any]) -> AccessClaims:
+        """Raises ValueError for a claim that we would not have written."""
+        if any(type(claims[name]) is not int for name in TIMES):
+            raise ValueError("times are whole seconds")
+        if not 0 < claims["exp"] - claims["iat"] <= LONGEST_LIFETIME.total_seconds():
+            raise ValueError("no token lives that long")
+        if claims["iat"] > self._clock().timestamp() + LEEWAY_SECONDS:
+            raise ValueError("issued in the future")
+        if claims["type"] != "access" or type(claims["ver"]) is not int or claims["ver"] != FORMAT_VERSION:
+            raise ValueError("another kind of token")
+        canonical_uuid(claims["jti"])
+        return AccessClaims(
+            user_id=canonical_uuid(claims["sub"]),
+            session_id=canonical_uuid(claims["sid"]),
+            not_before=claims["nbf"],
+            expires_at=claims["exp"],
+        )
+
+
+def canonical_uuid(text: object) -> UUID:
+    """Raises ValueError for anything but the 36 characters of RFC 9562; `UUID()` itself also takes braces and URNs."""
+    if not isinstance(text, str):
+        raise TypeError("a UUID is written as text")
+    parsed = UUID(text)
+    if str(parsed) != text:
+        raise ValueError("not the canonical form")
+    return parsed

@@ -1,0 +1,196 @@
+"""What a request's permission hangs on: is the account active, does the session live, which tier counts now.
+
+PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
+part, `s:<session id>` 1 or 0. Whoever changes one of these facts raises the version in the same transaction and calls
+`AccountStates.changed` after the commit; a copy that was read before the change can then no longer be stored.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import redis
+from sqlalchemy import and_, select, update
+from sqlalchemy.orm import Session
+
+from auth.models import AuthSession, User
+from auth.principal import CachedFields
+from auth.tiers import Tier, effective_tier
+from database import reading
+from database.base import Clock
+from database.redis_lease import RedisLease, RedisLeases
+
+COPY_LIFETIME_MS = 30_000
+MARK_LIFETIME_MS = 60_000
+SLOWEST_READ_SECONDS = 10.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# An older copy never replaces a newer one, and the parts of one hash are always of one version. A copy of the same
+# version does not renew the hash, so no part of it is ever older than its lifetime.
+STORE_COPY = """
+local held = redis.call('HGET', KEYS[1], 'v')
+if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
+if held and tonumber(held) < tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
+local started = redis.call('HEXISTS', KEYS[1], 'u') == 1
+redis.call('HSET', KEYS[1], 'v', ARGV[1], 'u', ARGV[2], ARGV[3], ARGV[4])
+if not started then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+return 1
+"""
+
+# The mark outlives the slowest reader that could still bring an older copy.
+MARK_CHANGE = """
+if tonumber(redis.call('HGET', KEYS[1], 'v') or '0') < tonumber(ARGV[1]) then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'v', ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """The facts about one user and one of the user's sessions."""
+
+    active: bool
+    session_alive: bool
+    tier: Tier
+    tier_expires_at: datetime | None
+    cached: CachedFields | None = None
+
+    @property
+    def admitted(self) -> bool:
+        return self.active and self.session_alive
+
+    def tier_at(self, now: datetime) -> Tier:
+        return effective_tier(self.tier, self.tier_expires_at, now)
+
+
+class AccountStates:
+    """Reads account state through Redis, and says when it changed."""
+
+    def __init__(self, leases: RedisLeases, clock: Clock) -> None:
+        self._leases = leases
+        self._clock = clock
+
+    def read(self, user_id: UUID, session_id: UUID) -> AccountState | None:
+        """The state now; None when there is no such user. One Redis round trip when a copy is there.
+
+        PostgreSQL is read when there is none, or no Redis. Its errors go through: access is never given without an answer.
+        """
+        lease = self._leases.current()
+        if lease is None:
+            return self._read_without_copy(user_id, session_id)
+        place = CachedFields(key=state_key(lease, user_id), fields=("u", f"s:{session_id}"), values=())
+        try:
+            user, session = lease.client.hmget(place.key, place.fields)
+        except redis.RedisError:
+            self._leases.failed(lease)
+            return self._read_without_copy(user_id, session_id)
+        if user is not None and session is not None:
+            values = (text_of(user), text_of(session))
+            return replace(decode(*values), cached=replace(place, values=values))
+        return self._read_and_copy(lease, place, user_id, session_id)
+
+    def _read_without_copy(self, user_id: UUID, session_id: UUID) -> AccountState | None:
+        found = self._read_postgres(user_id, session_id)
+        return found[0] if found is not None else None
+
+    def changed(self, user_id: UUID, version: int) -> None:
+        """Drop every copy older than `version`. Called after the commit that raised the version."""
+        lease = self._leases.current()
+        if lease is None:
+            return
+        try:
+            lease.client.eval(MARK_CHANGE, 1, state_key(lease, user_id), version, MARK_LIFETIME_MS)
+        except redis.RedisError:
+            # Copies that cannot be dropped must not be read any more.
+            self._leases.failed(lease)
+
+    def _read_and_copy(
+        self, lease: RedisLease, place: CachedFields, user_id: UUID, session_id: UUID
+    ) -> AccountState | None:
+        started = time.monotonic()
+        found = self._read_postgres(user_id, session_id)
+        if found is None:
+            return None
+        state, version = found
+        if time.monotonic() - started > SLOWEST_READ_SECONDS:
+            return state
+        values = encode(state)
+        try:
+            lease.client.eval(
+                STORE_COPY, 1, place.key, version, values[0], place.fields[1], values[1], COPY_LIFETIME_MS
+            )
+        except redis.RedisError:
+            self._leases.failed(lease)
+            return state
+        return replace(state, cached=replace(place, values=values))
+
+    def _read_postgres(self, user_id: UUID, session_id: UUID) -> tuple[AccountState, int] | None:
+        """The state and its version."""
+        own_session = and_(AuthSession.user_id == User.id, AuthSession.id == session_id)
+        query = (
+            select(
+                User.is_active,
+                User.tier,
+                User.tier_expires_at,
+                User.state_version,
+                AuthSession.revoked_at,
+                AuthSession.expires_at,
+            )
+            .outerjoin(AuthSession, own_session)
+            .where(User.id == user_id)
+        )
+        with reading() as session:
+            row = session.execute(query).one_or_none()
+        if row is None:
+            return None
+        alive = row.expires_at is not None and row.revoked_at is None and self._clock() < row.expires_at
+        state = AccountState(
+            active=row.is_active,
+            session_alive=alive,
+            tier=Tier(row.tier),
+            tier_expires_at=row.tier_expires_at,
+        )
+        return state, row.state_version
+
+
+def raise_state_version(session: Session, user_id: UUID, now: datetime) -> int | None:
+    """Say in this transaction that the user's state changes; hand the new version to `AccountStates.changed` afterwards.
+
+    Locks the user's row. Every command takes it before any row of `sessions`, so that no two of them wait for each other.
+    None when there is no such user.
+    """
+    return session.execute(
+        update(User)
+        .where(User.id == user_id)
+        .values(state_version=User.state_version + 1, updated_at=now)
+        .returning(User.state_version)
+    ).scalar_one_or_none()
+
+
+def state_key(lease: RedisLease, user_id: UUID) -> str:
+    return f"{lease.prefix}state:{user_id}"
+
+
+def text_of(value: bytes | str) -> str:
+    """redis-py gives bytes, or text when the client was made to decode."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def encode(state: AccountState) -> tuple[str, str]:
+    """The values of `u` (active, tier, end of the tier in Unix microseconds) and of `s:<session id>`."""
+    expires = "" if state.tier_expires_at is None else (state.tier_expires_at - EPOCH) // timedelta(microseconds=1)
+    return f"{state.active:d}|{state.tier}|{expires}", f"{state.session_alive:d}"
+
+
+def decode(user: str, session: str) -> AccountState:
+    active, tier, expires = user.split("|")
+    return AccountState(
+        active=active == "1",
+        session_alive=session == "1",
+        tier=Tier(tier),
+        tier_expires_at=EPOCH + timedelta(microseconds=int(expires)) if expires else None,
+    )

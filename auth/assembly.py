@@ -1,0 +1,79 @@
+"""The parts of this package, put together for one application."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from auth.access_token import AccessTokens, KeyRing
+from auth.account_state import AccountStates
+from auth.address_limits import AddressLimits, AuthLimits
+from auth.middleware import SignedIn, SignedInMetered
+from auth.open_session import SessionLifetimes
+from auth.password_work import PasswordWork
+from auth.passwords import Passwords
+from auth.refresh_token import RefreshTokens
+from database.base import Clock, utc_now
+from database.redis_lease import RedisLeases
+
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """`issuer` and `audience` stand in every access token. `registration_response`: see register.py."""
+
+    issuer: str
+    audience: str = "mirroros"
+    access_lifetime: timedelta = timedelta(minutes=15)
+    sessions: SessionLifetimes = field(default_factory=SessionLifetimes)
+    refresh_grace: timedelta = timedelta(seconds=60)
+    bcrypt_cost: int = 12
+    password_minimum_length: int = 10
+    registration_response: Literal["classic", "private"] = "private"
+    limits: AuthLimits = field(default_factory=AuthLimits)
+
+
+@dataclass(frozen=True)
+class Auth:
+    """What the commands and routes of accounts work with. Made by `assemble_auth`."""
+
+    settings: AuthSettings
+    clock: Clock
+    passwords: Passwords
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    states: AccountStates
+    signed_in: SignedIn
+    signed_in_metered: SignedInMetered
+    address_limits: AddressLimits
+
+
+def assemble_auth(
+    settings: AuthSettings,
+    *,
+    access_keys: KeyRing,
+    refresh_key: bytes,
+    leases: RedisLeases,
+    peppers: Mapping[str, bytes] | None = None,
+    clock: Clock = utc_now,
+) -> Auth:
+    """`peppers` maps ids to keys, the current one first. Starts no thread and connects to nothing."""
+    access_tokens = AccessTokens(
+        access_keys,
+        issuer=settings.issuer,
+        audience=settings.audience,
+        lifetime=settings.access_lifetime,
+        clock=clock,
+    )
+    states = AccountStates(leases, clock)
+    signed_in = SignedIn(access_tokens, states, clock)
+    return Auth(
+        settings=settings,
+        clock=clock,
+        passwords=Passwords(PasswordWork(), cost=settings.bcrypt_cost, peppers=peppers),
+        access_tokens=access_tokens,
+        refresh_tokens=RefreshTokens(refresh_key),
+        states=states,
+        signed_in=signed_in,
+        signed_in_metered=SignedInMetered(signed_in, leases, clock),
+        address_limits=AddressLimits(leases),
+    )

@@ -1,0 +1,103 @@
+"""The JSON that the routes of accounts take and give."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from auth.email_address import MAXIMUM_LENGTH, parse_email
+from auth.issue_tokens import TokenPair
+from auth.passwords import MAXIMUM_CHARACTERS
+from auth.read_profile import Profile
+from auth.refresh_token import LONGEST_TOKEN
+from auth.register import SignedInUser
+from auth.tiers import Tier
+from security.operation import AnswerBody, Body
+
+
+def acceptable_address(text: str) -> str:
+    parse_email(text)
+    return text
+
+
+Email = Annotated[
+    str,
+    Field(max_length=MAXIMUM_LENGTH, json_schema_extra={"format": "email"}, examples=["alice@example.com"]),
+    AfterValidator(acceptable_address),
+]
+Password = Annotated[
+    str,
+    Field(max_length=MAXIMUM_CHARACTERS, json_schema_extra={"format": "password"}, examples=["tulip-9-orbit-canoe"]),
+]
+RefreshToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
+
+
+class RegisterBody(Body):
+    email: Email
+    password: Password
+
+
+class SignInBody(Body):
+    email: Email
+    password: Password
+    remember_me: bool = False
+
+
+class RefreshBody(Body):
+    refresh_token: RefreshToken
+
+
+class SignOutBody(Body):
+    refresh_token: RefreshToken | None = None
+
+
+class UserAnswer(AnswerBody):
+    id: UUID
+    email: str
+    tier: Tier
+    """The tier that counts now. One that has run out is shown as free."""
+    is_verified: bool
+    created_at: datetime
+
+
+class TokensAnswer(AnswerBody):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int
+    """Seconds that the access token lives."""
+
+
+class SignedInAnswer(TokensAnswer):
+    user: UserAnswer
+
+
+class CheckEmailAnswer(AnswerBody):
+    status: Literal["check_email"] = "check_email"
+
+
+def user_answer(profile: Profile) -> UserAnswer:
+    return UserAnswer(
+        id=profile.id,
+        email=profile.email,
+        tier=profile.tier,
+        is_verified=profile.is_verified,
+        created_at=profile.created_at,
+    )
+
+
+def tokens_answer(tokens: TokenPair) -> TokensAnswer:
+    return TokensAnswer(
+        access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_in=tokens.expires_in
+    )
+
+
+def signed_in_answer(signed_in: SignedInUser) -> SignedInAnswer:
+    tokens = signed_in.tokens
+    return SignedInAnswer(
+        user=user_answer(signed_in.profile),
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        expires_in=tokens.expires_in,
+    )

@@ -1,0 +1,52 @@
+"""Where bcrypt runs: few threads of low priority, so that a storm of sign-ins cannot starve the rest of the process."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from security.problems import DependencyUnavailable
+
+Result = TypeVar("Result")
+
+NICENESS = 15
+
+
+class PasswordWorkBusy(DependencyUnavailable):
+    error, title = "busy", "Too many sign-ins are being checked right now"
+
+
+class PasswordWork:
+    """Runs password hashing in `threads` threads. bcrypt releases the interpreter lock, so they use that many cores.
+
+    A caller waits at most `wait_seconds` for a thread, and at most `waiting_limit` callers wait at all; beyond that
+    PasswordWorkBusy is raised. Linux gives every thread its own niceness; elsewhere the priority stays as it is.
+    """
+
+    def __init__(self, *, threads: int = 2, wait_seconds: float = 2.0, waiting_limit: int = 64) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password", initializer=_lower_priority)
+        self._free_threads = threading.Semaphore(threads)
+        self._places = threading.Semaphore(threads + waiting_limit)
+        self._wait_seconds = wait_seconds
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        if not self._places.acquire(blocking=False):
+            raise PasswordWorkBusy
+        try:
+            if not self._free_threads.acquire(timeout=self._wait_seconds):
+                raise PasswordWorkBusy
+            try:
+                return self._pool.submit(work).result()
+            finally:
+                self._free_threads.release()
+        finally:
+            self._places.release()
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,89 @@
+"""Registering with an e-mail address and a password."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from auth.assembly import Auth
+from auth.email_address import EmailAddress
+from auth.issue_tokens import TokenPair, issue_tokens
+from auth.models import User
+from auth.open_session import Device, insert_session
+from auth.password_policy import check_new_password
+from auth.read_profile import Profile, profile_of
+from database import transaction
+from database.base import uuid7
+from security.log import security_event
+from security.problems import Problem
+
+
+class EmailTaken(Problem):
+    status, error, title = 409, "email_taken", "There is an account with this e-mail address already"
+
+
+@dataclass(frozen=True)
+class SignedInUser:
+    """A user with the tokens of a new session."""
+
+    profile: Profile
+    tokens: TokenPair
+
+
+def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> SignedInUser:
+    """Create the account and sign in. Raises PasswordRefused, PasswordWorkBusy, EmailTaken.
+
+    EmailTaken tells a stranger who has an account; `register_privately` does not.
+    """
+    password_hash = _hash(auth, email, password)
+    now = auth.clock()
+    with transaction() as session:
+        user = _insert_user(session, email, password_hash, now=now, signed_in_at=now)
+        if user is None:
+            raise EmailTaken
+        opened = insert_session(
+            session, user_id=user.id, device=device, remember=False, lifetimes=auth.settings.sessions, now=now
+        )
+        profile = profile_of(user, now)
+    security_event("registered", user_id=profile.id)
+    return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens))
+
+
+def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
+    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was.
+
+    Raises PasswordRefused, PasswordWorkBusy.
+    """
+    password_hash = _hash(auth, email, password)
+    with transaction() as session:
+        user = _insert_user(session, email, password_hash, now=auth.clock(), signed_in_at=None)
+        user_id = None if user is None else user.id
+    security_event("registered" if user_id is not None else "registration_of_taken_address", user_id=user_id)
+
+
+def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
+    """Hashed before the address is looked up, and outside any transaction: it takes a quarter of a second."""
+    minimum_length = auth.settings.password_minimum_length
+    check_new_password(password, minimum_length=minimum_length, mail_name=email.address.partition("@")[0])
+    return auth.passwords.hash(password)
+
+
+def _insert_user(
+    session: Session, email: EmailAddress, password_hash: str, *, now: datetime, signed_in_at: datetime | None
+) -> User | None:
+    """None when the address is taken, also by a registration that runs at the same moment."""
+    return session.scalars(
+        insert(User)
+        .values(
+            id=uuid7(),
+            email=email.address,
+            email_key=email.key,
+            password_hash=password_hash,
+            created_at=now,
+            updated_at=now,
+            last_login_at=signed_in_at,
+        )
+        .on_conflict_do_nothing(index_elements=[User.email_key])
+        .returning(User)
+    ).one_or_none()

@@ -1,0 +1,100 @@
+"""Signing in with an e-mail address and a password."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from auth.account_state import raise_state_version
+from auth.assembly import Auth
+from auth.email_address import EmailAddress
+from auth.issue_tokens import issue_tokens
+from auth.models import User
+from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
+from auth.read_profile import Profile, profile_of
+from auth.register import SignedInUser
+from database import reading, transaction
+from security.log import security_event
+from security.problems import Problem
+
+# A row may change while its password is being hashed (another sign-in stored a newer hash); then it is checked again.
+CHECKS = 3
+
+
+class InvalidCredentials(Problem):
+    """One answer for an unknown address, a wrong password and an account without one."""
+
+    status, error, title = 401, "invalid_credentials", "E-mail address and password do not match"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+
+
+class AccountDisabled(Problem):
+    """Said only to someone who knew the password."""
+
+    status, error, title = 403, "account_disabled", "This account is switched off"
+
+
+@dataclass(frozen=True)
+class _Known:
+    id: UUID
+    password_hash: str | None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    profile: Profile
+    session: OpenedSession
+    raised_version: int | None
+
+
+def sign_in(auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device) -> SignedInUser:
+    """Raises InvalidCredentials, AccountDisabled, PasswordWorkBusy. One bcrypt is computed whoever asks."""
+    for _ in range(CHECKS):
+        known = _find(email)
+        verdict = auth.passwords.verify(password, known.password_hash if known else None)
+        if known is None or known.password_hash is None or not verdict.matches:
+            security_event("sign_in_failed", user_id=known.id if known else None)
+            raise InvalidCredentials
+        new_hash = auth.passwords.hash(password) if verdict.outdated else known.password_hash
+        opened = _open(auth, known, new_hash, remember, device)
+        if opened is not None:
+            if opened.raised_version is not None:
+                auth.states.changed(known.id, opened.raised_version)
+            security_event("signed_in", user_id=known.id, session_id=opened.session.id)
+            return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
+    raise InvalidCredentials
+
+
+def _find(email: EmailAddress) -> _Known | None:
+    with reading() as session:
+        row = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
+    return None if row is None else _Known(row.id, row.password_hash)
+
+
+def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device) -> _Opened | None:
+    """None when the row no longer holds the password that was checked."""
+    now = auth.clock()
+    with transaction() as session:
+        user = _note_sign_in(session, known, new_hash, now)
+        if user is None:
+            return None
+        if not user.is_active:
+            raise AccountDisabled
+        opened = insert_session(
+            session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
+        )
+        raised = raise_state_version(session, user.id, now) if evict_surplus_sessions(session, user.id, now) else None
+        return _Opened(profile_of(user, now), opened, raised)
+
+
+def _note_sign_in(session: Session, known: _Known, new_hash: str, now: datetime) -> User | None:
+    return session.scalars(
+        update(User)
+        .where(User.id == known.id, User.password_hash == known.password_hash)
+        .values(last_login_at=now, password_hash=new_hash)
+        .returning(User)
+    ).one_or_none()

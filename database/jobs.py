@@ -1,0 +1,78 @@
+"""Background jobs, kept in PostgreSQL by procrastinate: enqueued in the transaction that wants them, run by workers."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from database import transaction
+from database.base import Clock
+
+QUEUE = "default"
+
+ENQUEUE = text("""
+    SELECT (procrastinate_defer_jobs_v1(ARRAY[
+        ROW(:queue, :name, 0, NULL, NULL, CAST(:arguments AS jsonb), NULL)::procrastinate_job_to_defer_v1
+    ]))[1]
+""")
+
+
+class JobUnknown(LookupError):
+    """No job of that name was declared: a worker could not run it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of background work. `run` gets the arguments that it was enqueued with, in an application context.
+
+    A job runs at least once: a worker that dies between the work and its acknowledgement leaves it to the next one,
+    so `run` must bear being repeated. `cron` (five fields, UTC) makes it periodic: it takes no arguments, and its next
+    turn is the repetition of a failed one. `retries` is how often a failed run of another job is repeated, after 4,
+    16, 64 ... seconds; then the job is kept as failed, for 30 days.
+    """
+
+    name: str
+    run: Callable[..., object]
+    cron: str | None = None
+    retries: int = 5
+
+
+def in_transaction(run: Callable[[Session, datetime], int], clock: Clock) -> Callable[[], int]:
+    """A `run` that does its work in one transaction. The number says how many rows it dealt with."""
+
+    def run_in_transaction() -> int:
+        with transaction() as session:
+            return run(session, clock())
+
+    return run_in_transaction
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Every job that this application knows. The names are unique."""
+
+    declared: Mapping[str, Job] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, jobs: Iterable[Job]) -> "Jobs":
+        declared: dict[str, Job] = {}
+        for job in jobs:
+            if job.name in declared:
+                raise ValueError(f"two jobs are named {job.name}")
+            declared[job.name] = job
+        return cls(declared)
+
+    def enqueue(self, session: Session, name: str, **arguments: Any) -> int:
+        """Add a job to the session's transaction and return its number. It exists once that transaction is committed.
+
+        The arguments must be JSON values. Raises JobUnknown.
+        """
+        if name not in self.declared:
+            raise JobUnknown(name)
+        values = {"queue": QUEUE, "name": name, "arguments": orjson.dumps(arguments).decode()}
+        number: int = session.execute(ENQUEUE, values).scalar_one()
+        return number

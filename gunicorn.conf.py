@@ -1,0 +1,52 @@
+"""The one configuration of the web server: `gunicorn -c gunicorn.conf.py "app:create_app()"`.
+
+Many threads: a prediction takes seconds, so its thread waits, and a waiting thread costs memory alone. How many predictions
+may wait at once is the application's own cap, below the number of threads.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+# gunicorn reads this file before it puts the project on the path.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from config import load_settings_or_exit
+from web_worker import limit_silence
+
+# Checked here, once, before any process is started that would only end and be started again.
+settings = load_settings_or_exit()
+
+CLIENT_SILENCE_SECONDS = 10
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - the processes' heartbeat files; on a disk they can block
+
+bind = f"0.0.0.0:{settings.port}"
+worker_class = "web_worker.WebWorker"
+logger_class = "web_worker.BriefLogger"
+workers = settings.web_concurrency
+threads = settings.web_threads
+worker_connections = settings.web_threads + 1000  # Idle kept-alive connections hold no thread.
+backlog = 2048
+preload_app = False  # Each process opens its own connections.
+worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
+
+keepalive = 75  # Above the idle time of routers in front (about a minute), so that they close first.
+timeout = 60  # The main loop's heartbeat, not a request's: requests run in threads.
+graceful_timeout = int(settings.private_api_timeout) + 10  # Predictions in progress are finished and recorded.
+
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+header_map = "drop"  # `X_User_Id` must not become the same variable as `X-User-Id`.
+forwarder_headers = ""  # No proxy may set SCRIPT_NAME or PATH_INFO.
+forwarded_allow_ips = ""  # Forwarded headers are read by the application alone, by TRUSTED_PROXY_HOPS.
+
+accesslog = None  # The application writes one line per request itself.
+errorlog = "-"
+loglevel = "info"
+control_socket_disable = True
+proc_name = "mirroros"
+
+
+def when_ready(server: Any) -> None:
+    limit_silence([listener.sock for listener in server.LISTENERS], CLIENT_SILENCE_SECONDS)

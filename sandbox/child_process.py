@@ -1,0 +1,58 @@
+"""A program that we start and stop: in a process group of its own, with its output in a log file."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.postgres import stop_with_parent
+
+
+@dataclass
+class ChildProcess:
+    """Ctrl-C in a terminal does not reach it, so that it is stopped in order. It ends when we are killed (Linux)."""
+
+    name: str
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    folder: Path
+    log_file: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    def start(self) -> None:
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=dict(self.environ),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=stop_with_parent,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs, and before it was started."""
+        return self.process.poll() if self.process else None
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def stop(self, seconds: float, in_a_hurry: Callable[[], bool] = lambda: False) -> None:
+        """SIGTERM, and after `seconds`, or when it is said to hurry, SIGKILL for it and all that it started."""
+        if self.process is None:
+            return
+        self.ask_to_stop()
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < deadline and not in_a_hurry():
+            time.sleep(0.02)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

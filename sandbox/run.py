@@ -1,0 +1,222 @@
+"""`make run`: everything that the API needs, the API and a worker, until Ctrl-C."""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from sandbox.child_process import ChildProcess
+from sandbox.claim import Claim, claim_services, holder, published_addresses
+from sandbox.development import DATA
+from sandbox.development_secrets import development_secrets
+from sandbox.first_prediction import first_prediction
+from sandbox.postgres import PostgresUnavailable
+from sandbox.services import ROOT, PrivateServerUnavailable, Services, unset_addresses
+from sandbox.valkey import ValkeyUnavailable
+
+READY_WITHIN_SECONDS = 60.0
+STOP_WITHIN_SECONDS = 10.0
+SHORT_COMMAND_SECONDS = 15.0
+
+
+class CannotRun(Exception):
+    """Something is wrong that the person at the terminal can put right. The message says what."""
+
+
+class StopRequested(Exception):
+    """Ctrl-C or SIGTERM came while things were being started."""
+
+
+class StopSignal:
+    """Counts Ctrl-C and SIGTERM. The second one means: at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.count += 1
+
+    def check(self) -> None:
+        if self.count:
+            raise StopRequested
+
+    def in_a_hurry(self) -> bool:
+        return self.count > 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.run", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder for data and logs (default: .data)")
+    folder: Path = parser.parse_args().data.resolve()
+    stop = StopSignal()
+    try:
+        run(folder, stop)
+    except StopRequested:
+        say("Stopped.")
+    except (CannotRun, PostgresUnavailable, ValkeyUnavailable, PrivateServerUnavailable) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    return 0
+
+
+def run(folder: Path, stop: StopSignal) -> None:
+    environ = development_environment()
+    claim = claim_when_free(folder, stop)
+    services = Services(folder)
+    programs: list[ChildProcess] = []
+    try:
+        port = free_web_port(environ)
+        environ |= development_secrets(folder, environ)
+        environ |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        say("Starting the servers ...")
+        addresses = services.start(unset_addresses(environ), environ)
+        environ |= addresses
+        claim.publish(addresses)
+        stop.check()
+        migrate(services, environ, stop)
+        base_url = f"http://127.0.0.1:{port}"
+        for program in web_and_worker(services, environ, port):
+            programs.append(program)
+            program.start()
+        wait_until_ready(base_url, services, programs, stop)
+        announce(base_url, services)
+        while True:
+            stop.check()
+            refuse_endings(services, programs)
+            time.sleep(0.1)
+    finally:
+        for program in programs:
+            program.ask_to_stop()
+        for program in programs:
+            program.stop(STOP_WITHIN_SECONDS, stop.in_a_hurry)
+        services.stop()
+        claim.release()
+
+
+def development_environment() -> dict[str, str]:
+    """The process's environment over `.env`. Raises CannotRun outside development."""
+    written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
+    environ = {**written, **os.environ}
+    if environ.setdefault("FLASK_ENV", "development").lower() != "development":
+        raise CannotRun(
+            f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."
+        )
+    return environ
+
+
+def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
+    """The claim on the servers. Waits for a command that ends soon, such as `flask db upgrade`."""
+    deadline = time.monotonic() + SHORT_COMMAND_SECONDS
+    while (claim := claim_services(folder)) is None:
+        if published_addresses(folder) or time.monotonic() > deadline:
+            raise CannotRun(
+                f"Process {holder(folder)} already runs the servers of this checkout (make run or flask run). Stop it first."
+            )
+        stop.check()
+        time.sleep(0.05)
+    return claim
+
+
+def free_web_port(environ: Mapping[str, str]) -> int:
+    text = environ.get("PORT", "").strip() or "8000"
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise CannotRun("PORT must be a number from 1 to 65535.")
+    port = int(text)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = "is not allowed here" if isinstance(error, PermissionError) else "is taken by another program"
+            raise CannotRun(f"Port {port} {reason}. Choose another one: PORT=8001 make run") from None
+    return port
+
+
+def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) -> None:
+    command = [sys.executable, "-m", "flask", "db", "upgrade"]
+    migration = ChildProcess("the migration", command, environ, ROOT, services.log_file("migrations"))
+    migration.start()
+    try:
+        while migration.exit_code is None:
+            stop.check()
+            time.sleep(0.02)
+        if migration.exit_code:
+            raise CannotRun(f"The migrations failed; see {migration.log_file}")
+    finally:
+        migration.stop(STOP_WITHIN_SECONDS)
+
+
+def web_and_worker(services: Services, environ: Mapping[str, str], port: int) -> Iterator[ChildProcess]:
+    python = [sys.executable, "-m"]
+    # gunicorn.conf.py listens on every address, which is right in a container and not on a developer's machine.
+    web = [*python, "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "app:create_app()"]
+    yield ChildProcess("the API", web, environ, ROOT, services.log_file("web"))
+    yield ChildProcess("the worker", [*python, "flask", "worker", "run"], environ, ROOT, services.log_file("worker"))
+
+
+def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
+    """Raises CannotRun when something that should run has ended."""
+    ended = services.ended()
+    for program in programs:
+        if ended is None and program.exit_code is not None:
+            ended = program.name, program.log_file
+    if ended is not None:
+        name, log = ended
+        raise CannotRun(f"Something ended by itself: {name}. Everything else is stopped. See {log}")
+
+
+def wait_until_ready(base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal) -> None:
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    problem = "no answer"
+    while time.monotonic() < deadline:
+        stop.check()
+        refuse_endings(services, programs)
+        try:
+            with urllib.request.urlopen(f"{base_url}/health/ready", timeout=2):  # noqa: S310 - our own address
+                return
+        except urllib.error.HTTPError as error:
+            problem = failing_parts(error)
+        except OSError:
+            problem = "no answer"
+        time.sleep(0.05)
+    raise CannotRun(f"The API did not become ready ({problem}); see {services.log_file('web')}")
+
+
+def failing_parts(error: urllib.error.HTTPError) -> str:
+    try:
+        return f"failing: {', '.join(json.load(error)['failing'])}"
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP status {error.code}"
+
+
+def announce(base_url: str, services: Services) -> None:
+    say(
+        f"\nAPI            {base_url}\n"
+        f"Documentation  {base_url}/docs\n"
+        f"Logs           {shown(services.logs)}/\n"
+        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
+        "Ctrl-C stops everything."
+    )
+
+
+def shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

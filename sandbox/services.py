@@ -1,0 +1,101 @@
+"""The servers that the API needs, for one machine: PostgreSQL, Valkey and the reference prediction server."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.child_process import ChildProcess
+from sandbox.development_secrets import is_set
+from sandbox.postgres import EmbeddedPostgres, free_port
+from sandbox.valkey import EmbeddedValkey
+
+ROOT = Path(__file__).resolve().parent.parent
+ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
+DATABASE = "mirroros"
+
+
+class PrivateServerUnavailable(Exception):
+    """The reference prediction server did not start. The message names its log."""
+
+
+def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in ADDRESSES if not is_set(environ, name))
+
+
+@dataclass
+class Services:
+    """Everything lives in `folder`: data of PostgreSQL, and the logs of all in `logs`."""
+
+    folder: Path
+    postgres: EmbeddedPostgres | None = field(default=None, init=False)
+    valkey: EmbeddedValkey | None = field(default=None, init=False)
+    private_server: ChildProcess | None = field(default=None, init=False)
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+        """Start what those variables stand for and return them with their addresses. `environ` holds the secrets."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        addresses = {}
+        for name in names:
+            if name == "DATABASE_URL":
+                addresses[name] = self._start_postgres()
+            elif name == "REDIS_URL":
+                addresses[name] = self._start_valkey()
+            else:
+                addresses[name] = self._start_private_server(environ)
+        return addresses
+
+    def stop(self) -> None:
+        """In the opposite order. Stops nothing that was there before."""
+        if self.private_server is not None:
+            self.private_server.stop(5)
+        if self.valkey is not None:
+            self.valkey.stop()
+        if self.postgres is not None:
+            self.postgres.stop()
+
+    def ended(self) -> tuple[str, Path] | None:
+        """The name and the log of a server that ended by itself, or None while all run."""
+        running: tuple[tuple[str, subprocess.Popen[bytes] | None, str], ...] = (
+            ("PostgreSQL", self.postgres.process if self.postgres else None, "postgres"),
+            ("Valkey", self.valkey.process if self.valkey else None, "valkey"),
+            ("the private server", self.private_server.process if self.private_server else None, "private-server"),
+        )
+        for name, process, log in running:
+            if process is not None and process.poll() is not None:
+                return name, self.log_file(log)
+        return None
+
+    def log_file(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _start_postgres(self) -> str:
+        self.postgres = EmbeddedPostgres(self.folder / "postgres", log_file=self.log_file("postgres"))
+        self.postgres.start()
+        return self.postgres.ensure_database(DATABASE)
+
+    def _start_valkey(self) -> str:
+        self.valkey = EmbeddedValkey(self.folder / "valkey", log_file=self.log_file("valkey"))
+        self.valkey.start()
+        return self.valkey.url
+
+    def _start_private_server(self, environ: Mapping[str, str]) -> str:
+        port = free_port()
+        command = [sys.executable, "-m", "examples.private_server", "--port", str(port)]
+        log_file = self.log_file("private-server")
+        self.private_server = ChildProcess("the private server", command, environ, ROOT, log_file)
+        self.private_server.start()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self.private_server.exit_code is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return f"http://127.0.0.1:{port}"
+            time.sleep(0.02)
+        raise PrivateServerUnavailable(f"The reference prediction server did not start; see {log_file}")

@@ -1,0 +1,114 @@
+"""GET /health and its parts: for people, load balancers and platforms. Shows states, never addresses or errors."""
+
+from typing import Literal
+
+from flask import Blueprint
+
+from security.health_check import Finding, HealthCheck
+from security.operation import Answer, AnswerBody, Anyone, operation
+
+OPEN = Anyone(because="load balancers and platforms ask without credentials")
+
+Problem = Literal["unreachable", "no_answer", "migrations_missing"]
+
+
+class Health(AnswerBody):
+    status: Literal["ok"]
+    version: str
+    environment: str
+
+
+class Liveness(AnswerBody):
+    status: Literal["ok"]
+
+
+class PartHealth(AnswerBody):
+    status: Literal["ok", "failing", "not_configured"]
+    problem: Problem | None
+    latency_ms: int
+
+
+class Readiness(AnswerBody):
+    """`degraded`: a part is missing that the service can do without. `failing` names the parts that do not work."""
+
+    status: Literal["ready", "degraded", "not_ready"]
+    failing: list[str]
+    parts: dict[str, PartHealth]
+
+
+def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blueprint:
+    """`health` knows the part `database`, and `redis` when a Redis is configured."""
+    routes = Blueprint("health", __name__, url_prefix="/health")
+
+    @operation(routes, "GET", "", summary="What is running", guard=OPEN, answers={200: Health})
+    def read_health() -> Answer:
+        """The process answers. Its version and environment; see /health/ready for the parts that it stands on."""
+        return Answer(200, Health(status="ok", version=version, environment=environment))
+
+    @operation(routes, "GET", "/live", summary="Whether the process lives", guard=OPEN, answers={200: Liveness})
+    def read_liveness() -> Answer:
+        """Asks nothing of any other server, so that an outage of one does not restart every process."""
+        return Answer(200, Liveness(status="ok"))
+
+    @operation(
+        routes,
+        "GET",
+        "/ready",
+        summary="Whether requests can be served",
+        guard=OPEN,
+        answers={200: Readiness, 503: Readiness},
+    )
+    def read_readiness() -> Answer:
+        """PostgreSQL with every migration is needed. Without Redis the service is slower but exact: degraded."""
+        findings = health.examine()
+        failing = [name for name, finding in findings.items() if not finding.working]
+        unready = any(health.parts[name].required for name in failing)
+        answer = Readiness(
+            status="not_ready" if unready else "degraded" if failing else "ready",
+            failing=failing,
+            parts={name: part_health(finding) for name, finding in findings.items()},
+        )
+        return Answer(503 if unready else 200, answer)
+
+    @operation(
+        routes,
+        "GET",
+        "/db",
+        summary="Whether PostgreSQL works",
+        guard=OPEN,
+        answers={200: PartHealth, 503: PartHealth},
+    )
+    def read_database_health() -> Answer:
+        """Connects anew and reads the schema's revision."""
+        return answer_part(health, "database")
+
+    @operation(
+        routes,
+        "GET",
+        "/redis",
+        summary="Whether Redis works",
+        guard=OPEN,
+        answers={200: PartHealth, 503: PartHealth},
+    )
+    def read_redis_health() -> Answer:
+        """`not_configured` is no failure: the service then keeps everything in PostgreSQL."""
+        return answer_part(health, "redis")
+
+    return routes
+
+
+def answer_part(health: HealthCheck, name: str) -> Answer:
+    if name not in health.parts:
+        return Answer(200, PartHealth(status="not_configured", problem=None, latency_ms=0))
+    finding = health.examine_part(name)
+    return Answer(200 if finding.working else 503, part_health(finding))
+
+
+def part_health(finding: Finding) -> PartHealth:
+    return PartHealth.model_validate(
+        {
+            "status": "ok" if finding.working else "failing",
+            "problem": finding.problem,
+            "latency_ms": finding.milliseconds,
+        }
+    )

@@ -1,0 +1,278 @@
+"""The OpenAPI 3.1 document, written from the declared operations."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
+from flask import Blueprint, Flask, Response, current_app, request
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from security.docs_pages import DOCS_BLUEPRINT
+from security.operation import OPERATIONS_KEY, Operation
+from security.problems import (
+    PROBLEM_JSON,
+    BodyTooLarge,
+    DependencyUnavailable,
+    HttpsRequired,
+    InternalError,
+    MalformedJson,
+    MalformedRequest,
+    NotFound,
+    Problem,
+    UnsupportedMediaType,
+    ValidationFailed,
+    problem_members,
+)
+
+JSON = "application/json"
+DOCUMENT_SECONDS = 300
+_ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", "openapi.")
+_EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
+
+BEARER = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+
+_HEADERS_BY_STATUS = {
+    401: {"WWW-Authenticate": "The challenge (RFC 6750)."},
+    415: {
+        "Accept-Post": "The media type that is accepted.",
+        "Accept-Encoding": "The encodings that are accepted.",
+    },
+    429: {"Retry-After": "Seconds until it is worth trying again."},
+    503: {"Retry-After": "Seconds until it is worth trying again."},
+}
+
+_TEXT = {"type": "string"}
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "An error (RFC 9457). Compare `error`; the other texts are for people and may change.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
+        "instance": {"type": "string", "format": "uri"},
+        "error": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "The stable code."},
+        "message": _TEXT,
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "description": "Every field that is not acceptable.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "Where in the body or query (RFC 6901)."},
+                    "code": _TEXT,
+                    "message": _TEXT,
+                },
+                "required": ["pointer", "code", "message"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance", "error", "message", "request_id"],
+    "additionalProperties": True,
+}
+
+
+@dataclass(frozen=True)
+class ApiDescription:
+    """What the document says beyond the operations.
+
+    `security_schemes` are OpenAPI objects by the guards' names.
+    """
+
+    title: str
+    version: str
+    description: str = ""
+    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: BEARER)
+    requires_https: bool = False
+
+
+def openapi_routes(api: ApiDescription) -> Blueprint:
+    """`GET /openapi.json`.
+
+    The document is written once, on the first request, when every route is registered.
+    """
+    routes = Blueprint("openapi", __name__)
+    written: list[bytes] = []
+
+    @routes.get("/openapi.json")
+    def document() -> Response:
+        if not written:
+            written.append(orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api)))
+        response = Response(written[0], content_type=JSON)
+        response.headers["Cache-Control"] = f"public, max-age={DOCUMENT_SECONDS}"
+        response.add_etag()
+        response.make_conditional(request.environ)
+        return response
+
+    return routes
+
+
+def undeclared_routes(app: Flask) -> list[str]:
+    """The rules that no operation declares, without the documentation's own pages. It should be empty."""
+    declared = app.extensions.get(OPERATIONS_KEY, {})
+    return sorted(
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint not in declared and not rule.endpoint.startswith(_ENDPOINTS_WITHOUT_DECLARATION)
+    )
+
+
+def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -> dict[str, Any]:
+    models = _Models(operations.values())
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for declared in operations.values():
+        paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": api.title, "version": api.version, "description": api.description},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in sorted({declared.tag for declared in operations.values()})],
+        "paths": dict(paths),
+        "components": {
+            "schemas": {**models.components, "Problem": _PROBLEM_SCHEMA},
+            "securitySchemes": {name: dict(scheme) for name, scheme in api.security_schemes.items()},
+            "headers": {
+                "X-Request-ID": {
+                    "description": "The client's own where it was well formed, else a new one.",
+                    "schema": _TEXT,
+                }
+            },
+        },
+    }
+
+
+Mode = Literal["validation", "serialization"]
+
+
+class _Models:
+    """The schemas of all models, as components: what is read and what is written can differ for one model."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        wanted: dict[tuple[type[BaseModel], Mode], None] = {}
+        for declared in operations:
+            for read in (declared.body, declared.query):
+                if read is not None:
+                    wanted[read, "validation"] = None
+            for answered in declared.answers.values():
+                if answered is not None:
+                    wanted[answered, "serialization"] = None
+        self._references, definitions = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
+        self.components: dict[str, Any] = definitions.get("$defs", {})
+
+    def reference(self, model: type[BaseModel], mode: Mode) -> dict[str, Any]:
+        return dict(self._references[model, mode])
+
+    def properties(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
+        """A query model's members and which of them are required."""
+        schema = self.components[self.reference(model, "validation")["$ref"].rpartition("/")[2]]
+        return schema.get("properties", {}), set(schema.get("required", []))
+
+
+def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": f"{declared.tag}_{declared.name}",
+        "summary": declared.summary,
+        "tags": [declared.tag],
+        "parameters": list(_parameters(declared, models)),
+        "responses": _responses(declared, api, models),
+        "security": [],
+    }
+    if declared.description:
+        described["description"] = declared.description
+    if declared.guard.scheme is not None:
+        if declared.guard.scheme not in api.security_schemes:
+            raise ValueError(f"{declared.path}: the security scheme {declared.guard.scheme!r} is not described")
+        described["security"] = [{declared.guard.scheme: []}]
+    if declared.body is not None:
+        content = {JSON: {"schema": models.reference(declared.body, "validation")}}
+        described["requestBody"] = {"required": not declared.body_optional, "content": content}
+    return described
+
+
+def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]]:
+    for name in declared.path_arguments:
+        schema = {"type": "string", "format": "uuid"}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    if declared.query is not None:
+        properties, required = models.properties(declared.query)
+        for name, schema in properties.items():
+            yield {"name": name, "in": "query", "required": name in required, "schema": schema}
+    if declared.accepts_idempotency_key:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Repeat a request with the same key and body, and it is carried out once.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }
+    yield {
+        "name": "X-Request-ID",
+        "in": "header",
+        "required": False,
+        "description": "8 to 64 letters, digits, - and _; anything else is replaced by an id of ours.",
+        "schema": _TEXT,
+    }
+
+
+def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, model in declared.answers.items():
+        described: dict[str, Any] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(declared.answer_headers),
+        }
+        if model is not None:
+            described["content"] = {JSON: {"schema": models.reference(model, "serialization")}}
+        responses[str(status)] = described
+    by_status: dict[int, list[type[Problem]]] = defaultdict(list)
+    for problem in dict.fromkeys(_problems(declared, api)):
+        by_status[problem.status].append(problem)
+    for status, problems in sorted(by_status.items()):
+        limited = declared.answer_headers if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        responses[str(status)] = {
+            "description": "; ".join(dict.fromkeys(problem.title for problem in problems)),
+            "headers": _headers({**_HEADERS_BY_STATUS.get(status, {}), **limited}),
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {problem.error: {"value": _example(problem)} for problem in problems},
+                },
+                JSON: {"schema": {"$ref": "#/components/schemas/Problem"}},
+            },
+        }
+    return responses
+
+
+def _problems(declared: Operation, api: ApiDescription) -> Iterable[type[Problem]]:
+    """Every problem that the operation can answer: its own, its guard's and those of the edge."""
+    yield MalformedRequest
+    if api.requires_https:
+        yield HttpsRequired
+    yield from declared.guard.problems
+    if declared.path_arguments:
+        yield NotFound
+    if declared.body is not None:
+        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
+    if declared.body is not None or declared.query is not None:
+        yield ValidationFailed
+    yield from declared.problems
+    yield from (InternalError, DependencyUnavailable)
+
+
+def _headers(own: Mapping[str, str]) -> dict[str, Any]:
+    described = {name: {"description": text, "schema": _TEXT} for name, text in own.items()}
+    return {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}, **described}
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    example = problem_members(problem, problem.title, _EXAMPLE_REQUEST_ID)
+    if issubclass(problem, ValidationFailed):
+        example["errors"] = [{"pointer": "/goal", "code": "missing", "message": "Field required"}]
+    return example

@@ -1,0 +1,168 @@
+"""The forms that the text of a setting may have.
+
+Each is a type; its error says what is expected and never shows the value.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
+MINIMUM_KEY_BYTES = 32
+
+
+def split_url(text: str, *schemes: str) -> SplitResult:
+    """The parts of an absolute URL.
+
+    Raises ValueError for another scheme, a missing host or a port that is no number.
+    """
+    expected = f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in schemes or not host or any(character.isspace() for character in text):
+        raise ValueError(expected)
+    return parts
+
+
+def _comma_list(text: object) -> object:
+    """`a, b` as a set.
+
+    The default of a text setting would be to read JSON, which nobody types into a dashboard.
+    """
+    if not isinstance(text, str):
+        return text
+    return frozenset(item for item in (part.strip() for part in text.split(",")) if item)
+
+
+def _origin(text: str) -> str:
+    """`scheme://host[:port]` as browsers send `Origin` (RFC 6454, 6.2): lower case, no default port."""
+    if text == "*":
+        return text
+    parts = split_url(text, "http", "https")
+    if parts.path or parts.query or parts.fragment or parts.username is not None or "*" in text:
+        raise ValueError("must be exact origins such as https://app.example.com, without a path or a wildcard")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in {None, default_port} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _host_name(text: str) -> str:
+    """A host as it stands in the `Host` header, without its port. A leading dot means every name below it."""
+    name = text.lower()
+    if HOST_NAME.fullmatch(name.removeprefix(".")) is None:
+        raise ValueError("must be host names such as api.example.com, without a scheme or a port")
+    return name
+
+
+def _base_url(text: str) -> str:
+    parts = split_url(text, "http", "https")
+    if parts.query or parts.fragment or parts.username is not None or parts.path.strip("/"):
+        raise ValueError("must be scheme and host alone, such as https://api.example.com")
+    return text.rstrip("/")
+
+
+def _private_api_url(text: str) -> str:
+    parts = split_url(text, "http", "https")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be scheme, host, port and path alone")
+    return text.rstrip("/")
+
+
+def _path(text: str) -> str:
+    if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
+        raise ValueError("must be a path such as /predict")
+    return text
+
+
+def _secret_url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
+    def check(value: SecretStr) -> SecretStr:
+        split_url(value.get_secret_value(), *schemes)
+        return value
+
+    return check
+
+
+def _shaped(pattern: str, expected: str) -> Callable[[SecretStr], SecretStr]:
+    def check(value: SecretStr) -> SecretStr:
+        if re.fullmatch(pattern, value.get_secret_value()) is None:
+            raise ValueError(expected)
+        return value
+
+    return check
+
+
+def key_bytes(text: str) -> bytes:
+    """The key behind a setting: `msk_` and base64, or the characters themselves.
+
+    Raises ValueError when it is too short.
+    """
+    try:
+        key = base64.b64decode(text[4:], validate=True) if text.startswith("msk_") else text.encode()
+    except binascii.Error:
+        raise ValueError("must be base64 after msk_") from None
+    if len(key) < MINIMUM_KEY_BYTES:
+        raise ValueError(f"must be at least {MINIMUM_KEY_BYTES} bytes long")
+    return key
+
+
+def _long_key(value: SecretStr) -> SecretStr:
+    key_bytes(value.get_secret_value())
+    return value
+
+
+def named_keys(text: str) -> dict[str, str]:
+    """`k2:…,k1:…` as a mapping from key id to the key's text, in the order given."""
+    keys: dict[str, str] = {}
+    for entry in text.split(","):
+        key_id, separator, key = entry.strip().partition(":")
+        if not separator or KEY_ID.fullmatch(key_id) is None or key_id in keys:
+            raise ValueError("must be id:key pairs with different ids, separated by commas, such as k2:msk_…,k1:msk_…")
+        key_bytes(key)
+        keys[key_id] = key
+    return keys
+
+
+def _key_ring(value: SecretStr) -> SecretStr:
+    named_keys(value.get_secret_value())
+    return value
+
+
+def _upper_case(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+def _lower_case(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+UpperCase = BeforeValidator(_upper_case)
+LowerCase = BeforeValidator(_lower_case)
+
+Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeValidator(_comma_list)]
+HostNames = Annotated[frozenset[Annotated[str, AfterValidator(_host_name)]], BeforeValidator(_comma_list)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+PrivateApiUrl = Annotated[str, AfterValidator(_private_api_url)]
+UrlPath = Annotated[str, AfterValidator(_path)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]
+RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]
+SentryDsn = Annotated[SecretStr, AfterValidator(_secret_url("https", "http"))]
+LongKey = Annotated[SecretStr, AfterValidator(_long_key)]
+KeyRingText = Annotated[SecretStr, AfterValidator(_key_ring)]
+StripeKey = Annotated[
+    SecretStr,
+    AfterValidator(
+        _shaped(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+    ),
+]
+StripeWebhookSecret = Annotated[SecretStr, AfterValidator(_shaped(r"whsec_\S+", "must begin with whsec_"))]
+AppleSharedSecret = Annotated[SecretStr, AfterValidator(_shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))]

@@ -1,0 +1,197 @@
+"""Every setting of one process, typed and frozen.
+
+Making one checks each value's form; `config.py` makes it.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from security.derived_key import derived_key
+from settings import forms
+
+RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
+"""The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class RegistrationResponse(StrEnum):
+    CLASSIC = "classic"
+    PRIVATE = "private"
+
+
+class ResponseVerification(StrEnum):
+    REQUIRED = "required"
+    IF_PRESENT = "if_present"
+    OFF = "off"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class Settings(BaseModel):
+    """Every variable that the process reads; the field's name in upper case is the variable's name.
+
+    A field without a default is required, and `settings/defaults.py` fills it in where the environment allows
+    that.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    flask_env: Annotated[Environment, forms.LowerCase] = Field(
+        description="`development`, `staging` or `production`, the default on Railway and Heroku."
+    )
+    flask_debug: bool = Field(default=False, description="Flask's debugger. Refused outside development.")
+    port: int = Field(default=8000, ge=1, le=65535, description="The port that the web process listens on.")
+    public_base_url: forms.BaseUrl = Field(
+        description="Where clients reach this API: `https://api.example.com`. Links are built from it alone."
+    )
+    trusted_hosts: forms.HostNames = Field(
+        default=frozenset(),
+        description="Hosts that requests may name, separated by commas. Default: that of `PUBLIC_BASE_URL`.",
+    )
+    trusted_proxy_hops: int = Field(
+        ge=0,
+        le=5,
+        description="Proxies in front that append to `X-Forwarded-For`. Default 0, on Railway and Heroku 1.",
+    )
+    cors_origins: forms.Origins = Field(
+        default=frozenset(), description="Origins of web apps that may call this API, separated by commas."
+    )
+
+    secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
+    jwt_secret_key: forms.LongKey | None = Field(
+        default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
+    )
+    refresh_token_key: forms.LongKey | None = Field(
+        default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
+    )
+    password_pepper: forms.LongKey | None = Field(
+        default=None,
+        description="Mixed into every password before hashing. Without it no password can be checked again.",
+    )
+    jwt_access_token_expire_minutes: int = Field(
+        default=15, ge=1, le=60, description="How long an access token is good, in minutes."
+    )
+    bcrypt_cost: int = Field(
+        default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
+    )
+    registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
+        description=(
+            "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
+            "Default: `classic` in development, else `private`."
+        )
+    )
+
+    database_url: forms.PostgresUrl | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer. In development the default is an embedded server.",
+    )
+    database_replica_url: forms.PostgresUrl | None = Field(
+        default=None, description="A read replica for reports. Default: reports read the main database."
+    )
+    database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
+    redis_url: forms.RedisUrl | None = Field(
+        default=None,
+        description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
+    )
+
+    private_api_url: forms.PrivateApiUrl = Field(
+        description="The private prediction server. Plain http only to loopback and private networks."
+    )
+    private_api_path: forms.UrlPath = Field(default="/predict", description="The path that predictions are posted to.")
+    private_api_secret: forms.LongKey | None = Field(
+        default=None, description="The key `k1` that signs requests to the private server; at least 32 bytes."
+    )
+    private_api_keys: forms.KeyRingText | None = Field(
+        default=None,
+        description="In place of the one secret: `k2:msk_…,k1:msk_…`. The first signs, all verify.",
+    )
+    private_api_verify_response: Annotated[ResponseVerification, forms.LowerCase] = Field(
+        description=(
+            "`required`, `if_present` or `off`: whether the private server's answers must be signed. "
+            "Default: `required` over http, else `if_present`."
+        )
+    )
+    private_api_timeout: float = Field(
+        default=30, gt=0, le=300, description="The longest that one prediction may take in all, in seconds."
+    )
+
+    web_concurrency: int = Field(
+        ge=1,
+        le=64,
+        description="Web processes. Default: one per core, at most 4; in development 1.",
+    )
+    web_threads: int = Field(
+        default=600,
+        ge=4,
+        le=4096,
+        description="Threads of one web process; each request in progress holds one.",
+    )
+    predict_max_in_flight: int = Field(
+        ge=1,
+        description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
+    )
+
+    stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
+    stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
+        default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."
+    )
+    apple_shared_secret: forms.AppleSharedSecret | None = Field(
+        default=None, description="App Store Connect's shared secret for receipts."
+    )
+
+    log_level: Annotated[LogLevel, forms.UpperCase] = Field(
+        description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default `INFO`, in staging `DEBUG`."
+    )
+    sentry_dsn: forms.SentryDsn | None = Field(
+        default=None, description="Where unexpected errors are reported. Without it nothing is sent."
+    )
+
+    @property
+    def is_development(self) -> bool:
+        return self.flask_env is Environment.DEVELOPMENT
+
+    @property
+    def access_token_key(self) -> bytes:
+        return self._key(self.jwt_secret_key, "mirroros access tokens v1")
+
+    @property
+    def refresh_key(self) -> bytes:
+        return self._key(self.refresh_token_key, "mirroros refresh tokens v1")
+
+    @property
+    def pepper(self) -> bytes | None:
+        return None if self.password_pepper is None else forms.key_bytes(self.password_pepper.get_secret_value())
+
+    def _key(self, own: SecretStr | None, label: str) -> bytes:
+        if own is not None:
+            return forms.key_bytes(own.get_secret_value())
+        return derived_key(self.secret_key.get_secret_value().encode(), label)
+
+    @property
+    def accepted_hosts(self) -> frozenset[str]:
+        """What the `Host` header may name; empty for anything.
+
+        Loopback is where the container's own health check asks.
+        """
+        if self.is_development and not self.trusted_hosts:
+            return frozenset()
+        named = self.trusted_hosts or {urlsplit(self.public_base_url).hostname or ""}
+        return frozenset(named) | {"127.0.0.1", "localhost", RAILWAY_HEALTH_CHECK_HOST}
+
+    @property
+    def require_https(self) -> bool:
+        return not self.is_development

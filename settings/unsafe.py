@@ -1,0 +1,93 @@
+"""What a server outside development refuses to start with.
+
+Each rule yields the variable and a reason without its value.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from security.private_hosts import is_private_host
+from security.secret_strength import weakness_of
+from settings.forms import named_keys
+from settings.model import ResponseVerification, Settings
+
+Problem = tuple[str, str]
+
+
+def unsafe_settings(settings: Settings) -> Iterator[Problem]:
+    """Contradictions, which are refused everywhere, then what only a developer's machine may have."""
+    yield from _contradictions(settings)
+    if settings.is_development:
+        return
+    yield from _weak_secrets(settings)
+    yield from _equal_secrets(settings)
+    yield from _open_doors(settings)
+    yield from _private_server_in_the_clear(settings)
+    if settings.database_url is None:
+        yield "DATABASE_URL", "must be set: the embedded server is for development"
+
+
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Every secret of our own that is set, with the variable's name.
+
+    Keys of a ring are named with their id.
+    """
+    named = {
+        "SECRET_KEY": settings.secret_key,
+        "JWT_SECRET_KEY": settings.jwt_secret_key,
+        "REFRESH_TOKEN_KEY": settings.refresh_token_key,
+        "PASSWORD_PEPPER": settings.password_pepper,
+        "PRIVATE_API_SECRET": settings.private_api_secret,
+    }
+    texts = {name: value.get_secret_value() for name, value in named.items() if isinstance(value, SecretStr)}
+    if settings.private_api_keys is not None:
+        ring = named_keys(settings.private_api_keys.get_secret_value())
+        texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
+    return texts
+
+
+def _contradictions(settings: Settings) -> Iterator[Problem]:
+    if settings.predict_max_in_flight >= settings.web_threads:
+        yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, or predictions can hold every thread"
+    if settings.private_api_secret is None and settings.private_api_keys is None:
+        yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
+    if settings.private_api_secret is not None and settings.private_api_keys is not None:
+        yield "PRIVATE_API_KEYS", "is set beside PRIVATE_API_SECRET; keep one of them"
+
+
+def _weak_secrets(settings: Settings) -> Iterator[Problem]:
+    for name, secret in secrets_of(settings).items():
+        weakness = weakness_of(secret)
+        if weakness is not None:
+            yield name, weakness
+
+
+def _equal_secrets(settings: Settings) -> Iterator[Problem]:
+    for (first, one), (second, other) in combinations(secrets_of(settings).items(), 2):
+        if one == other:
+            yield second, f"is equal to {first}; every secret needs its own value"
+
+
+def _open_doors(settings: Settings) -> Iterator[Problem]:
+    if settings.flask_debug:
+        yield "FLASK_DEBUG", "must be off: the debugger runs any code for anyone"
+    if "*" in settings.cors_origins:
+        yield "CORS_ORIGINS", "must name exact origins, not *"
+    if urlsplit(settings.public_base_url).scheme != "https":
+        yield "PUBLIC_BASE_URL", "must begin with https://"
+    if settings.bcrypt_cost < 10:
+        yield "BCRYPT_COST", "must be at least 10"
+
+
+def _private_server_in_the_clear(settings: Settings) -> Iterator[Problem]:
+    """Over plain http nothing but the signature tells the private server's answer from a stranger's."""
+    parts = urlsplit(settings.private_api_url)
+    if parts.scheme == "https":
+        return
+    if not is_private_host(parts.hostname or ""):
+        yield "PRIVATE_API_URL", "must begin with https:// except on loopback and private networks"
+    if settings.private_api_verify_response is not ResponseVerification.REQUIRED:
+        yield "PRIVATE_API_VERIFY_RESPONSE", "must be required when PRIVATE_API_URL is plain http"

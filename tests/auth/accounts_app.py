@@ -1,0 +1,96 @@
+"""An application with accounts and nothing else, and what a test needs to reach into it."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+from limits import RateLimitItemPerMinute
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from werkzeug.test import TestResponse
+
+from auth.address_limits import AuthLimits
+from auth.assembly import Auth
+from database import db
+from database.redis_lease import RedisLease
+
+PASSWORD = f"tulip {secrets.token_hex(8)}"
+PLENTY = RateLimitItemPerMinute(100_000)
+GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY)
+
+
+@dataclass
+class MovableClock:
+    """A clock that stands still until a test moves it."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class OneLease:
+    """A lease that holds until a command fails under it."""
+
+    lease: RedisLease | None
+    failures: int = 0
+
+    def current(self) -> RedisLease | None:
+        return self.lease
+
+    def failed(self, lease: RedisLease) -> None:
+        self.failures += 1
+        self.lease = None
+
+
+@dataclass
+class Accounts:
+    """The application under test, with what a test needs to reach into it."""
+
+    app: Flask
+    auth: Auth
+    clock: MovableClock
+    leases: OneLease
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def post(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+        return self.client.post(f"/api/auth{path}", json=body, **options)
+
+    def register(self, email: str = "alice@example.com", password: str = PASSWORD) -> dict[str, Any]:
+        answer = self.post("/register", {"email": email, "password": password})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+    def sign_in(self, email: str = "alice@example.com", password: str = PASSWORD, **more: Any) -> TestResponse:
+        return self.post("/login", {"email": email, "password": password, **more})
+
+    def refresh(self, token: str, key: str | None = None) -> TestResponse:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.post("/refresh", {"refresh_token": token}, headers=headers)
+
+    def profile(self, access_token: str) -> TestResponse:
+        return self.client.get("/api/auth/profile", headers=bearer(access_token))
+
+    def query(self, statement: str, **parameters: Any) -> list[Any]:
+        with self.app.app_context(), db.engine.begin() as connection:
+            result = connection.execute(db.text(statement), parameters)
+            return list(result) if result.returns_rows else []
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def connect(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))

@@ -1,0 +1,65 @@
+"""Applications with accounts and nothing else, on a real database and a real Valkey."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+
+from auth.access_token import KeyRing, SigningKey
+from auth.assembly import AuthSettings, assemble_auth
+from auth.routes import auth_routes
+from database import db
+from database.redis_lease import RedisLease
+from security.edge import install_edge
+from tests.auth.accounts_app import GENEROUS, Accounts, MovableClock, OneLease, connect
+from tests.bare_app import bare_app
+
+MakeAccounts = Callable[..., Accounts]
+
+
+@pytest.fixture
+def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
+    """Builds applications on this test's database. Settings can be changed by name; `redis=None` is without Redis."""
+    made: list[Accounts] = []
+
+    def make(*, redis_at: str | None = redis_url, keys: KeyRing | None = None, **changes: Any) -> Accounts:
+        clock = MovableClock()
+        lease = RedisLease(epoch=1, prefix="mos:1:", client=connect(redis_at)) if redis_at else None
+        leases = OneLease(lease)
+        defaults = AuthSettings(
+            issuer="https://api.example.com", bcrypt_cost=4, registration_response="classic", limits=GENEROUS
+        )
+        auth = assemble_auth(
+            replace(defaults, **changes),
+            access_keys=keys or KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
+            refresh_key=secrets.token_bytes(32),
+            leases=leases,
+            clock=clock,
+        )
+        app = bare_app(database_url)
+        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        app.register_blueprint(auth_routes(auth))
+        accounts = Accounts(app, auth, clock, leases)
+        made.append(accounts)
+        return accounts
+
+    yield make
+    for each in made:
+        with each.app.app_context():
+            db.engine.dispose()
+        if each.leases.lease is not None:
+            each.leases.lease.client.close()
+
+
+@pytest.fixture
+def accounts(make_accounts: MakeAccounts) -> Accounts:
+    return make_accounts()
+
+
+@pytest.fixture
+def security_events() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as events:
+        yield events

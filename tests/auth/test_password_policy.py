@@ -1,0 +1,42 @@
+"""Which passwords are accepted for a new account."""
+
+import secrets
+
+import pytest
+
+from auth.password_policy import PasswordRefused, check_new_password
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("short-1x", "password_too_weak"),
+        ("aaaaaaaaaaaaaa", "password_too_weak"),
+        (" " * 12, "password_too_weak"),
+        ("1234567890", "password_breached"),
+        ("QwertyUiop", "password_breached"),
+        ("Password123!", "password_breached"),
+        ("mirroros-alice", "password_breached"),
+        ("alice.smith99", "password_breached"),
+        ("tulip\u0378" + "yz" * 8, "validation_failed"),
+        ("tulip\0canoe-orbit", "validation_failed"),
+        ("\U0001f98a" * 257, "validation_failed"),
+    ],
+)
+def test_what_an_attacker_would_try_is_refused(password: str, code: str) -> None:
+    with pytest.raises(PasswordRefused) as refused:
+        check_new_password(password, minimum_length=10, mail_name="alice.smith")
+    [error] = refused.value.members["errors"]
+    assert (error["pointer"], error["code"]) == ("/password", code)
+
+
+def test_what_is_hard_to_guess_is_accepted() -> None:
+    passwords = [
+        secrets.token_urlsafe(10),
+        secrets.token_urlsafe(190),
+        "correct horse battery staple",
+        "".join(chr(0x1F600 + secrets.randbelow(64)) for _ in range(64)),
+        "alice.smith likes canoes",
+    ]
+    for password in passwords:
+        check_new_password(password, minimum_length=10, mail_name="alice.smith")

@@ -1,0 +1,40 @@
+"""GET /api/auth/profile"""
+
+from tests.auth.accounts_app import Accounts, bearer
+
+
+def test_a_signed_in_user_sees_the_own_account_and_no_secret(accounts: Accounts) -> None:
+    signed_in = accounts.register()
+    answer = accounts.profile(signed_in["access_token"])
+    assert answer.status_code == 200
+    assert set(answer.get_json()) == {"id", "email", "tier", "is_verified", "created_at"}
+
+
+def test_nobody_is_asked_to_sign_in(accounts: Accounts) -> None:
+    answer = accounts.client.get("/api/auth/profile")
+    assert answer.status_code == 401
+    assert answer.get_json()["error"] == "not_signed_in"
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mirroros"'
+
+
+def test_a_token_in_the_query_is_ignored(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    for name in ("access_token", "token", "jwt", "authorization"):
+        assert accounts.client.get(f"/api/auth/profile?{name}={token}").status_code == 401
+
+
+def test_a_client_cannot_choose_who_it_is_by_a_header(accounts: Accounts) -> None:
+    alice = accounts.register("alice@example.com")
+    bob = accounts.register("bob@example.com")
+    headers = {**bearer(bob["access_token"]), "X-User-Id": alice["user"]["id"], "X-Tier": "enterprise"}
+    body = accounts.client.get("/api/auth/profile", headers=headers).get_json()
+    assert (body["email"], body["tier"]) == ("bob@example.com", "free")
+
+
+def test_a_tier_that_ran_out_is_shown_as_free(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    end = accounts.clock.now
+    accounts.query("UPDATE users SET tier = 'pro', tier_expires_at = :end", end=end)
+    assert accounts.profile(token).get_json()["tier"] == "free"
+    accounts.query("UPDATE users SET tier_expires_at = NULL")
+    assert accounts.profile(token).get_json()["tier"] == "pro"

@@ -1,0 +1,125 @@
+"""POST /api/auth/register"""
+
+import secrets
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.auth.accounts_app import PASSWORD, Accounts
+from tests.auth.conftest import MakeAccounts
+
+
+def test_a_new_user_is_told_who_they_are_and_gets_tokens(accounts: Accounts) -> None:
+    answer = accounts.post("/register", {"email": "Alice@Example.com", "password": PASSWORD})
+    assert answer.status_code == 201
+    body = answer.get_json()
+    assert set(body) == {"user", "access_token", "refresh_token", "token_type", "expires_in"}
+    assert set(body["user"]) == {"id", "email", "tier", "is_verified", "created_at"}
+    assert body["user"]["email"] == "Alice@example.com"
+    assert body["user"]["tier"] == "free"
+    assert body["user"]["is_verified"] is False
+    assert body["token_type"] == "Bearer"
+    assert body["expires_in"] == 900
+    assert accounts.profile(body["access_token"]).get_json() == body["user"]
+
+
+def test_the_password_is_stored_as_a_keyed_hash(accounts: Accounts) -> None:
+    accounts.register()
+    [(stored,)] = accounts.query("SELECT password_hash FROM users")
+    assert stored.startswith("mo2$0$$2b$04$")
+
+
+def test_a_taken_address_is_a_conflict_in_any_case(accounts: Accounts) -> None:
+    accounts.register("alice@example.com")
+    answer = accounts.post("/register", {"email": "ALICE@EXAMPLE.COM", "password": PASSWORD})
+    assert answer.status_code == 409
+    assert answer.get_json()["error"] == "email_taken"
+    assert accounts.query("SELECT count(*) FROM users") == [(1,)]
+
+
+def test_twenty_registrations_of_one_address_at_once_make_one_account(accounts: Accounts) -> None:
+    spellings = ["A@example.com", "a@example.com"] * 10
+
+    def attempt(email: str) -> int:
+        return accounts.post("/register", {"email": email, "password": PASSWORD}).status_code
+
+    with ThreadPoolExecutor(20) as threads:
+        statuses = list(threads.map(attempt, spellings))
+    assert sorted(statuses) == [201] + [409] * 19
+    assert accounts.query("SELECT count(*) FROM users") == [(1,)]
+
+
+def test_a_field_that_is_not_the_clients_to_set_is_refused(accounts: Accounts) -> None:
+    names = ("tier", "role", "is_admin", "is_verified", "id", "stripe_customer_id")
+    body = {"email": "mallory@example.com", "password": PASSWORD, **dict.fromkeys(names, "enterprise")}
+    answer = accounts.post("/register", body)
+    assert answer.status_code == 422
+    assert sorted(error["pointer"] for error in answer.get_json()["errors"]) == sorted(f"/{name}" for name in names)
+    assert accounts.query("SELECT count(*) FROM users") == [(0,)]
+
+
+def test_an_address_that_nobody_could_write_to_is_refused(accounts: Accounts) -> None:
+    for email in ("alice", "alice@example.com\r\nBcc: bob@example.com", "alice\uff20example.com", "a" * 300):
+        answer = accounts.post("/register", {"email": email, "password": PASSWORD})
+        assert answer.status_code == 422
+        assert answer.get_json()["errors"][0]["pointer"] == "/email"
+    assert accounts.query("SELECT count(*) FROM users") == [(0,)]
+
+
+def test_the_kelvin_sign_is_the_same_letter_as_k(accounts: Accounts) -> None:
+    accounts.register("kate@example.com")
+    assert accounts.post("/register", {"email": "\u212aate@example.com", "password": PASSWORD}).status_code == 409
+
+
+def test_a_password_that_is_easy_to_guess_is_refused(accounts: Accounts) -> None:
+    refused = {
+        "short-1x": "password_too_weak",
+        "qwertyuiop": "password_breached",
+        "\U0001f98a" * 257: "string_too_long",
+    }
+    for password, code in refused.items():
+        answer = accounts.post("/register", {"email": "alice@example.com", "password": password})
+        assert answer.status_code == 422
+        [error] = answer.get_json()["errors"]
+        assert (error["pointer"], error["code"]) == ("/password", code)
+    assert accounts.query("SELECT count(*) FROM users") == [(0,)]
+
+
+def test_a_long_password_works_to_its_last_character(accounts: Accounts) -> None:
+    password = "x" + secrets.token_urlsafe(54)
+    assert len(password) == 73
+    accounts.register(password=password)
+    assert accounts.sign_in(password=password).status_code == 200
+    assert accounts.sign_in(password=password[:-1]).status_code == 401
+
+
+def test_an_accent_typed_on_two_systems_is_one_password(accounts: Accounts) -> None:
+    password = f"caf\u00e9 {secrets.token_hex(8)}"
+    accounts.register(password=unicodedata.normalize("NFC", password))
+    assert accounts.sign_in(password=unicodedata.normalize("NFD", password)).status_code == 200
+
+
+def test_a_password_beyond_the_body_limit_is_refused_unread(accounts: Accounts) -> None:
+    assert accounts.post("/register", {"email": "alice@example.com", "password": "x" * 2**20}).status_code == 413
+
+
+def test_private_registration_answers_alike_for_a_free_and_a_taken_address(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_response="private")
+    body = {"email": "alice@example.com", "password": PASSWORD}
+    first, second = accounts.post("/register", body), accounts.post("/register", body)
+    assert first.status_code == second.status_code == 202
+    assert first.data == second.data == b'{"status":"check_email"}'
+    ignored = {"X-Request-ID"}
+    assert [each for each in first.headers if each[0] not in ignored] == [
+        each for each in second.headers if each[0] not in ignored
+    ]
+    assert accounts.query("SELECT count(*), (SELECT count(*) FROM sessions) FROM users") == [(1, 0)]
+    assert accounts.sign_in().status_code == 200
+
+
+def test_a_private_registration_of_a_taken_address_leaves_the_password_alone(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_response="private")
+    accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
+    other = f"other {secrets.token_hex(8)}"
+    accounts.post("/register", {"email": "alice@example.com", "password": other})
+    assert accounts.sign_in(password=other).status_code == 401
+    assert accounts.sign_in().status_code == 200

@@ -1,0 +1,237 @@
+"""Background jobs on a real PostgreSQL, run by real workers."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from database import db, transaction
+from database.jobs import Job, Jobs, JobUnknown, in_transaction
+from database.run_worker import WorkerOptions, run_worker
+from tests.bare_app import bare_app
+
+QUICK = WorkerOptions(heartbeat=0.5, stalled_after=2.0, polling_interval=0.2, reconnect_after=0.1)
+
+
+@pytest.fixture
+def app(database_url: str) -> Iterator[Flask]:
+    app = bare_app(database_url)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def remember(seen: list[str]) -> Callable[..., None]:
+    """A job that notes the one argument it was given."""
+    return lambda **arguments: seen.extend(arguments.values())
+
+
+def work_once(app: Flask, jobs: Jobs, url: str) -> None:
+    asyncio.run(run_worker(app, jobs, url, QUICK, once=True))
+
+
+def status_of(number: int) -> tuple[str, int] | None:
+    with transaction() as session:
+        row = session.execute(
+            text("SELECT status::text, attempts FROM procrastinate_jobs WHERE id = :number"), {"number": number}
+        ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def enqueue(jobs: Jobs, name: str, **arguments: object) -> int:
+    with transaction() as session:
+        return jobs.enqueue(session, name, **arguments)
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_worker_runs_an_enqueued_job_with_its_arguments(app: Flask, database_url: str) -> None:
+    seen: list[tuple[str, int]] = []
+    jobs = Jobs.of([Job("greet", lambda person, times: seen.append((person, times)))])
+    number = enqueue(jobs, "greet", person="alice: 100 %", times=3)
+
+    work_once(app, jobs, database_url)
+
+    assert seen == [("alice: 100 %", 3)]
+    assert status_of(number) is None
+
+
+def test_a_job_of_a_transaction_that_rolls_back_never_exists(app: Flask, database_url: str) -> None:
+    seen: list[str] = []
+    jobs = Jobs.of([Job("greet", remember(seen))])
+    with pytest.raises(RuntimeError, match="changed my mind"), transaction() as session:
+        jobs.enqueue(session, "greet", person="alice")
+        raise RuntimeError("changed my mind")
+    enqueue(jobs, "greet", person="bob")
+
+    work_once(app, jobs, database_url)
+
+    assert seen == ["bob"]
+
+
+def test_an_undeclared_job_is_refused(app: Flask) -> None:
+    with transaction() as session, pytest.raises(JobUnknown, match="gret"):
+        Jobs.of([]).enqueue(session, "gret")
+
+
+def test_two_jobs_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two jobs are named greet"):
+        Jobs.of([Job("greet", print), Job("greet", print)])
+
+
+def test_a_failing_job_is_repeated_and_then_kept(
+    app: Flask, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[str] = []
+
+    def fail(person: str) -> None:
+        runs.append(person)
+        raise RuntimeError("no luck")
+
+    jobs = Jobs.of([Job("unlucky", fail, retries=2)])
+    number = enqueue(jobs, "unlucky", person="alice@example.com")
+    for expected in (("todo", 1), ("todo", 2), ("failed", 3)):
+        work_once(app, jobs, database_url)
+        assert status_of(number) == expected
+        with transaction() as session:  # its waiting time is over
+            session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    work_once(app, jobs, database_url)
+
+    assert len(runs) == 3
+    assert "job unlucky failed" in caplog.text
+    assert "alice@example.com" not in caplog.text
+
+
+def test_a_periodic_job_runs_in_a_transaction_of_its_own(app: Flask, database_url: str) -> None:
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    with transaction() as session:
+        session.execute(text("CREATE TABLE visits (at timestamptz)"))
+
+    def visit(session: Session, now: datetime) -> int:
+        session.execute(text("INSERT INTO visits VALUES (:now)"), {"now": now})
+        return 1
+
+    def visits() -> list[datetime]:
+        with transaction() as session:
+            return list(session.scalars(text("SELECT at FROM visits")))
+
+    jobs = Jobs.of([Job("visit", in_transaction(visit, lambda: noon), cron="* * * * *")])
+    with RunningWorker(app, jobs, database_url):
+        wait_until(lambda: bool(visits()))
+
+    assert set(visits()) == {noon}
+
+
+def test_a_periodic_job_that_fails_is_kept_and_not_repeated(app: Flask, database_url: str) -> None:
+    def fail() -> None:
+        raise RuntimeError("no luck")
+
+    def failed() -> list[str]:
+        with transaction() as session:
+            return list(session.scalars(text("SELECT task_name FROM procrastinate_jobs WHERE status = 'failed'")))
+
+    with RunningWorker(app, Jobs.of([Job("sweep", fail, cron="* * * * *")]), database_url):
+        wait_until(lambda: bool(failed()))
+
+    with transaction() as session:
+        waiting = session.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")).scalar_one()
+    assert waiting == 0
+
+
+def test_a_worker_goes_on_after_its_connections_were_cut(app: Flask, database_url: str) -> None:
+    seen: list[str] = []
+    jobs = Jobs.of([Job("greet", remember(seen))])
+    with RunningWorker(app, jobs, database_url):
+        enqueue(jobs, "greet", person="alice")
+        wait_until(lambda: seen == ["alice"])
+        with transaction() as session:
+            session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'mirroros-worker'"
+                )
+            )
+        enqueue(jobs, "greet", person="bob")
+        wait_until(lambda: seen == ["alice", "bob"])
+
+
+KILLED_WORKER = """
+import asyncio, sys, time
+from tests.bare_app import bare_app
+from database.jobs import Job, Jobs
+from database.run_worker import WorkerOptions, run_worker
+
+def hold(path):
+    open(path, "w").close()
+    time.sleep(60)
+
+app = bare_app(sys.argv[1])
+asyncio.run(run_worker(app, Jobs.of([Job("hold", hold)]), sys.argv[1], WorkerOptions(heartbeat=0.5)))
+"""
+
+
+def test_a_job_of_a_killed_worker_is_run_by_another(app: Flask, database_url: str, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    seen: list[str] = []
+    jobs = Jobs.of([Job("hold", remember(seen))])
+    enqueue(jobs, "hold", path=str(started))
+    command = [sys.executable, "-c", KILLED_WORKER, database_url]
+    victim = subprocess.Popen(command, env={"PYTHONPATH": "."})
+    try:
+        wait_until(started.exists)
+    finally:
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+    with transaction() as session:  # so much time has passed
+        session.execute(text("UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 hour'"))
+
+    with RunningWorker(app, jobs, database_url):
+        wait_until(lambda: seen == [str(started)])
+
+
+def test_a_job_that_kills_every_worker_ends_as_failed(app: Flask, database_url: str) -> None:
+    jobs = Jobs.of([Job("deadly", print)])
+    number = enqueue(jobs, "deadly")
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 10"))
+
+    with RunningWorker(app, jobs, database_url):
+        wait_until(lambda: status_of(number) == ("failed", 11))
+
+
+class RunningWorker:
+    """A worker in a thread, stopped at the end of the block."""
+
+    def __init__(self, app: Flask, jobs: Jobs, url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._work = self._loop.create_task(run_worker(app, jobs, url, QUICK))
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(asyncio.wait([self._work]))
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._work.cancel)
+        self._thread.join(20)
+        assert not self._thread.is_alive()

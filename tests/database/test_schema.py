@@ -1,0 +1,66 @@
+"""The release step, as the shell commands of the README."""
+
+import os
+import secrets
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+INITIALIZE = "from database.schema import initialize_production_database; initialize_production_database()"
+
+
+def run(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environ = {
+        **os.environ,
+        "FLASK_ENV": "development",
+        "DATABASE_URL": url,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "PRIVATE_API_URL": "http://127.0.0.1:1",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "PRIVATE_API_SECRET": secrets.token_urlsafe(48),
+    }
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def revision(url: str) -> str | None:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
+        if cursor.fetchone() == (False,):
+            return None
+        cursor.execute("SELECT version_num FROM alembic_version")
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def test_initializing_an_empty_database_migrates_it_and_says_so_however_often(empty_database_url: str) -> None:
+    for _ in range(2):
+        done = run(empty_database_url, "-c", INITIALIZE)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"The database is at revision {revision(empty_database_url)}."
+
+
+def test_flask_db_upgrade_does_the_same(empty_database_url: str, database_url: str) -> None:
+    done = run(empty_database_url, "-m", "flask", "db", "upgrade")
+    assert done.returncode == 0, done.stderr
+    assert revision(empty_database_url) == revision(database_url) is not None
+
+
+def test_two_releases_at_once_take_turns(empty_database_url: str, database_url: str) -> None:
+    commands = [("-m", "flask", "db", "upgrade"), ("-c", INITIALIZE)]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda arguments: run(empty_database_url, *arguments), commands))
+    assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+    assert revision(empty_database_url) == revision(database_url)
+
+
+def test_a_database_that_cannot_be_reached_is_an_error(empty_database_url: str) -> None:
+    done = run("postgresql://alice@127.0.0.1:1/x", "-c", INITIALIZE)
+    assert done.returncode != 0
+    assert "The database is at" not in done.stdout

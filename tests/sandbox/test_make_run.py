@@ -1,0 +1,150 @@
+"""`make run`: a first prediction by the printed lines, and an orderly end whatever happens."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox.postgres import free_port
+from sandbox.services import ROOT
+
+START_SECONDS = 90
+
+
+class MakeRun:
+    """`python -m sandbox.run` with a folder and a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.output = folder, free_port(), ""
+        unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV"}
+        self.environ = {name: value for name, value in os.environ.items() if name not in unset}
+        self.environ |= {"PORT": str(self.port), "FLASK_ENV": "development", "BCRYPT_COST": "4"}
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if "Ctrl-C" in line:
+                return
+        raise AssertionError(f"make run ended: {self.process.wait()}")
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "sandbox.run", "--data", str(self.folder)]
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(name)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[MakeRun]:
+    running = MakeRun(tmp_path)
+    try:
+        running.start()
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the printed lines need curl")
+def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(started: MakeRun) -> None:
+    lines = "\n".join(re.findall(r"^(?:curl|TOKEN=).*$", started.output, re.MULTILINE))
+    done = subprocess.run(["bash", "-euc", lines], capture_output=True, text=True, check=False, timeout=60)
+
+    decoder, text, answers = json.JSONDecoder(), done.stdout, []
+    while text := text.strip():
+        answer, end = decoder.raw_decode(text)
+        answers.append(answer)
+        text = text[end:]
+    _, prediction, usage = answers
+    assert prediction["metadata"]["predictions_remaining_today"] == 4
+    assert (usage["used"], usage["remaining"]) == (1, 4)
+    assert f"http://127.0.0.1:{started.port}/docs" in started.output
+    assert f"{started.folder / 'logs'}/" in started.output
+
+    refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert f"Process {started.process.pid} already runs" in refused.stderr
+
+    children = started.descendants()
+    assert len(children) >= 5  # PostgreSQL, Valkey, the private server, the API, the worker
+    assert started.stop(signal.SIGINT) == 0
+    assert all_gone(children)
+
+
+def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path: Path) -> None:
+    running = MakeRun(tmp_path)
+    error_file = tmp_path / "errors"
+    with error_file.open("w") as errors:
+        running.process = subprocess.Popen(
+            running.command, cwd=ROOT, env=running.environ, stdout=subprocess.DEVNULL, stderr=errors, text=True
+        )
+    worker = wait_for_child(running, "worker")
+    children = running.descendants()
+    worker.kill()
+    assert running.process.wait(60) == 1
+    assert all_gone(children)
+    assert "the worker" in error_file.read_text()
+    assert str(tmp_path / "logs" / "worker.log") in error_file.read_text()
+
+
+def wait_for_child(running: MakeRun, word: str) -> psutil.Process:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        for child in running.descendants():
+            try:
+                if word in child.cmdline():
+                    return child
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.05)
+    raise AssertionError(f"no {word} was started")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"PORT": "http"}, "PORT must be a number"),
+        ({"PORT": "70000"}, "PORT must be a number"),
+        ({"FLASK_ENV": "production"}, "make run is for development"),
+    ],
+)
+def test_a_wrong_setting_is_explained(tmp_path: Path, variables: dict[str, str], message: str) -> None:
+    running = MakeRun(tmp_path)
+    done = subprocess.run(
+        running.command, env=running.environ | variables, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    running = MakeRun(tmp_path)
+    with socket.create_server(("127.0.0.1", running.port)):
+        done = subprocess.run(
+            running.command, env=running.environ, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Port {running.port} is taken" in done.stderr

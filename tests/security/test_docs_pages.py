@@ -1,0 +1,93 @@
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+
+import security
+
+STATIC = Path(security.__file__).parent / "static"
+CHROMIUM = shutil.which("chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere(toy: Flask, path: str) -> None:
+    answer = toy.test_client().get(path)
+    policy = answer.headers.getlist("Content-Security-Policy")
+    assert len(policy) == 1
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy[0]
+    assert "unsafe" not in policy[0]
+    assert "http" not in policy[0]
+    assert not re.findall(r'(?:src|href)="(?!/docs/assets/|data:,")', answer.text)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js"])
+def test_an_asset_is_the_recorded_one_and_can_be_cached(toy: Flask, name: str) -> None:
+    with toy.test_client().get(f"/docs/assets/{name}") as answer:
+        assert answer.headers["Cache-Control"] == "public, max-age=3600"
+        digest = hashlib.sha256(answer.data).hexdigest()
+    assert re.search(rf"\| {re.escape(name)} \|.*\| {digest} \|", (STATIC / "README.md").read_text())
+
+
+@pytest.mark.parametrize("name", ["../strict_json.py", "..%2fstrict_json.py", "%2e%2e/strict_json.py", "", "no.js"])
+def test_nothing_beside_the_assets_is_served(toy: Flask, name: str) -> None:
+    assert toy.test_client().get(f"/docs/assets/{name}").status_code == 404
+
+
+def complaints_of(page: Page, address: str) -> list[str]:
+    """Everything that the browser says, reports or asks from elsewhere while it shows the page."""
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        complaints.append(f"{message.type}: {message.text}")
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((address, "data:")):
+            complaints.append(f"asked for {request.url}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", watch)
+    page.add_init_script(
+        "document.addEventListener('securitypolicyviolation',"
+        " violation => console.error('refused by the policy: ' + violation.violatedDirective))"
+    )
+    return complaints
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize(
+    ("path", "operations", "opened", "inside"),
+    [
+        ("/docs", ".opblock-summary-path", ".opblock-post .opblock-summary-control", "text=Request body"),
+        ("/redoc", "h2:has-text('Wish by name')", "button:has-text('400')", "text=Response Headers"),
+    ],
+)
+def test_a_browser_shows_the_operations_without_a_complaint(
+    toy_address: str, path: str, operations: str, opened: str, inside: str
+) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        page = browser.new_page()
+        complaints = complaints_of(page, toy_address)
+        page.goto(toy_address + path)
+        page.locator(operations).first.wait_for()
+        page.locator(opened).first.click()
+        page.locator(inside).first.wait_for()
+        assert page.title() == "Toy"
+        browser.close()
+    assert complaints == []

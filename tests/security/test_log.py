@@ -1,0 +1,154 @@
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+from flask import Flask
+
+from security.log import configure_logging, security_event
+from security.mask_secrets import mask
+from security.request_id import continue_request
+from tests.toy_api import ALICE, toy_app
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def logged_app() -> Flask:
+    return toy_app(request_log=configure_logging("INFO"))
+
+
+def test_a_request_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = (
+        logged_app()
+        .test_client()
+        .put("/toy/wishes?secret=1", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
+    )
+    (line,) = lines(capsys)
+    assert line.pop("duration_ms") >= 0
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "method": "PUT",
+        "route": "/toy/wishes",
+        "status": 200,
+        "bytes": len(answer.data),
+        "request_id": answer.headers["X-Request-ID"],
+        "user_id": str(ALICE),
+    }
+
+
+def test_the_line_names_the_rule_and_never_the_path(capsys: pytest.CaptureFixture[str], canary: str) -> None:
+    client = logged_app().test_client()
+    client.get(f"/{canary}?{canary}={canary}", headers={"User-Agent": canary})
+    client.delete(f"/toy/wishes/{ALICE}")
+    output = capsys.readouterr().out
+    assert canary not in output
+    assert [json.loads(line)["route"] for line in output.splitlines()] == [None, "/toy/wishes/<uuid:wish_id>"]
+
+
+def test_one_callers_id_does_not_stay_for_the_next_request(capsys: pytest.CaptureFixture[str]) -> None:
+    client = logged_app().test_client()
+    client.put("/toy/wishes", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
+    client.get("/toy/wishes")
+    assert ["user_id" in line for line in lines(capsys)] == [True, False]
+
+
+def test_an_invented_method_does_not_reach_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logged_app().test_client().open("/toy/wishes", method="X\x1b[2J")
+    assert lines(capsys)[0]["method"] == "other"
+
+
+def test_no_line_is_written_above_info(capsys: pytest.CaptureFixture[str]) -> None:
+    toy_app(request_log=configure_logging("WARNING")).test_client().get("/toy/wishes")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize(
+    "hostile", ['x\n{"level":"info"}', "a\r\nb", "\x1b[31mred", "\x9b31m", "\x7f", "a\u2028b\u2029c\x85d", "\0"]
+)
+def test_no_value_can_break_a_line_or_command_a_terminal(
+    hostile: str, pretty: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO", pretty=pretty)
+    structlog.get_logger().info(hostile, value=hostile, **{f"key{hostile}": 1})
+    logging.getLogger("library").warning("said %s", hostile)
+    output = capsys.readouterr().out
+    assert len(output.splitlines()) == 2
+    assert not set(output) & set("\r\x1b\x9b\x7f\u2028\u2029\x85\0")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        JWT,
+        "tok_" + "a1B2" * 8,
+        "rt_" + "x-Y_" * 8,
+        "msk_" + "c3D4" * 8,
+        "alice@example.com",
+        "Alice.Hara+tag@mail.example.co.uk",
+        "sk_live_" + "a1B2" * 8,
+        "whsec_" + "a1B2" * 8,
+    ],
+)
+def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    structlog.get_logger().info(f"saw {secret}!", value=secret, nested={"list": [secret, {secret: "key"}]})
+    logging.getLogger("library").error("saw %s", secret)
+    try:
+        int(secret)
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("library").exception("failed")
+    output = capsys.readouterr().out
+    assert output.count("[masked]") >= 5
+    assert secret not in output
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Authorization: Bearer abc.def", "Authorization: Bearer [masked]"),
+        ("postgresql://user:pw@host/db", "postgresql://[masked]@host/db"),
+        ("redis://:pw@host:6379/0", "redis://[masked]@host:6379/0"),
+        ("start_time of the part_number", "start_time of the part_number"),
+        ("a@b", "a@b"),
+    ],
+)
+def test_masking_takes_the_secret_and_leaves_the_rest(text: str, masked: str) -> None:
+    assert mask(text) == masked
+
+
+def test_values_that_json_cannot_hold_do_not_stop_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    structlog.get_logger().info("odd", big=2**70, half="\ud800", raw=b"\xff", thing=object(), **{"set": {1}})
+    assert lines(capsys)[0]["big"] == str(2**70)
+
+
+def test_library_records_take_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    with continue_request("request-of-alice"):
+        logging.getLogger("library").warning("slow by %d ms", 5)
+    (line,) = lines(capsys)
+    assert (line["event"], line["logger"], line["level"]) == ("slow by 5 ms", "library", "warning")
+    assert line["request_id"] == "request-of-alice"
+
+
+def test_configuring_twice_does_not_double_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    configure_logging("INFO")
+    logging.getLogger("library").warning("once")
+    assert len(lines(capsys)) == 1
+
+
+def test_a_security_event_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    security_event("refresh_token_reused", session_id=ALICE)
+    (line,) = lines(capsys)
+    assert (line["event"], line["kind"], line["session_id"]) == ("refresh_token_reused", "security", str(ALICE))

@@ -1,0 +1,99 @@
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from security.openapi import ApiDescription, openapi_document, undeclared_routes
+from security.operation import OPERATIONS_KEY
+from security.problems import PROBLEM_JSON
+from tests.toy_api import told, toy_app
+
+
+@pytest.fixture
+def document(toy: Flask) -> dict[str, Any]:
+    answer: dict[str, Any] = told(toy.test_client().get("/openapi.json"))
+    return answer
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["openapi"].startswith("3.1")
+
+
+def test_every_declared_operation_is_in_it(document: dict[str, Any]) -> None:
+    assert {path: set(members) for path, members in document["paths"].items()} == {
+        "/toy/wishes": {"get", "post", "put"},
+        "/toy/wishes/{wish_id}": {"delete"},
+    }
+
+
+def test_an_operation_names_every_status_that_it_can_answer(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/toy/wishes"]["put"]["responses"]
+    assert set(responses) == {"200", "400", "401", "413", "415", "422", "500", "503"}
+    assert set(responses["400"]["content"][PROBLEM_JSON]["examples"]) == {
+        "malformed_request",
+        "malformed_json",
+        "malformed_key",
+    }
+    assert set(responses["401"]["headers"]) == {"WWW-Authenticate", "X-Request-ID"}
+    assert set(responses["200"]["headers"]) == {"RateLimit", "X-Request-ID"}
+
+
+def test_https_required_is_named_where_it_can_happen(toy: Flask) -> None:
+    api = ApiDescription("Toy", "1", requires_https=True)
+    written = openapi_document(toy.extensions[OPERATIONS_KEY], api)
+    assert (
+        "https_required"
+        in written["paths"]["/toy/wishes"]["get"]["responses"]["403"]["content"][PROBLEM_JSON]["examples"]
+    )
+
+
+def test_an_example_is_what_the_error_answers(toy: Flask, document: dict[str, Any]) -> None:
+    real = told(toy.test_client().put("/toy/wishes"))
+    responses = document["paths"]["/toy/wishes"]["put"]["responses"]
+    example = responses["401"]["content"][PROBLEM_JSON]["examples"]["not_signed_in"]["value"]
+    changing = {"request_id", "instance"}
+    assert {name: example[name] for name in example if name not in changing} == {
+        name: real[name] for name in real if name not in changing
+    }
+
+
+def test_models_refuse_unknown_members(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert {name for name, schema in schemas.items() if schema["additionalProperties"]} == {"Problem"}
+
+
+def test_security_parameters_and_description_are_declared(document: dict[str, Any]) -> None:
+    signed, open_to_all = document["paths"]["/toy/wishes"]["put"], document["paths"]["/toy/wishes"]["get"]
+    assert (signed["security"], open_to_all["security"]) == ([{"bearer": []}], [])
+    assert signed["description"] == "Wishes with a name come true sooner."
+    assert {parameter["name"] for parameter in signed["parameters"]} == {"Idempotency-Key", "X-Request-ID"}
+    assert {parameter["name"] for parameter in open_to_all["parameters"]} == {
+        "limit",
+        "state",
+        "mine",
+        "before",
+        "X-Request-ID",
+    }
+    path_argument, _ = document["paths"]["/toy/wishes/{wish_id}"]["delete"]["parameters"]
+    assert path_argument["schema"] == {"type": "string", "format": "uuid"}
+
+
+def test_the_document_can_be_cached_and_revalidated(toy: Flask) -> None:
+    client = toy.test_client()
+    first = client.get("/openapi.json")
+    assert first.headers["Cache-Control"] == "public, max-age=300"
+    assert client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_a_scheme_that_nobody_described_is_refused(toy: Flask) -> None:
+    with pytest.raises(ValueError, match="bearer"):
+        openapi_document(toy.extensions[OPERATIONS_KEY], ApiDescription("Toy", "1", security_schemes={}))
+
+
+def test_a_route_without_a_declaration_is_found() -> None:
+    app = toy_app()
+    assert undeclared_routes(app) == []
+    app.add_url_rule("/forgotten", view_func=lambda: "")
+    assert undeclared_routes(app) == ["/forgotten"]

@@ -1,0 +1,42 @@
+import pytest
+from flask import Blueprint, Flask
+
+from security.openapi import ApiDescription, openapi_document
+from security.operation import OPERATIONS_KEY, Answer, Anyone, operation
+
+
+def test_a_handler_under_nested_blueprints_is_declared_with_its_whole_path() -> None:
+    outer, inner = Blueprint("outer", __name__, url_prefix="/outer"), Blueprint("inner", __name__)
+
+    @operation(inner, "GET", "/thing", summary="x", guard=Anyone("a test"), answers={200: None})
+    def thing() -> Answer:
+        return Answer(200, b"{}")
+
+    outer.register_blueprint(inner, url_prefix="/inner")
+    app = Flask("nested", static_folder=None)
+    app.register_blueprint(outer)
+    assert [declared.path for declared in app.extensions[OPERATIONS_KEY].values()] == ["/outer/inner/thing"]
+    assert set(app.extensions[OPERATIONS_KEY]) == {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert set(openapi_document(app.extensions[OPERATIONS_KEY], ApiDescription("x", "1"))["paths"]) == {
+        "/outer/inner/thing"
+    }
+
+
+@pytest.mark.parametrize("path", ["/<int:number>", "/<name>", "/<path:rest>"])
+def test_a_path_argument_that_is_no_uuid_cannot_be_declared(path: str) -> None:
+    with pytest.raises(ValueError, match="UUID"):
+        operation(Blueprint("x", __name__), "GET", path, summary="x", guard=Anyone("a test"), answers={200: None})
+
+
+def test_an_answer_without_a_body_has_no_content_type(toy: Flask) -> None:
+    answer = toy.test_client().delete("/toy/wishes/0193a5b0-7c1e-7000-8000-0242ac120002")
+    assert (answer.status_code, answer.data, "Content-Type" in answer.headers) == (204, b"", False)
+
+
+def test_head_answers_like_get_without_the_body(toy: Flask) -> None:
+    head, get = toy.test_client().head("/toy/wishes"), toy.test_client().get("/toy/wishes")
+    assert (head.status_code, head.data, head.content_length) == (200, b"", get.content_length)
+
+
+def test_the_guard_is_asked_before_the_body_is_read(toy: Flask) -> None:
+    assert toy.test_client().put("/toy/wishes", data=b"{").status_code == 401

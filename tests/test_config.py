@@ -1,0 +1,410 @@
+"""What the settings accept, and what a server refuses to start with."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from auth.tiers import Tier
+from check_settings import config_commands, settings_table, shown
+from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
+from security.derived_key import derived_key
+from security.private_hosts import is_private_host
+from security.secret_strength import weakness_of
+from settings.model import Environment, ResponseVerification, Settings
+
+Environ = dict[str, str]
+
+
+def production(**changes: str | None) -> Environ:
+    """A complete production environment; None takes a variable away."""
+    environ: dict[str, str | None] = {
+        "FLASK_ENV": "production",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "DATABASE_URL": "postgresql://mirroros@db.example.com/mirroros",
+        "PUBLIC_BASE_URL": "https://api.example.com",
+        "PRIVATE_API_URL": "https://predict.example.com",
+        "PRIVATE_API_SECRET": secrets.token_urlsafe(48),
+        **changes,
+    }
+    return {name: value for name, value in environ.items() if value is not None}
+
+
+def problems_of(environ: Environ) -> dict[str, str]:
+    with pytest.raises(SettingsInvalid) as refusal:
+        load_settings(environ)
+    named = (problem.partition(" ") for problem in refusal.value.problems)
+    return {name: reason for name, _, reason in named}
+
+
+def test_development_works_with_nothing_set() -> None:
+    settings = load_settings({})
+    assert settings.is_development
+    assert settings.database_url is None
+    assert settings.registration_response == "classic"
+    assert settings.accepted_hosts == frozenset()
+    assert not settings.require_https
+
+
+def test_development_secrets_differ_from_one_start_to_the_next() -> None:
+    assert load_settings({}).secret_key != load_settings({}).secret_key
+
+
+def test_a_complete_production_environment_is_accepted_without_redis() -> None:
+    settings = load_settings(production())
+    assert settings.flask_env is Environment.PRODUCTION
+    assert settings.redis_url is None
+    assert settings.registration_response == "private"
+    assert settings.require_https
+
+
+def test_settings_cannot_be_changed_after_the_start() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings({}).port = 1  # type: ignore[misc]
+
+
+def test_all_problems_are_reported_at_once_and_no_value_is_shown() -> None:
+    canary = secrets.token_urlsafe(6)
+    environ = {
+        "FLASK_ENV": "production",
+        "SECRET_KEY": canary,
+        "PORT": canary,
+        "CORS_ORIGINS": f"{canary},*",
+        "DATABASE_URL": f"mysql://{canary}",
+        "REDIS_URL": canary,
+        "BCRYPT_COST": "4",
+        "LOG_LEVEL": canary,
+        "PRIVATE_API_URL": f"http://{canary}.example.com",
+        "PRIVATE_API_VERIFY_RESPONSE": "off",
+        "PRIVATE_API_KEYS": canary,
+        "STRIPE_SECRET_KEY": canary,
+        "APPLE_SHARED_SECRET": canary,
+        "TRUSTED_HOSTS": f"https://{canary}",
+    }
+    with pytest.raises(SettingsInvalid) as refusal:
+        load_settings(environ)
+    named = {problem.partition(" ")[0] for problem in refusal.value.problems}
+    assert named == {*environ, "PUBLIC_BASE_URL"} - {"FLASK_ENV"}
+    assert canary not in str(refusal.value)
+
+
+def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
+    needed = {"SECRET_KEY", "DATABASE_URL", "PUBLIC_BASE_URL", "PRIVATE_API_URL", "PRIVATE_API_SECRET"}
+    assert problems_of({"FLASK_ENV": "production"}).keys() == needed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLASK_ENV", "prod"),
+        ("FLASK_DEBUG", "perhaps"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PUBLIC_BASE_URL", "api.example.com"),
+        ("PUBLIC_BASE_URL", "https://api.example.com/v1"),
+        ("PUBLIC_BASE_URL", "https://alice@api.example.com"),
+        ("TRUSTED_HOSTS", "api.example.com:443"),
+        ("TRUSTED_PROXY_HOPS", "-1"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "null"),
+        ("DATABASE_URL", "sqlite:///app.db"),
+        ("DATABASE_URL", "postgresql://"),
+        ("REDIS_URL", "http://redis"),
+        ("PRIVATE_API_URL", "ftp://predict.example.com"),
+        ("PRIVATE_API_URL", "https://predict.example.com:port"),
+        ("PRIVATE_API_PATH", "predict"),
+        ("PRIVATE_API_PATH", "/predict?x=1"),
+        ("PRIVATE_API_TIMEOUT", "0"),
+        ("PRIVATE_API_TIMEOUT", "nan"),
+        ("PRIVATE_API_VERIFY_RESPONSE", "sometimes"),
+        ("PRIVATE_API_SECRET", "short"),
+        ("PRIVATE_API_SECRET", "msk_!"),
+        ("JWT_SECRET_KEY", "short"),
+        ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
+        ("BCRYPT_COST", "3"),
+        ("REGISTRATION_RESPONSE", "open"),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_THREADS", "many"),
+        ("LOG_LEVEL", "LOUD"),
+        ("SENTRY_DSN", "key"),
+        ("STRIPE_SECRET_KEY", "pk_test_1"),
+        ("STRIPE_WEBHOOK_SECRET", "secret"),
+        ("APPLE_SHARED_SECRET", "xyz"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused_in_every_environment(name: str, value: str) -> None:
+    assert name in problems_of({name: value})
+    assert name in problems_of(production(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "DATABASE_URL", "PUBLIC_BASE_URL", "PRIVATE_API_URL", "PRIVATE_API_SECRET"]
+)
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_staging_and_production_refuse_to_start_without(name: str, environment: str) -> None:
+    assert problems_of(production(**{name: None, "FLASK_ENV": environment})).keys() == {name}
+
+
+@pytest.mark.parametrize("empty", ["", "   "])
+def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
+    assert problems_of(production(SECRET_KEY=empty)) == {"SECRET_KEY": "must be set"}
+    assert load_settings(production(REDIS_URL=empty)).redis_url is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"FLASK_DEBUG": "1"}, "FLASK_DEBUG"),
+        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        ({"PUBLIC_BASE_URL": "http://api.example.com"}, "PUBLIC_BASE_URL"),
+        ({"BCRYPT_COST": "9"}, "BCRYPT_COST"),
+        ({"PRIVATE_API_URL": "http://predict.example.com"}, "PRIVATE_API_URL"),
+        ({"PRIVATE_API_URL": "http://134744072"}, "PRIVATE_API_URL"),
+        (
+            {"PRIVATE_API_URL": "http://10.0.0.7:9000", "PRIVATE_API_VERIFY_RESPONSE": "if_present"},
+            "PRIVATE_API_VERIFY_RESPONSE",
+        ),
+    ],
+)
+def test_what_a_developer_may_have_production_refuses(changes: Environ, name: str) -> None:
+    assert problems_of(production(**changes)).keys() == {name}
+    load_settings(changes)
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "short",
+        "a" * 64,
+        "abcdefgh" * 8,
+        "development-only-master-secret-change-me-0b7f",
+        "Your-Secret-Key-Goes-Here-And-Is-Long-Enough-9x",
+        "0123456789abcdef0123456789abcdef",
+    ],
+)
+def test_a_weak_secret_is_refused_in_production(weak: str) -> None:
+    assert problems_of(production(SECRET_KEY=weak)).keys() == {"SECRET_KEY"}
+
+
+def test_random_secrets_are_never_called_weak() -> None:
+    for _ in range(500):
+        assert weakness_of(secrets.token_hex(32)) is None
+        assert weakness_of(secrets.token_urlsafe(32)) is None
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "REFRESH_TOKEN_KEY", "PASSWORD_PEPPER", "PRIVATE_API_SECRET"])
+def test_equal_secrets_are_refused_in_production(name: str) -> None:
+    same = secrets.token_urlsafe(48)
+    assert problems_of(production(**{"SECRET_KEY": same, name: same})).keys() == {name}
+
+
+def test_a_key_of_the_ring_that_equals_the_master_secret_is_refused() -> None:
+    same = secrets.token_urlsafe(48)
+    ring = f"k2:{secrets.token_urlsafe(48)},k1:{same}"
+    changes = {"SECRET_KEY": same, "PRIVATE_API_SECRET": None, "PRIVATE_API_KEYS": ring}
+    assert problems_of(production(**changes)) == {
+        "PRIVATE_API_KEYS": "(k1) is equal to SECRET_KEY; every secret needs its own value"
+    }
+
+
+def test_one_secret_and_a_key_ring_together_are_refused() -> None:
+    assert "PRIVATE_API_KEYS" in problems_of(production(PRIVATE_API_KEYS=f"k1:{secrets.token_urlsafe(48)}"))
+
+
+def test_more_predictions_in_flight_than_threads_are_refused() -> None:
+    assert "PREDICT_MAX_IN_FLIGHT" in problems_of({"WEB_THREADS": "8", "PREDICT_MAX_IN_FLIGHT": "8"})
+
+
+@pytest.mark.parametrize(("threads", "in_flight"), [("600", 525), ("8", 7), ("4", 3)])
+def test_predictions_leave_threads_free_for_other_requests(threads: str, in_flight: int) -> None:
+    assert load_settings({"WEB_THREADS": threads}).predict_max_in_flight == in_flight
+
+
+@pytest.mark.parametrize(
+    ("url", "verification"),
+    [
+        ("https://predict.example.com", ResponseVerification.IF_PRESENT),
+        ("http://private-server:9000", ResponseVerification.REQUIRED),
+        ("http://predict.railway.internal:9000", ResponseVerification.REQUIRED),
+    ],
+)
+def test_answers_over_plain_http_must_be_signed(url: str, verification: ResponseVerification) -> None:
+    settings = load_settings(production(PRIVATE_API_URL=url))
+    assert settings.private_api_verify_response is verification
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.9", "fd12::1", "localhost", "web", "a.internal"]
+)
+def test_private_hosts_are_recognised(host: str) -> None:
+    assert is_private_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "8.8.8.8",
+        "2001:4860:4860::8888",
+        "0.0.0.0",  # noqa: S104
+        "example.com",
+        "0x8080808",
+        "internal.example.com",
+        "",
+    ],
+)
+def test_public_hosts_are_not_taken_for_private(host: str) -> None:
+    assert not is_private_host(host)
+
+
+@pytest.mark.parametrize("marker", ["RAILWAY_ENVIRONMENT", "DYNO"])
+def test_a_platform_counts_as_production_and_as_one_proxy(marker: str) -> None:
+    environ = production(FLASK_ENV=None, **{marker: "web.1"})
+    settings = load_settings(environ)
+    assert settings.flask_env is Environment.PRODUCTION
+    assert settings.trusted_proxy_hops == 1
+
+
+def test_railways_domain_is_the_default_address() -> None:
+    environ = production(
+        PUBLIC_BASE_URL=None, RAILWAY_ENVIRONMENT="production", RAILWAY_PUBLIC_DOMAIN="api.up.railway.app"
+    )
+    settings = load_settings(environ)
+    assert settings.public_base_url == "https://api.up.railway.app"
+    assert settings.accepted_hosts == {
+        "api.up.railway.app",
+        "127.0.0.1",
+        "localhost",
+        "healthcheck.railway.app",
+    }
+
+
+def test_herokus_self_signed_redis_certificate_is_not_checked() -> None:
+    url = "rediss://:secret@redis.example.com:6380"
+    on_heroku = load_settings(production(DYNO="web.1", REDIS_URL=url)).redis_url
+    elsewhere = load_settings(production(REDIS_URL=url)).redis_url
+    assert on_heroku is not None and on_heroku.get_secret_value() == f"{url}?ssl_cert_reqs=none"
+    assert elsewhere is not None and elsewhere.get_secret_value() == url
+
+
+def test_lists_are_separated_by_commas_and_origins_take_the_browsers_form() -> None:
+    settings = load_settings(
+        {"CORS_ORIGINS": "https://App.Example.com:443, http://localhost:5173,", "TRUSTED_HOSTS": "A.example"}
+    )
+    assert settings.cors_origins == {"https://app.example.com", "http://localhost:5173"}
+    assert "a.example" in settings.accepted_hosts
+
+
+def test_a_secret_can_be_mounted_as_a_file(tmp_path: Path) -> None:
+    secret = secrets.token_urlsafe(48)
+    (tmp_path / "secret").write_text(f"{secret}\n", encoding="utf-8")
+    settings = load_settings(production(SECRET_KEY=None, SECRET_KEY_FILE=str(tmp_path / "secret")))
+    assert settings.secret_key.get_secret_value() == secret
+
+
+def test_a_missing_secret_file_is_named_by_its_variable(tmp_path: Path) -> None:
+    problems = problems_of(production(SECRET_KEY=None, SECRET_KEY_FILE=str(tmp_path / "none")))
+    assert problems == {"SECRET_KEY": "cannot be read from the file that SECRET_KEY_FILE names"}
+
+
+def test_a_variable_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    assert "SECRET_KEY" in problems_of(production(SECRET_KEY_FILE=str(tmp_path / "secret")))
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\nBCRYPT_COST=5\n", encoding="utf-8")
+    settings = load_settings({"PORT": "9002"}, env_file=tmp_path / ".env")
+    assert (settings.port, settings.bcrypt_cost) == (9002, 5)
+
+
+def test_keys_are_derived_from_the_master_secret_and_differ() -> None:
+    master = secrets.token_urlsafe(48)
+    settings = load_settings(production(SECRET_KEY=master))
+    assert settings.access_token_key == load_settings(production(SECRET_KEY=master)).access_token_key
+    assert len({settings.access_token_key, settings.refresh_key, master.encode()}) == 3
+
+
+def test_an_own_key_takes_the_place_of_the_derived_one() -> None:
+    own = secrets.token_urlsafe(48)
+    assert load_settings(production(JWT_SECRET_KEY=own)).access_token_key == own.encode()
+
+
+def test_derivation_agrees_with_the_published_vector() -> None:
+    """RFC 5869, A.3: SHA-256, no salt, no info."""
+    expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+    assert derived_key(b"\x0b" * 22, "", 42).hex() == expected
+
+
+def test_the_plan_table_has_every_tier() -> None:
+    limits = {tier: PLANS[tier].limits for tier in Tier}
+    assert {tier: (row.per_day, row.burst, row.concurrency) for tier, row in limits.items()} == {
+        Tier.FREE: (5, 10, 2),
+        Tier.PRO: (100, 60, 8),
+        Tier.ENTERPRISE: (None, 300, 32),
+    }
+    assert "enhanced_grounding" not in limits[Tier.FREE].features
+
+
+def test_settings_show_no_secret() -> None:
+    environ = production(
+        REDIS_URL=f"redis://:{secrets.token_hex(8)}@redis",
+        STRIPE_WEBHOOK_SECRET=f"whsec_{secrets.token_hex(8)}",
+        SENTRY_DSN=f"https://{secrets.token_hex(8)}@errors.example.com/1",
+    )
+    settings = load_settings(environ)
+    text = repr(settings) + str(shown(settings)) + settings.model_dump_json()
+    hidden = {
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "PRIVATE_API_SECRET",
+        "REDIS_URL",
+        "STRIPE_WEBHOOK_SECRET",
+        "SENTRY_DSN",
+    }
+    assert [name for name in hidden if environ[name] in text] == []
+
+
+def test_config_check_accepts_and_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, production())
+    result = CliRunner().invoke(config_commands, ["check"])
+    assert result.exit_code == 0
+    assert "acceptable for production" in result.output
+    assert "REDIS_URL is not set" in result.output
+
+
+def test_config_check_judges_for_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, production(FLASK_ENV="development", PUBLIC_BASE_URL="http://localhost"))
+    result = CliRunner().invoke(config_commands, ["check", "--for", "production"])
+    assert result.exit_code == EX_CONFIG
+    assert "PUBLIC_BASE_URL must begin with https://" in result.output
+
+
+def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, production())
+    result = CliRunner().invoke(config_commands, ["show"])
+    assert [line.partition("=")[0] for line in result.output.splitlines()] == [
+        name.upper() for name in Settings.model_fields
+    ]
+    assert "SECRET_KEY=(set)" in result.output
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert settings_table() in page, "run `flask config document` and paste its output into docs/configuration.md"
+
+
+def test_a_program_ends_with_the_configuration_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_environment(monkeypatch, {"FLASK_ENV": "production"})
+    with pytest.raises(SystemExit) as end:
+        load_settings_or_exit()
+    assert end.value.code == EX_CONFIG
+    assert "SECRET_KEY must be set" in capsys.readouterr().err
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, environ: Environ) -> None:
+    monkeypatch.setattr("os.environ", environ)

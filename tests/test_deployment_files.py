@@ -1,0 +1,303 @@
+"""The files that platforms read: they are valid, agree with one another, and the web server behaves as they promise."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from settings.model import Settings
+
+ROOT = Path(__file__).parents[1]
+VARIABLES = {name.upper() for name in Settings.model_fields}
+
+
+def document(name: str) -> Any:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+
+
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = document("docker-compose.yml")["services"]
+    return found
+
+
+class TestFiles:
+    def test_compose_has_the_services_that_the_readme_names(self) -> None:
+        assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
+
+    def test_compose_publishes_databases_on_loopback_alone(self) -> None:
+        for name in ("db", "redis"):
+            assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
+
+    def test_compose_reaches_the_application_through_the_proxy_alone(self) -> None:
+        published = {name for name, service in services().items() if "ports" in service}
+        assert published == {"proxy", "db", "redis"}
+
+    def test_compose_sets_only_variables_that_exist(self) -> None:
+        for name in ("web", "worker", "release"):
+            assert services()[name]["environment"].keys() <= VARIABLES
+
+    def test_compose_migrates_before_anything_serves(self) -> None:
+        for name in ("web", "worker"):
+            assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
+
+    def test_compose_leaves_the_server_time_to_finish_predictions(self) -> None:
+        seconds = int(services()["web"]["stop_grace_period"].removesuffix("s"))
+        assert seconds > Settings.model_fields["private_api_timeout"].default + 10
+
+    def test_optional_tools_start_only_when_asked_for(self) -> None:
+        assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {
+            "psql",
+            "redis-cli",
+        }
+
+    @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json"])
+    def test_railway_files_hold_only_documented_keys(self, name: str) -> None:
+        """https://docs.railway.com/config-as-code/reference"""
+        file = document(name)
+        assert file.keys() == {"$schema", "build", "deploy"}
+        assert file["build"] == {"builder": "DOCKERFILE", "dockerfilePath": "Dockerfile"}
+        kinds = {
+            "startCommand": str,
+            "preDeployCommand": list,
+            "healthcheckPath": str,
+            "healthcheckTimeout": int,
+            "restartPolicyType": str,
+            "restartPolicyMaxRetries": int,
+            "drainingSeconds": int,
+        }
+        for key, value in file["deploy"].items():
+            assert isinstance(value, kinds[key])
+        assert file["deploy"]["restartPolicyType"] in {"ON_FAILURE", "ALWAYS", "NEVER"}
+
+    def test_every_platform_migrates_with_the_same_command(self) -> None:
+        release = re.search(r"^release: (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
+        assert release is not None
+        assert document("railway.json")["deploy"]["preDeployCommand"] == [release[1]]
+        assert services()["release"]["command"] == release[1].split()
+
+    def test_every_platform_runs_the_worker_with_the_same_command(self) -> None:
+        worker = re.search(r"^worker: (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
+        assert worker is not None
+        assert document("deploy/railway.worker.json")["deploy"]["startCommand"] == worker[1]
+        assert services()["worker"]["command"] == worker[1].split()
+
+    def test_every_platform_starts_the_web_server_with_the_same_command(self) -> None:
+        command = re.search(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+        assert command is not None
+        words = json.loads(command[1])
+        line = " ".join([*words[:-1], f'"{words[-1]}"'])
+        assert f"web: {line}\n" in (ROOT / "Procfile").read_text(encoding="utf-8")
+
+    def test_heroku_sets_only_variables_that_exist(self) -> None:
+        assert document("app.json")["env"].keys() <= VARIABLES
+
+    def test_heroku_stays_below_the_connections_of_its_smallest_database(self) -> None:
+        """essential-0 allows 20; a deploy runs old and new processes side by side."""
+        file = document("app.json")
+        pool, processes = (int(file["env"][name]["value"]) for name in ("DATABASE_POOL_SIZE", "WEB_CONCURRENCY"))
+        assert pool * (processes * file["formation"]["web"]["quantity"] + file["formation"]["worker"]["quantity"]) <= 20
+
+    def test_the_image_runs_without_root_and_with_checked_packages(self) -> None:
+        text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+        assert re.search(r"^USER 10001:10001$", text, re.M)
+        assert "--require-hashes" in text
+        assert text.rindex("USER") < text.rindex("CMD")
+
+    def test_the_image_holds_every_package_that_is_deployed(self) -> None:
+        kept = re.findall(r"^!([a-z]+)/\*\*$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.M)
+        packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"sandbox", "tests", "bench"}
+        assert packages | {"migrations"} <= set(kept)
+
+    def test_platforms_without_the_image_use_the_same_python(self) -> None:
+        version = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
+        assert f"FROM python:{version}-slim" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+TOY = """
+import threading
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/nested":
+        def deeper(level):
+            return sorted([level], key=lambda value: deeper(value + 1))
+        try:
+            deeper(0)
+        except RecursionError:
+            body = b"RecursionError"
+    else:
+        seen = {name: environ.get(name, "") for name in ("HTTP_X_USER_ID", "SCRIPT_NAME", "wsgi.url_scheme", "REMOTE_ADDR")}
+        body = body or repr(seen).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+CONFIGURATION = f"""
+exec(compile(open({str(ROOT / 'gunicorn.conf.py')!r}).read(), "gunicorn.conf.py", "exec"))
+CLIENT_SILENCE_SECONDS = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of gunicorn with our configuration around a toy, and the file of its log. Silence ends after 2 seconds."""
+    folder = tmp_path_factory.mktemp("gunicorn")
+    (folder / "toy.py").write_text(TOY, encoding="utf-8")
+    (folder / "conf.py").write_text(f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}", encoding="utf-8")
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    environ = {"PATH": os.environ["PATH"], "PORT": str(port), "FLASK_ENV": "development", "HOME": str(folder)}
+    command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"127.0.0.1:{port}", "toy:app"]
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output)
+        try:
+            wait_until(lambda: answers(port), log)
+            yield port, log
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def wait_until(holds: Callable[[], bool], log: Path) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.05)
+
+
+def answers(port: int) -> bool:
+    try:
+        return exchange(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def exchange(port: int, request: bytes) -> bytes:
+    """What the server sends until it closes the connection; the test's own limit is 10 seconds."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+        return received
+
+
+def post(*headers: bytes, body: bytes = b"") -> bytes:
+    return b"\r\n".join([b"POST / HTTP/1.1", b"Host: a", *headers, b"", body])
+
+
+REFUSED = {
+    "content-length and transfer-encoding": (
+        post(b"Content-Length: 3", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        400,
+    ),
+    "transfer-encoding twice": (
+        post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", body=b"0\r\n\r\n"),
+        400,
+    ),
+    "unknown transfer-encoding": (post(b"Transfer-Encoding: cow", body=b"0\r\n\r\n"), 501),
+    "content-length twice": (post(b"Content-Length: 1", b"Content-Length: 1", body=b"a"), 400),
+    "signed content-length": (post(b"Content-Length: +1", body=b"a"), 400),
+    "negative content-length": (post(b"Content-Length: -1"), 400),
+    "space before the colon": (post(b"Content-Length : 1", body=b"a"), 400),
+    "bare line feeds": (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+    "folded header": (post(b"X-A: 1\r\n  2"), 400),
+    "NUL in a header": (post(b"X-A: \x00"), 400),
+    "two hosts": (post(b"Host: b"), 400),
+    "lower-case method": (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "hexadecimal prefix in a chunk size": (post(b"Transfer-Encoding: chunked", body=b"0x1\r\na\r\n0\r\n\r\n"), 400),
+    "negative chunk size": (post(b"Transfer-Encoding: chunked", body=b"-1\r\na\r\n0\r\n\r\n"), 400),
+    "chunk without its line end": (post(b"Transfer-Encoding: chunked", body=b"1\r\naXX0\r\n\r\n"), 400),
+    "header of 9 KB": (post(b"X-A: " + b"a" * 9216), 431),
+    "101 headers": (post(*[b"X-A: 1"] * 101), 431),
+    "address of 5 KB": (b"GET /" + b"a" * 5120 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+}
+
+
+class TestWebServer:
+    @pytest.mark.parametrize("request_bytes, status", REFUSED.values(), ids=REFUSED.keys())
+    def test_a_doubtful_request_is_refused_and_the_connection_closed(
+        self, web_server: tuple[int, Path], request_bytes: bytes, status: int
+    ) -> None:
+        answer = exchange(web_server[0], request_bytes)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+    def test_no_answer_names_the_server(self, web_server: tuple[int, Path]) -> None:
+        good = exchange(web_server[0], post(b"Connection: close"))
+        bad = exchange(web_server[0], post(b"Host: b"))
+        assert b"server:" not in (good + bad).lower()
+        assert b"gunicorn" not in (good + bad).lower()
+
+    def test_each_pipelined_request_gets_its_own_answer(self, web_server: tuple[int, Path]) -> None:
+        first = post(b"Content-Length: 5", body=b"first")
+        second = post(b"Content-Length: 6", b"Connection: close", body=b"second")
+        received = exchange(web_server[0], first + second)
+        assert received.count(b"HTTP/1.1 200 OK") == 2
+        assert received.index(b"first") < received.index(b"second")
+
+    def test_forwarded_and_underscored_headers_change_nothing(self, web_server: tuple[int, Path]) -> None:
+        answer = exchange(
+            web_server[0],
+            post(
+                b"X_User_Id: mallory",
+                b"X-Forwarded-For: 203.0.113.9",
+                b"X-Forwarded-Proto: https",
+                b"SCRIPT_NAME: /admin",
+                b"Connection: close",
+            ),
+        )
+        seen = {"HTTP_X_USER_ID": "", "SCRIPT_NAME": "", "wsgi.url_scheme": "http", "REMOTE_ADDR": "127.0.0.1"}
+        assert answer.endswith(repr(seen).encode())
+
+    def test_deep_recursion_is_an_error_and_not_a_crash(self, web_server: tuple[int, Path]) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web_server[0]}/nested", timeout=10) as answer:
+            assert answer.read() == b"RecursionError"
+
+    def test_200_half_open_requests_leave_it_answering_and_are_closed(self, web_server: tuple[int, Path]) -> None:
+        port, log = web_server
+        with ExitStack() as open_connections:
+            half_open = []
+            for number in range(200):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+                open_connections.enter_context(connection)
+                half = b"GET / HTTP/1.1\r\nHo" if number % 2 else post(b"Content-Length: 100", body=b"a")
+                connection.sendall(half)
+                half_open.append(connection)
+            assert answers(port)
+            for connection in half_open:
+                assert connection.recv(1) == b""
+        assert answers(port)
+        assert "Traceback" not in log.read_text()
+
+    def test_clients_that_never_close_do_not_hold_up_the_others(self, web_server: tuple[int, Path]) -> None:
+        """gunicorn waits for the client's own close; 40 of them waiting one after another would take 80 seconds."""
+        port = web_server[0]
+        with ExitStack() as open_connections:
+            for _ in range(40):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+                open_connections.enter_context(connection)
+                connection.sendall(post(b"Connection: close"))
+            assert answers(port)
+
+    def test_a_wrong_setting_ends_the_server_before_any_process_is_started(self) -> None:
+        environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "production", "PORT": "x"}
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
+        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
+        assert ended.returncode == 78
+        assert "SECRET_KEY must be set" in ended.stderr
+        assert "PORT is not acceptable" in ended.stderr
+        assert "Traceback" not in ended.stderr

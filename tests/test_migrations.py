@@ -1,0 +1,78 @@
+"""The migrations: one line of numbered steps, each reversible, ending in what the models say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import inspect, text
+
+import gateway.models  # noqa: F401 - the models' tables are compared
+from database import db
+from database.base import Base
+from database.schema import migration_settings
+from tests.bare_app import bare_app
+
+
+@pytest.fixture
+def app(empty_database_url: str) -> Iterator[Flask]:
+    app = bare_app(empty_database_url)
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+def scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(migration_settings())
+
+
+def test_the_migrations_are_numbered_in_one_line() -> None:
+    revisions = [script.revision for script in scripts().walk_revisions()][::-1]
+    assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
+    assert scripts().get_heads() == [revisions[-1]]
+    files = sorted(Path(scripts().versions).glob("*.py"))
+    assert [file.name[:4] for file in files] == revisions
+    assert all(re.fullmatch(r"\d{4}_[a-z_]+\.py", file.name) for file in files)
+
+
+def test_every_migration_goes_up_down_and_up_again(app: Flask) -> None:
+    for script in reversed(list(scripts().walk_revisions())):
+        upgrade(revision=script.revision)
+        downgrade(revision="-1")
+        upgrade(revision=script.revision)
+    downgrade(revision="base")
+    assert inspect(db.engine).get_table_names() == ["alembic_version"]
+    with db.engine.connect() as connection:
+        left = connection.execute(
+            text(
+                "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+                " UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'"
+            )
+        ).all()
+    assert left == []
+    upgrade()
+
+
+def test_the_migrations_build_what_the_models_say(app: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "include_object": ours}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_upgrade_that_has_nothing_to_do_changes_nothing(app: Flask) -> None:
+    upgrade()
+    before = inspect(db.engine).get_table_names()
+    upgrade()
+    assert inspect(db.engine).get_table_names() == before
+
+
+def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
+    return not (kind == "table" and (name or "").startswith("procrastinate_"))

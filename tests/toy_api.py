@@ -1,0 +1,144 @@
+"""A small API for the tests of the request's edge: every outcome of the edge, and nothing behind it."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Flask, request
+from pydantic import Field
+from werkzeug.test import TestResponse
+
+from security.docs_pages import docs_routes
+from security.edge import install_edge
+from security.log import RequestLog
+from security.openapi import ApiDescription, openapi_routes
+from security.operation import Answer, AnswerBody, Anyone, Body, Int, operation
+from security.problems import InvalidToken, NotSignedIn, Problem
+
+BODY_LIMIT = 20_000
+ALLOWED_ORIGIN = "https://app.example.com"
+ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
+
+
+class Options(Body):
+    enhanced: bool = False
+    level: Literal["low", "medium", "high"] = "medium"
+
+
+class Wish(Body):
+    goal: str = Field(min_length=1, max_length=400)
+    count: Int = Field(1, ge=0, le=10)
+    options: Options = Options()
+
+
+class Filter(Body):
+    limit: Int = Field(20, ge=1, le=100)
+    state: list[Literal["open", "closed"]] = []
+    mine: bool = False
+    before: UUID | None = None
+
+
+class Granted(AnswerBody):
+    goal: str
+    count: int
+
+
+class Found(AnswerBody):
+    limit: int
+    state: list[str]
+    mine: bool
+
+
+class Caller:
+    user_id = ALICE
+
+
+class KnownBearer:
+    scheme = "bearer"
+    problems: tuple[type[Problem], ...] = (NotSignedIn, InvalidToken)
+
+    def admit(self) -> Caller:
+        credential = request.headers.get("Authorization")
+        if credential is None:
+            raise NotSignedIn
+        if credential != "Bearer good":
+            raise InvalidToken
+        return Caller()
+
+
+class MalformedKey(Problem):
+    status, error, title = 400, "malformed_key", "The key is not well formed"
+
+
+def toy_routes() -> Blueprint:
+    routes = Blueprint("toy", __name__, url_prefix="/toy")
+    everyone = Anyone("a test")
+
+    @operation(
+        routes,
+        "POST",
+        "/wishes",
+        summary="Wish",
+        guard=everyone,
+        body=Wish,
+        body_limit=BODY_LIMIT,
+        answers={200: Granted},
+    )
+    def wish(body: Wish) -> Answer:
+        return Answer(200, Granted(goal=body.goal, count=body.count))
+
+    @operation(
+        routes,
+        "PUT",
+        "/wishes",
+        summary="Wish by name",
+        guard=KnownBearer(),
+        body=Wish,
+        answers={200: Granted},
+        problems=(MalformedKey,),
+        accepts_idempotency_key=True,
+        answer_headers={"RateLimit": "What is left."},
+    )
+    def wish_by_name(body: Wish, caller: Caller) -> Answer:
+        """Wishes with a name come true sooner."""
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not (1 <= len(key) <= 255 and all("!" <= character <= "~" for character in key)):
+            raise MalformedKey
+        return Answer(200, Granted(goal=body.goal, count=body.count), {"RateLimit": '"day";r=1'})
+
+    @operation(routes, "GET", "/wishes", summary="List", guard=everyone, query=Filter, answers={200: Found})
+    def wishes(query: Filter) -> Answer:
+        return Answer(200, Found(limit=query.limit, state=list(query.state), mine=query.mine))
+
+    @operation(routes, "DELETE", "/wishes/<uuid:wish_id>", summary="Drop", guard=everyone, answers={204: None})
+    def drop(wish_id: UUID) -> Answer:
+        return Answer(204)
+
+    return routes
+
+
+def toy_app(
+    *,
+    cors_origins: frozenset[str] = frozenset({ALLOWED_ORIGIN}),
+    require_https: bool = False,
+    trusted_proxy_hops: int = 0,
+    trusted_hosts: tuple[str, ...] = (),
+    request_log: RequestLog | None = None,
+) -> Flask:
+    app = Flask("toy", static_folder=None)
+    install_edge(
+        app,
+        cors_origins=cors_origins,
+        require_https=require_https,
+        trusted_proxy_hops=trusted_proxy_hops,
+        trusted_hosts=trusted_hosts,
+        request_log=request_log,
+    )
+    app.register_blueprint(toy_routes())
+    app.register_blueprint(openapi_routes(ApiDescription(title="Toy", version="1.0.0")))
+    app.register_blueprint(docs_routes("Toy"))
+    return app
+
+
+def told(answer: TestResponse) -> Any:
+    """The JSON of an answer, a problem's included."""
+    return answer.get_json(force=True)
