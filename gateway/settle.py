@@ -3,7 +3,7 @@
 Many calls of one process share it (database.group_commit), and each may be written twice without counting twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import monotonic, sleep
@@ -157,10 +157,18 @@ def _as_row(call: SettledCall) -> dict[str, object]:
     return row
 
 
+CallWriter = GroupCommit[SettledCall, int | None]
+
+
+def call_writer(connect: Callable[[], Connection]) -> CallWriter:
+    """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
+    return GroupCommit(connect, write_calls, prepare=prepare_settle)
+
+
 class Settlement:
     """Writes calls and does not give up at the first broken connection: PostgreSQL may be restarting."""
 
-    def __init__(self, writer: GroupCommit[SettledCall, int | None], seconds: float = SETTLE_SECONDS) -> None:
+    def __init__(self, writer: CallWriter, seconds: float = SETTLE_SECONDS) -> None:
         """`seconds`: how long a delivered prediction waits for PostgreSQL to confirm it."""
         self._writer = writer
         self._seconds = seconds

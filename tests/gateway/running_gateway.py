@@ -17,7 +17,6 @@ from auth.principal import CachedFields, Principal
 from auth.tiers import Tier
 from database import db
 from database.engine import EngineOptions
-from database.group_commit import GroupCommit
 from database.redis_lease import WithoutRedis
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
@@ -32,11 +31,11 @@ from gateway.prediction_proxy import PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, prepare_settle, write_calls
+from gateway.settle import Settlement, call_writer
 from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
-from tests.conftest import bare_app
+from tests.bare_app import bare_app
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {
@@ -137,7 +136,7 @@ def running_gateway(
             verify,
             largest_pool=places,
         )
-        writer = GroupCommit(writer_connection(url, options), write_calls, prepare=prepare_settle)
+        writer = call_writer(writer_connection(url, options))
         proxy = PredictionProxy(
             limits=ExactLimits(PostgresLimits(db.engine), WithoutRedis()),
             plans=plans,

@@ -13,7 +13,7 @@ from auth.tiers import Tier
 from database import db
 from examples.private_server.switches import Switches
 from sandbox.postgres import EmbeddedPostgres
-from tests.conftest import bare_app
+from tests.bare_app import bare_app
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 CALLERS = 12
