@@ -20,7 +20,6 @@ from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
-from database.group_commit import GroupCommit
 from database.jobs import Job, Jobs, in_transaction
 from database.redis_connections import RedisAddress, redis_check
 from database.redis_epoch import EpochTimes, RedisEpoch
@@ -37,7 +36,7 @@ from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, write_calls
+from gateway.settle import Settlement, call_writer
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
 from security.edge import install_edge
@@ -163,14 +162,13 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     breaker = Breaker()
     with app.app_context():
         limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
-    writer = GroupCommit(writer_connection(database_url, EngineOptions()), write_calls)
     proxy = PredictionProxy(
         limits=limits,
         plans={tier: plan.limits for tier, plan in PLANS.items()},
         private_server=private_server,
         breaker=breaker,
         bulkhead=Bulkhead(settings.predict_max_in_flight),
-        settlement=Settlement(writer),
+        settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
         idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
         confirm=auth.signed_in_metered.renew,
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
