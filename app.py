@@ -6,6 +6,7 @@
 import os
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from flask import Flask
 from pydantic import SecretStr
@@ -68,7 +69,8 @@ def create_app() -> Flask:
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
         return assemble(load_settings())
     environ = with_env_file(os.environ, ENV_FILE)
-    # Imported here, because the production image has no embedded servers.
+    if find_spec("sandbox") is None:  # as in the container image
+        return assemble(load_settings(environ))
     from sandbox.development import ensure_services  # noqa: PLC0415
 
     return assemble(load_settings({**environ, **ensure_services(environ)}))
