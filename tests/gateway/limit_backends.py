@@ -22,7 +22,7 @@ from gateway.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal,
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
 from sandbox.postgres import EmbeddedPostgres
-from tests.conftest import bare_app
+from tests.bare_app import bare_app
 
 FEATURE = "predict"
 QUICK = EpochTimes(heartbeat=0.1, first_probe=0.1, longest_probe=0.3, drain=1.0, wait_at_start=2.0)

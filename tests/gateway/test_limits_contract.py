@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 import redis
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from auth.principal import CachedFields
 from gateway.limits import AccountStateChanged, LimitsUnavailable, PolicyState, Refusal, Reservation
@@ -90,7 +91,8 @@ def test_a_released_call_costs_nothing(limits: Backend, alice: UUID) -> None:
 
 
 def test_releasing_twice_gives_back_once(limits: Backend, alice: UUID) -> None:
-    first, _second = limits.take(alice, plan(2)), limits.take(alice, plan(2))
+    first = limits.take(alice, plan(2))
+    limits.take(alice, plan(2))
     limits.limits.release(first)
     limits.limits.release(first)
     limits.take(alice, plan(2))
@@ -161,7 +163,8 @@ def until_admitted(limits: Backend, user: UUID) -> None:
 
 def test_concurrency_refuses_and_frees(limits: Backend, alice: UUID) -> None:
     two = plan(None, concurrency=2)
-    first, _second = limits.take(alice, two), limits.take(alice, two)
+    first = limits.take(alice, two)
+    limits.take(alice, two)
     refused = limits.refused(alice, two)
     assert refused.violated == ("concurrency",)
     assert policy(refused, "concurrency").remaining == 0
@@ -287,8 +290,9 @@ def test_the_sweeper_removes_only_what_ended_long_ago(limits: Backend, alice: UU
     hold(limits, alice, lease_seconds=-61)
     hold(limits, alice, lease_seconds=-30)
     hold(limits, alice)
-    with limits.engine.begin() as connection:
-        assert sweep_reservations(connection, datetime.now(UTC)) == 1
+    with Session(limits.engine) as session:
+        assert sweep_reservations(session, datetime.now(UTC)) == 1
+        session.commit()
     assert limits.reservations() == 2
 
 
