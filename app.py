@@ -82,7 +82,6 @@ def assemble(settings: Settings) -> Flask:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
     app = Flask(__name__, static_folder=None)
-    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     request_log = configure_logging(settings.log_level, pretty=settings.is_development)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)

@@ -16,7 +16,9 @@ from werkzeug.test import TestResponse
 from auth.principal import CachedFields, Principal
 from auth.tiers import Tier
 from database import db
-from database.engine import EngineOptions
+from database.engine import EngineOptions, libpq_url
+from database.redis_connections import RedisAddress
+from database.redis_epoch import RedisEpoch
 from database.redis_lease import WithoutRedis
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
@@ -36,6 +38,7 @@ from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
+from tests.gateway.limit_backends import QUICK
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {
@@ -67,6 +70,7 @@ class RunningGateway:
     private: ReferenceServer
     proxy: PredictionProxy
     url: str
+    leases: RedisEpoch | WithoutRedis
     alice: uuid.UUID = field(default_factory=uuid.uuid4)
 
     def ask(
@@ -124,11 +128,15 @@ def running_gateway(
     key_lease: timedelta = timedelta(seconds=60),
     settle_seconds: float = 3.0,
     confirm: Callable[[Principal], Principal] = lambda caller: caller,
+    redis_url: str | None = None,
 ) -> Iterator[RunningGateway]:
     secret = secrets.token_bytes(32)
     app = bare_app(url)
     breaker = breaker or Breaker(NEVER_OPENS)
     options = EngineOptions(application_name="mirroros-test")
+    leases: RedisEpoch | WithoutRedis = WithoutRedis()
+    if redis_url is not None:
+        leases = RedisEpoch(libpq_url(url), RedisAddress(redis_url), QUICK)
     with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
         server = PrivateServer(
             PrivateServerAddress(private_url or private.url, "/predict", timeout),
@@ -138,7 +146,7 @@ def running_gateway(
         )
         writer = call_writer(writer_connection(url, options))
         proxy = PredictionProxy(
-            limits=ExactLimits(PostgresLimits(db.engine), WithoutRedis()),
+            limits=ExactLimits(PostgresLimits(db.engine, drain_seconds=QUICK.drain), leases),
             plans=plans,
             private_server=server,
             breaker=breaker,
@@ -152,7 +160,9 @@ def running_gateway(
         routes = gateway_routes(Gateway(proxy, PrivateServerHealth(server, breaker), guard, guard))
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(routes)
-        yield RunningGateway(app, private, proxy, url)
+        yield RunningGateway(app, private, proxy, url, leases)
+        if isinstance(leases, RedisEpoch):
+            leases.stop()
         server.close()
         writer.close()
         db.engine.dispose()
