@@ -12,8 +12,11 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
+from auth.provider_keys import ProviderKeys
+from auth.provider_routes import provider_routes
 from auth.purge_sessions import purge_sessions
 from auth.routes import auth_routes
 from check_settings import config_commands
@@ -101,6 +104,7 @@ def assemble(settings: Settings) -> Flask:
     for routes in (
         auth_routes(auth),
         jwks_routes(settings.access_keys),
+        provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
@@ -150,6 +154,19 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         leases=leases,
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
     )
+
+
+def identity_providers(settings: Settings) -> list[IdentityTokens]:
+    """Those that have an audience."""
+    offered = (
+        (APPLE, settings.apple_client_ids, settings.apple_keys_url),
+        (GOOGLE, settings.google_client_ids, settings.google_keys_url),
+    )
+    return [
+        IdentityTokens(provider, audiences, ProviderKeys(url, utc_now), utc_now)
+        for provider, audiences, url in offered
+        if audiences
+    ]
 
 
 def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:

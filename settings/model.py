@@ -150,6 +150,19 @@ class Settings(BaseModel):
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
     )
 
+    apple_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
+    )
+    apple_keys_url: forms.HttpUrl = Field(
+        default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
+    )
+    google_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="OAuth client ids that may sign in with Google, separated by commas."
+    )
+    google_keys_url: forms.HttpUrl = Field(
+        default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
+    )
+
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
     stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
         default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."
