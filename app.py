@@ -6,13 +6,17 @@
 import os
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from flask import Flask
 from pydantic import SecretStr
 
-from auth.access_token import KeyRing as AccessKeyRing
-from auth.access_token import SigningKey
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.identity_token import APPLE, GOOGLE, IdentityTokens
+from auth.jwks_routes import jwks_routes
+from auth.key_commands import key_commands
+from auth.provider_keys import ProviderKeys
+from auth.provider_routes import provider_routes
 from auth.purge_sessions import purge_sessions
 from auth.routes import auth_routes
 from check_settings import config_commands
@@ -20,7 +24,6 @@ from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
-from database.group_commit import GroupCommit
 from database.jobs import Job, Jobs, in_transaction
 from database.redis_connections import RedisAddress, redis_check
 from database.redis_epoch import EpochTimes, RedisEpoch
@@ -37,7 +40,7 @@ from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, write_calls
+from gateway.settle import Settlement, call_writer
 from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
@@ -70,7 +73,8 @@ def create_app() -> Flask:
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
         return assemble(load_settings())
     environ = with_env_file(os.environ, ENV_FILE)
-    # Imported here, because the production image has no embedded servers.
+    if find_spec("sandbox") is None:  # as in the container image
+        return assemble(load_settings(environ))
     from sandbox.development import ensure_services  # noqa: PLC0415
 
     return assemble(load_settings({**environ, **ensure_services(environ)}))
@@ -100,6 +104,8 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        jwks_routes(settings.access_keys),
+        provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
@@ -107,6 +113,7 @@ def assemble(settings: Settings) -> Flask:
     ):
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
+    app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(worker_commands(background_jobs(), database_url))
     return app
 
@@ -143,11 +150,24 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
     )
     return assemble_auth(
         auth_settings,
-        access_keys=AccessKeyRing([SigningKey("k1", settings.access_token_key)]),
+        access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
         leases=leases,
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
     )
+
+
+def identity_providers(settings: Settings) -> list[IdentityTokens]:
+    """Those that have an audience."""
+    offered = (
+        (APPLE, settings.apple_client_ids, settings.apple_keys_url),
+        (GOOGLE, settings.google_client_ids, settings.google_keys_url),
+    )
+    return [
+        IdentityTokens(provider, audiences, ProviderKeys(url, utc_now), utc_now)
+        for provider, audiences, url in offered
+        if audiences
+    ]
 
 
 def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
@@ -163,14 +183,13 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     breaker = Breaker()
     with app.app_context():
         limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
-    writer = GroupCommit(writer_connection(database_url, EngineOptions()), write_calls)
     proxy = PredictionProxy(
         limits=limits,
         plans={tier: plan.limits for tier, plan in PLANS.items()},
         private_server=private_server,
         breaker=breaker,
         bulkhead=Bulkhead(settings.predict_max_in_flight),
-        settlement=Settlement(writer),
+        settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
         idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
         confirm=auth.signed_in_metered.renew,
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),

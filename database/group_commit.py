@@ -39,9 +39,13 @@ class GroupCommit(Generic[Item, Result]):
         self,
         connect: Callable[[], Connection],
         write: Callable[[Connection, Sequence[Item]], Sequence[Result]],
+        *,
+        prepare: Callable[[Connection], None] | None = None,
         largest_batch: int = LARGEST_BATCH,
     ) -> None:
+        """`prepare` runs once on each new connection, for prepared statements."""
         self._connect = connect
+        self._prepare = prepare
         self._write = write
         self._largest_batch = largest_batch
         self._lock = threading.Lock()
@@ -98,10 +102,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def _write_batch(self, batch: Sequence["_Entry[Item, Result]"]) -> None:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-                self._connection.autocommit = True
-            results = self._write(self._connection, [entry.item for entry in batch])
+            results = self._write(self._open(), [entry.item for entry in batch])
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
             for entry in batch:
@@ -115,6 +116,15 @@ class GroupCommit(Generic[Item, Result]):
         else:
             for entry, result in zip(batch, results, strict=True):
                 entry.succeed(result)
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            connection = self._connect()
+            connection.autocommit = True
+            if self._prepare is not None:
+                self._prepare(connection)
+            self._connection = connection
+        return self._connection
 
 
 class _Entry(Generic[Item, Result]):

@@ -95,7 +95,6 @@ class Breaker:
                 if ticket == self._generation:
                     self._probing = False
 
-    @property
     def state(self) -> BreakerState:
         with self._lock:
             if self._open_until is None:

@@ -55,7 +55,7 @@ class PrivateServerHealth:
                     self._last = self._probe()
             finally:
                 self._probing.release()
-        breaker = self._breaker.state
+        breaker = self._breaker.state()
         last = self._last
         if last is None:
             return Health(HealthStatus.UNKNOWN, None, None, breaker)

@@ -3,7 +3,7 @@
 Many calls of one process share it (database.group_commit), and each may be written twice without counting twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import monotonic, sleep
@@ -50,9 +50,10 @@ class SettledCall:
     answer: str | None
 
 
-SETTLE = """
+PREPARE_SETTLE = """
+PREPARE settle (json) AS
 WITH call AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS call (
+    SELECT * FROM json_to_recordset($1) AS call (
         request_id uuid, user_id uuid, feature text, tier text, window_date date, request_data_hash text,
         status smallint, error_code text, response_time_ms integer, upstream_ms integer,
         held boolean, key_sha256 text, route text, answer text
@@ -97,11 +98,21 @@ FROM written LEFT JOIN counted
 """Counters are raised in one order of users and days, so that two processes cannot wait for each other. A success replaces a
 failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already."""
 
+SETTLE = "EXECUTE settle (%s)"
 USED = "SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND day = %s"
 
 
+def prepare_settle(connection: Connection) -> None:
+    """Planning the statement costs PostgreSQL five times as much as running it, so each connection plans it once."""
+    with connection.cursor() as cursor:
+        cursor.execute(PREPARE_SETTLE)
+
+
 def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
-    """Write calls in one transaction: for each the user's count of its day with this call in it, None for a failed one."""
+    """Write calls in one transaction, on a connection that `prepare_settle` was run on.
+
+    Returns for each call the user's count of that day with this call in it; None for a failed one.
+    """
     document = orjson.dumps([_as_row(call) for call in calls]).decode()
     with connection.cursor() as cursor:
         cursor.execute(SETTLE, (document,))
@@ -146,10 +157,18 @@ def _as_row(call: SettledCall) -> dict[str, object]:
     return row
 
 
+CallWriter = GroupCommit[SettledCall, int | None]
+
+
+def call_writer(connect: Callable[[], Connection]) -> CallWriter:
+    """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
+    return GroupCommit(connect, write_calls, prepare=prepare_settle)
+
+
 class Settlement:
     """Writes calls and does not give up at the first broken connection: PostgreSQL may be restarting."""
 
-    def __init__(self, writer: GroupCommit[SettledCall, int | None], seconds: float = SETTLE_SECONDS) -> None:
+    def __init__(self, writer: CallWriter, seconds: float = SETTLE_SECONDS) -> None:
         """`seconds`: how long a delivered prediction waits for PostgreSQL to confirm it."""
         self._writer = writer
         self._seconds = seconds

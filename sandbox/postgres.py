@@ -57,7 +57,7 @@ class EmbeddedPostgres:
             return
         with suppress(FileNotFoundError):
             (self._data / "postmaster.pid").unlink()
-        self.port = free_port()
+        self.port = self.port or free_port()  # again the port of the last start, as a real server would
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),

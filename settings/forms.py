@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from auth.access_key_ring import KeyRing
+
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
 MINIMUM_KEY_BYTES = 32
@@ -78,6 +80,11 @@ def _private_api_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _http_url(text: str) -> str:
+    split_url(text, "http", "https")
+    return text
+
+
 def _path(text: str) -> str:
     if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
         raise ValueError("must be a path such as /predict")
@@ -137,6 +144,11 @@ def _key_ring(value: SecretStr) -> SecretStr:
     return value
 
 
+def _access_keys(value: SecretStr) -> SecretStr:
+    KeyRing.read(value.get_secret_value())
+    return value
+
+
 def _upper_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -152,11 +164,14 @@ Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeVa
 HostNames = Annotated[frozenset[Annotated[str, AfterValidator(_host_name)]], BeforeValidator(_comma_list)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PrivateApiUrl = Annotated[str, AfterValidator(_private_api_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ClientIds = Annotated[frozenset[str], BeforeValidator(_comma_list)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]
 RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]
 SentryDsn = Annotated[SecretStr, AfterValidator(_secret_url("https", "http"))]
 LongKey = Annotated[SecretStr, AfterValidator(_long_key)]
+AccessKeysText = Annotated[SecretStr, AfterValidator(_access_keys)]
 KeyRingText = Annotated[SecretStr, AfterValidator(_key_ring)]
 StripeKey = Annotated[
     SecretStr,

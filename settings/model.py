@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
 from settings import forms
 
@@ -74,6 +75,10 @@ class Settings(BaseModel):
     secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
     jwt_secret_key: forms.LongKey | None = Field(
         default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
+    )
+    jwt_keys: forms.AccessKeysText | None = Field(
+        default=None,
+        description="In place of the one key: `kid:algorithm:material,…`, the first signs. See `flask keys rotate`.",
     )
     refresh_token_key: forms.LongKey | None = Field(
         default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
@@ -145,6 +150,19 @@ class Settings(BaseModel):
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
     )
 
+    apple_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
+    )
+    apple_keys_url: forms.HttpUrl = Field(
+        default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
+    )
+    google_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="OAuth client ids that may sign in with Google, separated by commas."
+    )
+    google_keys_url: forms.HttpUrl = Field(
+        default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
+    )
+
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
     stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
         default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."
@@ -165,8 +183,10 @@ class Settings(BaseModel):
         return self.flask_env is Environment.DEVELOPMENT
 
     @property
-    def access_token_key(self) -> bytes:
-        return self._key(self.jwt_secret_key, "mirroros access tokens v1")
+    def access_keys(self) -> KeyRing:
+        if self.jwt_keys is not None:
+            return KeyRing.read(self.jwt_keys.get_secret_value())
+        return KeyRing([SigningKey("k1", self._key(self.jwt_secret_key, "mirroros access tokens v1"))])
 
     @property
     def refresh_key(self) -> bytes:

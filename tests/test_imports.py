@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("auth", "payments", "gateway", "security", "database", "sandbox", "examples")
+PACKAGES = ("settings", "auth", "payments", "gateway", "security", "database", "sandbox", "examples")
 
 ONLY_IN = {
     "stripe": {"payments/stripe_handler.py"},

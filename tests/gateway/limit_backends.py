@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+from flask_migrate import upgrade
 from sqlalchemy import Engine, create_engine, text
 
+import sandbox.postgres
+from database import db
 from database.base import uuid7
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
 from database.redis_connections import RedisAddress
@@ -18,6 +21,8 @@ from gateway.exact_limits import ExactLimits
 from gateway.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
+from sandbox.postgres import EmbeddedPostgres
+from tests.bare_app import bare_app
 
 FEATURE = "predict"
 QUICK = EpochTimes(heartbeat=0.1, first_probe=0.1, longest_probe=0.3, drain=1.0, wait_at_start=2.0)
@@ -155,3 +160,21 @@ def hammer(threads: int, work: Callable[[], None]) -> None:
 
 def somebody() -> UUID:
     return uuid4()
+
+
+def migrated(url: str) -> None:
+    """Build the tables in an empty database."""
+    app = bare_app(url)
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+
+
+def start_again(server: EmbeddedPostgres, port: int) -> None:
+    """On the same port, as a restarted server would be."""
+    chosen = sandbox.postgres.free_port
+    sandbox.postgres.free_port = lambda: port
+    try:
+        server.start()
+    finally:
+        sandbox.postgres.free_port = chosen

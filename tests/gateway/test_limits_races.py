@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 import redis
-from limit_backends import Backend, attempt_until_refused, backend, eventually, hammer, plan, somebody
 
 from gateway.limits import Reservation
 from gateway.plan_limits import PlanLimits
 from sandbox.valkey import EmbeddedValkey
+from tests.gateway.limit_backends import Backend, attempt_until_refused, backend, eventually, hammer, plan, somebody
 
 THREADS = 40
 FREE = plan(5, concurrency=2)
@@ -60,7 +60,7 @@ def seen_by_processes(database_url: str, redis_url: str | None, user: UUID) -> i
     processes = [SPAWN.Process(target=one_process, args=(database_url, redis_url, user, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    seen = sum(results.get(timeout=60) for _ in processes)
+    seen: int = sum(results.get(timeout=60) for _ in processes)
     for process in processes:
         process.join()
     return seen
@@ -144,10 +144,10 @@ def test_redis_killed_and_back_again_and_again_under_many_users(database_url: st
     def work() -> None:
         with lock:
             user = todo.pop()
-        attempt_until_refused(made, user, plan(30, concurrency=3), servers[user].call)
+        attempt_until_refused(made, user, plan(150, concurrency=3), servers[user].call)
 
     def trouble() -> None:
-        while not over.wait(0.3):
+        while not over.wait(0.2):
             own_valkey.kill()
             own_valkey.start()
 
@@ -160,8 +160,8 @@ def test_redis_killed_and_back_again_and_again_under_many_users(database_url: st
         finally:
             over.set()
             troublemaker.join()
-        assert [servers[user].seen for user in users] == [30] * len(users)
-        assert [made.used(user) for user in users] == [30] * len(users)
+        assert [servers[user].seen for user in users] == [150] * len(users)
+        assert [made.used(user) for user in users] == [150] * len(users)
         assert made.reservations() == 0
 
 

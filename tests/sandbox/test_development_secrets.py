@@ -1,5 +1,6 @@
 """The secrets of a developer's machine."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox.development_secrets import development_secrets
@@ -18,3 +19,15 @@ def test_a_secret_that_is_set_is_left_alone(tmp_path: Path) -> None:
     assert set(development_secrets(tmp_path, {"SECRET_KEY": "mine"})) == {"PRIVATE_API_SECRET"}
     assert set(development_secrets(tmp_path, {"SECRET_KEY_FILE": "/run/key"})) == {"PRIVATE_API_SECRET"}
     assert set(development_secrets(tmp_path, {"PRIVATE_API_KEYS": "k1:mine"})) == {"SECRET_KEY"}
+
+
+def test_nothing_is_written_when_every_secret_is_set(tmp_path: Path) -> None:
+    environ = {"SECRET_KEY": "mine", "PRIVATE_API_SECRET": "mine too"}
+    assert development_secrets(tmp_path / "none", environ) == {}
+    assert not (tmp_path / "none").exists()
+
+
+def test_two_processes_at_once_agree(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda _: development_secrets(tmp_path, {}), range(2)))
+    assert made[0] == made[1]

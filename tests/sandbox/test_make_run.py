@@ -59,8 +59,7 @@ def started(tmp_path: Path) -> Iterator[MakeRun]:
         running.start()
         yield running
     finally:
-        if running.process.poll() is None:
-            running.stop()
+        running.stop()
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
@@ -112,7 +111,7 @@ def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path
 
 def wait_for_child(running: MakeRun, word: str) -> psutil.Process:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and running.process.poll() is None:
         for child in running.descendants():
             try:
                 if word in child.cmdline():

@@ -1,0 +1,168 @@
+"""A gateway on real parts for one test: PostgreSQL, the reference private server, the HTTP edge. Only sign-in is left out."""
+
+import secrets
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import psycopg2
+from flask import Flask, request
+from psycopg2.extras import RealDictCursor
+from werkzeug.test import TestResponse
+
+from auth.principal import CachedFields, Principal
+from auth.tiers import Tier
+from database import db
+from database.engine import EngineOptions, libpq_url
+from database.redis_connections import RedisAddress
+from database.redis_epoch import RedisEpoch
+from database.redis_lease import WithoutRedis
+from database.writer_connection import writer_connection
+from examples.private_server.mirror_verifier import Keys
+from examples.private_server.server import PrivateServer as ReferenceServer
+from gateway.breaker import Breaker, BreakerRules
+from gateway.bulkhead import Bulkhead
+from gateway.exact_limits import ExactLimits
+from gateway.idempotency import IdempotencyKeys
+from gateway.plan_limits import PlanLimits
+from gateway.postgres_limits import PostgresLimits
+from gateway.prediction_proxy import PredictionProxy
+from gateway.private_health import PrivateServerHealth
+from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.routes import Gateway, gateway_routes
+from gateway.settle import Settlement, call_writer
+from security.edge import install_edge
+from security.problems import NotSignedIn, Problem
+from security.signing_keys import KeyRing, SigningKey
+from tests.bare_app import bare_app
+from tests.gateway.limit_backends import QUICK
+
+GROUNDED = frozenset({"enhanced_grounding"})
+PLANS: Mapping[Tier, PlanLimits] = {
+    Tier.FREE: PlanLimits(5, 1000, 60, 1000, 0.7, frozenset()),
+    Tier.PRO: PlanLimits(100, 1000, 60, 1000, 0.9, GROUNDED),
+    Tier.ENTERPRISE: PlanLimits(None, 1000, 60, 1000, 1.0, GROUNDED),
+}
+QUESTION = {"goal": "Run a marathon in under four hours", "timeframe": "6 months"}
+NEVER_OPENS = BreakerRules(least_calls=10**9, connect_failures=10**9)
+
+
+class NamedCaller:
+    """The guard of these tests: the caller's id and tier stand in headers, and whether they were read from a cache."""
+
+    scheme: str | None = "bearer"
+    problems: tuple[type[Problem], ...] = (NotSignedIn,)
+
+    def admit(self) -> Principal:
+        if "X-Test-User" not in request.headers:
+            raise NotSignedIn
+        user = uuid.UUID(request.headers["X-Test-User"])
+        cached = CachedFields("state", ("u",), ("old",)) if "X-Test-Cached" in request.headers else None
+        return Principal(user, user, Tier(request.headers["X-Test-Tier"]), cached)
+
+
+@dataclass
+class RunningGateway:
+    app: Flask
+    private: ReferenceServer
+    proxy: PredictionProxy
+    url: str
+    leases: RedisEpoch | WithoutRedis
+    alice: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    def ask(
+        self,
+        question: Any = None,
+        *,
+        user: uuid.UUID | None = None,
+        tier: Tier = Tier.FREE,
+        key: str | None = None,
+        cached: bool = False,
+    ) -> TestResponse:
+        headers = {"X-Test-User": str(user or self.alice), "X-Test-Tier": tier.value}
+        if cached:
+            headers["X-Test-Cached"] = "yes"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return self.app.test_client().post("/api/gateway/predict", json=question or QUESTION, headers=headers)
+
+    def get(self, path: str, *, tier: Tier = Tier.FREE) -> TestResponse:
+        headers = {"X-Test-User": str(self.alice), "X-Test-Tier": tier.value}
+        return self.app.test_client().get(f"/api/gateway{path}", headers=headers)
+
+    def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
+        connection = psycopg2.connect(self.url, cursor_factory=RealDictCursor)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return [dict(row) for row in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def requests(self) -> list[dict[str, Any]]:
+        return self.rows("SELECT * FROM prediction_requests ORDER BY id")
+
+    def used(self, user: uuid.UUID | None = None) -> int:
+        found = self.rows("SELECT used FROM usage_counters WHERE user_id = %s", str(user or self.alice))
+        return found[0]["used"] if found else 0
+
+    def reserved(self) -> int:
+        return len(self.rows("SELECT 1 FROM usage_reservations"))
+
+
+@contextmanager
+def running_gateway(
+    url: str,
+    *,
+    timeout: float = 5.0,
+    verify: VerifyResponse = VerifyResponse.REQUIRED,
+    breaker: Breaker | None = None,
+    places: int = 64,
+    bulkhead_wait: float = 0.25,
+    private_url: str | None = None,
+    plans: Mapping[Tier, PlanLimits] = PLANS,
+    key_lease: timedelta = timedelta(seconds=60),
+    settle_seconds: float = 3.0,
+    confirm: Callable[[Principal], Principal] = lambda caller: caller,
+    redis_url: str | None = None,
+) -> Iterator[RunningGateway]:
+    secret = secrets.token_bytes(32)
+    app = bare_app(url)
+    breaker = breaker or Breaker(NEVER_OPENS)
+    options = EngineOptions(application_name="mirroros-test")
+    leases: RedisEpoch | WithoutRedis = WithoutRedis()
+    if redis_url is not None:
+        leases = RedisEpoch(libpq_url(url), RedisAddress(redis_url), QUICK)
+    with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
+        server = PrivateServer(
+            PrivateServerAddress(private_url or private.url, "/predict", timeout),
+            KeyRing((SigningKey("k1", secret),)),
+            verify,
+            largest_pool=places,
+        )
+        writer = call_writer(writer_connection(url, options))
+        proxy = PredictionProxy(
+            limits=ExactLimits(PostgresLimits(db.engine, drain_seconds=QUICK.drain), leases),
+            plans=plans,
+            private_server=server,
+            breaker=breaker,
+            bulkhead=Bulkhead(places, bulkhead_wait),
+            settlement=Settlement(writer, settle_seconds),
+            idempotency=IdempotencyKeys(key_lease),
+            confirm=confirm,
+            hash_key=secrets.token_bytes(32),
+        )
+        guard = NamedCaller()
+        routes = gateway_routes(Gateway(proxy, PrivateServerHealth(server, breaker), guard, guard))
+        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        app.register_blueprint(routes)
+        yield RunningGateway(app, private, proxy, url, leases)
+        if isinstance(leases, RedisEpoch):
+            leases.stop()
+        server.close()
+        writer.close()
+        db.engine.dispose()
