@@ -15,6 +15,8 @@ from typing import Any
 import hiredis
 import redis
 
+RECEIVE_BYTES = 16 * 1024
+INCOMPLETE = object()
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer may have been closed by the server, and is looked at before it is used."""
 
@@ -34,7 +36,7 @@ class ScriptRunner:
         pool = client.connection_pool
         self._make = pool.make_connection
         self._turns = _Turns(pool.max_connections, wait)
-        self._idle: deque[tuple[Any, float]] = deque()
+        self._idle: deque[_Connection] = deque()
 
     def run(self, script: Script, keys: int, *arguments: str | int) -> Any:
         """`arguments` are the keys first, then the values. Raises redis.RedisError; nothing is ever sent twice."""
@@ -42,29 +44,70 @@ class ScriptRunner:
         try:
             connection = self._connection()
             try:
-                answer = exchange(connection, (b"EVALSHA", script.sha, keys, *arguments))
+                answer = connection.exchange((b"EVALSHA", script.sha, keys, *arguments))
             except redis.exceptions.NoScriptError:
-                answer = exchange(connection, (b"EVAL", script.text, keys, *arguments))
-            self._idle.append((connection, time.monotonic()))
+                answer = connection.exchange((b"EVAL", script.text, keys, *arguments))
+            connection.used_at = time.monotonic()
+            self._idle.append(connection)
             return answer
         finally:
             self._turns.give_back()
 
-    def _connection(self) -> Any:
+    def _connection(self) -> "_Connection":
         try:
-            connection, used_at = self._idle.pop()
+            connection = self._idle.pop()
         except IndexError:
-            return self._connected(self._make())
-        if time.monotonic() - used_at > IDLE_SECONDS and is_stale(connection):
-            connection.disconnect()
-            return self._connected(connection)
+            return _Connection(self._make())
+        if time.monotonic() - connection.used_at > IDLE_SECONDS and connection.is_stale():
+            connection.close()
+            connection.open()
         return connection
 
-    @staticmethod
-    def _connected(connection: Any) -> Any:
-        connection.connect()
-        let_kernel_time_out(connection)
-        return connection
+
+class _Connection:
+    """A connection that redis-py has opened and greeted. The conversation is read here, by hiredis alone."""
+
+    __slots__ = ("_connection", "_reader", "_socket", "used_at")
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.used_at = 0.0
+        self.open()
+
+    def open(self) -> None:
+        self._connection.connect()
+        self._socket: socket.socket = self._connection._get_socket()  # redis-py shows its socket in no other way
+        self._reader = hiredis.Reader(notEnoughData=INCOMPLETE)
+        let_kernel_time_out(self._socket, self._connection.socket_timeout)
+
+    def exchange(self, command: tuple[str | int | bytes, ...]) -> Any:
+        """Send one command and read its answer. Raises redis.RedisError; after any but a ResponseError it is closed."""
+        try:
+            self._socket.sendall(hiredis.pack_command(command))  # type: ignore[arg-type]
+            while (answer := self._reader.gets()) is INCOMPLETE:
+                data = self._socket.recv(RECEIVE_BYTES)
+                if not data:
+                    raise ConnectionResetError("Redis closed the connection")  # noqa: TRY301
+                self._reader.feed(data)
+        except (OSError, hiredis.HiredisError) as error:
+            self.close()
+            raise redis.ConnectionError(f"No answer from Redis: {type(error).__name__}") from error
+        except BaseException:
+            self.close()  # half a conversation must not be continued
+            raise
+        if isinstance(answer, hiredis.ReplyError):
+            text = str(answer)
+            raise redis.exceptions.NoScriptError(text) if text.startswith("NOSCRIPT") else redis.ResponseError(text)
+        return answer
+
+    def is_stale(self) -> bool:
+        try:
+            return bool(self._connection.can_read())
+        except (redis.RedisError, OSError):
+            return True
+
+    def close(self) -> None:
+        self._connection.disconnect()
 
 
 class _Turns:
@@ -99,27 +142,14 @@ class _Turns:
             self._waiting -= 1
 
 
-def let_kernel_time_out(connection: Any) -> None:
-    """Hand the connection's time limit to the kernel: with one of its own, Python polls before every read and write.
+def let_kernel_time_out(connected: socket.socket, timeout: float) -> None:
+    """Hand the time limit to the kernel: with one of its own, Python polls before every read and write.
 
-    Then a read that takes too long raises redis.ConnectionError. TLS reads in several steps and keeps Python's limit.
+    TLS reads in several steps and keeps Python's limit.
     """
-    connected = connection._get_socket()  # redis-py shows its socket in no other way
     if type(connected) is socket.socket:
-        seconds, fraction = divmod(connection.socket_timeout, 1)
+        seconds, fraction = divmod(timeout, 1)
         limit = struct.pack("ll", int(seconds), round(fraction * 1_000_000))
         connected.settimeout(None)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-
-def exchange(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:
-    connection.send_packed_command([hiredis.pack_command(command)], check_health=False)  # type: ignore[arg-type]
-    return connection.read_response()
-
-
-def is_stale(connection: Any) -> bool:
-    try:
-        return bool(connection.can_read())
-    except (redis.RedisError, OSError):
-        return True

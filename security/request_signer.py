@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import orjson
 
+from security.keyed_digest import keyed_digest
 from security.signing_keys import KEY_ID, KeyRing
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
@@ -217,7 +218,7 @@ def version_1_signatures(header: str) -> list[str]:
 
 
 def _signature(secret: bytes, lines: tuple[str, ...]) -> str:
-    return "v1=" + hmac.digest(secret, "\n".join(lines).encode(), "sha256").hex()
+    return "v1=" + keyed_digest(secret, "\n".join(lines).encode()).hex()
 
 
 def _base64url(octets: bytes) -> str:
