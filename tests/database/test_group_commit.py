@@ -172,13 +172,13 @@ def test_who_waits_too_long_for_the_writer_is_told_so_and_its_item_is_not_writte
 
 
 def wait_until_in_line(writer: Writer, many: int) -> None:
-    with writer._lock:
-        waiting = len(writer._waiting)
+    with writer._trips._lock:
+        waiting = len(writer._trips._waiting)
     gate = threading.Event()
     for _ in range(1000):
         if waiting == many:
             return
         gate.wait(0.005)
-        with writer._lock:
-            waiting = len(writer._waiting)
+        with writer._trips._lock:
+            waiting = len(writer._trips._waiting)
     raise AssertionError(f"{waiting} wait, not {many}")

@@ -1,0 +1,105 @@
+"""Shared trips: requests that go to one server at the same time go together, and each goes on when its own part is done.
+
+Whoever finds nobody on the way becomes the leader and takes along everything that waits. There is no timer and no thread
+of its own: a lone request goes at once, and under load a trip carries what gathered while the one before was under way.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class TripNotCompleted(Exception):
+    """The trip was cut short, or did not come back in time: the item may have arrived or not."""
+
+
+class SharedTrips(Generic[Item, Result]):
+    """`carry` takes items in the order they came and gives for each its result, or the exception that it ends with.
+
+    No two trips are under way at once, so `carry` may use one connection.
+    """
+
+    def __init__(self, carry: Callable[[Sequence[Item]], Sequence[Result | Exception]], largest: int) -> None:
+        self._carry = carry
+        self._largest = largest
+        self._lock = threading.Lock()
+        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._has_leader = False
+
+    def submit(self, item: Item, longest_wait: float) -> Result:
+        """Returns when the trip with this item is back. Raises TripNotCompleted (after `longest_wait` seconds), or the
+        item's own exception.
+        """
+        entry: _Entry[Item, Result] = _Entry(item)
+        with self._lock:
+            self._waiting.append(entry)
+            leads, self._has_leader = not self._has_leader, True
+        if not leads and not entry.wait(longest_wait):
+            leads = self._give_up(entry)
+        if leads or entry.leads:
+            self._lead()
+        return entry.result()
+
+    def _give_up(self, entry: "_Entry[Item, Result]") -> bool:
+        """The wait was too long. True when the entry was chosen to lead just now: then it must, or nobody would."""
+        with self._lock:
+            if entry.leads or entry.outcome is not None:
+                return entry.leads
+            with suppress(ValueError):  # it is not in line when it is under way
+                self._waiting.remove(entry)
+        raise TripNotCompleted("the leader did not come back")
+
+    def _lead(self) -> None:
+        """Take what waits (the leader's own entry stands first in line), then pass the lead on."""
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
+        outcomes: Sequence[Result | Exception] = ()
+        try:
+            outcomes = self._carry([entry.item for entry in batch])
+        finally:
+            with self._lock:
+                if len(outcomes) == len(batch):
+                    for entry, outcome in zip(batch, outcomes, strict=True):
+                        entry.outcome = (outcome,)
+                else:
+                    for entry in batch:
+                        entry.outcome = (TripNotCompleted("the trip was interrupted"),)
+                successor = self._waiting[0] if self._waiting else None
+                self._has_leader = successor is not None
+                if successor is not None:
+                    successor.leads = True
+            for entry in batch:
+                entry.wake()
+            if successor is not None:
+                successor.wake()
+
+
+class _Entry(Generic[Item, Result]):
+    """One item in line. A bare lock is the cheapest thing that one thread can wait on."""
+
+    __slots__ = ("_woken", "item", "leads", "outcome")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.leads = False
+        self.outcome: tuple[Result | Exception] | None = None
+        self._woken = threading.Lock()
+        self._woken.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        return self._woken.acquire(timeout=seconds)
+
+    def wake(self) -> None:
+        self._woken.release()
+
+    def result(self) -> Result:
+        assert self.outcome is not None
+        (outcome,) = self.outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
