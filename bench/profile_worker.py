@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
@@ -69,7 +70,7 @@ def profile_one(target: Target) -> bool:
     os.environ.update(target.environment)
     application: WsgiCallable = import_wsgi(target.wsgi)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"profile-{target.name}.log").open("w") as log:
+    with (FOLDER / f"profile-{target.name}.log").open("w") as log, redirect_stdout(log):
         environs = [wsgi_environ(token, GOALS[number % len(GOALS)], log) for number, token in enumerate(tokens)]
         serve(application, islice(cycle(environs), WARM_UP_REQUESTS))
         began = time.process_time()

@@ -233,16 +233,21 @@ def respond(answer: Answer) -> Response:
 
 
 class _FinishedResponse(Response):
-    """An answer with a body of known length, or none.
+    """An answer whose body is JSON of known length, or nothing.
 
-    Its headers go to the server as they are: Werkzeug would copy all of them and look through the copy twice.
+    Its headers are put down once, when the server asks for them: Werkzeug would set each one by itself, copy all of them
+    and look through the copy twice.
     """
 
     default_mimetype = None
 
     def __init__(self, content: bytes | None, status: int, own_headers: Mapping[str, str]) -> None:
-        super().__init__(content, status, content_type=None if content is None else "application/json")
+        super().__init__(() if content is None else (content,), status)
         self._own_headers = own_headers
 
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        return self.get_app_iter(environ), self.status, [*self.headers.to_wsgi_list(), *self._own_headers.items()]
+        headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
+        body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it
+        if body:
+            headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body[0]))))
+        return () if environ["REQUEST_METHOD"] == "HEAD" else body, self.status, headers
