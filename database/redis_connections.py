@@ -16,9 +16,9 @@ class RedisUnfit(redis.RedisError):
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """How a process reaches Redis. `max_connections` bounds the pool; a caller waits `pool_timeout` seconds for one.
+    """How a process reaches Redis. `max_connections` bounds the pool.
 
-    `timeout`: seconds after which one unanswered command makes every process go to PostgreSQL. Too short, and a moment in
+    `timeout`: seconds that a caller waits for a connection of the pool, and seconds after which one unanswered command makes every process go to PostgreSQL. Too short, and a moment in
     which Redis got no processor ends the epoch; long only means that calls wait that much longer, once, when Redis hangs.
     It must stay below ExactLimits' STALL_SECONDS.
     """
@@ -26,7 +26,6 @@ class RedisAddress:
     url: str
     timeout: float = 0.1
     max_connections: int = 64
-    pool_timeout: float = 0.1
 
 
 def connect(address: RedisAddress, run_id: str | None = None) -> redis.Redis:
@@ -43,7 +42,7 @@ def connect(address: RedisAddress, run_id: str | None = None) -> redis.Redis:
     pool = redis.BlockingConnectionPool.from_url(
         address.url,
         max_connections=address.max_connections,
-        timeout=address.pool_timeout,
+        timeout=address.timeout,
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
         retry=Retry(NoBackoff(), 0),
