@@ -18,9 +18,9 @@ class RedisUnfit(redis.RedisError):
 class RedisAddress:
     """How a process reaches Redis. `max_connections` bounds the pool.
 
-    `timeout`: seconds that a caller waits for a connection of the pool, and seconds after which one unanswered command makes every process go to PostgreSQL. Too short, and a moment in
-    which Redis got no processor ends the epoch; long only means that calls wait that much longer, once, when Redis hangs.
-    It must stay below ExactLimits' STALL_SECONDS.
+    `timeout`: seconds that a caller waits for a connection of the pool, and seconds after which one unanswered command
+    makes every process go to PostgreSQL. Too short, and a moment in which Redis got no processor ends the epoch; long only
+    means that calls wait that much longer, once, when Redis hangs. It must stay below ExactLimits' STALL_SECONDS.
     """
 
     url: str
