@@ -9,6 +9,9 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+POOL_WAIT_SECONDS = 2.0
+"""Long, because a pool in which all connections are in use says nothing about Redis: whoever has one finds out first."""
+
 
 class RedisUnfit(redis.RedisError):
     """The server answers, but what it holds could vanish without notice. The message says what to change."""
@@ -18,9 +21,9 @@ class RedisUnfit(redis.RedisError):
 class RedisAddress:
     """How a process reaches Redis. `max_connections` bounds the pool.
 
-    `timeout`: seconds that a caller waits for a connection of the pool, and seconds after which one unanswered command
-    makes every process go to PostgreSQL. Too short, and a moment in which Redis got no processor ends the epoch; long only
-    means that calls wait that much longer, once, when Redis hangs. It must stay below ExactLimits' STALL_SECONDS.
+    `timeout`: seconds after which one unanswered command makes every process go to PostgreSQL. Too short, and a moment in
+    which Redis got no processor ends the epoch; long only means that calls wait that much longer, once, when Redis
+    hangs. It must stay below ExactLimits' STALL_SECONDS.
     """
 
     url: str
@@ -42,7 +45,7 @@ def connect(address: RedisAddress, run_id: str | None = None) -> redis.Redis:
     pool = redis.BlockingConnectionPool.from_url(
         address.url,
         max_connections=address.max_connections,
-        timeout=address.timeout,
+        timeout=POOL_WAIT_SECONDS,
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
         retry=Retry(NoBackoff(), 0),
