@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from flask import Flask
 from pydantic import SecretStr
 
-from auth.access_token import KeyRing as AccessKeyRing
-from auth.access_token import SigningKey
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.jwks_routes import jwks_routes
+from auth.key_commands import key_commands
 from auth.purge_sessions import purge_sessions
 from auth.routes import auth_routes
 from check_settings import config_commands
@@ -100,6 +100,7 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        jwks_routes(settings.access_keys),
         gateway_routes(gateway),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
@@ -107,6 +108,7 @@ def assemble(settings: Settings) -> Flask:
     ):
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
+    app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(worker_commands(background_jobs(), database_url))
     return app
 
@@ -143,7 +145,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
     )
     return assemble_auth(
         auth_settings,
-        access_keys=AccessKeyRing([SigningKey("k1", settings.access_token_key)]),
+        access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
         leases=leases,
         peppers=None if settings.pepper is None else {"p1": settings.pepper},

@@ -3,15 +3,15 @@
 Tier and rights are read from the account's state, because a token cannot be taken back (OWASP ASVS 5, 8.3.2).
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
 
+from auth.access_key_ring import KeyRing
 from auth.bounded_cache import BoundedCache
 from database.base import Clock
 from security.problems import InvalidToken
@@ -21,40 +21,9 @@ FORMAT_VERSION = 1
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 4096
 LONGEST_LIFETIME = timedelta(hours=1)
-SHORTEST_KEY_BYTES = 32  # RFC 7518, 3.2
-KEY_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type", "ver", "auth_time")
 TIMES = ("iat", "nbf", "exp", "auth_time")
 WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-
-
-class UnusableSigningKey(ValueError):
-    """A key, or the ring of keys, cannot protect a token. Raised at start-up."""
-
-
-@dataclass(frozen=True)
-class SigningKey:
-    """One key with the one algorithm that it is used with."""
-
-    key_id: str
-    secret: bytes
-    algorithm: Literal["HS256"] = "HS256"
-
-
-class KeyRing:
-    """The keys that tokens are accepted under. The first one signs; the others stay until their last token ran out."""
-
-    def __init__(self, keys: Sequence[SigningKey]) -> None:
-        if not keys or len({key.key_id for key in keys}) != len(keys):
-            raise UnusableSigningKey("A ring needs at least one key, each under its own id")
-        for key in keys:
-            if KEY_ID_FORM.fullmatch(key.key_id) is None or len(key.secret) < SHORTEST_KEY_BYTES:
-                raise UnusableSigningKey(f"A key needs a plain id and at least {SHORTEST_KEY_BYTES} bytes")
-        self.signing = keys[0]
-        self._by_id = {key.key_id: key for key in keys}
-
-    def find(self, key_id: object) -> SigningKey | None:
-        return self._by_id.get(key_id) if isinstance(key_id, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +78,7 @@ class AccessTokens:
         }
         key = self._keys.signing
         headers = {"typ": TOKEN_TYPE, "kid": key.key_id}
-        return IssuedToken(jwt.encode(claims, key.secret, key.algorithm, headers), expires_in=expires - issued)
+        return IssuedToken(jwt.encode(claims, key.material, key.algorithm, headers), expires_in=expires - issued)
 
     def verify(self, token: str) -> AccessClaims:
         """Raises InvalidToken, alike for every reason.
@@ -138,7 +107,7 @@ class AccessTokens:
                 raise InvalidToken
             claims = jwt.decode(
                 token,
-                key.secret,
+                key.verifier,
                 algorithms=[key.algorithm],
                 audience=self._audience,
                 issuer=self._issuer,

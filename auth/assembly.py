@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from auth.access_token import AccessTokens, KeyRing
+from auth.access_key_ring import KeyRing
+from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.middleware import SignedIn, SignedInMetered

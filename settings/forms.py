@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from auth.access_key_ring import KeyRing
+
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
 MINIMUM_KEY_BYTES = 32
@@ -137,6 +139,11 @@ def _key_ring(value: SecretStr) -> SecretStr:
     return value
 
 
+def _access_keys(value: SecretStr) -> SecretStr:
+    KeyRing.read(value.get_secret_value())
+    return value
+
+
 def _upper_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -157,6 +164,7 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "pos
 RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]
 SentryDsn = Annotated[SecretStr, AfterValidator(_secret_url("https", "http"))]
 LongKey = Annotated[SecretStr, AfterValidator(_long_key)]
+AccessKeysText = Annotated[SecretStr, AfterValidator(_access_keys)]
 KeyRingText = Annotated[SecretStr, AfterValidator(_key_ring)]
 StripeKey = Annotated[
     SecretStr,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
 from settings import forms
 
@@ -74,6 +75,10 @@ class Settings(BaseModel):
     secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
     jwt_secret_key: forms.LongKey | None = Field(
         default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
+    )
+    jwt_keys: forms.AccessKeysText | None = Field(
+        default=None,
+        description="In place of the one key: `kid:algorithm:material,…`, the first signs. See `flask keys rotate`.",
     )
     refresh_token_key: forms.LongKey | None = Field(
         default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
@@ -165,8 +170,10 @@ class Settings(BaseModel):
         return self.flask_env is Environment.DEVELOPMENT
 
     @property
-    def access_token_key(self) -> bytes:
-        return self._key(self.jwt_secret_key, "mirroros access tokens v1")
+    def access_keys(self) -> KeyRing:
+        if self.jwt_keys is not None:
+            return KeyRing.read(self.jwt_keys.get_secret_value())
+        return KeyRing([SigningKey("k1", self._key(self.jwt_secret_key, "mirroros access tokens v1"))])
 
     @property
     def refresh_key(self) -> bytes:

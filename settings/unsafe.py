@@ -46,12 +46,17 @@ def secrets_of(settings: Settings) -> dict[str, str]:
     if settings.private_api_keys is not None:
         ring = named_keys(settings.private_api_keys.get_secret_value())
         texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
+    if settings.jwt_keys is not None:
+        keys = settings.access_keys.keys
+        texts |= {f"JWT_KEYS ({key.key_id})": key.text().rpartition(":")[2] for key in keys}
     return texts
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
     if settings.predict_max_in_flight >= settings.web_threads:
         yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, or predictions can hold every thread"
+    if settings.jwt_keys is not None and settings.jwt_secret_key is not None:
+        yield "JWT_KEYS", "is set beside JWT_SECRET_KEY; keep one of them"
     if settings.private_api_secret is None and settings.private_api_keys is None:
         yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
     if settings.private_api_secret is not None and settings.private_api_keys is not None:

@@ -323,13 +323,13 @@ def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
 def test_keys_are_derived_from_the_master_secret_and_differ() -> None:
     master = secrets.token_urlsafe(48)
     settings = load_settings(production(SECRET_KEY=master))
-    assert settings.access_token_key == load_settings(production(SECRET_KEY=master)).access_token_key
-    assert len({settings.access_token_key, settings.refresh_key, master.encode()}) == 3
+    assert settings.access_keys.text() == load_settings(production(SECRET_KEY=master)).access_keys.text()
+    assert len({settings.access_keys.signing.material, settings.refresh_key, master.encode()}) == 3
 
 
 def test_an_own_key_takes_the_place_of_the_derived_one() -> None:
     own = secrets.token_urlsafe(48)
-    assert load_settings(production(JWT_SECRET_KEY=own)).access_token_key == own.encode()
+    assert load_settings(production(JWT_SECRET_KEY=own)).access_keys.signing.material == own.encode()
 
 
 def test_derivation_agrees_with_the_published_vector() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from auth.access_token import KeyRing, SigningKey
+from auth.access_key_ring import KeyRing, SigningKey
 from auth.assembly import AuthSettings, assemble_auth
 from auth.routes import auth_routes
 from database import db

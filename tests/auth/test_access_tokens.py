@@ -12,7 +12,8 @@ from typing import Any
 import jwt
 import pytest
 
-from auth.access_token import AccessTokens, KeyRing, SigningKey, UnusableSigningKey
+from auth.access_key_ring import KeyRing, SigningKey
+from auth.access_token import AccessTokens
 from security.problems import InvalidToken
 from tests.auth.accounts_app import Accounts, MovableClock, bearer
 from tests.auth.conftest import MakeAccounts
@@ -268,20 +269,6 @@ def test_an_old_key_is_good_while_it_is_in_the_ring(clock: MovableClock) -> None
     rotated.verify(token)
     assert jwt.get_unverified_header(issue(rotated, clock))["kid"] == "k2"
     refuse(access_tokens(clock, new), token)
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        [],
-        [SigningKey("k1", b"short")],
-        [KEY, SigningKey("k1", secrets.token_bytes(32))],
-        [SigningKey("../k1", secrets.token_bytes(32))],
-    ],
-)
-def test_a_ring_that_protects_nothing_is_refused_at_start_up(keys: list[SigningKey]) -> None:
-    with pytest.raises(UnusableSigningKey):
-        KeyRing(keys)
 
 
 def test_the_verified_tokens_that_are_remembered_are_bounded(clock: MovableClock) -> None:
