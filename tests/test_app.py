@@ -128,5 +128,7 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
 @pytest.mark.parametrize("command", [["routes"], ["worker", "--help"], ["config", "show"]])
 def test_a_command_is_there(command: list[str]) -> None:
     environ = {"PATH": os.environ["PATH"], **production()}
-    done = subprocess.run([sys.executable, "-m", "flask", *command], cwd=ROOT, env=environ, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", *command], cwd=ROOT, env=environ, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr
