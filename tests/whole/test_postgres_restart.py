@@ -34,16 +34,19 @@ def own_database(own_postgres: EmbeddedPostgres) -> Iterator[str]:
     yield url
 
 
-@pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no-redis"])
+@pytest.fixture(params=["redis", "no-redis"])
+def redis_or_none(request: pytest.FixtureRequest) -> str | None:
+    return str(request.getfixturevalue("redis_url")) if request.param == "redis" else None
+
+
 def test_no_500_no_lost_or_doubled_count_and_recovery_without_a_restart(
     start_web_server: StartWebServer,
     own_postgres: EmbeddedPostgres,
     own_database: str,
-    redis_url: str,
+    redis_or_none: str | None,
     private: PrivateServer,
-    with_redis: bool,
 ) -> None:
-    server = start_web_server(production_environment(own_database, private.url, redis_url if with_redis else None))
+    server = start_web_server(production_environment(own_database, private.url, redis_or_none))
     private.switches = Switches(delay_seconds=0.02)
     people = [server.register(f"person-{number}") for number in range(4)]
     administer(own_database, "UPDATE users SET tier = 'enterprise'")

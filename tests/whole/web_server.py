@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import random
 import secrets
 import socket
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Person:
 
 def new_address() -> str:
     """A network address that no other caller of the tests has, so that nobody meets another's limit."""
-    return f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(256)}"
+    return str(IPv4Address(0x0A000000 | secrets.randbits(24)))
 
 
 class WebServer:
