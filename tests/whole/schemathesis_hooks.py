@@ -28,12 +28,12 @@ def sign_in_to_end_it() -> str:
 
 
 @schemathesis.hook
-def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
     """Every case comes from a network of its own, as otherwise the sixth registration would be refused.
 
     A key that is well formed stands for one request, and schemathesis likes to use "0" for many.
     """
-    case.headers = {**(case.headers or {}), "X-Forwarded-For": new_address()}
+    case.headers["X-Forwarded-For"] = new_address()
     if WELL_FORMED_KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = secrets.token_urlsafe(24)
 
@@ -44,8 +44,8 @@ if "FUZZ_TOKEN" in os.environ:
     class SignedIn:
         """One session for all cases. Signing out ends one, so it gets another person's, a new one each time."""
 
-        def get(self, _case: Case, context: AuthContext) -> str:
+        def get(self, _case: Case[Any], context: AuthContext) -> str:
             return sign_in_to_end_it() if context.operation.path == LOGOUT else os.environ["FUZZ_TOKEN"]
 
-        def set(self, case: Case, data: str, _context: AuthContext) -> None:
-            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
+        def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
+            case.headers["Authorization"] = f"Bearer {data}"
