@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from database.base import Clock
 from sandbox.apple_server.certificate_chain import LEAF_MARKER, CertificateChain, CertifiedKey, Validity, issue
 from sandbox.apple_server.signed_payloads import Payload
 from sandbox.apple_server.store_clock import MILLISECOND, milliseconds
@@ -25,7 +26,11 @@ class Forger:
     """`chain` is the genuine one. All but `backdated` are refused by Apple's library itself."""
 
     chain: CertificateChain
-    now: datetime
+    clock: Clock
+
+    @property
+    def now(self) -> datetime:
+        return self.clock()
 
     def all_of(self, payload: Payload) -> Mapping[str, str]:
         """Every forgery that a verifier must refuse, by name. `backdated` is not here: the library accepts it."""

@@ -32,27 +32,45 @@ class Reply:
     stall_seconds: float = 0
 
 
+class NotStarted(Exception):
+    """The server has no address yet."""
+
+
 Answerer = Callable[[Request], Reply]
 
 
 class Listener:
+    """Opens no socket before it is started."""
+
     def __init__(self, answer: Answerer, port: int = 0) -> None:
+        self._answer = answer
+        self._port = port
         self._stopping = Event()
-        self._server = LoopbackServer(("127.0.0.1", port), handler_for(answer, self._stopping))
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._server: LoopbackServer | None = None
+        self._thread: Thread | None = None
 
     @property
     def url(self) -> str:
+        """Known once started: port 0 stands for any free one."""
+        if self._server is None:
+            raise NotStarted("Start the server before asking for its address.")
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
+        """Again on the port of the last start, if there was one."""
+        self._stopping = Event()
+        self._server = LoopbackServer(("127.0.0.1", self._port), handler_for(self._answer, self._stopping))
+        self._port = self._server.server_port
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        """Also when it was never started."""
         self._stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        if self._server and self._thread:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -80,6 +98,10 @@ def handler_for(answer: Answerer, stopping: Event) -> type[BaseHTTPRequestHandle
             address = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(length)
+            if stopping.is_set():
+                # The listener is closed, but a caller's kept-alive connection is not: a server that is down is silent.
+                self.close_connection = True
+                return None
             reply = answer(Request(self.command, address.path, parse_qs(address.query), headers, body))
             if reply.stall_seconds:
                 stopping.wait(reply.stall_seconds)

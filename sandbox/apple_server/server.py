@@ -43,7 +43,7 @@ class AppleServer:
         self.api_key = ServerApiKey()
         self.clock = StoreClock(clock)
         self.chain = CertificateChain.make(now=self.clock())
-        self.forger = Forger(self.chain, self.clock())
+        self.forger = Forger(self.chain, self.clock)
         self._issued = IssuedReceipts()
         self._time = Lock()
         self._stopping = Event()
@@ -62,7 +62,11 @@ class AppleServer:
         return self.production, self.sandbox
 
     def start(self, *, deliver_automatically: bool = False) -> None:
-        """With automatic delivery a thread sends notifications as they come and lets time pass by itself."""
+        """Also after a stop: same ports, same books.
+
+        With automatic delivery a thread sends notifications as they come and lets time pass by itself.
+        """
+        self._stopping.clear()
         for host in self.hosts:
             host.listener.start()
         if deliver_automatically:
@@ -73,6 +77,7 @@ class AppleServer:
         self._stopping.set()
         if self._deliverer:
             self._deliverer.join()
+            self._deliverer = None
         for host in self.hosts:
             host.listener.stop()
 
