@@ -42,6 +42,7 @@ from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
+from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
 from security.edge import install_edge
@@ -85,7 +86,7 @@ def assemble(settings: Settings) -> Flask:
     if settings.database_url is None:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
-    app = Flask(__name__, static_folder=None)
+    app = ApiFlask(__name__)
     request_log = configure_logging(settings.log_level, pretty=settings.is_development)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
