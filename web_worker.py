@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with the five things changed that strangers on the internet would use against it."""
+"""gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
 import socket
 import struct

@@ -330,11 +330,13 @@ class TestWebServer:
             answer = client.submit(
                 exchange, server.port, b"GET /until-allowed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
             )
-            wait_until((tmp_path / "begun").exists, server.log)
-            server.process.terminate()
-            wait_until(lambda: refuses(server.port), server.log)
-            assert server.process.poll() is None
-            (tmp_path / "allowed").touch()
+            try:
+                wait_until((tmp_path / "begun").exists, server.log)
+                server.process.terminate()
+                wait_until(lambda: refuses(server.port), server.log)
+                assert server.process.poll() is None
+            finally:
+                (tmp_path / "allowed").touch()
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
 
