@@ -18,6 +18,7 @@ from auth.key_commands import key_commands
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.purge_sessions import purge_sessions
+from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
@@ -152,7 +153,11 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
         leases=leases,
+        throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
+        pwned_passwords=(
+            frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
@@ -92,6 +92,9 @@ class Settings(BaseModel):
     )
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
+    )
+    pwned_passwords_file: FilePath | None = Field(
+        default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
     )
     registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
         description=(
