@@ -134,7 +134,9 @@ def leases_of(settings: Settings, database_url: str) -> Leases:
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:
-    return None if settings.redis_url is None else RedisAddress(settings.redis_url.get_secret_value())
+    if settings.redis_url is None:
+        return None
+    return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
 
 
 def longest_call(settings: Settings) -> float:

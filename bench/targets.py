@@ -44,6 +44,7 @@ def production_environment(addresses: Addresses) -> dict[str, str]:
         "JWT_SECRET_KEY": secrets.token_urlsafe(48),
         "DATABASE_URL": addresses.database_url,
         "REDIS_URL": addresses.redis_url,
+        "REDIS_TIMEOUT_MS": "500",  # all servers share the machine, and Redis may wait long for its processor
         "PRIVATE_API_URL": addresses.private_api_url,
         "PRIVATE_API_SECRET": addresses.private_api_secret,
         "PRIVATE_API_VERIFY_RESPONSE": "required",

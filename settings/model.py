@@ -115,6 +115,12 @@ class Settings(BaseModel):
         default=None,
         description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
     )
+    redis_timeout_ms: int = Field(
+        default=100,
+        ge=20,
+        le=500,
+        description="Milliseconds without an answer after which all processes leave Redis for PostgreSQL. More on a busy machine.",
+    )
 
     private_api_url: forms.PrivateApiUrl = Field(
         description="The private prediction server. Plain http only to loopback and private networks."
