@@ -340,10 +340,21 @@ class TestWebServer:
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
 
-    def test_a_wrong_setting_ends_the_server_before_any_process_is_started(self) -> None:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"],
+            ["flask", "db", "upgrade"],
+            ["flask", "worker", "run"],
+            ["flask", "config", "check"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_settings_end_every_program_at_once(self, command: list[str]) -> None:
+        """78 tells a supervisor that starting again does not help (sysexits.h)."""
         environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "production", "PORT": "x"}
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
+        program = [sys.executable, "-m", *command]
+        ended = subprocess.run(program, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 78
         assert "SECRET_KEY must be set" in ended.stderr
         assert "PORT is not acceptable" in ended.stderr
