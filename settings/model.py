@@ -107,9 +107,6 @@ class Settings(BaseModel):
         default=None,
         description="PostgreSQL 15 or newer. In development the default is an embedded server.",
     )
-    database_replica_url: forms.PostgresUrl | None = Field(
-        default=None, description="A read replica for reports. Default: reports read the main database."
-    )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
     redis_url: forms.RedisUrl | None = Field(
         default=None,
