@@ -12,12 +12,16 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
+from auth.provider_keys import ProviderKeys
+from auth.provider_routes import provider_routes
 from auth.purge_sessions import purge_sessions
+from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
 from check_settings import config_commands
-from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
+from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
@@ -38,6 +42,7 @@ from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
+from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
 from security.edge import install_edge
@@ -65,15 +70,23 @@ Leases = RedisEpoch | WithoutRedis
 
 
 def create_app() -> Flask:
-    """The application of this process's environment. Raises SettingsInvalid, which names every wrong variable."""
+    """The application of this process's environment. Wrong settings are printed and end the process with code 78."""
+    try:
+        return assemble(settings_of_this_process())
+    except SettingsInvalid as refusal:
+        exit_for(refusal)
+
+
+def settings_of_this_process() -> Settings:
+    """In development with servers and secrets for what is not set. Raises SettingsInvalid."""
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
-        return assemble(load_settings())
+        return load_settings()
     environ = with_env_file(os.environ, ENV_FILE)
     if find_spec("sandbox") is None:  # as in the container image
-        return assemble(load_settings(environ))
+        return load_settings(environ)
     from sandbox.development import ensure_services  # noqa: PLC0415
 
-    return assemble(load_settings({**environ, **ensure_services(environ)}))
+    return load_settings({**environ, **ensure_services(environ)})
 
 
 def assemble(settings: Settings) -> Flask:
@@ -81,7 +94,7 @@ def assemble(settings: Settings) -> Flask:
     if settings.database_url is None:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
-    app = Flask(__name__, static_folder=None)
+    app = ApiFlask(__name__)
     request_log = configure_logging(settings.log_level, pretty=settings.is_development)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
@@ -101,6 +114,7 @@ def assemble(settings: Settings) -> Flask:
     for routes in (
         auth_routes(auth),
         jwks_routes(settings.access_keys),
+        provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
@@ -128,7 +142,9 @@ def leases_of(settings: Settings, database_url: str) -> Leases:
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:
-    return None if settings.redis_url is None else RedisAddress(settings.redis_url.get_secret_value())
+    if settings.redis_url is None:
+        return None
+    return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
 
 
 def longest_call(settings: Settings) -> float:
@@ -148,8 +164,25 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
         leases=leases,
+        throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
+        pwned_passwords=(
+            frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
+        ),
     )
+
+
+def identity_providers(settings: Settings) -> list[IdentityTokens]:
+    """Those that have an audience."""
+    offered = (
+        (APPLE, settings.apple_client_ids, settings.apple_keys_url),
+        (GOOGLE, settings.google_client_ids, settings.google_keys_url),
+    )
+    return [
+        IdentityTokens(provider, audiences, ProviderKeys(url, utc_now), utc_now)
+        for provider, audiences, url in offered
+        if audiences
+    ]
 
 
 def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with the five things changed that strangers on the internet would use against it."""
+"""gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
 import socket
 import struct
@@ -48,6 +48,23 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = QuietResponse
         super().init_process()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Once told to stop, answer who has already connected and refuse who comes later.
+
+        gunicorn only stops listening to its socket: the system goes on taking connections, which hang until the last request
+        has ended and are then cut off. A proxy that is refused asks another process at once.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            while self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                self.accept(listener)
+                if self.nr_conns == before:
+                    break
+            listener.close()
 
     def handle(self, conn: TConn) -> Any:
         """Close a finished connection here, in the request's own thread.

@@ -15,10 +15,9 @@ from bench.processors import Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
-from bench.targets import GATEWAY
 
 LONGEST_SECONDS = 240
-Part = Callable[[Services, Processors, str], bool]
+Part = Callable[[Services, Processors], bool]
 PARTS: dict[str, Part] = {
     "compare": compare,
     "in-flight": in_flight,
@@ -31,12 +30,6 @@ def main() -> int:
     """0 when everything ran and no prediction failed. The figures themselves never decide."""
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
-    arguments.add_argument(
-        "--wsgi",
-        default=GATEWAY,
-        metavar="MODULE:CALLABLE",
-        help="measure another callable in the gateway's place; it gets the floor's environment and tokens",
-    )
     wanted = arguments.parse_args()
     signal.signal(signal.SIGTERM, give_up)
     signal.signal(signal.SIGALRM, give_up)
@@ -50,7 +43,7 @@ def main() -> int:
         for name, part in PARTS.items():
             if wanted.part in (name, "all"):
                 print(f"\n== {name}", flush=True)
-                succeeded &= part(running, processors, wanted.wsgi)
+                succeeded &= part(running, processors)
     return 0 if succeeded else 1
 
 

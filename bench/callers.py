@@ -6,8 +6,18 @@ from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 import jwt
+from flask_migrate import upgrade
 
+from app import accounts_of, assemble
+from auth.issue_tokens import issue_tokens
+from auth.models import User
+from auth.open_session import Device, insert_session
 from auth.tiers import Tier
+from config import load_settings
+from database import db, transaction
+from database.base import uuid7
+from database.redis_lease import WithoutRedis
+from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"
 GOALS = (
@@ -27,7 +37,32 @@ def plain_tokens(environment: Mapping[str, str], count: int) -> list[str]:
 
 def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> list[str]:
     """Access tokens of new users of that tier, made by the application's own code on its own database."""
-    raise NotImplementedError("waits for the account commands")
+    settings = load_settings(environment)
+    auth = accounts_of(settings, WithoutRedis())
+    now, device = auth.clock(), Device(user_agent="MirrorOS/1.0 (iOS)", ip="127.0.0.1")
+    with assemble(settings).app_context():
+        upgrade(directory=str(MIGRATIONS))
+        with transaction() as session:
+            opened = []
+            for _ in range(count):
+                user_id = uuid7()
+                email = f"{user_id}@{HOST}"
+                session.add(
+                    User(id=user_id, email=email, email_key=email, tier=tier.value, created_at=now, updated_at=now)
+                )
+                session.flush()
+                opened.append(
+                    insert_session(
+                        session,
+                        user_id=user_id,
+                        device=device,
+                        remember=False,
+                        lifetimes=auth.settings.sessions,
+                        now=now,
+                    )
+                )
+        db.engine.dispose()
+    return [issue_tokens(each, auth.access_tokens, auth.refresh_tokens).access_token for each in opened]
 
 
 def prediction_requests(tokens: Sequence[str]) -> list[bytes]:

@@ -47,7 +47,7 @@ def row(number: str, name: str, figures: Figures) -> str:
     )
 
 
-def compare(services: Services, processors: Processors, gateway_wsgi: str) -> bool:
+def compare(services: Services, processors: Processors) -> bool:
     """Print every round, the medians and the ratios. False when a request failed, for then the figures mean nothing."""
     secret = secrets.token_urlsafe(48)
     measured: dict[str, list[Figures]] = {"floor": [], "gateway": []}
@@ -59,7 +59,6 @@ def compare(services: Services, processors: Processors, gateway_wsgi: str) -> bo
             ),
             gateway_target(
                 Addresses(services.postgres.ensure_database("gateway"), services.redis_url(2), private_url, secret),
-                gateway_wsgi,
             ),
         )
         running: list[tuple[Target, WebServer, list[bytes]]] = []

@@ -19,7 +19,7 @@ CALLERS = 100
 MEBIBYTE = 1024 * 1024
 
 
-def in_flight(services: Services, processors: Processors, gateway_wsgi: str) -> bool:
+def in_flight(services: Services, processors: Processors) -> bool:
     """Print failures, what each prediction took beyond the private server's delay, and the worker's memory.
 
     The predictions start one after another over one delay, so that they are spread as callers would spread them and not
@@ -31,7 +31,7 @@ def in_flight(services: Services, processors: Processors, gateway_wsgi: str) -> 
         addresses = Addresses(
             services.postgres.ensure_database("in_flight"), services.redis_url(3), private_url, secret
         )
-        target = gateway_target(addresses, gateway_wsgi)
+        target = gateway_target(addresses)
         requests = prediction_requests(target.tokens(CALLERS, Tier.ENTERPRISE))
         server = stack.enter_context(
             web_server("in-flight", target.wsgi, target.environment, first_request=requests[0], processors=processors)

@@ -48,7 +48,7 @@ STANDARD_LIBRARY = {"http": "http.client", "email": "http.client", "logging": "l
 WsgiCallable = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def profile(services: Services, processors: Processors, gateway_wsgi: str) -> bool:
+def profile(services: Services, processors: Processors) -> bool:
     """Print the parts of the floor and of ours, each with microseconds for one request."""
     secret = secrets.token_urlsafe(48)
     processors.move_to_gateway()
@@ -58,7 +58,7 @@ def profile(services: Services, processors: Processors, gateway_wsgi: str) -> bo
             floor = profile_one(floor_target(Addresses(floor_database, services.redis_url(5), private_url, secret)))
             database = services.postgres.ensure_database("profile_gateway")
             addresses = Addresses(database, services.redis_url(6), private_url, secret)
-            gateway = profile_one(gateway_target(addresses, gateway_wsgi))
+            gateway = profile_one(gateway_target(addresses))
     finally:
         processors.keep_to_others()
     return floor and gateway

@@ -47,14 +47,14 @@ class Trips:
         return count
 
 
-def round_trips(services: Services, processors: Processors, gateway_wsgi: str) -> bool:
+def round_trips(services: Services, processors: Processors) -> bool:
     """Print the table. Predictions are made one at a time, so that each one's trips can be told apart."""
     secret = secrets.token_urlsafe(48)
     with ExitStack() as stack:
         private_url = stack.enter_context(private_server(secret=secret, delay_ms=0))
         database_url = services.postgres.ensure_database("round_trips")
         redis_url = services.redis_url(4)
-        target = gateway_target(Addresses(database_url, redis_url, private_url, secret), gateway_wsgi)
+        target = gateway_target(Addresses(database_url, redis_url, private_url, secret))
         callers = prediction_requests(target.tokens(CALLERS, Tier.ENTERPRISE))
         (free_caller,) = prediction_requests(target.tokens(1, Tier.FREE))
         postgres, postgres_url = stack.enter_context(counted(database_url, PostgresStatements))

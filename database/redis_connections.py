@@ -9,8 +9,6 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-SOCKET_TIMEOUT_SECONDS = 0.1
-
 
 class RedisUnfit(redis.RedisError):
     """The server answers, but what it holds could vanish without notice. The message says what to change."""
@@ -18,9 +16,15 @@ class RedisUnfit(redis.RedisError):
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """How a process reaches Redis. `max_connections` bounds the pool; a caller waits `pool_timeout` seconds for one."""
+    """How a process reaches Redis. `max_connections` bounds the pool; a caller waits `pool_timeout` seconds for one.
+
+    `timeout`: seconds after which one unanswered command makes every process go to PostgreSQL. Too short, and a moment in
+    which Redis got no processor ends the epoch; long only means that calls wait that much longer, once, when Redis hangs.
+    It must stay below ExactLimits' STALL_SECONDS.
+    """
 
     url: str
+    timeout: float = 0.1
     max_connections: int = 64
     pool_timeout: float = 0.1
 
@@ -40,8 +44,8 @@ def connect(address: RedisAddress, run_id: str | None = None) -> redis.Redis:
         address.url,
         max_connections=address.max_connections,
         timeout=address.pool_timeout,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_timeout=address.timeout,
+        socket_connect_timeout=address.timeout,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         redis_connect_func=greet,

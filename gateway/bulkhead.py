@@ -31,18 +31,19 @@ class Bulkhead:
         self._longest_wait = longest_wait
         self._taken = 0
         self._waiting = 0
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def enter(self, share: float) -> None:
         """Take a place while less than `share` (0 to 1) of all places are taken. Raises TooManyInFlight."""
         most = max(1, math.floor(self._size * share))
-        with self._changed:
+        with self._lock:
             if self._taken >= most:
                 self._wait_for_less_than(most)
             self._taken += 1
 
     def leave(self) -> None:
-        with self._changed:
+        with self._lock:
             self._taken -= 1
             if self._waiting:
                 # All are woken, because one who is waiting may have a smaller share than the next.

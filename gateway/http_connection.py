@@ -9,6 +9,7 @@ import re
 import select
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ CONNECT_SECONDS = 2.0
 LARGEST_HEAD = 16 * 1024
 MOST_INTERIM_REPLIES = 4
 RECEIVE_BYTES = 64 * 1024
+KERNEL_LIMIT_SLACK = 0.05
 
 HEAD = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\x00]*)?\r\n"
@@ -90,10 +92,14 @@ class Reply:
 class HttpConnection:
     """An open connection. Every call takes a deadline on the monotonic clock and raises TimeoutError beyond it."""
 
-    __slots__ = ("_buffer", "_poll", "_socket", "idle_since")
+    __slots__ = ("_buffer", "_kernel_limits", "_poll", "_socket", "_tls", "idle_since")
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._tls = isinstance(connected, ssl.SSLSocket)
+        self._kernel_limits = {socket.SO_SNDTIMEO: 0.0, socket.SO_RCVTIMEO: 0.0}
+        if not self._tls:
+            connected.settimeout(None)
         self._buffer = b""
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
@@ -125,13 +131,7 @@ class HttpConnection:
     def exchange(self, request: bytes, deadline: float, largest_body: int) -> Reply:
         """Send one request and read its whole reply. Raises ConnectionLost, ReplyNotAcceptable, TimeoutError."""
         self._buffer = b""
-        try:
-            self._socket.settimeout(_left(deadline))
-            self._socket.sendall(request)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise ConnectionLost(answered=False) from error
+        self._send(request, deadline)
         status, headers, http11 = self._read_head(deadline)
         body = self._read_body(status, headers, deadline, largest_body)
         if self._buffer:
@@ -148,9 +148,10 @@ class HttpConnection:
             status = int(match[2])
             if status >= 200:  # RFC 9110, 15.2: interim replies may come unasked and are skipped
                 fields = match[3].decode("latin-1").split("\r\n")[:-1]
-                headers = [
-                    (name.lower(), value.strip(" \t")) for name, _, value in (field.partition(":") for field in fields)
-                ]
+                headers = []
+                for field in fields:
+                    name, _, value = field.partition(":")
+                    headers.append((name.lower(), value.strip(" \t")))
                 return status, headers, match[1] == b"1"
         raise ReplyNotAcceptable("reply_malformed")
 
@@ -208,17 +209,49 @@ class HttpConnection:
         found, self._buffer = self._buffer[:size], self._buffer[size:]
         return found
 
+    def _send(self, request: bytes, deadline: float) -> None:
+        left = memoryview(request)
+        while left:
+            self._limit_wait(socket.SO_SNDTIMEO, deadline)
+            try:
+                left = left[self._socket.send(left) :]
+            except BlockingIOError:
+                self._kernel_limits[socket.SO_SNDTIMEO] = 0.0
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise ConnectionLost(answered=False) from error
+
     def _receive(self, deadline: float) -> bytes:
-        try:
-            self._socket.settimeout(_left(deadline))
-            received = self._socket.recv(RECEIVE_BYTES)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise ConnectionLost(answered=bool(self._buffer)) from error
-        if not received:
-            raise ConnectionLost(answered=bool(self._buffer))
-        return received
+        while True:
+            self._limit_wait(socket.SO_RCVTIMEO, deadline)
+            try:
+                received = self._socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                self._kernel_limits[socket.SO_RCVTIMEO] = 0.0
+                continue
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise ConnectionLost(answered=bool(self._buffer)) from error
+            if not received:
+                raise ConnectionLost(answered=bool(self._buffer))
+            return received
+
+    def _limit_wait(self, option: int, deadline: float) -> None:
+        """Let the next read or write end near the deadline. Raises TimeoutError when that has passed.
+
+        By the kernel's own limit where that is possible: with one of Python's every read and write costs two more system
+        calls, each with a turn of the interpreter's lock. The limit is set anew only when it lies too far off; when it
+        ends a wait early (BlockingIOError), the caller forgets it and waits again.
+        """
+        left = _left(deadline)
+        if self._tls:
+            self._socket.settimeout(left)
+        elif not 0 < self._kernel_limits[option] <= left + KERNEL_LIMIT_SLACK:
+            seconds = max(left, 0.001)  # 0 would be no limit
+            self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(seconds % 1 * 1e6)))
+            self._kernel_limits[option] = seconds
 
 
 def _left(deadline: float) -> float:

@@ -39,14 +39,16 @@ class CallsInFlight:
     """All methods are safe to call from any thread."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._publishing = False
         self._calls: dict[UUID, Call] = {}
         self._first_epoch = 0
         self._purge_at = 0.0
 
     def ask(self, request_id: UUID, call: Call) -> bool:
         """Note a call before Redis is asked for it. False when this process is leaving, or has left, that epoch."""
-        with self._changed:
+        with self._lock:
             if call.epoch < self._first_epoch:
                 return False
             if call.lease_ends > self._purge_at:
@@ -57,19 +59,19 @@ class CallsInFlight:
 
     def not_granted(self, request_id: UUID, call: Call) -> None:
         """Redis refused or failed. A call of the same name that was granted before stays."""
-        with self._changed:
+        with self._lock:
             if self._calls.get(request_id) is call:
                 del self._calls[request_id]
-            self._changed.notify_all()
+            self._tell_publisher()
 
     def granted(self, request_id: UUID, day: date) -> None:
-        with self._changed:
+        with self._lock:
             self._calls[request_id].day = day
-            self._changed.notify_all()
+            self._tell_publisher()
 
     def settling(self, request_id: UUID) -> bool:
         """The call is about to be counted. True when a row in PostgreSQL may hold it."""
-        with self._changed:
+        with self._lock:
             call = self._calls.get(request_id)
             if call is None or call.published:
                 return True
@@ -78,9 +80,9 @@ class CallsInFlight:
 
     def forget(self, request_id: UUID) -> bool:
         """The call is over. True when a row in PostgreSQL may still hold it."""
-        with self._changed:
+        with self._lock:
             call = self._calls.pop(request_id, None)
-            self._changed.notify_all()
+            self._tell_publisher()
             return call is not None and call.published
 
     @contextmanager
@@ -93,9 +95,13 @@ class CallsInFlight:
         is waited for, so that it is not counted twice; when that takes too long it is written as well, which only errs
         towards a refusal.
         """
-        with self._changed:
+        with self._lock:
             self._first_epoch = max(self._first_epoch, epoch)
-            self._wait_until_known()
+            self._publishing = True
+            try:
+                self._wait_until_known()
+            finally:
+                self._publishing = False
             now = time.monotonic()
             self._purge(now)
             unwritten = {name: call for name, call in self._calls.items() if not call.written}
@@ -116,6 +122,10 @@ class CallsInFlight:
             yield
             for call in unwritten.values():
                 call.written = True
+
+    def _tell_publisher(self) -> None:
+        if self._publishing:
+            self._changed.notify_all()
 
     def _purge(self, now: float) -> None:
         """Forget calls whose end nobody could tell (the settling failed); they stopped counting when their lease ended."""

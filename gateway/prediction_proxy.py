@@ -5,8 +5,6 @@ nothing is taken from the user. After it every way out passes exactly one of set
 whether the settle was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
 """
 
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -30,6 +28,7 @@ from gateway.private_server_problems import PrivateServerFailed, PrivateServerUn
 from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
 from gateway.result_document import with_metadata
 from gateway.settle import SettledCall, Settlement, UsageNotRecorded
+from security.keyed_digest import keyed_digest
 from security.problems import DependencyUnavailable, Problem
 
 FEATURE = "predict"
@@ -89,7 +88,7 @@ class PredictionProxy:
         """Raises a Problem for every way in which there is no prediction; none of them is charged."""
         started = perf_counter()
         request_id = uuid7()
-        request_hash = hmac.digest(self.hash_key, question.document, hashlib.sha256).hex()
+        request_hash = keyed_digest(self.hash_key, question.document).hex()
         caller = self._with_features(caller, question)
         held: HeldKey | None = None
         if question.idempotency_key is not None:

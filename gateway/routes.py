@@ -68,7 +68,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         question = Question(
             document=body.__pydantic_serializer__.to_json(body),
             enhanced_grounding=body.options.enhanced_grounding,
-            idempotency_key=request.headers.get("Idempotency-Key"),
+            idempotency_key=request.environ.get("HTTP_IDEMPOTENCY_KEY"),
             trace_request_id=current_request_id(),
             traceparent=current_traceparent(),
         )

@@ -4,7 +4,7 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -229,9 +229,20 @@ def respond(answer: Answer) -> Response:
         content: bytes | None = answer.body.__pydantic_serializer__.to_json(answer.body)
     else:
         content = answer.body
-    response = Response(content, status=answer.status, content_type="application/json")
-    if content is None:
-        del response.headers["Content-Type"]
-    if answer.headers:
-        response.headers.extend(answer.headers)
-    return response
+    return _FinishedResponse(content, answer.status, answer.headers)
+
+
+class _FinishedResponse(Response):
+    """An answer with a body of known length, or none.
+
+    Its headers go to the server as they are: Werkzeug would copy all of them and look through the copy twice.
+    """
+
+    default_mimetype = None
+
+    def __init__(self, content: bytes | None, status: int, own_headers: Mapping[str, str]) -> None:
+        super().__init__(content, status, content_type=None if content is None else "application/json")
+        self._own_headers = own_headers
+
+    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        return self.get_app_iter(environ), self.status, [*self.headers.to_wsgi_list(), *self._own_headers.items()]

@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import orjson
 
+from security.keyed_digest import keyed_digest
 from security.signing_keys import KEY_ID, KeyRing
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
@@ -35,6 +37,7 @@ SIGNATURE = re.compile(r"v[1-9][0-9]{0,2}=[0-9A-Za-z_-]{1,128}(?: v[1-9][0-9]{0,
 VERSION_1_VALUE = re.compile(r"[0-9a-f]{64}")
 
 SIGNATURE_HEADERS = ("x-mirror-key-id", "x-mirror-timestamp", "x-mirror-signature")
+COVERED_HEADERS = frozenset({"content-type", *SIGNATURE_HEADERS})
 
 
 class RequestCannotBeSigned(ValueError):
@@ -129,8 +132,7 @@ def sign_request(
     sent. A retry is signed anew, with a new nonce; only a test hands one in. Raises RequestCannotBeSigned.
     """
     nonce = nonce or new_nonce()
-    if not (METHOD.fullmatch(method) and TARGET.fullmatch(target) and CONTENT_TYPE.fullmatch(content_type)):
-        raise RequestCannotBeSigned("method, target and content type must be visible ASCII")
+    require_signable(method, target, content_type)
     if not (CONTEXT.fullmatch(context) and NONCE.fullmatch(nonce)):
         raise RequestCannotBeSigned("the context is base64url of at most 1024 characters, the nonce of 22")
     key = ring.signing_key
@@ -152,6 +154,13 @@ def sign_request(
     return SignedRequest(headers, nonce)
 
 
+@lru_cache(maxsize=64)
+def require_signable(method: str, target: str, content_type: str) -> None:
+    """Raises RequestCannotBeSigned. Remembered, because a gateway sends one kind of request for ever."""
+    if not (METHOD.fullmatch(method) and TARGET.fullmatch(target) and CONTENT_TYPE.fullmatch(content_type)):
+        raise RequestCannotBeSigned("method, target and content type must be visible ASCII")
+
+
 def verify_response(
     ring: KeyRing,
     *,
@@ -168,17 +177,19 @@ def verify_response(
     there is no signature at all (the caller's setting says whether that is allowed), else another
     ResponseNotTrusted.
     """
-    found: dict[str, list[str]] = {"content-type": [], **{name: [] for name in SIGNATURE_HEADERS}}
+    found: dict[str, str] = {}
+    repeated = False
     for name, value in headers:
-        values = found.get(name.lower())
-        if values is not None:
-            values.append(value)
-    if not any(found[name] for name in SIGNATURE_HEADERS):
+        name = name.lower()  # noqa: PLW2901
+        if name in COVERED_HEADERS:
+            repeated |= name in found
+            found[name] = value
+    content_type = found.pop("content-type", "")
+    if not found:
         raise ResponseNotSigned
-    if any(len(found[name]) != 1 for name in SIGNATURE_HEADERS) or len(found["content-type"]) > 1:
+    if repeated or len(found) < len(SIGNATURE_HEADERS):
         raise ResponseSignatureMalformed
-    (key_id,), (timestamp,), (signature,) = (found[name] for name in SIGNATURE_HEADERS)
-    content_type = "".join(found["content-type"])
+    key_id, timestamp, signature = (found[name] for name in SIGNATURE_HEADERS)
     well_formed = KEY_ID.fullmatch(key_id) and TIMESTAMP.fullmatch(timestamp) and CONTENT_TYPE.fullmatch(content_type)
     presented = version_1_signatures(signature)
     if not well_formed or not presented:
@@ -207,7 +218,7 @@ def version_1_signatures(header: str) -> list[str]:
 
 
 def _signature(secret: bytes, lines: tuple[str, ...]) -> str:
-    return "v1=" + hmac.digest(secret, "\n".join(lines).encode(), "sha256").hex()
+    return "v1=" + keyed_digest(secret, "\n".join(lines).encode()).hex()
 
 
 def _base64url(octets: bytes) -> str:

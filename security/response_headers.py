@@ -47,8 +47,10 @@ class SecurityHeaders:
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             headers.extend(_HTTPS if self._proxies.is_https(environ) else _HTTP)
-            present = {name for name, _ in headers}
-            headers.extend(header for header in _UNLESS_SET if header[0] not in present)
+            present = dict(headers)
+            for header in _UNLESS_SET:
+                if header[0] not in present:
+                    headers.append(header)
             headers.append(("X-Request-ID", exchange.request_id))
             return start_response(status, headers, exc_info)
 

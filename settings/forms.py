@@ -80,6 +80,11 @@ def _private_api_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _http_url(text: str) -> str:
+    split_url(text, "http", "https")
+    return text
+
+
 def _path(text: str) -> str:
     if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
         raise ValueError("must be a path such as /predict")
@@ -159,6 +164,8 @@ Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeVa
 HostNames = Annotated[frozenset[Annotated[str, AfterValidator(_host_name)]], BeforeValidator(_comma_list)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PrivateApiUrl = Annotated[str, AfterValidator(_private_api_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ClientIds = Annotated[frozenset[str], BeforeValidator(_comma_list)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]
 RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
@@ -93,6 +93,9 @@ class Settings(BaseModel):
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
     )
+    pwned_passwords_file: FilePath | None = Field(
+        default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
+    )
     registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
         description=(
             "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
@@ -104,13 +107,16 @@ class Settings(BaseModel):
         default=None,
         description="PostgreSQL 15 or newer. In development the default is an embedded server.",
     )
-    database_replica_url: forms.PostgresUrl | None = Field(
-        default=None, description="A read replica for reports. Default: reports read the main database."
-    )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
     redis_url: forms.RedisUrl | None = Field(
         default=None,
         description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
+    )
+    redis_timeout_ms: int = Field(
+        default=100,
+        ge=20,
+        le=500,
+        description="Milliseconds without an answer after which all processes leave Redis for PostgreSQL. More on a busy machine.",
     )
 
     private_api_url: forms.PrivateApiUrl = Field(
@@ -148,6 +154,19 @@ class Settings(BaseModel):
     predict_max_in_flight: int = Field(
         ge=1,
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
+    )
+
+    apple_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
+    )
+    apple_keys_url: forms.HttpUrl = Field(
+        default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
+    )
+    google_client_ids: forms.ClientIds = Field(
+        default=frozenset(), description="OAuth client ids that may sign in with Google, separated by commas."
+    )
+    google_keys_url: forms.HttpUrl = Field(
+        default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
     )
 
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")

@@ -83,6 +83,9 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
         yield "CORS_ORIGINS", "must name exact origins, not *"
     if urlsplit(settings.public_base_url).scheme != "https":
         yield "PUBLIC_BASE_URL", "must begin with https://"
+    for name, url in (("APPLE_KEYS_URL", settings.apple_keys_url), ("GOOGLE_KEYS_URL", settings.google_keys_url)):
+        if url != Settings.model_fields[name.lower()].default:
+            yield name, "must be left unset: whoever serves these keys can sign in as anybody"
     if settings.bcrypt_cost < 10:
         yield "BCRYPT_COST", "must be at least 10"
 

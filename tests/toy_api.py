@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, request
 from pydantic import Field
 from werkzeug.test import TestResponse
 
+from security.api_flask import ApiFlask
 from security.docs_pages import docs_routes
 from security.edge import install_edge
 from security.log import RequestLog
@@ -124,7 +125,7 @@ def toy_app(
     trusted_hosts: tuple[str, ...] = (),
     request_log: RequestLog | None = None,
 ) -> Flask:
-    app = Flask("toy", static_folder=None)
+    app = ApiFlask("toy")
     install_edge(
         app,
         cors_origins=cors_origins,

@@ -27,7 +27,8 @@ def test_what_was_delivered_is_used(gateway: RunningGateway) -> None:
     gateway.ask()
     usage = gateway.get("/predict/usage").get_json()
     assert (usage["used"], usage["remaining"]) == (2, 3)
-    assert usage["burst"] == {"limit": 1000, "remaining": 998, "window_seconds": 60}
+    assert (usage["burst"]["limit"], usage["burst"]["window_seconds"]) == (1000, 60)
+    assert 998 <= usage["burst"]["remaining"] <= 1000  # one comes back every 60 ms
     assert usage["concurrency"]["remaining"] == 1000
 
 

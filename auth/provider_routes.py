@@ -1,0 +1,55 @@
+"""`/api/auth/apple` and `/api/auth/google`: sign in with an identity token."""
+
+from typing import Annotated
+
+from flask import Blueprint
+from pydantic import Field
+
+from auth.address_limits import AnyoneWithin
+from auth.assembly import Auth
+from auth.bodies import SignedInAnswer, signed_in_answer
+from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
+from auth.provider_keys import ProviderUnavailable
+from auth.routes import device
+from auth.sign_in import AccountDisabled
+from auth.sign_in_with_provider import sign_in_with_provider
+from security.operation import Answer, Body, operation
+
+
+class IdentityTokenBody(Body):
+    id_token: Annotated[str, Field(max_length=LONGEST_TOKEN)]
+    nonce: Annotated[str, Field(min_length=16, max_length=128)]
+    remember_me: bool = False
+
+
+def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
+    """One route for each provider that has an audience. Without one the route does not exist."""
+    routes = Blueprint("providers", __name__, url_prefix="/api/auth")
+    for tokens in providers:
+        _declare(routes, auth, tokens)
+    return routes
+
+
+def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+    name = tokens.provider.name
+
+    def sign_in(body: IdentityTokenBody) -> Answer:
+        """The app asks the provider for an identity token with a nonce of its own, and posts both.
+
+        A new identity makes an account, or joins the one of its verified e-mail address.
+        """
+        proven = tokens.verify(body.id_token, body.nonce)
+        signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device())
+        return Answer(200, signed_in_answer(signed_in))
+
+    sign_in.__name__ = f"sign_in_with_{name}"
+    operation(
+        routes,
+        "POST",
+        f"/{name}",
+        summary=f"Sign in with {name.capitalize()}",
+        guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in"),
+        body=IdentityTokenBody,
+        answers={200: SignedInAnswer},
+        problems=(IdentityTokenNotValid, AccountDisabled, ProviderUnavailable),
+    )(sign_in)

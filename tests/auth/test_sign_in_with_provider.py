@@ -1,0 +1,230 @@
+"""POST /api/auth/apple and /api/auth/google, with an issuer on loopback that has keys of its own."""
+
+import base64
+import hashlib
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import pytest
+from werkzeug.test import TestResponse
+
+from auth.identity_token import APPLE, GOOGLE, IdentityTokens, Provider
+from auth.provider_keys import ProviderKeys
+from auth.provider_routes import provider_routes
+from tests.auth.accounts_app import Accounts
+from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
+
+NONCE = secrets.token_urlsafe(24)
+PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
+
+
+class SignIn:
+    """The application with one provider, and the provider's issuer."""
+
+    def __init__(self, accounts: Accounts, issuer: IdentityIssuer, provider: Provider) -> None:
+        self.accounts = accounts
+        self.issuer = issuer
+        self.provider = provider
+        keys = ProviderKeys(issuer.url, accounts.clock)
+        tokens = IdentityTokens(provider, frozenset({AUDIENCE}), keys, accounts.clock)
+        accounts.app.register_blueprint(provider_routes(accounts.auth, [tokens]))
+
+    def token(self, **claims: Any) -> str:
+        return self.issuer.token(**{"nonce": self.provider.nonce_claim(NONCE), **claims})
+
+    def post(self, token: str | None = None, nonce: str = NONCE) -> TestResponse:
+        body = {"id_token": token if token is not None else self.token(), "nonce": nonce}
+        return self.accounts.post(f"/{self.provider.name}", body)
+
+    def users(self) -> int:
+        return int(self.accounts.query("SELECT count(*) FROM users")[0][0])
+
+
+@pytest.fixture
+def google(accounts: Accounts) -> Iterator[SignIn]:
+    with IdentityIssuer("https://accounts.google.com") as issuer:
+        yield SignIn(accounts, issuer, GOOGLE)
+
+
+@pytest.fixture
+def apple(accounts: Accounts) -> Iterator[SignIn]:
+    with IdentityIssuer("https://appleid.apple.com") as issuer:
+        yield SignIn(accounts, issuer, APPLE)
+
+
+def test_a_new_person_gets_an_account_with_a_verified_address(google: SignIn) -> None:
+    answer = google.post()
+    assert answer.status_code == 200, answer.text
+    user = answer.get_json()["user"]
+    assert (user["email"], user["is_verified"], user["tier"]) == ("alice@example.com", True, "free")
+    assert google.accounts.profile(answer.get_json()["access_token"]).status_code == 200
+
+
+def test_the_same_person_comes_back_to_the_same_account_whatever_the_address_is_now(google: SignIn) -> None:
+    first = google.post().get_json()["user"]["id"]
+    again = google.post(google.token(email="new-address@example.com", email_verified=False))
+    assert again.get_json()["user"]["id"] == first
+    assert google.users() == 1
+
+
+def test_another_person_at_the_address_does_not_get_the_account_of_the_first_subject(google: SignIn) -> None:
+    google.post()
+    assert google.post(google.token(sub="subject-2", email_verified=False)).status_code == 401
+
+
+def test_apple_hashes_the_nonce_and_writes_the_flag_as_text(apple: SignIn) -> None:
+    claims = jwt.decode(apple.token(), options={"verify_signature": False})
+    assert claims["nonce"] == hashlib.sha256(NONCE.encode()).hexdigest()
+    assert apple.post(apple.token(email_verified="true")).status_code == 200
+
+
+def test_a_verified_account_of_the_address_is_joined_and_keeps_its_password(google: SignIn) -> None:
+    accounts = google.accounts
+    owner = accounts.register(password=PASSWORD_BEFORE)["user"]["id"]
+    accounts.query("UPDATE users SET is_verified = true")
+    assert google.post().get_json()["user"]["id"] == owner
+    assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
+
+
+def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(google: SignIn) -> None:
+    accounts = google.accounts
+    mallory = accounts.register(password=PASSWORD_BEFORE)
+    answer = google.post()
+    assert answer.get_json()["user"] == {**mallory["user"], "is_verified": True}
+    assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 401
+    assert accounts.profile(mallory["access_token"]).status_code == 401
+    assert accounts.refresh(mallory["refresh_token"]).status_code == 401
+    assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
+
+
+def test_twenty_first_sign_ins_at_once_make_one_account(google: SignIn) -> None:
+    start = threading.Barrier(20)
+
+    def sign_in(_: int) -> int:
+        start.wait()
+        return google.post().status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(sign_in, range(20))) == {200}
+    assert google.users() == 1
+
+
+def test_a_disabled_account_stays_closed(google: SignIn) -> None:
+    google.post()
+    google.accounts.query("UPDATE users SET is_active = false")
+    assert google.post().status_code == 403
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "com.other.app"},
+        {"aud": [AUDIENCE, "com.other.app"]},
+        {"iss": "https://mallory.example.com"},
+        {"iss": "https://appleid.apple.com"},
+        {"exp": 1},
+        {"iat": 9_999_999_999},
+        {"nonce": "another-nonce-of-another-sign-in"},
+        {"nonce": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": "x" * 256},
+        {"sub": "line\nbreak"},
+        {"exp": "tomorrow"},
+        {"email_verified": False},
+        {"email_verified": "false"},
+        {"email": "not an address"},
+        *({"without": name} for name in ("iss", "aud", "sub", "iat", "exp", "nonce", "email", "email_verified")),
+    ],
+    ids=repr,
+)
+def test_a_token_that_proves_less_is_refused_and_changes_nothing(google: SignIn, claims: dict[str, Any]) -> None:
+    answer = google.post(google.token(**claims))
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_identity_token")
+    assert google.users() == 0
+
+
+def forged(token: str, **header: Any) -> str:
+    _, payload, signature = token.split(".")
+    head = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    return f"{head}.{payload}.{signature}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none", "kid": "key-1"},
+        {"alg": "HS256", "kid": "key-1"},
+        {"alg": "ES256", "kid": "key-1"},
+        {"alg": "RS256"},
+        {"alg": "RS256", "kid": 1},
+        {"alg": "RS256", "kid": "../../etc/passwd"},
+        {"alg": "RS256", "kid": "key-1", "crit": ["b64"]},
+        {"alg": "RS256", "kid": "key-1", "jku": "http://127.0.0.1:1/keys"},
+    ],
+    ids=repr,
+)
+def test_a_forged_header_is_refused(google: SignIn, header: dict[str, Any]) -> None:
+    assert google.post(forged(google.token(), **header)).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "." * 50, "[" * 5000])
+def test_garbage_is_refused(google: SignIn, token: str) -> None:
+    assert google.post(token).status_code == 401
+
+
+def test_the_nonce_of_another_sign_in_is_refused(google: SignIn) -> None:
+    assert google.post(nonce=secrets.token_urlsafe(24)).status_code == 401
+
+
+def test_unknown_fields_are_refused(google: SignIn) -> None:
+    body = {"id_token": google.token(), "nonce": NONCE, "tier": "enterprise"}
+    assert google.accounts.post("/google", body).status_code == 422
+
+
+@pytest.mark.parametrize("fault", ["status", "redirect", "garbage", "large"])
+def test_nobody_is_let_in_while_the_keys_cannot_be_had(google: SignIn, fault: str) -> None:
+    google.issuer.fault = fault
+    answer = google.post()
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert google.users() == 0
+
+
+def test_known_keys_carry_over_an_outage_for_a_day(google: SignIn) -> None:
+    google.post()
+    google.issuer.fault = "status"
+    google.accounts.clock.advance(hours=23)
+    now = int(google.accounts.clock.now.timestamp())
+    assert google.post(google.token(iat=now, exp=now + 600)).status_code == 200
+    google.accounts.clock.advance(hours=2)
+    now = int(google.accounts.clock.now.timestamp())
+    assert google.post(google.token(iat=now, exp=now + 600)).status_code == 503
+
+
+def test_keys_are_fetched_once_and_again_when_a_new_one_signs(google: SignIn) -> None:
+    google.post()
+    google.post()
+    assert google.issuer.fetches == 1
+    google.issuer.add_key("key-2")
+    google.accounts.clock.advance(minutes=2)
+    assert google.post(google.token(key_id="key-2")).status_code == 200
+    assert google.issuer.fetches == 2
+
+
+def test_invented_key_ids_lead_to_one_fetch_a_minute(google: SignIn) -> None:
+    google.post()
+    google.accounts.clock.advance(minutes=2)
+    for number in range(20):
+        google.post(forged(google.token(), alg="RS256", kid=f"invented-{number}"))
+    assert google.issuer.fetches == 2
+
+
+def test_a_provider_without_an_audience_has_no_route(accounts: Accounts) -> None:
+    accounts.app.register_blueprint(provider_routes(accounts.auth, []))
+    assert accounts.post("/apple", {"id_token": "x", "nonce": NONCE}).status_code == 404
