@@ -117,6 +117,12 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(app: Flask)
     assert all(operation["summary"] for operation in described)
 
 
+def test_no_description_is_indented(app: Flask) -> None:
+    """Indented Markdown is shown as program text."""
+    for each in operations(app):
+        assert [line for line in each.description.splitlines() if line.startswith(" ")] == [], each.path
+
+
 def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
     keys = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SECRET_KEY", "PRIVATE_API_SECRET")}
     settings = load_settings(production(**keys))
