@@ -19,6 +19,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 DEVELOPMENT = {"FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "nobody"])
 def test_every_answer_is_as_described(
     start_web_server: StartWebServer,
