@@ -7,7 +7,7 @@ import pytest
 
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
-from tests.whole.web_server import WebServer
+from tests.whole.web_server import QUESTION, WebServer
 
 OFTEN = 12  # so that both processes are asked
 
@@ -66,3 +66,33 @@ def test_one_network_address_has_one_limit_over_all_processes(web_server: WebSer
         for number in range(8)
     )
     assert answers == {422: 5, 429: 3}
+
+
+def test_one_kind_of_token_is_not_another(web_server: WebServer) -> None:
+    alice = web_server.register("alice")
+    assert web_server.get("/api/auth/profile", alice.refresh_token).error == "invalid_token"
+    assert web_server.post("/api/auth/refresh", {"refresh_token": alice.access_token}).status in {401, 422}
+    assert web_server.get(f"/api/auth/profile?access_token={alice.access_token}").error == "not_signed_in"
+    assert web_server.get("/api/auth/profile", alice.access_token).status == 200
+
+
+def test_everything_at_once_on_one_account_never_deadlocks(web_server: WebServer) -> None:
+    alice = web_server.register("alice")
+    credentials = {"email": alice.email, "password": alice.password}
+
+    def turn(number: int) -> list[int]:
+        signed_in = web_server.post("/api/auth/login", credentials)
+        if signed_in.status != 200:
+            return [signed_in.status]
+        tokens = signed_in.json()
+        refresh = {"refresh_token": tokens["refresh_token"]}
+        paths = ("/api/auth/refresh", "/api/auth/logout") if number % 2 else ("/api/auth/logout", "/api/auth/refresh")
+        replies = [web_server.post(path, refresh) for path in paths]
+        replies.append(web_server.post("/api/gateway/predict", QUESTION, tokens["access_token"]))
+        return [reply.status for reply in replies]
+
+    with ThreadPoolExecutor(12) as threads:
+        statuses = Counter(status for each in threads.map(turn, range(36)) for status in each)
+    assert set(statuses) <= {200, 204, 401, 429, 503}
+    assert statuses[200] > 0
+    assert statuses[204] > 0
