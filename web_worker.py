@@ -15,8 +15,6 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from security.unread_request import unread_request_answer
-
 THREAD_STACK_BYTES = 2 * 1024 * 1024
 """Small enough for thousands of threads, and large enough for Python's recursion limit.
 
@@ -80,6 +78,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """A problem document like every other refusal. gunicorn's own page, and its log line, repeat what was sent."""
+        # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
+        from security.unread_request import unread_request_answer  # noqa: PLC0415
+
         status = next(
             (status for kind, status in UNREADABLE if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
         )

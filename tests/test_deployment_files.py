@@ -340,6 +340,12 @@ class TestWebServer:
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
 
+    def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
+        program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"
+        environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development"}
+        read = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, check=True)
+        assert not {"flask", "sqlalchemy", "redis"} & set(read.stdout.decode().split())
+
     @pytest.mark.parametrize(
         "command",
         [
