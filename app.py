@@ -18,9 +18,10 @@ from auth.key_commands import key_commands
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.purge_sessions import purge_sessions
+from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
 from check_settings import config_commands
-from config import ENV_FILE, PLANS, SettingsInvalid, load_settings
+from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
@@ -69,15 +70,23 @@ Leases = RedisEpoch | WithoutRedis
 
 
 def create_app() -> Flask:
-    """The application of this process's environment. Raises SettingsInvalid, which names every wrong variable."""
+    """The application of this process's environment. Wrong settings are printed and end the process with code 78."""
+    try:
+        return assemble(settings_of_this_process())
+    except SettingsInvalid as refusal:
+        exit_for(refusal)
+
+
+def settings_of_this_process() -> Settings:
+    """In development with servers and secrets for what is not set. Raises SettingsInvalid."""
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
-        return assemble(load_settings())
+        return load_settings()
     environ = with_env_file(os.environ, ENV_FILE)
     if find_spec("sandbox") is None:  # as in the container image
-        return assemble(load_settings(environ))
+        return load_settings(environ)
     from sandbox.development import ensure_services  # noqa: PLC0415
 
-    return assemble(load_settings({**environ, **ensure_services(environ)}))
+    return load_settings({**environ, **ensure_services(environ)})
 
 
 def assemble(settings: Settings) -> Flask:
@@ -155,7 +164,11 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
         leases=leases,
+        throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
+        pwned_passwords=(
+            frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
+        ),
     )
 
 

@@ -5,7 +5,7 @@ import os
 import click
 from pydantic import SecretStr
 
-from config import EX_CONFIG, SettingsInvalid, load_settings
+from config import SettingsInvalid, exit_for, load_settings
 from settings.model import Environment, Settings
 
 
@@ -26,8 +26,7 @@ def check(environment: str | None) -> None:
     try:
         settings = load_settings({**os.environ, "FLASK_ENV": environment}) if environment else load_settings()
     except SettingsInvalid as refusal:
-        click.echo(str(refusal), err=True)
-        raise SystemExit(EX_CONFIG) from None
+        exit_for(refusal)
     click.echo(f"The settings are acceptable for {settings.flask_env}.")
     for remark in remarks_on(settings):
         click.echo(f"  note: {remark}")

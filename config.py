@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
@@ -64,8 +64,12 @@ def load_settings_or_exit() -> Settings:
     try:
         return load_settings()
     except SettingsInvalid as refusal:
-        sys.stderr.write(f"{refusal}\n")
-        raise SystemExit(EX_CONFIG) from None
+        exit_for(refusal)
+
+
+def exit_for(refusal: SettingsInvalid) -> NoReturn:
+    sys.stderr.write(f"{refusal}\n")
+    raise SystemExit(EX_CONFIG) from None
 
 
 def _problems_of(error: ValidationError) -> dict[str, str]:

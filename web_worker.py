@@ -1,14 +1,18 @@
-"""gunicorn's threaded worker, with the four things changed that strangers on the internet would use against it."""
+"""gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import gunicorn.http.wsgi
+from gunicorn import util
 from gunicorn.glogging import Logger
+from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
@@ -17,6 +21,17 @@ THREAD_STACK_BYTES = 2 * 1024 * 1024
 With 1 MiB a deeply nested value ends the process by a segmentation fault and not by a RecursionError (measured on CPython 3.11,
 x86-64 Linux). A stack is address space: it costs memory only as far as it has been used.
 """
+
+
+UNREADABLE = (
+    (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
+    (errors.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    (errors.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED),
+    (errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
+    ((errors.InvalidResponseHeader, errors.InvalidResponseHeaderName), HTTPStatus.INTERNAL_SERVER_ERROR),
+    (errors.ParseException, HTTPStatus.BAD_REQUEST),
+)
+"""What gunicorn refuses before the application sees it, the special before the general."""
 
 
 class QuietResponse(gunicorn.http.wsgi.Response):  # type: ignore[misc]
@@ -32,6 +47,23 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         gunicorn.http.wsgi.Response = QuietResponse
         super().init_process()
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Once told to stop, answer who has already connected and refuse who comes later.
+
+        gunicorn only stops listening to its socket: the system goes on taking connections, which hang until the last request
+        has ended and are then cut off. A proxy that is refused asks another process at once.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            while self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                self.accept(listener)
+                if self.nr_conns == before:
+                    break
+            listener.close()
+
     def handle(self, conn: TConn) -> Any:
         """Close a finished connection here, in the request's own thread.
 
@@ -43,6 +75,21 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             conn.close(graceful=True)
             conn.close = _is_closed_already
         return outcome
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """A problem document like every other refusal. gunicorn's own page, and its log line, repeat what was sent."""
+        # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
+        from security.unread_request import unread_request_answer  # noqa: PLC0415
+
+        status = next(
+            (status for kind, status in UNREADABLE if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("A request failed outside the application.", exc_info=exc)
+        else:
+            self.log.info("A request that cannot be read was refused: %s", type(exc).__name__)
+        with suppress(OSError):
+            util.write_nonblock(client, unread_request_answer(status))
 
 
 def _is_closed_already(graceful: bool = False) -> None:

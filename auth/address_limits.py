@@ -14,6 +14,7 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
 from database.redis_lease import RedisLease, RedisLeases
 from security.client_address import client_address
 from security.problems import Problem, TooManyRequests
@@ -23,11 +24,13 @@ IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 
 @dataclass(frozen=True)
 class AuthLimits:
-    """Attempts that one address has. Over a sliding window."""
+    """Attempts that one network address has, over a sliding window, and tries of a password that one account has."""
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     register: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(5))
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
+    strangers: Patience = STRANGER
+    known_devices: Patience = KNOWN_DEVICE
 
 
 class AddressLimits:

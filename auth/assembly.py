@@ -1,6 +1,6 @@
 """The parts of this package, put together for one application."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 from auth.access_key_ring import KeyRing
 from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
+from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.middleware import SignedIn, SignedInMetered
 from auth.open_session import SessionLifetimes
@@ -46,6 +47,8 @@ class Auth:
     signed_in: SignedIn
     signed_in_metered: SignedInMetered
     address_limits: AddressLimits
+    throttle: AccountThrottle
+    pwned_passwords: Container[str]
 
 
 def assemble_auth(
@@ -54,10 +57,15 @@ def assemble_auth(
     access_keys: KeyRing,
     refresh_key: bytes,
     leases: RedisLeases,
+    throttle_key: bytes,
     peppers: Mapping[str, bytes] | None = None,
+    pwned_passwords: Container[str] = frozenset(),
     clock: Clock = utc_now,
 ) -> Auth:
-    """`peppers` maps ids to keys, the current one first. Starts no thread and connects to nothing."""
+    """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis.
+
+    Starts no thread and connects to nothing.
+    """
     access_tokens = AccessTokens(
         access_keys,
         issuer=settings.issuer,
@@ -77,4 +85,11 @@ def assemble_auth(
         signed_in=signed_in,
         signed_in_metered=SignedInMetered(signed_in, leases, clock),
         address_limits=AddressLimits(leases),
+        throttle=AccountThrottle(
+            leases,
+            throttle_key,
+            strangers=settings.limits.strangers,
+            known_devices=settings.limits.known_devices,
+        ),
+        pwned_passwords=pwned_passwords,
     )

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.issue_tokens import TokenPair
+from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.passwords import MAXIMUM_CHARACTERS
 from auth.read_profile import Profile
 from auth.refresh_token import LONGEST_TOKEN
@@ -30,6 +31,7 @@ Password = Annotated[
     str,
     Field(max_length=MAXIMUM_CHARACTERS, json_schema_extra={"format": "password"}, examples=["tulip-9-orbit-canoe"]),
 ]
+DeviceToken = Annotated[str, Field(max_length=LONGEST_DEVICE_TOKEN)]
 RefreshToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 
 
@@ -42,6 +44,7 @@ class SignInBody(Body):
     email: Email
     password: Password
     remember_me: bool = False
+    device_token: DeviceToken | None = None
 
 
 class RefreshBody(Body):
@@ -71,6 +74,8 @@ class TokensAnswer(AnswerBody):
 
 class SignedInAnswer(TokensAnswer):
     user: UserAnswer
+    device_token: str | None
+    """For a device that is new here. Shown at its sign-ins, it keeps strangers' tries from locking the device out."""
 
 
 class CheckEmailAnswer(AnswerBody):
@@ -100,4 +105,5 @@ def signed_in_answer(signed_in: SignedInUser) -> SignedInAnswer:
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token,
         expires_in=tokens.expires_in,
+        device_token=signed_in.device_token,
     )

@@ -1,6 +1,7 @@
 """Which passwords are accepted. No rules of composition and no expiry (NIST SP 800-63B-4, 3.1.1.2)."""
 
 import re
+from collections.abc import Container
 from functools import cache
 
 from zxcvbn import zxcvbn
@@ -33,8 +34,13 @@ class PasswordBreached(PasswordRefused):
     error, title = "password_breached", "The password is among the first that an attacker tries"
 
 
-def check_new_password(password: str, *, minimum_length: int, mail_name: str) -> None:
-    """Raises PasswordRefused or one of its kinds. `mail_name` is what stands before the @ of the user's address."""
+def check_new_password(
+    password: str, *, minimum_length: int, mail_name: str, breached: Container[str] = frozenset()
+) -> None:
+    """Raises PasswordRefused or one of its kinds.
+
+    `mail_name` is what stands before the @ of the user's address. `breached` is an operator's list beside our own.
+    """
     try:
         form = prepared(password)
     except PasswordNotUsable as error:
@@ -44,6 +50,8 @@ def check_new_password(password: str, *, minimum_length: int, mail_name: str) ->
     lowered = form.lower()
     if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
         raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.")
+    if password in breached or form in breached:
+        raise PasswordBreached("This password has been seen in a data breach. Choose another one.")
     own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
     context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:

@@ -20,13 +20,14 @@ class PasswordWorkBusy(DependencyUnavailable):
 
 
 class PasswordWork:
-    """Runs password hashing in `threads` threads. bcrypt releases the interpreter lock, so they use that many cores.
+    """Runs password hashing in `threads` threads, by default one for each core: bcrypt releases the interpreter lock.
 
     A caller waits at most `wait_seconds` for a thread, and at most `waiting_limit` callers wait at all; beyond that
     PasswordWorkBusy is raised. Linux gives every thread its own niceness; elsewhere the priority stays as it is.
     """
 
-    def __init__(self, *, threads: int = 2, wait_seconds: float = 2.0, waiting_limit: int = 64) -> None:
+    def __init__(self, *, threads: int | None = None, wait_seconds: float = 2.0, waiting_limit: int = 64) -> None:
+        threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password", initializer=_lower_priority)
         self._free_threads = threading.Semaphore(threads)
         self._places = threading.Semaphore(threads + waiting_limit)
@@ -44,6 +45,10 @@ class PasswordWork:
                 self._free_threads.release()
         finally:
             self._places.release()
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _lower_priority() -> None:

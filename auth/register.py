@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from auth.assembly import Auth
 from auth.email_address import EmailAddress
 from auth.issue_tokens import TokenPair, issue_tokens
+from auth.known_device import remember_device
 from auth.models import User
 from auth.open_session import Device, insert_session
 from auth.password_policy import check_new_password
@@ -29,6 +30,8 @@ class SignedInUser:
 
     profile: Profile
     tokens: TokenPair
+    device_token: str | None = None
+    """For a device that is new here: what it shows at its next sign-in."""
 
 
 def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> SignedInUser:
@@ -45,9 +48,10 @@ def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> 
         opened = insert_session(
             session, user_id=user.id, device=device, remember=False, lifetimes=auth.settings.sessions, now=now
         )
+        device_token = remember_device(session, user.id, None, now)
         profile = profile_of(user, now)
     security_event("registered", user_id=profile.id)
-    return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens))
+    return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens), device_token)
 
 
 def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
@@ -65,7 +69,8 @@ def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     """Hashed before the address is looked up, and outside any transaction: it takes a quarter of a second."""
     minimum_length = auth.settings.password_minimum_length
-    check_new_password(password, minimum_length=minimum_length, mail_name=email.address.partition("@")[0])
+    mail_name = email.address.partition("@")[0]
+    check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
     return auth.passwords.hash(password)
 
 

@@ -11,6 +11,7 @@ from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.email_address import EmailAddress
 from auth.issue_tokens import issue_tokens
+from auth.known_device import find_device, remember_device
 from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
@@ -21,6 +22,7 @@ from security.problems import Problem
 
 # A row may change while its password is being hashed (another sign-in stored a newer hash); then it is checked again.
 CHECKS = 3
+NOTABLE_TRIES = 10
 
 
 class InvalidCredentials(Problem):
@@ -42,6 +44,7 @@ class AccountDisabled(Problem):
 class _Known:
     id: UUID
     password_hash: str | None
+    device_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -49,30 +52,45 @@ class _Opened:
     profile: Profile
     session: OpenedSession
     raised_version: int | None
+    device_token: str | None
 
 
-def sign_in(auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device) -> SignedInUser:
-    """Raises InvalidCredentials, AccountDisabled, PasswordWorkBusy. One bcrypt is computed whoever asks."""
+def sign_in(
+    auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device, device_token: str | None = None
+) -> SignedInUser:
+    """Raises InvalidCredentials, AccountDisabled, PasswordWorkBusy, TooManyRequests. One bcrypt is computed whoever asks.
+
+    `device_token` is what an earlier sign-in gave to this device.
+    """
+    known = _find(email, device_token)
+    device_id = known.device_id if known else None
+    tries = auth.throttle.take_turn(email, device_id)
+    if tries == NOTABLE_TRIES:
+        security_event("many_wrong_passwords", user_id=known.id if known else None)
     for _ in range(CHECKS):
-        known = _find(email)
         verdict = auth.passwords.verify(password, known.password_hash if known else None)
         if known is None or known.password_hash is None or not verdict.matches:
             security_event("sign_in_failed", user_id=known.id if known else None)
             raise InvalidCredentials
         new_hash = auth.passwords.hash(password) if verdict.outdated else known.password_hash
         opened = _open(auth, known, new_hash, remember, device)
-        if opened is not None:
+        if opened is None:
+            known = _find(email, device_token)
+        else:
+            auth.throttle.forget(email, device_id)
             if opened.raised_version is not None:
                 auth.states.changed(known.id, opened.raised_version)
             security_event("signed_in", user_id=known.id, session_id=opened.session.id)
-            return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
+            tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
+            return SignedInUser(opened.profile, tokens, opened.device_token)
     raise InvalidCredentials
 
 
-def _find(email: EmailAddress) -> _Known | None:
+def _find(email: EmailAddress, device_token: str | None) -> _Known | None:
     with reading() as session:
         row = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
-    return None if row is None else _Known(row.id, row.password_hash)
+        device_id = find_device(session, row.id if row is not None else None, device_token)
+    return None if row is None else _Known(row.id, row.password_hash, device_id)
 
 
 def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device) -> _Opened | None:
@@ -88,7 +106,8 @@ def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Devi
             session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
         )
         raised = raise_state_version(session, user.id, now) if evict_surplus_sessions(session, user.id, now) else None
-        return _Opened(profile_of(user, now), opened, raised)
+        device_token = remember_device(session, user.id, known.device_id, now)
+        return _Opened(profile_of(user, now), opened, raised, device_token)
 
 
 def _note_sign_in(session: Session, known: _Known, new_hash: str, now: datetime) -> User | None:

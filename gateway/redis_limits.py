@@ -115,13 +115,18 @@ class RedisLimits:
             raise RedisLostEpoch
 
     def in_flight(self, lease: RedisLease, user_id: UUID, feature: str, today: date) -> tuple[int, int, int]:
-        """Calls that only Redis holds, of today and of any day, and the burst clock (microseconds)."""
+        """Calls that only Redis holds, of today and of any day, and the burst clock (microseconds).
+
+        Without those whose lease is over: the next reservation removes them.
+        """
         _, _, held_key, burst_key = keys_of(lease, user_id, feature, day_number(today))
         with lease.client.pipeline(transaction=False) as pipeline:
-            pipeline.zrange(held_key, 0, -1)
+            pipeline.time()
+            pipeline.zrange(held_key, 0, -1, withscores=True)
             pipeline.get(burst_key)
-            held, tat = pipeline.execute()
-        own = [member for member in held if not member.endswith(b":p")]
+            (seconds, microseconds), held, tat = pipeline.execute()
+        now_ms = (seconds * MICROSECONDS + microseconds) // 1000
+        own = [member for member, lease_end in held if not member.endswith(b":p") and lease_end > now_ms]
         prefix = f"{day_number(today)}:".encode()
         return sum(member.startswith(prefix) for member in own), len(own), int(tat or 0)
 

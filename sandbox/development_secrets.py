@@ -19,8 +19,12 @@ def development_secrets(folder: Path, environ: Mapping[str, str]) -> dict[str, s
     return {name: kept[name] for name in unset}
 
 
+def kept_file(folder: Path) -> Path:
+    return folder / "development-secrets.json"
+
+
 def kept_secrets(folder: Path) -> dict[str, str]:
-    file = folder / "development-secrets.json"
+    file = kept_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f"development-secrets.{secrets.token_hex(4)}"
     if not file.exists():

@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA
-from sandbox.development_secrets import development_secrets
+from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
 from sandbox.postgres import PostgresUnavailable
 from sandbox.services import ROOT, PrivateServerUnavailable, Services, unset_addresses
@@ -77,7 +77,9 @@ def run(folder: Path, stop: StopSignal) -> None:
     programs: list[ChildProcess] = []
     try:
         port = free_web_port(environ)
-        environ |= development_secrets(folder, environ)
+        made_up = development_secrets(folder, environ)
+        foreign_server = is_set(environ, "PRIVATE_API_URL")
+        environ |= made_up
         environ |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
         say("Starting the servers ...")
         addresses = services.start(unset_addresses(environ), environ)
@@ -91,6 +93,8 @@ def run(folder: Path, stop: StopSignal) -> None:
             program.start()
         wait_until_ready(base_url, services, programs, stop)
         announce(base_url, services)
+        if foreign_server and "PRIVATE_API_SECRET" in made_up:
+            say(remark_on_made_up_key(folder))
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -207,6 +211,13 @@ def announce(base_url: str, services: Services) -> None:
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
         "Ctrl-C stops everything."
+    )
+
+
+def remark_on_made_up_key(folder: Path) -> str:
+    return (
+        "\nPRIVATE_API_SECRET is not set, so a made-up key signs the requests. The private server at PRIVATE_API_URL"
+        f" must hold\nthe one in {shown(kept_file(folder))}, or set PRIVATE_API_SECRET to the key that it holds."
     )
 
 

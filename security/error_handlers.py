@@ -76,7 +76,7 @@ def answer_problem(problem: Problem) -> Response:
 def _answer_http_exception(error: HTTPException) -> Response:
     """Werkzeug's own refusals. Its descriptions are replaced, because some repeat what the client sent."""
     status = error.code or 500
-    problem = _problem_for(status, error.name)()
+    problem = problem_of_status(status, error.name)()
     # `Allow` of a 405, `Location` of a redirect, `Content-Range` of a 416.
     kept = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
     problem.headers.update(kept)
@@ -84,7 +84,8 @@ def _answer_http_exception(error: HTTPException) -> Response:
 
 
 @lru_cache
-def _problem_for(code: int, name: str) -> type[Problem]:
+def problem_of_status(code: int, name: str) -> type[Problem]:
+    """The problem of a status that no code of ours answers. `name`: the status in words."""
     if code in _BY_STATUS:
         return _BY_STATUS[code]
 

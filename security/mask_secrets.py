@@ -15,6 +15,8 @@ _SECRETS = re.compile(
     | \bwhsec_[A-Za-z0-9+/=]+                         # Stripe's webhook secrets
     | (?P<url>://)[^\s/@]{1,256}@                     # the user and password of a URL
     | [\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+    # an e-mail address
+    | \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}              # a bcrypt hash
+    | (?P<detail>\nDETAIL:\s+)(?s:.+?)(?=\n(?-i:HINT|CONTEXT|QUERY):|\n\n|\n\[|\Z)   # of a PostgreSQL error: it repeats the whole row
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -27,7 +29,7 @@ def mask(text: str) -> str:
 def _masked(match: re.Match[str]) -> str:
     if match["url"]:
         return f"://{MASK}@"
-    return (match["scheme"] or "") + MASK
+    return (match["scheme"] or match["detail"] or "") + MASK
 
 
 def mask_values(value: Any) -> Any:

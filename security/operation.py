@@ -6,6 +6,7 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import cleandoc
 from typing import Annotated, Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, request
@@ -152,7 +153,7 @@ def operation(
             path=path,
             name=handler.__name__,
             summary=summary,
-            description=(handler.__doc__ or "").strip(),
+            description=cleandoc(handler.__doc__ or ""),
             tag=routes.name,
             guard=guard,
             answers=answers,

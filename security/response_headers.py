@@ -25,6 +25,9 @@ _HTTPS = _ALWAYS + _OVER_HTTPS
 
 Headers = list[tuple[str, str]]
 
+UNREAD_REQUEST = _HTTP + _UNLESS_SET
+"""For an answer to a request that could not be read, so it is not known whether it came over https."""
+
 
 class SecurityHeaders:
     """WSGI middleware, because there the headers are a plain list: ten through Werkzeug cost 15 microseconds

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
@@ -93,6 +93,9 @@ class Settings(BaseModel):
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
     )
+    pwned_passwords_file: FilePath | None = Field(
+        default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
+    )
     registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
         description=(
             "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
@@ -103,9 +106,6 @@ class Settings(BaseModel):
     database_url: forms.PostgresUrl | None = Field(
         default=None,
         description="PostgreSQL 15 or newer. In development the default is an embedded server.",
-    )
-    database_replica_url: forms.PostgresUrl | None = Field(
-        default=None, description="A read replica for reports. Default: reports read the main database."
     )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
     redis_url: forms.RedisUrl | None = Field(

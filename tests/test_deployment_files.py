@@ -9,7 +9,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +128,17 @@ class TestFiles:
 
 
 TOY = """
-import threading
+import os
+import time
 
 def app(environ, start_response):
     body = environ["wsgi.input"].read()
-    if environ["PATH_INFO"] == "/nested":
+    if environ["PATH_INFO"] == "/until-allowed":
+        open("begun", "w").close()
+        while not os.path.exists("allowed"):
+            time.sleep(0.01)
+        body = b"finished"
+    elif environ["PATH_INFO"] == "/nested":
         def deeper(level):
             return sorted([level], key=lambda value: deeper(value + 1))
         try:
@@ -150,10 +158,17 @@ CLIENT_SILENCE_SECONDS = 2
 """
 
 
-@pytest.fixture(scope="module")
-def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """The port of gunicorn with our configuration around a toy, and the file of its log. Silence ends after 2 seconds."""
-    folder = tmp_path_factory.mktemp("gunicorn")
+@dataclass(frozen=True)
+class ToyServer:
+    """gunicorn with our configuration around a toy. Clients may be silent for 2 seconds."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+
+@contextmanager
+def toy_server(folder: Path) -> Iterator[ToyServer]:
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
     (folder / "conf.py").write_text(f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}", encoding="utf-8")
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
@@ -165,10 +180,17 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, 
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output)
         try:
             wait_until(lambda: answers(port), log)
-            yield port, log
+            yield ToyServer(process, port, log)
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a toy server, and the file of its log."""
+    with toy_server(tmp_path_factory.mktemp("gunicorn")) as server:
+        yield server.port, server.log
 
 
 def wait_until(holds: Callable[[], bool], log: Path) -> None:
@@ -183,6 +205,14 @@ def answers(port: int) -> bool:
         return exchange(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
     except OSError:
         return False
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def exchange(port: int, request: bytes) -> bytes:
@@ -293,10 +323,44 @@ class TestWebServer:
                 connection.sendall(post(b"Connection: close"))
             assert answers(port)
 
-    def test_a_wrong_setting_ends_the_server_before_any_process_is_started(self) -> None:
+    def test_a_request_in_progress_is_finished_and_new_connections_are_refused_after_sigterm(
+        self, tmp_path: Path
+    ) -> None:
+        with toy_server(tmp_path) as server, ThreadPoolExecutor(1) as client:
+            answer = client.submit(
+                exchange, server.port, b"GET /until-allowed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            )
+            try:
+                wait_until((tmp_path / "begun").exists, server.log)
+                server.process.terminate()
+                wait_until(lambda: refuses(server.port), server.log)
+                assert server.process.poll() is None
+            finally:
+                (tmp_path / "allowed").touch()
+            assert answer.result().endswith(b"finished")
+            assert server.process.wait(timeout=20) == 0
+
+    def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
+        program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"
+        environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development"}
+        read = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, check=True)
+        assert not {"flask", "sqlalchemy", "redis"} & set(read.stdout.decode().split())
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"],
+            ["flask", "db", "upgrade"],
+            ["flask", "worker", "run"],
+            ["flask", "config", "check"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_settings_end_every_program_at_once(self, command: list[str]) -> None:
+        """78 tells a supervisor that starting again does not help (sysexits.h)."""
         environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "production", "PORT": "x"}
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
+        program = [sys.executable, "-m", *command]
+        ended = subprocess.run(program, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 78
         assert "SECRET_KEY must be set" in ended.stderr
         assert "PORT is not acceptable" in ended.stderr

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.test import TestResponse
 
+from auth.account_throttle import Patience
 from auth.address_limits import AuthLimits
 from auth.assembly import Auth
 from database import db
@@ -20,7 +21,8 @@ from database.redis_lease import RedisLease
 
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
-GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY)
+PATIENT = Patience(free=100_000)
+GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY, strangers=PATIENT, known_devices=PATIENT)
 
 
 @dataclass

@@ -41,6 +41,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             replace(defaults, **changes),
             access_keys=KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
             refresh_key=secrets.token_bytes(32),
+            throttle_key=secrets.token_bytes(32),
             leases=leases,
             clock=clock,
         )

@@ -110,13 +110,13 @@ def backend(database_url: str, redis_url: str | None, times: EpochTimes = QUICK)
 Found = TypeVar("Found")
 
 
-def eventually(question: Callable[[], Found | None], seconds: float = 10) -> Found:
+def eventually(question: Callable[[], Found | None], seconds: float = 10, pause: float = 0.01) -> Found:
     """The first answer that is true. Fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := question():
             return answer
-        time.sleep(0.01)
+        time.sleep(pause)
     raise AssertionError("It did not happen in time")
 
 

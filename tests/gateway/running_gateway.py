@@ -118,7 +118,7 @@ class RunningGateway:
 def running_gateway(
     url: str,
     *,
-    timeout: float = 5.0,
+    timeout: float = 20.0,
     verify: VerifyResponse = VerifyResponse.REQUIRED,
     breaker: Breaker | None = None,
     places: int = 64,

@@ -19,6 +19,7 @@ from tests.gateway.limit_backends import (
     Backend,
     ask,
     backend,
+    eventually,
     hammer,
     migrated,
     plan,
@@ -268,6 +269,16 @@ def test_usage_shows_the_policies_and_takes_nothing(limits: Backend, alice: UUID
     for _ in range(3):
         states = limits.limits.usage(alice, FEATURE, tariff)
         assert [(state.name, state.remaining) for state in states] == [("day", 3), ("burst", 1), ("concurrency", 3)]
+
+
+def test_usage_leaves_out_a_call_whose_lease_is_over(limits: Backend, alice: UUID) -> None:
+    tariff = plan(5)
+
+    def left() -> int:
+        return limits.limits.usage(alice, FEATURE, tariff)[0].remaining
+
+    assert isinstance(limits.limits.reserve(ask(alice, tariff, lease_seconds=0.05)), Reservation)
+    assert eventually(lambda: left() == 5)
 
 
 def hold(limits: Backend, user: UUID, *, days_ago: int = 0, lease_seconds: float = 60) -> UUID:

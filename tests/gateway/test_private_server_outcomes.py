@@ -14,14 +14,18 @@ from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 @pytest.fixture
 def gateway(database_url: str) -> Iterator[RunningGateway]:
+    with running_gateway(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def impatient_gateway(database_url: str) -> Iterator[RunningGateway]:
     with running_gateway(database_url, timeout=0.6) as running:
         yield running
 
 
+SILENCES = [Switches(Fault.HANG), Switches(Fault.TRICKLE), Switches(delay_seconds=5)]
 FAULTS = [
-    (Switches(Fault.HANG), 504, "request_timeout", "timeout"),
-    (Switches(Fault.TRICKLE), 504, "request_timeout", "timeout"),
-    (Switches(delay_seconds=5), 504, "request_timeout", "timeout"),
     (Switches(Fault.NOT_JSON), 502, "prediction_failed", "result_not_json"),
     (Switches(Fault.NAN), 502, "prediction_failed", "result_not_json"),
     (Switches(Fault.HTML), 502, "prediction_failed", "result_not_json"),
@@ -50,6 +54,19 @@ FAULTS = [
 def test_a_failure_is_told_recorded_and_not_charged(
     gateway: RunningGateway, switches: Switches, status: int, error: str, reason: str
 ) -> None:
+    fails_and_costs_nothing(gateway, switches, status, error, reason)
+    gateway.private.switches = Switches()
+    assert gateway.ask().get_json()["metadata"]["predictions_remaining_today"] == 4
+
+
+@pytest.mark.parametrize("switches", SILENCES, ids=lambda value: str(value)[:40])
+def test_a_private_server_that_takes_too_long_is_a_timeout(
+    impatient_gateway: RunningGateway, switches: Switches
+) -> None:
+    fails_and_costs_nothing(impatient_gateway, switches, 504, "request_timeout", "timeout")
+
+
+def fails_and_costs_nothing(gateway: RunningGateway, switches: Switches, status: int, error: str, reason: str) -> None:
     gateway.private.switches = switches
     answer = gateway.ask()
     assert (answer.status_code, answer.get_json()["error"]) == (status, error)
@@ -57,8 +74,6 @@ def test_a_failure_is_told_recorded_and_not_charged(
     (row,) = gateway.requests()
     assert (row["success"], row["error_code"], row["status"]) == (False, reason, status)
     assert (gateway.used(), gateway.reserved(), gateway.private.seen.predictions) == (0, 0, 1)
-    gateway.private.switches = Switches()
-    assert gateway.ask().get_json()["metadata"]["predictions_remaining_today"] == 4
 
 
 @pytest.mark.parametrize(("said", "told"), [(None, 5), (0, 1), (7, 7), (100_000, 300)])

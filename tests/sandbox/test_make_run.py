@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class MakeRun:
 
     def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(name)
-        self.process.communicate(timeout=60)
+        self.output += self.process.communicate(timeout=60)[0] or ""
         return self.process.returncode
 
 
@@ -91,6 +92,24 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     assert len(children) >= 5  # PostgreSQL, Valkey, the private server, the API, the worker
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
+
+
+def test_servers_that_are_given_are_used_and_none_is_started(
+    tmp_path: Path, empty_database_url: str, redis_url: str
+) -> None:
+    running = MakeRun(tmp_path)
+    running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
+    running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1"}
+    running.environ.pop("PRIVATE_API_SECRET", None)
+    try:
+        running.start()
+        modules = {child.cmdline()[2] for child in psutil.Process(running.process.pid).children()}
+        assert modules == {"gunicorn", "flask"}
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/health/ready", timeout=10) as answer:
+            assert set(json.load(answer)["parts"]) == {"database", "redis"}
+    finally:
+        running.stop()
+    assert f"must hold\nthe one in {tmp_path / 'development-secrets.json'}" in running.output
 
 
 def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path: Path) -> None:

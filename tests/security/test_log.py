@@ -95,6 +95,7 @@ def test_no_value_can_break_a_line_or_command_a_terminal(
         "Alice.Hara+tag@mail.example.co.uk",
         "sk_live_" + "a1B2" * 8,
         "whsec_" + "a1B2" * 8,
+        "$2b$12$" + "a1B2." * 10 + "abc",
     ],
 )
 def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +120,12 @@ def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.Capt
         ("redis://:pw@host:6379/0", "redis://[masked]@host:6379/0"),
         ("start_time of the part_number", "start_time of the part_number"),
         ("a@b", "a@b"),
+        (
+            'new row violates "kept"\nDETAIL:  Failing row contains (7, a\nb, Run).\nHINT:  none',
+            'new row violates "kept"\nDETAIL:  [masked]\nHINT:  none',
+        ),
+        ("not unique\nDETAIL:  Key (name)=(Alice) exists.\n", "not unique\nDETAIL:  [masked]"),
+        ("not unique\nDETAIL:  Key (name)=(Alice) exists.\n\nThe above", "not unique\nDETAIL:  [masked]\n\nThe above"),
     ],
 )
 def test_masking_takes_the_secret_and_leaves_the_rest(text: str, masked: str) -> None:

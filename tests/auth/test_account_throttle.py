@@ -1,0 +1,141 @@
+"""Tries of a password on one account: a guesser waits, and the owner gets in."""
+
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
+from auth.known_device import DEVICES_PER_USER
+from sandbox.valkey import EmbeddedValkey
+from tests.auth.accounts_app import GENEROUS, Accounts
+from tests.auth.conftest import MakeAccounts
+
+# The first wait is a minute, so that the speed of this machine decides nothing.
+SLOW_TO_FORGIVE = replace(GENEROUS, strangers=Patience(free=5, first=60.0), known_devices=Patience(free=10, first=60.0))
+
+
+@pytest.fixture
+def accounts(make_accounts: MakeAccounts) -> Accounts:
+    return make_accounts(limits=SLOW_TO_FORGIVE)
+
+
+def guess(accounts: Accounts, email: str = "alice@example.com", **more: Any) -> TestResponse:
+    return accounts.sign_in(email, f"wrong {secrets.token_hex(8)}", **more)
+
+
+def from_address(accounts: Accounts, address: str) -> int:
+    body = {"email": "alice@example.com", "password": f"wrong {secrets.token_hex(8)}"}
+    return accounts.post("/login", body, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_a_guesser_has_five_tries_and_then_waits(make_accounts: MakeAccounts, redis_url: str, with_redis: bool) -> None:
+    accounts = make_accounts(redis_at=redis_url if with_redis else None, limits=SLOW_TO_FORGIVE)
+    accounts.register()
+    assert [guess(accounts).status_code for _ in range(7)] == [401] * 5 + [429] * 2
+    refused = guess(accounts)
+    assert refused.get_json()["error"] == "too_many_requests"
+    assert int(refused.headers["Retry-After"]) >= 1
+
+
+def test_an_unknown_account_is_refused_alike(accounts: Accounts) -> None:
+    accounts.register()
+    known = [guess(accounts) for _ in range(7)]
+    unknown = [guess(accounts, "nobody@example.com") for _ in range(7)]
+    assert [answer.status_code for answer in known] == [answer.status_code for answer in unknown]
+    members = [
+        [{**answer.get_json(), "request_id": "", "instance": ""} for answer in answers] for answers in (known, unknown)
+    ]
+    assert members[0] == members[1]
+
+
+def test_a_hundred_addresses_share_the_tries_of_one_account(accounts: Accounts) -> None:
+    accounts.register()
+    statuses = [from_address(accounts, f"198.51.100.{number}") for number in range(100)]
+    assert statuses.count(401) == 5
+    assert statuses.count(429) == 95
+
+
+def test_a_hundred_tries_at_once_are_no_more_than_five(accounts: Accounts) -> None:
+    accounts.register()
+    start = threading.Barrier(25)
+
+    def attack(_: int) -> list[int]:
+        start.wait()
+        return [guess(accounts).status_code for _ in range(4)]
+
+    with ThreadPoolExecutor(25) as pool:
+        statuses = [status for found in pool.map(attack, range(25)) for status in found]
+    assert statuses.count(401) == 5
+    assert statuses.count(429) == 95
+
+
+def test_the_owner_on_a_known_device_gets_in_during_an_attack(accounts: Accounts) -> None:
+    device_token = accounts.register()["device_token"]
+    for number in range(20):
+        from_address(accounts, f"198.51.100.{number}")
+    assert accounts.sign_in().status_code == 429
+    answer = accounts.sign_in(device_token=device_token)
+    assert answer.status_code == 200
+    assert answer.get_json()["device_token"] is None
+
+
+def test_a_known_device_has_ten_tries_of_its_own(accounts: Accounts) -> None:
+    device_token = accounts.register()["device_token"]
+    statuses = [guess(accounts, device_token=device_token).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+
+
+def test_the_device_of_one_user_is_a_stranger_to_another(accounts: Accounts) -> None:
+    accounts.register()
+    mallory = accounts.register("mallory@example.com")["device_token"]
+    statuses = [guess(accounts, device_token=mallory).status_code for _ in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+
+
+def test_a_right_password_takes_the_count_away(accounts: Accounts) -> None:
+    accounts.register()
+    for _ in range(3):
+        for _ in range(4):
+            assert guess(accounts).status_code == 401
+        assert accounts.sign_in().status_code == 200
+
+
+def test_the_token_of_a_device_is_stored_as_a_hash_and_devices_are_bounded(accounts: Accounts) -> None:
+    accounts.register()
+    tokens = [accounts.sign_in().get_json()["device_token"] for _ in range(DEVICES_PER_USER + 3)]
+    stored = [bytes(row[0]) for row in accounts.query("SELECT token_hash FROM known_devices")]
+    assert len(stored) == DEVICES_PER_USER
+    assert not {token.encode() for token in tokens} & set(stored)
+    assert accounts.sign_in(device_token=tokens[0]).get_json()["device_token"] is not None
+    assert accounts.sign_in(device_token=tokens[-1]).get_json()["device_token"] is None
+
+
+def test_when_redis_dies_the_count_goes_on_in_this_process(
+    make_accounts: MakeAccounts, own_valkey: EmbeddedValkey
+) -> None:
+    accounts = make_accounts(redis_at=own_valkey.url, limits=SLOW_TO_FORGIVE)
+    accounts.register()
+    assert guess(accounts).status_code == 401
+    own_valkey.kill()
+    assert [guess(accounts).status_code for _ in range(7)] == [401] * 5 + [429] * 2
+
+
+def test_the_address_is_not_in_redis(accounts: Accounts) -> None:
+    accounts.register()
+    guess(accounts)
+    assert accounts.leases.lease is not None
+    keys = b" ".join(bytes(key) for key in accounts.leases.lease.client.scan_iter())
+    assert b"tries:" in keys
+    assert b"alice" not in keys
+
+
+def test_waits_double_up_to_a_minute_and_an_hour_has_no_more_than_twenty() -> None:
+    assert [STRANGER.after(tries) for tries in range(4, 13)] == [0, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert STRANGER.after(20) == STRANGER.after(500) == 180
+    assert KNOWN_DEVICE.after(9) == 0 < KNOWN_DEVICE.after(10)

@@ -1,0 +1,140 @@
+"""The application as a whole: it starts from the environment, and every route is declared, guarded and described."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import validate
+
+from app import assemble, create_app
+from config import load_settings
+from security.openapi import undeclared_routes
+from security.operation import OPERATIONS_KEY, Anyone, Operation
+from settings.model import Settings
+from tests.whole.environment import production_environment
+
+ROOT = Path(__file__).parents[1]
+NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
+DOCUMENTED = {
+    ("POST", "/api/auth/register"),
+    ("POST", "/api/auth/login"),
+    ("POST", "/api/auth/refresh"),
+    ("POST", "/api/auth/logout"),
+    ("GET", "/api/auth/profile"),
+    ("POST", "/api/gateway/predict"),
+    ("GET", "/api/gateway/predict/usage"),
+    ("GET", "/api/gateway/predict/health"),
+    ("GET", "/health"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/health/db"),
+    ("GET", "/health/redis"),
+}
+"""What the source document promises. Clients have these addresses built in."""
+
+
+def production(**changes: str) -> dict[str, str]:
+    return {**production_environment(NOWHERE, "https://predict.example.com"), **changes}
+
+
+@pytest.fixture
+def app() -> Flask:
+    """Making it connects to nothing, so the addresses lead nowhere."""
+    return assemble(load_settings(production()))
+
+
+def operations(app: Flask) -> list[Operation]:
+    return list(app.extensions[OPERATIONS_KEY].values())
+
+
+def test_it_starts_from_the_environment_of_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in production().items():
+        monkeypatch.setenv(name, value)
+    client = create_app().test_client()
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health").get_json()["environment"] == "production"
+
+
+def test_two_applications_of_one_process_share_nothing() -> None:
+    first, second = (assemble(load_settings(production())) for _ in range(2))
+    first.config["MAX_CONTENT_LENGTH"] = 1
+    assert second.config["MAX_CONTENT_LENGTH"] != 1
+    assert operations(first) is not operations(second)
+
+
+def test_debug_is_off(app: Flask) -> None:
+    assert not app.debug
+    assert not app.testing
+
+
+def test_flask_has_no_key_to_sign_a_session_with(app: Flask) -> None:
+    """No route uses Flask's cookie, and one that began to would fail at once instead of trusting it."""
+    assert app.secret_key is None
+
+
+def test_every_route_is_declared(app: Flask) -> None:
+    assert undeclared_routes(app) == []
+
+
+def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
+    assert {(each.method, each.path) for each in operations(app)} >= DOCUMENTED
+
+
+def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
+    """Open routes give their reason; the others ask for a bearer token."""
+    for each in operations(app):
+        if each.guard.scheme is None:
+            assert getattr(each.guard, "because", ""), each.path
+        else:
+            assert (each.guard.scheme, isinstance(each.guard, Anyone)) == ("bearer", False), each.path
+
+
+def test_accounts_and_predictions_need_a_sign_in(app: Flask) -> None:
+    signed_in = {(each.method, each.path) for each in operations(app) if each.guard.scheme is not None}
+    assert signed_in >= {
+        ("GET", "/api/auth/profile"),
+        ("POST", "/api/gateway/predict"),
+        ("GET", "/api/gateway/predict/usage"),
+    }
+
+
+def test_the_openapi_document_is_valid_and_complete(app: Flask) -> None:
+    document = app.test_client().get("/openapi.json").get_json()
+    validate(document)
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert described == {(each.method, each.path_template) for each in operations(app)}
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(app: Flask) -> None:
+    document = app.test_client().get("/openapi.json").get_json()
+    described = [operation for methods in document["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in described]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"] for operation in described)
+
+
+def test_no_description_is_indented(app: Flask) -> None:
+    """Indented Markdown is shown as program text."""
+    for each in operations(app):
+        assert [line for line in each.description.splitlines() if line.startswith(" ")] == [], each.path
+
+
+def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
+    keys = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SECRET_KEY", "PRIVATE_API_SECRET")}
+    settings = load_settings(production(**keys))
+    shown = f"{settings!r} {settings} {assemble(settings).config.items()!r}"
+    assert Settings.__name__ in shown
+    assert [name for name, key in keys.items() if key in shown] == []
+
+
+@pytest.mark.parametrize("command", [["routes"], ["worker", "--help"], ["config", "show"]])
+def test_a_command_is_there(command: list[str]) -> None:
+    environ = {"PATH": os.environ["PATH"], **production()}
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", *command], cwd=ROOT, env=environ, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

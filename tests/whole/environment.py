@@ -1,0 +1,33 @@
+"""The environment of a production server on loopback, in which everything but the addresses is what operators set."""
+
+import secrets
+
+from examples.private_server.mirror_verifier import Keys
+from examples.private_server.server import PrivateServer
+
+PRIVATE_KEY = secrets.token_urlsafe(48)
+PUBLIC_HOST = "api.example.com"
+WEB_ORIGIN = "https://app.example.com"
+
+
+def private_server() -> PrivateServer:
+    """A reference private server that has the key of `production_environment`."""
+    return PrivateServer(Keys({"k1": PRIVATE_KEY.encode()}), test_switches=True)
+
+
+def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:
+    """`REGISTRATION_RESPONSE` is classic, because without mail a private registration leads nowhere."""
+    environ = {
+        "FLASK_ENV": "production",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "PUBLIC_BASE_URL": f"https://{PUBLIC_HOST}",
+        "CORS_ORIGINS": WEB_ORIGIN,
+        "TRUSTED_PROXY_HOPS": "1",
+        "DATABASE_URL": database_url,
+        "PRIVATE_API_URL": private_url,
+        "PRIVATE_API_SECRET": PRIVATE_KEY,
+        "PRIVATE_API_TIMEOUT": "5",
+        "REGISTRATION_RESPONSE": "classic",
+        "BCRYPT_COST": "10",
+    }
+    return environ if redis_url is None else {**environ, "REDIS_URL": redis_url}

@@ -1,0 +1,60 @@
+"""What schemathesis must know about this API. It loads this file by SCHEMATHESIS_HOOKS; the server's address is in the environment."""
+
+import json
+import os
+import re
+import secrets
+import urllib.request
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+from schemathesis import AuthContext, Case, HookContext
+
+from tests.whole.web_server import new_address
+
+# "email" allows domains that nobody can have, such as `.test`, and nearly every password that it would make up is weak.
+schemathesis.openapi.format(
+    "email", strategies.from_regex(r"[a-z0-9._%+-]{0,20}[a-z]@[a-z]{1,9}\.example\.com", fullmatch=True)
+)
+schemathesis.openapi.format(
+    "password", strategies.from_regex(r"[a-z]{5} [A-Z0-9]{9} [^\x00-\x1f\ud800-\udfff]{1,20}", fullmatch=True)
+)
+
+WELL_FORMED_KEY = re.compile(r"[!-~]{1,255}")
+LOGOUT = "/api/auth/logout"
+
+
+def sign_in_to_end_it() -> str:
+    credentials = {"email": os.environ["FUZZ_EMAIL"], "password": os.environ["FUZZ_PASSWORD"]}
+    request = urllib.request.Request(
+        os.environ["FUZZ_URL"] + "/api/auth/login",
+        json.dumps(credentials).encode(),
+        {"Content-Type": "application/json", "X-Forwarded-For": new_address()},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(json.load(answer)["access_token"])
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Every case comes from a network of its own, as otherwise the sixth registration would be refused.
+
+    A key that is well formed stands for one request, and schemathesis likes to use "0" for many.
+    """
+    case.headers["X-Forwarded-For"] = new_address()
+    if WELL_FORMED_KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = secrets.token_urlsafe(24)
+
+
+if "FUZZ_TOKEN" in os.environ:
+
+    @schemathesis.auth(refresh_interval=None)
+    class SignedIn:
+        """One session for all cases. Signing out ends one, so it gets another person's, a new one each time."""
+
+        def get(self, _case: Case[Any], context: AuthContext) -> str:
+            return sign_in_to_end_it() if context.operation.path == LOGOUT else os.environ["FUZZ_TOKEN"]
+
+        def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
+            case.headers["Authorization"] = f"Bearer {data}"

@@ -1,0 +1,47 @@
+"""schemathesis over the whole OpenAPI document, with every check, signed in and not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.private_server.server import PrivateServer
+from tests.conftest import administer
+from tests.whole.conftest import StartWebServer
+from tests.whole.environment import production_environment
+from tests.whole.web_server import ROOT
+
+SEED = 20_260_101
+CASES_PER_OPERATION = 60
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+DEVELOPMENT = {"FLASK_ENV": "development", "BCRYPT_COST": "4"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "nobody"])
+def test_every_answer_is_as_described(
+    start_web_server: StartWebServer,
+    database_url: str,
+    redis_url: str,
+    private: PrivateServer,
+    signed_in: bool,
+) -> None:
+    server = start_web_server({**production_environment(database_url, private.url, redis_url), **DEVELOPMENT})
+    url = f"http://127.0.0.1:{server.port}"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
+    if signed_in:
+        alice, bob = server.register("alice"), server.register("bob")
+        administer(database_url, "UPDATE users SET tier = 'enterprise'")
+        environ |= {"FUZZ_TOKEN": alice.access_token}
+        environ |= {"FUZZ_URL": url, "FUZZ_EMAIL": bob.email, "FUZZ_PASSWORD": bob.password}
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
+    command += ["run", f"{url}/openapi.json", "--checks", "all"]
+    command += ["--phases", "examples,coverage,fuzzing,stateful", "--seed", str(SEED), "--no-color"]
+    command += ["--max-examples", str(CASES_PER_OPERATION), "--generation-database", "none", "--continue-on-failure"]
+    done = subprocess.run(command, cwd=server.log_file.parent, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert private.seen.refused == {}
+    assert (private.seen.predictions > 0) == signed_in
+    assert "unexpected_error" not in server.output()
