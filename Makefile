@@ -5,7 +5,7 @@ PYTHON = python3
 TEST_PROCESSES = 2
 BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-strip-extras
 
 .PHONY: help setup run test test-slow check check-code format lock check-lock bench migrate clean
 
