@@ -42,7 +42,7 @@ class ScriptRunner:
 
     def __init__(self, client: redis.Redis) -> None:
         pool = client.connection_pool
-        self._make = pool.make_connection
+        self._pool = pool
         # A turn, a trip before this one and this one, each with its connecting, sending and receiving.
         self._longest_wait = 10 * float(pool.connection_kwargs["socket_timeout"])
         self._trips: SharedTrips[tuple[Script, Command], Any] = SharedTrips(self._carry, MOST_IN_ONE_TRIP)
@@ -76,12 +76,12 @@ class ScriptRunner:
         if self._connection is not None and self._connection.is_stale():
             self._close()
         if self._connection is None:
-            self._connection = _Connection(self._make())
+            self._connection = _Connection(self._pool.get_connection())
         return self._connection
 
     def _close(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            self._pool.release(self._connection.closed())
             self._connection = None
 
 
@@ -95,7 +95,6 @@ class _Connection:
     __slots__ = ("_connection", "_reader", "_socket", "_used_at")
 
     def __init__(self, connection: Any) -> None:
-        connection.connect()
         self._connection = connection
         self._socket: socket.socket = connection._get_socket()  # redis-py shows its socket in no other way
         self._reader = hiredis.Reader(notEnoughData=INCOMPLETE)
@@ -124,8 +123,10 @@ class _Connection:
         except (redis.RedisError, OSError):
             return True
 
-    def close(self) -> None:
+    def closed(self) -> Any:
+        """What redis-py made, for its pool: it opens it anew when it is wanted again."""
         self._connection.disconnect()
+        return self._connection
 
 
 def let_kernel_time_out(connected: socket.socket, timeout: float) -> None:

@@ -92,9 +92,8 @@ def run(folder: Path, stop: StopSignal) -> None:
             programs.append(program)
             program.start()
         wait_until_ready(base_url, services, programs, stop)
-        announce(base_url, services)
-        if foreign_server and "PRIVATE_API_SECRET" in made_up:
-            say(remark_on_made_up_key(folder))
+        made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
+        announce(base_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -204,20 +203,20 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(base_url: str, services: Services) -> None:
+def announce(base_url: str, services: Services, remark: str) -> None:
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
         f"Logs           {shown(services.logs)}/\n"
-        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
+        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
         "Ctrl-C stops everything."
     )
 
 
 def remark_on_made_up_key(folder: Path) -> str:
     return (
-        "\nPRIVATE_API_SECRET is not set, so a made-up key signs the requests. The private server at PRIVATE_API_URL"
-        f" must hold\nthe one in {shown(kept_file(folder))}, or set PRIVATE_API_SECRET to the key that it holds."
+        "PRIVATE_API_SECRET is not set, so a made-up key signs the requests. The private server at PRIVATE_API_URL"
+        f" must hold\nthe one in {shown(kept_file(folder))}, or set PRIVATE_API_SECRET to the key that it holds.\n\n"
     )
 
 

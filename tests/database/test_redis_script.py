@@ -1,6 +1,6 @@
 """Scripts that are asked for at the same time share a trip, and each gets its own answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,23 +22,45 @@ def script(tmp_path: Path) -> Callable[[str], Script]:
     return write
 
 
-def test_forty_threads_get_their_own_answers(redis_url: str, script: Callable[[str], Script]) -> None:
+RunnerFor = Callable[[RedisAddress], ScriptRunner]
+
+
+@pytest.fixture
+def runner_for() -> Iterator[RunnerFor]:
+    clients: list[redis.Redis] = []
+
+    def make(address: RedisAddress) -> ScriptRunner:
+        clients.append(connect(address))
+        return ScriptRunner(clients[-1])
+
+    yield make
+    for client in clients:
+        client.connection_pool.disconnect()
+
+
+def test_forty_threads_get_their_own_answers(
+    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
+) -> None:
     echo = script("return ARGV[1]")
-    runner = ScriptRunner(connect(RedisAddress(redis_url)))
+    runner = runner_for(RedisAddress(redis_url))
     with ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(lambda number: runner.run(echo, 0, number), range(2000)))
     assert answers == [str(number).encode() for number in range(2000)]
 
 
-def test_a_script_that_redis_does_not_know_yet_is_run_once(redis_url: str, script: Callable[[str], Script]) -> None:
+def test_a_script_that_redis_does_not_know_yet_is_run_once(
+    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
+) -> None:
     count = script("return redis.call('INCR', KEYS[1])")
-    runner = ScriptRunner(connect(RedisAddress(redis_url)))
+    runner = runner_for(RedisAddress(redis_url))
     assert [runner.run(count, 1, "counted") for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_script_that_fails_fails_alone(redis_url: str, script: Callable[[str], Script]) -> None:
+def test_a_script_that_fails_fails_alone(
+    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
+) -> None:
     picky = script("if ARGV[1] == 'bad' then return redis.error_reply('ERR refused') end return ARGV[1]")
-    runner = ScriptRunner(connect(RedisAddress(redis_url)))
+    runner = runner_for(RedisAddress(redis_url))
 
     def ask(word: str) -> object:
         try:
@@ -52,10 +74,10 @@ def test_a_script_that_fails_fails_alone(redis_url: str, script: Callable[[str],
 
 
 def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(
-    own_valkey: EmbeddedValkey, script: Callable[[str], Script]
+    own_valkey: EmbeddedValkey, script: Callable[[str], Script], runner_for: RunnerFor
 ) -> None:
     echo = script("return ARGV[1]")
-    runner = ScriptRunner(connect(RedisAddress(own_valkey.url)))
+    runner = runner_for(RedisAddress(own_valkey.url))
     assert runner.run(echo, 0, "before") == b"before"
     own_valkey.stop()
     with pytest.raises(redis.RedisError):
@@ -64,8 +86,10 @@ def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(
     assert runner.run(echo, 0, "after") == b"after"
 
 
-def test_a_server_that_falls_silent_is_given_up(own_valkey: EmbeddedValkey, script: Callable[[str], Script]) -> None:
-    runner = ScriptRunner(connect(RedisAddress(own_valkey.url, timeout=0.05)))
+def test_a_server_that_falls_silent_is_given_up(
+    own_valkey: EmbeddedValkey, script: Callable[[str], Script], runner_for: RunnerFor
+) -> None:
+    runner = runner_for(RedisAddress(own_valkey.url, timeout=0.05))
     slow = script("local stop = 3e7 for i = 1, stop do end return 1")
     with pytest.raises(redis.ConnectionError):
         runner.run(slow, 0)
