@@ -13,11 +13,12 @@ from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
+from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
+from auth.mail.post import MailFolder, MailServer, Post
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
-from auth.purge_sessions import purge_sessions
 from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
 from check_settings import config_commands
@@ -123,7 +124,7 @@ def assemble(settings: Settings) -> Flask:
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
-    app.cli.add_command(worker_commands(background_jobs(), database_url))
+    app.cli.add_command(worker_commands(background_jobs(auth), database_url))
     return app
 
 
@@ -158,6 +159,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
         bcrypt_cost=settings.bcrypt_cost,
         registration_response=settings.registration_response.value,
+        mail_sender=settings.default_from_email,
     )
     return assemble_auth(
         auth_settings,
@@ -165,11 +167,25 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         refresh_key=settings.refresh_key,
         leases=leases,
         throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
+        one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
+        post=post_of(settings),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
     )
+
+
+def post_of(settings: Settings) -> Post | None:
+    if settings.email_host is not None:
+        return MailServer(
+            settings.email_host,
+            settings.email_port,
+            settings.email_host_user,
+            secret_text(settings.email_host_password),
+            settings.email_use_tls,
+        )
+    return None if settings.email_folder is None else MailFolder(settings.email_folder)
 
 
 def identity_providers(settings: Settings) -> list[IdentityTokens]:
@@ -224,13 +240,13 @@ def health_of(settings: Settings, database_url: str) -> HealthCheck:
     return HealthCheck(parts)
 
 
-def background_jobs() -> Jobs:
+def background_jobs(auth: Auth) -> Jobs:
     """Every job of the workers. What each takes from the database is bounded, and the next turn takes the rest."""
     return Jobs.of(
         (
             Job("sweep_reservations", in_transaction(sweep_reservations, utc_now), cron="*/5 * * * *"),
             Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
-            Job("purge_sessions", in_transaction(purge_sessions, utc_now), cron="37 3 * * *"),
+            *auth_jobs(auth),
         )
     )
 

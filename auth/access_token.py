@@ -34,6 +34,8 @@ class AccessClaims:
     session_id: UUID
     not_before: int
     expires_at: int
+    auth_time: int
+    """When the caller last proved who it is."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class AccessTokens:
             session_id=canonical_uuid(claims["sid"]),
             not_before=claims["nbf"],
             expires_at=claims["exp"],
+            auth_time=claims["auth_time"],
         )
 
 

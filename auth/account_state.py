@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from auth.models import AuthSession, User
 from auth.principal import CachedFields
+from auth.roles import Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 from database.base import Clock
@@ -57,6 +58,7 @@ class AccountState:
     session_alive: bool
     tier: Tier
     tier_expires_at: datetime | None
+    role: Role = Role.USER
     cached: CachedFields | None = None
 
     @property
@@ -136,6 +138,7 @@ class AccountStates:
                 User.is_active,
                 User.tier,
                 User.tier_expires_at,
+                User.role,
                 User.state_version,
                 AuthSession.revoked_at,
                 AuthSession.expires_at,
@@ -153,6 +156,7 @@ class AccountStates:
             session_alive=alive,
             tier=Tier(row.tier),
             tier_expires_at=row.tier_expires_at,
+            role=Role(row.role),
         )
         return state, row.state_version
 
@@ -181,16 +185,17 @@ def text_of(value: bytes | str) -> str:
 
 
 def encode(state: AccountState) -> tuple[str, str]:
-    """The values of `u` (active, tier, end of the tier in Unix microseconds) and of `s:<session id>`."""
+    """The values of `u` (active, tier, end of the tier in Unix microseconds, role) and of `s:<session id>`."""
     expires = "" if state.tier_expires_at is None else (state.tier_expires_at - EPOCH) // timedelta(microseconds=1)
-    return f"{state.active:d}|{state.tier}|{expires}", f"{state.session_alive:d}"
+    return f"{state.active:d}|{state.tier}|{expires}|{state.role}", f"{state.session_alive:d}"
 
 
 def decode(user: str, session: str) -> AccountState:
-    active, tier, expires = user.split("|")
+    active, tier, expires, role = user.split("|")
     return AccountState(
         active=active == "1",
         session_alive=session == "1",
         tier=Tier(tier),
         tier_expires_at=EPOCH + timedelta(microseconds=int(expires)) if expires else None,
+        role=Role(role),
     )

@@ -10,7 +10,10 @@ from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
-from auth.middleware import SignedIn, SignedInMetered
+from auth.mail.letters import Letters
+from auth.mail.post import Post
+from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered
+from auth.one_time_codes import OneTimeCodes
 from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
@@ -21,7 +24,10 @@ from database.redis_lease import RedisLeases
 
 @dataclass(frozen=True)
 class AuthSettings:
-    """`issuer` and `audience` stand in every access token. `registration_response`: see register.py."""
+    """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
+
+    `registration_response`: see register.py.
+    """
 
     issuer: str
     audience: str = "mirroros"
@@ -31,6 +37,7 @@ class AuthSettings:
     bcrypt_cost: int = 12
     password_minimum_length: int = 10
     registration_response: Literal["classic", "private"] = "private"
+    mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
 
 
@@ -45,10 +52,13 @@ class Auth:
     refresh_tokens: RefreshTokens
     states: AccountStates
     signed_in: SignedIn
+    recently_signed_in: RecentlySignedIn
     signed_in_metered: SignedInMetered
     address_limits: AddressLimits
     throttle: AccountThrottle
     pwned_passwords: Container[str]
+    one_time_codes: OneTimeCodes
+    letters: Letters
 
 
 def assemble_auth(
@@ -58,11 +68,14 @@ def assemble_auth(
     refresh_key: bytes,
     leases: RedisLeases,
     throttle_key: bytes,
+    one_time_key: bytes,
+    post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     clock: Clock = utc_now,
 ) -> Auth:
-    """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis.
+    """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
+    codes in letters, and `post` sends them.
 
     Starts no thread and connects to nothing.
     """
@@ -75,6 +88,7 @@ def assemble_auth(
     )
     states = AccountStates(leases, clock)
     signed_in = SignedIn(access_tokens, states, clock)
+    codes = OneTimeCodes(one_time_key)
     return Auth(
         settings=settings,
         clock=clock,
@@ -83,6 +97,7 @@ def assemble_auth(
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
         signed_in=signed_in,
+        recently_signed_in=RecentlySignedIn(signed_in, clock),
         signed_in_metered=SignedInMetered(signed_in, leases, clock),
         address_limits=AddressLimits(leases),
         throttle=AccountThrottle(
@@ -92,4 +107,6 @@ def assemble_auth(
             known_devices=settings.limits.known_devices,
         ),
         pwned_passwords=pwned_passwords,
+        one_time_codes=codes,
+        letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
     )

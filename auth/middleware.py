@@ -16,6 +16,7 @@ from database.redis_lease import RedisLeases
 from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
 BEARER = "bearer"
+FRESH_SECONDS = 300
 
 
 def bearer_token() -> str | None:
@@ -67,7 +68,41 @@ class SignedIn:
         return state
 
     def principal_of(self, user_id: UUID, state: AccountState, session_id: UUID) -> Principal:
-        return Principal(user_id=user_id, session_id=session_id, tier=state.tier_at(self._clock()), cached=state.cached)
+        return Principal(
+            user_id=user_id,
+            session_id=session_id,
+            tier=state.tier_at(self._clock()),
+            cached=state.cached,
+            role=state.role,
+        )
+
+
+class StaleSignIn(Problem):
+    """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
+
+    status, error, title = 401, "insufficient_user_authentication", "Prove once more that it is you"
+
+    def __init__(self) -> None:
+        challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
+        super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+class RecentlySignedIn:
+    """For what a stolen session must not do: the caller proved who it is within the last five minutes."""
+
+    scheme: str | None = BEARER
+    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StaleSignIn)
+
+    def __init__(self, signed_in: SignedIn, clock: Clock) -> None:
+        self._signed_in = signed_in
+        self._clock = clock
+
+    def admit(self) -> Principal:
+        claims = self._signed_in.claims()
+        principal = self._signed_in.principal(claims)
+        if self._clock().timestamp() - claims.auth_time > FRESH_SECONDS:
+            raise StaleSignIn
+        return principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +160,8 @@ class SignedInMetered:
             known = _Remembered(
                 prefix=lease.prefix,
                 tier_expires_at=state.tier_expires_at,
-                principal=Principal(user_id, session_id, state.tier, state.cached),
-                after_expiry=Principal(user_id, session_id, Tier.FREE, state.cached),
+                principal=Principal(user_id, session_id, state.tier, state.cached, state.role),
+                after_expiry=Principal(user_id, session_id, Tier.FREE, state.cached, state.role),
             )
             self._remembered.put(session_id, known)
         return principal

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from database.base import Base, uuid7
 
 TIERS = "'free', 'pro', 'enterprise'"
+ROLES = "'user', 'support', 'admin'"
 
 
 class User(Base):
@@ -19,7 +20,10 @@ class User(Base):
     """
 
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),)
+    __table_args__ = (
+        CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
+        CheckConstraint(f"role IN ({ROLES})", name="role_known"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
     email: Mapped[str] = mapped_column(Text)
@@ -28,6 +32,7 @@ class User(Base):
     tier: Mapped[str] = mapped_column(Text, server_default="free")
     tier_expires_at: Mapped[datetime | None]
     tier_source: Mapped[str | None] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text, server_default="user")
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_verified: Mapped[bool] = mapped_column(server_default=text("false"))
     state_version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from auth.roles import Role
 from auth.tiers import Tier
 
 
@@ -24,3 +25,4 @@ class Principal:
     tier: Tier
     cached: CachedFields | None
     """None when the state was read from PostgreSQL and no cache stands behind it."""
+    role: Role = Role.USER

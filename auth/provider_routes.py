@@ -7,7 +7,8 @@ from pydantic import Field
 
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
-from auth.bodies import SignedInAnswer, signed_in_answer
+from auth.bodies import SignedInAnswer
+from auth.give_tokens import answer_signed_in
 from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
 from auth.provider_keys import ProviderUnavailable
 from auth.routes import device
@@ -40,7 +41,7 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         """
         proven = tokens.verify(body.id_token, body.nonce)
         signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device())
-        return Answer(200, signed_in_answer(signed_in))
+        return answer_signed_in(signed_in)
 
     sign_in.__name__ = f"sign_in_with_{name}"
     operation(

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from auth.assembly import Auth
+from auth.audit import record
 from auth.email_address import EmailAddress
 from auth.issue_tokens import TokenPair, issue_tokens
 from auth.known_device import remember_device
@@ -16,7 +17,6 @@ from auth.password_policy import check_new_password
 from auth.read_profile import Profile, profile_of
 from database import transaction
 from database.base import uuid7
-from security.log import security_event
 from security.problems import Problem
 
 
@@ -50,7 +50,7 @@ def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> 
         )
         device_token = remember_device(session, user.id, None, now)
         profile = profile_of(user, now)
-    security_event("registered", user_id=profile.id)
+        record(session, "registered", now, user_id=user.id, session_id=opened.id)
     return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens), device_token)
 
 
@@ -60,10 +60,13 @@ def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
     Raises PasswordRefused, PasswordWorkBusy.
     """
     password_hash = _hash(auth, email, password)
+    now = auth.clock()
     with transaction() as session:
-        user = _insert_user(session, email, password_hash, now=auth.clock(), signed_in_at=None)
-        user_id = None if user is None else user.id
-    security_event("registered" if user_id is not None else "registration_of_taken_address", user_id=user_id)
+        user = _insert_user(session, email, password_hash, now=now, signed_in_at=None)
+        if user is not None:
+            record(session, "registered", now, user_id=user.id)
+        else:
+            record(session, "registration_of_taken_address", now, user_id=None)
 
 
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:

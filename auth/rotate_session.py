@@ -21,7 +21,6 @@ from auth.models import AuthSession, User
 from auth.open_session import OpenedSession
 from auth.refresh_token import PresentedToken, read_refresh_token
 from database import transaction
-from security.log import security_event
 from security.problems import Problem
 
 
@@ -50,7 +49,6 @@ def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) 
     if isinstance(outcome, _Reused):
         # In a transaction of its own: this one may hold the session's row, and the user's row has to be locked first.
         end_session(auth, user_id=outcome.user_id, session_id=presented.session_id, reason="reuse")
-        security_event("refresh_token_reused", user_id=outcome.user_id, session_id=presented.session_id)
         raise RefreshTokenNotValid
     return issue_tokens(outcome, auth.access_tokens, auth.refresh_tokens)
 

@@ -15,11 +15,10 @@ from auth.bodies import (
     SignOutBody,
     TokensAnswer,
     UserAnswer,
-    signed_in_answer,
-    tokens_answer,
     user_answer,
 )
 from auth.email_address import parse_email
+from auth.give_tokens import answer_signed_in, answer_tokens
 from auth.open_session import Device
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_work import PasswordWorkBusy
@@ -58,7 +57,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         if private:
             register_privately(auth, email, body.password)
             return Answer(202, CheckEmailAnswer())
-        return Answer(201, signed_in_answer(register(auth, email, body.password, device())))
+        return answer_signed_in(register(auth, email, body.password, device()), status=201)
 
     @operation(
         routes,
@@ -85,7 +84,7 @@ def auth_routes(auth: Auth) -> Blueprint:
             device=device(),
             device_token=body.device_token,
         )
-        return Answer(200, signed_in_answer(signed_in))
+        return answer_signed_in(signed_in)
 
     @operation(
         routes,
@@ -102,7 +101,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         """A refresh token works once. Store an Idempotency-Key before sending it: with the same key the request can be
         repeated when the answer was lost. Using a spent token in any other way ends the session.
         """
-        return Answer(200, tokens_answer(rotate_session(auth, body.refresh_token, idempotency_key())))
+        return answer_tokens(rotate_session(auth, body.refresh_token, idempotency_key()))
 
     @operation(
         routes,

@@ -9,15 +9,16 @@ from sqlalchemy.orm import Session
 
 from auth.account_state import raise_state_version
 from auth.assembly import Auth
+from auth.audit import record
 from auth.email_address import EmailAddress
 from auth.issue_tokens import issue_tokens
 from auth.known_device import find_device, remember_device
+from auth.mail.notices import notify
 from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
 from database import reading, transaction
-from security.log import security_event
 from security.problems import Problem
 
 # A row may change while its password is being hashed (another sign-in stored a newer hash); then it is checked again.
@@ -43,6 +44,7 @@ class AccountDisabled(Problem):
 @dataclass(frozen=True)
 class _Known:
     id: UUID
+    email: str
     password_hash: str | None
     device_id: UUID | None
 
@@ -65,12 +67,10 @@ def sign_in(
     known = _find(email, device_token)
     device_id = known.device_id if known else None
     tries = auth.throttle.take_turn(email, device_id)
-    if tries == NOTABLE_TRIES:
-        security_event("many_wrong_passwords", user_id=known.id if known else None)
     for _ in range(CHECKS):
         verdict = auth.passwords.verify(password, known.password_hash if known else None)
         if known is None or known.password_hash is None or not verdict.matches:
-            security_event("sign_in_failed", user_id=known.id if known else None)
+            _note_failure(auth, known, tries)
             raise InvalidCredentials
         new_hash = auth.passwords.hash(password) if verdict.outdated else known.password_hash
         opened = _open(auth, known, new_hash, remember, device)
@@ -80,7 +80,6 @@ def sign_in(
             auth.throttle.forget(email, device_id)
             if opened.raised_version is not None:
                 auth.states.changed(known.id, opened.raised_version)
-            security_event("signed_in", user_id=known.id, session_id=opened.session.id)
             tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
             return SignedInUser(opened.profile, tokens, opened.device_token)
     raise InvalidCredentials
@@ -88,9 +87,11 @@ def sign_in(
 
 def _find(email: EmailAddress, device_token: str | None) -> _Known | None:
     with reading() as session:
-        row = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
+        row = session.execute(
+            select(User.id, User.email, User.password_hash).where(User.email_key == email.key)
+        ).one_or_none()
         device_id = find_device(session, row.id if row is not None else None, device_token)
-    return None if row is None else _Known(row.id, row.password_hash, device_id)
+    return None if row is None else _Known(row.id, row.email, row.password_hash, device_id)
 
 
 def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device) -> _Opened | None:
@@ -107,7 +108,18 @@ def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Devi
         )
         raised = raise_state_version(session, user.id, now) if evict_surplus_sessions(session, user.id, now) else None
         device_token = remember_device(session, user.id, known.device_id, now)
+        record(session, "signed_in", now, user_id=user.id, session_id=opened.id, method="password")
         return _Opened(profile_of(user, now), opened, raised, device_token)
+
+
+def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
+    """One row, whether or not there is such an account, so that the time says nothing. Its owner is told of many."""
+    now = auth.clock()
+    with transaction() as session:
+        record(session, "sign_in_failed", now, user_id=known.id if known else None, method="password")
+        if tries == NOTABLE_TRIES and known is not None:
+            record(session, "many_wrong_passwords", now, user_id=known.id)
+            notify(auth.letters, session, "many_wrong_passwords", known.email, now)
 
 
 def _note_sign_in(session: Session, known: _Known, new_hash: str, now: datetime) -> User | None:

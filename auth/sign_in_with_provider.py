@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from auth.account_state import raise_state_version
 from auth.assembly import Auth
+from auth.audit import record
 from auth.email_address import EmailAddress
+from auth.end_session import end_sessions
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
-from auth.models import AuthSession, User
+from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
 from auth.sign_in import AccountDisabled
 from database import transaction
 from database.base import uuid7
-from security.log import security_event
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class _Opened:
     profile: Profile
     session: OpenedSession
     raised_version: int | None
-    event: str
 
 
 def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device) -> SignedInUser:
@@ -38,7 +37,6 @@ def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, *, remember: bool,
         opened = _open(auth, session, proven, remember, device)
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
-    security_event(opened.event, user_id=opened.profile.id, session_id=opened.session.id, provider=proven.provider)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
 
 
@@ -58,7 +56,8 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
     )
     changed |= evict_surplus_sessions(session, user.id, now)
     raised = raise_state_version(session, user.id, now) if changed else None
-    return _Opened(profile_of(user, now), opened, raised, event)
+    record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider)
+    return _Opened(profile_of(user, now), opened, raised)
 
 
 def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
@@ -97,14 +96,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     if user.is_verified:
         return user, "identity_linked", False
     user.password_hash, user.is_verified, user.updated_at = None, True, now
-    _end_all_sessions(session, user.id, now)
+    end_sessions(session, user.id, now, "owner_proved")
     return user, "unverified_account_taken_over_by_its_owner", True
-
-
-def _end_all_sessions(session: Session, user_id: UUID, now: datetime) -> None:
-    session.execute(
-        update(AuthSession)
-        .where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
-        .values(revoked_at=now, revoke_reason="owner_proved")
-        .execution_options(synchronize_session=False)
-    )

@@ -10,7 +10,6 @@ from auth.end_session import end_session
 from auth.models import AuthSession, User
 from auth.refresh_token import read_refresh_token
 from database import reading
-from security.log import security_event
 
 
 def sign_out_by_refresh_token(auth: Auth, refresh_token: str) -> None:
@@ -54,4 +53,3 @@ def _end(auth: Auth, found: _Found) -> None:
         auth.states.changed(found.user_id, found.state_version)
         return
     end_session(auth, user_id=found.user_id, session_id=found.id, reason="signed_out")
-    security_event("signed_out", user_id=found.user_id, session_id=found.id)

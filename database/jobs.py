@@ -73,6 +73,11 @@ class Jobs:
         """
         if name not in self.declared:
             raise JobUnknown(name)
-        values = {"queue": QUEUE, "name": name, "arguments": orjson.dumps(arguments).decode()}
-        number: int = session.execute(ENQUEUE, values).scalar_one()
-        return number
+        return enqueue_job(session, name, **arguments)
+
+
+def enqueue_job(session: Session, name: str, **arguments: Any) -> int:
+    """The same for those who do not know the declarations. Nobody runs a job whose name is not declared."""
+    values = {"queue": QUEUE, "name": name, "arguments": orjson.dumps(arguments).decode()}
+    number: int = session.execute(ENQUEUE, values).scalar_one()
+    return number

@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from settings.model import Environment
 
@@ -67,6 +68,7 @@ def development_defaults(texts: Mapping[str, str]) -> dict[str, str]:
         "secret_key": secrets.token_urlsafe(48),
         "private_api_url": "http://127.0.0.1:9000",
         "web_concurrency": "1",
+        "email_folder": str(Path(".data") / "mail"),
     }
     if "PRIVATE_API_KEYS" not in texts:
         defaults["private_api_secret"] = secrets.token_urlsafe(48)

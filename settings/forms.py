@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from email.utils import formataddr, parseaddr
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -149,6 +150,14 @@ def _access_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _sender(text: str) -> str:
+    """`Name <address>` or an address alone, as it stands in From (RFC 5322, 3.6.2)."""
+    name, address = parseaddr(text)
+    if not text.isprintable() or not text.isascii() or address.count("@") != 1 or not all(address.split("@")):
+        raise ValueError("must be an address, or Name <address>")
+    return formataddr((name, address))
+
+
 def _upper_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -161,10 +170,12 @@ UpperCase = BeforeValidator(_upper_case)
 LowerCase = BeforeValidator(_lower_case)
 
 Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeValidator(_comma_list)]
-HostNames = Annotated[frozenset[Annotated[str, AfterValidator(_host_name)]], BeforeValidator(_comma_list)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+HostNames = Annotated[frozenset[HostName], BeforeValidator(_comma_list)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PrivateApiUrl = Annotated[str, AfterValidator(_private_api_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Sender = Annotated[str, AfterValidator(_sender)]
 ClientIds = Annotated[frozenset[str], BeforeValidator(_comma_list)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]

@@ -4,6 +4,7 @@ Making one checks each value's form; `config.py` makes it.
 """
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -167,6 +168,20 @@ class Settings(BaseModel):
     )
     google_keys_url: forms.HttpUrl = Field(
         default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
+    )
+
+    email_host: forms.HostName | None = Field(
+        default=None, description="The SMTP server that sends letters. In development without it they become files."
+    )
+    email_port: int = Field(default=587, ge=1, le=65535, description="Its port; 465 speaks TLS from the first byte.")
+    email_host_user: str | None = Field(default=None, description="The user name at the SMTP server.")
+    email_host_password: SecretStr | None = Field(default=None, description="Its password.")
+    email_use_tls: bool = Field(default=True, description="STARTTLS is required before anything is said.")
+    default_from_email: forms.Sender = Field(
+        default="MirrorOS <no-reply@localhost>", description="Who letters come from: `Name <address>`."
+    )
+    email_folder: Path | None = Field(
+        default=None, description="Development: letters are written here as files. Default there: `.data/mail`."
     )
 
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from security.private_hosts import is_private_host
 from security.secret_strength import weakness_of
 from settings.forms import named_keys
-from settings.model import ResponseVerification, Settings
+from settings.model import RegistrationResponse, ResponseVerification, Settings
 
 Problem = tuple[str, str]
 
@@ -26,6 +26,7 @@ def unsafe_settings(settings: Settings) -> Iterator[Problem]:
     yield from _equal_secrets(settings)
     yield from _open_doors(settings)
     yield from _private_server_in_the_clear(settings)
+    yield from _mail(settings)
     if settings.database_url is None:
         yield "DATABASE_URL", "must be set: the embedded server is for development"
 
@@ -88,6 +89,19 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
             yield name, "must be left unset: whoever serves these keys can sign in as anybody"
     if settings.bcrypt_cost < 10:
         yield "BCRYPT_COST", "must be at least 10"
+
+
+def _mail(settings: Settings) -> Iterator[Problem]:
+    if settings.email_folder is not None:
+        yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
+    if settings.email_host is None:
+        if settings.registration_response is RegistrationResponse.PRIVATE:
+            yield "EMAIL_HOST", "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail"
+        return
+    if settings.default_from_email == Settings.model_fields["default_from_email"].default:
+        yield "DEFAULT_FROM_EMAIL", "must be set: an address that your mail server may send from"
+    if not settings.email_use_tls and not is_private_host(settings.email_host):
+        yield "EMAIL_USE_TLS", "must be on: letters hold links that open accounts"
 
 
 def _private_server_in_the_clear(settings: Settings) -> Iterator[Problem]:

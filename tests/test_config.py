@@ -27,6 +27,8 @@ def production(**changes: str | None) -> Environ:
         "PUBLIC_BASE_URL": "https://api.example.com",
         "PRIVATE_API_URL": "https://predict.example.com",
         "PRIVATE_API_SECRET": secrets.token_urlsafe(48),
+        "EMAIL_HOST": "smtp.example.com",
+        "DEFAULT_FROM_EMAIL": "MirrorOS <no-reply@example.com>",
         **changes,
     }
     return {name: value for name, value in environ.items() if value is not None}
@@ -86,7 +88,7 @@ def test_all_problems_are_reported_at_once_and_no_value_is_shown() -> None:
     with pytest.raises(SettingsInvalid) as refusal:
         load_settings(environ)
     named = {problem.partition(" ")[0] for problem in refusal.value.problems}
-    assert named == {*environ, "PUBLIC_BASE_URL"} - {"FLASK_ENV"}
+    assert named == {*environ, "PUBLIC_BASE_URL", "EMAIL_HOST"} - {"FLASK_ENV"}
     assert canary not in str(refusal.value)
 
 

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import Any
 
 import redis
@@ -16,7 +17,9 @@ from werkzeug.test import TestResponse
 from auth.account_throttle import Patience
 from auth.address_limits import AuthLimits
 from auth.assembly import Auth
+from auth.jobs import auth_jobs
 from database import db
+from database.jobs import Jobs
 from database.redis_lease import RedisLease
 
 PASSWORD = f"tulip {secrets.token_hex(8)}"
@@ -54,6 +57,16 @@ class OneLease:
 
 
 @dataclass
+class LetterBox:
+    """Where letters arrive when a test runs the jobs (`Accounts.letters`)."""
+
+    messages: list[EmailMessage] = field(default_factory=list)
+
+    def deliver(self, message: EmailMessage) -> None:
+        self.messages.append(message)
+
+
+@dataclass
 class Accounts:
     """The application under test, with what a test needs to reach into it."""
 
@@ -61,6 +74,7 @@ class Accounts:
     auth: Auth
     clock: MovableClock
     leases: OneLease
+    box: LetterBox
 
     @property
     def client(self) -> FlaskClient:
@@ -83,6 +97,23 @@ class Accounts:
 
     def profile(self, access_token: str) -> TestResponse:
         return self.client.get("/api/auth/profile", headers=bearer(access_token))
+
+    def letters(self) -> list[EmailMessage]:
+        """Run the jobs that wait, by their own functions, and take what arrived since the last time."""
+        declared = Jobs.of(auth_jobs(self.auth)).declared
+        waiting = "DELETE FROM procrastinate_jobs WHERE status = 'todo' RETURNING id, task_name, args"
+        for _, name, arguments in sorted(self.query(waiting)):
+            with self.app.app_context():
+                declared[name].run(**arguments)
+        arrived, self.box.messages = self.box.messages, []
+        return arrived
+
+    def events(self, user_id: str | None = None) -> list[str]:
+        """The names of the security events, in their order."""
+        condition = "" if user_id is None else "WHERE user_id = :user_id"
+        return [
+            row[0] for row in self.query(f"SELECT event FROM security_events {condition} ORDER BY id", user_id=user_id)
+        ]
 
     def query(self, statement: str, **parameters: Any) -> list[Any]:
         with self.app.app_context(), db.engine.begin() as connection:

@@ -14,7 +14,7 @@ from auth.routes import auth_routes
 from database import db
 from database.redis_lease import RedisLease
 from security.edge import install_edge
-from tests.auth.accounts_app import GENEROUS, Accounts, MovableClock, OneLease, connect
+from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock, OneLease, connect
 from tests.bare_app import bare_app
 
 MakeAccounts = Callable[..., Accounts]
@@ -31,7 +31,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         database_at: str = database_url,
         **changes: Any,
     ) -> Accounts:
-        clock = MovableClock()
+        clock, box = MovableClock(), LetterBox()
         lease = RedisLease(epoch=1, prefix="mos:1:", client=connect(redis_at)) if redis_at else None
         leases = OneLease(lease)
         defaults = AuthSettings(
@@ -42,13 +42,15 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             access_keys=KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
             refresh_key=secrets.token_bytes(32),
             throttle_key=secrets.token_bytes(32),
+            one_time_key=secrets.token_bytes(32),
+            post=box,
             leases=leases,
             clock=clock,
         )
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(auth_routes(auth))
-        accounts = Accounts(app, auth, clock, leases)
+        accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts
 

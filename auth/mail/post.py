@@ -1,0 +1,72 @@
+"""Where finished messages go: to a mail server, or into a folder on a developer's machine."""
+
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+
+SMTPS_PORT = 465  # RFC 8314, 3.3: TLS from the first byte
+TIMEOUT_SECONDS = 15.0
+
+
+class LetterRefused(Exception):
+    """The mail server will never take this message for this address. Sending it again is of no use."""
+
+
+class Post(Protocol):
+    def deliver(self, message: EmailMessage) -> None:
+        """Raises LetterRefused; OSError or smtplib.SMTPException when it may work later."""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """An SMTP server. `use_tls`: STARTTLS is required before anything is said; port 465 speaks TLS from the start.
+
+    The certificate is checked against the host's name.
+    """
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    use_tls: bool = True
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False, compare=False)
+
+    def deliver(self, message: EmailMessage) -> None:
+        with self._connect() as server:
+            if self.user is not None:
+                server.login(self.user, self.password or "")
+            try:
+                server.send_message(message)
+            except smtplib.SMTPRecipientsRefused as refusal:
+                if all(code >= 500 for code, _ in refusal.recipients.values()):
+                    raise LetterRefused("the mail server knows no such address") from None
+                raise
+
+    def _connect(self) -> smtplib.SMTP:
+        if self.port == SMTPS_PORT:
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_SECONDS, context=self.tls)
+        server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_SECONDS)
+        if self.use_tls:
+            try:
+                server.starttls(context=self.tls)
+            except BaseException:
+                server.close()
+                raise
+        return server
+
+
+@dataclass(frozen=True)
+class MailFolder:
+    """Every message becomes a file that mail programs can open. For development: `make run` shows them on a page."""
+
+    folder: Path
+
+    def deliver(self, message: EmailMessage) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = message["Message-ID"].strip("<>").partition("@")[0]
+        unfinished = self.folder / f".{name}"
+        unfinished.write_bytes(message.as_bytes())
+        unfinished.replace(self.folder / f"{name}.eml")
