@@ -93,7 +93,7 @@ def test_all_problems_are_reported_at_once_and_no_value_is_shown() -> None:
 
 
 def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
-    needed = {"SECRET_KEY", "DATABASE_URL", "PUBLIC_BASE_URL", "PRIVATE_API_URL", "PRIVATE_API_SECRET"}
+    needed = {"SECRET_KEY", "DATABASE_URL", "EMAIL_HOST", "PUBLIC_BASE_URL", "PRIVATE_API_URL", "PRIVATE_API_SECRET"}
     assert problems_of({"FLASK_ENV": "production"}).keys() == needed
 
 

@@ -3,6 +3,7 @@
 import re
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,13 @@ from auth.one_time_codes import Purpose
 from database import transaction
 from tests.auth.accounts_app import Accounts
 
-NOTICE = {"headline": "Look", "sentence": "It happened.", "when": "today", "device": "phone", "base_url": "https://a.b"}
+NOTICE: dict[str, Any] = {
+    "headline": "Look",
+    "sentence": "It happened.",
+    "when": "today",
+    "device": "phone",
+    "base_url": "https://a.b",
+}
 
 
 def notice(accounts: Accounts, **changes: str) -> EmailMessage:
