@@ -40,6 +40,7 @@ def production_environment(addresses: Addresses) -> dict[str, str]:
     """One worker as in production. The floor gets all of it too, for gunicorn.conf.py reads the same variables."""
     return {
         "FLASK_ENV": "production",
+        "REGISTRATION_RESPONSE": "classic",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "JWT_SECRET_KEY": secrets.token_urlsafe(48),
         "DATABASE_URL": addresses.database_url,
