@@ -121,8 +121,9 @@ def eventually(question: Callable[[], Found | None], seconds: float = 10, pause:
 
 
 def attempt_until_refused(made: Backend, user: UUID, limits: PlanLimits, call: Callable[[Reservation], None]) -> None:
-    """What a stubborn client does: again after every refusal but the day's."""
-    while True:
+    """What a stubborn client does: again after every refusal but the day's. Bounded: the test that waits may be gone."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         try:
             answer = made.limits.reserve(ask(user, limits))
         except (LimitsUnavailable, AccountStateChanged):
@@ -135,6 +136,7 @@ def attempt_until_refused(made: Backend, user: UUID, limits: PlanLimits, call: C
             continue
         call(answer)
         made.settle(answer)
+    raise AssertionError("The day's limit never refused")
 
 
 def hammer(threads: int, work: Callable[[], None]) -> None:
