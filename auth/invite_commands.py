@@ -29,7 +29,7 @@ def invite_commands(auth: Auth) -> AppGroup:
     @click.option("--by", help="Who makes it.")
     @with_appcontext
     def create(uses: int, days: int, note: str | None, by: str | None) -> None:
-        """Make a code and print it. It is stored as a keyed hash, so it is shown this once."""
+        """Make a code and print it in the last line. It is stored as a keyed hash, so it is shown this once."""
         code, now = new_code(), auth.clock()
         invite = Invite(
             id=uuid7(),
@@ -45,8 +45,8 @@ def invite_commands(auth: Auth) -> AppGroup:
         with transaction() as session:
             session.add(invite)
             record(session, "invite_created", now, user_id=None, invite_id=str(invite.id), uses=uses)
+        click.echo(summary)
         click.echo(code)
-        click.echo(summary, err=True)
 
     @group.command("list")
     @with_appcontext
