@@ -11,8 +11,10 @@ from importlib.util import find_spec
 from flask import Flask
 from pydantic import SecretStr
 
+from auth.api_key_routes import api_key_routes
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
+from auth.invite_commands import invite_commands
 from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
@@ -21,6 +23,7 @@ from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
+from auth.scopes import Scope
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
@@ -114,6 +117,7 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        api_key_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
@@ -124,6 +128,7 @@ def assemble(settings: Settings) -> Flask:
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
+    app.cli.add_command(invite_commands(auth))
     app.cli.add_command(worker_commands(background_jobs(auth), database_url))
     return app
 
@@ -159,6 +164,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
         bcrypt_cost=settings.bcrypt_cost,
         registration_response=settings.registration_response.value,
+        registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,
     )
     return assemble_auth(
@@ -168,6 +174,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         leases=leases,
         throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
+        invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
         post=post_of(settings),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
         pwned_passwords=(
@@ -228,7 +235,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     return Gateway(
         proxy=proxy,
         health=PrivateServerHealth(private_server, breaker),
-        signed_in=auth.signed_in,
+        usage_reader=auth.signed_in_or_key(Scope.USAGE),
         metered=auth.signed_in_metered,
     )
 

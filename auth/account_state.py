@@ -1,19 +1,22 @@
-"""What a request's permission hangs on: is the account active, does the session live, which tier counts now.
+"""What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0. Whoever changes one of these facts raises the version in the same transaction and calls
-`AccountStates.changed` after the commit; a copy that was read before the change can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts raises the
+version in the same transaction and calls `AccountStates.changed` after the commit; a copy that was read before the change
+can then no longer be stored.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import redis
-from sqlalchemy import and_, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
+from auth.api_key_models import ApiKey
 from auth.models import AuthSession, User
 from auth.principal import CachedFields
 from auth.roles import Role
@@ -52,18 +55,21 @@ return 1
 
 @dataclass(frozen=True)
 class AccountState:
-    """The facts about one user and one of the user's sessions."""
+    """The facts about one user and one of the user's sessions or API keys, the credential.
+
+    `ends_at` is known of API keys: rotating one brings its end forward.
+    """
 
     active: bool
-    session_alive: bool
+    credential_alive: bool
     tier: Tier
     tier_expires_at: datetime | None
     role: Role = Role.USER
     cached: CachedFields | None = None
+    ends_at: datetime | None = None
 
-    @property
-    def admitted(self) -> bool:
-        return self.active and self.session_alive
+    def admitted_at(self, now: datetime) -> bool:
+        return self.active and self.credential_alive and (self.ends_at is None or now < self.ends_at)
 
     def tier_at(self, now: datetime) -> Tier:
         return effective_tier(self.tier, self.tier_expires_at, now)
@@ -81,23 +87,26 @@ class AccountStates:
 
         PostgreSQL is read when there is none, or no Redis. Its errors go through: access is never given without an answer.
         """
+        return self._read(user_id, f"s:{session_id}", lambda: self._read_of_session(user_id, session_id))
+
+    def read_of_key(self, user_id: UUID, key_id: UUID) -> AccountState | None:
+        """The same for an API key."""
+        return self._read(user_id, f"k:{key_id}", lambda: self._read_of_key(user_id, key_id))
+
+    def _read(self, user_id: UUID, credential: str, read_postgres: "ReadPostgres") -> AccountState | None:
         lease = self._leases.current()
         if lease is None:
-            return self._read_without_copy(user_id, session_id)
-        place = CachedFields(key=state_key(lease, user_id), fields=("u", f"s:{session_id}"), values=())
+            return _without_version(read_postgres())
+        place = CachedFields(key=state_key(lease, user_id), fields=("u", credential), values=())
         try:
-            user, session = lease.client.hmget(place.key, place.fields)
+            user, held = lease.client.hmget(place.key, place.fields)
         except redis.RedisError:
             self._leases.failed(lease)
-            return self._read_without_copy(user_id, session_id)
-        if user is not None and session is not None:
-            values = (text_of(user), text_of(session))
+            return _without_version(read_postgres())
+        if user is not None and held is not None:
+            values = (text_of(user), text_of(held))
             return replace(decode(*values), cached=replace(place, values=values))
-        return self._read_and_copy(lease, place, user_id, session_id)
-
-    def _read_without_copy(self, user_id: UUID, session_id: UUID) -> AccountState | None:
-        found = self._read_postgres(user_id, session_id)
-        return found[0] if found is not None else None
+        return self._read_and_copy(lease, place, read_postgres)
 
     def changed(self, user_id: UUID, version: int) -> None:
         """Drop every copy older than `version`. Called after the commit that raised the version."""
@@ -111,10 +120,10 @@ class AccountStates:
             self._leases.failed(lease)
 
     def _read_and_copy(
-        self, lease: RedisLease, place: CachedFields, user_id: UUID, session_id: UUID
+        self, lease: RedisLease, place: CachedFields, read_postgres: "ReadPostgres"
     ) -> AccountState | None:
         started = time.monotonic()
-        found = self._read_postgres(user_id, session_id)
+        found = read_postgres()
         if found is None:
             return None
         state, version = found
@@ -130,9 +139,17 @@ class AccountStates:
             return state
         return replace(state, cached=replace(place, values=values))
 
-    def _read_postgres(self, user_id: UUID, session_id: UUID) -> tuple[AccountState, int] | None:
-        """The state and its version."""
+    def _read_of_session(self, user_id: UUID, session_id: UUID) -> "StateAndVersion | None":
         own_session = and_(AuthSession.user_id == User.id, AuthSession.id == session_id)
+        return self._read_postgres(user_id, AuthSession, own_session)
+
+    def _read_of_key(self, user_id: UUID, key_id: UUID) -> "StateAndVersion | None":
+        own_key = and_(ApiKey.user_id == User.id, ApiKey.id == key_id)
+        return self._read_postgres(user_id, ApiKey, own_key)
+
+    def _read_postgres(
+        self, user_id: UUID, credential: type[AuthSession] | type[ApiKey], own: ColumnElement[bool]
+    ) -> "StateAndVersion | None":
         query = (
             select(
                 User.is_active,
@@ -140,10 +157,10 @@ class AccountStates:
                 User.tier_expires_at,
                 User.role,
                 User.state_version,
-                AuthSession.revoked_at,
-                AuthSession.expires_at,
+                credential.revoked_at,
+                credential.expires_at,
             )
-            .outerjoin(AuthSession, own_session)
+            .outerjoin(credential, own)
             .where(User.id == user_id)
         )
         with reading() as session:
@@ -153,12 +170,21 @@ class AccountStates:
         alive = row.expires_at is not None and row.revoked_at is None and self._clock() < row.expires_at
         state = AccountState(
             active=row.is_active,
-            session_alive=alive,
+            credential_alive=alive,
             tier=Tier(row.tier),
             tier_expires_at=row.tier_expires_at,
             role=Role(row.role),
+            ends_at=row.expires_at if alive and credential is ApiKey else None,
         )
         return state, row.state_version
+
+
+StateAndVersion = tuple[AccountState, int]
+ReadPostgres = Callable[[], StateAndVersion | None]
+
+
+def _without_version(found: StateAndVersion | None) -> AccountState | None:
+    return found[0] if found is not None else None
 
 
 def raise_state_version(session: Session, user_id: UUID, now: datetime) -> int | None:
@@ -185,17 +211,28 @@ def text_of(value: bytes | str) -> str:
 
 
 def encode(state: AccountState) -> tuple[str, str]:
-    """The values of `u` (active, tier, end of the tier in Unix microseconds, role) and of `s:<session id>`."""
-    expires = "" if state.tier_expires_at is None else (state.tier_expires_at - EPOCH) // timedelta(microseconds=1)
-    return f"{state.active:d}|{state.tier}|{expires}|{state.role}", f"{state.session_alive:d}"
+    """The values of `u` (active, tier, end of the tier, role) and of the credential. Times are Unix microseconds."""
+    user = f"{state.active:d}|{state.tier}|{_microseconds(state.tier_expires_at)}|{state.role}"
+    credential = f"{state.credential_alive:d}"
+    return user, credential if state.ends_at is None else f"{credential}|{_microseconds(state.ends_at)}"
 
 
-def decode(user: str, session: str) -> AccountState:
+def decode(user: str, credential: str) -> AccountState:
     active, tier, expires, role = user.split("|")
+    alive, _, ends = credential.partition("|")
     return AccountState(
         active=active == "1",
-        session_alive=session == "1",
+        credential_alive=alive == "1",
         tier=Tier(tier),
-        tier_expires_at=EPOCH + timedelta(microseconds=int(expires)) if expires else None,
+        tier_expires_at=_moment(expires),
         role=Role(role),
+        ends_at=_moment(ends),
     )
+
+
+def _microseconds(moment: datetime | None) -> str:
+    return "" if moment is None else str((moment - EPOCH) // timedelta(microseconds=1))
+
+
+def _moment(microseconds: str) -> datetime | None:
+    return EPOCH + timedelta(microseconds=int(microseconds)) if microseconds else None

@@ -5,6 +5,7 @@ of the application, 50 µs each, also where nothing is limited.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from time import time
@@ -29,6 +30,8 @@ class AuthLimits:
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     register: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(5))
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
+    wrong_api_keys: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
+    wrong_invite_codes: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(20))
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 
@@ -44,19 +47,39 @@ class AddressLimits:
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
         """Count one attempt. Raises TooManyRequests."""
+        self._ask(lambda strategy, network: strategy.hit(limit, name, network), limit, name, address)
+
+    def check(self, limit: RateLimitItem, name: str, address: str) -> None:
+        """For limits on failures, before the attempt is judged: counts nothing. Raises TooManyRequests."""
+        self._ask(lambda strategy, network: strategy.test(limit, name, network), limit, name, address)
+
+    def _ask(
+        self,
+        question: Callable[[SlidingWindowCounterRateLimiter, str], bool],
+        limit: RateLimitItem,
+        name: str,
+        address: str,
+    ) -> None:
         network = network_of(address)
         lease = self._leases.current()
         if lease is not None:
             try:
-                self._hit(self._in_redis(lease), limit, name, network)
+                self._answer(question, self._in_redis(lease), limit, name, network)
             except redis.RedisError:
                 self._leases.failed(lease)
             else:
                 return
-        self._hit(self._in_memory(), limit, name, network)
+        self._answer(question, self._in_memory(), limit, name, network)
 
-    def _hit(self, strategy: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, network: str) -> None:
-        if not strategy.hit(limit, name, network):
+    def _answer(
+        self,
+        question: Callable[[SlidingWindowCounterRateLimiter, str], bool],
+        strategy: SlidingWindowCounterRateLimiter,
+        limit: RateLimitItem,
+        name: str,
+        network: str,
+    ) -> None:
+        if not question(strategy, network):
             raise TooManyRequests(strategy.get_window_stats(limit, name, network).reset_time - time() + 1)
 
     def _in_redis(self, lease: RedisLease) -> SlidingWindowCounterRateLimiter:

@@ -10,14 +10,17 @@ from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
+from auth.api_keys import ApiKeys
+from auth.invite_code import InviteCodes
 from auth.mail.letters import Letters
 from auth.mail.post import Post
-from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered
+from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered, SignedInOrKey
 from auth.one_time_codes import OneTimeCodes
 from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
 from auth.refresh_token import RefreshTokens
+from auth.scopes import Scope
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
 
@@ -26,7 +29,7 @@ from database.redis_lease import RedisLeases
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py.
+    `registration_response`: see register.py; `registration_mode`: see redeem_invite.py.
     """
 
     issuer: str
@@ -37,6 +40,7 @@ class AuthSettings:
     bcrypt_cost: int = 12
     password_minimum_length: int = 10
     registration_response: Literal["classic", "private"] = "private"
+    registration_mode: Literal["open", "invite", "closed"] = "open"
     mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
 
@@ -54,11 +58,17 @@ class Auth:
     signed_in: SignedIn
     recently_signed_in: RecentlySignedIn
     signed_in_metered: SignedInMetered
+    api_keys: ApiKeys
     address_limits: AddressLimits
     throttle: AccountThrottle
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
+    invite_codes: InviteCodes
     letters: Letters
+
+    def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
+        """The guard of a route that takes API keys with this scope too."""
+        return SignedInOrKey(self.signed_in, self.api_keys, scope, self.clock)
 
 
 def assemble_auth(
@@ -69,13 +79,14 @@ def assemble_auth(
     leases: RedisLeases,
     throttle_key: bytes,
     one_time_key: bytes,
+    invite_key: bytes,
     post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
-    codes in letters, and `post` sends them.
+    codes in letters, `post` sends them, and `invite_key` hides invite codes in the database.
 
     Starts no thread and connects to nothing.
     """
@@ -87,7 +98,9 @@ def assemble_auth(
         clock=clock,
     )
     states = AccountStates(leases, clock)
-    signed_in = SignedIn(access_tokens, states, clock)
+    address_limits = AddressLimits(leases)
+    api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
+    signed_in = SignedIn(access_tokens, states, api_keys, clock)
     codes = OneTimeCodes(one_time_key)
     return Auth(
         settings=settings,
@@ -98,8 +111,9 @@ def assemble_auth(
         states=states,
         signed_in=signed_in,
         recently_signed_in=RecentlySignedIn(signed_in, clock),
-        signed_in_metered=SignedInMetered(signed_in, leases, clock),
-        address_limits=AddressLimits(leases),
+        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, leases, clock),
+        api_keys=api_keys,
+        address_limits=address_limits,
         throttle=AccountThrottle(
             leases,
             throttle_key,
@@ -108,5 +122,6 @@ def assemble_auth(
         ),
         pwned_passwords=pwned_passwords,
         one_time_codes=codes,
+        invite_codes=InviteCodes(invite_key),
         letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
+from auth.invite_code import LONGEST_TEXT as LONGEST_INVITE_CODE
 from auth.issue_tokens import TokenPair
 from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.passwords import MAXIMUM_CHARACTERS
@@ -32,12 +33,15 @@ Password = Annotated[
     Field(max_length=MAXIMUM_CHARACTERS, json_schema_extra={"format": "password"}, examples=["tulip-9-orbit-canoe"]),
 ]
 DeviceToken = Annotated[str, Field(max_length=LONGEST_DEVICE_TOKEN)]
+InviteCode = Annotated[str, Field(max_length=LONGEST_INVITE_CODE, examples=["7KQ2M-X40DR"])]
 RefreshToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 
 
 class RegisterBody(Body):
     email: Email
     password: Password
+    invite_code: InviteCode | None = None
+    """Needed where accounts are made by invitation, else not looked at. Case, spaces and hyphens do not matter."""
 
 
 class SignInBody(Body):

@@ -1,5 +1,6 @@
 """Guards of routes: who may pass. Each turns the request's credential into a Principal or raises a Problem."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,14 +9,17 @@ from flask import request
 
 from auth.access_token import AccessClaims, AccessTokens
 from auth.account_state import AccountState, AccountStates
+from auth.api_keys import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
-from auth.principal import Principal
+from auth.principal import Caller, KeyPrincipal, Principal
+from auth.scopes import Scope
 from auth.tiers import Tier
 from database.base import Clock
-from database.redis_lease import RedisLeases
+from database.redis_lease import RedisLease, RedisLeases
 from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
 BEARER = "bearer"
+API_KEY = "apiKey"
 FRESH_SECONDS = 300
 
 
@@ -40,21 +44,24 @@ class SignedIn:
     """Asks for the account's state on every request, so that what was revoked stops within one request."""
 
     scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (NotSignedIn, InvalidToken, DependencyUnavailable)
+    problems: tuple[type[Problem], ...] = (NotSignedIn, InvalidToken, *API_KEY_PROBLEMS, DependencyUnavailable)
 
-    def __init__(self, tokens: AccessTokens, states: AccountStates, clock: Clock) -> None:
+    def __init__(self, tokens: AccessTokens, states: AccountStates, keys: ApiKeys, clock: Clock) -> None:
         self._tokens = tokens
         self._states = states
+        self._keys = keys
         self._clock = clock
 
     def admit(self) -> Principal:
         return self.principal(self.claims())
 
     def claims(self) -> AccessClaims:
-        """What the request's token says. Raises NotSignedIn, InvalidToken."""
+        """What the request's token says. Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says."""
         token = bearer_token()
         if token is None:
             raise NotSignedIn
+        if is_api_key(token):
+            self._keys.refuse(token)
         return self._tokens.verify(token)
 
     def principal(self, claims: AccessClaims) -> Principal:
@@ -63,7 +70,7 @@ class SignedIn:
     def state(self, user_id: UUID, session_id: UUID) -> AccountState:
         """Raises InvalidToken when the user is gone or switched off, or the session has ended."""
         state = self._states.read(user_id, session_id)
-        if state is None or not state.admitted:
+        if state is None or not state.admitted_at(self._clock()):
             raise InvalidToken
         return state
 
@@ -105,63 +112,122 @@ class RecentlySignedIn:
         return principal
 
 
+class SignedInOrKey:
+    """SignedIn, or an API key with the scope."""
+
+    scheme: tuple[str, ...] = (BEARER, API_KEY)
+    problems: tuple[type[Problem], ...] = SignedIn.problems
+
+    def __init__(self, signed_in: SignedIn, keys: ApiKeys, scope: Scope, clock: Clock) -> None:
+        self._signed_in = signed_in
+        self._keys = keys
+        self._scope = scope
+        self._clock = clock
+
+    def admit(self) -> Caller:
+        token = bearer_token()
+        if token is None or not is_api_key(token):
+            return self._signed_in.admit()
+        key = self._keys.admit(token, self._scope)
+        state = self._keys.state(key.user_id, key.id)
+        self._keys.note_use(key)
+        return KeyPrincipal(key.user_id, key.id, state.tier_at(self._clock()), state.cached)
+
+
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """The last known state of one session, under the lease's prefix at that time, with the principal of either tier."""
+    """The last known state of one session or key, under the lease's prefix at that time, with the caller of either tier."""
 
     prefix: str
     tier_expires_at: datetime | None
-    principal: Principal
-    after_expiry: Principal
+    ends_at: datetime | None
+    caller: Caller
+    after_expiry: Caller
 
 
 class SignedInMetered:
-    """For metered calls: no Redis trip of its own.
+    """For metered calls: no Redis trip of its own. Takes API keys with the scope too.
 
-    A known caller is admitted on the state that this process saw last. `Principal.cached` says what that was, and the
+    A known caller is admitted on the state that this process saw last. `cached` of the caller says what that was, and the
     script that reserves the call compares it in Redis in its own round trip. When it differs, the gateway calls `renew`.
-    A route that reserves nothing must use SignedIn.
+    A route that reserves nothing must use SignedIn or SignedInOrKey.
     """
 
-    scheme: str | None = BEARER
+    scheme: tuple[str, ...] = (BEARER, API_KEY)
     problems: tuple[type[Problem], ...] = SignedIn.problems
 
-    def __init__(self, signed_in: SignedIn, leases: RedisLeases, clock: Clock, *, remembered: int = 8192) -> None:
+    def __init__(
+        self,
+        signed_in: SignedIn,
+        keys: ApiKeys,
+        scope: Scope,
+        leases: RedisLeases,
+        clock: Clock,
+        *,
+        remembered: int = 8192,
+    ) -> None:
         self._signed_in = signed_in
+        self._keys = keys
+        self._scope = scope
         self._leases = leases
         self._clock = clock
         self._remembered: BoundedCache[UUID, _Remembered] = BoundedCache(remembered)
 
-    def admit(self) -> Principal:
+    def admit(self) -> Caller:
+        token = bearer_token()
+        if token is not None and is_api_key(token):
+            key = self._keys.admit(token, self._scope)
+            caller = self._recall(key.id, key.user_id) or self._ask_of_key(key.user_id, key.id)
+            self._keys.note_use(key)
+            return caller
         claims = self._signed_in.claims()
-        lease = self._leases.current()
-        known = self._remembered.get(claims.session_id)
-        if (
-            known is not None
-            and lease is not None
-            and known.prefix == lease.prefix
-            and known.principal.user_id == claims.user_id
-        ):
-            if known.tier_expires_at is None or self._clock() < known.tier_expires_at:
-                return known.principal
-            return known.after_expiry
-        return self._ask(claims.user_id, claims.session_id)
+        return self._recall(claims.session_id, claims.user_id) or self._ask(claims.user_id, claims.session_id)
 
-    def renew(self, principal: Principal) -> Principal:
+    def renew(self, caller: Caller) -> Caller:
         """Forget what is known of this caller and ask again. Raises InvalidToken when it may no longer pass."""
-        self._remembered.forget(principal.session_id)
-        return self._ask(principal.user_id, principal.session_id)
+        if isinstance(caller, Principal):
+            self._remembered.forget(caller.session_id)
+            return self._ask(caller.user_id, caller.session_id)
+        self._remembered.forget(caller.key_id)
+        return self._ask_of_key(caller.user_id, caller.key_id)
 
-    def _ask(self, user_id: UUID, session_id: UUID) -> Principal:
+    def _recall(self, credential_id: UUID, user_id: UUID) -> Caller | None:
+        """The caller as this process knows it; None when it must ask."""
+        known = self._remembered.get(credential_id)
+        if known is None or known.caller.user_id != user_id:
+            return None
+        lease = self._leases.current()
+        if lease is None or known.prefix != lease.prefix:
+            return None
+        if known.tier_expires_at is None and known.ends_at is None:
+            return known.caller
+        now = self._clock()
+        if known.ends_at is not None and now >= known.ends_at:
+            return None
+        return known.caller if known.tier_expires_at is None or now < known.tier_expires_at else known.after_expiry
+
+    def _ask(self, user_id: UUID, session_id: UUID) -> Caller:
         lease = self._leases.current()
         state = self._signed_in.state(user_id, session_id)
-        principal = self._signed_in.principal_of(user_id, state, session_id)
+        return self._remember(
+            lease, session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
+        )
+
+    def _ask_of_key(self, user_id: UUID, key_id: UUID) -> Caller:
+        lease = self._leases.current()
+        state = self._keys.state(user_id, key_id)
+        return self._remember(lease, key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
+
+    def _remember(
+        self, lease: RedisLease | None, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]
+    ) -> Caller:
         if lease is not None and state.cached is not None and state.cached.key.startswith(lease.prefix):
             known = _Remembered(
                 prefix=lease.prefix,
                 tier_expires_at=state.tier_expires_at,
-                principal=Principal(user_id, session_id, state.tier, state.cached, state.role),
-                after_expiry=Principal(user_id, session_id, Tier.FREE, state.cached, state.role),
+                ends_at=state.ends_at,
+                caller=caller_of(state.tier),
+                after_expiry=caller_of(Tier.FREE),
             )
-            self._remembered.put(session_id, known)
-        return principal
+            self._remembered.put(credential_id, known)
+        return caller_of(state.tier_at(self._clock()))

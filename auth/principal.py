@@ -26,3 +26,17 @@ class Principal:
     cached: CachedFields | None
     """None when the state was read from PostgreSQL and no cache stands behind it."""
     role: Role = Role.USER
+
+
+@dataclass(frozen=True)
+class KeyPrincipal:
+    """A program that calls for a user, proved by an API key with the scope that the route asks for. It has no role."""
+
+    user_id: UUID
+    key_id: UUID
+    tier: Tier
+    cached: CachedFields | None
+
+
+Caller = Principal | KeyPrincipal
+"""Who calls a route that takes API keys too."""

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
-from auth.bodies import SignedInAnswer
+from auth.bodies import InviteCode, SignedInAnswer
 from auth.give_tokens import answer_signed_in
 from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
 from auth.provider_keys import ProviderUnavailable
+from auth.redeem_invite import registration_problems
 from auth.routes import device
 from auth.sign_in import AccountDisabled
 from auth.sign_in_with_provider import sign_in_with_provider
@@ -21,6 +22,8 @@ class IdentityTokenBody(Body):
     id_token: Annotated[str, Field(max_length=LONGEST_TOKEN)]
     nonce: Annotated[str, Field(min_length=16, max_length=128)]
     remember_me: bool = False
+    invite_code: InviteCode | None = None
+    """For a new account, where those are made by invitation."""
 
 
 def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
@@ -40,7 +43,9 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         A new identity makes an account, or joins the one of its verified e-mail address.
         """
         proven = tokens.verify(body.id_token, body.nonce)
-        signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device())
+        signed_in = sign_in_with_provider(
+            auth, proven, remember=body.remember_me, device=device(), invite_code=body.invite_code
+        )
         return answer_signed_in(signed_in)
 
     sign_in.__name__ = f"sign_in_with_{name}"
@@ -52,5 +57,5 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in"),
         body=IdentityTokenBody,
         answers={200: SignedInAnswer},
-        problems=(IdentityTokenNotValid, AccountDisabled, ProviderUnavailable),
+        problems=(IdentityTokenNotValid, AccountDisabled, ProviderUnavailable, *registration_problems(auth)),
     )(sign_in)

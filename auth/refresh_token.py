@@ -11,18 +11,17 @@ import binascii
 import hmac
 import re
 import struct
-import zlib
 from dataclasses import dataclass
 from uuid import UUID
+
+from auth.base62 import CHECKSUM_LENGTH, checksum
 
 PREFIX = "rt_"
 VERSION = 1
 LAYOUT = struct.Struct(">B16sI32s")
 ENCODED_LENGTH = 71
-CHECKSUM_LENGTH = 6
 LONGEST_TOKEN = len(PREFIX) + ENCODED_LENGTH + CHECKSUM_LENGTH
 LARGEST_GENERATION = 2**31 - 1  # PostgreSQL's integer
-BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FORM = re.compile(rf"rt_[A-Za-z0-9_-]{{{ENCODED_LENGTH}}}[0-9A-Za-z]{{{CHECKSUM_LENGTH}}}")
 
 
@@ -65,13 +64,3 @@ def read_refresh_token(text: str) -> PresentedToken | None:
     if version != VERSION or generation > LARGEST_GENERATION:
         return None
     return PresentedToken(UUID(bytes=session_id), generation, mac)
-
-
-def checksum(text: str) -> str:
-    """CRC32 as six base62 characters."""
-    number = zlib.crc32(text.encode())
-    characters = ""
-    for _ in range(CHECKSUM_LENGTH):
-        number, digit = divmod(number, len(BASE62))
-        characters = BASE62[digit] + characters
-    return characters

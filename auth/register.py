@@ -15,6 +15,7 @@ from auth.models import User
 from auth.open_session import Device, insert_session
 from auth.password_policy import check_new_password
 from auth.read_profile import Profile, profile_of
+from auth.redeem_invite import ask_for_invite, redeem_invite
 from database import transaction
 from database.base import uuid7
 from security.problems import Problem
@@ -34,37 +35,42 @@ class SignedInUser:
     """For a device that is new here: what it shows at its next sign-in."""
 
 
-def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> SignedInUser:
-    """Create the account and sign in. Raises PasswordRefused, PasswordWorkBusy, EmailTaken.
+def register(
+    auth: Auth, email: EmailAddress, password: str, device: Device, invite_code: str | None = None
+) -> SignedInUser:
+    """Create the account and sign in. Raises PasswordRefused, PasswordWorkBusy, EmailTaken, and as `ask_for_invite` does.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
+    invite = ask_for_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
     with transaction() as session:
         user = _insert_user(session, email, password_hash, now=now, signed_in_at=now)
         if user is None:
             raise EmailTaken
+        invited = redeem_invite(auth, session, invite, now)
         opened = insert_session(
             session, user_id=user.id, device=device, remember=False, lifetimes=auth.settings.sessions, now=now
         )
         device_token = remember_device(session, user.id, None, now)
         profile = profile_of(user, now)
-        record(session, "registered", now, user_id=user.id, session_id=opened.id)
+        record(session, "registered", now, user_id=user.id, session_id=opened.id, **invited)
     return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens), device_token)
 
 
-def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
+def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
     """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was.
 
-    Raises PasswordRefused, PasswordWorkBusy.
+    Raises PasswordRefused, PasswordWorkBusy, and as `ask_for_invite` does.
     """
+    invite = ask_for_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
     with transaction() as session:
         user = _insert_user(session, email, password_hash, now=now, signed_in_at=None)
         if user is not None:
-            record(session, "registered", now, user_id=user.id)
+            record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
         else:
             record(session, "registration_of_taken_address", now, user_id=None)
 

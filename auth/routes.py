@@ -24,13 +24,14 @@ from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooW
 from auth.password_work import PasswordWorkBusy
 from auth.principal import Principal
 from auth.read_profile import read_profile
+from auth.redeem_invite import registration_problems
 from auth.register import EmailTaken, register, register_privately
 from auth.rotate_session import RefreshTokenNotValid, rotate_session
 from auth.sign_in import AccountDisabled, InvalidCredentials, sign_in
 from auth.sign_out import sign_out_by_refresh_token, sign_out_session
 from security.client_address import client_address
 from security.operation import Answer, operation
-from security.problems import InvalidToken, MalformedRequest, NotSignedIn
+from security.problems import MalformedRequest
 
 IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -49,15 +50,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=RegisterBody,
         answers={202: CheckEmailAnswer} if private else {201: SignedInAnswer},
         problems=(PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy)
+        + registration_problems(auth)
         + (() if private else (EmailTaken,)),
     )
     def register_account(body: RegisterBody) -> Answer:
         """Where registrations are private, the answer is 202 whether or not the address has an account already."""
         email = parse_email(body.email)
         if private:
-            register_privately(auth, email, body.password)
+            register_privately(auth, email, body.password, body.invite_code)
             return Answer(202, CheckEmailAnswer())
-        return answer_signed_in(register(auth, email, body.password, device()), status=201)
+        return answer_signed_in(register(auth, email, body.password, device(), body.invite_code), status=201)
 
     @operation(
         routes,
@@ -112,7 +114,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=SignOutBody,
         body_optional=True,
         answers={204: None},
-        problems=(NotSignedIn, InvalidToken),
+        problems=auth.signed_in.problems,
     )
     def logout(body: SignOutBody | None) -> Answer:
         """Ends the session of the refresh token in the body, else that of the access token in the header. Can be repeated."""

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,10 +19,14 @@ from auth.issue_tokens import issue_tokens
 from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
+from auth.redeem_invite import ask_for_invite, redeem_invite
 from auth.register import SignedInUser
+from auth.revoke_api_key import revoke_api_keys
 from auth.sign_in import AccountDisabled
-from database import transaction
+from database import reading, transaction
 from database.base import uuid7
+
+REGISTERED = "registered"
 
 
 @dataclass(frozen=True)
@@ -31,23 +36,43 @@ class _Opened:
     raised_version: int | None
 
 
-def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled."""
+def sign_in_with_provider(
+    auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device, invite_code: str | None = None
+) -> SignedInUser:
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled.
+
+    Where there is no account yet, also as `ask_for_invite` does.
+    """
+    invite = None
+    if auth.settings.registration_mode != "open" and not _has_account(proven):
+        invite = ask_for_invite(auth, invite_code)
     with transaction() as session:
-        opened = _open(auth, session, proven, remember, device)
+        opened = _open(auth, session, proven, invite, remember=remember, device=device)
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
 
 
-def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device) -> _Opened:
+def _has_account(proven: ProvenIdentity) -> bool:
+    known = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
+    addressed = select(User.id).where(User.email_key == (proven.email.key if proven.email is not None else None))
+    with reading() as session:
+        return session.execute(select(or_(known.exists(), addressed.exists()))).scalar_one()
+
+
+def _open(
+    auth: Auth, session: Session, proven: ProvenIdentity, invite: bytes | None, *, remember: bool, device: Device
+) -> _Opened:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
     changed = False
+    invited: dict[str, Any] = {}
     if user is None:
         if proven.email is None:
             raise IdentityTokenNotValid
         user, event, changed = _link(session, proven, proven.email, now)
+        if event == REGISTERED:
+            invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
         raise AccountDisabled
     user.last_login_at = now
@@ -56,7 +81,7 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
     )
     changed |= evict_surplus_sessions(session, user.id, now)
     raised = raise_state_version(session, user.id, now) if changed else None
-    record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider)
+    record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider, **invited)
     return _Opened(profile_of(user, now), opened, raised)
 
 
@@ -73,7 +98,8 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password and every session it opened are worth nothing any more.
+    the owner has come: that password, every session it opened and every API key
+    are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -92,9 +118,10 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     if identity.user_id != user.id:
         raise IdentityTokenNotValid  # linked by a faster request, under an address that has changed since
     if made is not None:
-        return user, "registered", False
+        return user, REGISTERED, False
     if user.is_verified:
         return user, "identity_linked", False
     user.password_hash, user.is_verified, user.updated_at = None, True, now
     end_sessions(session, user.id, now, "owner_proved")
+    revoke_api_keys(session, user.id, now)
     return user, "unverified_account_taken_over_by_its_owner", True

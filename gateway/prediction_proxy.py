@@ -15,7 +15,7 @@ import psycopg2
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from auth.principal import Principal
+from auth.principal import Caller
 from auth.tiers import Tier
 from database.base import Clock, utc_now, uuid7
 from gateway.breaker import Breaker
@@ -80,11 +80,11 @@ class PredictionProxy:
     bulkhead: Bulkhead
     settlement: Settlement
     idempotency: IdempotencyKeys
-    confirm: Callable[[Principal], Principal]
+    confirm: Callable[[Caller], Caller]
     hash_key: bytes
     clock: Clock = utc_now
 
-    def predict(self, caller: Principal, question: Question) -> Prediction:
+    def predict(self, caller: Caller, question: Question) -> Prediction:
         """Raises a Problem for every way in which there is no prediction; none of them is charged."""
         started = perf_counter()
         request_id = uuid7()
@@ -110,7 +110,7 @@ class PredictionProxy:
                 self._release_key(held)
             raise
 
-    def _with_capacity(self, caller: Principal, call: "_Call") -> Prediction:
+    def _with_capacity(self, caller: Caller, call: "_Call") -> Prediction:
         ticket = self.breaker.admit()
         verdict: Callable[[int], None] = self.breaker.not_judged
         try:
@@ -131,7 +131,7 @@ class PredictionProxy:
         finally:
             verdict(ticket)
 
-    def _reserve(self, caller: Principal, call: "_Call") -> tuple[Principal, Reservation]:
+    def _reserve(self, caller: Caller, call: "_Call") -> tuple[Caller, Reservation]:
         """All policies at once, or none. The caller returned is the one whose tier was counted against."""
         for _ in range(MOST_ACCOUNT_CHANGES):
             try:
@@ -153,7 +153,7 @@ class PredictionProxy:
             return caller, outcome
         raise DependencyUnavailable
 
-    def _ask_private_server(self, caller: Principal, call: "_Call", reservation: Reservation) -> tuple[bytes, float]:
+    def _ask_private_server(self, caller: Caller, call: "_Call", reservation: Reservation) -> tuple[bytes, float]:
         """The result and the private server's milliseconds. Whatever goes wrong here is given back."""
         asked = perf_counter()
         try:
@@ -182,7 +182,7 @@ class PredictionProxy:
         return result, (perf_counter() - asked) * 1000
 
     def _deliver(
-        self, caller: Principal, call: "_Call", reservation: Reservation, result: bytes, upstream_ms: float
+        self, caller: Caller, call: "_Call", reservation: Reservation, result: bytes, upstream_ms: float
     ) -> Prediction:
         """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
         day = next((policy.remaining for policy in reservation.policies if policy.name == DAY), UNLIMITED)
@@ -206,7 +206,7 @@ class PredictionProxy:
         headers |= timing_headers(call.elapsed_ms(), upstream_ms)
         return Prediction(body, headers)
 
-    def _settled(self, caller: Principal, call: "_Call", reservation: Reservation, ended: "_Ending") -> SettledCall:
+    def _settled(self, caller: Caller, call: "_Call", reservation: Reservation, ended: "_Ending") -> SettledCall:
         return SettledCall(
             request_id=call.request_id,
             user_id=caller.user_id,
@@ -223,7 +223,7 @@ class PredictionProxy:
             answer=ended.answer,
         )
 
-    def _with_features(self, caller: Principal, question: Question) -> Principal:
+    def _with_features(self, caller: Caller, question: Question) -> Caller:
         """The caller, whose plan has every option that was asked for. Raises FeatureNotInTier."""
         if not question.enhanced_grounding or ENHANCED_GROUNDING in self.plans[caller.tier].features:
             return caller

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, request
 
-from auth.principal import Principal
+from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
 from gateway.breaker import BreakerIsOpen
 from gateway.bulkhead import TooManyInFlight
@@ -24,11 +24,11 @@ LARGEST_QUESTION = 64 * 1024
 
 @dataclass(frozen=True)
 class Gateway:
-    """What the routes work with. `metered` admits on a cached state that the reservation checks; `signed_in` asks each time."""
+    """What the routes work with. `metered` admits on a cached state that the reservation checks; `usage_reader` asks each time."""
 
     proxy: PredictionProxy
     health: PrivateServerHealth
-    signed_in: Guard
+    usage_reader: Guard
     metered: Guard
 
 
@@ -59,7 +59,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
             *PRIVATE_SERVER_PROBLEMS,
         ),
     )
-    def predict(caller: Principal, body: PredictionBody) -> Answer:
+    def predict(caller: Caller, body: PredictionBody) -> Answer:
         """Costs one prediction of the caller's plan, and only when one is delivered.
 
         The answer is the private server's result with `metadata` added. With an `Idempotency-Key`, asking again gives the
@@ -80,11 +80,11 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         "GET",
         "/predict/usage",
         summary="What is used and what is left today",
-        guard=gateway.signed_in,
+        guard=gateway.usage_reader,
         answers={200: UsageAnswer},
         problems=(LimitsUnavailable,),
     )
-    def usage(caller: Principal) -> Answer:
+    def usage(caller: Caller) -> Answer:
         """Costs nothing. The day is the UTC day."""
         proxy = gateway.proxy
         found = read_usage(proxy.limits, proxy.plans[caller.tier], caller.user_id, FEATURE, proxy.clock())
@@ -111,7 +111,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
     return routes
 
 
-def _usage_answer(caller: Principal, found: Usage) -> UsageAnswer:
+def _usage_answer(caller: Caller, found: Usage) -> UsageAnswer:
     policies = {policy.name: policy for policy in found.policies}
     shown = {
         name: PolicyUsage(limit=policy.limit, remaining=policy.remaining, window_seconds=policy.window_seconds)

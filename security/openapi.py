@@ -33,7 +33,20 @@ DOCUMENT_SECONDS = 300
 _ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", "openapi.")
 _EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
 
-BEARER = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of somebody who signed in.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "tok_[0-9A-Za-z]{49}",
+        "description": "An API key with the scope of the operation, for programs. Made with `POST /api/auth/tokens`.",
+    },
+}
 
 _HEADERS_BY_STATUS = {
     401: {"WWW-Authenticate": "The challenge (RFC 6750)."},
@@ -89,7 +102,7 @@ class ApiDescription:
     title: str
     version: str
     description: str = ""
-    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: BEARER)
+    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SCHEMES)
     requires_https: bool = False
 
 
@@ -186,10 +199,13 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
     }
     if declared.description:
         described["description"] = declared.description
-    if declared.guard.scheme is not None:
-        if declared.guard.scheme not in api.security_schemes:
-            raise ValueError(f"{declared.path}: the security scheme {declared.guard.scheme!r} is not described")
-        described["security"] = [{declared.guard.scheme: []}]
+    scheme = declared.guard.scheme
+    if scheme is not None:
+        alternatives = (scheme,) if isinstance(scheme, str) else scheme
+        for name in alternatives:
+            if name not in api.security_schemes:
+                raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
+        described["security"] = [{name: []} for name in alternatives]
     if declared.body is not None:
         content = {JSON: {"schema": models.reference(declared.body, "validation")}}
         described["requestBody"] = {"required": not declared.body_optional, "content": content}

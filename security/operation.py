@@ -58,8 +58,8 @@ class Guard(Protocol):
     """
 
     @property
-    def scheme(self) -> str | None:
-        """The name of the OpenAPI security scheme; None when nobody needs to sign in."""
+    def scheme(self) -> str | tuple[str, ...] | None:
+        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in."""
 
     @property
     def problems(self) -> tuple[type[Problem], ...]: ...

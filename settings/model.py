@@ -29,6 +29,12 @@ class RegistrationResponse(StrEnum):
     PRIVATE = "private"
 
 
+class RegistrationMode(StrEnum):
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
 class ResponseVerification(StrEnum):
     REQUIRED = "required"
     IF_PRESENT = "if_present"
@@ -102,6 +108,10 @@ class Settings(BaseModel):
             "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
             "Default: `classic` in development, else `private`."
         )
+    )
+    registration_mode: Annotated[RegistrationMode, forms.LowerCase] = Field(
+        default=RegistrationMode.OPEN,
+        description="Who may make an account: `open` anybody, `invite` with a code of `flask invites create`, `closed` nobody.",
     )
 
     database_url: forms.PostgresUrl | None = Field(

@@ -13,6 +13,14 @@ NOTICES = {
         "A session was ended to protect you",
         "A sign-in of your account was used in two places at once. That can mean that somebody copied it, so we ended it.",
     ),
+    "api_key_created": (
+        "A new API key for your account",
+        "A key was made with which programs can act for you. If that was not you, delete it and change your password.",
+    ),
+    "api_key_rotated": (
+        "An API key of your account was replaced",
+        "A new key took the place of one of yours. If that was not you, delete it and change your password.",
+    ),
     "many_wrong_passwords": (
         "Somebody is guessing your password",
         "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",

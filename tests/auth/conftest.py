@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from auth.access_key_ring import KeyRing, SigningKey
+from auth.api_key_routes import api_key_routes
 from auth.assembly import AuthSettings, assemble_auth
 from auth.routes import auth_routes
 from database import db
@@ -43,6 +44,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             refresh_key=secrets.token_bytes(32),
             throttle_key=secrets.token_bytes(32),
             one_time_key=secrets.token_bytes(32),
+            invite_key=secrets.token_bytes(32),
             post=box,
             leases=leases,
             clock=clock,
@@ -50,6 +52,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(auth_routes(auth))
+        app.register_blueprint(api_key_routes(auth))
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts

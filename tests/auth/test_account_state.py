@@ -12,7 +12,7 @@ import pytest
 import redis
 from sqlalchemy import event
 
-from auth.principal import Principal
+from auth.principal import Caller
 from auth.tiers import Tier
 from database import db
 from database.redis_lease import RedisLease
@@ -41,17 +41,17 @@ def read_tier(accounts: Accounts, access_token: str) -> Tier:
         return accounts.auth.signed_in.admit().tier
 
 
-def admit_metered(accounts: Accounts, access_token: str) -> Principal:
+def admit_metered(accounts: Accounts, access_token: str) -> Caller:
     with accounts.app.test_request_context(headers=bearer(access_token)):
         return accounts.auth.signed_in_metered.admit()
 
 
-def renew(accounts: Accounts, principal: Principal) -> Principal:
+def renew(accounts: Accounts, principal: Caller) -> Caller:
     with accounts.app.test_request_context():
         return accounts.auth.signed_in_metered.renew(principal)
 
 
-def still_holds(accounts: Accounts, principal: Principal) -> bool:
+def still_holds(accounts: Accounts, principal: Caller) -> bool:
     """The comparison that the gateway's script makes when it reserves a call."""
     assert principal.cached is not None
     values = redis_of(accounts).hmget(principal.cached.key, principal.cached.fields)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from auth.access_token import canonical_uuid
-from auth.refresh_token import LAYOUT, PREFIX, VERSION, checksum, read_refresh_token
+from auth.base62 import checksum
+from auth.refresh_token import LAYOUT, PREFIX, VERSION, read_refresh_token
 from tests.auth.accounts_app import Accounts
 
 

@@ -18,6 +18,7 @@ from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from tests.auth.accounts_app import Accounts
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
+from tests.auth.key_holder import KeyHolder
 
 NONCE = secrets.token_urlsafe(24)
 PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
@@ -100,6 +101,14 @@ def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(goog
     assert accounts.profile(mallory["access_token"]).status_code == 401
     assert accounts.refresh(mallory["refresh_token"]).status_code == 401
     assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
+
+
+def test_keys_that_somebody_made_before_the_owner_came_stop(google: SignIn) -> None:
+    mallory = KeyHolder(google.accounts)
+    key = mallory.key()
+    assert mallory.use(key["token"]).status_code == 200
+    google.post()
+    assert mallory.use(key["token"]).status_code == 401
 
 
 def test_twenty_first_sign_ins_at_once_make_one_account(google: SignIn) -> None:

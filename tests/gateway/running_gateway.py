@@ -13,7 +13,7 @@ from flask import Flask, request
 from psycopg2.extras import RealDictCursor
 from werkzeug.test import TestResponse
 
-from auth.principal import CachedFields, Principal
+from auth.principal import CachedFields, Caller, Principal
 from auth.tiers import Tier
 from database import db
 from database.engine import EngineOptions, libpq_url
@@ -127,7 +127,7 @@ def running_gateway(
     plans: Mapping[Tier, PlanLimits] = PLANS,
     key_lease: timedelta = timedelta(seconds=60),
     settle_seconds: float = 3.0,
-    confirm: Callable[[Principal], Principal] = lambda caller: caller,
+    confirm: Callable[[Caller], Caller] = lambda caller: caller,
     redis_url: str | None = None,
 ) -> Iterator[RunningGateway]:
     secret = secrets.token_bytes(32)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from auth.principal import Principal
+from auth.principal import Caller
 from auth.tiers import Tier
 from security.problems import InvalidToken
 from tests.gateway.running_gateway import QUESTION, running_gateway
@@ -12,19 +12,19 @@ from tests.gateway.running_gateway import QUESTION, running_gateway
 GROUNDED = {**QUESTION, "options": {"enhanced_grounding": True}}
 
 
-def now_pro(caller: Principal) -> Principal:
+def now_pro(caller: Caller) -> Caller:
     return replace(caller, tier=Tier.PRO, cached=None)
 
 
-def now_free(caller: Principal) -> Principal:
+def now_free(caller: Caller) -> Caller:
     return replace(caller, tier=Tier.FREE, cached=None)
 
 
-def revoked(_: Principal) -> Principal:
+def revoked(_: Caller) -> Caller:
     raise InvalidToken
 
 
-def never_settles(caller: Principal) -> Principal:
+def never_settles(caller: Caller) -> Caller:
     return caller
 
 

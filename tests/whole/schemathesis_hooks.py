@@ -20,6 +20,7 @@ schemathesis.openapi.format(
 schemathesis.openapi.format(
     "password", strategies.from_regex(r"[a-z]{5} [A-Z0-9]{9} [^\x00-\x1f\ud800-\udfff]{1,20}", fullmatch=True)
 )
+schemathesis.openapi.format("ip-network", strategies.ip_addresses().map(str))
 
 WELL_FORMED_KEY = re.compile(r"[!-~]{1,255}")
 LOGOUT = "/api/auth/logout"
