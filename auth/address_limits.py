@@ -29,6 +29,7 @@ class AuthLimits:
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     register: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(5))
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
+    second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 

@@ -10,6 +10,7 @@ from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
+from auth.data_keys import DataKeys
 from auth.mail.letters import Letters
 from auth.mail.post import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered
@@ -18,6 +19,7 @@ from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
 from auth.refresh_token import RefreshTokens
+from auth.second_factor.ceremony import PasskeySite
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
 
@@ -26,7 +28,7 @@ from database.redis_lease import RedisLeases
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py.
+    `registration_response`: see register.py. `passkey_site`: whom passkeys are made for; by default the issuer's host.
     """
 
     issuer: str
@@ -39,6 +41,7 @@ class AuthSettings:
     registration_response: Literal["classic", "private"] = "private"
     mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
+    passkey_site: PasskeySite | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Auth:
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
     letters: Letters
+    data_keys: DataKeys
+    passkey_site: PasskeySite
 
 
 def assemble_auth(
@@ -69,13 +74,14 @@ def assemble_auth(
     leases: RedisLeases,
     throttle_key: bytes,
     one_time_key: bytes,
+    data_keys: Mapping[str, bytes],
     post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
-    codes in letters, and `post` sends them.
+    codes in letters, and `post` sends them. `data_keys`, the current one first, seal what the database must not give away.
 
     Starts no thread and connects to nothing.
     """
@@ -109,4 +115,6 @@ def assemble_auth(
         pwned_passwords=pwned_passwords,
         one_time_codes=codes,
         letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
+        data_keys=DataKeys(data_keys),
+        passkey_site=settings.passkey_site or PasskeySite.of(settings.issuer),
     )

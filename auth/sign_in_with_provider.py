@@ -19,6 +19,8 @@ from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
+from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
+from auth.second_factor.forget_factors import forget_factors
 from auth.sign_in import AccountDisabled
 from database import transaction
 from database.base import uuid7
@@ -32,15 +34,21 @@ class _Opened:
 
 
 def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled."""
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AccountDisabled,
+    SecondFactorRequired.
+    """
     with transaction() as session:
         opened = _open(auth, session, proven, remember, device)
+    if isinstance(opened, SecondFactorRequired):
+        raise opened
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
 
 
-def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device) -> _Opened:
+def _open(
+    auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device
+) -> _Opened | SecondFactorRequired:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
     changed = False
@@ -50,6 +58,11 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
         user, event, changed = _link(session, proven, proven.email, now)
     if not user.is_active:
         raise AccountDisabled
+    needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
+    if needed is not None:
+        if event != "signed_in":
+            record(session, event, now, user_id=user.id, method=proven.provider)
+        return needed
     user.last_login_at = now
     opened = insert_session(
         session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
@@ -73,7 +86,7 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password and every session it opened are worth nothing any more.
+    the owner has come: that password, every session it opened and every second factor are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -97,4 +110,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
         return user, "identity_linked", False
     user.password_hash, user.is_verified, user.updated_at = None, True, now
     end_sessions(session, user.id, now, "owner_proved")
+    forget_factors(session, user.id)
     return user, "unverified_account_taken_over_by_its_owner", True

@@ -12,7 +12,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
-import gateway.models  # noqa: F401 - the models' tables are compared
+from app import assemble  # noqa: F401 - the application knows every table
 from database import db
 from database.base import Base
 from database.schema import migration_settings
