@@ -109,9 +109,10 @@ def test_a_refused_answer_spends_the_challenge(alice: FactorOwner) -> None:
     assert alice.register(SoftwarePasskey().create(options)).status_code == 400
 
 
-def test_a_challenge_lives_five_minutes(alice: FactorOwner) -> None:
+def test_a_challenge_that_ran_out_is_refused(alice: FactorOwner) -> None:
+    """It lives as long as the fresh sign-in that it needs, so a test cannot simply wait."""
     options = alice.registration_options()
-    alice.accounts.clock.advance(minutes=5)
+    alice.accounts.query("UPDATE passkey_challenges SET expires_at = :now", now=alice.accounts.clock())
     assert alice.register(SoftwarePasskey().create(options)).status_code == 400
 
 

@@ -82,6 +82,6 @@ def test_the_owner_is_told_that_a_code_was_used(alice: FactorOwner) -> None:
     assert "recovery_code_used" in alice.accounts.events(alice.user_id)
 
 
-@pytest.mark.parametrize("typed", ["", "-", "x" * 32, "ＡＢＣＤＥ-ＡＢＣＤＥ", "ß" * 10])
+@pytest.mark.parametrize("typed", ["", "-", "x" * 32, "\uff21" * 10, "ß" * 10])
 def test_what_is_no_code_is_wrong(alice: FactorOwner, typed: str) -> None:
     assert alice.finish(alice.begin_sign_in(), recovery_code=typed).status_code == 401
