@@ -29,7 +29,7 @@ class Ceremony(StrEnum):
 def begin_challenge(
     session: Session, ceremony: Ceremony, now: datetime, *, user_id: UUID | None = None, flow_id: UUID | None = None
 ) -> bytes:
-    """A new challenge. It voids the one before of the same flow."""
+    """A new challenge. It voids the one before of the same flow. Where there is a user, the caller holds the row."""
     if flow_id is not None:
         session.execute(
             delete(PasskeyChallenge)

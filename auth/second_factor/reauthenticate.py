@@ -50,6 +50,8 @@ def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:
     """What to ask the browser for. Raises SecondFactorOff when the account has no passkey."""
     now = auth.clock()
     with transaction() as session:
+        # The user's row before any challenge, as everywhere: whoever answers at the same moment takes them in that order.
+        session.execute(select(User.id).where(User.id == caller.user_id).with_for_update())
         known = known_credentials(session, caller.user_id)
         if not known:
             raise SecondFactorOff

@@ -1,5 +1,7 @@
 """POST /api/auth/reauthenticate/second-factor"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.auth.accounts_app import Accounts
@@ -79,3 +81,27 @@ def test_an_account_without_a_factor_has_nothing_to_show(accounts: Accounts) -> 
     ):
         answer = alice.ask("POST", path, body)
         assert (answer.status_code, answer.get_json()["error"]) == (409, "second_factor_off")
+
+
+def test_everything_at_once_on_one_account_ends_well(accounts: Accounts) -> None:
+    """Whoever took the rows in another order than the rest would wait for somebody who waits for it."""
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    passkey = alice.add_passkey(counts=False)
+    challenge = alice.begin_sign_in()
+
+    def work(number: int) -> int:
+        if number % 4 == 0:
+            answer = alice.ask("POST", "/reauthenticate/second-factor/passkey/options")
+            credential = passkey.get(answer.get_json()["options"])
+            return alice.ask("POST", "/reauthenticate/second-factor", {"passkey": credential}).status_code
+        if number % 4 == 1:
+            return alice.finish(challenge, totp_code=alice.wrong_code()).status_code
+        if number % 4 == 2:
+            options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
+            return accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code
+        return alice.ask("POST", "/second-factor/recovery-codes").status_code
+
+    with ThreadPoolExecutor(10) as threads:
+        statuses = set(threads.map(work, range(40)))
+    assert statuses <= {200, 401}
