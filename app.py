@@ -19,11 +19,14 @@ from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
 from auth.mail.post import MailFolder, MailServer, Post
+from auth.passkey_routes import passkey_routes
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
 from auth.scopes import Scope
+from auth.second_factor.ceremony import PasskeySite
+from auth.second_factor_routes import second_factor_routes
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
@@ -120,6 +123,8 @@ def assemble(settings: Settings) -> Flask:
         api_key_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
+        second_factor_routes(auth),
+        passkey_routes(auth),
         gateway_routes(gateway),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
@@ -166,6 +171,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         registration_response=settings.registration_response.value,
         registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,
+        passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
     )
     return assemble_auth(
         auth_settings,
@@ -175,6 +181,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
         invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
+        data_keys=settings.data_key_ring,
         post=post_of(settings),
         peppers=None if settings.pepper is None else {"p1": settings.pepper},
         pwned_passwords=(

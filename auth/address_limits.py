@@ -32,6 +32,7 @@ class AuthLimits:
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
     wrong_api_keys: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     wrong_invite_codes: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(20))
+    second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 

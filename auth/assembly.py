@@ -11,6 +11,7 @@ from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
+from auth.data_keys import DataKeys
 from auth.invite_code import InviteCodes
 from auth.mail.letters import Letters
 from auth.mail.post import Post
@@ -21,6 +22,7 @@ from auth.password_work import PasswordWork
 from auth.passwords import Passwords
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
+from auth.second_factor.ceremony import PasskeySite
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
 
@@ -29,7 +31,8 @@ from database.redis_lease import RedisLeases
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py; `registration_mode`: see redeem_invite.py.
+    `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
+    made for; by default the issuer's host.
     """
 
     issuer: str
@@ -43,6 +46,7 @@ class AuthSettings:
     registration_mode: Literal["open", "invite", "closed"] = "open"
     mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
+    passkey_site: PasskeySite | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Auth:
     one_time_codes: OneTimeCodes
     invite_codes: InviteCodes
     letters: Letters
+    data_keys: DataKeys
+    passkey_site: PasskeySite
 
     def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
         """The guard of a route that takes API keys with this scope too."""
@@ -80,13 +86,15 @@ def assemble_auth(
     throttle_key: bytes,
     one_time_key: bytes,
     invite_key: bytes,
+    data_keys: Mapping[str, bytes],
     post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
-    codes in letters, `post` sends them, and `invite_key` hides invite codes in the database.
+    codes in letters, `post` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
+    first, seal what the database must not give away.
 
     Starts no thread and connects to nothing.
     """
@@ -124,4 +132,6 @@ def assemble_auth(
         one_time_codes=codes,
         invite_codes=InviteCodes(invite_key),
         letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
+        data_keys=DataKeys(data_keys),
+        passkey_site=settings.passkey_site or PasskeySite.of(settings.issuer),
     )

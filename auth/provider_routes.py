@@ -13,6 +13,7 @@ from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTo
 from auth.provider_keys import ProviderUnavailable
 from auth.redeem_invite import registration_problems
 from auth.routes import device
+from auth.second_factor.ask_second_factor import SecondFactorRequired
 from auth.sign_in import AccountDisabled
 from auth.sign_in_with_provider import sign_in_with_provider
 from security.operation import Answer, Body, operation
@@ -40,7 +41,8 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
     def sign_in(body: IdentityTokenBody) -> Answer:
         """The app asks the provider for an identity token with a nonce of its own, and posts both.
 
-        A new identity makes an account, or joins the one of its verified e-mail address.
+        A new identity makes an account, or joins the one of its verified e-mail address. An account with a second factor
+        asks for it here too: see `POST /api/auth/login/second-factor`.
         """
         proven = tokens.verify(body.id_token, body.nonce)
         signed_in = sign_in_with_provider(
@@ -57,5 +59,11 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in"),
         body=IdentityTokenBody,
         answers={200: SignedInAnswer},
-        problems=(IdentityTokenNotValid, AccountDisabled, ProviderUnavailable, *registration_problems(auth)),
+        problems=(
+            IdentityTokenNotValid,
+            SecondFactorRequired,
+            AccountDisabled,
+            ProviderUnavailable,
+            *registration_problems(auth),
+        ),
     )(sign_in)

@@ -27,6 +27,7 @@ from auth.read_profile import read_profile
 from auth.redeem_invite import registration_problems
 from auth.register import EmailTaken, register, register_privately
 from auth.rotate_session import RefreshTokenNotValid, rotate_session
+from auth.second_factor.ask_second_factor import SecondFactorRequired
 from auth.sign_in import AccountDisabled, InvalidCredentials, sign_in
 from auth.sign_out import sign_out_by_refresh_token, sign_out_session
 from security.client_address import client_address
@@ -69,13 +70,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in"),
         body=SignInBody,
         answers={200: SignedInAnswer},
-        problems=(InvalidCredentials, AccountDisabled, PasswordWorkBusy),
+        problems=(InvalidCredentials, SecondFactorRequired, AccountDisabled, PasswordWorkBusy),
     )
     def login(body: SignInBody) -> Answer:
         """`remember_me` lets the session live 30 days without use and 90 in all, instead of one day and seven.
 
         After five tries in a row an account makes strangers wait. A device that keeps its `device_token` from an earlier
         sign-in and sends it has tries of its own.
+
+        An account with a second factor answers `mfa_required` with a `challenge`, good for five minutes and five tries, and
+        with the `methods` that it has. `POST /api/auth/login/second-factor` takes both factors together to tokens.
         """
         email = parse_email(body.email)
         signed_in = sign_in(

@@ -1,7 +1,6 @@
 """Signing in with an e-mail address and a password."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -18,6 +17,7 @@ from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
+from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
 from database import reading, transaction
 from security.problems import Problem
 
@@ -60,8 +60,9 @@ class _Opened:
 def sign_in(
     auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device, device_token: str | None = None
 ) -> SignedInUser:
-    """Raises InvalidCredentials, AccountDisabled, PasswordWorkBusy, TooManyRequests. One bcrypt is computed whoever asks.
+    """Raises InvalidCredentials, AccountDisabled, SecondFactorRequired, PasswordWorkBusy, TooManyRequests.
 
+    One bcrypt is computed whoever asks.
     `device_token` is what an earlier sign-in gave to this device.
     """
     known = _find(email, device_token)
@@ -78,6 +79,8 @@ def sign_in(
             known = _find(email, device_token)
         else:
             auth.throttle.forget(email, device_id)
+            if isinstance(opened, SecondFactorRequired):
+                raise opened
             if opened.raised_version is not None:
                 auth.states.changed(known.id, opened.raised_version)
             tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
@@ -94,15 +97,28 @@ def _find(email: EmailAddress, device_token: str | None) -> _Known | None:
     return None if row is None else _Known(row.id, row.email, row.password_hash, device_id)
 
 
-def _open(auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device) -> _Opened | None:
+def _open(
+    auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device
+) -> _Opened | SecondFactorRequired | None:
     """None when the row no longer holds the password that was checked."""
     now = auth.clock()
     with transaction() as session:
-        user = _note_sign_in(session, known, new_hash, now)
+        user = _renew_hash(session, known, new_hash)
         if user is None:
             return None
         if not user.is_active:
             raise AccountDisabled
+        needed = second_factor_needed(
+            session,
+            user,
+            now,
+            method="password",
+            choices=SignInChoices(remember=remember),
+            device_id=known.device_id,
+        )
+        if needed is not None:
+            return needed
+        user.last_login_at = now
         opened = insert_session(
             session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
         )
@@ -122,10 +138,11 @@ def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
             notify(auth.letters, session, "many_wrong_passwords", known.email, now)
 
 
-def _note_sign_in(session: Session, known: _Known, new_hash: str, now: datetime) -> User | None:
+def _renew_hash(session: Session, known: _Known, new_hash: str) -> User | None:
+    """The user, with the row locked; None when it no longer holds the password that was checked."""
     return session.scalars(
         update(User)
         .where(User.id == known.id, User.password_hash == known.password_hash)
-        .values(last_login_at=now, password_hash=new_hash)
+        .values(password_hash=new_hash)
         .returning(User)
     ).one_or_none()

@@ -22,6 +22,8 @@ from auth.read_profile import Profile, profile_of
 from auth.redeem_invite import ask_for_invite, redeem_invite
 from auth.register import SignedInUser
 from auth.revoke_api_key import revoke_api_keys
+from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
+from auth.second_factor.forget_factors import forget_factors
 from auth.sign_in import AccountDisabled
 from database import reading, transaction
 from database.base import uuid7
@@ -39,7 +41,8 @@ class _Opened:
 def sign_in_with_provider(
     auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device, invite_code: str | None = None
 ) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled.
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AccountDisabled,
+    SecondFactorRequired.
 
     Where there is no account yet, also as `ask_for_invite` does.
     """
@@ -48,6 +51,8 @@ def sign_in_with_provider(
         invite = ask_for_invite(auth, invite_code)
     with transaction() as session:
         opened = _open(auth, session, proven, invite, remember=remember, device=device)
+    if isinstance(opened, SecondFactorRequired):
+        raise opened
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
@@ -62,7 +67,7 @@ def _has_account(proven: ProvenIdentity) -> bool:
 
 def _open(
     auth: Auth, session: Session, proven: ProvenIdentity, invite: bytes | None, *, remember: bool, device: Device
-) -> _Opened:
+) -> _Opened | SecondFactorRequired:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
     changed = False
@@ -75,6 +80,11 @@ def _open(
             invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
         raise AccountDisabled
+    needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
+    if needed is not None:
+        if event != "signed_in":
+            record(session, event, now, user_id=user.id, method=proven.provider)
+        return needed
     user.last_login_at = now
     opened = insert_session(
         session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
@@ -98,8 +108,8 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password, every session it opened and every API key
-    are worth nothing any more.
+    the owner has come: that password, every session it opened, every API key and every second factor are worth nothing
+    any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -124,4 +134,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     user.password_hash, user.is_verified, user.updated_at = None, True, now
     end_sessions(session, user.id, now, "owner_proved")
     revoke_api_keys(session, user.id, now)
+    forget_factors(session, user.id)
     return user, "unverified_account_taken_over_by_its_owner", True

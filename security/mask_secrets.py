@@ -10,7 +10,7 @@ _SECRETS = re.compile(
     r"""
     (?P<scheme>\b(?:Bearer|Basic)\s+)[^\s"',;]+       # an Authorization header
     | \beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){0,4}    # a JSON Web Token
-    | \b(?:tok|rt|msk)_[A-Za-z0-9_-]{4,}              # our API keys, refresh tokens, private server keys
+    | \b(?:tok|rt|dt|ot|sc|msk)_[A-Za-z0-9_-]{4,}     # our API keys, our tokens, private server keys
     | \b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]+       # Stripe's keys
     | \bwhsec_[A-Za-z0-9+/=]+                         # Stripe's webhook secrets
     | (?P<url>://)[^\s/@]{1,256}@                     # the user and password of a URL

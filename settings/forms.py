@@ -59,6 +59,22 @@ def _origin(text: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
+def origin_of(url: str) -> str:
+    """The origin of an absolute URL without a path."""
+    return _origin(url)
+
+
+def _passkey_origin(text: str) -> str:
+    """A web origin, or an Android app by the SHA-256 of its signing certificate in base64url."""
+    if text.startswith("android:"):
+        if re.fullmatch(r"android:apk-key-hash:[A-Za-z0-9_-]{43}", text) is None:
+            raise ValueError("must name an Android app as android:apk-key-hash: and 43 characters of base64url")
+        return text
+    if text == "*":
+        raise ValueError("must be exact origins, not *")
+    return _origin(text)
+
+
 def _host_name(text: str) -> str:
     """A host as it stands in the `Host` header, without its port. A leading dot means every name below it."""
     name = text.lower()
@@ -170,6 +186,7 @@ UpperCase = BeforeValidator(_upper_case)
 LowerCase = BeforeValidator(_lower_case)
 
 Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeValidator(_comma_list)]
+PasskeyOrigins = Annotated[frozenset[Annotated[str, AfterValidator(_passkey_origin)]], BeforeValidator(_comma_list)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[frozenset[HostName], BeforeValidator(_comma_list)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]

@@ -17,6 +17,9 @@ from settings import forms
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
 
+DERIVED_DATA_KEY: Final = "0"
+"""Its id in the ring; no other key may have it."""
+
 
 class Environment(StrEnum):
     DEVELOPMENT = "development"
@@ -94,6 +97,13 @@ class Settings(BaseModel):
         default=None,
         description="Mixed into every password before hashing. Without it no password can be checked again.",
     )
+    data_keys: forms.KeyRingText | None = Field(
+        default=None,
+        description=(
+            "Seal what second factors store: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
+            "Default: derived from `SECRET_KEY`, which stays readable."
+        ),
+    )
     jwt_access_token_expire_minutes: int = Field(
         default=15, ge=1, le=60, description="How long an access token is good, in minutes."
     )
@@ -112,6 +122,18 @@ class Settings(BaseModel):
     registration_mode: Annotated[RegistrationMode, forms.LowerCase] = Field(
         default=RegistrationMode.OPEN,
         description="Who may make an account: `open` anybody, `invite` with a code of `flask invites create`, `closed` nobody.",
+    )
+
+    passkey_rp_id: forms.HostName | None = Field(
+        default=None,
+        description="The domain that passkeys are made for, shared by the API and its apps. Default: host of `PUBLIC_BASE_URL`.",
+    )
+    passkey_origins: forms.PasskeyOrigins = Field(
+        default=frozenset(),
+        description=(
+            "Who may use them: origins, and `android:apk-key-hash:…`. "
+            "Default: `PUBLIC_BASE_URL`, `https://` and `PASSKEY_RP_ID`, `CORS_ORIGINS`."
+        ),
     )
 
     database_url: forms.PostgresUrl | None = Field(
@@ -226,6 +248,23 @@ class Settings(BaseModel):
     @property
     def pepper(self) -> bytes | None:
         return None if self.password_pepper is None else forms.key_bytes(self.password_pepper.get_secret_value())
+
+    @property
+    def data_key_ring(self) -> dict[str, bytes]:
+        """The current key first. The derived one stays, so that `DATA_KEYS` can be set later."""
+        text = "" if self.data_keys is None else self.data_keys.get_secret_value()
+        named = {name: forms.key_bytes(key) for name, key in forms.named_keys(text).items()} if text else {}
+        return {**named, DERIVED_DATA_KEY: self._key(None, "mirroros data keys v1")}
+
+    @property
+    def passkey_domain(self) -> str:
+        return self.passkey_rp_id or urlsplit(self.public_base_url).hostname or "localhost"
+
+    @property
+    def accepted_passkey_origins(self) -> frozenset[str]:
+        """Apps on iOS call themselves by https and the domain."""
+        own = forms.origin_of(self.public_base_url)
+        return self.passkey_origins or (self.cors_origins - {"*"}) | {own, f"https://{self.passkey_domain}"}
 
     def _key(self, own: SecretStr | None, label: str) -> bytes:
         if own is not None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from security.private_hosts import is_private_host
 from security.secret_strength import weakness_of
 from settings.forms import named_keys
-from settings.model import RegistrationResponse, ResponseVerification, Settings
+from settings.model import DERIVED_DATA_KEY, RegistrationResponse, ResponseVerification, Settings
 
 Problem = tuple[str, str]
 
@@ -47,6 +47,9 @@ def secrets_of(settings: Settings) -> dict[str, str]:
     if settings.private_api_keys is not None:
         ring = named_keys(settings.private_api_keys.get_secret_value())
         texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
+    if settings.data_keys is not None:
+        ring = named_keys(settings.data_keys.get_secret_value())
+        texts |= {f"DATA_KEYS ({key_id})": key for key_id, key in ring.items()}
     if settings.jwt_keys is not None:
         keys = settings.access_keys.keys
         texts |= {f"JWT_KEYS ({key.key_id})": key.text().rpartition(":")[2] for key in keys}
@@ -58,6 +61,8 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, or predictions can hold every thread"
     if settings.jwt_keys is not None and settings.jwt_secret_key is not None:
         yield "JWT_KEYS", "is set beside JWT_SECRET_KEY; keep one of them"
+    if settings.data_keys is not None and DERIVED_DATA_KEY in named_keys(settings.data_keys.get_secret_value()):
+        yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
     if settings.private_api_secret is None and settings.private_api_keys is None:
         yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
     if settings.private_api_secret is not None and settings.private_api_keys is not None:
@@ -82,6 +87,8 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
         yield "FLASK_DEBUG", "must be off: the debugger runs any code for anyone"
     if "*" in settings.cors_origins:
         yield "CORS_ORIGINS", "must name exact origins, not *"
+    if any(origin.startswith("http://") for origin in settings.passkey_origins):
+        yield "PASSKEY_ORIGINS", "must begin with https:// or android:"
     if urlsplit(settings.public_base_url).scheme != "https":
         yield "PUBLIC_BASE_URL", "must begin with https://"
     for name, url in (("APPLE_KEYS_URL", settings.apple_keys_url), ("GOOGLE_KEYS_URL", settings.google_keys_url)):

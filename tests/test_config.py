@@ -213,6 +213,46 @@ def test_a_key_of_the_ring_that_equals_the_master_secret_is_refused() -> None:
     }
 
 
+def test_data_keys_are_judged_like_every_secret() -> None:
+    same = secrets.token_urlsafe(48)
+    assert problems_of(production(SECRET_KEY=same, DATA_KEYS=f"d1:{same}")).keys() == {"DATA_KEYS"}
+    assert problems_of(production(DATA_KEYS="d1:" + "a" * 40)).keys() == {"DATA_KEYS"}
+    assert problems_of(production(DATA_KEYS="no ring")).keys() == {"DATA_KEYS"}
+    assert problems_of(production(DATA_KEYS=f"0:{secrets.token_urlsafe(48)}")).keys() == {"DATA_KEYS"}
+
+
+def test_the_first_data_key_is_the_current_one_and_the_derived_one_stays() -> None:
+    keys = f"d2:{secrets.token_urlsafe(48)},d1:{secrets.token_urlsafe(48)}"
+    assert list(load_settings(production(DATA_KEYS=keys)).data_key_ring) == ["d2", "d1", "0"]
+    assert list(load_settings(production()).data_key_ring) == ["0"]
+
+
+def test_passkeys_are_by_default_for_the_api_and_the_web_apps_below_it() -> None:
+    settings = load_settings(
+        production(PUBLIC_BASE_URL="https://api.example.com", CORS_ORIGINS="https://app.example.com")
+    )
+    assert settings.passkey_domain == "api.example.com"
+    assert settings.accepted_passkey_origins == {"https://api.example.com", "https://app.example.com"}
+
+
+def test_passkeys_can_be_for_the_domain_above_and_for_named_apps_alone() -> None:
+    android = "android:apk-key-hash:" + "A" * 43
+    settings = load_settings(
+        production(PASSKEY_RP_ID="Example.com", PASSKEY_ORIGINS=f"https://app.example.com, {android}")
+    )
+    assert settings.passkey_domain == "example.com"
+    assert settings.accepted_passkey_origins == {"https://app.example.com", android}
+    widened = load_settings(production(PASSKEY_RP_ID="example.com", PUBLIC_BASE_URL="https://api.example.com"))
+    assert "https://example.com" in widened.accepted_passkey_origins
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "example.com", "https://example.com/path", "http://example.com", "android:apk-key-hash:short"]
+)
+def test_an_origin_that_no_passkey_should_trust_is_refused_in_production(origins: str) -> None:
+    assert problems_of(production(PASSKEY_ORIGINS=origins)).keys() == {"PASSKEY_ORIGINS"}
+
+
 def test_one_secret_and_a_key_ring_together_are_refused() -> None:
     assert "PRIVATE_API_KEYS" in problems_of(production(PRIVATE_API_KEYS=f"k1:{secrets.token_urlsafe(48)}"))
 

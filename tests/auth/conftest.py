@@ -11,7 +11,9 @@ import structlog
 from auth.access_key_ring import KeyRing, SigningKey
 from auth.api_key_routes import api_key_routes
 from auth.assembly import AuthSettings, assemble_auth
+from auth.passkey_routes import passkey_routes
 from auth.routes import auth_routes
+from auth.second_factor_routes import second_factor_routes
 from database import db
 from database.redis_lease import RedisLease
 from security.edge import install_edge
@@ -45,14 +47,15 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             throttle_key=secrets.token_bytes(32),
             one_time_key=secrets.token_bytes(32),
             invite_key=secrets.token_bytes(32),
+            data_keys={"d1": secrets.token_bytes(32)},
             post=box,
             leases=leases,
             clock=clock,
         )
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-        app.register_blueprint(auth_routes(auth))
-        app.register_blueprint(api_key_routes(auth))
+        for routes in (auth_routes(auth), api_key_routes(auth), second_factor_routes(auth), passkey_routes(auth)):
+            app.register_blueprint(routes)
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts

@@ -17,6 +17,7 @@ from auth.identity_token import APPLE, GOOGLE, IdentityTokens, Provider
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from tests.auth.accounts_app import Accounts
+from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
 from tests.auth.key_holder import KeyHolder
 
@@ -237,3 +238,31 @@ def test_invented_key_ids_lead_to_one_fetch_a_minute(google: SignIn) -> None:
 def test_a_provider_without_an_audience_has_no_route(accounts: Accounts) -> None:
     accounts.app.register_blueprint(provider_routes(accounts.auth, []))
     assert accounts.post("/apple", {"id_token": "x", "nonce": NONCE}).status_code == 404
+
+
+def test_an_account_with_a_second_factor_is_asked_for_it_here_too(google: SignIn) -> None:
+    alice = FactorOwner(google.accounts)
+    google.accounts.query("UPDATE users SET is_verified = true")
+    alice.turn_on_totp()
+    for token in (None, google.token()):  # the first one links the identity, the second one finds it linked
+        answer = google.post(token)
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "mfa_required")
+        assert "access_token" not in answer.get_json()
+    finished = alice.finish(answer.get_json()["challenge"], totp_code=alice.code())
+    assert finished.status_code == 200
+    assert google.accounts.events(alice.user_id).count("identity_linked") == 1
+    query = "SELECT detail FROM security_events WHERE event = 'signed_in'"
+    assert google.accounts.query(query) == [({"method": "google", "second_factor": "totp"},)]
+
+
+def test_the_second_factors_of_whoever_registered_an_address_unproved_are_no_back_door(google: SignIn) -> None:
+    mallory = FactorOwner(google.accounts)  # at the address of alice, who comes later
+    mallory.turn_on_totp()
+    passkey = mallory.add_passkey()
+    waiting = mallory.begin_sign_in()
+    assert google.post().status_code == 200
+    options = google.accounts.post("/passkeys/sign-in/options").get_json()["options"]
+    assert google.accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
+    assert mallory.finish(waiting, totp_code=mallory.code()).status_code == 401
+    for table in ("passkeys", "totp_secrets", "recovery_codes"):
+        assert google.accounts.query(f"SELECT count(*) FROM {table}") == [(0,)]

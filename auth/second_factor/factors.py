@@ -1,0 +1,114 @@
+"""Which second factors an account has, and what happens whenever that changes.
+
+An account has a second factor as soon as an authenticator app is confirmed or a passkey is registered. From then on every
+sign-in asks for one, however it began. Recovery codes come with the first factor and go with the last one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from auth.account_state import raise_state_version
+from auth.assembly import Auth
+from auth.audit import record
+from auth.end_session import end_sessions
+from auth.mail.notices import notify
+from auth.models import User
+from auth.principal import Principal
+from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
+from database import reading, transaction
+from security.problems import InvalidToken, Problem
+
+
+class SecondFactorOff(Problem):
+    status, error, title = 409, "second_factor_off", "This account has no second factor"
+
+
+class Method(StrEnum):
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    RECOVERY_CODE = "recovery_code"
+
+
+@dataclass(frozen=True)
+class Factors:
+    totp: bool
+    passkeys: int
+    recovery_codes_left: int
+
+    @property
+    def on(self) -> bool:
+        return self.totp or self.passkeys > 0
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """What a sign-in may be finished with; empty when nothing is asked for."""
+        if not self.on:
+            return ()
+        offered = {
+            Method.TOTP: self.totp,
+            Method.PASSKEY: self.passkeys,
+            Method.RECOVERY_CODE: self.recovery_codes_left,
+        }
+        return tuple(method for method, there in offered.items() if there)
+
+
+@dataclass(frozen=True)
+class FactorChange:
+    """A change that is being made. `now` is its time, `email` the address of the account."""
+
+    session: Session
+    user_id: UUID
+    email: str
+    now: datetime
+
+
+def factors_of(session: Session, user_id: UUID) -> Factors:
+    totp = (
+        select(TotpSecret.user_id).where(TotpSecret.user_id == user_id, TotpSecret.confirmed_at.is_not(None)).exists()
+    )
+    passkeys = select(func.count()).where(Passkey.user_id == user_id).scalar_subquery()
+    codes = select(func.count()).where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
+    row = session.execute(select(totp, passkeys, codes.scalar_subquery())).one()
+    return Factors(*row)
+
+
+def read_factors(user_id: UUID) -> Factors:
+    with reading() as session:
+        return factors_of(session, user_id)
+
+
+@contextmanager
+def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[FactorChange]:
+    """A transaction that changes the caller's factors and holds the user's row.
+
+    All other sessions end, because whoever opened them did not show what is asked for now (OWASP ASVS 5, 7.4.3). The owner
+    gets a notice and the audit log an event. Raises InvalidToken when the user is gone.
+    """
+    now = auth.clock()
+    with transaction() as session:
+        version = raise_state_version(session, caller.user_id, now)
+        email = session.scalars(select(User.email).where(User.id == caller.user_id)).one_or_none()
+        if version is None or email is None:
+            raise InvalidToken
+        yield FactorChange(session, caller.user_id, email, now)
+        end_sessions(session, caller.user_id, now, "second_factor_changed", keep=caller.session_id)
+        record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
+        notify(auth.letters, session, event, email, now)
+    auth.states.changed(caller.user_id, version)
+
+
+def forget_codes_without_factor(change: FactorChange) -> None:
+    """Recovery codes stand in for a factor. With none left they would only be one more thing to steal."""
+    if not factors_of(change.session, change.user_id).on:
+        change.session.execute(
+            delete(RecoveryCode)
+            .where(RecoveryCode.user_id == change.user_id)
+            .execution_options(synchronize_session=False)
+        )

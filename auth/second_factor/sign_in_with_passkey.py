@@ -1,0 +1,94 @@
+"""Signing in with a passkey and nothing else. It is held by the user and unlocked by the user, so it is both factors."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auth.assembly import Auth
+from auth.audit import record
+from auth.known_device import find_device
+from auth.models import User
+from auth.open_session import Device
+from auth.register import SignedInUser
+from auth.second_factor.ask_second_factor import SignInChoices
+from auth.second_factor.ceremony import CeremonyRefused, Credential, assertion_options, credential_id_of, user_handle_of
+from auth.second_factor.finish_sign_in import OpenedForUser, open_for, signed_in
+from auth.second_factor.models import Passkey
+from auth.second_factor.passkey_challenges import Ceremony, begin_challenge, take_challenge
+from auth.second_factor.use_passkey import use_passkey
+from auth.sign_in import AccountDisabled
+from database import transaction
+from security.problems import Problem
+
+
+class PasskeyRefused(Problem):
+    """One answer for an unknown passkey, a bad signature and a challenge that was not ours or not fresh."""
+
+    status, error, title = 401, "passkey_refused", "The passkey is not accepted"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+
+
+def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
+    """What to ask the browser for. Nobody has said who is calling, so this tells nothing about any account."""
+    now = auth.clock()
+    with transaction() as session:
+        challenge = begin_challenge(session, Ceremony.SIGN_IN, now)
+    return assertion_options(auth.passkey_site, challenge, verify_user=True)
+
+
+def sign_in_with_passkey(
+    auth: Auth, credential: Credential, *, choices: SignInChoices, device: Device, device_token: str | None
+) -> SignedInUser:
+    """Raises PasskeyRefused, AccountDisabled."""
+    with transaction() as session:
+        opened = _open(auth, session, credential, choices=choices, device=device, device_token=device_token)
+    if isinstance(opened, Problem):
+        raise opened  # only now, when the challenge is spent for good
+    return signed_in(auth, opened)
+
+
+def _open(
+    auth: Auth,
+    session: Session,
+    credential: Credential,
+    *,
+    choices: SignInChoices,
+    device: Device,
+    device_token: str | None,
+) -> OpenedForUser | Problem:
+    now = auth.clock()
+    user = _owner_of(session, credential)
+    challenge = take_challenge(session, Ceremony.SIGN_IN, credential, now)
+    if (
+        user is None
+        or challenge is None
+        or not use_passkey(auth, session, user, credential, challenge, now=now, verify_user=True)
+    ):
+        record(session, "sign_in_failed", now, user_id=user.id if user else None, method="passkey")
+        return PasskeyRefused()
+    if not user.is_active:
+        return AccountDisabled()
+    return open_for(
+        auth,
+        session,
+        user,
+        now,
+        device=device,
+        device_id=find_device(session, user.id, device_token),
+        choices=choices,
+        method="passkey",
+    )
+
+
+def _owner_of(session: Session, credential: Credential) -> User | None:
+    """Whose passkey it is, with the row locked. The browser has to name the same user (W3C Web Authentication, 7.2, step 6)."""
+    try:
+        credential_id, handle = credential_id_of(credential), user_handle_of(credential)
+    except CeremonyRefused:
+        return None
+    owner = select(Passkey.user_id).where(Passkey.credential_id == credential_id).scalar_subquery()
+    user = session.scalars(select(User).where(User.id == owner).with_for_update()).one_or_none()
+    return user if user is not None and user.id.bytes == handle else None
