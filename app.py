@@ -12,7 +12,9 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.event_routes import event_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
+from auth.impersonation_routes import impersonation_routes
 from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
@@ -114,6 +116,8 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        event_routes(auth),
+        impersonation_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),

@@ -8,17 +8,18 @@ from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
+    ProfileAnswer,
     RefreshBody,
     RegisterBody,
     SignedInAnswer,
     SignInBody,
     SignOutBody,
     TokensAnswer,
-    UserAnswer,
-    user_answer,
+    profile_answer,
 )
 from auth.email_address import parse_email
 from auth.give_tokens import answer_signed_in, answer_tokens
+from auth.middleware import ImpersonationReadOnly
 from auth.open_session import Device
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_work import PasswordWorkBusy
@@ -112,7 +113,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=SignOutBody,
         body_optional=True,
         answers={204: None},
-        problems=(NotSignedIn, InvalidToken),
+        problems=(NotSignedIn, InvalidToken, ImpersonationReadOnly),
     )
     def logout(body: SignOutBody | None) -> Answer:
         """Ends the session of the refresh token in the body, else that of the access token in the header. Can be repeated."""
@@ -128,10 +129,10 @@ def auth_routes(auth: Auth) -> Blueprint:
         "/profile",
         summary="The own account",
         guard=auth.signed_in,
-        answers={200: UserAnswer},
+        answers={200: ProfileAnswer},
     )
     def profile(caller: Principal) -> Answer:
-        return Answer(200, user_answer(read_profile(auth, caller.user_id)))
+        return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
 
     return routes
 

@@ -172,7 +172,7 @@ def operation(
             caller = admit()
             if signed_in:
                 arguments["caller"] = caller
-                note_caller(getattr(caller, "user_id", None))
+                note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
             if query is not None and reader is not None:
                 arguments["query"] = parse(query, reader.document(request.args))
             if body is not None:

@@ -12,6 +12,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
+import auth.provider_routes  # noqa: F401 - it knows the tables of accounts that no other test of this file would load
 import gateway.models  # noqa: F401 - the models' tables are compared
 from database import db
 from database.base import Base
