@@ -12,6 +12,7 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.demo_commands import demo_command
 from auth.event_routes import event_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.impersonation_routes import impersonation_routes
@@ -23,6 +24,8 @@ from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
+from auth.set_tier import set_tier_on_the_user
+from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
@@ -128,6 +131,8 @@ def assemble(settings: Settings) -> Flask:
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
+    app.cli.add_command(user_commands(auth, set_tier_on_the_user))
+    app.cli.add_command(demo_command(auth, production=settings.flask_env is Environment.PRODUCTION))
     app.cli.add_command(worker_commands(background_jobs(auth), database_url))
     return app
 

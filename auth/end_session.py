@@ -15,7 +15,15 @@ from auth.models import AuthSession, User
 from database import transaction
 
 Reason = Literal[
-    "signed_out", "reuse", "revoked", "evicted", "owner_proved", "password_changed", "email_changed", "account_closed"
+    "signed_out",
+    "reuse",
+    "revoked",
+    "evicted",
+    "owner_proved",
+    "password_changed",
+    "email_changed",
+    "account_closed",
+    "disabled",
 ]
 EVENTS = {"signed_out": "signed_out", "reuse": "refresh_token_reused", "revoked": "session_revoked"}
 
