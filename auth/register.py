@@ -35,7 +35,7 @@ class SignedInUser:
 
 
 def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> SignedInUser:
-    """Create the account and sign in. Raises PasswordRefused, PasswordWorkBusy, EmailTaken.
+    """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
@@ -57,7 +57,7 @@ def register(auth: Auth, email: EmailAddress, password: str, device: Device) -> 
 def register_privately(auth: Auth, email: EmailAddress, password: str) -> None:
     """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was.
 
-    Raises PasswordRefused, PasswordWorkBusy.
+    Raises PasswordRefused, TooManyRequests, PasswordWorkBusy.
     """
     password_hash = _hash(auth, email, password)
     now = auth.clock()
@@ -74,6 +74,9 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     minimum_length = auth.settings.password_minimum_length
     mail_name = email.address.partition("@")[0]
     check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
+    # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
+    limit = auth.settings.limits.register_of_one_email
+    auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
     return auth.passwords.hash(password)
 
 

@@ -46,7 +46,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/register",
         summary="Create an account",
-        guard=AnyoneWithin("an account begins here", auth.address_limits, limits.register, "register"),
+        guard=AnyoneWithin(
+            "an account begins here", auth.address_limits, limits.register, "register", also=limits.register_daily
+        ),
         body=RegisterBody,
         answers={202: CheckEmailAnswer} if private else {201: SignedInAnswer},
         problems=(PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy)
@@ -65,7 +67,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/login",
         summary="Sign in with e-mail address and password",
-        guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in"),
+        guard=AnyoneWithin(
+            "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
+        ),
         body=SignInBody,
         answers={200: SignedInAnswer},
         problems=(InvalidCredentials, AccountDisabled, PasswordWorkBusy),

@@ -25,7 +25,17 @@ from database.redis_lease import RedisLease
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
 PATIENT = Patience(free=100_000)
-GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY, strangers=PATIENT, known_devices=PATIENT)
+GENEROUS = AuthLimits(
+    sign_in=PLENTY,
+    sign_in_hourly=PLENTY,
+    register=PLENTY,
+    register_daily=PLENTY,
+    register_of_one_email=PLENTY,
+    refresh=PLENTY,
+    refresh_of_one_session=PLENTY,
+    strangers=PATIENT,
+    known_devices=PATIENT,
+)
 
 
 @dataclass
