@@ -20,6 +20,7 @@ from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
 from auth.mail.post import MailFolder, MailServer, Post
+from auth.password_work import usable_cores
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
@@ -167,6 +168,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         issuer=settings.public_base_url,
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
         bcrypt_cost=settings.bcrypt_cost,
+        password_threads=max(1, usable_cores() // settings.web_concurrency),
         registration_response=settings.registration_response.value,
         mail_sender=settings.default_from_email,
     )

@@ -11,6 +11,7 @@ from types import FrameType
 
 from bench.compare import compare
 from bench.in_flight import in_flight
+from bench.login_storm import login_storm
 from bench.processors import Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
@@ -21,6 +22,7 @@ Part = Callable[[Services, Processors], bool]
 PARTS: dict[str, Part] = {
     "compare": compare,
     "in-flight": in_flight,
+    "login-storm": login_storm,
     "round-trips": round_trips,
     "profile": profile,
 }
