@@ -15,6 +15,8 @@ from auth.end_session import end_sessions
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
+from auth.known_device import forget_devices
+from auth.mail.notices import NOTICES, notify
 from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
@@ -57,6 +59,8 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
     changed |= evict_surplus_sessions(session, user.id, now)
     raised = raise_state_version(session, user.id, now) if changed else None
     record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider)
+    if event in NOTICES:
+        notify(auth.letters, session, event, user.email, now)
     return _Opened(profile_of(user, now), opened, raised)
 
 
@@ -73,7 +77,7 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password and every session it opened are worth nothing any more.
+    the owner has come: that password, every session it opened and every device it made known are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -97,4 +101,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
         return user, "identity_linked", False
     user.password_hash, user.is_verified, user.updated_at = None, True, now
     end_sessions(session, user.id, now, "owner_proved")
+    forget_devices(session, user.id)
     return user, "unverified_account_taken_over_by_its_owner", True
