@@ -1,11 +1,12 @@
 """`/api/auth/security-events`: what happened to the own account, and for the staff, to any."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from auth.assembly import Auth
 from auth.middleware import HasRole, InsufficientRole
@@ -13,7 +14,19 @@ from auth.principal import Principal
 from auth.read_events import Event, EventFilter, EventPage, read_events
 from auth.roles import Role
 from security.log import security_event
-from security.operation import Answer, AnswerBody, Body, Int, operation
+from security.operation import WHOLE, Answer, AnswerBody, Body, operation
+
+RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.IGNORECASE)
+
+
+def _instant(text: object) -> object:
+    """RFC 3339, 5.6, which is what `date-time` promises; pydantic would take the text of a number too."""
+    if not isinstance(text, str) or RFC_3339.fullmatch(text) is None:
+        raise ValueError("an instant is written as 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(text.upper())
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
 class EventsQuery(Body):
@@ -21,13 +34,13 @@ class EventsQuery(Body):
 
     event: Annotated[str, Field(max_length=64, examples=["signed_in"])] | None = None
     """Only events of this name."""
-    since: AwareDatetime | None = None
+    since: Instant | None = None
     """Not before this instant."""
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     """Before this instant."""
     after: UUID | None = None
     """`next` of the page before."""
-    limit: Annotated[Int, Field(ge=1, le=100)] = 50
+    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 50
 
 
 class AllEventsQuery(EventsQuery):
