@@ -13,13 +13,17 @@ from pydantic import SecretStr
 
 from auth.api_key_routes import api_key_routes
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.demo_commands import demo_command
+from auth.event_routes import event_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
+from auth.impersonation_routes import impersonation_routes
 from auth.invite_commands import invite_commands
 from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
 from auth.mail.post import MailFolder, MailServer, Post
 from auth.passkey_routes import passkey_routes
+from auth.password_work import usable_cores
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
@@ -27,6 +31,8 @@ from auth.routes import auth_routes
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
+from auth.set_tier import set_tier_on_the_user
+from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
@@ -121,6 +127,8 @@ def assemble(settings: Settings) -> Flask:
     for routes in (
         auth_routes(auth),
         api_key_routes(auth),
+        event_routes(auth),
+        impersonation_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         second_factor_routes(auth),
@@ -134,6 +142,8 @@ def assemble(settings: Settings) -> Flask:
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(invite_commands(auth))
+    app.cli.add_command(user_commands(auth, set_tier_on_the_user))
+    app.cli.add_command(demo_command(auth, production=settings.flask_env is Environment.PRODUCTION))
     app.cli.add_command(worker_commands(background_jobs(auth), database_url))
     return app
 
@@ -168,6 +178,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         issuer=settings.public_base_url,
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
         bcrypt_cost=settings.bcrypt_cost,
+        password_threads=max(1, usable_cores() // settings.web_concurrency),
         registration_response=settings.registration_response.value,
         registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,

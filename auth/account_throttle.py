@@ -113,8 +113,12 @@ class AccountThrottle:
             except redis.RedisError:
                 self._leases.failed(lease)
 
+    def hidden(self, email: EmailAddress) -> str:
+        """What stands for the address in Redis."""
+        return hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
+
     def _name(self, email: EmailAddress, device_id: UUID | None) -> str:
-        hidden = hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
+        hidden = self.hidden(email)
         return hidden if device_id is None else f"{hidden}:{device_id.hex}"
 
     def _try_here(self, name: str, patience: Patience) -> tuple[int, float]:

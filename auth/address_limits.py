@@ -1,4 +1,4 @@
-"""How often one network address may try to register, sign in or refresh.
+"""How often one network address may try to register, sign in or refresh; and one e-mail address or session.
 
 Built on the strategy that flask-limiter uses inside, without its extension: the extension's hooks run on every request
 of the application, 50 µs each, also where nothing is limited.
@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from time import time
 
 import redis
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
@@ -25,16 +25,26 @@ IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 
 @dataclass(frozen=True)
 class AuthLimits:
-    """Attempts that one network address has, over a sliding window, and tries of a password that one account has."""
+    """Attempts that one network address has, over a sliding window, and tries of a password that one account has.
+
+    Those of one e-mail address and of one session say so in their names.
+    """
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
+    sign_in_hourly: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(200))
     register: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(5))
+    register_daily: RateLimitItem = field(default_factory=lambda: RateLimitItemPerDay(20))
+    register_of_one_email: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(3))
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
+    refresh_of_one_session: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(30))
     wrong_api_keys: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     wrong_invite_codes: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(20))
     second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
+
+
+Question = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str, str], bool]
 
 
 class AddressLimits:
@@ -47,41 +57,42 @@ class AddressLimits:
         self._own: SlidingWindowCounterRateLimiter | None = None
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
-        """Count one attempt. Raises TooManyRequests."""
-        self._ask(lambda strategy, network: strategy.hit(limit, name, network), limit, name, address)
+        """Count one attempt of a network address. Raises TooManyRequests."""
+        self.count_subject(limit, name, network_of(address))
 
     def check(self, limit: RateLimitItem, name: str, address: str) -> None:
         """For limits on failures, before the attempt is judged: counts nothing. Raises TooManyRequests."""
-        self._ask(lambda strategy, network: strategy.test(limit, name, network), limit, name, address)
+        self.check_subject(limit, name, network_of(address))
 
-    def _ask(
-        self,
-        question: Callable[[SlidingWindowCounterRateLimiter, str], bool],
-        limit: RateLimitItem,
-        name: str,
-        address: str,
-    ) -> None:
-        network = network_of(address)
+    def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
+        """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
+        self._ask(SlidingWindowCounterRateLimiter.hit, limit, name, subject)
+
+    def check_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
+        """Raises TooManyRequests when one more attempt would be too many. Counts nothing."""
+        self._ask(SlidingWindowCounterRateLimiter.test, limit, name, subject)
+
+    def _ask(self, question: Question, limit: RateLimitItem, name: str, subject: str) -> None:
         lease = self._leases.current()
         if lease is not None:
             try:
-                self._answer(question, self._in_redis(lease), limit, name, network)
+                self._judge(self._in_redis(lease), question, limit, name, subject)
             except redis.RedisError:
                 self._leases.failed(lease)
             else:
                 return
-        self._answer(question, self._in_memory(), limit, name, network)
+        self._judge(self._in_memory(), question, limit, name, subject)
 
-    def _answer(
+    def _judge(
         self,
-        question: Callable[[SlidingWindowCounterRateLimiter, str], bool],
         strategy: SlidingWindowCounterRateLimiter,
+        question: Question,
         limit: RateLimitItem,
         name: str,
-        network: str,
+        subject: str,
     ) -> None:
-        if not question(strategy, network):
-            raise TooManyRequests(strategy.get_window_stats(limit, name, network).reset_time - time() + 1)
+        if not question(strategy, limit, name, subject):
+            raise TooManyRequests(strategy.get_window_stats(limit, name, subject).reset_time - time() + 1)
 
     def _in_redis(self, lease: RedisLease) -> SlidingWindowCounterRateLimiter:
         with self._building:
@@ -101,17 +112,23 @@ class AddressLimits:
 
 @dataclass(frozen=True)
 class AnyoneWithin:
-    """Guard of a route that needs no sign-in but allows each address only so many attempts."""
+    """Guard of a route that needs no sign-in but allows each address only so many attempts: within `limit`, and in the
+    longer run within `also`.
+    """
 
     because: str
     limits: AddressLimits
     limit: RateLimitItem
     name: str
+    also: RateLimitItem | None = None
     scheme: str | None = None
     problems: tuple[type[Problem], ...] = (TooManyRequests,)
 
     def admit(self) -> None:
-        self.limits.count(self.limit, self.name, client_address())
+        address = client_address()
+        self.limits.count(self.limit, self.name, address)
+        if self.also is not None:
+            self.limits.count(self.also, self.name, address)
 
 
 def network_of(address: str) -> str:

@@ -41,6 +41,8 @@ class AuthSettings:
     sessions: SessionLifetimes = field(default_factory=SessionLifetimes)
     refresh_grace: timedelta = timedelta(seconds=60)
     bcrypt_cost: int = 12
+    password_threads: int | None = None
+    """Passwords that this process hashes at once; None for one on each core. All processes share the cores."""
     password_minimum_length: int = 10
     registration_response: Literal["classic", "private"] = "private"
     registration_mode: Literal["open", "invite", "closed"] = "open"
@@ -113,7 +115,9 @@ def assemble_auth(
     return Auth(
         settings=settings,
         clock=clock,
-        passwords=Passwords(PasswordWork(), cost=settings.bcrypt_cost, peppers=peppers),
+        passwords=Passwords(
+            PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, peppers=peppers
+        ),
         access_tokens=access_tokens,
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,

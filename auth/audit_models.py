@@ -20,8 +20,9 @@ class SecurityEvent(Base):
 
     __tablename__ = "security_events"
     __table_args__ = (
-        Index("ix_security_events_user_id_id", "user_id", "id"),
-        Index("ix_security_events_occurred_at", "occurred_at"),
+        Index("ix_security_events_user_id_occurred_at_id", "user_id", "occurred_at", "id"),
+        Index("ix_security_events_event_occurred_at_id", "event", "occurred_at", "id"),
+        Index("ix_security_events_occurred_at_id", "occurred_at", "id"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -11,6 +11,7 @@ from auth.invite_code import LONGEST_TEXT as LONGEST_INVITE_CODE
 from auth.issue_tokens import TokenPair
 from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.passwords import MAXIMUM_CHARACTERS
+from auth.principal import Principal
 from auth.read_profile import Profile
 from auth.refresh_token import LONGEST_TOKEN
 from auth.register import SignedInUser
@@ -68,6 +69,11 @@ class UserAnswer(AnswerBody):
     created_at: datetime
 
 
+class ProfileAnswer(UserAnswer):
+    impersonated_by: bool
+    """Whether a member of the staff asks, who looks through this account; the app should say so."""
+
+
 class TokensAnswer(AnswerBody):
     access_token: str
     refresh_token: str
@@ -94,6 +100,10 @@ def user_answer(profile: Profile) -> UserAnswer:
         is_verified=profile.is_verified,
         created_at=profile.created_at,
     )
+
+
+def profile_answer(profile: Profile, caller: Principal) -> ProfileAnswer:
+    return ProfileAnswer(**dict(user_answer(profile)), impersonated_by=caller.impersonated_by is not None)
 
 
 def tokens_answer(tokens: TokenPair) -> TokensAnswer:

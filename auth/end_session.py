@@ -24,6 +24,7 @@ Reason = Literal[
     "email_changed",
     "second_factor_changed",
     "account_closed",
+    "disabled",
 ]
 EVENTS = {"signed_out": "signed_out", "reuse": "refresh_token_reused", "revoked": "session_revoked"}
 

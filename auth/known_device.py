@@ -52,6 +52,13 @@ def remember_device(session: Session, user_id: UUID, known: UUID | None, now: da
     return token
 
 
+def forget_devices(session: Session, user_id: UUID) -> None:
+    """None of them is known any more: whoever signed in there was not the owner."""
+    session.execute(
+        delete(KnownDevice).where(KnownDevice.user_id == user_id).execution_options(synchronize_session=False)
+    )
+
+
 def _hash(token: str) -> bytes:
     """256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
     return hashlib.sha256(token.encode()).digest()

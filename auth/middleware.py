@@ -11,16 +11,20 @@ from auth.access_token import AccessClaims, AccessTokens
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
+from auth.impersonated_state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal
+from auth.roles import Role
 from auth.scopes import Scope
 from auth.tiers import Tier
 from database.base import Clock
 from database.redis_lease import RedisLease, RedisLeases
+from security.operation import Guard
 from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
 BEARER = "bearer"
 API_KEY = "apiKey"
 FRESH_SECONDS = 300
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def bearer_token() -> str | None:
@@ -40,11 +44,27 @@ def bearer_token() -> str | None:
     return token
 
 
+class ImpersonationReadOnly(Problem):
+    """Who looks through somebody else's account changes nothing there, and does not see what is the owner's alone."""
+
+    status, error, title = 403, "impersonation_read_only", "An impersonation only reads"
+
+
+class InsufficientRole(Problem):
+    status, error, title = 403, "insufficient_role", "Your role does not allow this"
+
+
 class SignedIn:
     """Asks for the account's state on every request, so that what was revoked stops within one request."""
 
     scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (NotSignedIn, InvalidToken, *API_KEY_PROBLEMS, DependencyUnavailable)
+    problems: tuple[type[Problem], ...] = (
+        NotSignedIn,
+        InvalidToken,
+        ImpersonationReadOnly,
+        *API_KEY_PROBLEMS,
+        DependencyUnavailable,
+    )
 
     def __init__(self, tokens: AccessTokens, states: AccountStates, keys: ApiKeys, clock: Clock) -> None:
         self._tokens = tokens
@@ -56,15 +76,26 @@ class SignedIn:
         return self.principal(self.claims())
 
     def claims(self) -> AccessClaims:
-        """What the request's token says. Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says."""
+        """What the request's token says. Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
+
+        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
+        """
         token = bearer_token()
         if token is None:
             raise NotSignedIn
         if is_api_key(token):
             self._keys.refuse(token)
-        return self._tokens.verify(token)
+        claims = self._tokens.verify(token)
+        if claims.actor_id is not None and request.method not in SAFE_METHODS:
+            raise ImpersonationReadOnly
+        return claims
 
     def principal(self, claims: AccessClaims) -> Principal:
+        if claims.actor_id is not None:
+            principal = read_impersonated(claims.session_id, claims.user_id, claims.actor_id, self._clock())
+            if principal is None:
+                raise InvalidToken
+            return principal
         return self.principal_of(claims.user_id, self.state(claims.user_id, claims.session_id), claims.session_id)
 
     def state(self, user_id: UUID, session_id: UUID) -> AccountState:
@@ -84,6 +115,25 @@ class SignedIn:
         )
 
 
+class SignedInAsOneself:
+    """SignedIn, for what even a member of the staff must not read in the owner's place: exports, keys, invoices."""
+
+    scheme: str | None = BEARER
+    problems: tuple[type[Problem], ...] = SignedIn.problems
+
+    def __init__(self, signed_in: SignedIn) -> None:
+        self._signed_in = signed_in
+
+    def admit(self) -> Principal:
+        return self._signed_in.principal(self.claims())
+
+    def claims(self) -> AccessClaims:
+        claims = self._signed_in.claims()
+        if claims.actor_id is not None:
+            raise ImpersonationReadOnly
+        return claims
+
+
 class StaleSignIn(Problem):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
@@ -95,7 +145,7 @@ class StaleSignIn(Problem):
 
 
 class RecentlySignedIn:
-    """For what a stolen session must not do: the caller proved who it is within the last five minutes."""
+    """For what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes."""
 
     scheme: str | None = BEARER
     problems: tuple[type[Problem], ...] = (*SignedIn.problems, StaleSignIn)
@@ -106,6 +156,8 @@ class RecentlySignedIn:
 
     def admit(self) -> Principal:
         claims = self._signed_in.claims()
+        if claims.actor_id is not None:
+            raise ImpersonationReadOnly
         principal = self._signed_in.principal(claims)
         if self._clock().timestamp() - claims.auth_time > FRESH_SECONDS:
             raise StaleSignIn
@@ -132,6 +184,23 @@ class SignedInOrKey:
         state = self._keys.state(key.user_id, key.id)
         self._keys.note_use(key)
         return KeyPrincipal(key.user_id, key.id, state.tier_at(self._clock()), state.cached)
+
+
+class HasRole:
+    """The caller that `guard` admits, if its role includes `role`. The role is the account's now, never the token's."""
+
+    scheme: str | None = BEARER
+
+    def __init__(self, guard: Guard, role: Role) -> None:
+        self._guard = guard
+        self._role = role
+        self.problems: tuple[type[Problem], ...] = (*guard.problems, InsufficientRole)
+
+    def admit(self) -> Principal:
+        principal: Principal = self._guard.admit()
+        if not principal.role.includes(self._role):
+            raise InsufficientRole
+        return principal
 
 
 @dataclass(frozen=True, slots=True)

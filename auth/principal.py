@@ -26,6 +26,8 @@ class Principal:
     cached: CachedFields | None
     """None when the state was read from PostgreSQL and no cache stands behind it."""
     role: Role = Role.USER
+    impersonated_by: UUID | None = None
+    """The member of the staff who looks through this account. Such a caller reads, and has no role."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
 
 
 def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
-    name = tokens.provider.name
+    name, limits = tokens.provider.name, auth.settings.limits
 
     def sign_in(body: IdentityTokenBody) -> Answer:
         """The app asks the provider for an identity token with a nonce of its own, and posts both.
@@ -56,7 +56,9 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         "POST",
         f"/{name}",
         summary=f"Sign in with {name.capitalize()}",
-        guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in"),
+        guard=AnyoneWithin(
+            "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
+        ),
         body=IdentityTokenBody,
         answers={200: SignedInAnswer},
         problems=(

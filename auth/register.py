@@ -38,7 +38,8 @@ class SignedInUser:
 def register(
     auth: Auth, email: EmailAddress, password: str, device: Device, invite_code: str | None = None
 ) -> SignedInUser:
-    """Create the account and sign in. Raises PasswordRefused, PasswordWorkBusy, EmailTaken, and as `ask_for_invite` does.
+    """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken, and as
+    `ask_for_invite` does.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
@@ -62,7 +63,7 @@ def register(
 def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
     """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was.
 
-    Raises PasswordRefused, PasswordWorkBusy, and as `ask_for_invite` does.
+    Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `ask_for_invite` does.
     """
     invite = ask_for_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
@@ -80,6 +81,9 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     minimum_length = auth.settings.password_minimum_length
     mail_name = email.address.partition("@")[0]
     check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
+    # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
+    limit = auth.settings.limits.register_of_one_email
+    auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
     return auth.passwords.hash(password)
 
 

@@ -6,6 +6,7 @@ with the Idempotency-Key of the first try, which only the client that tried know
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from auth.models import AuthSession, User
 from auth.open_session import OpenedSession
 from auth.refresh_token import PresentedToken, read_refresh_token
 from database import transaction
-from security.problems import Problem
+from security.problems import Problem, TooManyRequests
 
 
 class RefreshTokenNotValid(Problem):
@@ -39,10 +40,13 @@ class _Reused:
 
 
 def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) -> TokenPair:
-    """Raises RefreshTokenNotValid."""
+    """Raises RefreshTokenNotValid, TooManyRequests."""
     presented = read_refresh_token(refresh_token)
     if presented is None:
         raise RefreshTokenNotValid
+    # Refused before anything changes, and counted when the token has proved genuine: a forger uses up nobody's refreshes.
+    within = auth.settings.limits.refresh_of_one_session, "refresh_session", str(presented.session_id)
+    auth.address_limits.check_subject(*within)
     key_hash = hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
     with transaction() as session:
         outcome = _rotate(auth, session, presented, key_hash)
@@ -50,6 +54,8 @@ def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) 
         # In a transaction of its own: this one may hold the session's row, and the user's row has to be locked first.
         end_session(auth, user_id=outcome.user_id, session_id=presented.session_id, reason="reuse")
         raise RefreshTokenNotValid
+    with suppress(TooManyRequests):  # this one is done; the next will be refused
+        auth.address_limits.count_subject(*within)
     return issue_tokens(outcome, auth.access_tokens, auth.refresh_tokens)
 
 

@@ -8,14 +8,14 @@ from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
+    ProfileAnswer,
     RefreshBody,
     RegisterBody,
     SignedInAnswer,
     SignInBody,
     SignOutBody,
     TokensAnswer,
-    UserAnswer,
-    user_answer,
+    profile_answer,
 )
 from auth.email_address import parse_email
 from auth.give_tokens import answer_signed_in, answer_tokens
@@ -47,7 +47,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/register",
         summary="Create an account",
-        guard=AnyoneWithin("an account begins here", auth.address_limits, limits.register, "register"),
+        guard=AnyoneWithin(
+            "an account begins here", auth.address_limits, limits.register, "register", also=limits.register_daily
+        ),
         body=RegisterBody,
         answers={202: CheckEmailAnswer} if private else {201: SignedInAnswer},
         problems=(PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy)
@@ -67,7 +69,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/login",
         summary="Sign in with e-mail address and password",
-        guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in"),
+        guard=AnyoneWithin(
+            "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
+        ),
         body=SignInBody,
         answers={200: SignedInAnswer},
         problems=(InvalidCredentials, SecondFactorRequired, AccountDisabled, PasswordWorkBusy),
@@ -134,10 +138,10 @@ def auth_routes(auth: Auth) -> Blueprint:
         "/profile",
         summary="The own account",
         guard=auth.signed_in,
-        answers={200: UserAnswer},
+        answers={200: ProfileAnswer},
     )
     def profile(caller: Principal) -> Answer:
-        return Answer(200, user_answer(read_profile(auth, caller.user_id)))
+        return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
 
     return routes
 

@@ -16,6 +16,8 @@ from auth.end_session import end_sessions
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
+from auth.known_device import forget_devices
+from auth.mail.notices import NOTICES, notify
 from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
@@ -84,6 +86,7 @@ def _open(
     if needed is not None:
         if event != "signed_in":
             record(session, event, now, user_id=user.id, method=proven.provider)
+            _tell(auth, session, event, user, now)
         return needed
     user.last_login_at = now
     opened = insert_session(
@@ -92,7 +95,13 @@ def _open(
     changed |= evict_surplus_sessions(session, user.id, now)
     raised = raise_state_version(session, user.id, now) if changed else None
     record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider, **invited)
+    _tell(auth, session, event, user, now)
     return _Opened(profile_of(user, now), opened, raised)
+
+
+def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -> None:
+    if event in NOTICES:
+        notify(auth.letters, session, event, user.email, now)
 
 
 def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
@@ -108,8 +117,8 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password, every session it opened, every API key and every second factor are worth nothing
-    any more.
+    the owner has come: that password, every session it opened, every API key, every second factor and every device it made
+    known are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -135,4 +144,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     end_sessions(session, user.id, now, "owner_proved")
     revoke_api_keys(session, user.id, now)
     forget_factors(session, user.id)
+    forget_devices(session, user.id)
     return user, "unverified_account_taken_over_by_its_owner", True

@@ -84,6 +84,24 @@ def prediction_request(token: str, goal: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
+def login_requests(addresses: Sequence[str]) -> list[bytes]:
+    """One prepared `POST /api/auth/login` from each address, each of an account of its own that does not exist."""
+    return [login_request(address) for address in addresses]
+
+
+def login_request(address: str) -> bytes:
+    body = json.dumps({"email": f"{uuid4()}@{HOST}", "password": "tulip orbit canoe"}).encode()
+    lines = (
+        "POST /api/auth/login HTTP/1.1",
+        f"Host: {HOST}",
+        f"X-Forwarded-For: {address}",
+        "X-Forwarded-Proto: https",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
 def prediction_body(goal: str) -> bytes:
     return json.dumps(
         {

@@ -54,6 +54,8 @@ class RequestLog:
         }
         if exchange.user_id is not None:
             line["user_id"] = exchange.user_id
+        if exchange.actor_id is not None:
+            line["actor_id"] = exchange.actor_id
         _write_line(self._render(line))
 
 
@@ -135,6 +137,8 @@ def _complete(_logger: Any, method: str, event: EventDict) -> EventDict:
         line.setdefault("request_id", exchange.request_id)
         if exchange.user_id is not None:
             line.setdefault("user_id", exchange.user_id)
+        if exchange.actor_id is not None:
+            line.setdefault("actor_id", exchange.actor_id)
     return line
 
 

@@ -30,11 +30,13 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Int = Annotated[int, BeforeValidator(_whole)]
-"""An integer as JSON Schema means it: 175.0 is one (JSON Schema 2020-12, 4.2.3).
+WHOLE = BeforeValidator(_whole)
+"""Makes an integer of what JSON Schema calls one: 175.0 (JSON Schema 2020-12, 4.2.3). Strict pydantic would refuse it.
 
-Strict pydantic would refuse it.
+Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they would be missing in the schema.
 """
+
+Int = Annotated[int, WHOLE]
 
 
 class Body(BaseModel):
@@ -172,7 +174,7 @@ def operation(
             caller = admit()
             if signed_in:
                 arguments["caller"] = caller
-                note_caller(getattr(caller, "user_id", None))
+                note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
             if query is not None and reader is not None:
                 arguments["query"] = parse(query, reader.document(request.args))
             if body is not None:

@@ -22,13 +22,14 @@ _TRACEPARENT = re.compile(
 class Exchange:
     """One request and its answer, while it is being handled."""
 
-    __slots__ = ("_trace", "_traceparent", "method", "request_id", "started", "user_id")
+    __slots__ = ("_trace", "_traceparent", "actor_id", "method", "request_id", "started", "user_id")
 
     def __init__(self, request_id: str, traceparent: str | None = None, method: str = "") -> None:
         self.request_id = request_id
         self.method = method
         self.started = time.perf_counter()
         self.user_id: UUID | None = None
+        self.actor_id: UUID | None = None
         self._traceparent = traceparent
         self._trace: tuple[str, str] | None = None
 
@@ -74,11 +75,11 @@ def current_exchange() -> Exchange | None:
     return _exchange.get()
 
 
-def note_caller(user_id: UUID | None) -> None:
-    """Remember who calls, for the log lines of this request."""
+def note_caller(user_id: UUID | None, actor_id: UUID | None = None) -> None:
+    """Remember who calls, for the log lines of this request; `actor_id` when somebody acts in the user's place."""
     exchange = _exchange.get()
     if exchange is not None:
-        exchange.user_id = user_id
+        exchange.user_id, exchange.actor_id = user_id, actor_id
 
 
 def current_request_id() -> str:

@@ -57,6 +57,15 @@ NOTICES = {
         "Somebody is guessing your second factor",
         "Ten wrong codes were tried on your account within an hour. Whoever did that knows your password, so change it.",
     ),
+    "identity_linked": (
+        "A new way to sign in to your account",
+        "Somebody signed in with Apple or Google under your confirmed address, and can do so from now on.",
+    ),
+    "unverified_account_taken_over_by_its_owner": (
+        "Your account was registered by somebody else",
+        "You signed in with Apple or Google, which proved that this address is yours. An account had been registered with it"
+        " before, without proof; its password and its sessions no longer work.",
+    ),
 }
 """Event to headline and sentence. An event that stands here is told by mail wherever `notify` is called with it."""
 

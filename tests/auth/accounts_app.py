@@ -26,7 +26,16 @@ PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
 PATIENT = Patience(free=100_000)
 GENEROUS = AuthLimits(
-    sign_in=PLENTY, register=PLENTY, refresh=PLENTY, second_factor=PLENTY, strangers=PATIENT, known_devices=PATIENT
+    sign_in=PLENTY,
+    sign_in_hourly=PLENTY,
+    register=PLENTY,
+    register_daily=PLENTY,
+    register_of_one_email=PLENTY,
+    refresh=PLENTY,
+    refresh_of_one_session=PLENTY,
+    second_factor=PLENTY,
+    strangers=PATIENT,
+    known_devices=PATIENT,
 )
 
 

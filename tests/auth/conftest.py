@@ -11,6 +11,8 @@ import structlog
 from auth.access_key_ring import KeyRing, SigningKey
 from auth.api_key_routes import api_key_routes
 from auth.assembly import AuthSettings, assemble_auth
+from auth.event_routes import event_routes
+from auth.impersonation_routes import impersonation_routes
 from auth.passkey_routes import passkey_routes
 from auth.routes import auth_routes
 from auth.second_factor_routes import second_factor_routes
@@ -54,7 +56,14 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         )
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-        for routes in (auth_routes(auth), api_key_routes(auth), second_factor_routes(auth), passkey_routes(auth)):
+        for routes in (
+            auth_routes(auth),
+            api_key_routes(auth),
+            second_factor_routes(auth),
+            passkey_routes(auth),
+            event_routes(auth),
+            impersonation_routes(auth),
+        ):
             app.register_blueprint(routes)
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)

@@ -195,6 +195,13 @@ def test_no_claim_may_be_missing(tokens: AccessTokens, clock: MovableClock, name
         ("nbf", "1"),
         ("iat", 1.5),
         ("auth_time", "now"),
+        ("act", None),
+        ("act", SOME_ID),
+        ("act", {}),
+        ("act", {"sub": "alice"}),
+        ("act", {"sub": 7}),
+        ("act", {"sub": SOME_ID, "act": {"sub": SOME_ID}}),
+        ("act", [{"sub": SOME_ID}]),
     ],
 )
 def test_a_claim_that_we_would_not_write_is_refused(

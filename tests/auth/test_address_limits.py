@@ -1,12 +1,20 @@
 """How often one address may try."""
 
 import secrets
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import pytest
+from limits import RateLimitItemPerDay, RateLimitItemPerHour
+
 from auth.address_limits import AuthLimits, network_of
+from auth.refresh_token import RefreshTokens, read_refresh_token
 from sandbox.valkey import EmbeddedValkey
-from tests.auth.accounts_app import PASSWORD, Accounts, bearer
+from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
+
+THREE = RateLimitItemPerHour(3)
 
 
 def sign_in_from(accounts: Accounts, address: str) -> Any:
@@ -77,6 +85,74 @@ def test_signing_out_is_limited_too(make_accounts: MakeAccounts) -> None:
     accounts = make_accounts(limits=AuthLimits(refresh=AuthLimits().sign_in))
     statuses = [accounts.post("/logout", headers=bearer("x")).status_code for _ in range(21)]
     assert statuses == [401] * 20 + [429]
+
+
+def test_an_hour_has_fewer_sign_ins_than_its_minutes(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, sign_in_hourly=RateLimitItemPerHour(3)))
+    answers = [sign_in_from(accounts, "192.0.2.1") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 60
+    assert sign_in_from(accounts, "192.0.2.2").status_code == 401
+
+
+def test_a_day_has_fewer_registrations_than_its_hours(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, register_daily=RateLimitItemPerDay(3)))
+    statuses = [accounts.post("/register", {"email": "x"}).status_code for _ in range(4)]
+    assert statuses == [422, 422, 422, 429]
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_one_email_address_is_registered_three_times_an_hour_whether_or_not_it_has_an_account(
+    make_accounts: MakeAccounts, registered: bool
+) -> None:
+    """Also row 61: a mailbox is not flooded by registering it again and again."""
+    accounts = make_accounts(registration_response="private", limits=replace(GENEROUS, register_of_one_email=THREE))
+    if registered:
+        accounts.query(
+            "INSERT INTO users (id, email, email_key, created_at, updated_at) VALUES"
+            " (gen_random_uuid(), 'alice@example.com', 'alice@example.com', now(), now())"
+        )
+    tries = [accounts.post("/register", {"email": "Alice@example.com", "password": PASSWORD}) for _ in range(4)]
+    assert [answer.status_code for answer in tries] == [202, 202, 202, 429]
+    other = accounts.post("/register", {"email": "bob@example.com", "password": PASSWORD})
+    assert other.status_code == 202
+
+
+def test_a_password_that_was_refused_costs_no_registration(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, register_of_one_email=RateLimitItemPerHour(1)))
+    for _ in range(3):
+        assert accounts.post("/register", {"email": "alice@example.com", "password": "password"}).status_code == 422
+    assert accounts.register()["user"]["email"] == "alice@example.com"
+
+
+def test_the_address_of_a_registration_is_not_in_redis(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=AuthLimits())
+    accounts.register()
+    assert accounts.leases.lease is not None
+    assert not any(b"alice" in key for key in accounts.leases.lease.client.scan_iter())
+
+
+def test_one_session_refreshes_so_often_a_minute_and_a_refused_token_is_still_good(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, refresh_of_one_session=THREE), refresh_grace=timedelta(0))
+    alice, bob = accounts.register(), accounts.register("bob@example.com")
+    token = alice["refresh_token"]
+    for _ in range(3):
+        token = accounts.refresh(token).get_json()["refresh_token"]
+    assert accounts.refresh(token).status_code == 429
+    assert accounts.refresh(bob["refresh_token"]).status_code == 200
+    assert accounts.leases.lease is not None
+    accounts.leases.lease.client.flushall()  # as when the minute is over
+    assert accounts.refresh(token).status_code == 200
+
+
+def test_a_forger_uses_up_nobodys_refreshes(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, refresh_of_one_session=THREE))
+    token = accounts.register()["refresh_token"]
+    presented = read_refresh_token(token)
+    assert presented is not None
+    forged = RefreshTokens(secrets.token_bytes(32)).issue(presented.session_id, 0, secrets.token_bytes(32))
+    assert [accounts.refresh(forged).status_code for _ in range(5)] == [401] * 5
+    assert accounts.refresh(token).status_code == 200
 
 
 def test_networks() -> None:

@@ -19,7 +19,7 @@ def test_a_new_user_is_told_who_they_are_and_gets_tokens(accounts: Accounts) -> 
     assert body["user"]["is_verified"] is False
     assert body["token_type"] == "Bearer"
     assert body["expires_in"] == 900
-    assert accounts.profile(body["access_token"]).get_json() == body["user"]
+    assert accounts.profile(body["access_token"]).get_json() == {**body["user"], "impersonated_by": False}
 
 
 def test_the_password_is_stored_as_a_keyed_hash(accounts: Accounts) -> None:

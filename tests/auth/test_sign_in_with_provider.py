@@ -34,7 +34,7 @@ class SignIn:
         self.provider = provider
         keys = ProviderKeys(issuer.url, accounts.clock)
         tokens = IdentityTokens(provider, frozenset({AUDIENCE}), keys, accounts.clock)
-        accounts.app.register_blueprint(provider_routes(accounts.auth, [tokens]))
+        accounts.app.register_blueprint(provider_routes(accounts.auth, [tokens]), name=f"with_{provider.name}")
 
     def token(self, **claims: Any) -> str:
         return self.issuer.token(**{"nonce": self.provider.nonce_claim(NONCE), **claims})
@@ -91,6 +91,9 @@ def test_a_verified_account_of_the_address_is_joined_and_keeps_its_password(goog
     accounts.query("UPDATE users SET is_verified = true")
     assert google.post().get_json()["user"]["id"] == owner
     assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
+    assert [letter["Subject"] for letter in accounts.letters()] == ["A new way to sign in to your account"]
+    google.post()
+    assert accounts.letters() == []
 
 
 def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(google: SignIn) -> None:
@@ -102,6 +105,20 @@ def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(goog
     assert accounts.profile(mallory["access_token"]).status_code == 401
     assert accounts.refresh(mallory["refresh_token"]).status_code == 401
     assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
+    assert accounts.query("SELECT count(*) FROM known_devices") == [(0,)]
+    assert [letter["Subject"] for letter in accounts.letters()] == ["Your account was registered by somebody else"]
+
+
+def test_row_61d_what_one_provider_signed_is_nothing_to_the_other(accounts: Accounts) -> None:
+    """Both know our audience, and the nonce is right for either."""
+    with IdentityIssuer("https://accounts.google.com") as first, IdentityIssuer("https://appleid.apple.com") as second:
+        google, apple = SignIn(accounts, first, GOOGLE), SignIn(accounts, second, APPLE)
+        for ours, theirs in ((google, apple), (apple, google)):
+            nonce = ours.provider.nonce_claim(NONCE)
+            assert ours.post(theirs.token(nonce=nonce)).status_code == 401
+            assert ours.post(theirs.token(nonce=nonce, iss=ours.issuer.issuer)).status_code == 401
+        assert google.users() == 0
+        assert google.post().status_code == 200
 
 
 def test_keys_that_somebody_made_before_the_owner_came_stop(google: SignIn) -> None:

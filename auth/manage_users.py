@@ -1,0 +1,184 @@
+"""What operators do to accounts. Each change is an event, and counts within one request of the user."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from auth.account_state import raise_state_version
+from auth.assembly import Auth
+from auth.audit import record
+from auth.email_address import EmailAddress
+from auth.end_session import end_sessions
+from auth.models import AuthSession, User
+from auth.password_policy import check_new_password
+from auth.roles import Role
+from auth.set_tier import SetTier
+from auth.tiers import Tier, effective_tier
+from database import reading, transaction
+from database.base import uuid7
+
+OPERATOR = "operator"
+"""Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
+
+
+class NoSuchAccount(Exception):
+    """There is no account with this address."""
+
+
+class AccountExists(Exception):
+    """There is an account with this address already."""
+
+
+class NothingToChange(Exception):
+    """It is so already."""
+
+
+@dataclass(frozen=True)
+class Account:
+    id: UUID
+    email: str
+    role: Role
+    tier: Tier
+    """The one that counts now."""
+    tier_until: datetime | None
+    tier_source: str | None
+    is_active: bool
+    is_verified: bool
+    has_password: bool
+    created_at: datetime
+    last_login_at: datetime | None
+    sessions: int
+    """Those that live."""
+
+
+def read_account(auth: Auth, email: EmailAddress) -> Account:
+    """Raises NoSuchAccount."""
+    now = auth.clock()
+    with reading() as session:
+        user = session.scalars(select(User).where(User.email_key == email.key)).one_or_none()
+        if user is None:
+            raise NoSuchAccount
+        living = session.scalars(
+            select(func.count())
+            .select_from(AuthSession)
+            .where(AuthSession.user_id == user.id, AuthSession.revoked_at.is_(None))
+            .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
+        ).one()
+        return Account(
+            id=user.id,
+            email=user.email,
+            role=Role(user.role),
+            tier=effective_tier(Tier(user.tier), user.tier_expires_at, now),
+            tier_until=user.tier_expires_at,
+            tier_source=user.tier_source,
+            is_active=user.is_active,
+            is_verified=user.is_verified,
+            has_password=user.password_hash is not None,
+            created_at=user.created_at,
+            last_login_at=user.last_login_at,
+            sessions=living,
+        )
+
+
+def create_user(auth: Auth, email: EmailAddress, password: str, role: Role) -> UUID:
+    """With a verified address, as the operator vouches for it. Raises PasswordRefused, AccountExists."""
+    check_new_password(
+        password,
+        minimum_length=auth.settings.password_minimum_length,
+        mail_name=email.address.partition("@")[0],
+        breached=auth.pwned_passwords,
+    )
+    password_hash, now = auth.passwords.hash(password), auth.clock()
+    with transaction() as session:
+        user_id = session.execute(
+            insert(User)
+            .values(
+                id=uuid7(),
+                email=email.address,
+                email_key=email.key,
+                password_hash=password_hash,
+                role=role.value,
+                is_verified=True,
+                created_at=now,
+                updated_at=now,
+            )
+            .on_conflict_do_nothing(index_elements=[User.email_key])
+            .returning(User.id)
+        ).scalar_one_or_none()
+        if user_id is None:
+            raise AccountExists
+        record(session, "registered", now, user_id=user_id, by=OPERATOR, role=role.value)
+    return user_id
+
+
+def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
+    """Raises NoSuchAccount, NothingToChange."""
+
+    def change(_session: Session, user: User, now: datetime) -> dict[str, Any]:
+        if user.role == role.value:
+            raise NothingToChange
+        before, user.role, user.updated_at = user.role, role.value, now
+        return {"role": role.value, "before": before}
+
+    _change(auth, email, "role_changed", change)
+
+
+def disable(auth: Auth, email: EmailAddress) -> None:
+    """Ends every session, so that switching the account on again lets nobody in who was in before.
+
+    Raises NoSuchAccount, NothingToChange.
+    """
+
+    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
+        if not user.is_active:
+            raise NothingToChange
+        user.is_active, user.updated_at = False, now
+        return {"sessions_ended": end_sessions(session, user.id, now, "disabled")}
+
+    _change(auth, email, "account_disabled", change)
+
+
+def enable(auth: Auth, email: EmailAddress) -> None:
+    """Raises NoSuchAccount, NothingToChange."""
+
+    def change(_session: Session, user: User, now: datetime) -> dict[str, Any]:
+        if user.is_active:
+            raise NothingToChange
+        user.is_active, user.updated_at = True, now
+        return {}
+
+    _change(auth, email, "account_enabled", change)
+
+
+def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:
+    """Raises NoSuchAccount."""
+
+    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
+        set_tier(session, user.id, tier, until, now)
+        return {"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"}
+
+    _change(auth, email, "tier_changed", change)
+
+
+Change = Callable[[Session, User, datetime], Mapping[str, Any]]
+"""Makes the change and says what stands in the event."""
+
+
+def _change(auth: Auth, email: EmailAddress, event: str, change: Change) -> None:
+    now = auth.clock()
+    with transaction() as session:
+        user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one_or_none()
+        if user is None:
+            raise NoSuchAccount
+        user_id, detail = user.id, change(session, user, now)
+        session.flush()
+        version = raise_state_version(session, user_id, now)
+        record(session, event, now, user_id=user_id, by=OPERATOR, **detail)
+    if version is not None:
+        auth.states.changed(user_id, version)

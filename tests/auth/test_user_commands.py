@@ -1,0 +1,223 @@
+"""`flask users` and `flask bootstrap-demo`: what operators do to accounts."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from click.testing import Result
+
+from auth.demo_commands import demo_command
+from auth.set_tier import set_tier_on_the_user
+from auth.user_commands import user_commands
+from tests.auth.accounts_app import PASSWORD, Accounts, bearer
+
+ADMIN_PASSWORD = f"canoe {secrets.token_hex(8)}"
+
+
+class Operator:
+    """Somebody at the command line of the application."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
+        accounts.app.cli.add_command(user_commands(accounts.auth, set_tier_on_the_user))
+
+    def users(self, *arguments: str, typed: str = "") -> Result:
+        return self.accounts.app.test_cli_runner().invoke(args=["users", *arguments], input=typed)
+
+    def succeed(self, *arguments: str, typed: str = "") -> str:
+        done = self.users(*arguments, typed=typed)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def last_event(self) -> tuple[str, dict[str, Any]]:
+        (row,) = self.accounts.query("SELECT event, detail FROM security_events ORDER BY id DESC LIMIT 1")
+        return row.event, row.detail
+
+    def user(self, email: str = "alice@example.com") -> Any:
+        return self.accounts.query("SELECT * FROM users WHERE email = :email", email=email)[0]
+
+
+@pytest.fixture
+def operator(accounts: Accounts) -> Operator:
+    return Operator(accounts)
+
+
+# --- create-admin -----------------------------------------------------------------------------------------------------
+
+
+def test_an_admin_is_made_with_a_password_that_is_asked_for_twice(operator: Operator) -> None:
+    output = operator.succeed("create-admin", "root@example.com", typed=f"{ADMIN_PASSWORD}\n{ADMIN_PASSWORD}\n")
+    assert ADMIN_PASSWORD not in output
+    assert (operator.user("root@example.com").role, operator.user("root@example.com").is_verified) == ("admin", True)
+    token = operator.accounts.sign_in("root@example.com", ADMIN_PASSWORD).get_json()["access_token"]
+    answer = operator.accounts.client.get("/api/auth/admin/security-events", headers=bearer(token))
+    assert answer.status_code == 200
+    registered = answer.get_json()["events"][-1]
+    assert (registered["event"], registered["detail"]) == ("registered", {"by": "operator", "role": "admin"})
+
+
+def test_the_password_can_come_from_standard_input(operator: Operator) -> None:
+    operator.succeed("create-admin", "--password-stdin", "root@example.com", typed=f"{ADMIN_PASSWORD}\n")
+    assert operator.accounts.sign_in("root@example.com", ADMIN_PASSWORD).status_code == 200
+
+
+def test_the_password_is_no_argument(operator: Operator) -> None:
+    assert operator.users("create-admin", "root@example.com", ADMIN_PASSWORD).exit_code == 2
+    assert operator.users("create-admin", "root@example.com", "--password", ADMIN_PASSWORD).exit_code == 2
+
+
+@pytest.mark.parametrize("password", ["", "short", "password1234", "root root root"])
+def test_a_password_that_is_easy_to_guess_makes_no_admin(operator: Operator, password: str) -> None:
+    done = operator.users("create-admin", "--password-stdin", "root@example.com", typed=f"{password}\n")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert operator.accounts.query("SELECT count(*) FROM users")[0][0] == 0
+
+
+def test_two_passwords_that_differ_make_no_admin(operator: Operator) -> None:
+    done = operator.users("create-admin", "root@example.com", typed=f"{ADMIN_PASSWORD}\n{PASSWORD}\n")
+    assert done.exit_code == 1
+    assert operator.accounts.query("SELECT count(*) FROM users")[0][0] == 0
+
+
+def test_an_account_that_exists_is_not_taken_over(operator: Operator) -> None:
+    operator.accounts.register()
+    done = operator.users("create-admin", "--password-stdin", "Alice@example.com", typed=f"{ADMIN_PASSWORD}\n")
+    assert done.exit_code == 1
+    assert "set-role" in done.output
+    assert operator.user().role == "user"
+    assert operator.accounts.sign_in().status_code == 200
+
+
+# --- every change counts at once and is written down ------------------------------------------------------------------
+
+
+def test_a_role_counts_in_the_next_request(operator: Operator) -> None:
+    headers = bearer(operator.accounts.register()["access_token"])
+    path = "/api/auth/admin/security-events"
+    assert operator.accounts.client.get(path, headers=headers).status_code == 403
+    operator.succeed("set-role", "alice@example.com", "admin")
+    assert operator.last_event() == ("role_changed", {"by": "operator", "role": "admin", "before": "user"})
+    assert operator.accounts.client.get(path, headers=headers).status_code == 200
+    operator.succeed("set-role", "alice@example.com", "user")
+    assert operator.accounts.client.get(path, headers=headers).status_code == 403
+
+
+def test_a_tier_counts_in_the_next_request_until_it_ends(operator: Operator) -> None:
+    accounts = operator.accounts
+    token = accounts.register()["access_token"]
+    accounts.clock.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    token = accounts.sign_in().get_json()["access_token"]
+    assert accounts.profile(token).get_json()["tier"] == "free"
+    operator.succeed("set-tier", "alice@example.com", "pro", "--until", "2026-01-02")
+    assert accounts.profile(token).get_json()["tier"] == "pro"
+    detail = {"by": "operator", "tier": "pro", "until": "2026-01-02T00:00:00+00:00", "source": "manual"}
+    assert operator.last_event() == ("tier_changed", detail)
+    accounts.clock.now = datetime(2026, 1, 2, tzinfo=UTC)
+    token = accounts.sign_in().get_json()["access_token"]
+    assert accounts.profile(token).get_json()["tier"] == "free"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pro", "--until", "2001-01-01"), ("free", "--until", "2999-01-01"), ("pro", "--until", "soon"), ("gold",)],
+    ids=str,
+)
+def test_a_tier_that_makes_no_sense_is_refused(operator: Operator, arguments: tuple[str, ...]) -> None:
+    operator.accounts.register()
+    assert operator.users("set-tier", "alice@example.com", *arguments).exit_code == 2
+    assert operator.last_event()[0] == "registered"
+
+
+def test_a_disabled_account_is_out_within_one_request_and_for_good(operator: Operator) -> None:
+    accounts = operator.accounts
+    alice = accounts.register()
+    assert accounts.profile(alice["access_token"]).status_code == 200
+    operator.succeed("disable", "alice@example.com")
+    assert operator.last_event() == ("account_disabled", {"by": "operator", "sessions_ended": 1})
+    assert accounts.profile(alice["access_token"]).status_code == 401
+    assert accounts.refresh(alice["refresh_token"]).status_code == 401
+    assert accounts.sign_in().status_code == 403
+    operator.succeed("enable", "alice@example.com")
+    assert operator.last_event() == ("account_enabled", {"by": "operator"})
+    assert accounts.profile(alice["access_token"]).status_code == 401
+    assert accounts.refresh(alice["refresh_token"]).status_code == 401
+    assert accounts.sign_in().status_code == 200
+
+
+def test_the_user_sees_that_the_operators_did_it(operator: Operator) -> None:
+    token = operator.accounts.register()["access_token"]
+    operator.succeed("set-tier", "alice@example.com", "pro")
+    answer = operator.accounts.client.get("/api/auth/security-events", headers=bearer(token))
+    seen = {event["event"]: event["by_staff"] for event in answer.get_json()["events"]}
+    assert seen == {"registered": False, "tier_changed": True}
+
+
+@pytest.mark.parametrize("command", ["show", "disable", "enable", "set-role", "set-tier"])
+def test_an_address_without_an_account_changes_nothing(operator: Operator, command: str) -> None:
+    more = {"set-role": ("admin",), "set-tier": ("pro",)}.get(command, ())
+    done = operator.users(command, "nobody@example.com", *more)
+    assert (done.exit_code, done.output) == (1, "Error: There is no account with this address.\n")
+    assert operator.accounts.events() == []
+
+
+@pytest.mark.parametrize(("command", "more"), [("enable", ()), ("set-role", ("user",))])
+def test_what_is_so_already_is_said_and_not_written_down(
+    operator: Operator, command: str, more: tuple[str, ...]
+) -> None:
+    operator.accounts.register()
+    done = operator.users(command, "alice@example.com", *more)
+    assert (done.exit_code, done.output) == (1, "Error: It is so already; nothing was changed.\n")
+    assert operator.accounts.events() == ["registered"]
+
+
+def test_what_is_no_address_is_a_mistake_in_the_command(operator: Operator) -> None:
+    assert operator.users("show", "alice").exit_code == 2
+
+
+def test_an_account_is_shown_without_anything_secret(operator: Operator) -> None:
+    signed_in = operator.accounts.register()
+    operator.succeed("set-tier", "alice@example.com", "pro", "--until", "2999-01-01")
+    output = operator.succeed("show", "ALICE@example.com")
+    shown = dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("last"))
+    assert shown["id"] == signed_in["user"]["id"]
+    assert shown["tier"] == "pro until 2999-01-01 00:00 UTC (manual)"
+    assert (shown["role"], shown["active"], shown["sessions"]) == ("user", "yes", "1")
+    assert operator.user().password_hash not in output
+
+
+# --- bootstrap-demo ---------------------------------------------------------------------------------------------------
+
+
+def test_a_demonstration_has_an_admin_a_user_and_what_other_parts_add(accounts: Accounts) -> None:
+    given: list[UUID] = []
+
+    def invite(admin: UUID, user: UUID) -> tuple[str, str]:
+        given.extend((admin, user))
+        return "invite", "TULIP-ORBIT"
+
+    accounts.app.cli.add_command(demo_command(accounts.auth, production=False, extras=[invite]))
+    done = accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"])
+    assert done.exit_code == 0, done.output
+    made = {line.split()[0]: line.split()[1:] for line in done.output.splitlines()[-3:]}
+    assert made["invite"] == ["TULIP-ORBIT"]
+    for role, user_id in zip(("admin", "user"), given, strict=True):
+        email, password = made[role]
+        assert accounts.sign_in(email, password).get_json()["user"]["id"] == str(user_id)
+    roles = accounts.query("SELECT role FROM users ORDER BY role")
+    assert [row.role for row in roles] == ["admin", "user"]
+
+
+def test_it_can_be_made_twice(accounts: Accounts) -> None:
+    accounts.app.cli.add_command(demo_command(accounts.auth, production=False))
+    for _ in range(2):
+        assert accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"]).exit_code == 0
+
+
+def test_production_has_no_demonstration(accounts: Accounts) -> None:
+    accounts.app.cli.add_command(demo_command(accounts.auth, production=True))
+    done = accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"])
+    assert done.exit_code == 1
+    assert accounts.query("SELECT count(*) FROM users")[0][0] == 0
