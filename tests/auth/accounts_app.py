@@ -25,7 +25,15 @@ from database.redis_lease import RedisLease
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
 PATIENT = Patience(free=100_000)
-GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY, strangers=PATIENT, known_devices=PATIENT)
+GENEROUS = AuthLimits(
+    sign_in=PLENTY,
+    register=PLENTY,
+    refresh=PLENTY,
+    wrong_api_keys=PLENTY,
+    wrong_invite_codes=PLENTY,
+    strangers=PATIENT,
+    known_devices=PATIENT,
+)
 
 
 @dataclass
