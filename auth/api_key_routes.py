@@ -116,7 +116,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         "GET",
         "",
         summary="The API keys of the account",
-        guard=auth.signed_in,
+        guard=auth.signed_in_as_oneself,
         answers={200: KeysAnswer},
     )
     def show(caller: Principal) -> Answer:

@@ -18,6 +18,7 @@ from auth.scopes import ACCOUNT, Scope
 from database import reading
 from database.base import Clock
 from security.client_address import client_address
+from security.log import security_event
 from security.problems import InvalidToken, Problem, TooManyRequests
 
 WRONG_KEYS = "wrong_api_keys"
@@ -86,15 +87,13 @@ class ApiKeys:
         key = self._find(token)
         refusal = self._refusal(key, scope)
         if refusal is not None:
-            self.state(key.user_id, key.id)
-            raise refusal
+            self._refuse(key, refusal)
         return key
 
     def refuse(self, token: str) -> NoReturn:
         """For routes that need somebody who signed in. Raises as `admit`; InsufficientScope when the key is good."""
         key = self._find(token)
-        self.state(key.user_id, key.id)
-        raise self._refusal(key, None) or InsufficientScope(None)
+        self._refuse(key, self._refusal(key, None) or InsufficientScope(None))
 
     def state(self, user_id: UUID, key_id: UUID) -> AccountState:
         """Raises InvalidToken when the key has ended, or its user is gone or switched off."""
@@ -113,16 +112,22 @@ class ApiKeys:
                 return NetworkNotAllowed()
         return None if scope in key.scopes else InsufficientScope(scope)
 
+    def _refuse(self, key: KnownKey, refusal: Problem) -> NoReturn:
+        """A key that has ended hears nothing but that. Of one that lives, operators are told: it may have been copied."""
+        self.state(key.user_id, key.id)
+        security_event("api_key_refused", user_id=key.user_id, key_id=key.id, reason=refusal.error)
+        raise refusal
+
     def _find(self, token: str) -> KnownKey:
         """Only guesses are counted, and only an address that makes many is kept from PostgreSQL; known keys go on working.
 
         Raises InvalidToken, TooManyRequests.
         """
-        if not is_well_formed(token):
-            self._wrong()
         token_hash = hash_of(token)
         known = self._known.get(token_hash)
         if known is None:
+            if not is_well_formed(token):
+                self._wrong()
             self._address_limits.check(self._wrong_keys, WRONG_KEYS, client_address())
             known = _look_up(token_hash)
             if known is None:

@@ -15,7 +15,7 @@ from auth.data_keys import DataKeys
 from auth.invite_code import InviteCodes
 from auth.mail.letters import Letters
 from auth.mail.post import Post
-from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered, SignedInOrKey
+from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
 from auth.one_time_codes import OneTimeCodes
 from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
@@ -62,6 +62,7 @@ class Auth:
     refresh_tokens: RefreshTokens
     states: AccountStates
     signed_in: SignedIn
+    signed_in_as_oneself: SignedInAsOneself
     recently_signed_in: RecentlySignedIn
     signed_in_metered: SignedInMetered
     api_keys: ApiKeys
@@ -122,6 +123,7 @@ def assemble_auth(
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
         signed_in=signed_in,
+        signed_in_as_oneself=SignedInAsOneself(signed_in),
         recently_signed_in=RecentlySignedIn(signed_in, clock),
         signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, leases, clock),
         api_keys=api_keys,

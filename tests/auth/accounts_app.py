@@ -34,6 +34,8 @@ GENEROUS = AuthLimits(
     refresh=PLENTY,
     refresh_of_one_session=PLENTY,
     second_factor=PLENTY,
+    wrong_api_keys=PLENTY,
+    wrong_invite_codes=PLENTY,
     strangers=PATIENT,
     known_devices=PATIENT,
 )

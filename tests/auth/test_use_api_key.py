@@ -102,6 +102,14 @@ def test_a_key_works_from_its_networks_alone(alice: KeyHolder, path: str) -> Non
         assert (refused.status_code, refused.get_json()["error"]) == (403, "network_not_allowed"), outside
 
 
+def test_operators_are_told_of_a_good_key_in_the_wrong_place(alice: KeyHolder, security_events: list[Any]) -> None:
+    key = alice.key(allowed_networks=["198.51.100.0/24"])
+    security_events.clear()
+    alice.use(key["token"])
+    [event] = [each for each in security_events if each["event"] == "api_key_refused"]
+    assert (event["reason"], str(event["key_id"])) == ("network_not_allowed", key["id"])
+
+
 def test_a_key_that_ended_hears_nothing_of_scopes_and_networks(alice: KeyHolder) -> None:
     key = alice.key(scopes=["usage"], allowed_networks=["198.51.100.0/24"])
     assert alice.use(key["token"]).status_code == 403

@@ -1,5 +1,7 @@
 """An API key at the real web server: several processes, Redis, and predictions that are counted."""
 
+import re
+import uuid
 from typing import Any
 
 import pytest
@@ -73,6 +75,22 @@ def test_scopes_and_networks_hold_at_the_gateway(web_server: WebServer, alice: P
     assert web_server.get(USAGE, usage).status == 200
     inside = web_server.get(USAGE, elsewhere, headers={"X-Forwarded-For": "192.0.2.77"})
     assert (inside.status, inside.json()["used"]) == (200, 0)
+
+
+def test_a_key_does_nothing_else_at_all(web_server: WebServer, alice: Person) -> None:
+    """Whatever routes there are: the OpenAPI document names those that a person must sign in for."""
+    token = make_key(web_server, alice, "predict", "usage")["token"]
+    paths: dict[str, dict[str, Any]] = web_server.get("/openapi.json").json()["paths"]
+    for_people = [
+        (method.upper(), re.sub(r"{[^}]+}", str(uuid.uuid4()), path))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if operation["security"] and {"apiKey": []} not in operation["security"]
+    ]
+    assert ("POST", "/api/auth/tokens") in for_people
+    for method, path in for_people:
+        refused = web_server.ask(method, path, token=token)
+        assert (method, path, refused.status, refused.error) == (method, path, 403, "insufficient_scope")
 
 
 def test_no_key_stands_in_the_log(web_server: WebServer, alice: Person) -> None:
