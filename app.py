@@ -12,15 +12,19 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.export_routes import export_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
 from auth.mail.post import MailFolder, MailServer, Post
+from auth.own_password_routes import own_password_routes
+from auth.profile_routes import profile_routes
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
 from auth.routes import auth_routes
+from auth.session_routes import session_routes
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
@@ -37,6 +41,7 @@ from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
 from gateway.idempotency import IdempotencyKeys, forget_old_keys
+from gateway.personal_data import GATEWAY_DATA
 from gateway.postgres_limits import PostgresLimits, sweep_reservations
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
@@ -114,6 +119,10 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        session_routes(auth),
+        own_password_routes(auth),
+        profile_routes(auth),
+        export_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
@@ -160,6 +169,8 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         bcrypt_cost=settings.bcrypt_cost,
         registration_response=settings.registration_response.value,
         mail_sender=settings.default_from_email,
+        web_origins=settings.cors_origins,
+        deletion_grace=timedelta(days=settings.account_deletion_grace_days),
     )
     return assemble_auth(
         auth_settings,
@@ -173,6 +184,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
+        personal_data=(GATEWAY_DATA,),
     )
 
 

@@ -1,6 +1,6 @@
 """The parts of this package, put together for one application."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -17,16 +17,20 @@ from auth.one_time_codes import OneTimeCodes
 from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
+from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
+from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
+from security.derived_key import derived_key
 
 
 @dataclass(frozen=True)
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py.
+    `registration_response`: see register.py. `web_origins` are the origins of web apps that may keep a refresh token in a
+    cookie. An account that its owner closed can be restored for `deletion_grace`.
     """
 
     issuer: str
@@ -39,6 +43,8 @@ class AuthSettings:
     registration_response: Literal["classic", "private"] = "private"
     mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
+    web_origins: frozenset[str] = frozenset()
+    deletion_grace: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Auth:
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
     letters: Letters
+    cookies: TokenCookies
+    personal_data: tuple[PersonalData, ...]
 
 
 def assemble_auth(
@@ -72,10 +80,11 @@ def assemble_auth(
     post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
+    personal_data: Sequence[PersonalData] = (),
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
-    codes in letters, and `post` sends them.
+    codes in letters, and `post` sends them. `personal_data` is what the packages above hold about users.
 
     Starts no thread and connects to nothing.
     """
@@ -109,4 +118,10 @@ def assemble_auth(
         pwned_passwords=pwned_passwords,
         one_time_codes=codes,
         letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
+        cookies=TokenCookies(
+            derived_key(refresh_key, "mirroros csrf tokens v1"),
+            settings.web_origins | {origin_of(settings.issuer) or settings.issuer},
+            clock,
+        ),
+        personal_data=tuple(personal_data),
     )

@@ -7,17 +7,18 @@ from pydantic import Field
 
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
-from auth.bodies import SignedInAnswer
-from auth.give_tokens import answer_signed_in
+from auth.bodies import NewSession, SignedInAnswer
+from auth.give_tokens import SET_COOKIE, answer_signed_in
 from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
 from auth.provider_keys import ProviderUnavailable
 from auth.routes import device
-from auth.sign_in import AccountDisabled
+from auth.sign_in import AccountClosing, AccountDisabled
 from auth.sign_in_with_provider import sign_in_with_provider
-from security.operation import Answer, Body, operation
+from auth.token_cookies import CsrfFailed
+from security.operation import Answer, operation
 
 
-class IdentityTokenBody(Body):
+class IdentityTokenBody(NewSession):
     id_token: Annotated[str, Field(max_length=LONGEST_TOKEN)]
     nonce: Annotated[str, Field(min_length=16, max_length=128)]
     remember_me: bool = False
@@ -39,9 +40,10 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
 
         A new identity makes an account, or joins the one of its verified e-mail address.
         """
+        cookies = auth.cookies.wanted(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
-        signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device())
-        return answer_signed_in(signed_in)
+        signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device(body.device_name))
+        return answer_signed_in(signed_in, cookies=cookies)
 
     sign_in.__name__ = f"sign_in_with_{name}"
     operation(
@@ -52,5 +54,7 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         guard=AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in"),
         body=IdentityTokenBody,
         answers={200: SignedInAnswer},
-        problems=(IdentityTokenNotValid, AccountDisabled, ProviderUnavailable),
+        problems=(IdentityTokenNotValid, AccountDisabled, AccountClosing, ProviderUnavailable, CsrfFailed),
+        answer_headers=SET_COOKIE,
+        credentials=True,
     )(sign_in)

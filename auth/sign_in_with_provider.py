@@ -19,7 +19,7 @@ from auth.models import User
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
-from auth.sign_in import AccountDisabled
+from auth.sign_in import why_switched_off
 from database import transaction
 from database.base import uuid7
 
@@ -49,7 +49,7 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
             raise IdentityTokenNotValid
         user, event, changed = _link(session, proven, proven.email, now)
     if not user.is_active:
-        raise AccountDisabled
+        raise why_switched_off(user)
     user.last_login_at = now
     opened = insert_session(
         session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now

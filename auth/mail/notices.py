@@ -13,6 +13,14 @@ NOTICES = {
         "A session was ended to protect you",
         "A sign-in of your account was used in two places at once. That can mean that somebody copied it, so we ended it.",
     ),
+    "password_changed": (
+        "Your password was changed",
+        "The password of your account was changed, and every other session was ended.",
+    ),
+    "account_restored": (
+        "Your account is back",
+        "Your account had been closed and was restored with its password. Subscriptions that were ended stay ended.",
+    ),
     "many_wrong_passwords": (
         "Somebody is guessing your password",
         "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",

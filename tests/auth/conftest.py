@@ -10,7 +10,11 @@ import structlog
 
 from auth.access_key_ring import KeyRing, SigningKey
 from auth.assembly import AuthSettings, assemble_auth
+from auth.export_routes import export_routes
+from auth.own_password_routes import own_password_routes
+from auth.profile_routes import profile_routes
 from auth.routes import auth_routes
+from auth.session_routes import session_routes
 from database import db
 from database.redis_lease import RedisLease
 from security.edge import install_edge
@@ -49,7 +53,8 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         )
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-        app.register_blueprint(auth_routes(auth))
+        for routes in (auth_routes, session_routes, own_password_routes, profile_routes, export_routes):
+            app.register_blueprint(routes(auth))
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts
