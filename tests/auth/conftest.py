@@ -52,7 +52,8 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             clock=clock,
         )
         app = bare_app(database_at)
-        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        origins = auth.settings.web_origins
+        install_edge(app, cors_origins=origins, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         for routes in (auth_routes, session_routes, own_password_routes, profile_routes, export_routes):
             app.register_blueprint(routes(auth))
         accounts = Accounts(app, auth, clock, leases, box)
