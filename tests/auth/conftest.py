@@ -1,7 +1,7 @@
 """Applications with accounts and nothing else, on a real database and a real Valkey."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from auth.access_key_ring import KeyRing, SigningKey
 from auth.assembly import AuthSettings, assemble_auth
 from auth.export_routes import export_routes
 from auth.own_password_routes import own_password_routes
+from auth.personal_data import PersonalData
 from auth.profile_routes import profile_routes
 from auth.routes import auth_routes
 from auth.session_routes import session_routes
@@ -33,6 +34,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         *,
         redis_at: str | None = redis_url,
         database_at: str = database_url,
+        personal_data: Sequence[PersonalData] = (),
         **changes: Any,
     ) -> Accounts:
         clock, box = MovableClock(), LetterBox()
@@ -48,6 +50,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             throttle_key=secrets.token_bytes(32),
             one_time_key=secrets.token_bytes(32),
             post=box,
+            personal_data=personal_data,
             leases=leases,
             clock=clock,
         )
