@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from auth.account_state import raise_state_version
 from auth.assembly import Auth
@@ -90,10 +91,15 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
             raise AccountNotClosing
         if user.delete_after is None:
             raise AccountDisabled
-        user.is_active, user.delete_after = True, None
-        session.flush()
+        reopen(auth, session, user, now)
         version = raise_state_version(session, user.id, now)
-        record(session, "account_restored", now, user_id=user.id)
-        notify(auth.letters, session, "account_restored", user.email, now)
     if version is not None:
         auth.states.changed(known.id, version)
+
+
+def reopen(auth: Auth, session: Session, user: User, now: datetime) -> None:
+    """In the caller's transaction, which holds the user's row and raises the state's version afterwards."""
+    user.is_active, user.delete_after = True, None
+    session.flush()
+    record(session, "account_restored", now, user_id=user.id)
+    notify(auth.letters, session, "account_restored", user.email, now)

@@ -22,6 +22,8 @@ class IdentityTokenBody(NewSession):
     id_token: Annotated[str, Field(max_length=LONGEST_TOKEN)]
     nonce: Annotated[str, Field(min_length=16, max_length=128)]
     remember_me: bool = False
+    restore_account: bool = False
+    """Have an account back that was closed and is not deleted yet."""
 
 
 def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
@@ -42,7 +44,13 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         """
         cookies = auth.cookies.wanted(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
-        signed_in = sign_in_with_provider(auth, proven, remember=body.remember_me, device=device(body.device_name))
+        signed_in = sign_in_with_provider(
+            auth,
+            proven,
+            remember=body.remember_me,
+            device=device(body.device_name),
+            restore=body.restore_account,
+        )
         return answer_signed_in(signed_in, cookies=cookies)
 
     sign_in.__name__ = f"sign_in_with_{name}"

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
+from auth.close_account import reopen
 from auth.email_address import EmailAddress
 from auth.end_session import end_sessions
 from auth.identity_models import Identity
@@ -31,16 +32,23 @@ class _Opened:
     raised_version: int | None
 
 
-def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled."""
+def sign_in_with_provider(
+    auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device, restore: bool = False
+) -> SignedInUser:
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, and AccountDisabled.
+
+    `restore`: an account that its owner closed is opened again.
+    """
     with transaction() as session:
-        opened = _open(auth, session, proven, remember, device)
+        opened = _open(auth, session, proven, remember, device, restore)
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
 
 
-def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device) -> _Opened:
+def _open(
+    auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device, restore: bool
+) -> _Opened:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
     changed = False
@@ -49,7 +57,10 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
             raise IdentityTokenNotValid
         user, event, changed = _link(session, proven, proven.email, now)
     if not user.is_active:
-        raise why_switched_off(user)
+        if user.delete_after is None or not restore:
+            raise why_switched_off(user)
+        reopen(auth, session, user, now)
+        changed = True
     user.last_login_at = now
     opened = insert_session(
         session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
