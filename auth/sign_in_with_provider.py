@@ -40,14 +40,14 @@ def sign_in_with_provider(
     `restore`: an account that its owner closed is opened again.
     """
     with transaction() as session:
-        opened = _open(auth, session, proven, remember, device, restore)
+        opened = _open(auth, session, proven, remember=remember, device=device, restore=restore)
     if opened.raised_version is not None:
         auth.states.changed(opened.profile.id, opened.raised_version)
     return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
 
 
 def _open(
-    auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, device: Device, restore: bool
+    auth: Auth, session: Session, proven: ProvenIdentity, *, remember: bool, device: Device, restore: bool
 ) -> _Opened:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
