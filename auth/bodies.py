@@ -106,6 +106,10 @@ class SignedInAnswer(TokensAnswer):
     """For a device that is new here. Shown at its sign-ins, it keeps strangers' tries from locking the device out."""
 
 
+class CsrfTokenAnswer(AnswerBody):
+    csrf_token: str
+
+
 class CheckEmailAnswer(AnswerBody):
     status: Literal["check_email"] = "check_email"
 

@@ -38,7 +38,7 @@ class _Reused:
     user_id: UUID
 
 
-def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str | None = None) -> TokenPair:
+def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
     """`ip` is noted as where the session was used last. Raises RefreshTokenNotValid."""
     presented = read_refresh_token(refresh_token)
     if presented is None:
@@ -54,7 +54,7 @@ def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, 
 
 
 def _rotate(
-    auth: Auth, session: Session, presented: PresentedToken, key_hash: bytes | None, ip: str | None
+    auth: Auth, session: Session, presented: PresentedToken, key_hash: bytes | None, ip: str
 ) -> OpenedSession | _Reused:
     now = auth.clock()
     rotated = session.execute(_rotation(auth, presented, key_hash, ip, now)).one_or_none()
@@ -76,7 +76,7 @@ def _rotate(
     return _Reused(row.user_id)
 
 
-def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip: str | None, now: datetime) -> Any:
+def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip: str, now: datetime) -> Any:
     """One statement decides a race: whoever finds the presented generation moves it on, the others find nothing."""
     lifetimes = auth.settings.sessions
     idle_end = case(

@@ -8,6 +8,7 @@ from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
+    CsrfTokenAnswer,
     RefreshBody,
     RegisterBody,
     SignedInAnswer,
@@ -16,6 +17,7 @@ from auth.bodies import (
     TokensAnswer,
 )
 from auth.email_address import parse_email
+from auth.give_csrf_token import give_csrf_token
 from auth.give_tokens import SET_COOKIE, answer_signed_in, answer_tokens
 from auth.middleware import bearer_token
 from auth.open_session import Device
@@ -117,6 +119,23 @@ def auth_routes(auth: Auth) -> Blueprint:
         if token is None:
             raise RefreshTokenNotValid
         return answer_tokens(rotate_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
+
+    @operation(
+        routes,
+        "GET",
+        "/csrf-token",
+        summary="A CSRF token for the cookie",
+        guard=AnyoneWithin("the cookie is the credential", auth.address_limits, limits.refresh, "csrf_token"),
+        answers={200: CsrfTokenAnswer},
+        problems=(RefreshTokenNotValid, CsrfFailed),
+        credentials=True,
+    )
+    def csrf_token() -> Answer:
+        """For a web page that was loaded anew: it sends its cookie, and can then refresh."""
+        token = auth.cookies.look()
+        if token is None:
+            raise RefreshTokenNotValid
+        return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
 
     @operation(
         routes,

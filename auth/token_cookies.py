@@ -55,14 +55,19 @@ class TokenCookies:
         return self
 
     def take(self) -> str | None:
-        """The refresh token of the request's cookie; None without one. Raises CsrfFailed."""
-        token = request.cookies.get(COOKIE)
+        """The refresh token of the request's cookie, to be acted upon; None without one. Raises CsrfFailed."""
+        token = self.look()
         if token is None:
             return None
-        if not self._sent_by_our_pages() or request.mimetype != JSON:
-            raise CsrfFailed
         presented = read_refresh_token(token)
-        if presented is not None and not self._is_csrf_token_of(presented.session_id):
+        if request.mimetype != JSON or (presented is not None and not self._is_csrf_token_of(presented.session_id)):
+            raise CsrfFailed
+        return token
+
+    def look(self) -> str | None:
+        """The same for a request that changes nothing, and so needs no CSRF token. Raises CsrfFailed."""
+        token = request.cookies.get(COOKIE)
+        if token is not None and not self._sent_by_our_pages():
             raise CsrfFailed
         return token
 

@@ -1,5 +1,6 @@
 """The refresh token in a cookie, for web apps, and what other sites can do with it: nothing."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookies import Morsel, SimpleCookie
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from auth.refresh_token import RefreshTokens, read_refresh_token
 from auth.token_cookies import COOKIE
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
@@ -307,3 +309,39 @@ def test_no_other_page_may_and_nowhere_else(web: Web) -> None:
     for path in ("/profile", "/sessions", "/reauthenticate"):
         answer = client.get(f"/api/auth{path}", headers={"Origin": WEB})
         assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def csrf_token(web: Web, headers: dict[str, str]) -> TestResponse:
+    return web.accounts.app.test_client(use_cookies=False).get("/api/auth/csrf-token", headers=headers)
+
+
+def test_a_page_that_was_loaded_anew_gets_a_csrf_token_by_its_cookie(web: Web) -> None:
+    browser = web.sign_in()
+    answer = csrf_token(web, browser.headers(X_CSRF_Token=None))
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    anew = Browser(browser.cookie, answer.get_json()["csrf_token"], "")
+    assert anew.csrf_token != browser.csrf_token
+    assert web.post("/refresh", anew.headers()).status_code == 200
+
+
+@pytest.mark.parametrize("changes", UNTRUSTED)
+def test_another_site_gets_no_csrf_token(web: Web, changes: dict[str, str | None]) -> None:
+    answer = csrf_token(web, web.sign_in().headers(X_CSRF_Token=None, **changes))
+    assert (answer.status_code, answer.get_json()["error"]) == (403, "csrf_failed")
+
+
+def test_who_only_knows_the_id_of_a_session_gets_no_csrf_token_of_it(web: Web) -> None:
+    browser = web.sign_in()
+    presented = read_refresh_token(browser.cookie)
+    assert presented is not None
+    forged = RefreshTokens(secrets.token_bytes(32)).issue(presented.session_id, 0, secrets.token_bytes(32))
+    for headers in (browser.headers(Cookie=f"{COOKIE}={forged}"), browser.headers(Cookie=f"{COOKIE}=x"), FROM_WEB):
+        answer = csrf_token(web, headers)
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_grant")
+
+
+def test_a_session_that_ended_has_no_csrf_token(web: Web) -> None:
+    browser = web.sign_in()
+    web.post("/logout", browser.headers())
+    assert csrf_token(web, browser.headers()).status_code == 401
