@@ -15,6 +15,7 @@ from auth.api_key_routes import api_key_routes
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.demo_commands import demo_command
 from auth.event_routes import event_routes
+from auth.export_routes import export_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.impersonation_routes import impersonation_routes
 from auth.invite_commands import invite_commands
@@ -22,8 +23,10 @@ from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
 from auth.key_commands import key_commands
 from auth.mail.post import MailFolder, MailServer, Post
+from auth.own_password_routes import own_password_routes
 from auth.passkey_routes import passkey_routes
 from auth.password_work import usable_cores
+from auth.profile_routes import profile_routes
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
 from auth.pwned_passwords import PwnedPasswords
@@ -31,6 +34,7 @@ from auth.routes import auth_routes
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
+from auth.session_routes import session_routes
 from auth.set_tier import set_tier_on_the_user
 from auth.user_commands import user_commands
 from check_settings import config_commands
@@ -49,6 +53,7 @@ from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
 from gateway.idempotency import IdempotencyKeys, forget_old_keys
+from gateway.personal_data import GATEWAY_DATA
 from gateway.postgres_limits import PostgresLimits, sweep_reservations
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
@@ -129,6 +134,10 @@ def assemble(settings: Settings) -> Flask:
         api_key_routes(auth),
         event_routes(auth),
         impersonation_routes(auth),
+        session_routes(auth),
+        own_password_routes(auth),
+        profile_routes(auth),
+        export_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         second_factor_routes(auth),
@@ -183,6 +192,8 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
+        web_origins=settings.cors_origins,
+        deletion_grace=timedelta(days=settings.account_deletion_grace_days),
     )
     return assemble_auth(
         auth_settings,
@@ -198,6 +209,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
+        personal_data=(GATEWAY_DATA,),
     )
 
 

@@ -1,6 +1,6 @@
 """The parts of this package, put together for one application."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -20,11 +20,14 @@ from auth.one_time_codes import OneTimeCodes
 from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
+from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
+from security.derived_key import derived_key
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
     `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
-    made for; by default the issuer's host.
+    made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
+    cookie. An account that its owner closed can be restored for `deletion_grace`.
     """
 
     issuer: str
@@ -49,6 +53,8 @@ class AuthSettings:
     mail_sender: str = "no-reply@localhost"
     limits: AuthLimits = field(default_factory=AuthLimits)
     passkey_site: PasskeySite | None = None
+    web_origins: frozenset[str] = frozenset()
+    deletion_grace: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Auth:
     letters: Letters
     data_keys: DataKeys
     passkey_site: PasskeySite
+    cookies: TokenCookies
+    personal_data: tuple[PersonalData, ...]
 
     def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
         """The guard of a route that takes API keys with this scope too."""
@@ -93,11 +101,12 @@ def assemble_auth(
     post: Post | None = None,
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
+    personal_data: Sequence[PersonalData] = (),
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
     codes in letters, `post` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
-    first, seal what the database must not give away.
+    first, seal what the database must not give away. `personal_data` is what the packages above hold about users.
 
     Starts no thread and connects to nothing.
     """
@@ -140,4 +149,10 @@ def assemble_auth(
         letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
         data_keys=DataKeys(data_keys),
         passkey_site=settings.passkey_site or PasskeySite.of(settings.issuer),
+        cookies=TokenCookies(
+            derived_key(refresh_key, "mirroros csrf tokens v1"),
+            settings.web_origins | {origin_of(settings.issuer) or settings.issuer},
+            clock,
+        ),
+        personal_data=tuple(personal_data),
     )

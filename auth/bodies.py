@@ -16,7 +16,12 @@ from auth.read_profile import Profile
 from auth.refresh_token import LONGEST_TOKEN
 from auth.register import SignedInUser
 from auth.tiers import Tier
+from auth.token_cookies import TokenDelivery
 from security.operation import AnswerBody, Body
+
+
+def is_none(value: object) -> bool:
+    return value is None
 
 
 def acceptable_address(text: str) -> str:
@@ -37,15 +42,33 @@ DeviceToken = Annotated[str, Field(max_length=LONGEST_DEVICE_TOKEN)]
 InviteCode = Annotated[str, Field(max_length=LONGEST_INVITE_CODE, examples=["7KQ2M-X40DR"])]
 RefreshToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 
+# Controls, and characters that are not seen but change how others are: zero width, line and paragraph ends, direction.
+# U+200C and U+200D stay, because Persian, Indic scripts and emoji are written with them.
+UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+ONE_LINE = rf"^[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?$"
+"""A name that people gave: something to see at both ends, and one line."""
 
-class RegisterBody(Body):
+DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"])]
+
+
+class NewSession(Body):
+    """What every way to sign in lets the client say about the session it opens.
+
+    `token_delivery`: `cookie` is for web apps, see docs/accounts.md.
+    """
+
+    device_name: DeviceName | None = None
+    token_delivery: TokenDelivery = "body"  # noqa: S105
+
+
+class RegisterBody(NewSession):
     email: Email
     password: Password
     invite_code: InviteCode | None = None
     """Needed where accounts are made by invitation, else not looked at. Case, spaces and hyphens do not matter."""
 
 
-class SignInBody(Body):
+class SignInBody(NewSession):
     email: Email
     password: Password
     remember_me: bool = False
@@ -53,7 +76,8 @@ class SignInBody(Body):
 
 
 class RefreshBody(Body):
-    refresh_token: RefreshToken
+    refresh_token: RefreshToken | None = None
+    """Without it, that of the cookie counts."""
 
 
 class SignOutBody(Body):
@@ -66,6 +90,7 @@ class UserAnswer(AnswerBody):
     tier: Tier
     """The tier that counts now. One that has run out is shown as free."""
     is_verified: bool
+    display_name: str | None
     created_at: datetime
 
 
@@ -76,7 +101,10 @@ class ProfileAnswer(UserAnswer):
 
 class TokensAnswer(AnswerBody):
     access_token: str
-    refresh_token: str
+    refresh_token: str | None = Field(default=None, exclude_if=is_none)
+    """Not when it is in a cookie."""
+    csrf_token: str | None = Field(default=None, exclude_if=is_none)
+    """Beside a cookie: send it as X-CSRF-Token."""
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
     """Seconds that the access token lives."""
@@ -86,6 +114,10 @@ class SignedInAnswer(TokensAnswer):
     user: UserAnswer
     device_token: str | None
     """For a device that is new here. Shown at its sign-ins, it keeps strangers' tries from locking the device out."""
+
+
+class CsrfTokenAnswer(AnswerBody):
+    csrf_token: str
 
 
 class CheckEmailAnswer(AnswerBody):
@@ -98,6 +130,7 @@ def user_answer(profile: Profile) -> UserAnswer:
         email=profile.email,
         tier=profile.tier,
         is_verified=profile.is_verified,
+        display_name=profile.display_name,
         created_at=profile.created_at,
     )
 

@@ -1,6 +1,8 @@
 """The pair of tokens that a client of a session holds."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from auth.access_token import AccessTokens
 from auth.open_session import OpenedSession
@@ -13,6 +15,9 @@ class TokenPair:
     refresh_token: str
     expires_in: int
     """Seconds that the access token lives."""
+    session_id: UUID
+    session_ends_at: datetime | None
+    """When the device should forget the session by itself; None: when its browser is closed."""
 
 
 def issue_tokens(opened: OpenedSession, access: AccessTokens, refresh: RefreshTokens) -> TokenPair:
@@ -23,4 +28,6 @@ def issue_tokens(opened: OpenedSession, access: AccessTokens, refresh: RefreshTo
         access_token=token.text,
         refresh_token=refresh.issue(opened.id, opened.generation, opened.salt),
         expires_in=token.expires_in,
+        session_id=opened.id,
+        session_ends_at=opened.expires_at if opened.remember else None,
     )

@@ -1,7 +1,11 @@
 """The background jobs of accounts."""
 
+from functools import partial
+
 from auth.assembly import Auth
+from auth.export_data import COLLECT_EXPORT, collect_export, forget_exports
 from auth.mail.letters import SEND_LETTER
+from auth.purge_accounts import purge_accounts
 from auth.purge_api_keys import purge_api_keys
 from auth.purge_events import purge_events
 from auth.purge_sessions import purge_sessions
@@ -16,4 +20,7 @@ def auth_jobs(auth: Auth) -> tuple[Job, ...]:
         Job("purge_api_keys", in_transaction(purge_api_keys, auth.clock), cron="47 3 * * *"),
         Job("purge_second_factors", in_transaction(purge_second_factors, auth.clock), cron="41 * * * *"),
         Job("purge_events", in_transaction(purge_events, auth.clock), cron="47 * * * *"),
+        Job(COLLECT_EXPORT, partial(collect_export, auth)),
+        Job("forget_exports", in_transaction(forget_exports, auth.clock), cron="27 * * * *"),
+        Job("purge_accounts", partial(purge_accounts, auth), cron="47 * * * *"),
     )

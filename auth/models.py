@@ -23,6 +23,7 @@ class User(Base):
     __table_args__ = (
         CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
         CheckConstraint(f"role IN ({ROLES})", name="role_known"),
+        Index("ix_users_delete_after", "delete_after", postgresql_where=text("delete_after IS NOT NULL")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -33,18 +34,22 @@ class User(Base):
     tier_expires_at: Mapped[datetime | None]
     tier_source: Mapped[str | None] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text, server_default="user")
+    display_name: Mapped[str | None] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_verified: Mapped[bool] = mapped_column(server_default=text("false"))
     state_version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
+    delete_after: Mapped[datetime | None]
+    """The owner closed the account, and from then on it may be purged. It is switched off meanwhile."""
 
 
 class AuthSession(Base):
     """One signed-in device. Its refresh token is computed from this row and a key, and stored nowhere.
 
     `generation` counts rotations. `rotation_key_hash` is the SHA-256 of the Idempotency-Key of the last rotation.
+    `ip` is where it was opened, `ip_last` where it was refreshed last.
     """
 
     __tablename__ = "sessions"
@@ -64,8 +69,10 @@ class AuthSession(Base):
     remember: Mapped[bool]
     revoked_at: Mapped[datetime | None]
     revoke_reason: Mapped[str | None] = mapped_column(Text)
+    device_name: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip: Mapped[str | None] = mapped_column(Text)
+    ip_last: Mapped[str | None] = mapped_column(Text)
 
 
 class Subscription(Base):

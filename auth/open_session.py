@@ -34,10 +34,11 @@ class SessionLifetimes:
 
 @dataclass(frozen=True)
 class Device:
-    """Where a sign-in comes from, as far as the request says."""
+    """Where a sign-in comes from, as far as the request says. `name` is what its owner calls it."""
 
     user_agent: str | None
     ip: str
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class OpenedSession:
     generation: int
     auth_time: datetime
     expires_at: datetime
+    remember: bool
 
 
 def insert_session(
@@ -65,12 +67,13 @@ def insert_session(
         idle_expires_at=now + lifetimes.idle_of(remember),
         expires_at=expires_at,
         remember=remember,
+        device_name=device.name,
         user_agent=printable(device.user_agent),
         ip=device.ip,
     )
     session.add(row)
     session.flush()
-    return OpenedSession(row.id, user_id, row.salt, 0, now, expires_at)
+    return OpenedSession(row.id, user_id, row.salt, 0, now, expires_at, remember)
 
 
 def evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> bool:

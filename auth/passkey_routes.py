@@ -7,7 +7,7 @@ from flask import Blueprint
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.give_tokens import answer_signed_in
+from auth.give_tokens import SET_COOKIE, answer_signed_in
 from auth.principal import Principal
 from auth.routes import device
 from auth.second_factor.ask_second_factor import SignInChoices
@@ -31,6 +31,7 @@ from auth.second_factor.register_passkey import (
 )
 from auth.second_factor.sign_in_with_passkey import PasskeyRefused, passkey_to_sign_in, sign_in_with_passkey
 from auth.sign_in import AccountDisabled
+from auth.token_cookies import CsrfFailed
 from security.operation import Answer, operation
 
 
@@ -129,15 +130,18 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         guard=anyone,
         body=PasskeySignInBody,
         answers={200: SignedInAnswer},
-        problems=(PasskeyRefused, AccountDisabled),
+        problems=(PasskeyRefused, AccountDisabled, CsrfFailed),
+        answer_headers=SET_COOKIE,
+        credentials=True,
     )
     def sign_in(body: PasskeySignInBody) -> Answer:
         """A passkey is both factors at once: nothing else is asked for."""
+        cookies = auth.cookies.wanted(body.token_delivery)
         signed_in = sign_in_with_passkey(
             auth,
             document_of(body.credential),
             choices=SignInChoices(remember=body.remember_me),
-            device=device(),
+            device=device(body.device_name),
             device_token=body.device_token,
         )
-        return answer_signed_in(signed_in)
+        return answer_signed_in(signed_in, cookies=cookies)

@@ -17,6 +17,7 @@ class Profile:
     email: str
     tier: Tier
     is_verified: bool
+    display_name: str | None
     created_at: datetime
 
 
@@ -35,5 +36,6 @@ def profile_of(user: User, now: datetime) -> Profile:
         email=user.email,
         tier=effective_tier(Tier(user.tier), user.tier_expires_at, now),
         is_verified=user.is_verified,
+        display_name=user.display_name,
         created_at=user.created_at,
     )

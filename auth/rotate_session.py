@@ -39,8 +39,8 @@ class _Reused:
     user_id: UUID
 
 
-def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) -> TokenPair:
-    """Raises RefreshTokenNotValid, TooManyRequests."""
+def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
+    """`ip` is noted as where the session was used last. Raises RefreshTokenNotValid, TooManyRequests."""
     presented = read_refresh_token(refresh_token)
     if presented is None:
         raise RefreshTokenNotValid
@@ -49,7 +49,7 @@ def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) 
     auth.address_limits.check_subject(*within)
     key_hash = hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
     with transaction() as session:
-        outcome = _rotate(auth, session, presented, key_hash)
+        outcome = _rotate(auth, session, presented, key_hash, ip)
     if isinstance(outcome, _Reused):
         # In a transaction of its own: this one may hold the session's row, and the user's row has to be locked first.
         end_session(auth, user_id=outcome.user_id, session_id=presented.session_id, reason="reuse")
@@ -59,9 +59,11 @@ def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None) 
     return issue_tokens(outcome, auth.access_tokens, auth.refresh_tokens)
 
 
-def _rotate(auth: Auth, session: Session, presented: PresentedToken, key_hash: bytes | None) -> OpenedSession | _Reused:
+def _rotate(
+    auth: Auth, session: Session, presented: PresentedToken, key_hash: bytes | None, ip: str
+) -> OpenedSession | _Reused:
     now = auth.clock()
-    rotated = session.execute(_rotation(auth, presented, key_hash, now)).one_or_none()
+    rotated = session.execute(_rotation(auth, presented, key_hash, ip, now)).one_or_none()
     if rotated is not None:
         if not auth.refresh_tokens.is_genuine(presented, rotated.salt):
             raise RefreshTokenNotValid  # rolls the rotation back: a forger must not spend the owner's token
@@ -80,7 +82,7 @@ def _rotate(auth: Auth, session: Session, presented: PresentedToken, key_hash: b
     return _Reused(row.user_id)
 
 
-def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, now: datetime) -> Any:
+def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip: str, now: datetime) -> Any:
     """One statement decides a race: whoever finds the presented generation moves it on, the others find nothing."""
     lifetimes = auth.settings.sessions
     idle_end = case(
@@ -98,6 +100,7 @@ def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, now
             rotated_at=now,
             rotation_key_hash=key_hash,
             last_seen_at=now,
+            ip_last=ip,
             idle_expires_at=func.least(idle_end, AuthSession.expires_at),
         )
         .returning(AuthSession.__table__)
@@ -123,4 +126,5 @@ def _opened(row: Any) -> OpenedSession:
         generation=row.generation,
         auth_time=row.auth_time,
         expires_at=row.expires_at,
+        remember=row.remember,
     )

@@ -1,4 +1,4 @@
-"""`/api/auth`: register, sign in, refresh, sign out, and the own profile."""
+"""`/api/auth`: register, sign in, refresh, sign out."""
 
 import re
 
@@ -8,28 +8,28 @@ from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
-    ProfileAnswer,
+    CsrfTokenAnswer,
     RefreshBody,
     RegisterBody,
     SignedInAnswer,
     SignInBody,
     SignOutBody,
     TokensAnswer,
-    profile_answer,
 )
 from auth.email_address import parse_email
-from auth.give_tokens import answer_signed_in, answer_tokens
+from auth.give_csrf_token import give_csrf_token
+from auth.give_tokens import SET_COOKIE, answer_signed_in, answer_tokens
+from auth.middleware import bearer_token
 from auth.open_session import Device
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_work import PasswordWorkBusy
-from auth.principal import Principal
-from auth.read_profile import read_profile
 from auth.redeem_invite import registration_problems
 from auth.register import EmailTaken, register, register_privately
 from auth.rotate_session import RefreshTokenNotValid, rotate_session
 from auth.second_factor.ask_second_factor import SecondFactorRequired
-from auth.sign_in import AccountDisabled, InvalidCredentials, sign_in
+from auth.sign_in import AccountClosing, AccountDisabled, InvalidCredentials, sign_in
 from auth.sign_out import sign_out_by_refresh_token, sign_out_session
+from auth.token_cookies import CsrfFailed
 from security.client_address import client_address
 from security.operation import Answer, operation
 from security.problems import MalformedRequest
@@ -54,7 +54,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         answers={202: CheckEmailAnswer} if private else {201: SignedInAnswer},
         problems=(PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy)
         + registration_problems(auth)
-        + (() if private else (EmailTaken,)),
+        + (() if private else (EmailTaken, CsrfFailed)),
+        answer_headers={} if private else SET_COOKIE,
+        credentials=True,
     )
     def register_account(body: RegisterBody) -> Answer:
         """Where registrations are private, the answer is 202 whether or not the address has an account already."""
@@ -62,7 +64,12 @@ def auth_routes(auth: Auth) -> Blueprint:
         if private:
             register_privately(auth, email, body.password, body.invite_code)
             return Answer(202, CheckEmailAnswer())
-        return answer_signed_in(register(auth, email, body.password, device(), body.invite_code), status=201)
+        cookies = auth.cookies.wanted(body.token_delivery)
+        return answer_signed_in(
+            register(auth, email, body.password, device(body.device_name), body.invite_code),
+            status=201,
+            cookies=cookies,
+        )
 
     @operation(
         routes,
@@ -74,7 +81,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         ),
         body=SignInBody,
         answers={200: SignedInAnswer},
-        problems=(InvalidCredentials, SecondFactorRequired, AccountDisabled, PasswordWorkBusy),
+        problems=(
+            InvalidCredentials,
+            SecondFactorRequired,
+            AccountDisabled,
+            AccountClosing,
+            PasswordWorkBusy,
+            CsrfFailed,
+        ),
+        answer_headers=SET_COOKIE,
+        credentials=True,
     )
     def login(body: SignInBody) -> Answer:
         """`remember_me` lets the session live 30 days without use and 90 in all, instead of one day and seven.
@@ -86,15 +102,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         with the `methods` that it has. `POST /api/auth/login/second-factor` takes both factors together to tokens.
         """
         email = parse_email(body.email)
+        cookies = auth.cookies.wanted(body.token_delivery)
         signed_in = sign_in(
             auth,
             email,
             body.password,
             remember=body.remember_me,
-            device=device(),
+            device=device(body.device_name),
             device_token=body.device_token,
         )
-        return answer_signed_in(signed_in)
+        return answer_signed_in(signed_in, cookies=cookies)
 
     @operation(
         routes,
@@ -104,14 +121,40 @@ def auth_routes(auth: Auth) -> Blueprint:
         guard=AnyoneWithin("the refresh token is the credential", auth.address_limits, limits.refresh, "refresh"),
         body=RefreshBody,
         answers={200: TokensAnswer},
-        problems=(RefreshTokenNotValid, MalformedRequest),
+        problems=(RefreshTokenNotValid, MalformedRequest, CsrfFailed),
         accepts_idempotency_key=True,
+        answer_headers=SET_COOKIE,
+        credentials=True,
     )
     def refresh(body: RefreshBody) -> Answer:
         """A refresh token works once. Store an Idempotency-Key before sending it: with the same key the request can be
         repeated when the answer was lost. Using a spent token in any other way ends the session.
+
+        A web app sends `{}` with its cookie and the X-CSRF-Token, and gets a new cookie and a new CSRF token.
         """
-        return answer_tokens(rotate_session(auth, body.refresh_token, idempotency_key()))
+        token, cookies = body.refresh_token, None
+        if token is None:
+            token, cookies = auth.cookies.take(), auth.cookies
+        if token is None:
+            raise RefreshTokenNotValid
+        return answer_tokens(rotate_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
+
+    @operation(
+        routes,
+        "GET",
+        "/csrf-token",
+        summary="A CSRF token for the cookie",
+        guard=AnyoneWithin("the cookie is the credential", auth.address_limits, limits.refresh, "csrf_token"),
+        answers={200: CsrfTokenAnswer},
+        problems=(RefreshTokenNotValid, CsrfFailed),
+        credentials=True,
+    )
+    def csrf_token() -> Answer:
+        """For a web page that was loaded anew: it sends its cookie, and can then refresh."""
+        token = auth.cookies.look()
+        if token is None:
+            raise RefreshTokenNotValid
+        return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
 
     @operation(
         routes,
@@ -122,32 +165,28 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=SignOutBody,
         body_optional=True,
         answers={204: None},
-        problems=auth.signed_in.problems,
+        problems=(*auth.signed_in.problems, CsrfFailed),
+        answer_headers={"Set-Cookie": "Removes the cookie that said which session ends."},
+        credentials=True,
     )
     def logout(body: SignOutBody | None) -> Answer:
-        """Ends the session of the refresh token in the body, else that of the access token in the header. Can be repeated."""
+        """Ends the session of the refresh token in the body, else that of the access token in the header, else that of the
+        cookie, which needs the X-CSRF-Token and the content type application/json. Can be repeated.
+        """
         if body is not None and body.refresh_token is not None:
             sign_out_by_refresh_token(auth, body.refresh_token)
+        elif bearer_token() is None and (token := auth.cookies.take()) is not None:
+            sign_out_by_refresh_token(auth, token)
+            return Answer(204, headers={"Set-Cookie": auth.cookies.cleared()})
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)
 
-    @operation(
-        routes,
-        "GET",
-        "/profile",
-        summary="The own account",
-        guard=auth.signed_in,
-        answers={200: ProfileAnswer},
-    )
-    def profile(caller: Principal) -> Answer:
-        return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
-
     return routes
 
 
-def device() -> Device:
-    return Device(user_agent=request.environ.get("HTTP_USER_AGENT"), ip=client_address())
+def device(name: str | None = None) -> Device:
+    return Device(user_agent=request.environ.get("HTTP_USER_AGENT"), ip=client_address(), name=name)
 
 
 def idempotency_key() -> str | None:

@@ -5,7 +5,7 @@ from flask import Blueprint
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.give_tokens import answer_signed_in
+from auth.give_tokens import SET_COOKIE, answer_signed_in
 from auth.principal import Principal
 from auth.routes import device
 from auth.second_factor.bodies import (
@@ -27,6 +27,7 @@ from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthe
 from auth.second_factor.recovery_codes import replace_recovery_codes
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp, turn_off_totp
 from auth.sign_in import AccountDisabled
+from auth.token_cookies import CsrfFailed
 from security.operation import Answer, operation
 from security.problems import NotFound, TooManyRequests
 
@@ -131,13 +132,17 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         guard=anyone,
         body=FinishSignInBody,
         answers={200: SignedInAnswer},
-        problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled),
+        problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, CsrfFailed),
+        answer_headers=SET_COOKIE,
+        credentials=True,
     )
     def finish(body: FinishSignInBody) -> Answer:
         """Takes the `challenge` of an `mfa_required` answer and one proof. Five wrong ones void the challenge, and twenty in
         an hour make the account wait.
         """
-        return answer_signed_in(finish_sign_in(auth, body.challenge, body.proof, device()))
+        cookies = auth.cookies.wanted(body.token_delivery)
+        signed_in = finish_sign_in(auth, body.challenge, body.proof, device(body.device_name))
+        return answer_signed_in(signed_in, cookies=cookies)
 
     @operation(
         routes,

@@ -41,6 +41,19 @@ class AccountDisabled(Problem):
     status, error, title = 403, "account_disabled", "This account is switched off"
 
 
+class AccountClosing(AccountDisabled):
+    """The owner closed it, and can still have it back. `delete_after` says until when."""
+
+    error, title = "account_closing", "This account is closed and will be deleted; it can still be restored"
+
+
+def why_switched_off(user: User) -> AccountDisabled:
+    """For an account that is not active."""
+    if user.delete_after is None:
+        return AccountDisabled()
+    return AccountClosing(delete_after=user.delete_after.isoformat())
+
+
 @dataclass(frozen=True)
 class _Known:
     id: UUID
@@ -107,7 +120,7 @@ def _open(
         if user is None:
             return None
         if not user.is_active:
-            raise AccountDisabled
+            raise why_switched_off(user)
         needed = second_factor_needed(
             session,
             user,

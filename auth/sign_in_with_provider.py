@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
+from auth.close_account import reopen
 from auth.email_address import EmailAddress
 from auth.end_session import end_sessions
 from auth.identity_models import Identity
@@ -26,7 +27,7 @@ from auth.register import SignedInUser
 from auth.revoke_api_key import revoke_api_keys
 from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.second_factor.forget_factors import forget_factors
-from auth.sign_in import AccountDisabled
+from auth.sign_in import why_switched_off
 from database import reading, transaction
 from database.base import uuid7
 
@@ -41,18 +42,24 @@ class _Opened:
 
 
 def sign_in_with_provider(
-    auth: Auth, proven: ProvenIdentity, *, remember: bool, device: Device, invite_code: str | None = None
+    auth: Auth,
+    proven: ProvenIdentity,
+    *,
+    remember: bool,
+    device: Device,
+    invite_code: str | None = None,
+    restore: bool = False,
 ) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AccountDisabled,
-    SecondFactorRequired.
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AccountDisabled, AccountClosing,
+    SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
-    Where there is no account yet, also as `ask_for_invite` does.
+    `restore`: an account that its owner closed is opened again.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = ask_for_invite(auth, invite_code)
     with transaction() as session:
-        opened = _open(auth, session, proven, invite, remember=remember, device=device)
+        opened = _open(auth, session, proven, invite, remember=remember, device=device, restore=restore)
     if isinstance(opened, SecondFactorRequired):
         raise opened
     if opened.raised_version is not None:
@@ -68,7 +75,14 @@ def _has_account(proven: ProvenIdentity) -> bool:
 
 
 def _open(
-    auth: Auth, session: Session, proven: ProvenIdentity, invite: bytes | None, *, remember: bool, device: Device
+    auth: Auth,
+    session: Session,
+    proven: ProvenIdentity,
+    invite: bytes | None,
+    *,
+    remember: bool,
+    device: Device,
+    restore: bool,
 ) -> _Opened | SecondFactorRequired:
     now = auth.clock()
     user, event = _known_user(session, proven), "signed_in"
@@ -81,7 +95,10 @@ def _open(
         if event == REGISTERED:
             invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
-        raise AccountDisabled
+        if user.delete_after is None or not restore:
+            raise why_switched_off(user)
+        reopen(auth, session, user, now)
+        changed = True
     needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
     if needed is not None:
         if event != "signed_in":

@@ -1,6 +1,7 @@
-"""Which web pages may call the API from a browser: exactly the listed origins, no pattern, never credentials.
+"""Which web pages may call the API from a browser: exactly the listed origins, no pattern.
 
-Clients send a bearer token of their own, so `Access-Control-Allow-Credentials` is never needed.
+Clients send a bearer token of their own, so `Access-Control-Allow-Credentials` stands only on the few operations that
+declare it: those that give or take the cookie of a refresh token.
 """
 
 from flask import Response
@@ -47,11 +48,13 @@ class CrossOrigin:
             response.headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
             response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
 
-    def mark(self, response: Response, origin: str | None) -> None:
+    def mark(self, response: Response, origin: str | None, *, credentials: bool = False) -> None:
         """`Vary: Origin` stands on every answer once there is a list, so that no cache hands one origin's
-        answer to another.
+        answer to another. `credentials`: the browser may send cookies and keep those of the answer.
         """
         response.headers.add("Vary", "Origin")
         if origin in self._origins:
             response.headers["Access-Control-Allow-Origin"] = str(origin)
             response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+            if credentials:
+                response.headers["Access-Control-Allow-Credentials"] = "true"

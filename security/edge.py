@@ -9,6 +9,7 @@ from security.client_address import EXTENSION_KEY, TrustedProxies
 from security.cors import CrossOrigin
 from security.error_handlers import install_error_handlers
 from security.log import RequestLog
+from security.operation import OPERATIONS_KEY, Operation
 from security.problems import HttpsRequired, MalformedRequest
 from security.request_id import current_exchange
 from security.response_headers import SecurityHeaders
@@ -55,7 +56,8 @@ def install_edge(
     @app.after_request
     def finish(response: Response) -> Response:
         if cors_origins:
-            cross_origin.mark(response, request.environ.get("HTTP_ORIGIN"))
+            origin = request.environ.get("HTTP_ORIGIN")
+            cross_origin.mark(response, origin, credentials=origin is not None and _takes_credentials(app))
         exchange = current_exchange()
         if request_log is not None and exchange is not None:
             request_log.write(exchange, response)
@@ -68,6 +70,11 @@ def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     if path == "/health" or path.startswith("/health/"):
         return True
     return proxies.client_address(environ).startswith(LOOPBACK)
+
+
+def _takes_credentials(app: Flask) -> bool:
+    declared: Operation | None = app.extensions.get(OPERATIONS_KEY, {}).get(request.endpoint)
+    return declared is not None and declared.credentials
 
 
 def _answer_options(app: Flask, cross_origin: CrossOrigin) -> Response:

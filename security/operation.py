@@ -107,6 +107,7 @@ class Operation:
     body_limit: int
     accepts_idempotency_key: bool
     answer_headers: Mapping[str, str]
+    credentials: bool
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -137,13 +138,14 @@ def operation(
     body_limit: int = 64 * 1024,
     accepts_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
+    credentials: bool = False,
 ) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
     The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
     path's arguments, which are UUIDs. Its docstring is the description in the OpenAPI document. `body_limit`
     is bytes. `answer_headers` names the headers of its own that an answer carries, with a description of
-    each.
+    each. `credentials`: pages of listed origins may call it with cookies (see cors.py).
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid":
@@ -166,6 +168,7 @@ def operation(
             body_limit=body_limit,
             accepts_idempotency_key=accepts_idempotency_key,
             answer_headers=dict(answer_headers or {}),
+            credentials=credentials,
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         reader = QueryReader(query) if query is not None else None

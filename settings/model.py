@@ -113,6 +113,9 @@ class Settings(BaseModel):
     pwned_passwords_file: FilePath | None = Field(
         default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
     )
+    account_deletion_grace_days: int = Field(
+        default=14, ge=0, le=30, description="Days in which an account that its owner closed can be restored."
+    )
     registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
         description=(
             "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "

@@ -10,6 +10,7 @@ import pytest
 import redis
 from flask_migrate import upgrade
 
+import auth.export_models
 import auth.models  # noqa: F401 - the migrations are compared with these models
 import gateway.models  # noqa: F401
 from database import db

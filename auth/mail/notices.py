@@ -21,6 +21,14 @@ NOTICES = {
         "An API key of your account was replaced",
         "A new key took the place of one of yours. If that was not you, delete it and change your password.",
     ),
+    "password_changed": (
+        "Your password was changed",
+        "The password of your account was changed, and every other session was ended.",
+    ),
+    "account_restored": (
+        "Your account is back",
+        "Your account had been closed and was restored with its password. Subscriptions that were ended stay ended.",
+    ),
     "many_wrong_passwords": (
         "Somebody is guessing your password",
         "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",

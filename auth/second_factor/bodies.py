@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from auth.bodies import DeviceToken
+from auth.bodies import DeviceToken, NewSession
 from auth.second_factor.ask_second_factor import LONGEST_TOKEN
 from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
@@ -99,7 +99,7 @@ class ProofBody(Body):
 ChallengeToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 
 
-class FinishSignInBody(ProofBody):
+class FinishSignInBody(ProofBody, NewSession):
     challenge: ChallengeToken
     """From the `mfa_required` answer."""
 
@@ -121,7 +121,7 @@ class RenamePasskeyBody(Body):
     name: PasskeyName
 
 
-class PasskeySignInBody(Body):
+class PasskeySignInBody(NewSession):
     credential: AssertionCredential
     remember_me: bool = False
     device_token: DeviceToken | None = None

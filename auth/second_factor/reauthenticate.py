@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from auth.access_token import IssuedToken
 from auth.assembly import Auth
-from auth.audit import record
-from auth.models import AuthSession, User
+from auth.fresh_proof import note_fresh_proof
+from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.ceremony import assertion_options
 from auth.second_factor.factors import SecondFactorOff, factors_of
@@ -27,23 +27,12 @@ def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof)
         if not factors_of(session, user.id).on:
             raise SecondFactorOff
         factor = prove_second_factor(auth, session, user, proof, now, flow_id=caller.session_id)
-        expires_at = None
+        token = None
         if factor is not None:
-            expires_at = session.execute(
-                update(AuthSession)
-                .where(AuthSession.id == caller.session_id, AuthSession.revoked_at.is_(None))
-                .values(auth_time=now)
-                .returning(AuthSession.expires_at)
-                .execution_options(synchronize_session=False)
-            ).scalar_one_or_none()
-            if expires_at is None:
-                raise InvalidToken
-            record(session, "reauthenticated", now, user_id=user.id, session_id=caller.session_id, second_factor=factor)
-    if expires_at is None:
+            token = note_fresh_proof(auth, session, caller, method=factor)
+    if token is None:
         raise SecondFactorRefused  # only now, when the try is counted for good
-    return auth.access_tokens.issue(
-        user_id=caller.user_id, session_id=caller.session_id, auth_time=now, not_after=expires_at
-    )
+    return token
 
 
 def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Applications with accounts and nothing else, on a real database and a real Valkey."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,15 @@ from auth.access_key_ring import KeyRing, SigningKey
 from auth.api_key_routes import api_key_routes
 from auth.assembly import AuthSettings, assemble_auth
 from auth.event_routes import event_routes
+from auth.export_routes import export_routes
 from auth.impersonation_routes import impersonation_routes
+from auth.own_password_routes import own_password_routes
 from auth.passkey_routes import passkey_routes
+from auth.personal_data import PersonalData
+from auth.profile_routes import profile_routes
 from auth.routes import auth_routes
 from auth.second_factor_routes import second_factor_routes
+from auth.session_routes import session_routes
 from database import db
 from database.redis_lease import RedisLease
 from security.edge import install_edge
@@ -23,6 +28,19 @@ from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock,
 from tests.bare_app import bare_app
 
 MakeAccounts = Callable[..., Accounts]
+
+ROUTES = (
+    auth_routes,
+    session_routes,
+    own_password_routes,
+    profile_routes,
+    export_routes,
+    api_key_routes,
+    second_factor_routes,
+    passkey_routes,
+    event_routes,
+    impersonation_routes,
+)
 
 
 @pytest.fixture
@@ -34,6 +52,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         *,
         redis_at: str | None = redis_url,
         database_at: str = database_url,
+        personal_data: Sequence[PersonalData] = (),
         **changes: Any,
     ) -> Accounts:
         clock, box = MovableClock(), LetterBox()
@@ -51,20 +70,15 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             invite_key=secrets.token_bytes(32),
             data_keys={"d1": secrets.token_bytes(32)},
             post=box,
+            personal_data=personal_data,
             leases=leases,
             clock=clock,
         )
         app = bare_app(database_at)
-        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-        for routes in (
-            auth_routes(auth),
-            api_key_routes(auth),
-            second_factor_routes(auth),
-            passkey_routes(auth),
-            event_routes(auth),
-            impersonation_routes(auth),
-        ):
-            app.register_blueprint(routes)
+        origins = auth.settings.web_origins
+        install_edge(app, cors_origins=origins, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        for routes in ROUTES:
+            app.register_blueprint(routes(auth))
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts

@@ -210,3 +210,15 @@ def test_the_last_sign_in_is_the_finished_one(alice: FactorOwner) -> None:
     assert alice.accounts.query("SELECT last_login_at FROM users") == before
     alice.finish(challenge, totp_code=alice.code())
     assert alice.accounts.query("SELECT last_login_at FROM users") == [(alice.accounts.clock(),)]
+
+
+def test_a_web_page_may_have_the_refresh_token_in_a_cookie_here_too(alice: FactorOwner) -> None:
+    alice.turn_on_totp()
+    wish = {"challenge": alice.begin_sign_in(), "totp_code": alice.code()}
+    wish |= {"token_delivery": "cookie", "device_name": "Firefox"}
+    refused = alice.accounts.post("/login/second-factor", wish, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, refused.get_json()["error"]) == (403, "csrf_failed")
+    answer = alice.accounts.post("/login/second-factor", wish, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.headers["Set-Cookie"].startswith("__Host-rt=rt_")
+    assert "refresh_token" not in answer.get_json()
+    assert ("Firefox",) in alice.accounts.query("SELECT device_name FROM sessions")

@@ -7,7 +7,8 @@ def test_a_signed_in_user_sees_the_own_account_and_no_secret(accounts: Accounts)
     signed_in = accounts.register()
     answer = accounts.profile(signed_in["access_token"])
     assert answer.status_code == 200
-    assert set(answer.get_json()) == {"id", "email", "tier", "is_verified", "created_at", "impersonated_by"}
+    members = {"id", "email", "tier", "is_verified", "display_name", "created_at", "impersonated_by"}
+    assert set(answer.get_json()) == members
     assert answer.get_json()["impersonated_by"] is False
 
 

@@ -13,7 +13,7 @@ def test_a_new_user_is_told_who_they_are_and_gets_tokens(accounts: Accounts) -> 
     assert answer.status_code == 201
     body = answer.get_json()
     assert set(body) == {"user", "access_token", "refresh_token", "token_type", "expires_in", "device_token"}
-    assert set(body["user"]) == {"id", "email", "tier", "is_verified", "created_at"}
+    assert set(body["user"]) == {"id", "email", "tier", "is_verified", "display_name", "created_at"}
     assert body["user"]["email"] == "Alice@example.com"
     assert body["user"]["tier"] == "free"
     assert body["user"]["is_verified"] is False

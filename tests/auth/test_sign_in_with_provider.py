@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens, Provider
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
-from tests.auth.accounts_app import Accounts
+from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
 from tests.auth.key_holder import KeyHolder
@@ -39,8 +39,8 @@ class SignIn:
     def token(self, **claims: Any) -> str:
         return self.issuer.token(**{"nonce": self.provider.nonce_claim(NONCE), **claims})
 
-    def post(self, token: str | None = None, nonce: str = NONCE) -> TestResponse:
-        body = {"id_token": token if token is not None else self.token(), "nonce": nonce}
+    def post(self, token: str | None = None, nonce: str = NONCE, **more: Any) -> TestResponse:
+        body = {"id_token": token if token is not None else self.token(), "nonce": nonce, **more}
         return self.accounts.post(f"/{self.provider.name}", body)
 
     def users(self) -> int:
@@ -283,3 +283,33 @@ def test_the_second_factors_of_whoever_registered_an_address_unproved_are_no_bac
     assert mallory.finish(waiting, totp_code=mallory.code()).status_code == 401
     for table in ("passkeys", "totp_secrets", "recovery_codes"):
         assert google.accounts.query(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_a_closed_account_is_opened_again_only_by_who_asks_for_it(google: SignIn) -> None:
+    accounts = google.accounts
+    first = google.post().get_json()
+    assert accounts.client.delete("/api/auth/profile", headers=bearer(first["access_token"])).status_code == 200
+    refused = google.post()
+    assert (refused.status_code, refused.get_json()["error"]) == (403, "account_closing")
+    again = google.post(restore_account=True).get_json()
+    assert again["user"]["id"] == first["user"]["id"]
+    assert accounts.profile(again["access_token"]).status_code == 200
+    assert accounts.profile(first["access_token"]).status_code == 401
+    assert accounts.events().count("account_restored") == 1
+
+
+def test_an_account_that_was_switched_off_by_us_is_not_opened_again(google: SignIn) -> None:
+    google.post()
+    google.accounts.query("UPDATE users SET is_active = false")
+    answer = google.post(restore_account=True)
+    assert (answer.status_code, answer.get_json()["error"]) == (403, "account_disabled")
+
+
+def test_a_web_page_gets_its_refresh_token_in_a_cookie(google: SignIn) -> None:
+    wish = {"id_token": google.token(), "nonce": NONCE, "token_delivery": "cookie", "device_name": "Firefox"}
+    answer = google.accounts.post("/google", wish, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.headers["Set-Cookie"].startswith("__Host-rt=rt_")
+    assert "refresh_token" not in answer.get_json()
+    assert google.accounts.query("SELECT device_name FROM sessions") == [("Firefox",)]
+    refused = google.accounts.post("/google", wish, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, refused.get_json()["error"]) == (403, "csrf_failed")

@@ -23,13 +23,19 @@ schemathesis.openapi.format(
 schemathesis.openapi.format("ip-network", strategies.ip_addresses().map(str))
 
 WELL_FORMED_KEY = re.compile(r"[!-~]{1,255}")
-LOGOUT = "/api/auth/logout"
+ENDS_SESSIONS = {
+    "/api/auth/logout",
+    "/api/auth/sessions",
+    "/api/auth/sessions/{session_id}",
+    "/api/auth/profile",
+}
 
 
-def sign_in_to_end_it() -> str:
-    credentials = {"email": os.environ["FUZZ_EMAIL"], "password": os.environ["FUZZ_PASSWORD"]}
+def somebody_new() -> str:
+    """The access token of an account that nobody will miss."""
+    credentials = {"email": f"{secrets.token_hex(8)}@lost.example.com", "password": f"tulip {secrets.token_hex(8)}"}
     request = urllib.request.Request(
-        os.environ["FUZZ_URL"] + "/api/auth/login",
+        os.environ["FUZZ_URL"] + "/api/auth/register",
         json.dumps(credentials).encode(),
         {"Content-Type": "application/json", "X-Forwarded-For": new_address()},
     )
@@ -52,10 +58,10 @@ if "FUZZ_TOKEN" in os.environ:
 
     @schemathesis.auth(refresh_interval=None)
     class SignedIn:
-        """One session for all cases. Signing out ends one, so it gets another person's, a new one each time."""
+        """One session for all cases. What ends sessions or accounts gets a new person's each time."""
 
         def get(self, _case: Case[Any], context: AuthContext) -> str:
-            return sign_in_to_end_it() if context.operation.path == LOGOUT else os.environ["FUZZ_TOKEN"]
+            return somebody_new() if context.operation.path in ENDS_SESSIONS else os.environ["FUZZ_TOKEN"]
 
         def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
             case.headers["Authorization"] = f"Bearer {data}"

@@ -32,10 +32,9 @@ def test_every_answer_is_as_described(
     url = f"http://127.0.0.1:{server.port}"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
     if signed_in:
-        alice, bob = server.register("alice"), server.register("bob")
+        alice = server.register("alice")
         administer(database_url, "UPDATE users SET tier = 'enterprise'")
-        environ |= {"FUZZ_TOKEN": alice.access_token}
-        environ |= {"FUZZ_URL": url, "FUZZ_EMAIL": bob.email, "FUZZ_PASSWORD": bob.password}
+        environ |= {"FUZZ_TOKEN": alice.access_token, "FUZZ_URL": url}
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
     command += ["run", f"{url}/openapi.json", "--checks", "all"]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--seed", str(SEED), "--no-color"]

@@ -1,0 +1,102 @@
+"""`/api/auth/profile`: the own account, its name, closing it and having it back."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from flask import Blueprint
+from pydantic import Field
+
+from auth.address_limits import AnyoneWithin
+from auth.assembly import Auth
+from auth.bodies import ONE_LINE, Email, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
+from auth.change_profile import change_display_name
+from auth.close_account import AccountNotClosing, close_account, restore_account
+from auth.email_address import parse_email
+from auth.password_work import PasswordWorkBusy
+from auth.principal import Principal
+from auth.read_profile import read_profile
+from auth.sign_in import AccountDisabled, InvalidCredentials
+from security.operation import Answer, AnswerBody, Body, operation
+
+DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"])]
+
+
+class ChangeProfileBody(Body):
+    display_name: DisplayName | None = None
+    """Null takes the name away. What is not sent stays as it is."""
+
+
+class RestoreBody(Body):
+    email: Email
+    password: Password
+
+
+class ClosedAnswer(AnswerBody):
+    status: Literal["closed"] = "closed"
+    delete_after: datetime
+    """Until then the account can be restored."""
+    cancel_yourself: list[str]
+    """Where the user pays for something that only the user can end, such as "apple"."""
+
+
+def profile_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("profile", __name__, url_prefix="/api/auth/profile")
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        summary="The own account",
+        guard=auth.signed_in,
+        answers={200: ProfileAnswer},
+    )
+    def profile(caller: Principal) -> Answer:
+        return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
+
+    @operation(
+        routes,
+        "PATCH",
+        "",
+        summary="Change the own account",
+        guard=auth.signed_in,
+        body=ChangeProfileBody,
+        answers={200: UserAnswer},
+    )
+    def change(caller: Principal, body: ChangeProfileBody) -> Answer:
+        if "display_name" not in body.model_fields_set:
+            return Answer(200, user_answer(read_profile(auth, caller.user_id)))
+        return Answer(200, user_answer(change_display_name(auth, caller.user_id, body.display_name)))
+
+    @operation(
+        routes,
+        "DELETE",
+        "",
+        summary="Close the account",
+        guard=auth.recently_signed_in,
+        answers={200: ClosedAnswer},
+    )
+    def close(caller: Principal) -> Answer:
+        """Every session and API key stops at once, and subscriptions are ended. The account is deleted after a time of grace,
+        in which it can be restored; until then its address stays taken.
+        """
+        closed = close_account(auth, caller.user_id, caller.session_id)
+        return Answer(200, ClosedAnswer(delete_after=closed.delete_after, cancel_yourself=list(closed.cancel_yourself)))
+
+    @operation(
+        routes,
+        "POST",
+        "/restore",
+        summary="Have a closed account back",
+        guard=AnyoneWithin(
+            "nobody can sign in to a closed account", auth.address_limits, auth.settings.limits.sign_in, "sign_in"
+        ),
+        body=RestoreBody,
+        answers={204: None},
+        problems=(InvalidCredentials, AccountDisabled, AccountNotClosing, PasswordWorkBusy),
+    )
+    def restore(body: RestoreBody) -> Answer:
+        """Within the time of grace. Sign in afterwards. Subscriptions that were ended stay ended."""
+        restore_account(auth, parse_email(body.email), body.password)
+        return Answer(204)
+
+    return routes
