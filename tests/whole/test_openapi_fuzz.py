@@ -33,7 +33,7 @@ def test_every_answer_is_as_described(
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
     if signed_in:
         alice, bob = server.register("alice"), server.register("bob")
-        administer(database_url, "UPDATE users SET tier = 'enterprise'")
+        administer(database_url, "UPDATE users SET tier = 'enterprise', role = 'admin'")
         environ |= {"FUZZ_TOKEN": alice.access_token}
         environ |= {"FUZZ_URL": url, "FUZZ_EMAIL": bob.email, "FUZZ_PASSWORD": bob.password}
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
