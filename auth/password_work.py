@@ -33,6 +33,12 @@ class PasswordWork:
         self._places = threading.Semaphore(threads + waiting_limit)
         self._wait_seconds = wait_seconds
 
+    def expect_room(self) -> None:
+        """Raises PasswordWorkBusy when `run` would at once. Holds nothing: it saves the work that comes before hashing."""
+        if not self._places.acquire(blocking=False):
+            raise PasswordWorkBusy
+        self._places.release()
+
     def run(self, work: Callable[[], Result]) -> Result:
         if not self._places.acquire(blocking=False):
             raise PasswordWorkBusy

@@ -61,6 +61,10 @@ class Passwords:
         self._pepper_id = next(iter(self._peppers))
         self._nobody = self._hash_of_nobody()
 
+    def expect_room(self) -> None:
+        """Raises PasswordWorkBusy while so many wait that nothing could be hashed or compared."""
+        self._work.expect_room()
+
     def hash(self, password: str) -> str:
         """Raises PasswordNotUsable, PasswordWorkBusy."""
         return self._work.run(lambda: self._hash(password))

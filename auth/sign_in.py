@@ -78,6 +78,7 @@ def sign_in(
     One bcrypt is computed whoever asks.
     `device_token` is what an earlier sign-in gave to this device.
     """
+    auth.passwords.expect_room()  # in a storm a refusal must cost nothing, and no try of the owner's
     known = _find(email, device_token)
     device_id = known.device_id if known else None
     tries = auth.throttle.take_turn(email, device_id)

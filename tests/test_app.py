@@ -10,8 +10,10 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from app import assemble, create_app
+from app import accounts_of, assemble, create_app
+from auth.password_work import usable_cores
 from config import load_settings
+from database.redis_lease import WithoutRedis
 from security.openapi import undeclared_routes
 from security.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings
@@ -125,6 +127,14 @@ def test_no_description_is_indented(app: Flask) -> None:
         assert [line for line in each.description.splitlines() if line.startswith(" ")] == [], each.path
 
 
+@pytest.mark.parametrize("processes", [1, 2, 64])
+def test_all_processes_together_hash_no_more_passwords_at_once_than_there_are_cores(processes: int) -> None:
+    """Where there are more processes than cores, each still needs one thread."""
+    auth = accounts_of(load_settings(production(WEB_CONCURRENCY=str(processes))), WithoutRedis())
+    assert auth.settings.password_threads is not None
+    assert 0 < auth.settings.password_threads * processes <= max(usable_cores(), processes)
+
+
 def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
     keys = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SECRET_KEY", "PRIVATE_API_SECRET")}
     settings = load_settings(production(**keys))
@@ -133,7 +143,9 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
     assert [name for name, key in keys.items() if key in shown] == []
 
 
-@pytest.mark.parametrize("command", [["routes"], ["worker", "--help"], ["config", "show"]])
+@pytest.mark.parametrize(
+    "command", [["routes"], ["worker", "--help"], ["config", "show"], ["users", "--help"], ["bootstrap-demo", "--help"]]
+)
 def test_a_command_is_there(command: list[str]) -> None:
     environ = {"PATH": os.environ["PATH"], **production()}
     done = subprocess.run(

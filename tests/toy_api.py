@@ -18,6 +18,7 @@ from security.problems import InvalidToken, NotSignedIn, Problem
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
+BOB = UUID("0193a5b0-7c1e-7000-8000-0242ac120003")
 
 
 class Options(Body):
@@ -51,6 +52,7 @@ class Found(AnswerBody):
 
 class Caller:
     user_id = ALICE
+    impersonated_by: UUID | None = None
 
 
 class KnownBearer:
@@ -61,9 +63,12 @@ class KnownBearer:
         credential = request.headers.get("Authorization")
         if credential is None:
             raise NotSignedIn
-        if credential != "Bearer good":
+        caller = Caller()
+        if credential == "Bearer good of somebody else":
+            caller.impersonated_by = BOB
+        elif credential != "Bearer good":
             raise InvalidToken
-        return Caller()
+        return caller
 
 
 class MalformedKey(Problem):

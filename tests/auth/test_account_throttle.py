@@ -10,9 +10,14 @@ import pytest
 from werkzeug.test import TestResponse
 
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
+from auth.email_address import parse_email
 from auth.known_device import DEVICES_PER_USER
+from auth.open_session import Device
+from auth.password_work import PasswordWork, PasswordWorkBusy
+from auth.passwords import Passwords
+from auth.sign_in import sign_in
 from sandbox.valkey import EmbeddedValkey
-from tests.auth.accounts_app import GENEROUS, Accounts
+from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 
 # The first wait is a minute, so that the speed of this machine decides nothing.
@@ -139,3 +144,25 @@ def test_waits_double_up_to_a_minute_and_an_hour_has_no_more_than_twenty() -> No
     assert [STRANGER.after(tries) for tries in range(4, 13)] == [0, 1, 2, 4, 8, 16, 32, 60, 60]
     assert STRANGER.after(20) == STRANGER.after(500) == 180
     assert KNOWN_DEVICE.after(9) == 0 < KNOWN_DEVICE.after(10)
+
+
+def test_a_sign_in_that_is_too_many_at_once_costs_no_try_of_the_account(accounts: Accounts) -> None:
+    accounts.register()
+    work = PasswordWork(threads=1, waiting_limit=0)
+    full = replace(accounts.auth, passwords=Passwords(work, cost=4))
+    release, started = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        started.set()
+        assert release.wait(10)
+
+    email, device = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
+    with ThreadPoolExecutor(1) as other, accounts.app.app_context():
+        busy = other.submit(work.run, hold)
+        assert started.wait(10)
+        for _ in range(10):
+            with pytest.raises(PasswordWorkBusy):
+                sign_in(full, email, PASSWORD, remember=False, device=device)
+        release.set()
+        busy.result(10)
+    assert accounts.sign_in().status_code == 200

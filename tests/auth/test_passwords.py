@@ -90,6 +90,8 @@ def test_only_so_many_wait_at_all() -> None:
         assert started.wait(10)
         with pytest.raises(PasswordWorkBusy):
             work.run(int)
+        with pytest.raises(PasswordWorkBusy):
+            work.expect_room()
         release.set()
         busy.result(10)
 
@@ -97,6 +99,7 @@ def test_only_so_many_wait_at_all() -> None:
 def test_work_that_fails_gives_its_thread_back() -> None:
     work = PasswordWork(threads=1, wait_seconds=0.01, waiting_limit=0)
     for _ in range(3):
+        work.expect_room()
         with pytest.raises(ZeroDivisionError):
             work.run(lambda: 1 // 0)
     assert work.run(int) == 0

@@ -8,8 +8,8 @@ from flask import Flask
 
 from security.log import configure_logging, security_event
 from security.mask_secrets import mask
-from security.request_id import continue_request
-from tests.toy_api import ALICE, toy_app
+from security.request_id import continue_request, note_caller
+from tests.toy_api import ALICE, BOB, toy_app
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
@@ -57,6 +57,21 @@ def test_one_callers_id_does_not_stay_for_the_next_request(capsys: pytest.Captur
     client.put("/toy/wishes", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
     client.get("/toy/wishes")
     assert ["user_id" in line for line in lines(capsys)] == [True, False]
+
+
+def test_who_acts_in_a_users_place_is_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    headers = {"Authorization": "Bearer good of somebody else"}
+    logged_app().test_client().put("/toy/wishes", json={"goal": "run"}, headers=headers)
+    with continue_request("request-1"):
+        note_caller(ALICE, BOB)
+        security_event("something_seen")
+    for line in lines(capsys):
+        assert (line["user_id"], line["actor_id"]) == (str(ALICE), str(BOB))
+
+
+def test_nobody_acts_in_the_place_of_a_user_who_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    logged_app().test_client().put("/toy/wishes", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
+    assert ["actor_id" in line for line in lines(capsys)] == [False]
 
 
 def test_an_invented_method_does_not_reach_the_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def test_every_answer_is_as_described(
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
     if signed_in:
         alice = server.register("alice")
-        administer(database_url, "UPDATE users SET tier = 'enterprise'")
+        administer(database_url, "UPDATE users SET tier = 'enterprise', role = 'admin'")
         environ |= {"FUZZ_TOKEN": alice.access_token, "FUZZ_URL": url}
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
     command += ["run", f"{url}/openapi.json", "--checks", "all"]
