@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from openapi_spec_validator import validate
 
 from app import accounts_of, assemble, create_app
 from auth.password_work import usable_cores
-from config import load_settings
+from config import SettingsInvalid, load_settings
 from database.redis_lease import WithoutRedis
 from security.openapi import undeclared_routes
 from security.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings
-from tests.whole.environment import production_environment
+from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN, production_environment
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
@@ -59,6 +60,19 @@ def test_it_starts_from_the_environment_of_production(monkeypatch: pytest.Monkey
     client = create_app().test_client()
     assert client.get("/health/live").status_code == 200
     assert client.get("/health").get_json()["environment"] == "production"
+
+
+def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold() -> None:
+    auth = accounts_of(load_settings(production(ACCOUNT_DELETION_GRACE_DAYS="3")), WithoutRedis())
+    assert auth.settings.deletion_grace == timedelta(days=3)
+    assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
+    assert [part.name for part in auth.personal_data] == ["gateway"]
+
+
+@pytest.mark.parametrize("days", ["-1", "31", "x"])
+def test_a_time_of_grace_that_is_none_is_refused(days: str) -> None:
+    with pytest.raises(SettingsInvalid, match="ACCOUNT_DELETION_GRACE_DAYS"):
+        load_settings(production(ACCOUNT_DELETION_GRACE_DAYS=days))
 
 
 def test_two_applications_of_one_process_share_nothing() -> None:
