@@ -1,21 +1,15 @@
-"""How often one network address may try to register, sign in or refresh.
+"""How often one network address may try to register, sign in, refresh or ask for letters."""
 
-Built on the strategy that flask-limiter uses inside, without its extension: the extension's hooks run on every request
-of the application, 50 µs each, also where nothing is limited.
-"""
-
-import threading
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
-from time import time
 
-import redis
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
-from database.redis_lease import RedisLease, RedisLeases
+from auth.attempt_counts import AttemptCounts
+from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
+from database.redis_lease import RedisLeases
 from security.client_address import client_address
 from security.problems import Problem, TooManyRequests
 
@@ -24,55 +18,31 @@ IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 
 @dataclass(frozen=True)
 class AuthLimits:
-    """Attempts that one network address has, over a sliding window, and tries of a password that one account has."""
+    """Attempts that one network address has, over a sliding window; tries of a password that one account has; letters of
+    one kind that strangers can have sent to one e-mail address.
+    """
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     register: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(5))
     refresh: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(300))
+    letters: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
+    confirm: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(30))
+    letters_to_one_address: tuple[RateLimitItem, ...] = LETTERS_TO_ONE_ADDRESS
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 
 
 class AddressLimits:
-    """Counts in Redis; while there is none, in this process alone: then the limit holds per process, never not at all."""
+    """Counts the attempts of network addresses over a sliding window."""
 
     def __init__(self, leases: RedisLeases) -> None:
-        self._leases = leases
-        self._building = threading.Lock()
-        self._shared: tuple[str, SlidingWindowCounterRateLimiter] | None = None
-        self._own: SlidingWindowCounterRateLimiter | None = None
+        self._counts = AttemptCounts(leases, SlidingWindowCounterRateLimiter, "address")
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
         """Count one attempt. Raises TooManyRequests."""
-        network = network_of(address)
-        lease = self._leases.current()
-        if lease is not None:
-            try:
-                self._hit(self._in_redis(lease), limit, name, network)
-            except redis.RedisError:
-                self._leases.failed(lease)
-            else:
-                return
-        self._hit(self._in_memory(), limit, name, network)
-
-    def _hit(self, strategy: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, network: str) -> None:
-        if not strategy.hit(limit, name, network):
-            raise TooManyRequests(strategy.get_window_stats(limit, name, network).reset_time - time() + 1)
-
-    def _in_redis(self, lease: RedisLease) -> SlidingWindowCounterRateLimiter:
-        with self._building:
-            if self._shared is None or self._shared[0] != lease.prefix:
-                storage = RedisStorage(
-                    "redis://", connection_pool=lease.client.connection_pool, key_prefix=f"{lease.prefix}address"
-                )
-                self._shared = lease.prefix, SlidingWindowCounterRateLimiter(storage)
-            return self._shared[1]
-
-    def _in_memory(self) -> SlidingWindowCounterRateLimiter:
-        with self._building:
-            if self._own is None:
-                self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-            return self._own
+        wait = self._counts.hit(limit, name, network_of(address))
+        if wait is not None:
+            raise TooManyRequests(wait)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
+from auth.letter_limits import LetterLimits
 from auth.mail.letters import Letters
 from auth.mail.post import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInMetered
@@ -55,6 +56,7 @@ class Auth:
     recently_signed_in: RecentlySignedIn
     signed_in_metered: SignedInMetered
     address_limits: AddressLimits
+    letter_limits: LetterLimits
     throttle: AccountThrottle
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
@@ -100,6 +102,7 @@ def assemble_auth(
         recently_signed_in=RecentlySignedIn(signed_in, clock),
         signed_in_metered=SignedInMetered(signed_in, leases, clock),
         address_limits=AddressLimits(leases),
+        letter_limits=LetterLimits(leases, throttle_key, settings.limits.letters_to_one_address),
         throttle=AccountThrottle(
             leases,
             throttle_key,

@@ -22,8 +22,8 @@ APPENDED = re.compile(r"[^a-z]{1,4}$")
 class PasswordRefused(ValidationFailed):
     """The password has a form that is not accepted."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__([{"pointer": "/password", "code": self.error, "message": message}])
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__([{"pointer": f"/{field}", "code": self.error, "message": message}])
 
 
 class PasswordTooWeak(PasswordRefused):
@@ -35,29 +35,30 @@ class PasswordBreached(PasswordRefused):
 
 
 def check_new_password(
-    password: str, *, minimum_length: int, mail_name: str, breached: Container[str] = frozenset()
+    password: str, *, minimum_length: int, mail_name: str, breached: Container[str] = frozenset(), field: str = "password"
 ) -> None:
     """Raises PasswordRefused or one of its kinds.
 
-    `mail_name` is what stands before the @ of the user's address. `breached` is an operator's list beside our own.
+    `mail_name` is what stands before the @ of the user's address. `breached` is an operator's list beside our own,
+    `field` where the password stands in the request.
     """
     try:
         form = prepared(password)
     except PasswordNotUsable as error:
-        raise PasswordRefused(str(error)) from error
+        raise PasswordRefused(str(error), field) from error
     if len(form) < minimum_length:
-        raise PasswordTooWeak(f"Use at least {minimum_length} characters; 15 or more are better.")
+        raise PasswordTooWeak(f"Use at least {minimum_length} characters; 15 or more are better.", field)
     lowered = form.lower()
     if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
-        raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.")
+        raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.", field)
     if password in breached or form in breached:
-        raise PasswordBreached("This password has been seen in a data breach. Choose another one.")
+        raise PasswordBreached("This password has been seen in a data breach. Choose another one.", field)
     own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
     context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
-        raise PasswordBreached("This password is made of your address or of our name. Choose another one.")
+        raise PasswordBreached("This password is made of your address or of our name. Choose another one.", field)
     if zxcvbn(form[:SCORED_CHARACTERS], user_inputs=context)["score"] < MINIMUM_SCORE:
-        raise PasswordTooWeak("This password is easy to guess. Add another word or two.")
+        raise PasswordTooWeak("This password is easy to guess. Add another word or two.", field)
 
 
 def without(words: list[str], text: str) -> str:

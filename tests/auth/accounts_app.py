@@ -25,7 +25,16 @@ from database.redis_lease import RedisLease
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
 PATIENT = Patience(free=100_000)
-GENEROUS = AuthLimits(sign_in=PLENTY, register=PLENTY, refresh=PLENTY, strangers=PATIENT, known_devices=PATIENT)
+GENEROUS = AuthLimits(
+    sign_in=PLENTY,
+    register=PLENTY,
+    refresh=PLENTY,
+    letters=PLENTY,
+    confirm=PLENTY,
+    letters_to_one_address=(PLENTY,),
+    strangers=PATIENT,
+    known_devices=PATIENT,
+)
 
 
 @dataclass
