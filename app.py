@@ -12,6 +12,7 @@ from flask import Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
+from auth.email_routes import email_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.jobs import auth_jobs
 from auth.jwks_routes import jwks_routes
@@ -114,6 +115,7 @@ def assemble(settings: Settings) -> Flask:
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
+        email_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from auth.email_address import EmailAddress
 from auth.one_time_models import OneTimeCode
 from security.problems import Problem
 
@@ -162,6 +163,12 @@ class OneTimeCodes:
         """Whether a mail about it is still worth sending."""
         query = select(OneTimeCode.id).where(OneTimeCode.id == code_id, OneTimeCode.used_at.is_(None))
         return session.scalars(query.where(OneTimeCode.link_expires_at > now)).one_or_none() is not None
+
+    def may_be_returned_to(self, session: Session, email: EmailAddress, now: datetime) -> bool:
+        """Whether an account left this address within the last days and can still come back to it."""
+        query = select(OneTimeCode.id).where(func.lower(OneTimeCode.email) == email.key, OneTimeCode.used_at.is_(None))
+        query = query.where(OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE, OneTimeCode.link_expires_at > now)
+        return session.scalars(query.limit(1)).one_or_none() is not None
 
     def _spend(
         self, session: Session, purpose: Purpose, code_id: UUID, now: datetime, lives: ColumnElement[bool]

@@ -35,7 +35,12 @@ class PasswordBreached(PasswordRefused):
 
 
 def check_new_password(
-    password: str, *, minimum_length: int, mail_name: str, breached: Container[str] = frozenset(), field: str = "password"
+    password: str,
+    *,
+    minimum_length: int,
+    mail_name: str,
+    breached: Container[str] = frozenset(),
+    field: str = "password",
 ) -> None:
     """Raises PasswordRefused or one of its kinds.
 

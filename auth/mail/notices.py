@@ -13,6 +13,10 @@ NOTICES = {
         "A session was ended to protect you",
         "A sign-in of your account was used in two places at once. That can mean that somebody copied it, so we ended it.",
     ),
+    "password_reset": (
+        "Your password was reset",
+        "A new password was set with a letter to this address. Every session was ended.",
+    ),
     "many_wrong_passwords": (
         "Somebody is guessing your password",
         "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",

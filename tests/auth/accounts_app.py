@@ -93,8 +93,10 @@ class Accounts:
         return self.client.post(f"/api/auth{path}", json=body, **options)
 
     def register(self, email: str = "alice@example.com", password: str = PASSWORD) -> dict[str, Any]:
+        """The letter that confirms the address is put aside, so that a test sees the letters that it is about."""
         answer = self.post("/register", {"email": email, "password": password})
         assert answer.status_code == 201, answer.text
+        self.letters()
         return dict(answer.get_json())
 
     def sign_in(self, email: str = "alice@example.com", password: str = PASSWORD, **more: Any) -> TestResponse:

@@ -10,6 +10,7 @@ import structlog
 
 from auth.access_key_ring import KeyRing, SigningKey
 from auth.assembly import AuthSettings, assemble_auth
+from auth.email_routes import email_routes
 from auth.routes import auth_routes
 from database import db
 from database.redis_lease import RedisLease
@@ -50,6 +51,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         app = bare_app(database_at)
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(auth_routes(auth))
+        app.register_blueprint(email_routes(auth))
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts
