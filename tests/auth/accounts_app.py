@@ -110,12 +110,13 @@ class Accounts:
         return self.client.get("/api/auth/profile", headers=bearer(access_token))
 
     def letters(self) -> list[EmailMessage]:
-        """Run the jobs that wait, by their own functions, and take what arrived since the last time."""
+        """Run the jobs that wait, by their own functions, and those that they enqueue; take what arrived since last time."""
         declared = Jobs.of(auth_jobs(self.auth)).declared
         waiting = "DELETE FROM procrastinate_jobs WHERE status = 'todo' RETURNING id, task_name, args"
-        for _, name, arguments in sorted(self.query(waiting)):
-            with self.app.app_context():
-                declared[name].run(**arguments)
+        while jobs := sorted(self.query(waiting)):
+            for _, name, arguments in jobs:
+                with self.app.app_context():
+                    declared[name].run(**arguments)
         arrived, self.box.messages = self.box.messages, []
         return arrived
 
