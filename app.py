@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from flask import Flask
 from pydantic import SecretStr
 
+from auth.account_pages import account_pages
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.email_routes import email_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
@@ -116,6 +117,7 @@ def assemble(settings: Settings) -> Flask:
     for routes in (
         auth_routes(auth),
         email_routes(auth),
+        account_pages(),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),

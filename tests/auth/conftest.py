@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from auth.access_key_ring import KeyRing, SigningKey
+from auth.account_pages import account_pages
 from auth.assembly import AuthSettings, assemble_auth
 from auth.email_routes import email_routes
 from auth.routes import auth_routes
@@ -52,6 +53,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(auth_routes(auth))
         app.register_blueprint(email_routes(auth))
+        app.register_blueprint(account_pages())
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts
