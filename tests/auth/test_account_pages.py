@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from auth.account_pages import PAGES
@@ -16,7 +16,7 @@ from tests.auth.letter_parts import code_in, link_in
 from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
 
 PATHS = [f"/account{page.path}" for page in PAGES]
-PHONE = {"width": 375, "height": 667}
+PHONE: ViewportSize = {"width": 375, "height": 667}
 NEW_PASSWORD = " tulip harbour 8143 "
 
 
