@@ -16,6 +16,7 @@ from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
 from auth.models import User
+from auth.one_time_codes import Purpose
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.register import SignedInUser
@@ -47,7 +48,7 @@ def _open(auth: Auth, session: Session, proven: ProvenIdentity, remember: bool, 
     if user is None:
         if proven.email is None:
             raise IdentityTokenNotValid
-        user, event, changed = _link(session, proven, proven.email, now)
+        user, event, changed = _link(auth, session, proven, proven.email, now)
     if not user.is_active:
         raise AccountDisabled
     user.last_login_at = now
@@ -69,11 +70,13 @@ def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
     ).one_or_none()
 
 
-def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> tuple[User, str, bool]:
+def _link(
+    auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime
+) -> tuple[User, str, bool]:
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password and every session it opened are worth nothing any more.
+    the owner has come: that password, every session it opened and every letter it asked for are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -97,4 +100,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
         return user, "identity_linked", False
     user.password_hash, user.is_verified, user.updated_at = None, True, now
     end_sessions(session, user.id, now, "owner_proved")
+    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
     return user, "unverified_account_taken_over_by_its_owner", True

@@ -16,8 +16,9 @@ from werkzeug.test import TestResponse
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens, Provider
 from auth.provider_keys import ProviderKeys
 from auth.provider_routes import provider_routes
-from tests.auth.accounts_app import Accounts
+from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
+from tests.auth.letter_parts import token_in
 
 NONCE = secrets.token_urlsafe(24)
 PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
@@ -228,3 +229,13 @@ def test_invented_key_ids_lead_to_one_fetch_a_minute(google: SignIn) -> None:
 def test_a_provider_without_an_audience_has_no_route(accounts: Accounts) -> None:
     accounts.app.register_blueprint(provider_routes(accounts.auth, []))
     assert accounts.post("/apple", {"id_token": "x", "nonce": NONCE}).status_code == 404
+
+
+def test_whoever_waited_at_an_unproved_address_cannot_move_the_account_away_afterwards(google: SignIn) -> None:
+    mallory = google.accounts.register("alice@example.com", PASSWORD_BEFORE)
+    wanted = {"new_email": "mallory@example.com"}
+    google.accounts.post("/email/change", wanted, headers=bearer(mallory["access_token"]))
+    (letter,) = google.accounts.letters()
+    assert google.post().status_code == 200
+    assert google.accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert google.accounts.query("SELECT email FROM users") == [("alice@example.com",)]
