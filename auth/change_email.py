@@ -42,6 +42,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
     Raises InvalidToken when the user is gone, SameEmailAddress.
     """
     now = auth.clock()
+    within_limit = auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new)
     with transaction() as session:
         user = session.get(User, caller.user_id, with_for_update=True)
         if user is None:
@@ -49,7 +50,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
         if user.email_key == new.key:
             raise SameEmailAddress
         record(session, "email_change_requested", now, user_id=user.id, session_id=caller.session_id)
-        if not auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new):
+        if not within_limit:
             return
         holder = session.scalars(select(User.email).where(User.email_key == new.key)).one_or_none()
         if holder is None:
