@@ -11,9 +11,11 @@ from importlib.util import find_spec
 from flask import Flask
 from pydantic import SecretStr
 
+from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.demo_commands import demo_command
+from auth.email_routes import email_routes
 from auth.event_routes import event_routes
 from auth.export_routes import export_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
@@ -138,6 +140,8 @@ def assemble(settings: Settings) -> Flask:
         own_password_routes(auth),
         profile_routes(auth),
         export_routes(auth),
+        email_routes(auth),
+        account_pages(),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         second_factor_routes(auth),

@@ -61,6 +61,9 @@ def remarks_on(settings: Settings) -> list[str]:
     remarks = {
         "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower.": settings.redis_url is None,
         "SENTRY_DSN is not set: unexpected errors are only in the logs.": settings.sentry_dsn is None,
+        "EMAIL_HOST is not set: no address can be confirmed and no forgotten password reset.": (
+            settings.email_host is None
+        ),
         "CORS_ORIGINS is empty: no web app can call this API.": not settings.cors_origins,
         "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly.": (
             settings.trusted_proxy_hops == 0

@@ -1,22 +1,15 @@
-"""How often one network address may try to register, sign in or refresh; and one e-mail address or session.
+"""How often one network address may try to register, sign in, refresh or ask for letters; and one e-mail address or session."""
 
-Built on the strategy that flask-limiter uses inside, without its extension: the extension's hooks run on every request
-of the application, 50 µs each, also where nothing is limited.
-"""
-
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
-from time import time
 
-import redis
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
-from database.redis_lease import RedisLease, RedisLeases
+from auth.attempt_counts import AttemptCounts
+from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
+from database.redis_lease import RedisLeases
 from security.client_address import client_address
 from security.problems import Problem, TooManyRequests
 
@@ -27,7 +20,8 @@ IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 class AuthLimits:
     """Attempts that one network address has, over a sliding window, and tries of a password that one account has.
 
-    Those of one e-mail address and of one session say so in their names.
+    Those of one e-mail address and of one session say so in their names, as do the letters of one kind that strangers can
+    have sent to one e-mail address.
     """
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
@@ -40,21 +34,18 @@ class AuthLimits:
     wrong_api_keys: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     wrong_invite_codes: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(20))
     second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
+    letters: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
+    confirm: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(30))
+    letters_to_one_address: tuple[RateLimitItem, ...] = LETTERS_TO_ONE_ADDRESS
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 
 
-Question = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str, str], bool]
-
-
 class AddressLimits:
-    """Counts in Redis; while there is none, in this process alone: then the limit holds per process, never not at all."""
+    """Counts the attempts of network addresses over a sliding window."""
 
     def __init__(self, leases: RedisLeases) -> None:
-        self._leases = leases
-        self._building = threading.Lock()
-        self._shared: tuple[str, SlidingWindowCounterRateLimiter] | None = None
-        self._own: SlidingWindowCounterRateLimiter | None = None
+        self._counts = AttemptCounts(leases, SlidingWindowCounterRateLimiter, "address")
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
         """Count one attempt of a network address. Raises TooManyRequests."""
@@ -66,48 +57,16 @@ class AddressLimits:
 
     def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
-        self._ask(SlidingWindowCounterRateLimiter.hit, limit, name, subject)
+        _refuse_for(self._counts.hit(limit, name, subject))
 
     def check_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Raises TooManyRequests when one more attempt would be too many. Counts nothing."""
-        self._ask(SlidingWindowCounterRateLimiter.test, limit, name, subject)
+        _refuse_for(self._counts.look(limit, name, subject))
 
-    def _ask(self, question: Question, limit: RateLimitItem, name: str, subject: str) -> None:
-        lease = self._leases.current()
-        if lease is not None:
-            try:
-                self._judge(self._in_redis(lease), question, limit, name, subject)
-            except redis.RedisError:
-                self._leases.failed(lease)
-            else:
-                return
-        self._judge(self._in_memory(), question, limit, name, subject)
 
-    def _judge(
-        self,
-        strategy: SlidingWindowCounterRateLimiter,
-        question: Question,
-        limit: RateLimitItem,
-        name: str,
-        subject: str,
-    ) -> None:
-        if not question(strategy, limit, name, subject):
-            raise TooManyRequests(strategy.get_window_stats(limit, name, subject).reset_time - time() + 1)
-
-    def _in_redis(self, lease: RedisLease) -> SlidingWindowCounterRateLimiter:
-        with self._building:
-            if self._shared is None or self._shared[0] != lease.prefix:
-                storage = RedisStorage(
-                    "redis://", connection_pool=lease.client.connection_pool, key_prefix=f"{lease.prefix}address"
-                )
-                self._shared = lease.prefix, SlidingWindowCounterRateLimiter(storage)
-            return self._shared[1]
-
-    def _in_memory(self) -> SlidingWindowCounterRateLimiter:
-        with self._building:
-            if self._own is None:
-                self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-            return self._own
+def _refuse_for(seconds: float | None) -> None:
+    if seconds is not None:
+        raise TooManyRequests(seconds)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
 from auth.data_keys import DataKeys
 from auth.invite_code import InviteCodes
+from auth.letter_limits import LetterLimits
 from auth.mail.letters import Letters
 from auth.mail.post import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
@@ -73,6 +74,7 @@ class Auth:
     signed_in_metered: SignedInMetered
     api_keys: ApiKeys
     address_limits: AddressLimits
+    letter_limits: LetterLimits
     throttle: AccountThrottle
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
@@ -137,6 +139,7 @@ def assemble_auth(
         signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, leases, clock),
         api_keys=api_keys,
         address_limits=address_limits,
+        letter_limits=LetterLimits(leases, throttle_key, settings.limits.letters_to_one_address),
         throttle=AccountThrottle(
             leases,
             throttle_key,

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from auth.email_address import EmailAddress
 from auth.one_time_models import OneTimeCode
 from security.problems import Problem
 
@@ -56,6 +57,8 @@ class Taken:
     id: UUID
     user_id: UUID
     email: str
+    session_id: UUID | None = None
+    """The session that asked for it, when it was asked for by somebody signed in."""
 
 
 class OneTimeCodes:
@@ -72,18 +75,29 @@ class OneTimeCodes:
         number = int.from_bytes(self._mac("digits", code_id, purpose)[:16], "big")
         return f"{number % 10**CODE_DIGITS:0{CODE_DIGITS}}"
 
-    def begin(self, session: Session, user_id: UUID, purpose: Purpose, email: str, now: datetime) -> UUID:
-        """Returns the id that the mail is made from. The caller holds the user's row, so that one code is open at most."""
-        session.execute(
-            delete(OneTimeCode)
-            .where(OneTimeCode.user_id == user_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None))
-            .execution_options(synchronize_session=False)
-        )
+    def begin(
+        self,
+        session: Session,
+        user_id: UUID,
+        purpose: Purpose,
+        email: str,
+        now: datetime,
+        *,
+        session_id: UUID | None = None,
+    ) -> UUID:
+        """Returns the id that the mail is made from. The caller holds the user's row, so that one code is open at most.
+
+        Only of undoing a change of address there may be several, one for each address that was left: whoever takes an
+        account over could else void the owner's by changing the address twice.
+        """
+        if purpose is not Purpose.UNDO_EMAIL_CHANGE:
+            self.void(session, user_id, purpose)
         row = OneTimeCode(
             id=uuid4(),
             user_id=user_id,
             purpose=purpose,
             email=email,
+            session_id=session_id,
             created_at=now,
             link_expires_at=now + LINK_LIFETIMES[purpose],
             code_expires_at=now + CODE_LIFETIME,
@@ -92,15 +106,39 @@ class OneTimeCodes:
         session.flush()
         return row.id
 
+    def void(self, session: Session, user_id: UUID, *purposes: Purpose) -> None:
+        """Open codes of these purposes are worth nothing any more. The caller holds the user's row."""
+        session.execute(
+            delete(OneTimeCode)
+            .where(OneTimeCode.user_id == user_id, OneTimeCode.purpose.in_(purposes), OneTimeCode.used_at.is_(None))
+            .execution_options(synchronize_session=False)
+        )
+
+    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
+        """What `take_link` would take now. Spends nothing."""
+        code_id = self._read_link(purpose, token)
+        if code_id is None:
+            return None
+        query = select(OneTimeCode).where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose)
+        query = query.where(OneTimeCode.used_at.is_(None), OneTimeCode.link_expires_at > now)
+        row = session.scalars(query).one_or_none()
+        return None if row is None else Taken(row.id, row.user_id, row.email, row.session_id)
+
     def take_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
         """Spend the code of a link; of several at once, one succeeds."""
+        code_id = self._read_link(purpose, token)
+        if code_id is None:
+            return None
+        return self._spend(session, purpose, code_id, now, OneTimeCode.link_expires_at > now)
+
+    def _read_link(self, purpose: Purpose, token: str) -> UUID | None:
+        """The id in a token that we made for this purpose."""
         if LINK_FORM.fullmatch(token) is None:
             return None
         content = base64.urlsafe_b64decode(token.removeprefix(PREFIX))
         code_id = UUID(bytes=content[:16])
-        if not hmac.compare_digest(content[16:], self._mac("link", code_id, purpose)):
-            return None
-        return self._spend(session, purpose, code_id, now, OneTimeCode.link_expires_at > now)
+        genuine = hmac.compare_digest(content[16:], self._mac("link", code_id, purpose))
+        return code_id if genuine else None
 
     def take_digits(
         self, session: Session, purpose: Purpose, user_id: UUID, digits: str, now: datetime
@@ -126,6 +164,12 @@ class OneTimeCodes:
         query = select(OneTimeCode.id).where(OneTimeCode.id == code_id, OneTimeCode.used_at.is_(None))
         return session.scalars(query.where(OneTimeCode.link_expires_at > now)).one_or_none() is not None
 
+    def may_be_returned_to(self, session: Session, email: EmailAddress, now: datetime) -> bool:
+        """Whether an account left this address within the last days and can still come back to it."""
+        query = select(OneTimeCode.id).where(func.lower(OneTimeCode.email) == email.key, OneTimeCode.used_at.is_(None))
+        query = query.where(OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE, OneTimeCode.link_expires_at > now)
+        return session.scalars(query.limit(1)).one_or_none() is not None
+
     def _spend(
         self, session: Session, purpose: Purpose, code_id: UUID, now: datetime, lives: ColumnElement[bool]
     ) -> Taken | None:
@@ -133,10 +177,10 @@ class OneTimeCodes:
             update(OneTimeCode)
             .where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None), lives)
             .values(used_at=now)
-            .returning(OneTimeCode.user_id, OneTimeCode.email)
+            .returning(OneTimeCode.user_id, OneTimeCode.email, OneTimeCode.session_id)
             .execution_options(synchronize_session=False)
         ).one_or_none()
-        return None if row is None else Taken(code_id, row.user_id, row.email)
+        return None if row is None else Taken(code_id, row.user_id, row.email, row.session_id)
 
     def _mac(self, form: str, code_id: UUID, purpose: Purpose) -> bytes:
         return hmac.digest(self._key, f"{form}|{purpose}|{code_id}".encode(), hashlib.sha256)[:MAC_BYTES]

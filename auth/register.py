@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,9 @@ from auth.audit import record
 from auth.email_address import EmailAddress
 from auth.issue_tokens import TokenPair, issue_tokens
 from auth.known_device import remember_device
+from auth.letters_with_codes import send_code
 from auth.models import User
+from auth.one_time_codes import Purpose
 from auth.open_session import Device, insert_session
 from auth.password_policy import check_new_password
 from auth.read_profile import Profile, profile_of
@@ -46,8 +49,9 @@ def register(
     invite = ask_for_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
+    auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
-        user = _insert_user(session, email, password_hash, now=now, signed_in_at=now)
+        user = _insert_user(auth, session, email, password_hash, now=now, signed_in_at=now)
         if user is None:
             raise EmailTaken
         invited = redeem_invite(auth, session, invite, now)
@@ -57,23 +61,35 @@ def register(
         device_token = remember_device(session, user.id, None, now)
         profile = profile_of(user, now)
         record(session, "registered", now, user_id=user.id, session_id=opened.id, **invited)
+        send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
     return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens), device_token)
 
 
 def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
-    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was.
+    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: a letter
+    goes out in both cases.
 
     Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `ask_for_invite` does.
     """
     invite = ask_for_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
+    within_limit = auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
-        user = _insert_user(session, email, password_hash, now=now, signed_in_at=None)
+        user = _insert_user(auth, session, email, password_hash, now=now, signed_in_at=None)
         if user is not None:
             record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
-        else:
-            record(session, "registration_of_taken_address", now, user_id=None)
+            send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
+            return
+        holder = session.scalars(select(User.email).where(User.email_key == email.key)).one_or_none()
+        record(session, "registration_of_taken_address", now, user_id=None)
+        if within_limit:
+            tell_holder(auth, session, holder or email.address)
+
+
+def tell_holder(auth: Auth, session: Session, address: str) -> None:
+    """Somebody wanted to use an address that an account has: its owner, who forgot, or a stranger."""
+    auth.letters.enqueue(session, "address_in_use", address, address=address, base_url=auth.letters.base_url)
 
 
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
@@ -88,9 +104,19 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
 
 
 def _insert_user(
-    session: Session, email: EmailAddress, password_hash: str, *, now: datetime, signed_in_at: datetime | None
+    auth: Auth,
+    session: Session,
+    email: EmailAddress,
+    password_hash: str,
+    *,
+    now: datetime,
+    signed_in_at: datetime | None,
 ) -> User | None:
-    """None when the address is taken, also by a registration that runs at the same moment."""
+    """None when the address is taken, also by a registration that runs at the same moment, or kept for who may go back to
+    it: else whoever took an account away from its owner could take the way back too.
+    """
+    if auth.one_time_codes.may_be_returned_to(session, email, now):
+        return None
     return session.scalars(
         insert(User)
         .values(

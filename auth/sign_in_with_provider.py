@@ -20,6 +20,7 @@ from auth.issue_tokens import issue_tokens
 from auth.known_device import forget_devices
 from auth.mail.notices import NOTICES, notify
 from auth.models import User
+from auth.one_time_codes import Purpose
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.redeem_invite import ask_for_invite, redeem_invite
@@ -91,7 +92,7 @@ def _open(
     if user is None:
         if proven.email is None:
             raise IdentityTokenNotValid
-        user, event, changed = _link(session, proven, proven.email, now)
+        user, event, changed = _link(auth, session, proven, proven.email, now)
         if event == REGISTERED:
             invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
@@ -130,12 +131,14 @@ def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
     ).one_or_none()
 
 
-def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> tuple[User, str, bool]:
+def _link(
+    auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime
+) -> tuple[User, str, bool]:
     """The account of that address, made if there is none; what happened; whether its state changed.
 
     An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password, every session it opened, every API key, every second factor and every device it made
-    known are worth nothing any more.
+    the owner has come: that password, every session it opened, every API key, every second factor, every device it made
+    known and every letter it asked for are worth nothing any more.
     """
     user_id = uuid7()
     made = session.execute(
@@ -162,4 +165,5 @@ def _link(session: Session, proven: ProvenIdentity, email: EmailAddress, now: da
     revoke_api_keys(session, user.id, now)
     forget_factors(session, user.id)
     forget_devices(session, user.id)
+    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
     return user, "unverified_account_taken_over_by_its_owner", True

@@ -19,7 +19,7 @@ from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
-from sandbox.postgres import PostgresUnavailable
+from sandbox.postgres import PostgresUnavailable, free_port
 from sandbox.services import ROOT, PrivateServerUnavailable, Services, unset_addresses
 from sandbox.valkey import ValkeyUnavailable
 
@@ -84,16 +84,19 @@ def run(folder: Path, stop: StopSignal) -> None:
         say("Starting the servers ...")
         addresses = services.start(unset_addresses(environ), environ)
         environ |= addresses
+        mail_port = None if is_set(environ, "EMAIL_HOST") else free_port()
+        if mail_port is not None and not is_set(environ, "EMAIL_FOLDER"):
+            environ["EMAIL_FOLDER"] = str(folder / "mail")
         claim.publish(addresses)
         stop.check()
         migrate(services, environ, stop)
         base_url = f"http://127.0.0.1:{port}"
-        for program in web_and_worker(services, environ, port):
+        for program in (*web_and_worker(services, environ, port), *mail_box(services, environ, mail_port)):
             programs.append(program)
             program.start()
         wait_until_ready(base_url, services, programs, stop)
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
-        announce(base_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
+        announce(base_url, mail_port, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -168,6 +171,13 @@ def web_and_worker(services: Services, environ: Mapping[str, str], port: int) ->
     yield ChildProcess("the worker", [*python, "flask", "worker", "run"], environ, ROOT, services.log_file("worker"))
 
 
+def mail_box(services: Services, environ: Mapping[str, str], port: int | None) -> Iterator[ChildProcess]:
+    """The page that shows letters, unless a mail server sends them."""
+    if port is not None:
+        command = [sys.executable, "-m", "sandbox.mail_box", "--folder", environ["EMAIL_FOLDER"], "--port", str(port)]
+        yield ChildProcess("the mail box", command, environ, ROOT, services.log_file("mail-box"))
+
+
 def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
     """Raises CannotRun when something that should run has ended."""
     ended = services.ended()
@@ -203,10 +213,12 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(base_url: str, services: Services, remark: str) -> None:
+def announce(base_url: str, mail_port: int | None, services: Services, remark: str) -> None:
+    mail = "" if mail_port is None else f"Mail           http://127.0.0.1:{mail_port}\n"
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
+        f"{mail}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
         "Ctrl-C stops everything."

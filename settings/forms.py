@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from email.utils import formataddr, parseaddr
+from email.utils import formataddr, getaddresses
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -168,8 +168,8 @@ def _access_keys(value: SecretStr) -> SecretStr:
 
 def _sender(text: str) -> str:
     """`Name <address>` or an address alone, as it stands in From (RFC 5322, 3.6.2)."""
-    name, address = parseaddr(text)
-    if not text.isprintable() or not text.isascii() or address.count("@") != 1 or not all(address.split("@")):
+    (name, address), *others = getaddresses([text]) or [("", "")]
+    if others or not text.isprintable() or not text.isascii() or address.count("@") != 1 or not all(address.split("@")):
         raise ValueError("must be an address, or Name <address>")
     return formataddr((name, address))
 

@@ -133,6 +133,10 @@ def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
         ("WEB_THREADS", "many"),
         ("LOG_LEVEL", "LOUD"),
         ("SENTRY_DSN", "key"),
+        ("EMAIL_HOST", "smtp.example.com:587"),
+        ("EMAIL_PORT", "0"),
+        ("DEFAULT_FROM_EMAIL", "MirrorOS"),
+        ("DEFAULT_FROM_EMAIL", "MirrorOS <no-reply@example.com>, bob@example.com"),
         ("STRIPE_SECRET_KEY", "pk_test_1"),
         ("STRIPE_WEBHOOK_SECRET", "secret"),
         ("APPLE_SHARED_SECRET", "xyz"),
@@ -166,6 +170,9 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
         ({"BCRYPT_COST": "9"}, "BCRYPT_COST"),
         ({"PRIVATE_API_URL": "http://predict.example.com"}, "PRIVATE_API_URL"),
         ({"PRIVATE_API_URL": "http://134744072"}, "PRIVATE_API_URL"),
+        ({"EMAIL_FOLDER": "/data/mail"}, "EMAIL_FOLDER"),
+        ({"EMAIL_HOST": "smtp.example.com", "EMAIL_USE_TLS": "0"}, "EMAIL_USE_TLS"),
+        ({"DEFAULT_FROM_EMAIL": ""}, "DEFAULT_FROM_EMAIL"),
         (
             {"PRIVATE_API_URL": "http://10.0.0.7:9000", "PRIVATE_API_VERIFY_RESPONSE": "if_present"},
             "PRIVATE_API_VERIFY_RESPONSE",
@@ -175,6 +182,21 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
 def test_what_a_developer_may_have_production_refuses(changes: Environ, name: str) -> None:
     assert problems_of(production(**changes)).keys() == {name}
     load_settings(changes)
+
+
+def test_a_private_registration_needs_a_mail_server() -> None:
+    without = production(EMAIL_HOST=None, DEFAULT_FROM_EMAIL=None)
+    assert problems_of(without).keys() == {"EMAIL_HOST"}
+    assert load_settings({**without, "REGISTRATION_RESPONSE": "classic"}).email_host is None
+
+
+def test_a_mail_server_on_a_private_network_needs_no_tls() -> None:
+    settings = load_settings(production(EMAIL_HOST="mail.internal", EMAIL_USE_TLS="0"))
+    assert not settings.email_use_tls
+
+
+def test_in_development_letters_become_files() -> None:
+    assert load_settings({}).email_folder == Path(".data/mail")
 
 
 @pytest.mark.parametrize(
@@ -415,6 +437,15 @@ def test_config_check_accepts_and_remarks(monkeypatch: pytest.MonkeyPatch) -> No
     assert result.exit_code == 0
     assert "acceptable for production" in result.output
     assert "REDIS_URL is not set" in result.output
+    assert "EMAIL_HOST is not set" not in result.output
+
+
+def test_config_check_remarks_on_missing_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"EMAIL_HOST": None, "REGISTRATION_RESPONSE": "classic"}
+    set_environment(monkeypatch, production(**changes))
+    result = CliRunner().invoke(config_commands, ["check"])
+    assert result.exit_code == 0
+    assert "EMAIL_HOST is not set: no address can be confirmed" in result.output
 
 
 def test_config_check_judges_for_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,16 @@ class TestFiles:
         for name in ("web", "worker", "release"):
             assert services()[name]["environment"].keys() <= VARIABLES
 
+    @pytest.mark.parametrize("name", ["web", "worker"])
+    def test_compose_passes_the_mail_server_on_and_gives_letters_of_a_newcomer_a_place(self, name: str) -> None:
+        service = services()[name]
+        assert {"EMAIL_HOST", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "DEFAULT_FROM_EMAIL"} <= service[
+            "environment"
+        ].keys()
+        # The file system is read-only, and what is not set becomes a file in `.data/mail` below the image's folder.
+        assert service["read_only"] and "/app/.data" in service["tmpfs"]
+        assert re.search(r"^WORKDIR /app$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+
     def test_compose_migrates_before_anything_serves(self) -> None:
         for name in ("web", "worker"):
             assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"

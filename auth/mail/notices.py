@@ -25,6 +25,10 @@ NOTICES = {
         "Your password was changed",
         "The password of your account was changed, and every other session was ended.",
     ),
+    "password_reset": (
+        "Your password was reset",
+        "A new password was set with a letter to this address. Every session was ended.",
+    ),
     "account_restored": (
         "Your account is back",
         "Your account had been closed and was restored with its password. Subscriptions that were ended stay ended.",

@@ -36,6 +36,9 @@ GENEROUS = AuthLimits(
     second_factor=PLENTY,
     wrong_api_keys=PLENTY,
     wrong_invite_codes=PLENTY,
+    letters=PLENTY,
+    confirm=PLENTY,
+    letters_to_one_address=(PLENTY,),
     strangers=PATIENT,
     known_devices=PATIENT,
 )
@@ -97,8 +100,10 @@ class Accounts:
         return self.client.post(f"/api/auth{path}", json=body, **options)
 
     def register(self, email: str = "alice@example.com", password: str = PASSWORD) -> dict[str, Any]:
+        """The letter that confirms the address is put aside, so that a test sees the letters that it is about."""
         answer = self.post("/register", {"email": email, "password": password})
         assert answer.status_code == 201, answer.text
+        self.letters()
         return dict(answer.get_json())
 
     def sign_in(self, email: str = "alice@example.com", password: str = PASSWORD, **more: Any) -> TestResponse:
@@ -112,12 +117,13 @@ class Accounts:
         return self.client.get("/api/auth/profile", headers=bearer(access_token))
 
     def letters(self) -> list[EmailMessage]:
-        """Run the jobs that wait, by their own functions, and take what arrived since the last time."""
+        """Run the jobs that wait, by their own functions, and those that they enqueue; take what arrived since last time."""
         declared = Jobs.of(auth_jobs(self.auth)).declared
         waiting = "DELETE FROM procrastinate_jobs WHERE status = 'todo' RETURNING id, task_name, args"
-        for _, name, arguments in sorted(self.query(waiting)):
-            with self.app.app_context():
-                declared[name].run(**arguments)
+        while jobs := sorted(self.query(waiting)):
+            for _, name, arguments in jobs:
+                with self.app.app_context():
+                    declared[name].run(**arguments)
         arrived, self.box.messages = self.box.messages, []
         return arrived
 

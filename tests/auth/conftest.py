@@ -9,8 +9,10 @@ import pytest
 import structlog
 
 from auth.access_key_ring import KeyRing, SigningKey
+from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
 from auth.assembly import AuthSettings, assemble_auth
+from auth.email_routes import email_routes
 from auth.event_routes import event_routes
 from auth.export_routes import export_routes
 from auth.impersonation_routes import impersonation_routes
@@ -31,6 +33,7 @@ MakeAccounts = Callable[..., Accounts]
 
 ROUTES = (
     auth_routes,
+    email_routes,
     session_routes,
     own_password_routes,
     profile_routes,
@@ -79,6 +82,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         install_edge(app, cors_origins=origins, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         for routes in ROUTES:
             app.register_blueprint(routes(auth))
+        app.register_blueprint(account_pages())
         accounts = Accounts(app, auth, clock, leases, box)
         made.append(accounts)
         return accounts

@@ -3,8 +3,10 @@
 import secrets
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from tests.auth.accounts_app import PASSWORD, Accounts
+from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
+from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 
 
@@ -123,3 +125,29 @@ def test_a_private_registration_of_a_taken_address_leaves_the_password_alone(mak
     accounts.post("/register", {"email": "alice@example.com", "password": other})
     assert accounts.sign_in(password=other).status_code == 401
     assert accounts.sign_in().status_code == 200
+
+
+def test_the_owner_of_a_taken_address_is_told_by_mail_where_the_caller_is_not(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_response="private")
+    accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
+    accounts.post("/register", {"email": "ALICE@example.com", "password": PASSWORD})
+    letters = [(letter["To"], letter["Subject"]) for letter in accounts.letters()]
+    assert letters == [
+        ("alice@example.com", "Confirm your e-mail address"),
+        ("alice@example.com", "This address is in use already"),
+    ]
+
+
+def test_a_flood_of_registrations_does_not_bury_an_address_in_letters(make_accounts: MakeAccounts) -> None:
+    limits = replace(GENEROUS, letters_to_one_address=LETTERS_TO_ONE_ADDRESS)
+    accounts = make_accounts(registration_response="private", limits=limits)
+    body = {"email": "alice@example.com", "password": PASSWORD}
+    assert [accounts.post("/register", body).status_code for _ in range(4)] == [202] * 4
+    assert [letter["Subject"] for letter in accounts.letters()] == ["Confirm your e-mail address"]
+
+
+def test_letters_asked_for_before_the_account_existed_do_not_take_its_first_one(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, letters_to_one_address=LETTERS_TO_ONE_ADDRESS))
+    accounts.post("/resend-verification", {"email": "alice@example.com"})
+    accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
+    assert [letter["Subject"] for letter in accounts.letters()] == ["Confirm your e-mail address"]

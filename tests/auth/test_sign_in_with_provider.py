@@ -20,6 +20,7 @@ from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
 from tests.auth.key_holder import KeyHolder
+from tests.auth.letter_parts import token_in
 
 NONCE = secrets.token_urlsafe(24)
 PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
@@ -313,3 +314,13 @@ def test_a_web_page_gets_its_refresh_token_in_a_cookie(google: SignIn) -> None:
     assert google.accounts.query("SELECT device_name FROM sessions") == [("Firefox",)]
     refused = google.accounts.post("/google", wish, headers={"Sec-Fetch-Site": "cross-site"})
     assert (refused.status_code, refused.get_json()["error"]) == (403, "csrf_failed")
+
+
+def test_whoever_waited_at_an_unproved_address_cannot_move_the_account_away_afterwards(google: SignIn) -> None:
+    mallory = google.accounts.register("alice@example.com", PASSWORD_BEFORE)
+    wanted = {"new_email": "mallory@example.com"}
+    google.accounts.post("/email/change", wanted, headers=bearer(mallory["access_token"]))
+    (letter,) = google.accounts.letters()
+    assert google.post().status_code == 200
+    assert google.accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert google.accounts.query("SELECT email FROM users") == [("alice@example.com",)]

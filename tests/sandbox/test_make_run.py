@@ -27,7 +27,7 @@ class MakeRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.output = folder, free_port(), ""
-        unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV"}
+        unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": str(self.port), "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -84,12 +84,14 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     assert f"http://127.0.0.1:{started.port}/docs" in started.output
     assert f"{started.folder / 'logs'}/" in started.output
 
+    assert "Confirm your e-mail address" in letters_on_the_mail_page(started)
+
     refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    assert len(children) >= 5  # PostgreSQL, Valkey, the private server, the API, the worker
+    assert len(children) >= 6  # PostgreSQL, Valkey, the private server, the API, the worker, the mail box
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 
@@ -99,12 +101,13 @@ def test_servers_that_are_given_are_used_and_none_is_started(
 ) -> None:
     running = MakeRun(tmp_path)
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
-    running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1"}
+    running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
     running.environ.pop("PRIVATE_API_SECRET", None)
     try:
         running.start()
         modules = {child.cmdline()[2] for child in psutil.Process(running.process.pid).children()}
-        assert modules == {"gunicorn", "flask"}
+        assert modules == {"gunicorn", "flask"}  # a mail server is given too
+        assert "Mail " not in running.output
         with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/health/ready", timeout=10) as answer:
             assert set(json.load(answer)["parts"]) == {"database", "redis"}
     finally:
@@ -126,6 +129,20 @@ def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path
     assert all_gone(children)
     assert "the worker" in error_file.read_text()
     assert str(tmp_path / "logs" / "worker.log") in error_file.read_text()
+
+
+def letters_on_the_mail_page(running: MakeRun) -> str:
+    """The page that was announced, as soon as the worker has written the first letter."""
+    found = re.search(r"^Mail +(http://127\.0\.0\.1:\d+)$", running.output, re.MULTILINE)
+    assert found is not None
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(found[1], timeout=10) as answer:
+            page = str(answer.read().decode())
+        if "newcomer-" in page:
+            return page
+        time.sleep(0.1)
+    raise AssertionError("no letter was written")
 
 
 def wait_for_child(running: MakeRun, word: str) -> psutil.Process:

@@ -1,0 +1,116 @@
+"""The pages that letters lead to. They change nothing by being opened: a button posts the token to the API.
+
+Mail programs and scanners open links before their readers do. The token stands behind the #, which no browser sends, so
+it is in no log; the script reads it there.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flask import Blueprint, Response, make_response, render_template
+
+from security.response_headers import CONTENT_SECURITY_POLICY
+
+ASSET_SECONDS = 3600
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class AccountPage:
+    """`asks` is what the form has beside the token of the link: with `code`, address and digits take the token's place."""
+
+    path: str
+    title: str
+    text: str
+    posts_to: str
+    asks: frozenset[Literal["email", "code", "new_password"]]
+    button: str
+    done: str
+    spent: str = "This link or code is not valid any more. Ask for a new letter."
+
+
+PAGES = (
+    AccountPage(
+        path="/verify-email",
+        title="Confirm your e-mail address",
+        text="One press, and we know that this address is yours.",
+        posts_to="/api/auth/verify-email",
+        asks=frozenset({"code"}),
+        button="Confirm the address",
+        done="Thank you. Your address is confirmed; you can close this page.",
+    ),
+    AccountPage(
+        path="/forgot-password",
+        title="Forgot your password?",
+        text="Tell us the address of your account. We send a letter there with which you set a new one.",
+        posts_to="/api/auth/forgot-password",
+        asks=frozenset({"email"}),
+        button="Send the letter",
+        done="If there is an account with this address, a letter is on its way. It can take a minute; look among the spam too.",
+    ),
+    AccountPage(
+        path="/reset-password",
+        title="Set a new password",
+        text="Fifteen characters or more are best: a few words that nobody would put together.",
+        posts_to="/api/auth/reset-password",
+        asks=frozenset({"code", "new_password"}),
+        button="Set the password",
+        done="Your new password is set, and every session has ended. Sign in with it in the app.",
+    ),
+    AccountPage(
+        path="/change-email",
+        title="Confirm your new e-mail address",
+        text="Your account moves to this address. Other devices will have to sign in again.",
+        posts_to="/api/auth/email/confirm",
+        asks=frozenset({"code"}),
+        button="Confirm the new address",
+        done="Done. Your account has its new address.",
+    ),
+    AccountPage(
+        path="/undo-email-change",
+        title="Take your account back",
+        text="The account returns to this address, every session ends, and its password stops working. "
+        "We then send you a letter with which you set a new one.",
+        posts_to="/api/auth/email/undo",
+        asks=frozenset(),
+        button="Undo the change",
+        done="Your account is back. A letter is on its way with which you set a new password.",
+        spent="This link is not valid any more. It works once, and for seven days.",
+    ),
+)
+
+
+def account_pages() -> Blueprint:
+    """`/account/…`, with a style sheet and a script of our own under a policy that allows nothing else."""
+    routes = Blueprint(
+        "account_pages",
+        __name__,
+        url_prefix="/account",
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/assets",
+    )
+    for page in PAGES:
+        _show(routes, page)
+
+    @routes.after_request
+    def finish(response: Response) -> Response:
+        if response.status_code == 200 and response.mimetype != "text/html":
+            response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}"
+        return response
+
+    return routes
+
+
+def _show(routes: Blueprint, page: AccountPage) -> None:
+    def show() -> Response:
+        response = make_response(render_template("account_page.html", page=page))
+        response.headers[CONTENT_SECURITY_POLICY] = POLICY
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["X-Robots-Tag"] = "noindex"
+        return response
+
+    routes.add_url_rule(page.path, endpoint=page.path.strip("/"), view_func=show, methods=["GET"])

@@ -1,0 +1,152 @@
+"""Moving an account to another address: asked for in a session, confirmed at the new address, undone from the old one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth.account_state import raise_state_version
+from auth.assembly import Auth
+from auth.audit import record
+from auth.email_address import EmailAddress, parse_email
+from auth.end_session import end_sessions
+from auth.letters_with_codes import send_code
+from auth.models import User
+from auth.one_time_codes import OneTimeCodeNotValid, Purpose
+from auth.one_time_models import OneTimeCode
+from auth.principal import Principal
+from auth.prove_address import LinkProof, Proof, Proven, take_proof
+from auth.register import EmailTaken, tell_holder
+from database import transaction
+from security.problems import InvalidToken, ValidationFailed
+
+UNIQUE_ADDRESS = "uq_users_email_key"
+
+
+class SameEmailAddress(ValidationFailed):
+    title = "This is the address that the account has already"
+
+    def __init__(self) -> None:
+        super().__init__([{"pointer": "/new_email", "code": "same_email", "message": self.title}])
+
+
+def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> None:
+    """Writes to the new address; when another account has it, that account's owner is told instead. The caller sees no
+    difference, and nothing changes before the letter's link or code comes back.
+
+    Raises InvalidToken when the user is gone, SameEmailAddress.
+    """
+    now = auth.clock()
+    within_limit = auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new)
+    with transaction() as session:
+        user = session.get(User, caller.user_id, with_for_update=True)
+        if user is None:
+            raise InvalidToken
+        if user.email_key == new.key:
+            raise SameEmailAddress
+        record(session, "email_change_requested", now, user_id=user.id, session_id=caller.session_id)
+        if not within_limit:
+            return
+        holder = session.scalars(select(User.email).where(User.email_key == new.key)).one_or_none()
+        if holder is None:
+            purpose, session_id = Purpose.CHANGE_EMAIL, caller.session_id
+            send_code(
+                auth, session, purpose, user.id, new.address, now=now, session_id=session_id, old_address=user.email
+            )
+        else:
+            auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL)
+            tell_holder(auth, session, holder)
+
+
+def confirm_email_change(auth: Auth, proof: Proof) -> None:
+    """The account moves. Its old address gets a letter with which that is undone, for seven days.
+
+    All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
+    """
+    now = auth.clock()
+    with _refusing_a_taken_address(), transaction() as session:
+        proven = take_proof(auth.one_time_codes, session, Purpose.CHANGE_EMAIL, proof, now)
+        moved = None if proven is None else _confirm(auth, session, proven, now)
+    _finish(auth, moved)
+
+
+def undo_email_change(auth: Auth, token: str) -> None:
+    """The account goes back to the address whose letter this is.
+
+    Whoever changed the address was signed in and may know the password. So every session ends, the password is taken
+    away, and the same letter box gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
+    """
+    now = auth.clock()
+    with _refusing_a_taken_address(), transaction() as session:
+        proven = take_proof(auth.one_time_codes, session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
+        moved = None if proven is None else _undo(auth, session, proven, now)
+    _finish(auth, moved)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    user_id: UUID
+    state_version: int | None
+
+
+@contextmanager
+def _refusing_a_taken_address() -> Iterator[None]:
+    """The unique index decides between those who want one address at the same moment."""
+    try:
+        yield
+    except IntegrityError as error:
+        if UNIQUE_ADDRESS in str(error.orig):
+            raise EmailTaken from None
+        raise
+
+
+def _confirm(auth: Auth, session: Session, proven: Proven, now: datetime) -> _Moved:
+    user, old, new = proven.user, proven.user.email, parse_email(proven.taken.email)
+    end_sessions(session, user.id, now, "email_changed", keep=proven.taken.session_id)
+    version = _move(auth, session, user, new, now)
+    send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
+    record(session, "email_changed", now, user_id=user.id)
+    return _Moved(user.id, version)
+
+
+def _undo(auth: Auth, session: Session, proven: Proven, now: datetime) -> _Moved:
+    user, old = proven.user, parse_email(proven.taken.email)
+    user.password_hash = None
+    end_sessions(session, user.id, now, "email_changed")
+    version = _move(auth, session, user, old, now)
+    _void_later_undoings(session, proven)
+    send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
+    record(session, "email_change_undone", now, user_id=user.id)
+    return _Moved(user.id, version)
+
+
+def _move(auth: Auth, session: Session, user: User, to: EmailAddress, now: datetime) -> int | None:
+    """Letters that went to the address before are worth nothing any more."""
+    purposes = (Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
+    auth.one_time_codes.void(session, user.id, *purposes)
+    user.email, user.email_key, user.is_verified = to.address, to.key, True
+    session.flush()
+    return raise_state_version(session, user.id, now)
+
+
+def _void_later_undoings(session: Session, proven: Proven) -> None:
+    """Addresses that came after this one have no claim. Those that were left before it have a better one."""
+    began = select(OneTimeCode.created_at).where(OneTimeCode.id == proven.taken.id).scalar_subquery()
+    session.execute(
+        delete(OneTimeCode)
+        .where(OneTimeCode.user_id == proven.user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)
+        .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= began)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _finish(auth: Auth, moved: _Moved | None) -> None:
+    if moved is None:
+        raise OneTimeCodeNotValid
+    if moved.state_version is not None:
+        auth.states.changed(moved.user_id, moved.state_version)

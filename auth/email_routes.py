@@ -1,0 +1,140 @@
+"""`/api/auth`: confirming an address, recovering an account through it, and changing it."""
+
+from flask import Blueprint
+
+from auth.address_limits import AnyoneWithin
+from auth.assembly import Auth
+from auth.bodies import CheckEmailAnswer
+from auth.change_email import SameEmailAddress, confirm_email_change, request_email_change, undo_email_change
+from auth.email_address import parse_email
+from auth.email_bodies import EmailBody, NewEmailBody, ProofBody, ResetPasswordBody, TokenBody
+from auth.letters_with_codes import request_letter
+from auth.one_time_codes import OneTimeCodeNotValid, Purpose
+from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_work import PasswordWorkBusy
+from auth.principal import Principal
+from auth.register import EmailTaken
+from auth.reset_password import reset_password
+from auth.verify_email import verify_email
+from security.client_address import client_address
+from security.operation import Answer, operation
+from security.problems import TooManyRequests
+
+
+def email_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("email", __name__, url_prefix="/api/auth")
+    limits = auth.settings.limits
+    asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.letters, "letters")
+    proving = AnyoneWithin("the letter is the credential", auth.address_limits, limits.confirm, "confirm")
+
+    @operation(
+        routes,
+        "POST",
+        "/verify-email",
+        summary="Confirm the address of an account",
+        guard=proving,
+        body=ProofBody,
+        answers={204: None},
+        problems=(OneTimeCodeNotValid,),
+    )
+    def verify(body: ProofBody) -> Answer:
+        """With the `token` of the letter's link, or with its `code` and the address. Each works once."""
+        verify_email(auth, body.proof)
+        return Answer(204)
+
+    @operation(
+        routes,
+        "POST",
+        "/resend-verification",
+        summary="Send the letter that confirms an address again",
+        guard=asking,
+        body=EmailBody,
+        answers={202: CheckEmailAnswer},
+    )
+    def resend_verification(body: EmailBody) -> Answer:
+        """The answer is the same whether or not there is such an account. One letter a minute is sent to an address."""
+        request_letter(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
+        return Answer(202, CheckEmailAnswer())
+
+    @operation(
+        routes,
+        "POST",
+        "/forgot-password",
+        summary="Send a letter with which the password can be reset",
+        guard=asking,
+        body=EmailBody,
+        answers={202: CheckEmailAnswer},
+    )
+    def forgot_password(body: EmailBody) -> Answer:
+        """The answer is the same whether or not there is such an account. One letter a minute is sent to an address."""
+        request_letter(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
+        return Answer(202, CheckEmailAnswer())
+
+    @operation(
+        routes,
+        "POST",
+        "/reset-password",
+        summary="Set a new password with that letter",
+        guard=proving,
+        body=ResetPasswordBody,
+        answers={204: None},
+        problems=(OneTimeCodeNotValid, PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy),
+    )
+    def reset(body: ResetPasswordBody) -> Answer:
+        """Ends every session. The link works for 30 minutes, the code for ten and for five tries. A password that is
+        refused spends neither.
+        """
+        reset_password(auth, body.proof, body.new_password)
+        return Answer(204)
+
+    @operation(
+        routes,
+        "POST",
+        "/email/change",
+        summary="Ask to move the account to another address",
+        guard=auth.recently_signed_in,
+        body=NewEmailBody,
+        answers={202: CheckEmailAnswer},
+        problems=(SameEmailAddress, TooManyRequests),
+    )
+    def change_email(body: NewEmailBody, caller: Principal) -> Answer:
+        """Nothing changes before the letter to the new address is answered. When another account has that address, its
+        owner is told, and the answer is the same.
+        """
+        auth.address_limits.count(limits.letters, "letters", client_address())
+        request_email_change(auth, caller, parse_email(body.new_email))
+        return Answer(202, CheckEmailAnswer())
+
+    @operation(
+        routes,
+        "POST",
+        "/email/confirm",
+        summary="Confirm the new address",
+        guard=proving,
+        body=ProofBody,
+        answers={204: None},
+        problems=(OneTimeCodeNotValid, EmailTaken),
+    )
+    def confirm_email(body: ProofBody) -> Answer:
+        """`email` is the new address. Ends all sessions but the one that asked for the change."""
+        confirm_email_change(auth, body.proof)
+        return Answer(204)
+
+    @operation(
+        routes,
+        "POST",
+        "/email/undo",
+        summary="Go back to the old address",
+        guard=proving,
+        body=TokenBody,
+        answers={204: None},
+        problems=(OneTimeCodeNotValid, EmailTaken),
+    )
+    def undo_email(body: TokenBody) -> Answer:
+        """With the letter that the old address got; it works for seven days. Ends every session and takes the password
+        away; a letter with which a new one is set follows.
+        """
+        undo_email_change(auth, body.token)
+        return Answer(204)
+
+    return routes

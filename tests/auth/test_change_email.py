@@ -1,0 +1,249 @@
+"""POST /api/auth/email/change, /email/confirm, /email/undo"""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from auth.address_limits import AuthLimits
+from auth.one_time_codes import LINK_LIFETIMES, Purpose
+from tests.auth.accounts_app import PASSWORD, Accounts, bearer
+from tests.auth.conftest import MakeAccounts
+from tests.auth.letter_parts import code_in, link_in, text_of, token_in
+
+OLD, NEW, MALLORY = "alice@example.com", "alice@new.example", "mallory@example.com"
+NEW_PASSWORD = f"harbour {secrets.token_hex(8)}"
+
+
+def change(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> TestResponse:
+    return accounts.post("/email/change", {"new_email": to}, headers=bearer(tokens["access_token"]))
+
+
+def asked(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> EmailMessage:
+    """The letter that the new address gets."""
+    assert change(accounts, tokens, to).status_code == 202
+    (letter,) = accounts.letters()
+    assert (letter["To"], letter["Subject"]) == (to, "Confirm your new e-mail address")
+    return letter
+
+
+def moved(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> EmailMessage:
+    """The letter that the old address gets after the change."""
+    token = token_in(asked(accounts, tokens, to))
+    assert accounts.post("/email/confirm", {"token": token}).status_code == 204
+    (letter,) = accounts.letters()
+    assert letter["Subject"] == "Your e-mail address was changed"
+    return letter
+
+
+def addresses(accounts: Accounts) -> list[str]:
+    return [row[0] for row in accounts.query("SELECT email FROM users ORDER BY id")]
+
+
+def test_the_link_to_the_new_address_moves_the_account(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    letter = asked(accounts, tokens)
+    assert link_in(letter).startswith("https://api.example.com/account/change-email#token=ot_")
+    assert f"The account of {OLD}" in text_of(letter)
+    assert addresses(accounts) == [OLD]
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 204
+    assert addresses(accounts) == [NEW]
+    assert accounts.query("SELECT is_verified FROM users") == [(True,)]
+    assert accounts.sign_in(OLD).status_code == 401
+    assert accounts.sign_in(NEW).status_code == 200
+
+
+def test_the_code_with_the_new_address_moves_it_too(accounts: Accounts) -> None:
+    letter = asked(accounts, accounts.register())
+    confirmed = accounts.post("/email/confirm", {"email": NEW.upper(), "code": code_in(letter)})
+    assert confirmed.status_code == 204
+    assert addresses(accounts) == [NEW]
+
+
+def test_two_accounts_may_want_one_address_and_whoever_answers_the_letter_gets_it(accounts: Accounts) -> None:
+    alice, mallory = accounts.register(), accounts.register(MALLORY)
+    codes = {name: code_in(asked(accounts, tokens)) for name, tokens in (("mallory", mallory), ("alice", alice))}
+    assert accounts.post("/email/confirm", {"email": NEW, "code": codes["alice"]}).status_code == 204
+    assert addresses(accounts) == [NEW, MALLORY]
+    late = accounts.post("/email/confirm", {"email": NEW, "code": codes["mallory"]})
+    assert (late.status_code, late.get_json()["error"]) == (409, "email_taken")
+    assert addresses(accounts) == [NEW, MALLORY]
+
+
+def test_of_ten_confirmations_at_once_one_succeeds(accounts: Accounts) -> None:
+    token = token_in(asked(accounts, accounts.register()))
+    with ThreadPoolExecutor(10) as threads:
+        statuses = list(threads.map(lambda _: accounts.post("/email/confirm", {"token": token}).status_code, range(10)))
+    assert sorted(statuses) == [204] + [400] * 9
+
+
+def test_the_session_that_asked_stays_and_the_others_end(accounts: Accounts) -> None:
+    other = accounts.register()
+    asking = accounts.sign_in().get_json()
+    moved(accounts, asking)
+    assert accounts.profile(asking["access_token"]).get_json()["email"] == NEW
+    assert accounts.profile(other["access_token"]).status_code == 401
+
+
+def test_it_is_written_down(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    letter = moved(accounts, tokens)
+    accounts.post("/email/undo", {"token": token_in(letter)})
+    assert accounts.events(tokens["user"]["id"]) == [
+        "registered",
+        "email_change_requested",
+        "email_changed",
+        "email_change_undone",
+    ]
+
+
+@pytest.mark.parametrize("seconds", [301, 800])
+def test_a_sign_in_that_is_not_fresh_is_not_enough(accounts: Accounts, seconds: int) -> None:
+    tokens = accounts.register()
+    accounts.clock.advance(seconds=seconds)
+    answer = change(accounts, tokens)
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "insufficient_user_authentication")
+    assert "max_age=300" in answer.headers["WWW-Authenticate"]
+    assert accounts.letters() == []
+
+
+def test_nobody_changes_anything_without_a_sign_in(accounts: Accounts) -> None:
+    assert accounts.post("/email/change", {"new_email": NEW}).status_code == 401
+
+
+def test_an_address_in_use_is_answered_as_usual_and_its_owner_is_told(accounts: Accounts) -> None:
+    accounts.register()
+    mallory = accounts.register(MALLORY)
+    usual = change(accounts, mallory, "free@example.com")
+    accounts.letters()
+    answer = change(accounts, mallory, "ALICE@example.com")
+    assert (answer.status_code, answer.data) == (usual.status_code, usual.data) == (202, b'{"status":"check_email"}')
+    (letter,) = accounts.letters()
+    assert (letter["To"], letter["Subject"]) == (OLD, "This address is in use already")
+    assert "#token=" not in letter.as_string()
+    assert addresses(accounts) == [OLD, MALLORY]
+
+
+def test_the_own_address_is_refused(accounts: Accounts) -> None:
+    answer = change(accounts, accounts.register(), "ALICE@example.com")
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"][0]["pointer"] == "/new_email"
+
+
+@pytest.mark.parametrize("email", ["alice@example.com\r\nBcc: bob@example.com", '"a"@example.com', "a@[192.0.2.1]"])
+def test_what_is_no_address_is_refused_and_nothing_is_sent(accounts: Accounts, email: str) -> None:
+    assert change(accounts, accounts.register(), email).status_code == 422
+    assert accounts.letters() == []
+
+
+def test_letters_to_one_address_are_limited_whoever_asks(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=AuthLimits())
+    tokens = accounts.register()
+    assert [change(accounts, tokens).status_code for _ in range(11)] == [202] * 10 + [429]
+    assert len(accounts.letters()) == 1
+
+
+def test_an_older_request_is_void_after_a_newer_one(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    older = asked(accounts, tokens, "first@example.com")
+    newer = asked(accounts, tokens)
+    assert accounts.post("/email/confirm", {"token": token_in(older)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(newer)}).status_code == 204
+
+
+def test_the_letter_runs_out_after_an_hour(accounts: Accounts) -> None:
+    token = token_in(asked(accounts, accounts.register()))
+    accounts.clock.now += LINK_LIFETIMES[Purpose.CHANGE_EMAIL]
+    assert accounts.post("/email/confirm", {"token": token}).status_code == 400
+
+
+def test_letters_to_the_old_address_open_nothing_any_more(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    accounts.post("/forgot-password", {"email": OLD})
+    accounts.post("/resend-verification", {"email": OLD})
+    reset, verify = accounts.letters()
+    moved(accounts, tokens)
+    assert accounts.post("/verify-email", {"token": token_in(verify)}).status_code == 400
+    body = {"token": token_in(reset), "new_password": NEW_PASSWORD}
+    assert accounts.post("/reset-password", body).status_code == 400
+
+
+def test_a_reset_stops_a_change_that_is_on_its_way(accounts: Accounts) -> None:
+    letter = asked(accounts, accounts.register(), MALLORY)
+    accounts.post("/forgot-password", {"email": OLD})
+    (reset,) = accounts.letters()
+    accounts.post("/reset-password", {"token": token_in(reset), "new_password": NEW_PASSWORD})
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert addresses(accounts) == [OLD]
+
+
+def test_the_owner_takes_the_account_back_with_the_letter_to_the_old_address(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    letter = moved(accounts, tokens, MALLORY)
+    assert letter["To"] == OLD
+    assert link_in(letter).startswith("https://api.example.com/account/undo-email-change#token=ot_")
+    accounts.clock.advance(days=6)
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    assert addresses(accounts) == [OLD]
+    assert accounts.profile(tokens["access_token"]).status_code == 401
+    assert accounts.refresh(tokens["refresh_token"]).status_code == 401
+    # Whoever changed the address may know the password.
+    assert accounts.sign_in(OLD, PASSWORD).status_code == 401
+    (reset,) = accounts.letters()
+    assert (reset["To"], reset["Subject"]) == (OLD, "Set a new password")
+    accounts.post("/reset-password", {"token": token_in(reset), "new_password": NEW_PASSWORD})
+    assert accounts.sign_in(OLD, NEW_PASSWORD).status_code == 200
+
+
+def test_the_way_back_ends_after_seven_days_and_works_once(accounts: Accounts) -> None:
+    letter = moved(accounts, accounts.register())
+    accounts.clock.now += LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+    accounts.clock.advance(seconds=-1)
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+
+
+def test_changing_twice_does_not_take_the_way_back_from_the_owner(accounts: Accounts) -> None:
+    accounts.register()
+    mallory = accounts.sign_in().get_json()
+    of_owner = moved(accounts, mallory, MALLORY)
+    accounts.clock.advance(seconds=1)
+    of_mallory = moved(accounts, mallory, "mallory@elsewhere.example")
+    assert of_mallory["To"] == MALLORY
+    assert accounts.post("/email/undo", {"token": token_in(of_owner)}).status_code == 204
+    assert accounts.post("/email/undo", {"token": token_in(of_mallory)}).status_code == 400
+    assert addresses(accounts) == [OLD]
+
+
+@pytest.mark.parametrize("mode", ["classic", "private"])
+def test_nobody_can_register_the_old_address_while_there_is_a_way_back(make_accounts: MakeAccounts, mode: str) -> None:
+    accounts = make_accounts()
+    letter = moved(accounts, accounts.register(), MALLORY)
+    other = accounts if mode == "classic" else make_accounts(registration_response=mode)
+    answer = other.post("/register", {"email": OLD, "password": PASSWORD})
+    assert answer.status_code == (409 if mode == "classic" else 202)
+    assert addresses(accounts) == [MALLORY]
+    told = [(each["To"], each["Subject"]) for each in other.letters()]
+    assert told == ([] if mode == "classic" else [(OLD, "This address is in use already")])
+    accounts.clock.now += LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+    accounts.register(OLD)
+
+
+def test_when_another_account_has_the_old_address_by_proof_the_way_back_is_closed(accounts: Accounts) -> None:
+    letter = moved(accounts, accounts.register())
+    bob = accounts.register("bob@example.com")
+    moved(accounts, bob, OLD)
+    answer = accounts.post("/email/undo", {"token": token_in(letter)})
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "email_taken")
+    assert addresses(accounts) == [NEW, OLD]
+
+
+def test_only_a_link_undoes_a_change(accounts: Accounts) -> None:
+    letter = moved(accounts, accounts.register())
+    assert "code" not in text_of(letter)
+    assert accounts.post("/email/undo", {"email": OLD, "code": "123456"}).status_code == 422
