@@ -27,12 +27,18 @@ Base64Url = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$", min_length=2, max_l
 
 
 class FromBrowser(BaseModel):
-    """Base of what a browser writes and we do not name: members that its next version adds are ignored.
+    """Base of what a browser writes: members that we do not read, and those that its next version adds, are ignored.
 
-    Instances never change, and values are never coerced.
+    The OpenAPI document names those that are read, and promises nothing for others. Values are never coerced.
     """
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
 class SignedRegistration(FromBrowser):
