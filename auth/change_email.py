@@ -15,17 +15,23 @@ from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress, parse_email
 from auth.end_session import end_sessions
+from auth.known_device import forget_devices
 from auth.letters_with_codes import send_code
 from auth.models import User
-from auth.one_time_codes import OneTimeCodeNotValid, Purpose
+from auth.one_time_codes import LINK_LIFETIMES, OneTimeCodeNotValid, Purpose
 from auth.one_time_models import OneTimeCode
 from auth.principal import Principal
 from auth.prove_address import LinkProof, Proof, Proven, take_proof
 from auth.register import EmailTaken, tell_holder
+from auth.revoke_api_key import revoke_api_keys
+from auth.second_factor.forget_factors import forget_factors
 from database import transaction
 from security.problems import InvalidToken, ValidationFailed
 
 UNIQUE_ADDRESS = "uq_users_email_key"
+DISTRUSTED = 2 * LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
+"""A change can be undone for a week. Whoever made it may have prepared a way back in before: a passkey, an authenticator app.
+What was set up longer ago is the owner's, who would have noticed."""
 
 
 class SameEmailAddress(ValidationFailed):
@@ -118,6 +124,9 @@ def _undo(auth: Auth, session: Session, proven: Proven, now: datetime) -> _Moved
     user, old = proven.user, parse_email(proven.taken.email)
     user.password_hash = None
     end_sessions(session, user.id, now, "email_changed")
+    revoke_api_keys(session, user.id, now)
+    forget_devices(session, user.id)
+    forget_factors(session, user.id, since=now - DISTRUSTED)
     version = _move(auth, session, user, old, now)
     _void_later_undoings(session, proven)
     send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)

@@ -19,6 +19,7 @@ from auth.email_address import EmailAddress
 from auth.end_session import end_sessions
 from auth.mail.notices import notify
 from auth.models import User
+from auth.one_time_codes import Purpose
 from auth.revoke_api_key import revoke_api_keys
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from database import reading, transaction
@@ -52,6 +53,7 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
         version = raise_state_version(session, user_id, now)
         end_sessions(session, user_id, now, "account_closed")
         revoke_api_keys(session, user_id, now)
+        auth.one_time_codes.void(session, user_id, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
         auth.letters.enqueue(

@@ -48,8 +48,8 @@ class KeyWish:
     allowed_networks: tuple[str, ...]
 
 
-def create_api_key(auth: Auth, user_id: UUID, session_id: UUID, wish: KeyWish) -> NewKey:
-    """Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the user is gone."""
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
+    """`session_id` is None for an operator's command. Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the user is gone."""
     now = auth.clock()
     with transaction() as session:
         email = lock_user(session, user_id)

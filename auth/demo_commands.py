@@ -1,27 +1,27 @@
 """`flask bootstrap-demo`: accounts to look around with."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import click
 from flask.cli import with_appcontext
 
 from auth.assembly import Auth
+from auth.create_api_key import KeyWish, create_api_key
+from auth.create_invite import create_invite
 from auth.email_address import parse_email
 from auth.manage_users import create_user
 from auth.roles import Role
+from auth.scopes import Scope
 from auth.user_commands import said_plainly
 
-DemoExtra = Callable[[UUID, UUID], tuple[str, str]]
-"""Makes one more thing for a demonstration, given the admin's and the user's id. Its name, and what is printed of it."""
 
-
-def demo_command(auth: Auth, *, production: bool, extras: Sequence[DemoExtra] = ()) -> click.Command:
+def demo_command(auth: Auth, *, production: bool) -> click.Command:
     @click.command("bootstrap-demo")
     @with_appcontext
     def bootstrap_demo() -> None:
-        """Make an admin and a user with new passwords, and print them. Refused in production."""
+        """Make an admin, a user with an API key, and an invite, and print what opens them. Refused in production."""
         if production:
             raise click.ClickException("This is production: accounts with printed passwords do not belong here.")
         mark = secrets.token_hex(3)
@@ -32,7 +32,11 @@ def demo_command(auth: Auth, *, production: bool, extras: Sequence[DemoExtra] = 
             with said_plainly():
                 ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        made += [extra(ids[Role.ADMIN], ids[Role.USER]) for extra in extras]
+        wish = KeyWish("demonstration", frozenset(Scope), timedelta(days=90), ())
+        with said_plainly():
+            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
+        invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
+        made.append(("invite", invite.code))
         for name, text in made:
             click.echo(f"{name:<9}{text}")
 

@@ -9,10 +9,9 @@ from sqlalchemy import select
 
 from auth.assembly import Auth
 from auth.audit import record
-from auth.invite_code import new_code
+from auth.create_invite import create_invite
 from auth.invite_models import Invite
 from database import reading, transaction
-from database.base import uuid7
 
 MOST_USES = 1_000_000
 MOST_SHOWN = 200
@@ -30,23 +29,9 @@ def invite_commands(auth: Auth) -> AppGroup:
     @with_appcontext
     def create(uses: int, days: int, note: str | None, by: str | None) -> None:
         """Make a code and print it in the last line. It is stored as a keyed hash, so it is shown this once."""
-        code, now = new_code(), auth.clock()
-        invite = Invite(
-            id=uuid7(),
-            code_hash=auth.invite_codes.hash_of(code),
-            max_uses=uses,
-            uses=0,
-            note=note,
-            created_by=by,
-            created_at=now,
-            expires_at=now + timedelta(days=days),
-        )
-        summary = f"good for {uses} account(s) until {invite.expires_at:%Y-%m-%d %H:%M} UTC; to revoke it: {invite.id}"
-        with transaction() as session:
-            session.add(invite)
-            record(session, "invite_created", now, user_id=None, invite_id=str(invite.id), uses=uses)
-        click.echo(summary)
-        click.echo(code)
+        made = create_invite(auth, uses=uses, lifetime=timedelta(days=days), note=note, by=by)
+        click.echo(f"good for {uses} account(s) until {made.expires_at:%Y-%m-%d %H:%M} UTC; to revoke it: {made.id}")
+        click.echo(made.code)
 
     @group.command("list")
     @with_appcontext

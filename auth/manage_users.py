@@ -136,9 +136,10 @@ def disable(auth: Auth, email: EmailAddress) -> None:
     """
 
     def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
-        if not user.is_active:
+        if not user.is_active and user.delete_after is None:
             raise NothingToChange
-        user.is_active, user.updated_at = False, now
+        # One that its owner closed, too: the owner could have it back, and a job would delete it.
+        user.is_active, user.delete_after, user.updated_at = False, None, now
         return {"sessions_ended": end_sessions(session, user.id, now, "disabled")}
 
     _change(auth, email, "account_disabled", change)
@@ -150,7 +151,7 @@ def enable(auth: Auth, email: EmailAddress) -> None:
     def change(_session: Session, user: User, now: datetime) -> dict[str, Any]:
         if user.is_active:
             raise NothingToChange
-        user.is_active, user.updated_at = True, now
+        user.is_active, user.delete_after, user.updated_at = True, None, now
         return {}
 
     _change(auth, email, "account_enabled", change)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from auth.access_token import IssuedToken
@@ -16,7 +16,6 @@ from auth.fresh_proof import note_fresh_proof
 from auth.mail.notices import notify
 from auth.models import User
 from auth.one_time_codes import Purpose
-from auth.one_time_models import OneTimeCode
 from auth.password_policy import check_new_password
 from auth.principal import Principal
 from auth.second_factor.factors import factors_of
@@ -78,11 +77,7 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
         )
         version = raise_state_version(session, caller.user_id, now)
         end_sessions(session, caller.user_id, now, "password_changed", keep=caller.session_id)
-        session.execute(
-            delete(OneTimeCode)
-            .where(OneTimeCode.user_id == caller.user_id, OneTimeCode.purpose == Purpose.RESET_PASSWORD)
-            .execution_options(synchronize_session=False)
-        )
+        auth.one_time_codes.void(session, caller.user_id, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
         record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.letters, session, "password_changed", proved.email, now)
     if version is not None:

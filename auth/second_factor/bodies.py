@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from auth.bodies import DeviceToken, NewSession
 from auth.second_factor.ask_second_factor import LONGEST_TOKEN
@@ -17,6 +18,7 @@ LONGEST_NAME = 64
 
 
 Code = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["492039"])]
+TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]
 PasskeyName = Annotated[
     str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", examples=["Alice's phone"])
 ]
@@ -25,12 +27,18 @@ Base64Url = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$", min_length=2, max_l
 
 
 class FromBrowser(BaseModel):
-    """Base of what a browser writes and we do not name: members that its next version adds are ignored.
+    """Base of what a browser writes: members that we do not read, and those that its next version adds, are ignored.
 
-    Instances never change, and values are never coerced.
+    The OpenAPI document names those that are read, and promises nothing for others. Values are never coerced.
     """
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
 class SignedRegistration(FromBrowser):
@@ -64,21 +72,17 @@ class AssertionCredential(FromBrowser):
     response: SignedAssertion
 
 
-PROOFS = {"totp_code": "string", "recovery_code": "string", "passkey": "object"}
+PROOFS = ("totp_code", "recovery_code", "passkey")
 
 
 class ProofBody(Body):
     """Exactly one of the three proofs."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in PROOFS.items()]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PROOFS]})
 
-    totp_code: Code | None = None
-    recovery_code: Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])] | None = None
-    passkey: AssertionCredential | None = None
+    totp_code: Code | SkipJsonSchema[None] = None
+    recovery_code: TypedCode | SkipJsonSchema[None] = None
+    passkey: AssertionCredential | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def one_of_them(self) -> "ProofBody":

@@ -1,5 +1,6 @@
-"""Forgetting every second factor, when whoever set them up was not the account's owner."""
+"""Forgetting second factors, when whoever set them up was not the account's owner."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -8,7 +9,15 @@ from sqlalchemy.orm import Session
 from auth.second_factor.models import Passkey, RecoveryCode, SignInChallenge, TotpSecret
 
 
-def forget_factors(session: Session, user_id: UUID) -> None:
-    """Nobody had proved the address yet. A passkey of the stranger who registered it would stay a back door for ever."""
-    for table in (TotpSecret, RecoveryCode, Passkey, SignInChallenge):
-        session.execute(delete(table).where(table.user_id == user_id).execution_options(synchronize_session=False))
+def forget_factors(session: Session, user_id: UUID, *, since: datetime | None = None) -> None:
+    """All of them, or those that were set up since then: a passkey of a stranger would stay a back door for ever.
+
+    Sign-ins that wait for a second factor are void in either case.
+    """
+    for table in (TotpSecret, RecoveryCode, Passkey):
+        query = delete(table).where(table.user_id == user_id)
+        if since is not None:
+            query = query.where(table.created_at >= since)
+        session.execute(query.execution_options(synchronize_session=False))
+    waiting = delete(SignInChallenge).where(SignInChallenge.user_id == user_id)
+    session.execute(waiting.execution_options(synchronize_session=False))

@@ -9,9 +9,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from auth.address_limits import AuthLimits
+from auth.change_email import DISTRUSTED
 from auth.one_time_codes import LINK_LIFETIMES, Purpose
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
+from tests.auth.factor_owner import FactorOwner
 from tests.auth.letter_parts import code_in, link_in, text_of, token_in
 
 OLD, NEW, MALLORY = "alice@example.com", "alice@new.example", "mallory@example.com"
@@ -247,3 +249,22 @@ def test_only_a_link_undoes_a_change(accounts: Accounts) -> None:
     letter = moved(accounts, accounts.register())
     assert "code" not in text_of(letter)
     assert accounts.post("/email/undo", {"email": OLD, "code": "123456"}).status_code == 422
+
+
+def test_undoing_a_change_takes_away_what_the_thief_prepared_to_come_back(accounts: Accounts) -> None:
+    owner = FactorOwner(accounts)
+    owner.add_passkey("the owner's")
+    accounts.clock.now += DISTRUSTED
+    challenge, code = (owner.begin_sign_in(), owner.recovery_codes[0])
+    thief = owner.finish(challenge, recovery_code=code).get_json()
+    owner.access_token = thief["access_token"]
+    passkey = owner.add_passkey("the thief's")
+    key = accounts.post("/tokens", {"name": "back door", "scopes": ["predict"]}, headers=bearer(owner.access_token))
+    assert key.status_code == 201
+    accounts.letters()
+    letter = moved(accounts, thief)
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
+    assert accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
+    assert accounts.query("SELECT name FROM passkeys") == [("the owner's",)]
+    assert accounts.query("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL") == [(0,)]

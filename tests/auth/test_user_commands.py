@@ -3,15 +3,16 @@
 import secrets
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from click.testing import Result
 
 from auth.demo_commands import demo_command
+from auth.scopes import Scope
 from auth.set_tier import set_tier_on_the_user
 from auth.user_commands import user_commands
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
+from tests.auth.conftest import MakeAccounts
 
 ADMIN_PASSWORD = f"canoe {secrets.token_hex(8)}"
 
@@ -147,6 +148,15 @@ def test_a_disabled_account_is_out_within_one_request_and_for_good(operator: Ope
     assert accounts.sign_in().status_code == 200
 
 
+def test_an_account_that_its_owner_closed_can_be_disabled_and_is_then_not_restored(operator: Operator) -> None:
+    accounts = operator.accounts
+    alice = accounts.register()
+    assert accounts.client.delete("/api/auth/profile", headers=bearer(alice["access_token"])).status_code == 200
+    operator.succeed("disable", "alice@example.com")
+    restored = accounts.post("/profile/restore", {"email": "alice@example.com", "password": PASSWORD})
+    assert (restored.status_code, restored.get_json()["error"]) == (403, "account_disabled")
+
+
 def test_the_user_sees_that_the_operators_did_it(operator: Operator) -> None:
     token = operator.accounts.register()["access_token"]
     operator.succeed("set-tier", "alice@example.com", "pro")
@@ -191,23 +201,21 @@ def test_an_account_is_shown_without_anything_secret(operator: Operator) -> None
 # --- bootstrap-demo ---------------------------------------------------------------------------------------------------
 
 
-def test_a_demonstration_has_an_admin_a_user_and_what_other_parts_add(accounts: Accounts) -> None:
-    given: list[UUID] = []
-
-    def invite(admin: UUID, user: UUID) -> tuple[str, str]:
-        given.extend((admin, user))
-        return "invite", "TULIP-ORBIT"
-
-    accounts.app.cli.add_command(demo_command(accounts.auth, production=False, extras=[invite]))
+def test_a_demonstration_has_an_admin_a_user_with_an_api_key_and_an_invite(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_mode="invite")
+    accounts.app.cli.add_command(demo_command(accounts.auth, production=False))
     done = accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"])
     assert done.exit_code == 0, done.output
-    made = {line.split()[0]: line.split()[1:] for line in done.output.splitlines()[-3:]}
-    assert made["invite"] == ["TULIP-ORBIT"]
-    for role, user_id in zip(("admin", "user"), given, strict=True):
-        email, password = made[role]
-        assert accounts.sign_in(email, password).get_json()["user"]["id"] == str(user_id)
+    made = {line.split()[0]: line.split()[1:] for line in done.output.splitlines()[-4:]}
+    for role in ("admin", "user"):
+        assert accounts.sign_in(*made[role]).status_code == 200
     roles = accounts.query("SELECT role FROM users ORDER BY role")
     assert [row.role for row in roles] == ["admin", "user"]
+    with accounts.app.test_request_context():
+        owner = accounts.auth.api_keys.admit(made["API-key"][0], Scope.PREDICT).user_id
+    assert accounts.query("SELECT id FROM users WHERE role = 'user'") == [(owner,)]
+    body = {"email": "alice@example.com", "password": PASSWORD, "invite_code": made["invite"][0]}
+    assert accounts.post("/register", body).status_code == 201
 
 
 def test_it_can_be_made_twice(accounts: Accounts) -> None:
