@@ -49,7 +49,10 @@ class KeyWish:
 
 
 def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
-    """`session_id` is None for an operator's command. Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the user is gone."""
+    """`session_id` is None for an operator's command.
+
+    Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the user is gone.
+    """
     now = auth.clock()
     with transaction() as session:
         email = lock_user(session, user_id)

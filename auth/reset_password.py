@@ -1,5 +1,6 @@
 """Setting a new password with a letter, by somebody who forgot the old one."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,13 +16,15 @@ from auth.mail.notices import notify
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.password_policy import check_new_password
 from auth.prove_address import LinkProof, Proof, take_proof
+from auth.revoke_api_key import revoke_api_keys
+from auth.second_factor.forget_factors import forget_factors
 from database import reading, transaction
 
 
 def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
     """Ends every session, forgets wrong tries, and confirms the address, because its letter was read.
 
-    A second factor stays as it is. Raises OneTimeCodeNotValid, PasswordRefused, PasswordWorkBusy.
+    A second factor of a confirmed account stays as it is. Raises OneTimeCodeNotValid, PasswordRefused, PasswordWorkBusy.
     """
     email = _address(auth, proof)
     check_new_password(
@@ -37,6 +40,8 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
         proven = take_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
         if proven is not None:
             user = proven.user
+            if not user.is_verified:
+                _forget_strangers(session, user.id, now)
             user.password_hash, user.is_verified = password_hash, True
             # Whoever wanted to take the account to another address is stopped too.
             auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
@@ -51,6 +56,12 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
         auth.states.changed(user_id, version)
     for device_id in (None, *devices):
         auth.throttle.forget(email, device_id)
+
+
+def _forget_strangers(session: Session, user_id: UUID, now: datetime) -> None:
+    """Nobody had proved the address before: whoever registered it may have left a way in for the day its owner comes."""
+    forget_factors(session, user_id)
+    revoke_api_keys(session, user_id, now)
 
 
 def _address(auth: Auth, proof: Proof) -> EmailAddress:

@@ -174,14 +174,6 @@ def test_exactly_one_proof_is_taken(alice: FactorOwner, proof: dict[str, str]) -
     assert alice.finish(alice.begin_sign_in(), **proof).status_code == 422
 
 
-def test_a_new_password_still_needs_the_second_factor(alice: FactorOwner) -> None:
-    """A reset changes the hash alone. Whoever reads the mail still needs the phone."""
-    new = "canoe orbit 9 tulip"
-    alice.accounts.query("UPDATE users SET password_hash = :hash", hash=alice.accounts.auth.passwords.hash(new))
-    answer = alice.accounts.sign_in(password=new)
-    assert (answer.status_code, answer.get_json()["error"]) == (401, "mfa_required")
-
-
 def test_what_ends_all_sessions_voids_the_sign_ins_that_wait(alice: FactorOwner) -> None:
     """As a new password does, while somebody who knew the old one looks for the code."""
     waiting = alice.begin_sign_in()
@@ -213,7 +205,6 @@ def test_the_last_sign_in_is_the_finished_one(alice: FactorOwner) -> None:
 
 
 def test_a_web_page_may_have_the_refresh_token_in_a_cookie_here_too(alice: FactorOwner) -> None:
-    alice.turn_on_totp()
     wish = {"challenge": alice.begin_sign_in(), "totp_code": alice.code()}
     wish |= {"token_delivery": "cookie", "device_name": "Firefox"}
     refused = alice.accounts.post("/login/second-factor", wish, headers={"Sec-Fetch-Site": "cross-site"})

@@ -9,8 +9,9 @@ import pytest
 from auth.account_throttle import Patience
 from auth.address_limits import AuthLimits
 from auth.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
-from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
+from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
+from tests.auth.factor_owner import FactorOwner
 from tests.auth.letter_parts import another, code_in, link_in, token_in
 
 ALICE = "alice@example.com"
@@ -201,3 +202,29 @@ def test_the_password_of_the_registration_is_still_good_when_nobody_answers_the_
     accounts.register()
     forgot(accounts)
     assert accounts.sign_in(password=PASSWORD).status_code == 200
+
+
+def test_a_second_factor_of_a_confirmed_account_is_still_asked_for(accounts: Accounts) -> None:
+    """Row 49 of the attacks: whoever reads the mail still needs the phone."""
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    accounts.query("UPDATE users SET is_verified = true")
+    accounts.letters()
+    token, _ = forgot(accounts)
+    assert by_link(accounts, token) == 204
+    answer = accounts.sign_in(password=NEW_PASSWORD)
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "mfa_required")
+
+
+def test_what_a_stranger_left_in_an_account_that_was_never_confirmed_is_gone(accounts: Accounts) -> None:
+    mallory = FactorOwner(accounts)  # registered with the address of alice, who comes by the letter
+    passkey = mallory.add_passkey()
+    made = accounts.post("/tokens", {"name": "x", "scopes": ["predict"]}, headers=bearer(mallory.access_token))
+    assert made.status_code == 201
+    accounts.letters()
+    token, _ = forgot(accounts)
+    assert by_link(accounts, token) == 204
+    assert accounts.sign_in(password=NEW_PASSWORD).status_code == 200
+    options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
+    assert accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
+    assert accounts.query("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL") == [(0,)]
