@@ -18,7 +18,10 @@ from urllib.parse import urlsplit
 NAME_FORM = re.compile(r"[A-Za-z0-9-]{1,64}")
 LINK = re.compile(r"https?://[^\s<>\"']+")
 MOST_SHOWN = 200
-PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'self'; frame-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 LETTER_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "frame-ancestors 'self'; form-action 'none'"

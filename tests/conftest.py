@@ -17,6 +17,7 @@ from database import db
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
+from tests.databases import MigratedDatabases
 
 TEMPLATE = "migrated"
 
@@ -56,13 +57,16 @@ def migrated_template(postgres_server: str) -> Iterator[str]:
     administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def migrated_databases(postgres_server: str, migrated_template: str) -> MigratedDatabases:
+    return MigratedDatabases(postgres_server, migrated_template)
+
+
 @pytest.fixture
-def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
-    """A fresh copy of the migrated database for one test."""
-    name = f"test_{secrets.token_hex(6)}"
-    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
-    yield postgres_server.rpartition("/")[0] + "/" + name
-    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+def database_url(migrated_databases: MigratedDatabases) -> Iterator[str]:
+    """A migrated database as new for one test."""
+    with migrated_databases.one() as url:
+        yield url
 
 
 @pytest.fixture
