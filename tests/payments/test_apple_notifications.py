@@ -4,6 +4,7 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
+from threading import Barrier, Thread
 
 import pytest
 
@@ -246,6 +247,14 @@ def test_a_type_that_nobody_knows_is_kept_and_counted(apple: RunningApple, alice
     assert apple.tier(alice) is Tier.PRO
 
 
+def test_a_parents_consent_taken_back_is_counted(apple: RunningApple, alice: uuid.UUID) -> None:
+    bought = apple.buy_and_hand_in(alice)
+    apple.production.store.announce(bought, "RESCIND_CONSENT")
+    apple.deliver()
+    assert apple.counted("apple_consent_rescinded") == 1
+    assert apple.tier(alice) is Tier.PRO
+
+
 def test_a_test_notification_is_kept_and_changes_nothing(apple: RunningApple) -> None:
     apple.production.store.announce_test()
     assert [attempt.http_status for attempt in apple.deliver()] == [200]
@@ -345,3 +354,31 @@ def test_certificates_that_cannot_be_checked_online_make_apple_come_again(make_a
     attempts = apple.deliver()
     assert [attempt.http_status for attempt in attempts] == [503]
     assert apple.events() == []
+
+
+def test_everything_at_once_on_one_purchase_ends_in_one_entry(apple: RunningApple, alice: uuid.UUID) -> None:
+    """Apple's notification, applied by several workers, and the app handing in the same purchase: nobody waits for ever."""
+    bought = apple.buy(alice)
+    signed = apple.signed(bought)
+    apple.production.notifications.deliver_pending()
+    event = uuid.UUID(str(apple.events()[0]["id"]))
+    start = Barrier(8)
+    answers: list[int] = []
+
+    def hand_in() -> None:
+        start.wait()
+        answers.append(apple.hand_in(signed, alice).status_code)
+
+    def apply() -> None:
+        start.wait()
+        with apple.app.app_context():
+            apple.payments.inbox.apply(event)
+
+    threads = [Thread(target=work) for work in (hand_in, apply) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 4
+    assert apple.events()[0]["state"] == "done"
+    assert apple.ledger(alice) == [("free", "pro")]
