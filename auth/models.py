@@ -1,4 +1,4 @@
-"""The tables of accounts: users, their sessions and what they subscribed to."""
+"""The tables of accounts: users and their sessions. What they subscribed to stands in payments/models.py."""
 
 import uuid
 from datetime import datetime
@@ -24,6 +24,7 @@ class User(Base):
         CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
         CheckConstraint(f"role IN ({ROLES})", name="role_known"),
         Index("ix_users_delete_after", "delete_after", postgresql_where=text("delete_after IS NOT NULL")),
+        Index("ix_users_tier_expires_at_paid", "tier_expires_at", postgresql_where=text("tier <> 'free'")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -73,22 +74,3 @@ class AuthSession(Base):
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip: Mapped[str | None] = mapped_column(Text)
     ip_last: Mapped[str | None] = mapped_column(Text)
-
-
-class Subscription(Base):
-    """One subscription at one provider. Written by payments."""
-
-    __tablename__ = "subscriptions"
-    __table_args__ = (
-        CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
-        Index("ix_subscriptions_user_id", "user_id"),
-    )
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    stripe_subscription_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    apple_transaction_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    tier: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
