@@ -42,6 +42,13 @@ from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
+from payments.assembly import Payments
+from payments.billing_rules import BillingRules
+from payments.event_inbox import EventInbox
+from payments.payment_commands import payment_commands
+from payments.plans import PlanOffer
+from payments.routes import payment_routes
+from payments.subscription_status import Provider
 from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
@@ -65,6 +72,9 @@ try:
     VERSION = version("mirroros-public")
 except PackageNotFoundError:  # it is run from its folder, not installed
     VERSION = "0.1.0"
+
+APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
+"""Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
 
 Leases = RedisEpoch | WithoutRedis
 
@@ -110,12 +120,14 @@ def assemble(settings: Settings) -> Flask:
     leases = leases_of(settings, database_url)
     auth = accounts_of(settings, leases)
     gateway = gateway_of(app, settings, database_url, auth, leases)
+    payments = payments_of(settings, auth)
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
+        payment_routes(payments),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
         docs_routes(NAME),
@@ -123,7 +135,8 @@ def assemble(settings: Settings) -> Flask:
         app.register_blueprint(routes)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
-    app.cli.add_command(worker_commands(background_jobs(), database_url))
+    app.cli.add_command(payment_commands(payments))
+    app.cli.add_command(worker_commands(background_jobs(payments), database_url))
     return app
 
 
@@ -217,6 +230,25 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     )
 
 
+def payments_of(settings: Settings, auth: Auth) -> Payments:
+    rules = BillingRules(announce=auth.states.changed, grace=timedelta(days=settings.payment_grace_days))
+    return Payments(
+        rules=rules,
+        signed_in=auth.signed_in,
+        plans=[
+            PlanOffer(
+                tier=tier,
+                title=plan.title,
+                predictions_per_day=plan.limits.per_day,
+                features=tuple(sorted(plan.limits.features)),
+            )
+            for tier, plan in PLANS.items()
+        ],
+        manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
+        inbox=EventInbox(handlers={}, announce=rules.announce, clock=rules.clock),
+    )
+
+
 def health_of(settings: Settings, database_url: str) -> HealthCheck:
     parts = {"database": Part(schema_check(database_url))}
     if (address := redis_address(settings)) is not None:
@@ -224,13 +256,14 @@ def health_of(settings: Settings, database_url: str) -> HealthCheck:
     return HealthCheck(parts)
 
 
-def background_jobs() -> Jobs:
+def background_jobs(payments: Payments) -> Jobs:
     """Every job of the workers. What each takes from the database is bounded, and the next turn takes the rest."""
     return Jobs.of(
         (
             Job("sweep_reservations", in_transaction(sweep_reservations, utc_now), cron="*/5 * * * *"),
             Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
             Job("purge_sessions", in_transaction(purge_sessions, utc_now), cron="37 3 * * *"),
+            *payments.jobs,
         )
     )
 

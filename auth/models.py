@@ -1,4 +1,4 @@
-"""The tables of accounts: users, their sessions and what they subscribed to."""
+"""The tables of accounts: users and their sessions. What they subscribed to stands in payments/models.py."""
 
 import uuid
 from datetime import datetime
@@ -61,22 +61,3 @@ class AuthSession(Base):
     revoke_reason: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip: Mapped[str | None] = mapped_column(Text)
-
-
-class Subscription(Base):
-    """One subscription at one provider. Written by payments."""
-
-    __tablename__ = "subscriptions"
-    __table_args__ = (
-        CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
-        Index("ix_subscriptions_user_id", "user_id"),
-    )
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    stripe_subscription_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    apple_transaction_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    tier: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]

@@ -169,6 +169,12 @@ class Settings(BaseModel):
         default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
     )
 
+    payment_grace_days: int = Field(
+        default=7,
+        ge=0,
+        le=60,
+        description="Days that access goes on after a payment failed, where the provider does not say so itself.",
+    )
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
     stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
         default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."

@@ -12,6 +12,7 @@ from flask_migrate import upgrade
 
 import auth.models  # noqa: F401 - the migrations are compared with these models
 import gateway.models  # noqa: F401
+import payments.models  # noqa: F401
 from database import db
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.valkey import EmbeddedValkey

@@ -13,6 +13,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
 import gateway.models  # noqa: F401 - the models' tables are compared
+import payments.models  # noqa: F401
 from database import db
 from database.base import Base
 from database.schema import migration_settings

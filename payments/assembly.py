@@ -1,0 +1,35 @@
+"""The parts of this package, put together for one application."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auth.middleware import SignedIn
+from database.jobs import Job
+from payments.billing_rules import BillingRules
+from payments.event_inbox import EventInbox
+from payments.hand_over_tiers import hand_over_tiers
+from payments.plans import PlanOffer
+from payments.read_subscription import ManageUrls
+from payments.reconcile import Reconciler, reconcile
+
+
+@dataclass(frozen=True)
+class Payments:
+    """What the commands and routes of payments work with."""
+
+    rules: BillingRules
+    signed_in: SignedIn
+    plans: Sequence[PlanOffer]
+    manage_urls: ManageUrls
+    inbox: EventInbox
+    reconcilers: Sequence[Reconciler] = ()
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """For the workers."""
+        rules = self.rules
+        return (
+            *self.inbox.jobs,
+            Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
+            Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
+        )

@@ -1,0 +1,208 @@
+"""The tables of payments: subscriptions at each provider, what the providers told us, and what came of it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Sequence,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from auth.models import TIERS
+from database.base import Base, uuid7
+
+FETCH_VERSIONS = Sequence("billing_fetch_versions", metadata=Base.metadata)
+"""Numbers for facts that we fetch ourselves. See `next_fetch_version` in record_subscription.py."""
+
+
+class Subscription(Base):
+    """One subscription at one provider. A user may have several: payments/entitlement.py says which tier they make.
+
+    `user_id` is null before an owner is known and after the owner's account is gone. `bound_at` stays: what was once
+    somebody's can never be claimed by another account. A fact replaces the row's only when its (`source_epoch`,
+    `source_version`) is not lower.
+    """
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
+        CheckConstraint(
+            "CASE provider"
+            " WHEN 'stripe' THEN stripe_subscription_id IS NOT NULL AND apple_transaction_id IS NULL"
+            " WHEN 'apple' THEN apple_transaction_id IS NOT NULL AND stripe_subscription_id IS NULL"
+            " AND environment IS NOT NULL"
+            " WHEN 'manual' THEN stripe_subscription_id IS NULL AND apple_transaction_id IS NULL"
+            " ELSE false END",
+            name="one_provider",
+        ),
+        CheckConstraint("user_id IS NULL OR bound_at IS NOT NULL", name="owner_was_bound"),
+        UniqueConstraint("environment", "apple_transaction_id"),
+        Index("ix_subscriptions_user_id", "user_id"),
+        Index("uq_subscriptions_manual_user_id", "user_id", unique=True, postgresql_where=text("provider = 'manual'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    bound_at: Mapped[datetime | None]
+    provider: Mapped[str] = mapped_column(Text)
+    environment: Mapped[str | None] = mapped_column(Text)
+    """Apple: `Production` or `Sandbox`. Stripe: `live` or `test`."""
+    stripe_subscription_id: Mapped[str | None] = mapped_column(Text, unique=True)
+    apple_transaction_id: Mapped[str | None] = mapped_column(Text)
+    """The original transaction id, which stays through renewals, upgrades and resubscriptions."""
+    product_id: Mapped[str | None] = mapped_column(Text)
+    """Apple's product or Stripe's price, as the tier was read from it."""
+    tier: Mapped[str] = mapped_column(Text)
+    pending_tier: Mapped[str | None] = mapped_column(Text)
+    """The tier from the next renewal on, when it differs."""
+    status: Mapped[str] = mapped_column(Text)
+    """payments/subscription_status.py"""
+    provider_status: Mapped[str | None] = mapped_column(Text)
+    """The provider's own word, for people."""
+    trial: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether a free trial was used, now or earlier in this subscription."""
+    period_end: Mapped[datetime | None]
+    grace_end: Mapped[datetime | None]
+    payment_failed_at: Mapped[datetime | None]
+    """The first failure of the present row of failures."""
+    cancel_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    source_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class BillingCustomer(Base):
+    """Who a user is to the providers. The row outlives the account, so that a late purchase is known for what it is."""
+
+    __tablename__ = "billing_customers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), unique=True)
+    stripe_customer_id: Mapped[str | None] = mapped_column(Text, unique=True)
+    apple_account_token: Mapped[UUID] = mapped_column(unique=True)
+    """Given to the app, which hands it to StoreKit at a purchase, so that Apple's signed facts name the buyer."""
+    created_at: Mapped[datetime]
+
+
+class BillingEvent(Base):
+    """The inbox: what a provider told us, verified, as it came, once. `payments/event_inbox.py` applies it."""
+
+    __tablename__ = "billing_events"
+    __table_args__ = (
+        CheckConstraint("state IN ('received', 'done', 'ignored', 'dead')", name="state_known"),
+        UniqueConstraint("provider", "external_id"),
+        Index(
+            "ix_billing_events_next_attempt_at_received",
+            "next_attempt_at",
+            postgresql_where=text("state = 'received'"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    provider: Mapped[str] = mapped_column(Text)
+    external_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    environment: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(Text, server_default="received")
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    next_attempt_at: Mapped[datetime]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    settled_at: Mapped[datetime | None]
+
+
+class EntitlementChange(Base):
+    """The ledger of tiers. Rows are only ever added: a trigger refuses everything else. It outlives the account."""
+
+    __tablename__ = "entitlement_ledger"
+    __table_args__ = (Index("ix_entitlement_ledger_user_id_id", "user_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID]
+    from_tier: Mapped[str] = mapped_column(Text)
+    to_tier: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None]
+    source: Mapped[str | None] = mapped_column(Text)
+    cause: Mapped[str] = mapped_column(Text)
+    """What led to it: `apple:<notification id>`, `manual:<who>`, `reconcile` …"""
+    at: Mapped[datetime]
+
+
+class CheckoutIntent(Base):
+    """A first write to a provider, put down before it is sent. Its id is the provider's idempotency key."""
+
+    __tablename__ = "checkout_intents"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'done', 'failed', 'expired')", name="state_known"),
+        Index("ix_checkout_intents_user_id", "user_id"),
+        Index("ix_checkout_intents_created_at_open", "created_at", postgresql_where=text("state = 'open'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    provider: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    tier: Mapped[str | None] = mapped_column(Text)
+    billing_cycle: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="open")
+    external_id: Mapped[str | None] = mapped_column(Text)
+    url: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Payment(Base):
+    """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("refunded_amount BETWEEN 0 AND amount", name="refund_within_amount"),
+        CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_is_iso_4217"),
+        UniqueConstraint("provider", "external_id"),
+        Index("ix_payments_user_id", "user_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    provider: Mapped[str] = mapped_column(Text)
+    external_id: Mapped[str | None] = mapped_column(Text)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Text)
+    refunded_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    status: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ReconcileCursor(Base):
+    """How far a reconciler has come, so that a run that was cut short is continued."""
+
+    __tablename__ = "reconcile_cursors"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[str] = mapped_column(Text)
+    updated_at: Mapped[datetime]
+
+
+class BillingCount(Base):
+    """How often something happened that an operator should know of: forged receipts, drift, unknown products."""
+
+    __tablename__ = "billing_counts"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime]

@@ -1,0 +1,73 @@
+"""What a user is shown of the own subscription."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.tiers import Tier
+from database import reading
+from payments.entitlement import FOREVER, access_until, entitlement
+from payments.models import Subscription
+from payments.record_subscription import holding_of
+from payments.subscription_status import Provider, SubscriptionStatus
+
+RENEWING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
+
+ManageUrls = Mapping[Provider, str]
+"""Where the user changes or cancels what a provider sold."""
+
+
+@dataclass(frozen=True)
+class OwnSubscription:
+    """One of `renews_at` and `ends_at` at most: a subscription goes on, or it comes to an end."""
+
+    provider: Provider
+    tier: Tier
+    status: SubscriptionStatus
+    renews_at: datetime | None
+    ends_at: datetime | None
+    pending_tier: Tier | None
+    environment: str | None
+    manage_url: str | None
+
+
+@dataclass(frozen=True)
+class OwnEntitlement:
+    """`governing` is the subscription that the tier comes from; None for free. `all` holds every one, the newest first."""
+
+    tier: Tier
+    governing: OwnSubscription | None
+    all: tuple[OwnSubscription, ...]
+
+
+def read_subscription(user_id: UUID, manage_urls: ManageUrls, now: datetime) -> OwnEntitlement:
+    with reading() as session:
+        rows = session.scalars(
+            select(Subscription).where(Subscription.user_id == user_id).order_by(Subscription.id.desc())
+        ).all()
+        due = entitlement((holding_of(row) for row in rows), now)
+        shown = tuple(own_subscription(row, manage_urls) for row in rows)
+        ends = {id(own): access_until(holding_of(row)) for own, row in zip(shown, rows, strict=True)}
+    candidates = [own for own in shown if own.provider is due.source and own.tier is due.tier and ends[id(own)]]
+    governing = max(candidates, key=lambda own: ends[id(own)] or now, default=None)
+    return OwnEntitlement(due.tier, governing, shown)
+
+
+def own_subscription(row: Subscription, manage_urls: ManageUrls) -> OwnSubscription:
+    holding = holding_of(row)
+    until = access_until(holding)
+    renews = holding.status in RENEWING and holding.cancel_at is None
+    ends_at = until if until is not None else row.revoked_at or row.period_end
+    return OwnSubscription(
+        provider=holding.provider,
+        tier=holding.tier,
+        status=holding.status,
+        renews_at=row.period_end if renews else None,
+        ends_at=None if renews or ends_at == FOREVER else ends_at,
+        pending_tier=None if row.pending_tier is None else Tier(row.pending_tier),
+        environment=row.environment,
+        manage_url=manage_urls.get(holding.provider),
+    )

@@ -1,0 +1,187 @@
+"""Writing down what a provider says of one subscription. An older fact never replaces a newer one."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from auth.tiers import Tier
+from database.base import uuid7
+from payments.entitlement import Holding, access_until
+from payments.models import FETCH_VERSIONS, Subscription
+from payments.subscription_status import Provider, SubscriptionStatus
+
+PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
+
+
+@dataclass(frozen=True)
+class SubscriptionFact:
+    """What a provider says of one of its subscriptions.
+
+    Facts are ordered by (`epoch`, `version`). Stripe: epoch 0, version of `next_fetch_version`. Apple: the purchase date of
+    the transaction that counts and the moment of signing, in milliseconds.
+    `tier` comes from our own table of products, never from what a client or a provider calls it; None for a product that
+    is not there: a known subscription then keeps the tier that it has, an unknown one is not written down.
+    With `renewal_known=False` (a transaction from a device) what is known of the renewal of the same period stays.
+    """
+
+    provider: Provider
+    environment: str
+    external_id: str
+    """Stripe's subscription id, or Apple's original transaction id."""
+    product_id: str
+    tier: Tier | None
+    status: SubscriptionStatus
+    provider_status: str
+    version: int
+    epoch: int = 0
+    period_end: datetime | None = None
+    grace_end: datetime | None = None
+    """Without one, a grace begins at the first failure and lasts as long as the settings say."""
+    payment_failed_at: datetime | None = None
+    cancel_at: datetime | None = None
+    revoked_at: datetime | None = None
+    pending_tier: Tier | None = None
+    trial: bool = False
+    renewal_known: bool = True
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`user_id` is the owner now; None when there is none yet, or the owner's account is gone (`was_owned`)."""
+
+    subscription_id: UUID
+    user_id: UUID | None
+    was_owned: bool
+    applied: bool
+    """Whether the fact was new enough to be written."""
+
+
+def next_fetch_version(session: Session) -> int:
+    """Draw it before asking the provider, in a transaction of its own.
+
+    Of two answers the one that was asked for later is the newer. One that was asked for before a change may miss it, but
+    the change has an event of its own, which is asked for after it.
+    """
+    version: int = session.execute(FETCH_VERSIONS.next_value()).scalar_one()
+    return version
+
+
+def record_subscription(
+    session: Session, fact: SubscriptionFact, *, owner: UUID | None, grace: timedelta, now: datetime
+) -> Recorded | None:
+    """Write the fact down and bind the subscription to `owner` if nobody ever owned it. Locks the subscription's row.
+
+    Lock the owner's row first (`lock_user`), and give them their tier afterwards (`recompute_tier`). None when the
+    subscription is unknown and so is its product.
+    """
+    _insert_or_claim(session, fact, owner, now)
+    row = session.scalars(
+        select(Subscription)
+        .where(Subscription.environment == fact.environment, id_column(fact.provider) == fact.external_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    applied = (fact.epoch, fact.version) >= (row.source_epoch, row.source_version)
+    if applied:
+        _apply(row, fact, grace, now)
+        session.flush()
+    return Recorded(row.id, row.user_id, row.bound_at is not None, applied)
+
+
+def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:
+    """The column of the provider's own id."""
+    match provider:
+        case Provider.STRIPE:
+            return Subscription.stripe_subscription_id
+        case Provider.APPLE:
+            return Subscription.apple_transaction_id
+        case Provider.MANUAL:
+            raise ValueError("a manual subscription has no id outside")
+
+
+def holding_of(row: Subscription) -> Holding:
+    return Holding(
+        provider=Provider(row.provider),
+        tier=Tier(row.tier),
+        status=SubscriptionStatus(row.status),
+        period_end=row.period_end,
+        grace_end=row.grace_end,
+        cancel_at=row.cancel_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _insert_or_claim(session: Session, fact: SubscriptionFact, owner: UUID | None, now: datetime) -> None:
+    """One statement decides who owns it: of two accounts that claim it at once, the second finds it bound."""
+    column = id_column(fact.provider)
+    if fact.tier is None:
+        return
+    new = insert(Subscription).values(
+        id=uuid7(),
+        user_id=owner,
+        bound_at=now if owner is not None else None,
+        provider=fact.provider,
+        environment=fact.environment,
+        **{column.key: fact.external_id},
+        tier=fact.tier,
+        status=SubscriptionStatus.INCOMPLETE,
+        created_at=now,
+        updated_at=now,
+    )
+    unique = [Subscription.environment, column] if fact.provider is Provider.APPLE else [column]
+    if owner is None:
+        session.execute(new.on_conflict_do_nothing(index_elements=unique))
+    else:
+        claimed = new.on_conflict_do_update(
+            index_elements=unique,
+            set_={"user_id": owner, "bound_at": now, "updated_at": now},
+            where=Subscription.bound_at.is_(None),
+        )
+        session.execute(claimed)
+
+
+def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
+    same_period = row.source_version > 0 and row.source_epoch == fact.epoch
+    row.updated_at = now
+    row.product_id = fact.product_id
+    row.trial = row.trial or fact.trial
+    if fact.tier is not None:
+        row.tier = fact.tier
+    if fact.status is SubscriptionStatus.UNKNOWN:
+        _keep_what_was_granted(row)
+    elif fact.renewal_known or not same_period:
+        row.status = fact.status
+        row.period_end = fact.period_end
+        row.cancel_at = fact.cancel_at
+        row.pending_tier = fact.pending_tier
+        _set_grace(row, fact, grace, now)
+    else:
+        row.period_end = fact.period_end
+        if SubscriptionStatus.REVOKED in {row.status, fact.status}:
+            row.status = fact.status
+    row.provider_status = fact.provider_status
+    row.revoked_at = fact.revoked_at
+    if fact.renewal_known or not same_period:
+        row.source_epoch, row.source_version = fact.epoch, fact.version
+
+
+def _keep_what_was_granted(row: Subscription) -> None:
+    row.period_end = access_until(holding_of(row))
+    row.status = SubscriptionStatus.UNKNOWN
+
+
+def _set_grace(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
+    """The grace begins at the first failure: every further one leaves its end where it is."""
+    if fact.status in PAYING:
+        row.payment_failed_at = None
+    elif fact.status is SubscriptionStatus.GRACE:
+        row.payment_failed_at = row.payment_failed_at or fact.payment_failed_at or now
+    row.grace_end = fact.grace_end
+    if fact.status is SubscriptionStatus.GRACE and fact.grace_end is None and row.payment_failed_at is not None:
+        row.grace_end = row.payment_failed_at + grace

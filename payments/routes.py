@@ -1,0 +1,42 @@
+"""`/api/payments`: the plans, and the own subscription. Each provider adds routes of its own."""
+
+from flask import Blueprint
+
+from auth.principal import Principal
+from payments.assembly import Payments
+from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
+from payments.read_subscription import read_subscription
+from security.operation import Answer, Anyone, operation
+from security.problems import DependencyUnavailable
+
+
+def payment_routes(payments: Payments) -> Blueprint:
+    routes = Blueprint("payments", __name__, url_prefix="/api/payments")
+
+    @operation(
+        routes,
+        "GET",
+        "/plans",
+        summary="The plans",
+        guard=Anyone("prices are looked at before anybody signs up"),
+        answers={200: PlansAnswer},
+    )
+    def plans() -> Answer:
+        """What each plan may use, and how it can be bought here."""
+        return Answer(200, PlansAnswer(plans=[plan_answer(plan) for plan in payments.plans]))
+
+    @operation(
+        routes,
+        "GET",
+        "/subscription",
+        summary="The own subscription",
+        guard=payments.signed_in,
+        answers={200: SubscriptionAnswer},
+        problems=(DependencyUnavailable,),
+    )
+    def subscription(caller: Principal) -> Answer:
+        """The tier that counts and where it comes from. `renews_at` is null when it ends at `ends_at`."""
+        own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
+        return Answer(200, subscription_answer(own))
+
+    return routes

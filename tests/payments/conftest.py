@@ -1,0 +1,60 @@
+"""Applications with payments and nothing else, on a real database."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from auth.tiers import Tier
+from database import db
+from payments.assembly import Payments
+from payments.billing_rules import BillingRules
+from payments.event_inbox import EventHandler, EventInbox
+from payments.payment_commands import payment_commands
+from payments.plans import Offer, PlanOffer
+from payments.product_table import BillingCycle
+from payments.reconcile import Reconciler
+from payments.routes import payment_routes
+from payments.subscription_status import Provider
+from security.edge import install_edge
+from tests.bare_app import bare_app
+from tests.payments.payments_app import MovableClock, NamedCaller, RunningPayments, nothing_to_do
+
+MakePayments = Callable[..., RunningPayments]
+PLANS = (
+    PlanOffer(Tier.FREE, "Free", 5, ()),
+    PlanOffer(Tier.PRO, "Pro", 100, ("x",), (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),)),
+)
+
+
+@pytest.fixture
+def make_payments(database_url: str) -> Iterator[MakePayments]:
+    made: list[RunningPayments] = []
+
+    def make(*, handler: EventHandler = nothing_to_do, reconcilers: tuple[Reconciler, ...] = ()) -> RunningPayments:
+        clock = MovableClock()
+        app = bare_app(database_url)
+        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        running = RunningPayments(app, None, clock, [])  # type: ignore[arg-type] # announced is needed first
+        rules = BillingRules(announce=lambda user, version: running.announced.append((user, version)), clock=clock)
+        running.payments = Payments(
+            rules=rules,
+            signed_in=NamedCaller(),  # type: ignore[arg-type] # stands in for sign-in alone
+            plans=PLANS,
+            manage_urls={Provider.APPLE: "https://apple.example.com"},
+            inbox=EventInbox({Provider.STRIPE: handler}, rules.announce, clock),
+            reconcilers=reconcilers,
+        )
+        app.register_blueprint(payment_routes(running.payments))
+        app.cli.add_command(payment_commands(running.payments))
+        made.append(running)
+        return running
+
+    yield make
+    for each in made:
+        with each.app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def running(make_payments: MakePayments) -> RunningPayments:
+    return make_payments()

@@ -1,0 +1,139 @@
+"""An application with payments and nothing else, and what a test needs to reach into it. Only sign-in is left out."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask, request
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from auth.models import User
+from auth.principal import Principal
+from auth.tiers import Tier, effective_tier
+from database import db, transaction
+from database.base import Clock
+from payments.assembly import Payments
+from payments.event_inbox import StoredEvent
+from payments.grant_tier import lock_user, recompute_tier
+from payments.record_subscription import Recorded, SubscriptionFact, record_subscription
+from payments.subscription_status import Provider
+from security.problems import NotSignedIn, Problem
+
+
+class NamedCaller:
+    """The guard of these tests: the caller's id stands in a header."""
+
+    scheme: str | None = "bearer"
+    problems: tuple[type[Problem], ...] = (NotSignedIn,)
+
+    def admit(self) -> Principal:
+        if "X-Test-User" not in request.headers:
+            raise NotSignedIn
+        user = uuid.UUID(request.headers["X-Test-User"])
+        return Principal(user, user, Tier.FREE, None)
+
+
+@dataclass
+class MovableClock:
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class RunningPayments:
+    app: Flask
+    payments: Payments
+    clock: Clock
+    announced: list[tuple[uuid.UUID, int]]
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def get(self, path: str, user: uuid.UUID | None = None) -> TestResponse:
+        return self.client.get(f"/api/payments{path}", headers=as_caller(user))
+
+    def post(self, path: str, body: Any, user: uuid.UUID | None = None) -> TestResponse:
+        return self.client.post(f"/api/payments{path}", json=body, headers=as_caller(user))
+
+    def user(self, name: str = "alice") -> uuid.UUID:
+        """A new account, without a password."""
+        address = f"{name}@example.com"
+        now = self.clock()
+        with self.app.app_context(), transaction() as session:
+            user = User(email=address, email_key=address, created_at=now, updated_at=now)
+            session.add(user)
+            session.flush()
+            return user.id
+
+    def tier(self, user: uuid.UUID) -> Tier:
+        """The tier that counts now, judged as authentication judges it."""
+        row = self.query("SELECT tier, tier_expires_at FROM users WHERE id = :user", user=user)[0]
+        return effective_tier(Tier(row.tier), row.tier_expires_at, self.clock())
+
+    def record(self, fact: SubscriptionFact, owner: uuid.UUID | None = None) -> Recorded | None:
+        """Write a fact down and give the owner their tier, as every effect does."""
+        now, rules = self.clock(), self.payments.rules
+        with self.app.app_context(), transaction() as session:
+            if owner is not None:
+                lock_user(session, owner)
+            recorded = record_subscription(session, fact, owner=owner, grace=rules.grace, now=now)
+            if recorded is not None and recorded.user_id is not None:
+                recompute_tier(session, recorded.user_id, cause="test", now=now)
+            return recorded
+
+    def store(self, external_id: str = "evt_1", body: bytes = b"{}") -> uuid.UUID | None:
+        with self.app.app_context(), transaction() as session:
+            return self.payments.inbox.store(
+                session, provider=Provider.STRIPE, external_id=external_id, kind="test", environment=None, body=body
+            )
+
+    def work(self) -> int:
+        """What a worker does now: every job of an event that is enqueued, once. Returns how many events were settled."""
+        taken = self.query("DELETE FROM procrastinate_jobs WHERE task_name = 'apply_billing_event' RETURNING args")
+        with self.app.app_context():
+            return sum(self.payments.inbox.apply(uuid.UUID(job.args["event_id"])) for job in taken)
+
+    def run_job(self, name: str) -> object:
+        job = next(job for job in self.payments.jobs if job.name == name)
+        with self.app.app_context():
+            return job.run()
+
+    def cli(self, *arguments: str) -> Any:
+        return self.app.test_cli_runner().invoke(args=["payments", *arguments])
+
+    def query(self, statement: str, **parameters: Any) -> Sequence[Any]:
+        with self.app.app_context(), db.engine.begin() as connection:
+            result = connection.execute(text(statement), parameters)
+            return list(result) if result.returns_rows else []
+
+    def ledger(self, user: uuid.UUID) -> list[tuple[str, str]]:
+        rows = self.query("SELECT from_tier, to_tier FROM entitlement_ledger WHERE user_id = :u ORDER BY id", u=user)
+        return [(row.from_tier, row.to_tier) for row in rows]
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        return [dict(row._mapping) for row in self.query("SELECT * FROM subscriptions ORDER BY id")]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [dict(row._mapping) for row in self.query("SELECT * FROM billing_events ORDER BY id")]
+
+    def counted(self, name: str) -> int:
+        rows = self.query("SELECT count FROM billing_counts WHERE name = :name", name=name)
+        return int(rows[0][0]) if rows else 0
+
+
+def as_caller(user: uuid.UUID | None) -> dict[str, str]:
+    return {} if user is None else {"X-Test-User": str(user)}
+
+
+def nothing_to_do(event: StoredEvent) -> Any:
+    raise AssertionError(f"no event of {event.provider} was expected")

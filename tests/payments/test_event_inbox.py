@@ -1,0 +1,195 @@
+"""The inbox: stored once, applied once, retried, given up, started anew."""
+
+import asyncio
+import uuid
+from datetime import datetime, timedelta
+from threading import Barrier, Thread
+
+import pytest
+from sqlalchemy.orm import Session
+
+from auth.tiers import Tier
+from database.jobs import Jobs
+from database.run_worker import WorkerOptions, run_worker
+from payments.event_inbox import (
+    CLAIMED_FOR,
+    LONGEST_WAIT,
+    MOST_ATTEMPTS,
+    Applied,
+    Effect,
+    EventState,
+    StoredEvent,
+    wait_after,
+)
+from payments.grant_tier import lock_user, recompute_tier
+from payments.record_subscription import record_subscription
+from tests.payments.conftest import MakePayments
+from tests.payments.facts import fact
+from tests.payments.payments_app import MovableClock, RunningPayments
+
+
+class Provider:
+    """A provider whose every event makes one user pro, unless it is told to fail."""
+
+    def __init__(self) -> None:
+        self.owner: uuid.UUID | None = None
+        self.failures = 0
+        self.fail_inside = False
+        self.asked = 0
+
+    def __call__(self, event: StoredEvent) -> Effect:
+        self.asked += 1
+        if self.failures and not self.fail_inside:
+            self.failures -= 1
+            raise ConnectionError("the card number 4242 must not be kept")
+
+        def effect(session: Session, now: datetime) -> Applied:
+            if self.owner is None:
+                return Applied(EventState.IGNORED, note="nobody")
+            lock_user(session, self.owner)
+            new = fact(1, period_end=now + timedelta(days=30))
+            record_subscription(session, new, owner=self.owner, grace=timedelta(days=7), now=now)
+            change = recompute_tier(session, self.owner, cause=f"stripe:{event.external_id}", now=now)
+            if self.failures:
+                self.failures -= 1
+                raise ConnectionError
+            return Applied(changes=() if change is None else (change,))
+
+        return effect
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+def running(make_payments: MakePayments, provider: Provider) -> RunningPayments:
+    running = make_payments(handler=provider)
+    provider.owner = running.user()
+    return running
+
+
+def clock_of(running: RunningPayments) -> MovableClock:
+    assert isinstance(running.clock, MovableClock)
+    return running.clock
+
+
+def alice(provider: Provider) -> uuid.UUID:
+    assert provider.owner is not None
+    return provider.owner
+
+
+def test_a_stored_event_is_applied_and_announced(running: RunningPayments, provider: Provider) -> None:
+    running.store()
+    assert running.tier(alice(provider)) is Tier.FREE
+    assert running.work() == 1
+    assert running.tier(alice(provider)) is Tier.PRO
+    assert running.announced == [(alice(provider), 2)]
+    assert running.events()[0]["state"] == "done"
+
+
+def test_a_real_worker_applies_it(running: RunningPayments, provider: Provider, database_url: str) -> None:
+    running.store()
+    options = WorkerOptions(heartbeat=0.5, polling_interval=0.2)
+    asyncio.run(run_worker(running.app, Jobs.of(running.payments.jobs), database_url, options, once=True))
+    assert running.tier(alice(provider)) is Tier.PRO
+
+
+def test_the_same_event_is_stored_once(running: RunningPayments) -> None:
+    assert running.store("evt_1") is not None
+    assert running.store("evt_1") is None
+    assert len(running.query("SELECT 1 FROM procrastinate_jobs")) == 1
+
+
+def test_many_workers_with_one_event_make_one_entry(running: RunningPayments, provider: Provider) -> None:
+    event = running.store()
+    assert event is not None
+    start = Barrier(8)
+
+    def apply() -> None:
+        start.wait()
+        with running.app.app_context():
+            running.payments.inbox.apply(event)
+
+    threads = [Thread(target=apply) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert running.ledger(alice(provider)) == [("free", "pro")]
+    assert len(running.announced) == 1
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["while asking", "while writing"])
+def test_what_fails_waits_and_is_tried_again(running: RunningPayments, provider: Provider, inside: bool) -> None:
+    provider.failures, provider.fail_inside = 1, inside
+    running.store()
+    assert running.work() == 0
+    assert running.tier(alice(provider)) is Tier.FREE
+    event = running.events()[0]
+    assert (event["state"], event["attempts"], event["last_error"]) == ("received", 1, "ConnectionError")
+    assert running.run_job("sweep_billing_events") == 0
+    clock_of(running).advance(seconds=16)
+    assert running.run_job("sweep_billing_events") == 1
+    assert running.work() == 1
+    assert running.tier(alice(provider)) is Tier.PRO
+    assert running.ledger(alice(provider)) == [("free", "pro")]
+
+
+def test_what_always_fails_is_given_up_and_can_be_started_anew(running: RunningPayments, provider: Provider) -> None:
+    provider.failures = MOST_ATTEMPTS
+    running.store()
+    for _ in range(MOST_ATTEMPTS):
+        running.work()
+        clock_of(running).now += LONGEST_WAIT
+        running.run_job("sweep_billing_events")
+    assert running.events()[0]["state"] == "dead"
+    assert "ConnectionError" in running.cli("events", "--dead").output
+    assert "4242" not in running.cli("events").output
+    assert running.work() == 0
+
+    assert running.cli("replay", "--dead").output.startswith("1 started anew")
+
+    assert running.work() == 1
+    assert running.tier(alice(provider)) is Tier.PRO
+
+
+def test_an_event_whose_worker_died_is_taken_up_again(running: RunningPayments, provider: Provider) -> None:
+    running.store()
+    running.query("DELETE FROM procrastinate_jobs")
+    clock_of(running).now += CLAIMED_FOR
+    assert running.run_job("sweep_billing_events") == 1
+    assert running.work() == 1
+
+
+def test_an_event_that_was_applied_is_not_applied_twice_by_a_replay(
+    running: RunningPayments, provider: Provider
+) -> None:
+    event = running.store()
+    running.work()
+    assert running.cli("replay", "--event", str(event)).exit_code == 0
+    assert running.work() == 1
+    assert running.ledger(alice(provider)) == [("free", "pro")]
+
+
+def test_an_event_that_is_none_of_ours_is_ignored(running: RunningPayments, provider: Provider) -> None:
+    provider.owner = None
+    running.store()
+    running.work()
+    assert (running.events()[0]["state"], running.events()[0]["last_error"]) == ("ignored", "nobody")
+
+
+def test_the_waits_grow_to_six_hours() -> None:
+    waits = [wait_after(attempt).total_seconds() for attempt in range(1, MOST_ATTEMPTS)]
+    assert waits[:4] == [15, 60, 240, 960]
+    assert max(waits) == 6 * 3600
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dead", "--event", str(uuid.uuid4()))])
+def test_replay_wants_to_know_what(running: RunningPayments, arguments: tuple[str, ...]) -> None:
+    assert running.cli("replay", *arguments).exit_code == 2
+
+
+def test_replaying_an_event_that_does_not_exist_fails(running: RunningPayments) -> None:
+    assert running.cli("replay", "--event", str(uuid.uuid4())).exit_code == 1
