@@ -15,6 +15,8 @@ class StripeItem:
     id: str
     price_id: str
     product_id: str
+    interval: str | None
+    """`month` or `year`"""
     period_start: datetime
     period_end: datetime
 
@@ -135,6 +137,7 @@ def read_subscription(raw: Raw) -> StripeSubscription:
             id=item["id"],
             price_id=item["price"]["id"],
             product_id=id_of(item["price"]["product"]) or "",
+            interval=(item["price"].get("recurring") or {}).get("interval"),
             period_start=moment(item["current_period_start"]),
             period_end=moment(item["current_period_end"]),
         )
