@@ -8,7 +8,7 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from flask import Flask
+from flask import Blueprint, Flask
 from pydantic import SecretStr
 
 from auth.assembly import Auth, AuthSettings, assemble_auth
@@ -42,11 +42,19 @@ from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
+from payments.apple import Apple, SandboxPolicy
+from payments.apple_notifications import AppleEvents
+from payments.apple_purchase import AppleEnvironment
+from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
+from payments.apple_reconcile import apple_reconcilers
+from payments.apple_routes import apple_routes
+from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
-from payments.event_inbox import EventInbox
+from payments.event_inbox import EventHandler, EventInbox
 from payments.payment_commands import payment_commands
-from payments.plans import PlanOffer
+from payments.plans import Offer, PlanOffer
+from payments.product_table import ProductTable
 from payments.routes import payment_routes
 from payments.subscription_status import Provider
 from security.api_flask import ApiFlask
@@ -120,14 +128,14 @@ def assemble(settings: Settings) -> Flask:
     leases = leases_of(settings, database_url)
     auth = accounts_of(settings, leases)
     gateway = gateway_of(app, settings, database_url, auth, leases)
-    payments = payments_of(settings, auth)
+    payments, payments_blueprints = payments_of(settings, auth)
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
         gateway_routes(gateway),
-        payment_routes(payments),
+        *payments_blueprints,
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
         docs_routes(NAME),
@@ -230,23 +238,89 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     )
 
 
-def payments_of(settings: Settings, auth: Auth) -> Payments:
+def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprint]]:
+    """With the routes of every provider that is set up."""
     rules = BillingRules(announce=auth.states.changed, grace=timedelta(days=settings.payment_grace_days))
-    return Payments(
+    apple = apple_of(settings, rules)
+    handlers: dict[Provider, EventHandler] = {}
+    if apple is not None:
+        handlers[Provider.APPLE] = AppleEvents(apple)
+    inbox = EventInbox(handlers, rules.announce, rules.clock)
+    payments = Payments(
         rules=rules,
         signed_in=auth.signed_in,
-        plans=[
-            PlanOffer(
-                tier=tier,
-                title=plan.title,
-                predictions_per_day=plan.limits.per_day,
-                features=tuple(sorted(plan.limits.features)),
-            )
-            for tier, plan in PLANS.items()
-        ],
+        plans=plans_on_offer(None if apple is None else apple.products),
         manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
-        inbox=EventInbox(handlers={}, announce=rules.announce, clock=rules.clock),
+        inbox=inbox,
+        reconcilers=() if apple is None else apple_reconcilers(apple, inbox),
     )
+    routes = [payment_routes(payments)]
+    if apple is not None:
+        routes.append(apple_routes(payments, apple))
+    return payments, routes
+
+
+def apple_of(settings: Settings, rules: BillingRules) -> Apple | None:
+    """None when no app is set up."""
+    if settings.apple_bundle_id is None or settings.apple_app_id is None:
+        return None
+    own_root = settings.apple_root_certificate
+    online_checks = settings.apple_online_checks and own_root is None
+    signatures = AppleSignatures(
+        bundle_id=settings.apple_bundle_id,
+        app_apple_id=settings.apple_app_id,
+        root_certificate=None if own_root is None else own_root.read_bytes(),
+        online_checks=online_checks,
+    )
+    own_urls = {
+        environment: url
+        for environment, url in (
+            (AppleEnvironment.PRODUCTION, settings.apple_production_url),
+            (AppleEnvironment.SANDBOX, settings.apple_sandbox_url),
+        )
+        if url is not None
+    }
+    receipts, api = None, None
+    if settings.apple_shared_secret is not None:
+        own_receipt_urls = {environment: f"{url}/verifyReceipt" for environment, url in own_urls.items()}
+        receipts = LegacyReceipts(
+            settings.apple_bundle_id,
+            settings.apple_shared_secret.get_secret_value(),
+            {**VERIFY_RECEIPT_URLS, **own_receipt_urls},
+        )
+    if settings.apple_api_key_id and settings.apple_api_issuer_id and settings.apple_api_private_key:
+        private_key = settings.apple_api_private_key.get_secret_value().encode()
+        key = AppleApiKey(settings.apple_api_key_id, settings.apple_api_issuer_id, private_key)
+        api = AppleServerApi(key, settings.apple_bundle_id, signatures, own_urls)
+    return Apple(
+        rules=rules,
+        products=ProductTable.read(settings.apple_products),
+        signatures=signatures,
+        sandbox=SandboxPolicy(
+            everybody=settings.flask_env is not Environment.PRODUCTION, accounts=settings.apple_sandbox_accounts
+        ),
+        online_checks=online_checks,
+        receipts=receipts,
+        api=api,
+    )
+
+
+def plans_on_offer(apple_products: ProductTable | None) -> list[PlanOffer]:
+    on_sale = {} if apple_products is None else apple_products.on_sale
+    return [
+        PlanOffer(
+            tier=tier,
+            title=plan.title,
+            predictions_per_day=plan.limits.per_day,
+            features=tuple(sorted(plan.limits.features)),
+            offers=tuple(
+                Offer(Provider.APPLE, cycle, product.product_id)
+                for (sold, cycle), product in on_sale.items()
+                if sold is tier
+            ),
+        )
+        for tier, plan in PLANS.items()
+    ]
 
 
 def health_of(settings: Settings, database_url: str) -> HealthCheck:

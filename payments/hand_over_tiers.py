@@ -37,7 +37,7 @@ def _due(now: datetime) -> list[UUID]:
     with reading() as session:
         found = session.scalars(
             select(User.id)
-            .where(User.tier != Tier.FREE, User.tier_expires_at < now + HANDOVER)
+            .where(User.tier != Tier.FREE, User.tier_expires_at <= now + HANDOVER)
             .order_by(User.tier_expires_at)
             .limit(MOST_AT_ONCE)
         )

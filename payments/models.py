@@ -30,8 +30,8 @@ class Subscription(Base):
     """One subscription at one provider. A user may have several: payments/entitlement.py says which tier they make.
 
     `user_id` is null before an owner is known and after the owner's account is gone. `bound_at` stays: what was once
-    somebody's can never be claimed by another account. A fact replaces the row's only when its (`source_epoch`,
-    `source_version`) is not lower.
+    somebody's can never be claimed by another account. Which fact replaces another is said by `source_epoch`, `source_version`
+    and `renewal_version`: see payments/record_subscription.py.
     """
 
     __tablename__ = "subscriptions"
@@ -80,6 +80,7 @@ class Subscription(Base):
     revoked_at: Mapped[datetime | None]
     source_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    renewal_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

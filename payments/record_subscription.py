@@ -1,6 +1,6 @@
 """Writing down what a provider says of one subscription. An older fact never replaces a newer one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,11 +21,13 @@ PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
 class SubscriptionFact:
     """What a provider says of one of its subscriptions.
 
-    Facts are ordered by (`epoch`, `version`). Stripe: epoch 0, version of `next_fetch_version`. Apple: the purchase date of
-    the transaction that counts and the moment of signing, in milliseconds.
+    Facts are ordered by `epoch`, then by `version`. Stripe: epoch 0, version of `next_fetch_version`. Apple: the purchase date
+    of the transaction and the moment at which it was signed, in milliseconds; its renewal is signed by itself, hence
+    `renewal_version`. None: as old as the rest.
     `tier` comes from our own table of products, never from what a client or a provider calls it; None for a product that
     is not there: a known subscription then keeps the tier that it has, an unknown one is not written down.
     With `renewal_known=False` (a transaction from a device) what is known of the renewal of the same period stays.
+    The renewal says `cancel_at`, `pending_tier`, the grace, and every status but revoked.
     """
 
     provider: Provider
@@ -47,6 +49,7 @@ class SubscriptionFact:
     pending_tier: Tier | None = None
     trial: bool = False
     renewal_known: bool = True
+    renewal_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,22 @@ def next_fetch_version(session: Session) -> int:
 
 
 def record_subscription(
-    session: Session, fact: SubscriptionFact, *, owner: UUID | None, grace: timedelta, now: datetime
+    session: Session,
+    fact: SubscriptionFact,
+    *,
+    owner: UUID | None,
+    grace: timedelta,
+    now: datetime,
+    owner_is_proven: bool = False,
 ) -> Recorded | None:
     """Write the fact down and bind the subscription to `owner` if nobody ever owned it. Locks the subscription's row.
 
+    `owner_is_proven` says that the provider itself names this owner, as Apple does by our account token. Then a subscription
+    whose owner's account is gone may be bound anew: its customer bought again, for a new account.
     Lock the owner's row first (`lock_user`), and give them their tier afterwards (`recompute_tier`). None when the
     subscription is unknown and so is its product.
     """
-    _insert_or_claim(session, fact, owner, now)
+    _insert_or_claim(session, fact, owner, owner_is_proven, now)
     row = session.scalars(
         select(Subscription)
         .where(Subscription.environment == fact.environment, id_column(fact.provider) == fact.external_id)
@@ -87,10 +98,10 @@ def record_subscription(
     ).one_or_none()
     if row is None:
         return None
-    applied = (fact.epoch, fact.version) >= (row.source_epoch, row.source_version)
-    if applied:
-        _apply(row, fact, grace, now)
-        session.flush()
+    if fact.status is SubscriptionStatus.UNKNOWN:
+        fact = _keeping_what_was_granted(row, fact)
+    applied = _apply(row, fact, grace, now)
+    session.flush()
     return Recorded(row.id, row.user_id, row.bound_at is not None, applied)
 
 
@@ -117,7 +128,9 @@ def holding_of(row: Subscription) -> Holding:
     )
 
 
-def _insert_or_claim(session: Session, fact: SubscriptionFact, owner: UUID | None, now: datetime) -> None:
+def _insert_or_claim(
+    session: Session, fact: SubscriptionFact, owner: UUID | None, owner_is_proven: bool, now: datetime
+) -> None:
     """One statement decides who owns it: of two accounts that claim it at once, the second finds it bound."""
     column = id_column(fact.provider)
     if fact.tier is None:
@@ -141,39 +154,55 @@ def _insert_or_claim(session: Session, fact: SubscriptionFact, owner: UUID | Non
         claimed = new.on_conflict_do_update(
             index_elements=unique,
             set_={"user_id": owner, "bound_at": now, "updated_at": now},
-            where=Subscription.bound_at.is_(None),
+            where=Subscription.user_id.is_(None) if owner_is_proven else Subscription.bound_at.is_(None),
         )
         session.execute(claimed)
 
 
-def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
-    same_period = row.source_version > 0 and row.source_epoch == fact.epoch
+def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> bool:
+    """Transaction and renewal of one period are each as new as they were signed, and replace their own part."""
+    if fact.epoch < row.source_epoch:
+        return False
+    new_period = row.source_version == 0 or fact.epoch > row.source_epoch
+    renewal_version = fact.version if fact.renewal_version is None else fact.renewal_version
+    transaction_is_newer = new_period or fact.version >= row.source_version
+    renewal_is_newer = new_period or (fact.renewal_known and renewal_version >= row.renewal_version)
+    if not (transaction_is_newer or renewal_is_newer):
+        return False
+    row.status = _merged_status(row, fact, transaction_is_newer, renewal_is_newer)
+    row.provider_status = fact.provider_status
     row.updated_at = now
-    row.product_id = fact.product_id
     row.trial = row.trial or fact.trial
-    if fact.tier is not None:
-        row.tier = fact.tier
-    if fact.status is SubscriptionStatus.UNKNOWN:
-        _keep_what_was_granted(row)
-    elif fact.renewal_known or not same_period:
-        row.status = fact.status
+    row.source_epoch = fact.epoch
+    if transaction_is_newer:
+        row.product_id = fact.product_id
+        row.tier = fact.tier or row.tier
         row.period_end = fact.period_end
+        row.revoked_at = fact.revoked_at
+        row.source_version = fact.version
+    if renewal_is_newer:
         row.cancel_at = fact.cancel_at
         row.pending_tier = fact.pending_tier
         _set_grace(row, fact, grace, now)
-    else:
-        row.period_end = fact.period_end
-        if SubscriptionStatus.REVOKED in {row.status, fact.status}:
-            row.status = fact.status
-    row.provider_status = fact.provider_status
-    row.revoked_at = fact.revoked_at
-    if fact.renewal_known or not same_period:
-        row.source_epoch, row.source_version = fact.epoch, fact.version
+        row.renewal_version = renewal_version if fact.renewal_known else 0
+    return True
 
 
-def _keep_what_was_granted(row: Subscription) -> None:
-    row.period_end = access_until(holding_of(row))
-    row.status = SubscriptionStatus.UNKNOWN
+def _merged_status(
+    row: Subscription, fact: SubscriptionFact, transaction_is_newer: bool, renewal_is_newer: bool
+) -> str:
+    """A transaction says whether it was revoked, a renewal everything else."""
+    revoked = {SubscriptionStatus.REVOKED.value}
+    if transaction_is_newer and renewal_is_newer:
+        return fact.status
+    if transaction_is_newer:
+        return fact.status if revoked & {row.status, fact.status} else row.status
+    return row.status if revoked & {row.status, fact.status} else fact.status
+
+
+def _keeping_what_was_granted(row: Subscription, fact: SubscriptionFact) -> SubscriptionFact:
+    """Nothing new is granted on a word that we do not know."""
+    return replace(fact, period_end=access_until(holding_of(row)), cancel_at=None)
 
 
 def _set_grace(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:

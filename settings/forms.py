@@ -6,13 +6,19 @@ Each is a type; its error says what is expected and never shows the value.
 import base64
 import binascii
 import re
+import uuid
 from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from auth.access_key_ring import KeyRing
+from auth.email_address import parse_email
+from payments.product_table import ProductTable
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
@@ -149,6 +155,46 @@ def _access_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _products(text: str) -> str:
+    ProductTable.read(text)
+    return text
+
+
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(expected)
+        return text
+
+    return check
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def _email_key(text: str) -> str:
+    try:
+        return parse_email(text).key
+    except ValueError:
+        raise ValueError("must be e-mail addresses, separated by commas") from None
+
+
+def _signing_key_file(value: SecretStr) -> SecretStr:
+    """A .p8 file. Dashboards that know no line breaks get them as `\\n`."""
+    pem = value.get_secret_value().replace("\\n", "\n")
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return SecretStr(pem)
+    raise ValueError("must be the content of the .p8 file, a P-256 key in PEM")
+
+
 def _upper_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -181,3 +227,12 @@ StripeKey = Annotated[
 ]
 StripeWebhookSecret = Annotated[SecretStr, AfterValidator(_shaped(r"whsec_\S+", "must begin with whsec_"))]
 AppleSharedSecret = Annotated[SecretStr, AfterValidator(_shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))]
+AppleBundleId = Annotated[
+    str, AfterValidator(_matching(r"[A-Za-z0-9.-]{1,155}", "must be a bundle id such as com.example.app"))
+]
+AppleKeyId = Annotated[str, AfterValidator(_matching(r"[A-Z0-9]{10}", "must be the key's ten characters"))]
+AppleIssuerId = Annotated[str, AfterValidator(_uuid)]
+AppleSigningKey = Annotated[SecretStr, AfterValidator(_signing_key_file)]
+EmailKeys = Annotated[frozenset[Annotated[str, AfterValidator(_email_key)]], BeforeValidator(_comma_list)]
+ProductsText = Annotated[str, AfterValidator(_products)]
+"""Products of one provider: payments/product_table.py."""

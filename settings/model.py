@@ -179,9 +179,42 @@ class Settings(BaseModel):
     stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
         default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."
     )
-    apple_shared_secret: forms.AppleSharedSecret | None = Field(
-        default=None, description="App Store Connect's shared secret for receipts."
+    apple_bundle_id: forms.AppleBundleId | None = Field(
+        default=None, description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set."
     )
+    apple_app_id: int | None = Field(
+        default=None, ge=1, lt=2**63, description="The app's Apple ID, a number in App Store Connect."
+    )
+    apple_products: forms.ProductsText = Field(
+        default="",
+        description="What the App Store sells: `product:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+    )
+    apple_shared_secret: forms.AppleSharedSecret | None = Field(
+        default=None, description="App Store Connect's shared secret, for receipts of StoreKit 1."
+    )
+    apple_api_key_id: forms.AppleKeyId | None = Field(
+        default=None, description="The id of the In-App Purchase key. With it subscriptions are reconciled."
+    )
+    apple_api_issuer_id: forms.AppleIssuerId | None = Field(
+        default=None, description="The issuer id beside the In-App Purchase keys."
+    )
+    apple_api_private_key: forms.AppleSigningKey | None = Field(
+        default=None, description="The In-App Purchase key: the content of its .p8 file."
+    )
+    apple_online_checks: bool = Field(
+        default=True, description="Ask Apple whether the certificates under signed data were revoked (OCSP)."
+    )
+    apple_sandbox_accounts: forms.EmailKeys = Field(
+        default=frozenset(),
+        description="Accounts (e-mail addresses) whose sandbox purchases count in production for a day: App Review's.",
+    )
+    apple_root_certificate: FilePath | None = Field(
+        default=None, description="A root certificate (DER) in place of Apple's. For tests."
+    )
+    apple_production_url: forms.BaseUrl | None = Field(
+        default=None, description="An App Store in place of Apple's. For tests."
+    )
+    apple_sandbox_url: forms.BaseUrl | None = Field(default=None, description="As above, for the App Store's sandbox.")
 
     log_level: Annotated[LogLevel, forms.UpperCase] = Field(
         description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default `INFO`, in staging `DEBUG`."

@@ -61,6 +61,25 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
     if settings.private_api_secret is not None and settings.private_api_keys is not None:
         yield "PRIVATE_API_KEYS", "is set beside PRIVATE_API_SECRET; keep one of them"
+    yield from _halves_of_apple(settings)
+
+
+def _halves_of_apple(settings: Settings) -> Iterator[Problem]:
+    app = {"APPLE_BUNDLE_ID": settings.apple_bundle_id, "APPLE_APP_ID": settings.apple_app_id}
+    key = {
+        "APPLE_API_KEY_ID": settings.apple_api_key_id,
+        "APPLE_API_ISSUER_ID": settings.apple_api_issuer_id,
+        "APPLE_API_PRIVATE_KEY": settings.apple_api_private_key,
+    }
+    for whole in ({**app, "APPLE_PRODUCTS": settings.apple_products or None}, key):
+        missing = [name for name, value in whole.items() if value is None]
+        if missing and len(missing) < len(whole):
+            for name in missing:
+                yield name, f"must be set as well, like {', '.join(sorted(whole.keys() - set(missing)))}"
+    if settings.apple_bundle_id is None:
+        for name, value in {**key, "APPLE_SHARED_SECRET": settings.apple_shared_secret}.items():
+            if value is not None:
+                yield name, "does nothing without APPLE_BUNDLE_ID"
 
 
 def _weak_secrets(settings: Settings) -> Iterator[Problem]:
@@ -86,6 +105,9 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
     for name, url in (("APPLE_KEYS_URL", settings.apple_keys_url), ("GOOGLE_KEYS_URL", settings.google_keys_url)):
         if url != Settings.model_fields[name.lower()].default:
             yield name, "must be left unset: whoever serves these keys can sign in as anybody"
+    for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
+        if getattr(settings, name) is not None:
+            yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"
     if settings.bcrypt_cost < 10:
         yield "BCRYPT_COST", "must be at least 10"
 

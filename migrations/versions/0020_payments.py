@@ -164,7 +164,7 @@ def extend_subscriptions() -> None:
     op.add_column("subscriptions", sa.Column("trial", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     for name in ("bound_at", "period_end", "grace_end", "payment_failed_at", "cancel_at", "revoked_at"):
         op.add_column("subscriptions", moment(name))
-    for name in ("source_epoch", "source_version"):
+    for name in ("source_epoch", "source_version", "renewal_version"):
         op.add_column("subscriptions", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.alter_column("subscriptions", "user_id", nullable=True)
     op.drop_constraint("fk_subscriptions_user_id_users", "subscriptions")
@@ -215,6 +215,6 @@ def downgrade() -> None:
     op.alter_column("subscriptions", "user_id", nullable=False)
     for name in (
         "provider environment product_id pending_tier provider_status trial bound_at period_end grace_end"
-        " payment_failed_at cancel_at revoked_at source_epoch source_version"
+        " payment_failed_at cancel_at revoked_at source_epoch source_version renewal_version"
     ).split():
         op.drop_column("subscriptions", name)

@@ -1,6 +1,8 @@
 """Applications with payments and nothing else, on a real database."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from payments.routes import payment_routes
 from payments.subscription_status import Provider
 from security.edge import install_edge
 from tests.bare_app import bare_app
+from tests.payments.apple_app import RunningApple, running_apple
 from tests.payments.payments_app import MovableClock, NamedCaller, RunningPayments, nothing_to_do
 
 MakePayments = Callable[..., RunningPayments]
@@ -51,10 +54,35 @@ def make_payments(database_url: str) -> Iterator[MakePayments]:
 
     yield make
     for each in made:
-        with each.app.app_context():
-            db.engine.dispose()
+        dispose(each)
 
 
 @pytest.fixture
 def running(make_payments: MakePayments) -> RunningPayments:
     return make_payments()
+
+
+MakeApple = Callable[..., RunningApple]
+
+
+@pytest.fixture
+def make_apple(database_url: str) -> Iterator[MakeApple]:
+    """Builds applications with an App Store beside them. See `running_apple` for what can be changed."""
+    with ExitStack() as stack:
+
+        def make(**changes: Any) -> RunningApple:
+            running = stack.enter_context(running_apple(database_url, **changes))
+            stack.callback(dispose, running)
+            return running
+
+        yield make
+
+
+@pytest.fixture
+def apple(make_apple: MakeApple) -> RunningApple:
+    return make_apple()
+
+
+def dispose(running: RunningPayments) -> None:
+    with running.app.app_context():
+        db.engine.dispose()

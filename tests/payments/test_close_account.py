@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from auth.tiers import Tier
 from database import transaction
@@ -12,7 +13,7 @@ from payments.subscription_status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
 from tests.payments.payments_app import RunningPayments
 
-APPLE = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
+APPLE: dict[str, Any] = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
 
 
 def close(running: RunningPayments, user: uuid.UUID, cancelled: list[str] | None = None) -> ClosedBilling:

@@ -25,7 +25,7 @@ class Counting:
 
 def test_it_corrects_and_counts(make_payments: MakePayments) -> None:
     running = make_payments(reconcilers=(Counting(end=7),))
-    assert running.cli("reconcile").output == "7 checked, 2 corrected.\n"
+    assert running.cli("reconcile").output.endswith("7 checked, 2 corrected.\n")
     assert running.counted("drift:counting") == 2
     assert "drift:counting" in running.cli("counts").output
 

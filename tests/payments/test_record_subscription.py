@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import permutations
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.payments.facts import fact
 from tests.payments.payments_app import MovableClock, RunningPayments
 
 MONTH = timedelta(days=30)
-APPLE = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
+APPLE: dict[str, Any] = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """GET /api/payments/subscription"""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from auth.tiers import Tier
 from payments.grant_manually import grant_manually
@@ -8,7 +9,7 @@ from payments.subscription_status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
 from tests.payments.payments_app import RunningPayments
 
-APPLE = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
+APPLE: dict[str, Any] = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
 
 
 def moment(text: str) -> datetime:

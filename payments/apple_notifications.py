@@ -1,0 +1,127 @@
+"""App Store Server Notifications, version 2: taken in at once, applied by a job.
+
+Apple repeats what was not answered with 200 to 206, five times within a week, but not what was refused with 4xx. So 400 is for
+forgeries alone, 200 for everything that is Apple's, and 5xx for whatever should be sent again
+(developer.apple.com/documentation/appstoreservernotifications).
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from database import transaction
+from payments.apple import Apple
+from payments.apple_purchase import AppleNotification, AppleTransaction
+from payments.apple_validator import AppleUnavailable, SignedDataForged
+from payments.billing_counts import count
+from payments.event_inbox import Applied, Effect, EventInbox, EventState, StoredEvent
+from payments.grant_tier import lock_user, recompute_tier
+from payments.models import BillingCustomer, Subscription
+from payments.subscription_status import Provider
+from payments.validate_receipt import AppleNotReachable
+from security.problems import Problem
+
+LONGEST_ON_THE_WAY = timedelta(days=8)
+"""Apple's last repetition comes 158 hours after the first try, with the same signature."""
+CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+class NotificationNotValid(Problem):
+    status, error, title = 400, "notification_not_valid", "This was not signed by Apple for this app"
+
+
+def receive_notification(apple: Apple, inbox: EventInbox, signed: str) -> None:
+    """Verify and keep it; a repetition changes nothing. Raises NotificationNotValid, AppleNotReachable."""
+    try:
+        notification = _signed_lately(apple, signed)
+    except SignedDataForged as forged:
+        apple.refused_forgery("notification", str(forged))
+        raise NotificationNotValid from None
+    except AppleUnavailable:
+        raise AppleNotReachable from None
+    keep_notification(inbox, notification, signed)
+
+
+def _signed_lately(apple: Apple, signed: str) -> AppleNotification:
+    """Raises SignedDataForged, AppleUnavailable."""
+    notification = apple.signatures.notification(signed)
+    age = apple.rules.clock() - notification.signed_at
+    if not -CLOCKS_DIFFER <= age <= LONGEST_ON_THE_WAY:
+        raise SignedDataForged("not signed lately")
+    return notification
+
+
+def keep_notification(inbox: EventInbox, notification: AppleNotification, signed: str) -> bool:
+    """False when it is known already."""
+    with transaction() as session:
+        event_id = inbox.store(
+            session,
+            provider=Provider.APPLE,
+            external_id=notification.notification_id,
+            kind=notification.kind,
+            environment=notification.environment,
+            body=signed.encode(),
+        )
+    return event_id is not None
+
+
+class AppleEvents:
+    """Applies stored notifications. Asks nobody: all that is needed was signed and sent along."""
+
+    def __init__(self, apple: Apple) -> None:
+        self._apple = apple
+
+    def __call__(self, event: StoredEvent) -> Effect:
+        notification = self._apple.signatures.stored_notification(event.body.decode())
+        if not notification.known:
+            structlog.get_logger().warning("apple_notification_unknown", event_id=str(event.id), kind=notification.kind)
+
+        def effect(session: Session, now: datetime) -> Applied:
+            applied = self._apply(session, notification, now)
+            if not notification.known:
+                count(session, "apple_notification_unknown", now)
+            return applied
+
+        return effect
+
+    def _apply(self, session: Session, notification: AppleNotification, now: datetime) -> Applied:
+        """What is Apple's word of a subscription is written down even before anybody owns it: its owner appears when the
+        app posts the receipt.
+        """
+        purchase = notification.purchase
+        if purchase is None or purchase.transaction.expires_at is None:
+            return Applied(EventState.IGNORED, note="no subscription")
+        owner, proven = owner_of(session, purchase.transaction)
+        if not self._apple.sandbox.admits(session, purchase.transaction.environment, owner):
+            return Applied(EventState.IGNORED, note="sandbox")
+        if owner is not None:
+            lock_user(session, owner)
+        recorded = self._apple.record(session, purchase, owner=owner, proven=proven, now=now)
+        if recorded is None:
+            count(session, "apple_product_unknown", now)
+            return Applied(EventState.IGNORED, note="product unknown")
+        if recorded.user_id is None:
+            return Applied(note="account deleted" if recorded.was_owned else "no owner yet")
+        cause = f"apple:{notification.notification_id}"
+        change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
+        return Applied(changes=() if change is None else (change,))
+
+
+def owner_of(session: Session, bought: AppleTransaction) -> tuple[UUID | None, bool]:
+    """The user, and whether Apple's own word names them. A family member's transaction may carry the buyer's token."""
+    held = session.execute(
+        select(Subscription.user_id).where(
+            Subscription.environment == bought.environment, Subscription.apple_transaction_id == bought.original_id
+        )
+    ).scalar_one_or_none()
+    if held is not None:
+        return held, False
+    if bought.account_token is None or bought.family_shared:
+        return None, False
+    named = session.execute(
+        select(BillingCustomer.user_id).where(BillingCustomer.apple_account_token == bought.account_token)
+    ).scalar_one_or_none()
+    return named, named is not None
