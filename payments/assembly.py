@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from auth.middleware import SignedIn
 from database.jobs import Job
 from payments.billing_rules import BillingRules
+from payments.close_account import CancelAtStripe
 from payments.event_inbox import EventInbox
 from payments.hand_over_tiers import hand_over_tiers
 from payments.plans import PlanOffer
@@ -23,6 +24,9 @@ class Payments:
     manage_urls: ManageUrls
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
+    provider_jobs: Sequence[Job] = ()
+    cancel_at_stripe: CancelAtStripe | None = None
+    """For `close_billing`, when an account is deleted."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -30,6 +34,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
+            *self.provider_jobs,
             Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
             Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
         )

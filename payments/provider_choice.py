@@ -44,9 +44,3 @@ def present_seller(session: Session, user_id: UUID, now: datetime) -> Seller | N
         ):
             return Seller(Provider.APPLE, None)
     return None
-
-
-def had_trial(session: Session, user_id: UUID) -> bool:
-    """Ever, and whoever gave it."""
-    query = select(Subscription.id).where(Subscription.user_id == user_id, Subscription.trial).limit(1)
-    return session.execute(query).first() is not None

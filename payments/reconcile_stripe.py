@@ -13,7 +13,7 @@ from payments.event_inbox import EventInbox
 from payments.models import BillingCustomer, CheckoutIntent, Payment, Subscription
 from payments.payment_status import OPEN
 from payments.read_payment import follow_checkout
-from payments.reconcile import Step
+from payments.reconcile import Reconciler, Step
 from payments.refresh_stripe_subscription import Fetched, apply_fetched, fetch_version
 from payments.settle_payment import fetch_intent, settle_now
 from payments.start_checkout import KIND, settle
@@ -155,6 +155,10 @@ class OpenPayments:
             ).scalar_one()
         if ends is not None and ends < self.rules.billing.clock():
             settle(self.rules, checkout_id, "failed")
+
+
+def stripe_reconcilers(rules: StripeRules, inbox: EventInbox) -> tuple[Reconciler, ...]:
+    return MissedEvents(rules, inbox), StripeSubscriptions(rules), OpenPayments(rules)
 
 
 def known_of(subscription_id: str) -> tuple[Any, ...] | None:

@@ -14,12 +14,13 @@ from database import transaction
 from payments.grant_tier import lock_user
 from payments.models import CheckoutIntent
 from payments.product_table import BillingCycle, Product
-from payments.provider_choice import had_trial, present_seller
+from payments.provider_choice import present_seller
 from payments.refresh_stripe_subscription import refresh
 from payments.stripe_customer import forget_stripe_customer, stripe_customer
 from payments.stripe_problems import StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
+from payments.trial_used import trial_used
 from security.problems import InvalidToken, Problem
 
 KIND = "checkout"
@@ -130,7 +131,7 @@ def open_intent(rules: StripeRules, user_id: UUID, order: Order, product: Produc
         )
         session.add(made)
         session.flush()
-        trial = timedelta() if had_trial(session, user_id) else rules.trial
+        trial = timedelta() if trial_used(session, user_id) else rules.trial
         parameters = session_parameters(rules, made, product=product, order=order, customer_id=customer_id, trial=trial)
         made.parameters = orjson.dumps(parameters).decode()
         session.flush()

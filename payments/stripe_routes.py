@@ -40,7 +40,7 @@ from security.raw_body import raw_body
 
 
 def stripe_routes(rules: StripeRules, signed_in: SignedIn, inbox: EventInbox) -> Blueprint:
-    routes = Blueprint("stripe", __name__, url_prefix="/api/payments")
+    routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
     add_buying(routes, rules, signed_in)
     add_changing(routes, rules, signed_in)
     add_one_off_payments(routes, rules, signed_in)

@@ -124,10 +124,23 @@ class Calendar:
             subscription.update(status="active", billing_cycle_anchor=start)
         self._books.announce("customer.subscription.updated", subscription, before)
         invoice = self._invoices.open(subscription, "subscription_cycle", item["price"]["unit_amount"], (start, end))
+        paused = subscription["pause_collection"]
+        if paused:
+            self._leave_uncollected(invoice, paused["behavior"])
+            return
         if subscription["status"] == "unpaid":
             return
         if not self._invoices.collect(invoice, self._books.cards.get(customer, Card.DECLINED)):
             self._subscriptions.change(subscription, status="past_due")
+
+    def _leave_uncollected(self, invoice: Object, behavior: str) -> None:
+        if behavior == "void":
+            self._invoices.void(invoice)
+        elif behavior == "mark_uncollectible":
+            invoice["status"] = "uncollectible"
+            self._books.announce("invoice.marked_uncollectible", invoice)
+        else:
+            invoice["status"] = "draft"
 
     def _goes_on_without_card(self, subscription: Object) -> bool:
         settings = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]

@@ -1,5 +1,7 @@
 """What becomes of a subscription: renewals, failures, cancellations, changes of the plan."""
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -252,3 +254,18 @@ def test_a_subscription_list_leaves_out_the_cancelled_unless_asked(account: Acco
 
     assert account.client.v1.subscriptions.list().data == []
     assert [each.id for each in account.client.v1.subscriptions.list({"status": "all"}).data] == [subscription.id]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "status"), [("void", "void"), ("mark_uncollectible", "uncollectible"), ("keep_as_draft", "draft")]
+)
+def test_nothing_is_collected_while_collection_is_paused(account: Account, behavior: Any, status: str) -> None:
+    subscription = account.subscribe()
+    account.client.v1.subscriptions.update(subscription.id, {"pause_collection": {"behavior": behavior}})
+    account.advance(days=32)
+
+    left = account.again(subscription)
+    assert left.status == "active"
+    assert isinstance(left.latest_invoice, stripe.Invoice)
+    assert (left.latest_invoice.status, left.latest_invoice.amount_paid) == (status, 0)
+    assert account.client.v1.subscriptions.update(subscription.id, {"pause_collection": ""}).pause_collection is None
