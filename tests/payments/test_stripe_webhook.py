@@ -169,7 +169,7 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)), ids=lambda order: "".join(map(str, order)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=lambda order: "".join(map(str, order)))
 def test_any_order_leads_to_the_same_state(bought: tuple[RunningStripe, UUID], order: tuple[int, ...]) -> None:
     stripe, alice = bought
     for number in order:
