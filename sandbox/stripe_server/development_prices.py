@@ -1,7 +1,11 @@
 """The prices of a developer's machine: one product a paid tier, each by the month and by the year."""
 
+from typing import TYPE_CHECKING
+
 from sandbox.stripe_server.catalogue import MONTHLY, YEARLY
-from sandbox.stripe_server.server import StripeServer
+
+if TYPE_CHECKING:
+    from sandbox.stripe_server.server import StripeServer
 
 DEVELOPMENT_PRICES = {
     ("pro", "monthly"): ("price_pro_monthly", 1_900),
@@ -11,8 +15,11 @@ DEVELOPMENT_PRICES = {
 }
 """(tier, billing cycle) to the price's id and its amount in US cents."""
 
+PRICES_SETTING = ",".join(f"{price_id}:{tier}:{cycle}" for (tier, cycle), (price_id, _) in DEVELOPMENT_PRICES.items())
+"""The same as the setting STRIPE_PRICES."""
 
-def add_development_prices(server: StripeServer) -> None:
+
+def add_development_prices(server: "StripeServer") -> None:
     """Those that the books do not hold yet."""
     for (tier, cycle), (price_id, amount) in DEVELOPMENT_PRICES.items():
         product = f"prod_{tier}"

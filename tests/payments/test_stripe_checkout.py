@@ -10,9 +10,8 @@ from auth.tiers import Tier
 from payments.subscription_status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
-from tests.payments.conftest import MakeStripe
 from tests.payments.facts import fact
-from tests.payments.stripe_app import ENTERPRISE, HOME, OTHER_ORIGIN, PRO, RunningStripe
+from tests.payments.stripe_app import ENTERPRISE, HOME, OTHER_ORIGIN, PRO, MakeStripe, RunningStripe
 
 SESSIONS = "/v1/checkout/sessions"
 

@@ -11,9 +11,8 @@ from payments.close_account import close_billing
 from payments.entitlement import RENEWAL_LEEWAY
 from payments.subscription_status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
-from tests.payments.conftest import MakeStripe
 from tests.payments.facts import fact
-from tests.payments.stripe_app import ENTERPRISE, LEGACY, PRO, RunningStripe
+from tests.payments.stripe_app import ENTERPRISE, LEGACY, PRO, MakeStripe, RunningStripe
 
 GRACE = timedelta(days=7)
 

@@ -7,8 +7,7 @@ import pytest
 
 from auth.tiers import Tier
 from sandbox.stripe_server.faults import Trouble
-from tests.payments.conftest import MakeStripe
-from tests.payments.stripe_app import PRO, RunningStripe
+from tests.payments.stripe_app import PRO, MakeStripe, RunningStripe
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 from auth.tiers import Tier
 from payments.event_inbox import MOST_ATTEMPTS
 from sandbox.stripe_server.faults import Trouble
-from tests.payments.conftest import MakeStripe
-from tests.payments.stripe_app import RunningStripe
+from tests.payments.stripe_app import MakeStripe, RunningStripe
 
 TOLERANCE = timedelta(seconds=300)
 
