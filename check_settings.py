@@ -65,6 +65,10 @@ def remarks_on(settings: Settings) -> list[str]:
         "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly.": (
             settings.trusted_proxy_hops == 0
         ),
+        "APPLE_BUNDLE_ID is not set: the other settings of the App Store do nothing.": (
+            settings.apple_bundle_id is None
+            and (settings.apple_shared_secret is not None or settings.apple_api_private_key is not None)
+        ),
         "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it.": (
             settings.password_pepper is None
         ),

@@ -19,7 +19,10 @@ class User(Base):
     """
 
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),)
+    __table_args__ = (
+        CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
+        Index("ix_users_tier_expires_at_paid", "tier_expires_at", postgresql_where=text("tier <> 'free'")),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
     email: Mapped[str] = mapped_column(Text)

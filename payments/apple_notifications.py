@@ -27,6 +27,8 @@ from security.problems import Problem
 LONGEST_ON_THE_WAY = timedelta(days=8)
 """Apple's last repetition comes 158 hours after the first try, with the same signature."""
 CLOCKS_DIFFER = timedelta(minutes=5)
+CONSENT_RESCINDED = "RESCIND_CONSENT"
+"""A parent took back the consent to a child's use of the app. What follows from that is for people to decide."""
 
 
 class NotificationNotValid(Problem):
@@ -83,6 +85,8 @@ class AppleEvents:
             applied = self._apply(session, notification, now)
             if not notification.known:
                 count(session, "apple_notification_unknown", now)
+            if notification.kind == CONSENT_RESCINDED:
+                count(session, "apple_consent_rescinded", now)
             return applied
 
         return effect

@@ -85,10 +85,6 @@ def _halves_of_apple(settings: Settings) -> Iterator[Problem]:
         if missing and len(missing) < len(whole):
             for name in missing:
                 yield name, f"must be set as well, like {', '.join(sorted(whole.keys() - set(missing)))}"
-    if settings.apple_bundle_id is None:
-        for name, value in {**key, "APPLE_SHARED_SECRET": settings.apple_shared_secret}.items():
-            if value is not None:
-                yield name, "does nothing without APPLE_BUNDLE_ID"
 
 
 def _weak_secrets(settings: Settings) -> Iterator[Problem]:

@@ -39,6 +39,9 @@ def owner(table: str) -> sa.ForeignKeyConstraint:
 
 def upgrade() -> None:
     extend_subscriptions()
+    op.create_index(
+        "ix_users_tier_expires_at_paid", "users", ["tier_expires_at"], postgresql_where=sa.text("tier <> 'free'")
+    )
     op.execute("CREATE SEQUENCE billing_fetch_versions")
     op.create_table(
         "billing_customers",
@@ -201,6 +204,7 @@ def downgrade() -> None:
         op.drop_table(table)
     op.execute("DROP FUNCTION refuse_ledger_change()")
     op.execute("DROP SEQUENCE billing_fetch_versions")
+    op.drop_index("ix_users_tier_expires_at_paid", "users")
     # The older form has no room for what has no owner, was granted by hand, or is the same id of another environment.
     op.execute("DELETE FROM subscriptions WHERE user_id IS NULL OR provider = 'manual' OR environment = 'Sandbox'")
     op.drop_index("uq_subscriptions_manual_user_id", "subscriptions")

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 LEAF_MARKER = "1.2.840.113635.100.6.11.1"
 INTERMEDIATE_MARKER = "1.2.840.113635.100.6.2.1"
@@ -66,13 +66,20 @@ class CertificateChain:
         object.__setattr__(self, "x5c", tuple(b64encode(link.der).decode() for link in links))
 
     @classmethod
-    def make(cls, *, now: datetime | None = None) -> "CertificateChain":
+    def make(cls, *, now: datetime | None = None, ocsp_url: str | None = None) -> "CertificateChain":
+        """`ocsp_url` is where a verifier with online checks asks whether the certificates were revoked."""
         validity = Validity.around(now or datetime.now(UTC))
         root = issue("Sandbox Root CA - G3", None, validity, authority=True)
         intermediate = issue(
-            "Sandbox Worldwide Developer Relations CA", root, validity, authority=True, marker=INTERMEDIATE_MARKER
+            "Sandbox Worldwide Developer Relations CA",
+            root,
+            validity,
+            authority=True,
+            marker=INTERMEDIATE_MARKER,
+            ocsp_url=ocsp_url,
         )
-        return cls(root, intermediate, issue("Sandbox App Store Receipt Signing", intermediate, validity))
+        leaf = issue("Sandbox App Store Receipt Signing", intermediate, validity, ocsp_url=ocsp_url)
+        return cls(root, intermediate, leaf)
 
     def sign(self, payload: Mapping[str, object]) -> str:
         """A compact JWS (RFC 7515) whose header carries the whole chain, as StoreKit 2 sends it."""
@@ -86,6 +93,7 @@ def issue(
     *,
     authority: bool = False,
     marker: str | None = LEAF_MARKER,
+    ocsp_url: str | None = None,
 ) -> CertifiedKey:
     """A certificate with a new key. Without an issuer it signs itself and carries no marker."""
     key = ec.generate_private_key(ec.SECP384R1() if authority else ec.SECP256R1())
@@ -107,6 +115,9 @@ def issue(
     if issuer and marker:
         extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(marker), DER_NULL)
         builder = builder.add_extension(extension, critical=False)
+    if ocsp_url:
+        place = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp_url))
+        builder = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
     digest = hashes.SHA384() if isinstance(signer.curve, ec.SECP384R1) else hashes.SHA256()
     return CertifiedKey(key, builder.sign(signer, digest))
 

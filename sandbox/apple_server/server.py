@@ -38,11 +38,12 @@ class AppleServer:
         notification_url: str | None = None,
         production_port: int = 0,
         sandbox_port: int = 0,
+        ocsp_url: str | None = None,
     ) -> None:
         self.app = app or App()
         self.api_key = ServerApiKey()
         self.clock = StoreClock(clock)
-        self.chain = CertificateChain.make(now=self.clock())
+        self.chain = CertificateChain.make(now=self.clock(), ocsp_url=ocsp_url)
         self.forger = Forger(self.chain, self.clock)
         self._issued = IssuedReceipts()
         self._time = Lock()

@@ -36,6 +36,7 @@ from tests.payments.payments_app import NamedCaller, RunningPayments
 PRO, PRO_YEARLY = "com.mirroros.pro.monthly", "com.mirroros.pro.yearly"
 ENTERPRISE = "com.mirroros.enterprise.monthly"
 PRODUCTS = f"{PRO}:pro:monthly,{PRO_YEARLY}:pro:yearly,{ENTERPRISE}:enterprise:monthly"
+NOBODY_LISTENS = "http://127.0.0.1:9/ocsp"
 REVIEWER = "review@example.com"
 
 
@@ -72,8 +73,9 @@ class RunningApple(RunningPayments):
         return bought
 
     def deliver(self, order: tuple[int, ...] | None = None) -> list[SendAttempt]:
-        """Apple sends what is due, and our workers do their work."""
-        attempts = [attempt for host in self.app_store.hosts for attempt in host.notifications.deliver_pending(order)]
+        """Apple sends what is due, and our workers do their work. `order` is that of production's notifications."""
+        attempts = self.production.notifications.deliver_pending(order)
+        attempts += self.app_store.sandbox.notifications.deliver_pending()
         self.work()
         return attempts
 
@@ -93,8 +95,10 @@ def running_apple(
     online_checks: bool = False,
     products: str = PRODUCTS,
 ) -> Iterator[RunningApple]:
-    """`production`: sandbox purchases do not count, except the reviewer's. `legacy` and `api`: which secrets are set."""
-    store = AppleServer()
+    """`production`: sandbox purchases do not count, except the reviewer's. `legacy` and `api`: which secrets are set.
+    `online_checks`: the certificates name an OCSP server that does not answer.
+    """
+    store = AppleServer(ocsp_url=NOBODY_LISTENS if online_checks else None)
     store.start()
     announced: list[tuple[uuid.UUID, int]] = []
     rules = BillingRules(announce=lambda user, version: announced.append((user, version)), clock=store.clock)

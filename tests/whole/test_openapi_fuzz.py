@@ -16,7 +16,13 @@ from tests.whole.web_server import ROOT
 SEED = 20_260_101
 CASES_PER_OPERATION = 60
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-DEVELOPMENT = {"FLASK_ENV": "development", "BCRYPT_COST": "4"}
+DEVELOPMENT = {
+    "FLASK_ENV": "development",
+    "BCRYPT_COST": "4",
+    "APPLE_BUNDLE_ID": "com.example.app",
+    "APPLE_APP_ID": "1",
+    "APPLE_PRODUCTS": "com.example.app.pro:pro:monthly",
+}
 
 
 @pytest.mark.timeout(300)
