@@ -36,19 +36,19 @@ def apply_stripe_event(rules: StripeRules, event: StoredEvent) -> Effect:
         # It is applied all the same, because only ids are read from it.
         structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
         effect = effect_of(rules, event, document)
-        return counted(effect, "stripe:event_of_another_version")
+        return counted(effect, "stripe_event_of_another_version")
     return effect_of(rules, event, document)
 
 
 def effect_of(rules: StripeRules, event: StoredEvent, document: Named) -> Effect:
     if document["livemode"] is not rules.handler.address.live:
-        return ignored("other mode", "stripe:other_mode")
+        return ignored("other mode", "stripe_other_mode")
     named: Named = document["data"]["object"]
     handler = handler_of(event.kind)
     try:
         return ignored("not needed") if handler is None else handler(rules, event, named)
     except StripeObjectMissing:
-        return ignored("missing at Stripe", "stripe:missing")
+        return ignored("missing at Stripe", "stripe_missing")
 
 
 def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Effect] | None:
@@ -116,7 +116,7 @@ def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Eff
         return settle_intent(rules, fetch_intent(intent_id, rules), dispute=dispute.status)
     follow_dispute(rules, dispute, invoice.subscription_id)
     effect = refreshed(rules, event, invoice.subscription_id)
-    return counted(effect, "stripe:dispute") if event.kind == "charge.dispute.created" else effect
+    return counted(effect, "stripe_dispute") if event.kind == "charge.dispute.created" else effect
 
 
 def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: str) -> None:
@@ -145,7 +145,7 @@ def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effe
 def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
     """For a person: a refund now costs less than the dispute that follows."""
     structlog.get_logger().error("stripe_fraud_warning", charge=id_of(named.get("charge")))
-    return only(lambda session, now: count(session, "stripe:early_fraud_warning", now))
+    return only(lambda session, now: count(session, "stripe_early_fraud_warning", now))
 
 
 HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
@@ -164,7 +164,7 @@ HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
 def refreshed(rules: StripeRules, event: StoredEvent, subscription_id: str) -> Effect:
     fetched = fetch(rules, subscription_id)
     if fetched is None:
-        return ignored("missing at Stripe", "stripe:missing")
+        return ignored("missing at Stripe", "stripe_missing")
     return write_down(rules, fetched, f"stripe:{event.external_id}")
 
 

@@ -54,13 +54,13 @@ def write_down(rules: StripeRules, fetched: Fetched, cause: str) -> Callable[[Se
     def effect(session: Session, now: datetime) -> Applied:
         found = fetched.subscription
         if found.live is not rules.handler.address.live:
-            count(session, "stripe:other_mode", now)
+            count(session, "stripe_other_mode", now)
             return Applied(EventState.IGNORED, note="other mode")
         customer = session.execute(
             select(BillingCustomer.user_id).where(BillingCustomer.stripe_customer_id == found.customer_id)
         ).one_or_none()
         if customer is None:
-            count(session, "stripe:unknown_customer", now)
+            count(session, "stripe_unknown_customer", now)
             return Applied(EventState.IGNORED, note="unknown customer")
         owner: UUID | None = customer.user_id
         if owner is not None and not lock_user(session, owner):
@@ -68,7 +68,7 @@ def write_down(rules: StripeRules, fetched: Fetched, cause: str) -> Callable[[Se
         fact = fact_of(found, rules.prices, fetched.version)
         recorded = record_subscription(session, fact, owner=owner, grace=rules.billing.grace, now=now)
         if recorded is None:
-            count(session, "stripe:unknown_price", now)
+            count(session, "stripe_unknown_price", now)
             return Applied(EventState.IGNORED, note="unknown price")
         return settle_with_owner(session, now, recorded)
 
@@ -78,15 +78,15 @@ def write_down(rules: StripeRules, fetched: Fetched, cause: str) -> Callable[[Se
             if found.status not in {"canceled", "incomplete_expired"}:
                 # The account is gone. Nobody may be charged for what nobody can use.
                 rules.enqueue(session, GIVE_BACK, subscription_id=found.id)
-                count(session, "stripe:bought_for_deleted_account", now)
+                count(session, "stripe_bought_for_deleted_account", now)
             return Applied(note="no owner")
         change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
         if running_at_stripe(session, recorded.user_id) > 1:
             rules.enqueue(session, SETTLE_DOUBLES, customer_id=found.customer_id)
         if found.status not in STATUSES:
-            count(session, "stripe:unknown_status", now)
+            count(session, "stripe_unknown_status", now)
         if best_item(found, rules.prices) is None:
-            count(session, "stripe:unknown_price", now)
+            count(session, "stripe_unknown_price", now)
         return Applied(changes=() if change is None else (change,))
 
     return effect

@@ -86,7 +86,7 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
     if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not reserve(session, row):
         # Paid at the very moment at which it was given up, and somebody else has the last one.
         rules.enqueue(session, GIVE_MONEY_BACK, payment_id=str(row.id))
-        count(session, "stripe:paid_without_stock", now)
+        count(session, "stripe_paid_without_stock", now)
         return
     if due is PaymentStatus.CANCELED and before in OPEN:
         release(session, row)
@@ -95,7 +95,7 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
     row.status = due
     session.flush()
     if due is PaymentStatus.HELD:
-        count(session, "stripe:payment_differs_from_order", now)
+        count(session, "stripe_payment_differs_from_order", now)
 
 
 def settle_refund(rules: StripeRules, charge: StripeCharge) -> Effect:

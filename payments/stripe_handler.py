@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -73,7 +73,7 @@ SUSPENDED_BY = "suspended_by"
 class StripeAddress:
     """`api_key` decides the mode: what happens in the other one is not our business."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     api_base: str = API
 
     @property

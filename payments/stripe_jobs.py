@@ -82,7 +82,7 @@ def settle_doubles(rules: StripeRules, customer_id: str) -> int:
         give_back(rules, each.id, "double")
     if newer:
         with transaction() as session:
-            count(session, "stripe:double_subscription", rules.billing.clock(), by=len(newer))
+            count(session, "stripe_double_subscription", rules.billing.clock(), by=len(newer))
     return len(newer)
 
 

@@ -112,10 +112,10 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
             yield name, "must be left unset: whoever serves these keys can sign in as anybody"
     if settings.stripe_api_base != Settings.model_fields["stripe_api_base"].default:
         yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
-    for address in settings.redirect_origins | {settings.checkout_return_url or "https:"}:
-        if urlsplit(address).scheme != "https":
-            name = "CHECKOUT_RETURN_URL" if address == settings.checkout_return_url else "CHECKOUT_ORIGINS"
-            yield name, "must begin with https://"
+    if urlsplit(settings.checkout_return_url or "https:").scheme != "https":
+        yield "CHECKOUT_RETURN_URL", "must begin with https://"
+    if any(urlsplit(origin).scheme != "https" for origin in settings.checkout_origins):
+        yield "CHECKOUT_ORIGINS", "must begin with https://"
     for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
         if getattr(settings, name) is not None:
             yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"

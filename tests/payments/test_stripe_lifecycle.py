@@ -109,7 +109,7 @@ def test_an_unknown_status_grants_nothing_new_and_takes_nothing_away(stripe: Run
     stripe.deliver()
     assert stripe.own(alice)["status"] == "unknown"
     assert stripe.tier(alice) is Tier.PRO
-    assert stripe.counted("stripe:unknown_status") > 0
+    assert stripe.counted("stripe_unknown_status") > 0
 
     stripe.server.subscriptions.change(bought, items={**bought["items"], "data": [prolonged(bought)]})
     stripe.deliver()
@@ -214,7 +214,7 @@ def test_a_dispute_suspends_and_a_lost_one_ends(stripe: RunningStripe, alice: UU
     stripe.deliver()
     assert stripe.tier(alice) is Tier.FREE
     assert (bought["status"], bought["pause_collection"]["behavior"]) == ("active", "void")
-    assert stripe.counted("stripe:dispute") == 1
+    assert stripe.counted("stripe_dispute") == 1
 
     stripe.server.refunds.close(dispute, "lost")
     stripe.deliver()
@@ -270,7 +270,7 @@ def test_of_two_subscriptions_the_newer_one_is_given_back_once(stripe: RunningSt
     [refund] = list(stripe.server.books.all("refund"))
     assert refund["amount"] == 9900
     assert stripe.tier(alice) is Tier.PRO
-    assert stripe.counted("stripe:double_subscription") == 1
+    assert stripe.counted("stripe_double_subscription") == 1
 
 
 def test_whoever_has_a_price_that_is_not_sold_any_more_keeps_the_tier(stripe: RunningStripe, alice: UUID) -> None:

@@ -276,7 +276,7 @@ def test_what_does_not_fit_the_order_is_held_for_a_person(
 
     assert read(stripe, alice, payment).get_json()["status"] == "held"
     assert stripe.query("SELECT fulfilled_at FROM payments")[0].fulfilled_at is None
-    assert stripe.counted("stripe:payment_differs_from_order") == 1
+    assert stripe.counted("stripe_payment_differs_from_order") == 1
 
 
 @pytest.mark.parametrize(("amount", "status"), [(500, "succeeded"), (None, "refunded")])
