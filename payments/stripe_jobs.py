@@ -57,16 +57,19 @@ def cancel_at_stripe(rules: StripeRules, subscription_id: str) -> None:
 
 
 def give_back(rules: StripeRules, subscription_id: str, reason: str = "nobody") -> None:
-    """End a subscription that should not have been sold, and pay its last invoice back."""
+    """End a subscription that should not have been sold, and pay its last invoice back.
+
+    The money first: whoever goes on after a crash looks for subscriptions that still run.
+    """
     try:
         found = rules.handler.subscription(subscription_id)
     except StripeObjectMissing:
         return
     invoice = found.latest_invoice
     intent_id = rules.handler.intent_of_invoice(invoice.id) if invoice and invoice.amount_paid else None
-    rules.handler.cancel_subscription(subscription_id)
     if intent_id is not None:
         rules.handler.refund(intent_id, f"give-back:{subscription_id}")
+    rules.handler.cancel_subscription(subscription_id)
     refresh(rules, subscription_id, f"given back:{reason}")
 
 
