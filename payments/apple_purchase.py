@@ -37,7 +37,7 @@ class AppleTransaction:
 
 @dataclass(frozen=True)
 class AppleRenewal:
-    """What will happen at the end of the period."""
+    """What will happen at the end of the period. Only a plain no means that it will not renew."""
 
     original_id: str
     signed_at: datetime

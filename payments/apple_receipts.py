@@ -119,7 +119,7 @@ def read_renewal(fields: Mapping[str, Any] | None, transaction: AppleTransaction
     return AppleRenewal(
         original_id=transaction.original_id,
         signed_at=transaction.signed_at,
-        auto_renews=fields.get("auto_renew_status") == "1",
+        auto_renews=fields.get("auto_renew_status") != "0",
         next_product_id=fields.get("auto_renew_product_id"),
         in_billing_retry=fields.get("is_in_billing_retry_period") == "1",
         grace_ends_at=optional_moment(fields.get("grace_period_expires_date_ms")),

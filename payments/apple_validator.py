@@ -212,7 +212,7 @@ def read_renewal(decoded: JWSRenewalInfoDecodedPayload) -> AppleRenewal:
     return AppleRenewal(
         original_id=needed(decoded.originalTransactionId),
         signed_at=moment(needed(decoded.signedDate)),
-        auto_renews=decoded.autoRenewStatus is AutoRenewStatus.ON,
+        auto_renews=decoded.autoRenewStatus is not AutoRenewStatus.OFF,
         next_product_id=decoded.autoRenewProductId,
         in_billing_retry=decoded.isInBillingRetryPeriod is True,
         grace_ends_at=optional_moment(decoded.gracePeriodExpiresDate),

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auth.middleware import SignedIn
-from database.jobs import Job
+from database.jobs import Job, in_transaction
 from payments.billing_rules import BillingRules
 from payments.close_account import CancelAtStripe
 from payments.event_inbox import EventInbox
+from payments.forget_billing_events import forget_billing_events
 from payments.hand_over_tiers import hand_over_tiers
 from payments.plans import PlanOffer
 from payments.read_subscription import ManageUrls
@@ -37,4 +38,5 @@ class Payments:
             *self.provider_jobs,
             Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
             Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
+            Job("forget_billing_events", in_transaction(forget_billing_events, rules.clock), cron="47 3 * * *"),
         )

@@ -14,6 +14,13 @@ PROVIDERS = (
     " ELSE false END"
 )
 
+FILL_IN = """
+UPDATE subscriptions SET
+    provider = CASE WHEN stripe_subscription_id IS NULL THEN 'apple' ELSE 'stripe' END,
+    environment = CASE WHEN stripe_subscription_id IS NULL THEN 'Production' ELSE 'live' END,
+    bound_at = created_at
+"""
+
 ONLY_ADDED = """
 CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -160,15 +167,16 @@ def upgrade() -> None:
 
 
 def extend_subscriptions() -> None:
-    """No release wrote into this table yet, so nothing has to be filled in."""
-    op.add_column("subscriptions", words("provider", nullable=False))
-    for name in ("environment", "product_id", "pending_tier", "provider_status"):
+    """Rows are there only after a downgrade. They keep their owners; the rest is fetched anew by reconciling."""
+    for name in ("provider", "environment", "product_id", "pending_tier", "provider_status"):
         op.add_column("subscriptions", words(name))
     op.add_column("subscriptions", sa.Column("trial", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     for name in ("bound_at", "period_end", "grace_end", "payment_failed_at", "cancel_at", "revoked_at"):
         op.add_column("subscriptions", moment(name))
     for name in ("source_epoch", "source_version", "renewal_version"):
         op.add_column("subscriptions", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.execute(FILL_IN)
+    op.alter_column("subscriptions", "provider", nullable=False)
     op.alter_column("subscriptions", "user_id", nullable=True)
     op.drop_constraint("fk_subscriptions_user_id_users", "subscriptions")
     op.create_foreign_key(

@@ -1,14 +1,19 @@
 """The inbox: stored once, applied once, retried, given up, started anew."""
 
 import asyncio
+import os
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier, Thread
+from typing import Never
 
 import pytest
 from sqlalchemy.orm import Session
 
 from auth.tiers import Tier
+from database import db
 from database.jobs import Jobs
 from database.run_worker import WorkerOptions, run_worker
 from payments.event_inbox import (
@@ -161,6 +166,69 @@ def test_an_event_whose_worker_died_is_taken_up_again(running: RunningPayments, 
     clock_of(running).now += CLAIMED_FOR
     assert running.run_job("sweep_billing_events") == 1
     assert running.work() == 1
+
+
+def killed(work: Callable[[], object]) -> int:
+    """Do the work in a process of its own, and return the code that it ended with."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("when", ["before the commit", "after the commit"])
+def test_a_worker_that_is_killed(running: RunningPayments, provider: Provider, when: str) -> None:
+    event = running.store()
+    assert event is not None
+    running.query("DELETE FROM procrastinate_jobs")
+    inbox = running.payments.inbox
+
+    def dies(*_: object) -> Never:
+        os._exit(9)
+
+    def effect_then_death(stored: StoredEvent) -> Effect:
+        effect = provider(stored)
+
+        def effect_and_death(session: Session, now: datetime) -> Applied:
+            effect(session, now)
+            dies()
+
+        return effect_and_death
+
+    deadly = {
+        "before the commit": replace(inbox, handlers=dict.fromkeys(inbox.handlers, effect_then_death)),
+        "after the commit": replace(inbox, announce=dies),
+    }[when]
+
+    def work() -> None:
+        with running.app.app_context():
+            db.engine.dispose(close=False)  # the parent's connections are not this process's
+            deadly.apply(event)
+
+    assert killed(work) == 9
+    clock_of(running).now += CLAIMED_FOR
+    running.run_job("sweep_billing_events")
+    running.work()
+    assert running.tier(alice(provider)) is Tier.PRO
+    assert running.ledger(alice(provider)) == [("free", "pro")]
+    assert running.events()[0]["state"] == "done"
+
+
+def test_settled_events_are_forgotten_after_half_a_year_and_dead_ones_stay(
+    running: RunningPayments, provider: Provider
+) -> None:
+    running.store("evt_1")
+    running.work()
+    running.store("evt_2")
+    running.query("UPDATE billing_events SET state = 'dead', settled_at = received_at WHERE external_id = 'evt_2'")
+    clock_of(running).advance(days=179)
+    assert running.run_job("forget_billing_events") == 0
+    clock_of(running).advance(days=2)
+    assert running.run_job("forget_billing_events") == 1
+    assert [event["external_id"] for event in running.events()] == ["evt_2"]
 
 
 def test_an_event_that_was_applied_is_not_applied_twice_by_a_replay(
