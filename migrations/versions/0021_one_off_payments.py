@@ -57,6 +57,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # The older form says nothing of what was ordered, and this one could not be built upon such rows again.
+    op.execute("DELETE FROM payments")
     op.drop_index("uq_payments_user_id_item_id_open", "payments")
     op.drop_index("ix_payments_reserved_until_open", "payments")
     op.drop_constraint("ck_payments_quantity_positive", "payments")

@@ -26,7 +26,7 @@ DEVELOPMENT = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "nobody"])
 def test_every_answer_is_as_described(
     *,
