@@ -106,8 +106,9 @@ def subscription_section(subscription: Object, names: dict[str, str]) -> str:
         if other != price_id
     )
     title = escape(names.get(price_id, price_id))
+    status = subscription["status"].replace("_", " ").capitalize()
     return (
-        f'<section><h2>{title}</h2><p class="quiet">{escape(subscription["status"])}. {state}</p>'
+        f'<section><h2>{title}</h2><p class="quiet">{escape(status)}. {state}</p>'
         f'<form method="post">{hidden}{change}</form>{switches}</section>'
     )
 
