@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import select
 
+from auth.models import User
 from database import reading, transaction
 from payments.apply_stripe_event import handler_of
 from payments.event_inbox import EventInbox
@@ -62,7 +63,7 @@ class MissedEvents:
 
 @dataclass(frozen=True)
 class StripeSubscriptions:
-    """Every customer's subscriptions, because events are gone after a month."""
+    """Every customer's subscriptions, because events are gone after a month. And where their receipts go."""
 
     rules: StripeRules
     name: str = "stripe_subscriptions"
@@ -70,27 +71,30 @@ class StripeSubscriptions:
     def step(self, position: str | None) -> Step:
         after = UUID(position) if position else FIRST_ID
         query = (
-            select(BillingCustomer.id, BillingCustomer.stripe_customer_id)
+            select(BillingCustomer.id, BillingCustomer.stripe_customer_id, User.email)
+            .outerjoin(User, User.id == BillingCustomer.user_id)
             .where(BillingCustomer.id > after, BillingCustomer.stripe_customer_id.is_not(None))
             .order_by(BillingCustomer.id)
             .limit(CUSTOMERS_AT_ONCE)
         )
         with reading() as session:
-            customers = [(row.id, row.stripe_customer_id) for row in session.execute(query)]
+            customers = [(row.id, row.stripe_customer_id, row.email) for row in session.execute(query)]
         checked = drift = 0
-        for _, customer_id in customers:
-            for corrected in self._follow(customer_id):
+        for _, customer_id, email in customers:
+            for corrected in self._follow(customer_id, email):
                 checked, drift = checked + 1, drift + corrected
         finished = len(customers) < CUSTOMERS_AT_ONCE
         return Step("" if finished else str(customers[-1][0]), finished, checked, drift)
 
-    def _follow(self, customer_id: str) -> list[bool]:
-        """For each subscription, whether what we knew of it was wrong."""
+    def _follow(self, customer_id: str, email: str | None) -> list[bool]:
+        """For each subscription, whether what we knew of it was wrong. `email` is the user's present one."""
         version = fetch_version()
         try:
             found = self.rules.handler.subscriptions_of(customer_id)
         except StripeObjectMissing:
             return []
+        if email is not None and any(each.customer_email not in {None, email} for each in found):
+            self.rules.handler.set_email(customer_id, email)
         corrected = []
         for each in found:
             before = known_of(each.id)

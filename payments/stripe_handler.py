@@ -115,6 +115,11 @@ class StripeHandler:
             )
             return made.id
 
+    def set_email(self, customer_id: str, email: str) -> None:
+        """Where receipts go."""
+        with self._errors():
+            self._client.v1.customers.update(customer_id, {"email": email})
+
     def create_checkout_session(self, parameters: Mapping[str, Any], key: str) -> StripeCheckoutSession:
         params: Any = parameters
         with self._errors():
@@ -150,14 +155,14 @@ class StripeHandler:
             return read_subscription(plain(found))
 
     def subscriptions_of(self, customer_id: str) -> list[StripeSubscription]:
-        """Every one, also those that have ended; the newest first."""
+        """Every one, also those that have ended, with the customer's address; the newest first."""
         with self._errors():
             listed = self._client.v1.subscriptions.list(
                 {
                     "customer": customer_id,
                     "status": "all",
                     "limit": 100,
-                    "expand": [f"data.{part}" for part in SUBSCRIPTION_PARTS],
+                    "expand": [f"data.{part}" for part in (*SUBSCRIPTION_PARTS, "customer")],
                 }
             )
             return [read_subscription(plain(each)) for each in listed.auto_paging_iter()]

@@ -40,6 +40,8 @@ class StripeSubscription:
 
     id: str
     customer_id: str
+    customer_email: str | None
+    """None where the customer was not asked for."""
     status: str
     live: bool
     created: datetime
@@ -146,6 +148,7 @@ def read_subscription(raw: Raw) -> StripeSubscription:
     return StripeSubscription(
         id=raw["id"],
         customer_id=id_of(raw["customer"]) or "",
+        customer_email=raw["customer"].get("email") if isinstance(raw["customer"], Mapping) else None,
         status=raw["status"],
         live=raw["livemode"],
         created=moment(raw["created"]),

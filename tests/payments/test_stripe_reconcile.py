@@ -109,6 +109,17 @@ def test_many_customers_are_followed_step_by_step(stripe: RunningStripe) -> None
     assert all(stripe.tier(user) is Tier.PRO for user in users)
 
 
+def test_receipts_follow_the_user_to_a_new_address(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.buy(alice)
+    stripe.query("UPDATE users SET email = 'alice@new.example.com', email_key = 'alice@new.example.com'")
+    stripe.cli("reconcile")
+
+    assert stripe.server.books.get("customer", stripe.customer_of(alice))["email"] == "alice@new.example.com"
+    asked = len(stripe.seen(f"/v1/customers/{stripe.customer_of(alice)}"))
+    stripe.cli("reconcile")
+    assert len(stripe.seen(f"/v1/customers/{stripe.customer_of(alice)}")) == asked == 1
+
+
 def test_while_stripe_is_away_nothing_is_taken_from_anybody(stripe: RunningStripe, alice: UUID) -> None:
     stripe.buy(alice)
     stripe.server.faults.add(Trouble.RATE_LIMIT, times=20)
