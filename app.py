@@ -5,6 +5,7 @@
 
 import os
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -69,13 +70,21 @@ from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
 from payments.apple_reconcile import apple_reconcilers
 from payments.apple_routes import apple_routes
 from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
+from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventHandler, EventInbox
 from payments.payment_commands import payment_commands
 from payments.plans import Offer, PlanOffer
 from payments.product_table import ProductTable
+from payments.reconcile_stripe import stripe_reconcilers
+from payments.redirects import Redirects
 from payments.routes import payment_routes
+from payments.stripe_commands import stripe_commands
+from payments.stripe_handler import StripeAddress, StripeHandler
+from payments.stripe_jobs import canceller, enqueuer, stripe_jobs
+from payments.stripe_routes import stripe_routes
+from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 from security.api_flask import ApiFlask
 from security.derived_key import derived_key
@@ -299,19 +308,31 @@ def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprin
     """With the routes of every provider that is set up."""
     rules = BillingRules(announce=auth.states.changed, grace=timedelta(days=settings.payment_grace_days))
     apple = apple_of(settings, rules)
+    stripe = stripe_of(settings, rules)
     handlers: dict[Provider, EventHandler] = {}
     if apple is not None:
         handlers[Provider.APPLE] = AppleEvents(apple)
+    if stripe is not None:
+        handlers[Provider.STRIPE] = partial(apply_stripe_event, stripe)
     inbox = EventInbox(handlers, rules.announce, rules.clock)
     payments = Payments(
         rules=rules,
         signed_in=auth.signed_in,
-        plans=plans_on_offer(None if apple is None else apple.products),
+        plans=plans_on_offer(None if apple is None else apple.products, None if stripe is None else stripe.prices),
         manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
         inbox=inbox,
-        reconcilers=() if apple is None else apple_reconcilers(apple, inbox),
+        reconcilers=(
+            *(() if apple is None else apple_reconcilers(apple, inbox)),
+            *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
+        ),
+        provider_jobs=() if stripe is None else stripe_jobs(stripe),
+        cancel_at_stripe=None if stripe is None else canceller(stripe),
     )
     routes = [payment_routes(payments)]
+    if stripe is not None:
+        web = stripe_routes(stripe, payments.signed_in, inbox)
+        web.cli.add_command(stripe_commands(stripe))
+        routes.append(web)
     if apple is not None:
         routes.append(apple_routes(payments, apple))
     return payments, routes
@@ -362,18 +383,39 @@ def apple_of(settings: Settings, rules: BillingRules) -> Apple | None:
     )
 
 
-def plans_on_offer(apple_products: ProductTable | None) -> list[PlanOffer]:
+def stripe_of(settings: Settings, rules: BillingRules) -> StripeRules | None:
+    """None without a key."""
+    if settings.stripe_secret_key is None:
+        return None
+    secrets = secret_text(settings.stripe_webhook_secret)
+    made = StripeRules(
+        handler=StripeHandler(StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)),
+        billing=rules,
+        prices=ProductTable.read(settings.stripe_prices),
+        redirects=Redirects(settings.checkout_return_url or settings.public_base_url, settings.redirect_origins),
+        trial=timedelta(days=settings.stripe_trial_days),
+        webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
+        enqueue=enqueuer(lambda: made),
+    )
+    return made
+
+
+def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTable | None) -> list[PlanOffer]:
     on_sale = {} if apple_products is None else apple_products.on_sale
+    on_the_web = {} if stripe_prices is None else stripe_prices.on_sale
     return [
         PlanOffer(
             tier=tier,
             title=plan.title,
             predictions_per_day=plan.limits.per_day,
             features=tuple(sorted(plan.limits.features)),
-            offers=tuple(
-                Offer(Provider.APPLE, cycle, product.product_id)
-                for (sold, cycle), product in on_sale.items()
-                if sold is tier
+            offers=(
+                *(
+                    Offer(Provider.APPLE, cycle, product.product_id)
+                    for (sold, cycle), product in on_sale.items()
+                    if sold is tier
+                ),
+                *(Offer(Provider.STRIPE, cycle) for sold, cycle in on_the_web if sold is tier),
             ),
         )
         for tier, plan in PLANS.items()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from auth.middleware import SignedIn
 from database.jobs import Job, in_transaction
 from payments.billing_rules import BillingRules
+from payments.close_account import CancelAtStripe
 from payments.event_inbox import EventInbox
 from payments.forget_billing_events import forget_billing_events
 from payments.hand_over_tiers import hand_over_tiers
@@ -24,6 +25,9 @@ class Payments:
     manage_urls: ManageUrls
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
+    provider_jobs: Sequence[Job] = ()
+    cancel_at_stripe: CancelAtStripe | None = None
+    """For `close_billing`, when an account is deleted."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -31,6 +35,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
+            *self.provider_jobs,
             Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
             Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
             Job("forget_billing_events", in_transaction(forget_billing_events, rules.clock), cron="47 3 * * *"),

@@ -20,6 +20,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from auth.models import TIERS
 from database.base import Base, uuid7
 
+OPEN_PAYMENT = "status IN ('pending', 'action_required', 'processing')"
+
 FETCH_VERSIONS = Sequence("billing_fetch_versions", metadata=Base.metadata)
 """Numbers for facts that we fetch ourselves. See `next_fetch_version` in record_subscription.py."""
 
@@ -149,6 +151,13 @@ class CheckoutIntent(Base):
         CheckConstraint("state IN ('open', 'done', 'failed', 'expired')", name="state_known"),
         Index("ix_checkout_intents_user_id", "user_id"),
         Index("ix_checkout_intents_created_at_open", "created_at", postgresql_where=text("state = 'open'")),
+        Index(
+            "uq_checkout_intents_user_id_kind_open",
+            "user_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -157,6 +166,8 @@ class CheckoutIntent(Base):
     kind: Mapped[str] = mapped_column(Text)
     tier: Mapped[str | None] = mapped_column(Text)
     billing_cycle: Mapped[str | None] = mapped_column(Text)
+    parameters: Mapped[str | None] = mapped_column(Text)
+    """The request as JSON: a key stands for one request, so a repetition must be the same to the letter."""
     state: Mapped[str] = mapped_column(Text, server_default="open")
     external_id: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
@@ -165,16 +176,48 @@ class CheckoutIntent(Base):
     updated_at: Mapped[datetime]
 
 
+class Item(Base):
+    """Something that is sold once, without a subscription. `amount` is for one, in the currency's minor units.
+
+    `stock` is what is left to be promised; None for what never runs out.
+    """
+
+    __tablename__ = "items"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_is_iso_4217"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    title: Mapped[str] = mapped_column(Text)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Text)
+    stock: Mapped[int | None] = mapped_column(BigInteger)
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
 class Payment(Base):
-    """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units."""
+    """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units.
+
+    It is an order as well: `quantity` of the item is set aside until `reserved_until`, and handed over at `fulfilled_at`.
+    """
 
     __tablename__ = "payments"
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("refunded_amount BETWEEN 0 AND amount", name="refund_within_amount"),
         CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_is_iso_4217"),
+        CheckConstraint("quantity > 0", name="quantity_positive"),
         UniqueConstraint("provider", "external_id"),
         Index("ix_payments_user_id", "user_id"),
+        Index("ix_payments_reserved_until_open", "reserved_until", postgresql_where=text(OPEN_PAYMENT)),
+        Index(
+            "uq_payments_user_id_item_id_open", "user_id", "item_id", unique=True, postgresql_where=text(OPEN_PAYMENT)
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -183,8 +226,14 @@ class Payment(Base):
     external_id: Mapped[str | None] = mapped_column(Text)
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id"))
+    quantity: Mapped[int]
+    reserved_until: Mapped[datetime]
+    fulfilled_at: Mapped[datetime | None]
+    source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     refunded_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     status: Mapped[str] = mapped_column(Text)
+    """payments/payment_status.py"""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

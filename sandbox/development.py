@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sandbox.claim import Claim, claim_services, holder, published_addresses
-from sandbox.development_secrets import development_secrets
-from sandbox.services import ROOT, Services, unset_addresses
+from sandbox.development_secrets import development_secrets, is_set
+from sandbox.services import ROOT, STRIPE_VARIABLES, Services, unset_addresses
 
 DATA = ROOT / ".data"
 WAIT_SECONDS = 60.0
@@ -35,7 +35,8 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
         if running := published_addresses(folder):
             if needed[0] not in running:
                 break
-            return additions | {name: running[name] for name in needed if name in running}
+            lent = needed if is_set(environ, "STRIPE_SECRET_KEY") else (*needed, *STRIPE_VARIABLES)
+            return additions | {name: running[name] for name in lent if name in running}
         time.sleep(0.05)
     raise ServicesBusy(
         f"Process {holder(folder)} runs the embedded servers of this folder, but not for {needed[0]}."

@@ -20,7 +20,7 @@ from sandbox.development import DATA
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
 from sandbox.postgres import PostgresUnavailable, free_port
-from sandbox.services import ROOT, PrivateServerUnavailable, Services, unset_addresses
+from sandbox.services import ROOT, PrivateServerUnavailable, Services, StripeStandInUnavailable, unset_addresses
 from sandbox.valkey import ValkeyUnavailable
 
 READY_WITHIN_SECONDS = 60.0
@@ -64,7 +64,13 @@ def main() -> int:
         run(folder, stop)
     except StopRequested:
         say("Stopped.")
-    except (CannotRun, PostgresUnavailable, ValkeyUnavailable, PrivateServerUnavailable) as problem:
+    except (
+        CannotRun,
+        PostgresUnavailable,
+        ValkeyUnavailable,
+        PrivateServerUnavailable,
+        StripeStandInUnavailable,
+    ) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     return 0
@@ -83,6 +89,9 @@ def run(folder: Path, stop: StopSignal) -> None:
         environ |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
         say("Starting the servers ...")
         addresses = services.start(unset_addresses(environ), environ)
+        base_url = f"http://127.0.0.1:{port}"
+        if not is_set(environ, "STRIPE_SECRET_KEY"):
+            addresses |= services.start_stripe(environ, base_url)
         environ |= addresses
         mail_port = None if is_set(environ, "EMAIL_HOST") else free_port()
         if mail_port is not None and not is_set(environ, "EMAIL_FOLDER"):
@@ -90,7 +99,6 @@ def run(folder: Path, stop: StopSignal) -> None:
         claim.publish(addresses)
         stop.check()
         migrate(services, environ, stop)
-        base_url = f"http://127.0.0.1:{port}"
         for program in (*web_and_worker(services, environ, port), *mail_box(services, environ, mail_port)):
             programs.append(program)
             program.start()
@@ -219,10 +227,15 @@ def announce(base_url: str, mail_port: int | None, services: Services, remark: s
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
         f"{mail}"
+        f"{remark_on_stripe(services)}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
         "Ctrl-C stops everything."
     )
+
+
+def remark_on_stripe(services: Services) -> str:
+    return "Payments       with a stand-in for Stripe: nobody is charged\n" if services.stripe else ""
 
 
 def remark_on_made_up_key(folder: Path) -> str:

@@ -1,5 +1,6 @@
-"""The servers that the API needs, for one machine: PostgreSQL, Valkey and the reference prediction server."""
+"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe."""
 
+import secrets
 import socket
 import subprocess
 import sys
@@ -12,15 +13,22 @@ from pathlib import Path
 from sandbox.child_process import ChildProcess
 from sandbox.development_secrets import is_set
 from sandbox.postgres import EmbeddedPostgres, free_port
+from sandbox.stripe_server.development_prices import PRICES_SETTING
 from sandbox.valkey import EmbeddedValkey
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
 DATABASE = "mirroros"
+STRIPE_VARIABLES = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_PRICES")
+START_WITHIN_SECONDS = 20
 
 
 class PrivateServerUnavailable(Exception):
     """The reference prediction server did not start. The message names its log."""
+
+
+class StripeStandInUnavailable(Exception):
+    """The Stripe stand-in did not start. The message names its log."""
 
 
 def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -35,6 +43,7 @@ class Services:
     postgres: EmbeddedPostgres | None = field(default=None, init=False)
     valkey: EmbeddedValkey | None = field(default=None, init=False)
     private_server: ChildProcess | None = field(default=None, init=False)
+    stripe: ChildProcess | None = field(default=None, init=False)
 
     @property
     def logs(self) -> Path:
@@ -55,8 +64,9 @@ class Services:
 
     def stop(self) -> None:
         """In the opposite order. Stops nothing that was there before."""
-        if self.private_server is not None:
-            self.private_server.stop(5)
+        for child in (self.stripe, self.private_server):
+            if child is not None:
+                child.stop(5)
         if self.valkey is not None:
             self.valkey.stop()
         if self.postgres is not None:
@@ -68,6 +78,7 @@ class Services:
             ("PostgreSQL", self.postgres.process if self.postgres else None, "postgres"),
             ("Valkey", self.valkey.process if self.valkey else None, "valkey"),
             ("the private server", self.private_server.process if self.private_server else None, "private-server"),
+            ("the Stripe stand-in", self.stripe.process if self.stripe else None, "stripe"),
         )
         for name, process, log in running:
             if process is not None and process.poll() is not None:
@@ -87,15 +98,43 @@ class Services:
         self.valkey.start()
         return self.valkey.url
 
+    def start_stripe(self, environ: Mapping[str, str], api_url: str) -> dict[str, str]:
+        """A stand-in for Stripe that tells the API at `api_url` of payments. Its keys are made here and live as long as it.
+
+        What it knows is kept in `folder`, beside the data of PostgreSQL, which names its objects. Gives the variables that
+        the API needs to use it.
+        """
+        port = free_port()
+        keys = {
+            "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
+            "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
+        }
+        books = self.folder / "stripe" / "books.json"
+        command = [sys.executable, "-m", "sandbox.stripe_server", "--port", str(port), "--books", str(books)]
+        command += ["--keys", str(books.parent), "--notify", f"{api_url}/api/payments/stripe/webhook"]
+        log_file = self.log_file("stripe")
+        self.stripe = ChildProcess("the Stripe stand-in", command, {**environ, **keys}, ROOT, log_file)
+        self.stripe.start()
+        if not answers(self.stripe, port):
+            raise StripeStandInUnavailable(f"The Stripe stand-in did not start; see {log_file}")
+        return {**keys, "STRIPE_API_BASE": f"http://127.0.0.1:{port}", "STRIPE_PRICES": PRICES_SETTING}
+
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
         port = free_port()
         command = [sys.executable, "-m", "examples.private_server", "--port", str(port)]
         log_file = self.log_file("private-server")
         self.private_server = ChildProcess("the private server", command, environ, ROOT, log_file)
         self.private_server.start()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.private_server.exit_code is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return f"http://127.0.0.1:{port}"
-            time.sleep(0.02)
+        if answers(self.private_server, port):
+            return f"http://127.0.0.1:{port}"
         raise PrivateServerUnavailable(f"The reference prediction server did not start; see {log_file}")
+
+
+def answers(child: ChildProcess, port: int) -> bool:
+    """Whether it takes connections, waited for as long as that may take."""
+    deadline = time.monotonic() + START_WITHIN_SECONDS
+    while time.monotonic() < deadline and child.exit_code is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(0.02)
+    return False

@@ -36,7 +36,7 @@ def read_json(*, limit: int) -> bytes:
     """
     environ = request.environ
     _require_plain_json(environ)
-    body = _read_whole_body(environ, limit)
+    body = read_whole_body(environ, limit)
     check_json(body)
     return body
 
@@ -75,7 +75,7 @@ def _require_plain_json(environ: dict[str, Any]) -> None:
         raise UnsupportedMediaType("The body must not be encoded", headers={"Accept-Encoding": "identity"})
 
 
-def _read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
+def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
     """Read at most one byte more than is allowed: Werkzeug's own limit cuts a chunked body silently."""
     announced = environ.get("CONTENT_LENGTH")
     if announced:

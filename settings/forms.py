@@ -253,7 +253,9 @@ StripeKey = Annotated[
         _shaped(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
     ),
 ]
-StripeWebhookSecret = Annotated[SecretStr, AfterValidator(_shaped(r"whsec_\S+", "must begin with whsec_"))]
+StripeWebhookSecrets = Annotated[
+    SecretStr, AfterValidator(_shaped(r"whsec_[^\s,]+(\s*,\s*whsec_[^\s,]+)*", "must begin with whsec_"))
+]
 AppleSharedSecret = Annotated[SecretStr, AfterValidator(_shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))]
 AppleBundleId = Annotated[
     str, AfterValidator(_matching(r"[A-Za-z0-9.-]{1,155}", "must be a bundle id such as com.example.app"))

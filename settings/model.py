@@ -226,8 +226,27 @@ class Settings(BaseModel):
         description="Days that access goes on after a payment failed, where the provider does not say so itself.",
     )
     stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
-    stripe_webhook_secret: forms.StripeWebhookSecret | None = Field(
-        default=None, description="Verifies Stripe's webhooks; the endpoint does not exist without it."
+    stripe_webhook_secret: forms.StripeWebhookSecrets | None = Field(
+        default=None,
+        description="Verifies Stripe's webhooks; no endpoint without it. Two while it is changed: `whsec_…,whsec_…`.",
+    )
+    stripe_prices: forms.ProductsText = Field(
+        default="",
+        description="What Stripe sells: `price:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+    )
+    stripe_trial_days: int = Field(
+        default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 for none."
+    )
+    stripe_api_base: forms.BaseUrl = Field(
+        default="https://api.stripe.com", description="Stripe's API. For tests and development."
+    )
+    checkout_return_url: forms.HttpUrl | None = Field(
+        default=None,
+        description="Where Stripe's pages lead back to when the app names no address. Default: `PUBLIC_BASE_URL`.",
+    )
+    checkout_origins: forms.Origins = Field(
+        default=frozenset(),
+        description="Origins of apps that Stripe's pages may lead back to, separated by commas. Default: `CORS_ORIGINS`.",
     )
     apple_bundle_id: forms.AppleBundleId | None = Field(
         default=None, description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set."
@@ -323,6 +342,11 @@ class Settings(BaseModel):
             return frozenset()
         named = self.trusted_hosts or {urlsplit(self.public_base_url).hostname or ""}
         return frozenset(named) | {"127.0.0.1", "localhost", RAILWAY_HEALTH_CHECK_HOST}
+
+    @property
+    def redirect_origins(self) -> frozenset[str]:
+        """Where a browser may be led from here."""
+        return (self.checkout_origins or self.cors_origins) - {"*"}
 
     @property
     def require_https(self) -> bool:

@@ -27,6 +27,8 @@ def unsafe_settings(settings: Settings) -> Iterator[Problem]:
     yield from _open_doors(settings)
     yield from _private_server_in_the_clear(settings)
     yield from _mail(settings)
+    if settings.stripe_secret_key is not None and settings.stripe_webhook_secret is None:
+        yield "STRIPE_WEBHOOK_SECRET", "must be set as well, or nobody learns of payments"
     if settings.database_url is None:
         yield "DATABASE_URL", "must be set: the embedded server is for development"
 
@@ -68,6 +70,13 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     if settings.private_api_secret is not None and settings.private_api_keys is not None:
         yield "PRIVATE_API_KEYS", "is set beside PRIVATE_API_SECRET; keep one of them"
     yield from _halves_of_apple(settings)
+    if settings.stripe_secret_key is None:
+        for name, value in (
+            ("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret),
+            ("STRIPE_PRICES", settings.stripe_prices),
+        ):
+            if value:
+                yield name, "does nothing without STRIPE_SECRET_KEY"
 
 
 def _halves_of_apple(settings: Settings) -> Iterator[Problem]:
@@ -109,6 +118,12 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
     for name, url in (("APPLE_KEYS_URL", settings.apple_keys_url), ("GOOGLE_KEYS_URL", settings.google_keys_url)):
         if url != Settings.model_fields[name.lower()].default:
             yield name, "must be left unset: whoever serves these keys can sign in as anybody"
+    if settings.stripe_api_base != Settings.model_fields["stripe_api_base"].default:
+        yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
+    if urlsplit(settings.checkout_return_url or "https:").scheme != "https":
+        yield "CHECKOUT_RETURN_URL", "must begin with https://"
+    if any(urlsplit(origin).scheme != "https" for origin in settings.checkout_origins):
+        yield "CHECKOUT_ORIGINS", "must begin with https://"
     for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
         if getattr(settings, name) is not None:
             yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"

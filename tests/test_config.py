@@ -415,6 +415,7 @@ def test_the_plan_table_has_every_tier() -> None:
 def test_settings_show_no_secret() -> None:
     environ = production(
         REDIS_URL=f"redis://:{secrets.token_hex(8)}@redis",
+        STRIPE_SECRET_KEY=f"sk_live_{secrets.token_hex(8)}",
         STRIPE_WEBHOOK_SECRET=f"whsec_{secrets.token_hex(8)}",
         SENTRY_DSN=f"https://{secrets.token_hex(8)}@errors.example.com/1",
     )
@@ -425,6 +426,7 @@ def test_settings_show_no_secret() -> None:
         "DATABASE_URL",
         "PRIVATE_API_SECRET",
         "REDIS_URL",
+        "STRIPE_SECRET_KEY",
         "STRIPE_WEBHOOK_SECRET",
         "SENTRY_DSN",
     }

@@ -12,7 +12,6 @@ from sandbox.apple_server.notification_outbox import Notification, NotificationO
 from sandbox.apple_server.products import Product
 from sandbox.apple_server.signed_payloads import PayloadSigner
 from sandbox.apple_server.sold_app import Environment
-from sandbox.apple_server.store_clock import StoreClock
 from sandbox.apple_server.subscriptions import (
     ExpirationIntent,
     Ownership,
@@ -20,6 +19,7 @@ from sandbox.apple_server.subscriptions import (
     Subscription,
     Transaction,
 )
+from sandbox.store_clock import StoreClock
 
 FIRST_TRANSACTION_ID = {Environment.PRODUCTION: 100_001_000_000_000, Environment.SANDBOX: 2_000_000_100_000_000}
 

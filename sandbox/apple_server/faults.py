@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from sandbox.apple_server.http_listener import Reply
+from sandbox.http_listener import Reply
 
 RETRYABLE_RECEIPT_STATUSES = range(21_100, 21_200)
 

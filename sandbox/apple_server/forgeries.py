@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from database.base import Clock
 from sandbox.apple_server.certificate_chain import LEAF_MARKER, CertificateChain, CertifiedKey, Validity, issue
 from sandbox.apple_server.signed_payloads import Payload
-from sandbox.apple_server.store_clock import MILLISECOND, milliseconds
+from sandbox.store_clock import MILLISECOND, milliseconds
 
 EXPIRED_SINCE = timedelta(days=30)
 A_YEAR = timedelta(days=365)

@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sandbox.apple_server.http_listener import Reply, Request
 from sandbox.apple_server.notification_outbox import Notification, NotificationOutbox
 from sandbox.apple_server.page_through import UnknownPageToken, page_through
 from sandbox.apple_server.server_api_errors import ApiError, RequestRefused
 from sandbox.apple_server.sold_app import Environment
-from sandbox.apple_server.store_clock import StoreClock, milliseconds
+from sandbox.http_listener import Reply, Request
+from sandbox.store_clock import StoreClock, milliseconds
 
 KEPT_FOR = {Environment.PRODUCTION: timedelta(days=180), Environment.SANDBOX: timedelta(days=30)}
 

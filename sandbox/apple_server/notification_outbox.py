@@ -14,7 +14,7 @@ import requests
 
 from sandbox.apple_server.signed_payloads import Payload
 from sandbox.apple_server.sold_app import Environment
-from sandbox.apple_server.store_clock import StoreClock
+from sandbox.store_clock import StoreClock
 
 RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 12, 24, 48, 72))
 TIMEOUT_SECONDS = 10.0

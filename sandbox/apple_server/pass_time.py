@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sandbox.apple_server.app_store import AppStore
-from sandbox.apple_server.store_clock import StoreClock
 from sandbox.apple_server.subscriptions import ExpirationIntent, Subscription
+from sandbox.store_clock import StoreClock
 
 BILLING_RETRY_PERIOD = timedelta(days=60)
 

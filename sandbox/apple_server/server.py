@@ -10,7 +10,6 @@ from sandbox.apple_server.certificate_chain import CertificateChain
 from sandbox.apple_server.check_bearer_token import BearerTokenCheck
 from sandbox.apple_server.faults import Faults
 from sandbox.apple_server.forgeries import Forger
-from sandbox.apple_server.http_listener import Listener, Reply, Request
 from sandbox.apple_server.notification_history import NotificationHistory
 from sandbox.apple_server.notification_outbox import NotificationOutbox
 from sandbox.apple_server.pass_time import pass_time
@@ -18,10 +17,11 @@ from sandbox.apple_server.products import PRODUCTS, Product
 from sandbox.apple_server.server_api import ServerApi
 from sandbox.apple_server.signed_payloads import PayloadSigner
 from sandbox.apple_server.sold_app import App, Environment, ServerApiKey
-from sandbox.apple_server.store_clock import StoreClock
 from sandbox.apple_server.store_controls import StoreControls
 from sandbox.apple_server.subscriptions import Transaction
 from sandbox.apple_server.verify_receipt import IssuedReceipts, ReceiptVerifier
+from sandbox.http_listener import Listener, Reply, Request
+from sandbox.store_clock import StoreClock
 
 AUTOMATIC_DELIVERY_SECONDS = 0.25
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from sandbox.apple_server.app_store import AppStore, NoSuchTransaction
 from sandbox.apple_server.check_bearer_token import BearerTokenCheck, Unauthenticated
-from sandbox.apple_server.http_listener import Reply, Request
 from sandbox.apple_server.notification_history import NotificationHistory, send_attempts
 from sandbox.apple_server.notification_outbox import NotificationOutbox
 from sandbox.apple_server.page_through import UnknownPageToken, page_through
@@ -20,6 +19,7 @@ from sandbox.apple_server.signed_payloads import PayloadSigner
 from sandbox.apple_server.sold_app import App, Environment
 from sandbox.apple_server.subscriptions import Status, Subscription, Transaction
 from sandbox.apple_server.transaction_history import matching_transactions
+from sandbox.http_listener import Reply, Request
 
 Handler = Callable[["ServerApi", Request, str], Reply]
 LONGEST_TRANSACTION_ID = 20

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from sandbox.apple_server.http_listener import Reply
+from sandbox.http_listener import Reply
 
 
 class ApiError(Enum):

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from sandbox.apple_server.certificate_chain import CertificateChain
 from sandbox.apple_server.sold_app import App, Environment
-from sandbox.apple_server.store_clock import StoreClock, milliseconds
 from sandbox.apple_server.subscriptions import Subscription, Transaction
+from sandbox.store_clock import StoreClock, milliseconds
 
 Payload = dict[str, object]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sandbox.apple_server.app_store import AlreadySubscribed, NoSuchTransaction, NotForSale, NotPossible
-from sandbox.apple_server.http_listener import Reply, Request
 from sandbox.apple_server.subscriptions import Subscription
+from sandbox.http_listener import Reply, Request
 
 if TYPE_CHECKING:
     from sandbox.apple_server.server import AppleHost, AppleServer

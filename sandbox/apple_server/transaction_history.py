@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from sandbox.apple_server.server_api_errors import ApiError, RequestRefused
-from sandbox.apple_server.store_clock import milliseconds
 from sandbox.apple_server.subscriptions import Transaction
+from sandbox.store_clock import milliseconds
 
 SUBSCRIPTION_TYPE = "AUTO_RENEWABLE"
 Query = Mapping[str, list[str]]

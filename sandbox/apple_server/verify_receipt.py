@@ -15,11 +15,11 @@ from threading import Lock
 
 from sandbox.apple_server.app_store import AppStore
 from sandbox.apple_server.certificate_chain import CertificateChain
-from sandbox.apple_server.http_listener import Reply, Request
 from sandbox.apple_server.legacy_receipts import make_receipt
 from sandbox.apple_server.sold_app import App, Environment
-from sandbox.apple_server.store_clock import StoreClock, milliseconds
 from sandbox.apple_server.subscriptions import Ownership, Subscription, Transaction
+from sandbox.http_listener import Reply, Request
+from sandbox.store_clock import StoreClock, milliseconds
 
 NOT_A_POST, MALFORMED, NOT_AUTHENTIC, WRONG_SECRET = 21_000, 21_002, 21_003, 21_004
 SANDBOX_RECEIPT_AT_PRODUCTION, PRODUCTION_RECEIPT_AT_SANDBOX = 21_007, 21_008

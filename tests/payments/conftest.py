@@ -21,6 +21,7 @@ from security.edge import install_edge
 from tests.bare_app import bare_app
 from tests.payments.apple_app import RunningApple, running_apple
 from tests.payments.payments_app import MovableClock, NamedCaller, RunningPayments, nothing_to_do
+from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
@@ -60,6 +61,24 @@ def make_payments(database_url: str) -> Iterator[MakePayments]:
 @pytest.fixture
 def running(make_payments: MakePayments) -> RunningPayments:
     return make_payments()
+
+
+@pytest.fixture
+def make_stripe(database_url: str) -> Iterator[MakeStripe]:
+    """Builds applications with a Stripe beside them. See `running_stripe` for what can be changed."""
+    with ExitStack() as stack:
+
+        def make(**changes: Any) -> RunningStripe:
+            running = stack.enter_context(running_stripe(database_url, **changes))
+            stack.callback(dispose, running)
+            return running
+
+        yield make
+
+
+@pytest.fixture
+def stripe(make_stripe: MakeStripe) -> RunningStripe:
+    return make_stripe()
 
 
 MakeApple = Callable[..., RunningApple]

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from auth.tiers import Tier
 from sandbox.apple_server.forgeries import to_base64url
-from sandbox.apple_server.http_listener import Reply, Request
+from sandbox.http_listener import Reply, Request
 from tests.payments.apple_app import ENTERPRISE, PRO, REVIEWER, RunningApple
 from tests.payments.conftest import MakeApple
 

@@ -23,7 +23,7 @@ from appstoreserverlibrary.models.UpdateAppAccountTokenRequest import UpdateAppA
 from sandbox.apple_server.check_bearer_token import AUDIENCE
 from sandbox.apple_server.server import AppleServer
 from sandbox.apple_server.sold_app import ServerApiKey
-from sandbox.apple_server.store_clock import milliseconds
+from sandbox.store_clock import milliseconds
 
 PRO, ENTERPRISE = "com.mirroros.pro.monthly", "com.mirroros.enterprise.monthly"
 NOWHERE = "http://127.0.0.1:9/"

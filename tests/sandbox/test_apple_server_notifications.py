@@ -9,9 +9,9 @@ from datetime import timedelta
 import jwt
 import pytest
 
-from sandbox.apple_server.http_listener import Listener, Reply, Request
 from sandbox.apple_server.notification_outbox import RETRY_AFTER
 from sandbox.apple_server.server import AppleServer
+from sandbox.http_listener import Listener, Reply, Request
 
 PRO = "com.mirroros.pro.monthly"
 DEADLINE_SECONDS = 10

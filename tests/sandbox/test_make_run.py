@@ -12,9 +12,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from sandbox.postgres import free_port
 from sandbox.services import ROOT
@@ -28,6 +30,7 @@ class MakeRun:
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.output = folder, free_port(), ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
+        unset |= {"STRIPE_SECRET_KEY"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": str(self.port), "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -91,9 +94,37 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    assert len(children) >= 6  # PostgreSQL, Valkey, the private server, the API, the worker, the mail box
+    assert len(children) >= 7  # PostgreSQL, Valkey, the private server, a Stripe, the API, the worker, the mail box
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
+
+
+def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: str = "") -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{started.port}{path}",
+        None if body is None else json.dumps(body).encode(),
+        {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        decoded: dict[str, Any] = json.load(answer)
+        return decoded
+
+
+@pytest.mark.slow
+def test_a_plan_can_be_bought_from_the_stand_in(started: MakeRun) -> None:
+    account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
+    token = ask(started, "/api/auth/register", account)["access_token"]
+    wanted = {"tier": "pro", "billing_cycle": "monthly"}
+    page = ask(started, "/api/payments/stripe/create-checkout-session", wanted, token)["checkout_url"]
+    done = requests.post(page, data={"action": "good"}, allow_redirects=False, timeout=30)
+    assert done.status_code == 303
+
+    deadline = time.monotonic() + START_SECONDS
+    while (tier := ask(started, "/api/payments/subscription", None, token)["tier"]) == "free":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert tier == "pro"
+    assert "Payments" in started.output
 
 
 def test_servers_that_are_given_are_used_and_none_is_started(
@@ -102,6 +133,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running = MakeRun(tmp_path)
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
+    running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
     running.environ.pop("PRIVATE_API_SECRET", None)
     try:
         running.start()

@@ -13,6 +13,8 @@ from config import load_settings
 from database import db
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
+from sandbox.stripe_server.development_prices import add_development_prices
+from sandbox.stripe_server.server import StripeServer
 from sandbox.valkey import EmbeddedValkey
 from tests.conftest import administer
 from tests.whole.environment import private_server, production_environment
@@ -25,6 +27,16 @@ StartWebServer = Callable[..., WebServer]
 def private() -> Iterator[PrivateServer]:
     with private_server() as server:
         yield server
+
+
+@pytest.fixture
+def stripe() -> Iterator[StripeServer]:
+    """With the prices of the plans. Nobody is told of payments."""
+    server = StripeServer()
+    add_development_prices(server)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

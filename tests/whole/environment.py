@@ -4,6 +4,8 @@ import secrets
 
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer
+from sandbox.stripe_server.development_prices import PRICES_SETTING
+from sandbox.stripe_server.server import StripeServer
 
 PRIVATE_KEY = secrets.token_urlsafe(48)
 PUBLIC_HOST = "api.example.com"
@@ -13,6 +15,16 @@ WEB_ORIGIN = "https://app.example.com"
 def private_server() -> PrivateServer:
     """A reference private server that has the key of `production_environment`."""
     return PrivateServer(Keys({"k1": PRIVATE_KEY.encode()}), test_switches=True)
+
+
+def stripe_environment(stripe: StripeServer) -> dict[str, str]:
+    """What makes a development server buy from this stand-in. Production takes Stripe's own address alone."""
+    return {
+        "STRIPE_SECRET_KEY": stripe.secret_key,
+        "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
+        "STRIPE_API_BASE": stripe.url,
+        "STRIPE_PRICES": PRICES_SETTING,
+    }
 
 
 def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:

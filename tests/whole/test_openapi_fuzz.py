@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from examples.private_server.server import PrivateServer
+from sandbox.stripe_server.server import StripeServer
 from tests.conftest import administer
 from tests.whole.conftest import StartWebServer
-from tests.whole.environment import production_environment
+from tests.whole.environment import production_environment, stripe_environment
 from tests.whole.web_server import ROOT
 
 SEED = 20_260_101
@@ -25,16 +26,19 @@ DEVELOPMENT = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "nobody"])
 def test_every_answer_is_as_described(
+    *,
     start_web_server: StartWebServer,
     database_url: str,
     redis_url: str,
     private: PrivateServer,
+    stripe: StripeServer,
     signed_in: bool,
 ) -> None:
-    server = start_web_server({**production_environment(database_url, private.url, redis_url), **DEVELOPMENT})
+    production = production_environment(database_url, private.url, redis_url)
+    server = start_web_server({**production, **DEVELOPMENT, **stripe_environment(stripe)})
     url = f"http://127.0.0.1:{server.port}"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
     if signed_in:
@@ -49,4 +53,5 @@ def test_every_answer_is_as_described(
     assert done.returncode == 0, done.stdout + done.stderr
     assert private.seen.refused == {}
     assert (private.seen.predictions > 0) == signed_in
+    assert bool(stripe.seen) == signed_in
     assert "unexpected_error" not in server.output()

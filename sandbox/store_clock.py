@@ -1,4 +1,4 @@
-"""The App Store's own clock: real time until somebody moves it forward."""
+"""A stand-in's own clock: real time until somebody moves it forward."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Lock

@@ -30,6 +30,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_up: bool = False
     stall_seconds: float = 0
+    media_type: str | None = None
+    """In place of the one that the body's type stands for."""
 
 
 class NotStarted(Exception):
@@ -113,7 +115,7 @@ def handler_for(answer: Answerer, stopping: Event) -> type[BaseHTTPRequestHandle
         def write(self, reply: Reply) -> None:
             text = isinstance(reply.body, str)
             # Apple's library reads an error's code only under exactly "application/json", without a charset.
-            media_type = "text/plain" if text else "application/json"
+            media_type = reply.media_type or ("text/plain" if text else "application/json")
             body = str(reply.body) if text else "" if reply.body is None else json.dumps(reply.body)
             self.send_response(reply.status)
             self.send_header("Content-Type", media_type)

@@ -1,0 +1,207 @@
+"""What an event of Stripe does. It is a hint that something changed: how things are now is asked, and then written down.
+
+So duplicates, any order, and events of another API version all lead to the same state.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from payments.billing_counts import count
+from payments.event_inbox import Applied, Effect, EventState, StoredEvent
+from payments.models import CheckoutIntent
+from payments.refresh_stripe_subscription import fetch, write_down
+from payments.settle_payment import fetch_intent, settle_intent, settle_refund
+from payments.stripe_customer import forget_stripe_customer
+from payments.stripe_objects import StripeDispute, StripeInvoice, id_of, subscription_of_invoice
+from payments.stripe_problems import StripeObjectMissing
+from payments.stripe_rules import StripeRules
+
+DISPUTE_OPEN = frozenset({"needs_response", "under_review"})
+"""The bank has the money. An inquiry (`warning_…`) only asks, and changes nothing."""
+
+Named = dict[str, Any]
+
+
+def apply_stripe_event(rules: StripeRules, event: StoredEvent) -> Effect:
+    """The handler of the inbox. Any error means that it is tried again."""
+    document = orjson.loads(event.body)
+    version = document.get("api_version")
+    if version_differs(version, rules.handler.api_version):
+        # It is applied all the same, because only ids are read from it.
+        structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
+        effect = effect_of(rules, event, document)
+        return counted(effect, "stripe_event_of_another_version")
+    return effect_of(rules, event, document)
+
+
+def effect_of(rules: StripeRules, event: StoredEvent, document: Named) -> Effect:
+    if document["livemode"] is not rules.handler.address.live:
+        return ignored("other mode", "stripe_other_mode")
+    named: Named = document["data"]["object"]
+    handler = handler_of(event.kind)
+    try:
+        return ignored("not needed") if handler is None else handler(rules, event, named)
+    except StripeObjectMissing:
+        return ignored("missing at Stripe", "stripe_missing")
+
+
+def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Effect] | None:
+    for prefix, handler in HANDLERS.items():
+        if kind.startswith(prefix):
+            return handler
+    return None
+
+
+def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    return refreshed(rules, event, named["id"])
+
+
+def invoice_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    subscription_id = subscription_of_invoice(named) or rules.handler.invoice(named["id"]).subscription_id
+    if subscription_id is None:
+        return ignored("not of a subscription")
+    return refreshed(rules, event, subscription_id)
+
+
+def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    """A completed session is not a paid one. The subscription says what was paid."""
+    session = rules.handler.checkout_session(named["id"])
+    states = {"complete": "done", "expired": "expired"}
+
+    def close_intent(database_session: Session, now: datetime) -> None:
+        if session.status in states:
+            database_session.execute(
+                update(CheckoutIntent)
+                .where(CheckoutIntent.external_id == session.id, CheckoutIntent.state == "open")
+                .values(state=states[session.status], updated_at=now)
+            )
+
+    if session.subscription_id is None:
+        return only(close_intent)
+    return after(close_intent, refreshed(rules, event, session.subscription_id))
+
+
+def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    """All of the latest payment given back: the subscription ends, or it would charge again. A part changes nothing."""
+    charge = rules.handler.charge(named["id"])
+    if charge.intent_id is None:
+        return ignored("not of an intent")
+    invoice = rules.handler.invoice_of_intent(charge.intent_id)
+    if invoice is None or invoice.subscription_id is None:
+        return settle_refund(rules, charge)
+    if charge.fully_refunded and is_latest_of_its_subscription(rules, invoice):
+        rules.handler.cancel_subscription(invoice.subscription_id)
+    return refreshed(rules, event, invoice.subscription_id)
+
+
+def is_latest_of_its_subscription(rules: StripeRules, invoice: StripeInvoice) -> bool:
+    assert invoice.subscription_id is not None
+    latest = rules.handler.subscription(invoice.subscription_id).latest_invoice
+    return latest is None or latest.id == invoice.id or latest.created <= invoice.created or latest.amount_paid == 0
+
+
+def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    dispute = rules.handler.dispute(named["id"])
+    intent_id = dispute.intent_id or rules.handler.charge(dispute.charge_id).intent_id
+    invoice = rules.handler.invoice_of_intent(intent_id) if intent_id else None
+    if invoice is None or invoice.subscription_id is None:
+        if intent_id is None:
+            return ignored("not of an intent")
+        return settle_intent(rules, fetch_intent(intent_id, rules), dispute=dispute.status)
+    follow_dispute(rules, dispute, invoice.subscription_id)
+    effect = refreshed(rules, event, invoice.subscription_id)
+    return counted(effect, "stripe_dispute") if event.kind == "charge.dispute.created" else effect
+
+
+def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: str) -> None:
+    """While the bank decides, nothing is granted and nothing is charged. Stripe's subscription says so, not a note of ours."""
+    found = rules.handler.subscription(subscription_id)
+    suspended_by = found.metadata.get("suspended_by")
+    if found.status in {"canceled", "incomplete_expired"}:
+        return
+    if dispute.status in DISPUTE_OPEN and suspended_by is None:
+        rules.handler.suspend(subscription_id, dispute.id)
+    elif dispute.status == "lost":
+        rules.handler.cancel_subscription(subscription_id)
+    elif dispute.status == "won" and suspended_by == dispute.id:
+        rules.handler.unsuspend(subscription_id)
+
+
+def customer_deleted(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    customer_id: str = named["id"]
+    return only(lambda session, now: forget_stripe_customer(session, customer_id))
+
+
+def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    return settle_intent(rules, fetch_intent(named["id"], rules))
+
+
+def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    """For a person: a refund now costs less than the dispute that follows."""
+    structlog.get_logger().error("stripe_fraud_warning", charge=id_of(named.get("charge")))
+    return only(lambda session, now: count(session, "stripe_early_fraud_warning", now))
+
+
+HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
+    "customer.subscription.": subscription_changed,
+    "customer.deleted": customer_deleted,
+    "checkout.session.": checkout_changed,
+    "invoice.": invoice_changed,
+    "charge.refunded": charge_refunded,
+    "charge.dispute.": dispute_changed,
+    "payment_intent.": intent_changed,
+    "radar.early_fraud_warning.created": fraud_warned,
+}
+"""By the beginning of the event's type. docs/payments.md lists what the endpoint subscribes to."""
+
+
+def refreshed(rules: StripeRules, event: StoredEvent, subscription_id: str) -> Effect:
+    fetched = fetch(rules, subscription_id)
+    if fetched is None:
+        return ignored("missing at Stripe", "stripe_missing")
+    return write_down(rules, fetched, f"stripe:{event.external_id}")
+
+
+def ignored(note: str, counter: str | None = None) -> Effect:
+    def effect(session: Session, now: datetime) -> Applied:
+        if counter is not None:
+            count(session, counter, now)
+        return Applied(EventState.IGNORED, note=note)
+
+    return effect
+
+
+def only(act: Callable[[Session, datetime], object]) -> Effect:
+    def effect(session: Session, now: datetime) -> Applied:
+        act(session, now)
+        return Applied()
+
+    return effect
+
+
+def after(act: Callable[[Session, datetime], object], then: Effect) -> Effect:
+    def effect(session: Session, now: datetime) -> Applied:
+        act(session, now)
+        return then(session, now)
+
+    return effect
+
+
+def counted(effect: Effect, name: str) -> Effect:
+    def with_count(session: Session, now: datetime) -> Applied:
+        applied = effect(session, now)
+        count(session, name, now)
+        return applied
+
+    return with_count
+
+
+def version_differs(theirs: str | None, ours: str) -> bool:
+    """Stripe's versions are a date and the name of a release; within one release only things are added."""
+    return theirs is None or theirs.partition(".")[2] != ours.partition(".")[2]

@@ -1,0 +1,72 @@
+"""Change the plan: up at once, for the difference; down when the paid period is over."""
+
+from uuid import UUID
+
+from auth.tiers import Tier
+from payments.own_stripe_subscription import own_stripe_subscription, shown_afterwards
+from payments.product_table import BillingCycle
+from payments.read_subscription import OwnSubscription
+from payments.refresh_stripe_subscription import refresh
+from payments.start_checkout import PlanNotOnSale
+from payments.stripe_facts import best_item, tier_of
+from payments.stripe_objects import StripeItem
+from payments.stripe_rules import StripeRules
+from security.problems import Problem
+
+CHANGEABLE = frozenset({"active", "trialing"})
+INTERVALS = {BillingCycle.MONTHLY: "month", BillingCycle.YEARLY: "year"}
+
+
+class PaymentDue(Problem):
+    """An earlier payment is open. The portal shows it."""
+
+    status, error, title = 409, "payment_due", "An earlier payment must be settled first"
+
+
+class SubscriptionEnding(Problem):
+    status, error, title = (
+        409,
+        "subscription_ending",
+        "The subscription is cancelled; resume it before changing the plan",
+    )
+
+
+class ChangeNotPaid(Problem):
+    """The old plan goes on. Paying the open invoice within a day makes the change after all."""
+
+    status, error, title = 402, "change_not_paid", "The difference could not be charged, so the plan was not changed"
+
+
+def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCycle) -> OwnSubscription:
+    """Asking for the present plan takes a planned change back.
+
+    Raises PlanNotOnSale, NotManagedHere, PaymentDue, SubscriptionEnding, ChangeNotPaid.
+    """
+    product = rules.prices.on_sale.get((tier, cycle))
+    if product is None:
+        raise PlanNotOnSale
+    found = own_stripe_subscription(rules, user_id)
+    if found.status not in CHANGEABLE or found.collection_paused is not None or found.update_pending:
+        raise PaymentDue
+    if found.ends_at is not None:
+        raise SubscriptionEnding
+    item = best_item(found, rules.prices) or found.items[0]
+    cause = f"changed by user:{user_id}"
+    if item.price_id == product.product_id:
+        rules.handler.keep_price(found)
+    elif is_upgrade(rules, item, tier, cycle):
+        changed = rules.handler.change_price_now(found, product.product_id)
+        if changed.update_pending:
+            refresh(rules, found.id, cause)
+            raise ChangeNotPaid
+    elif found.next_price_id != product.product_id:
+        rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
+    return shown_afterwards(rules, found.id, cause)
+
+
+def is_upgrade(rules: StripeRules, item: StripeItem, tier: Tier, cycle: BillingCycle) -> bool:
+    """A higher tier, or the same one paid for longer ahead."""
+    present = tier_of(item, rules.prices) or Tier.FREE
+    if tier is not present:
+        return tier.rank > present.rank
+    return cycle is BillingCycle.YEARLY and item.interval == INTERVALS[BillingCycle.MONTHLY]

@@ -1,0 +1,50 @@
+"""Pay an open payment with a card that Stripe knows: the card's number never comes here."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from database import reading
+from payments.create_intent import OpenPayment, settled
+from payments.models import Payment
+from payments.payment_status import OPEN, PaymentStatus
+from payments.refresh_stripe_subscription import fetch_version
+from payments.settle_payment import FetchedIntent, fetch_intent, settle_now
+from payments.stripe_problems import CardDeclined, StripeObjectMissing, StripeStateConflict
+from payments.stripe_rules import StripeRules
+from security.problems import NotFound, Problem, ValidationFailed
+
+
+class PaymentClosed(Problem):
+    """`payment_status` says how it ended."""
+
+    status, error, title = 409, "payment_closed", "This payment cannot be paid any more"
+
+
+def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPayment:
+    """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
+    with reading() as session:
+        row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
+        if row is None or row.external_id is None:
+            raise NotFound
+        status, intent_id, amount, currency = PaymentStatus(row.status), row.external_id, row.amount, row.currency
+    if status is PaymentStatus.SUCCEEDED:
+        return OpenPayment(payment_id, status, amount, currency, None)
+    if status not in OPEN:
+        raise PaymentClosed(payment_status=status.value)
+    try:
+        version = fetch_version()
+        fetched = FetchedIntent(version, rules.handler.confirm_intent(intent_id, payment_method))
+    except StripeObjectMissing as missing:
+        if missing.param != "payment_method":
+            raise NotFound from None
+        message = "is not a payment method of ours at Stripe"
+        raise ValidationFailed(
+            [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
+        ) from None
+    except CardDeclined:
+        settle_now(rules, fetch_intent(intent_id, rules))
+        raise
+    except StripeStateConflict:
+        fetched = fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice
+    return settled(rules, payment_id, fetched)

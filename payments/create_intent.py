@@ -1,0 +1,129 @@
+"""Order something that is sold once: its price is ours, its stock is set aside, and Stripe waits for a card."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from database import transaction
+from payments.grant_tier import lock_user
+from payments.models import Item, Payment
+from payments.payment_status import OPEN, PaymentStatus
+from payments.refresh_stripe_subscription import fetch_version
+from payments.settle_payment import FetchedIntent, settle_now, take_stock
+from payments.stripe_customer import stripe_customer
+from payments.stripe_objects import StripeIntent
+from payments.stripe_problems import StripeObjectMissing, StripeRefused
+from payments.stripe_rules import StripeRules
+from payments.subscription_status import Provider
+from security.problems import InvalidToken, NotFound, Problem
+
+RESERVED_FOR = timedelta(minutes=30)
+LARGEST_AMOUNT = 99_999_999
+"""What Stripe takes in one payment, in minor units."""
+
+
+class OutOfStock(Problem):
+    status, error, title = 409, "out_of_stock", "There is not enough of it left"
+
+
+class PaymentOpen(Problem):
+    """`payment_id` names the payment of another quantity that is still open."""
+
+    status, error, title = 409, "payment_open", "A payment for this is open already"
+
+
+class AmountTooLarge(Problem):
+    status, error, title = 409, "amount_too_large", "This is too much for one payment"
+
+
+@dataclass(frozen=True)
+class OpenPayment:
+    """`client_secret` is for the buyer's own device."""
+
+    id: UUID
+    status: PaymentStatus
+    amount: int
+    currency: str
+    client_secret: str | None
+
+
+def create_intent(rules: StripeRules, user_id: UUID, code: str, quantity: int) -> OpenPayment:
+    """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
+    customer_id = stripe_customer(rules, user_id)
+    with transaction() as session:
+        payment_id, intent_id, amount, currency = order(rules, session, user_id, code, quantity)
+    version = fetch_version()
+    try:
+        if intent_id is not None:
+            intent = rules.handler.intent(intent_id)
+        else:
+            intent = rules.handler.create_intent(
+                amount=amount,
+                currency=currency,
+                customer_id=customer_id,
+                metadata={"payment_id": str(payment_id), "user_id": str(user_id)},
+                key=f"payment:{payment_id}",
+            )
+    except StripeObjectMissing:
+        raise StripeRefused from None
+    return settled(rules, payment_id, FetchedIntent(version, intent))
+
+
+def order(
+    rules: StripeRules, session: Session, user_id: UUID, code: str, quantity: int
+) -> tuple[UUID, str | None, int, str]:
+    """The open payment for this item, or a new one. The amount is computed here and nowhere else."""
+    now = rules.billing.clock()
+    if not lock_user(session, user_id):
+        raise InvalidToken
+    item = session.scalars(select(Item).where(Item.code == code, Item.is_active)).one_or_none()
+    if item is None:
+        raise NotFound
+    found = session.scalars(
+        select(Payment).where(Payment.user_id == user_id, Payment.item_id == item.id, Payment.status.in_(OPEN))
+    ).one_or_none()
+    if found is not None:
+        if found.quantity != quantity:
+            raise PaymentOpen(payment_id=str(found.id))
+        return found.id, found.external_id, found.amount, found.currency
+    amount = item.amount * quantity
+    if amount > LARGEST_AMOUNT:
+        raise AmountTooLarge
+    if not take_stock(session, item.id, quantity):
+        raise OutOfStock
+    payment = Payment(
+        user_id=user_id,
+        provider=Provider.STRIPE,
+        amount=amount,
+        currency=item.currency,
+        item_id=item.id,
+        quantity=quantity,
+        reserved_until=now + RESERVED_FOR,
+        status=PaymentStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(payment)
+    session.flush()
+    return payment.id, None, amount, item.currency
+
+
+def settled(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+    """Write the intent down and show what came of it."""
+    intent: StripeIntent = fetched.intent
+    with transaction() as session:
+        session.execute(
+            update(Payment)
+            .where(Payment.id == payment_id, Payment.external_id.is_(None))
+            .values(external_id=intent.id)
+            .execution_options(synchronize_session=False)
+        )
+    settle_now(rules, fetched)
+    with transaction() as session:
+        row = session.scalars(select(Payment).where(Payment.id == payment_id)).one()
+        status = PaymentStatus(row.status)
+        secret = intent.client_secret if status in OPEN else None
+        return OpenPayment(row.id, status, row.amount, row.currency, secret)

@@ -1,0 +1,106 @@
+"""What became of an own payment: of a checkout, or of something that is sold once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import select
+
+from database import reading
+from payments.models import CheckoutIntent, Item, Payment
+from payments.payment_status import OPEN, PaymentStatus
+from payments.refresh_stripe_subscription import refresh
+from payments.settle_payment import fetch_intent, settle_now
+from payments.start_checkout import KIND, settle
+from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
+from payments.stripe_rules import StripeRules
+from security.problems import NotFound
+
+
+class PaymentKind(StrEnum):
+    CHECKOUT = "checkout"
+    ONE_OFF = "one_off"
+
+
+@dataclass(frozen=True)
+class OwnPayment:
+    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an item and an amount."""
+
+    id: UUID
+    kind: PaymentKind
+    status: str
+    tier: str | None = None
+    billing_cycle: str | None = None
+    item: str | None = None
+    quantity: int | None = None
+    amount: int | None = None
+    currency: str | None = None
+    refunded_amount: int | None = None
+
+
+def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPayment:
+    """What is still open is asked for at Stripe first, so the page that a buyer comes back to needs no webhook.
+
+    Another user's is as if it did not exist. Raises NotFound.
+    """
+    known = own_payment(user_id, payment_id)
+    if known is None:
+        raise NotFound
+    kept, external_id = known
+    if external_id is None or kept.status not in {"open", *OPEN}:
+        return kept
+    try:
+        if kept.kind is PaymentKind.CHECKOUT:
+            follow_checkout(rules, payment_id, external_id)
+        else:
+            settle_now(rules, fetch_intent(external_id, rules))
+    except (StripeUnavailable, StripeObjectMissing):
+        return kept  # what is known is better than nothing
+    again = own_payment(user_id, payment_id)
+    return kept if again is None else again[0]
+
+
+def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> None:
+    session = rules.handler.checkout_session(session_id)
+    if session.subscription_id is not None:
+        refresh(rules, session.subscription_id, f"checkout:{checkout_id}")
+    if session.status in {"complete", "expired"}:
+        settle(rules, checkout_id, "done" if session.status == "complete" else "expired", session_id)
+
+
+def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None] | None:
+    """And its id at Stripe."""
+    with reading() as session:
+        checkout = session.scalars(
+            select(CheckoutIntent).where(
+                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND
+            )
+        ).one_or_none()
+        if checkout is not None:
+            shown = OwnPayment(
+                id=checkout.id,
+                kind=PaymentKind.CHECKOUT,
+                status=checkout.state,
+                tier=checkout.tier,
+                billing_cycle=checkout.billing_cycle,
+            )
+            return shown, checkout.external_id
+        found = session.execute(
+            select(Payment, Item.code)
+            .join(Item, Item.id == Payment.item_id)
+            .where(Payment.id == payment_id, Payment.user_id == user_id)
+        ).one_or_none()
+        if found is None:
+            return None
+        payment, code = found
+        shown = OwnPayment(
+            id=payment.id,
+            kind=PaymentKind.ONE_OFF,
+            status=PaymentStatus(payment.status).value,
+            item=code,
+            quantity=payment.quantity,
+            amount=payment.amount,
+            currency=payment.currency,
+            refunded_amount=payment.refunded_amount,
+        )
+        return shown, payment.external_id

@@ -1,0 +1,82 @@
+"""`flask stripe`: checking the prices against Stripe, and what is sold once."""
+
+import re
+
+import click
+from flask.cli import AppGroup
+from sqlalchemy import select
+
+from database import reading, transaction
+from payments.change_plan import INTERVALS
+from payments.models import Item
+from payments.product_table import Product
+from payments.stripe_problems import StripeObjectMissing, StripeRefused, StripeUnavailable
+from payments.stripe_rules import StripeRules
+
+CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def stripe_commands(rules: StripeRules) -> AppGroup:
+    group = AppGroup("stripe", help="Prices at Stripe, and items that are sold once.")
+
+    @group.command("check-prices")
+    def check_prices() -> None:
+        """Ask Stripe whether every price on sale is what STRIPE_PRICES says. Run it after a change of either."""
+        problems = [problem for product in rules.prices.on_sale.values() if (problem := problem_of(rules, product))]
+        for problem in problems:
+            click.echo(problem, err=True)
+        if problems:
+            raise click.ClickException(
+                f"{len(problems)} of {len(rules.prices.on_sale)} prices are not as they should be."
+            )
+        click.echo(f"{len(rules.prices.on_sale)} prices are on sale as configured.")
+
+    @group.command("set-item")
+    @click.argument("code")
+    @click.option("--title", required=True)
+    @click.option("--amount", type=click.IntRange(50, 99_999_999), required=True, help="In minor units: cents.")
+    @click.option("--currency", default="usd", show_default=True, help="Three letters, as ISO 4217 has them.")
+    @click.option("--stock", type=click.IntRange(0), help="How many there are. Without it, it never runs out.")
+    @click.option("--active/--inactive", default=True, show_default=True)
+    def set_item(*, code: str, title: str, amount: int, currency: str, stock: int | None, active: bool) -> None:
+        """Put something on sale, or change it. What was ordered before keeps its price."""
+        if CODE.fullmatch(code) is None:
+            raise click.BadParameter("a code is lower-case letters, digits, - and _", param_hint="CODE")
+        if re.fullmatch(r"[a-z]{3}", currency) is None:
+            raise click.BadParameter("a currency is three lower-case letters", param_hint="--currency")
+        now = rules.billing.clock()
+        with transaction() as session:
+            item = session.scalars(select(Item).where(Item.code == code).with_for_update()).one_or_none()
+            if item is None:
+                item = Item(code=code, created_at=now)
+                session.add(item)
+            item.title, item.amount, item.currency, item.stock = title, amount, currency, stock
+            item.is_active, item.updated_at = active, now
+        click.echo(f"{code} is {'on sale' if active else 'not on sale'}.")
+
+    @group.command("items")
+    def items() -> None:
+        """List what is sold once."""
+        with reading() as session:
+            for item in session.scalars(select(Item).order_by(Item.code)):
+                left = "any number" if item.stock is None else f"{item.stock} left"
+                state = "on sale" if item.is_active else "not on sale"
+                click.echo(f"{item.code}  {item.amount} {item.currency}  {left}  {state}  {item.title}")
+
+    return group
+
+
+def problem_of(rules: StripeRules, product: Product) -> str | None:
+    assert product.cycle is not None
+    try:
+        price = rules.handler.price(product.product_id)
+    except StripeObjectMissing:
+        return f"{product.product_id}: Stripe has no such price in {rules.handler.address.environment} mode"
+    except (StripeUnavailable, StripeRefused) as problem:
+        raise click.ClickException(str(problem)) from None
+    wanted = INTERVALS[product.cycle]
+    if not price.active:
+        return f"{product.product_id}: is not active"
+    if (price.interval, price.interval_count) != (wanted, 1):
+        return f"{product.product_id}: is charged every {price.interval_count} {price.interval}, not every {wanted}"
+    return None

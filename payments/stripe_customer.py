@@ -1,0 +1,89 @@
+"""The user's customer at Stripe: one for life, so that the portal shows everything and nothing is bought under two names."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from auth.models import User
+from database import reading, transaction
+from payments.billing_customer import billing_customer
+from payments.grant_tier import lock_user
+from payments.models import BillingCustomer, CheckoutIntent
+from payments.stripe_rules import StripeRules
+from payments.subscription_status import Provider
+from security.problems import InvalidToken
+
+KIND = "customer"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A customer to be made. `key` stands for this one attempt, also when it is made again after a crash."""
+
+    key: UUID
+    email: str
+
+
+def stripe_customer(rules: StripeRules, user_id: UUID) -> str:
+    """Made at the first need. Raises InvalidToken when the account is gone."""
+    with transaction() as session:
+        known = _known_or_wanted(rules, session, user_id)
+    if isinstance(known, str):
+        return known
+    made = rules.handler.create_customer(user_id, known.email, str(known.key))
+    with transaction() as session:
+        session.execute(
+            update(BillingCustomer)
+            .where(BillingCustomer.user_id == user_id, BillingCustomer.stripe_customer_id.is_(None))
+            .values(stripe_customer_id=made)
+        )
+        session.execute(
+            update(CheckoutIntent)
+            .where(CheckoutIntent.id == known.key)
+            .values(state="done", external_id=made, updated_at=rules.billing.clock())
+        )
+        return _customer_of(session, user_id) or made
+
+
+def known_stripe_customer(user_id: UUID) -> str | None:
+    with reading() as session:
+        return _customer_of(session, user_id)
+
+
+def forget_stripe_customer(session: Session, customer_id: str) -> None:
+    """It was deleted at Stripe. The next purchase makes a new one."""
+    session.execute(
+        update(BillingCustomer)
+        .where(BillingCustomer.stripe_customer_id == customer_id, BillingCustomer.user_id.is_not(None))
+        .values(stripe_customer_id=None)
+    )
+
+
+def _known_or_wanted(rules: StripeRules, session: Session, user_id: UUID) -> str | Wanted:
+    if not lock_user(session, user_id):
+        raise InvalidToken
+    now = rules.billing.clock()
+    customer = billing_customer(session, user_id, now)
+    if customer.stripe_customer_id is not None:
+        return customer.stripe_customer_id
+    open_intent = session.scalars(
+        select(CheckoutIntent).where(
+            CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND, CheckoutIntent.state == "open"
+        )
+    ).one_or_none()
+    if open_intent is None:
+        # The address stands in the request, and a key stands for one request: it is kept as it was at that time.
+        email = session.execute(select(User.email).where(User.id == user_id)).scalar_one()
+        open_intent = CheckoutIntent(
+            user_id=user_id, provider=Provider.STRIPE, kind=KIND, parameters=email, created_at=now, updated_at=now
+        )
+        session.add(open_intent)
+        session.flush()
+    return Wanted(open_intent.id, open_intent.parameters or "")
+
+
+def _customer_of(session: Session, user_id: UUID) -> str | None:
+    query = select(BillingCustomer.stripe_customer_id).where(BillingCustomer.user_id == user_id)
+    return session.execute(query).scalar_one_or_none()

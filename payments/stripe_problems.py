@@ -1,0 +1,43 @@
+"""How Stripe can fail, as our callers see it."""
+
+from security.problems import Problem, retry_after
+
+RETRY_AFTER_SECONDS = 5
+
+
+class StripeUnavailable(Problem):
+    """No answer, an error of theirs, or too many requests. Whether something was done is not known: repeat with the same key."""
+
+    status, error, title = 503, "payments_unavailable", "The payment provider cannot be reached right now"
+
+    def __init__(self) -> None:
+        super().__init__(headers=retry_after(RETRY_AFTER_SECONDS))
+
+
+class StripeRefused(Problem):
+    """Stripe did not take a request of ours: a mistake in our code, our key or our account. The log has its request id."""
+
+    status, error, title = 502, "payments_misconfigured", "The payment provider refused our request"
+
+
+class CardDeclined(Problem):
+    status, error, title = 402, "card_declined", "The card was declined"
+
+
+class StripeObjectMissing(LookupError):
+    """Stripe has no object of this id, or not any more. `param` is the parameter that named it."""
+
+    def __init__(self, param: str | None = None) -> None:
+        super().__init__(param)
+        self.param = param
+
+
+class StripeStateConflict(Exception):
+    """The object is in another state than the request needs. Ask for it anew."""
+
+
+class EventNotAuthentic(Exception):
+    """Not signed by Stripe with one of our secrets, not now, or not an event."""
+
+
+STRIPE_PROBLEMS = (StripeUnavailable, StripeRefused)

@@ -1,0 +1,244 @@
+"""`/api/payments/stripe`: buying, changing and cancelling with Stripe, one-off payments, and Stripe's webhook."""
+
+from uuid import UUID
+
+from flask import Blueprint, request
+
+from auth.middleware import SignedIn
+from auth.principal import Principal
+from auth.tiers import Tier
+from payments.bodies import SubscriptionItem, subscription_item
+from payments.cancel_subscription import cancel_subscription
+from payments.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, change_plan
+from payments.confirm_intent import PaymentClosed, confirm_intent
+from payments.create_intent import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
+from payments.event_inbox import EventInbox
+from payments.open_portal import NoBillingAccount, open_portal
+from payments.own_stripe_subscription import NotManagedHere
+from payments.product_table import BillingCycle
+from payments.read_payment import read_payment
+from payments.resume_subscription import resume_subscription
+from payments.start_checkout import AlreadySubscribed, Order, PlanNotOnSale, start_checkout
+from payments.stripe_bodies import (
+    ChangeBody,
+    CheckoutAnswer,
+    CheckoutBody,
+    ConfirmIntentBody,
+    CreateIntentBody,
+    OpenPaymentAnswer,
+    PaymentAnswer,
+    PortalAnswer,
+    PortalBody,
+    ReceivedAnswer,
+)
+from payments.stripe_problems import STRIPE_PROBLEMS, CardDeclined
+from payments.stripe_rules import StripeRules
+from payments.stripe_webhook import LARGEST_EVENT, SignatureNotValid, receive_event
+from security.operation import Answer, Anyone, operation
+from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
+from security.raw_body import raw_body
+
+
+def stripe_routes(rules: StripeRules, signed_in: SignedIn, inbox: EventInbox) -> Blueprint:
+    routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
+    add_buying(routes, rules, signed_in)
+    add_changing(routes, rules, signed_in)
+    add_one_off_payments(routes, rules, signed_in)
+    if rules.webhook_secrets:
+        add_webhook(routes, rules, inbox)
+    return routes
+
+
+def add_buying(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-checkout-session",
+        summary="Buy a plan",
+        guard=signed_in,
+        body=CheckoutBody,
+        answers={200: CheckoutAnswer},
+        problems=(PlanNotOnSale, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
+        """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
+
+        The plan is active when Stripe has told us of the payment, not when the page leads back.
+        """
+        order = Order(
+            tier=body.tier.tier,
+            cycle=body.billing_cycle,
+            success_url=checked(rules, body.success_url, "success_url"),
+            cancel_url=checked(rules, body.cancel_url, "cancel_url"),
+        )
+        started = start_checkout(rules, caller.user_id, order)
+        return Answer(
+            200,
+            CheckoutAnswer(
+                payment_id=started.id,
+                session_id=started.session_id,
+                checkout_url=started.url,
+                expires_at=started.expires_at,
+            ),
+        )
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-portal-session",
+        summary="Manage payment method and invoices",
+        guard=signed_in,
+        body=PortalBody,
+        body_optional=True,
+        answers={200: PortalAnswer},
+        problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
+        """Gives the address of the customer's own page at Stripe. Ask anew for every click."""
+        return_url = checked(rules, body.return_url if body else None, "return_url")
+        return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
+
+
+def add_changing(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/cancel",
+        summary="Cancel at the end of the period",
+        guard=signed_in,
+        answers={200: SubscriptionItem},
+        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def cancel(caller: Principal) -> Answer:
+        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then."""
+        return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/resume",
+        summary="Take the cancellation back",
+        guard=signed_in,
+        answers={200: SubscriptionItem},
+        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def resume(caller: Principal) -> Answer:
+        """Possible until the subscription has ended. Can be repeated."""
+        return Answer(200, subscription_item(resume_subscription(rules, caller.user_id)))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/change",
+        summary="Change the plan",
+        guard=signed_in,
+        body=ChangeBody,
+        answers={200: SubscriptionItem},
+        problems=(
+            PlanNotOnSale,
+            NotManagedHere,
+            PaymentDue,
+            SubscriptionEnding,
+            ChangeNotPaid,
+            CardDeclined,
+            DependencyUnavailable,
+            *STRIPE_PROBLEMS,
+        ),
+    )
+    def change(caller: Principal, body: ChangeBody) -> Answer:
+        """A higher plan begins at once and costs the difference. A lower one begins with the next period: `pending_tier`.
+
+        Asking for the present plan takes a planned change back.
+        """
+        changed = change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle)
+        return Answer(200, subscription_item(changed))
+
+
+def add_one_off_payments(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-intent",
+        summary="Order something that is sold once",
+        guard=signed_in,
+        body=CreateIntentBody,
+        answers={200: OpenPaymentAnswer},
+        problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def order(caller: Principal, body: CreateIntentBody) -> Answer:
+        """Sets it aside for half an hour. The price is ours. Asking again gives the same payment while it is open."""
+        return Answer(200, open_payment(create_intent(rules, caller.user_id, body.item, body.quantity)))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/confirm",
+        summary="Pay an open payment",
+        guard=signed_in,
+        body=ConfirmIntentBody,
+        answers={200: OpenPaymentAnswer},
+        problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def confirm(caller: Principal, body: ConfirmIntentBody) -> Answer:
+        """With a payment method that Stripe's library made on the buyer's device. With `action_required` that library goes
+        on with `client_secret`. After a decline, try another method.
+        """
+        return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
+
+    @operation(
+        routes,
+        "GET",
+        "/<uuid:payment_id>",
+        summary="What became of a payment",
+        guard=signed_in,
+        answers={200: PaymentAnswer},
+        problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def payment(caller: Principal, payment_id: UUID) -> Answer:
+        """Of an own checkout or one-off payment. What is still open is asked for at Stripe."""
+        own = read_payment(rules, caller.user_id, payment_id)
+        return Answer(
+            200,
+            PaymentAnswer(
+                id=own.id,
+                kind=own.kind,
+                status=own.status,
+                tier=None if own.tier is None else Tier(own.tier),
+                billing_cycle=None if own.billing_cycle is None else BillingCycle(own.billing_cycle),
+                item=own.item,
+                quantity=own.quantity,
+                amount=own.amount,
+                currency=own.currency,
+                refunded_amount=own.refunded_amount,
+            ),
+        )
+
+
+def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/webhook",
+        summary="Events of Stripe",
+        guard=Anyone("the signature over the body says that it is Stripe"),
+        answers={200: ReceivedAnswer},
+        problems=(SignatureNotValid, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+    )
+    def webhook() -> Answer:
+        """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
+        receive_event(rules, inbox, raw_body(limit=LARGEST_EVENT), request.headers.get("Stripe-Signature"))
+        return Answer(200, ReceivedAnswer())
+
+
+def checked(rules: StripeRules, address: str | None, field: str) -> str | None:
+    return None if address is None else rules.redirects.checked(address, field)
+
+
+def open_payment(payment: OpenPayment) -> OpenPaymentAnswer:
+    return OpenPaymentAnswer(
+        id=payment.id,
+        status=payment.status,
+        amount=payment.amount,
+        currency=payment.currency,
+        client_secret=payment.client_secret,
+    )

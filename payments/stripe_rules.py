@@ -1,0 +1,32 @@
+"""What every part of the Stripe half works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from payments.billing_rules import BillingRules
+from payments.product_table import ProductTable
+from payments.redirects import Redirects
+from payments.stripe_handler import StripeHandler
+
+Enqueue = Callable[..., object]
+"""`enqueue(session, job_name, **arguments)`: in the caller's transaction."""
+
+
+def nothing_enqueued(session: Session, name: str, **_: object) -> None:
+    raise LookupError(name)
+
+
+@dataclass(frozen=True)
+class StripeRules:
+    """`trial` is given once to a person, whoever they bought from; nothing for no trial."""
+
+    handler: StripeHandler
+    billing: BillingRules
+    prices: ProductTable
+    redirects: Redirects
+    trial: timedelta = timedelta()
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    enqueue: Enqueue = nothing_enqueued

@@ -1,0 +1,255 @@
+"""Checkout sessions for subscriptions, and what the customer does on their page."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.stripe_server.books import Books, Call, Card, Handlers
+from sandbox.stripe_server.catalogue import Catalogue
+from sandbox.stripe_server.customers import Customers
+from sandbox.stripe_server.invoices import Invoices
+from sandbox.stripe_server.refusals import WrongParameter
+from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.subscriptions import Subscriptions
+
+SHORTEST, LONGEST = 30 * 60, 24 * 60 * 60
+EXPIRY_TOLERANCE_SECONDS = 30
+
+
+class SessionNotOpen(Exception):
+    """It was paid before, or it has expired."""
+
+
+class Checkout:
+    def __init__(
+        self,
+        *,
+        books: Books,
+        catalogue: Catalogue,
+        customers: Customers,
+        subscriptions: Subscriptions,
+        invoices: Invoices,
+        base_url: Callable[[], str],
+    ) -> None:
+        self._books = books
+        self._catalogue = catalogue
+        self._customers = customers
+        self._subscriptions = subscriptions
+        self._invoices = invoices
+        self._base_url = base_url
+        books.includers["checkout.session", "line_items"] = self._line_items
+
+    def handlers(self) -> Handlers:
+        one = "/v1/checkout/sessions/{session}"
+        return {
+            ("post", "/v1/checkout/sessions"): self._create,
+            ("get", one): lambda call: self._books.get("checkout.session", call.arguments[0]),
+            ("post", one + "/expire"): self._expire,
+            ("get", one + "/line_items"): self._line_items,
+            ("get", "/v1/checkout/sessions"): self._list,
+        }
+
+    def open_session(self, session_id: str) -> Object:
+        """Raises SessionNotOpen, or NoSuchObject."""
+        session = self._books.get("checkout.session", session_id)
+        if session["status"] != "open":
+            raise SessionNotOpen
+        return session
+
+    def price_of(self, session: Object) -> Object:
+        return self._books.get("price", self._books.wanted[session["id"]]["price"])
+
+    def trial_days(self, session: Object) -> int | None:
+        days: int | None = self._books.wanted[session["id"]]["trial_days"]
+        return days
+
+    def pay(self, session: Object, card: Card) -> bool:
+        """The customer presses the button. A declined card leaves the session as it was: they may try another."""
+        if card in {Card.DECLINED, Card.NEEDS_AUTHENTICATION}:
+            return False
+        wanted = self._books.wanted[session["id"]]
+        if session["customer"] is None:
+            session["customer"] = self._customers.add(email=session["customer_email"] or "guest@example.com")["id"]
+        subscription = self._subscriptions.begin(
+            session["customer"],
+            self.price_of(session),
+            card=card,
+            metadata=dict(wanted["metadata"]),
+            trial_days=wanted["trial_days"],
+            trial_settings=wanted["trial_settings"],
+        )
+        self._complete(session, subscription)
+        return True
+
+    def begin_trial_without_card(self, session: Object) -> bool:
+        wanted = self._books.wanted[session["id"]]
+        if not wanted["trial_days"] or session["payment_method_collection"] != "if_required":
+            return False
+        subscription = self._subscriptions.begin(
+            session["customer"],
+            self.price_of(session),
+            card=None,
+            metadata=dict(wanted["metadata"]),
+            trial_days=wanted["trial_days"],
+            trial_settings=wanted["trial_settings"],
+        )
+        self._complete(session, subscription)
+        return True
+
+    def settle(self, session: Object, *, succeeded: bool) -> None:
+        """The bank debit of a completed session came in, or did not."""
+        invoice = self._books.get("invoice", session["invoice"])
+        self._invoices.settle(invoice, succeeded=succeeded)
+        if succeeded:
+            session["payment_status"] = "paid"
+        else:
+            subscription = self._books.get("subscription", session["subscription"])
+            self._subscriptions.change(subscription, status="incomplete_expired", ended_at=self._books.now())
+        outcome = "succeeded" if succeeded else "failed"
+        self._books.announce(f"checkout.session.async_payment_{outcome}", session)
+
+    def expire(self, session: Object) -> None:
+        session.update(status="expired", url=None)
+        self._books.announce("checkout.session.expired", session)
+
+    def _complete(self, session: Object, subscription: Object) -> None:
+        paid = subscription["status"] in {"active", "trialing"}
+        free_of_charge = subscription["status"] == "trialing"
+        session.update(
+            status="complete",
+            url=None,
+            subscription=subscription["id"],
+            invoice=subscription["latest_invoice"],
+            payment_status="no_payment_required" if free_of_charge else "paid" if paid else "unpaid",
+        )
+        self._books.announce("checkout.session.completed", session)
+
+    def _create(self, call: Call) -> Object:
+        call.imitated(
+            "mode",
+            "ui_mode",
+            "line_items",
+            "customer",
+            "customer_email",
+            "client_reference_id",
+            "metadata",
+            "subscription_data",
+            "success_url",
+            "cancel_url",
+            "expires_at",
+            "allow_promotion_codes",
+            "payment_method_collection",
+            "billing_address_collection",
+            "locale",
+            "automatic_tax",
+            "customer_update",
+            "tax_id_collection",
+        )
+        params = call.params
+        self._check(params)
+        price = self._catalogue.sold(params["line_items"][0]["price"], "line_items[0][price]")
+        if price["recurring"] is None:
+            raise WrongParameter(
+                "You must provide at least one recurring price in `subscription` mode.", param="line_items"
+            )
+        now = self._books.now()
+        data = params.get("subscription_data", {})
+        expires_at = params.get("expires_at", now + LONGEST)
+        if not now + SHORTEST - EXPIRY_TOLERANCE_SECONDS <= expires_at <= now + LONGEST + EXPIRY_TOLERANCE_SECONDS:
+            raise WrongParameter(
+                "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
+                param="expires_at",
+            )
+        customer = self._customers.existing(params["customer"])["id"] if "customer" in params else None
+        amount = 0 if data.get("trial_period_days") else price["unit_amount"]
+        session_id = self._books.new_id("cs_live" if self._books.livemode else "cs_test")
+        self._books.wanted[session_id] = {
+            "price": price["id"],
+            "metadata": dict(data.get("metadata", {})),
+            "trial_days": data.get("trial_period_days"),
+            "trial_settings": data.get("trial_settings"),
+        }
+        return self._books.keep(
+            "checkout.session",
+            "cs",
+            id=session_id,
+            amount_subtotal=amount,
+            amount_total=amount,
+            automatic_tax=part(
+                "checkout.session", "AutomaticTax", enabled=params.get("automatic_tax", {}).get("enabled", False)
+            ),
+            cancel_url=params.get("cancel_url"),
+            client_reference_id=params.get("client_reference_id"),
+            currency=price["currency"],
+            custom_fields=[],
+            custom_text=part("checkout.session", "CustomText"),
+            customer=customer,
+            customer_email=params.get("customer_email"),
+            expires_at=expires_at,
+            locale=params.get("locale"),
+            metadata=dict(params.get("metadata", {})),
+            mode="subscription",
+            payment_method_collection=params.get("payment_method_collection", "always"),
+            payment_method_types=["card"],
+            payment_status="unpaid",
+            shipping_options=[],
+            status="open",
+            success_url=params["success_url"],
+            ui_mode="hosted_page",
+            url=f"{self._base_url()}/checkout/{session_id}",
+        )
+
+    def _check(self, params: Any) -> None:
+        if params.get("mode") != "subscription":
+            raise WrongParameter("This stand-in imitates sessions in `subscription` mode only.", param="mode")
+        if params.get("ui_mode", "hosted_page") != "hosted_page":
+            raise WrongParameter("This stand-in imitates `hosted_page` only.", param="ui_mode")
+        if "success_url" not in params:
+            raise WrongParameter("Missing required param: success_url.", param="success_url", code="parameter_missing")
+        if "customer" in params and "customer_email" in params:
+            raise WrongParameter(
+                "You may only specify one of these parameters: customer, customer_email.", param="customer"
+            )
+        if len(params.get("line_items", ())) != 1 or "price" not in params["line_items"][0]:
+            raise WrongParameter("Exactly one line item with a price is needed here.", param="line_items")
+        for name in ("success_url", "cancel_url"):
+            if not params.get(name, "https://").startswith(("https://", "http://")):
+                raise WrongParameter("Not a valid URL", param=name, code="url_invalid")
+        if params.get("automatic_tax", {}).get("enabled") and "customer" in params and "customer_update" not in params:
+            raise WrongParameter(
+                "Automatic tax calculation in Checkout requires a valid address on the Customer.",
+                param="customer_update",
+            )
+        days = params.get("subscription_data", {}).get("trial_period_days")
+        if days is not None and not 1 <= days <= 730:
+            raise WrongParameter("Invalid trial_period_days", param="subscription_data[trial_period_days]")
+
+    def _expire(self, call: Call) -> Object:
+        session = self._books.get("checkout.session", call.arguments[0])
+        if session["status"] != "open":
+            raise WrongParameter(
+                f"Only Checkout Sessions with a status in [\"open\"] can be expired. This one is {session['status']}."
+            )
+        self.expire(session)
+        return session
+
+    def _line_items(self, call: Call) -> Object:
+        session = self._books.get("checkout.session", call.arguments[0])
+        price = self.price_of(session)
+        line = {
+            "id": f"li_{session['id'][8:]}",
+            "object": "item",
+            "amount_discount": 0,
+            "amount_subtotal": price["unit_amount"],
+            "amount_tax": 0,
+            "amount_total": price["unit_amount"],
+            "currency": price["currency"],
+            "price": price,
+            "quantity": 1,
+        }
+        return self._books.page(call, [line])
+
+    def _list(self, call: Call) -> Object:
+        names = ("customer", "subscription", "status", "payment_intent")
+        call.imitated(*names, "limit", "starting_after", "ending_before", "created")
+        equal = {name: call.params[name] for name in names if name in call.params}
+        return self._books.page(call, self._books.all("checkout.session", **equal))

@@ -1,0 +1,214 @@
+"""Payments with a Stripe on loopback. Both share one clock, which only tests move."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import requests
+from werkzeug.test import TestResponse
+
+from auth.tiers import Tier
+from payments.apply_stripe_event import apply_stripe_event
+from payments.assembly import Payments
+from payments.billing_rules import BillingRules
+from payments.event_inbox import EventInbox
+from payments.payment_commands import payment_commands
+from payments.product_table import ProductTable
+from payments.reconcile_stripe import stripe_reconcilers
+from payments.redirects import Redirects
+from payments.routes import payment_routes
+from payments.stripe_commands import stripe_commands
+from payments.stripe_handler import StripeAddress, StripeHandler
+from payments.stripe_jobs import canceller, enqueuer, stripe_jobs
+from payments.stripe_routes import stripe_routes
+from payments.stripe_rules import StripeRules
+from payments.subscription_status import Provider
+from sandbox.stripe_server.api import Seen
+from sandbox.stripe_server.books import Card
+from sandbox.stripe_server.development_prices import add_development_prices
+from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.server import StripeServer
+from security.edge import install_edge
+from tests.bare_app import bare_app
+from tests.payments.apple_app import served
+from tests.payments.payments_app import NamedCaller, RunningPayments
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+PRO, PRO_YEARLY = "price_pro_monthly", "price_pro_yearly"
+ENTERPRISE, ENTERPRISE_YEARLY = "price_enterprise_monthly", "price_enterprise_yearly"
+LEGACY = "price_pro_2024"
+PRICES = (
+    f"{PRO}:pro:monthly,{PRO_YEARLY}:pro:yearly,{ENTERPRISE}:enterprise:monthly,"
+    f"{ENTERPRISE_YEARLY}:enterprise:yearly,{LEGACY}:pro"
+)
+HOME = "https://app.example.com/billing"
+OTHER_ORIGIN = "https://staging.example.com"
+
+
+@dataclass
+class RunningStripe(RunningPayments):
+    """Our side, with Stripe beside it."""
+
+    server: StripeServer
+    rules: StripeRules
+    url: str
+
+    def checkout(self, user: uuid.UUID | None, tier: str = "pro", cycle: str = "monthly", **more: Any) -> TestResponse:
+        return self.post("/stripe/create-checkout-session", {"tier": tier, "billing_cycle": cycle, **more}, user)
+
+    def press(self, url: str, action: str, **fields: str) -> requests.Response:
+        """A button on one of Stripe's pages."""
+        return requests.post(url, data={"action": action, **fields}, allow_redirects=False, timeout=10)
+
+    def buy(
+        self,
+        user: uuid.UUID,
+        tier: str = "pro",
+        cycle: str = "monthly",
+        card: Card = Card.GOOD,
+        *,
+        deliver: bool = True,
+    ) -> Object:
+        """The user buys in the browser, and Stripe tells us. The subscription as Stripe has it."""
+        answer = self.checkout(user, tier, cycle)
+        assert answer.status_code == 200, answer.text
+        assert self.press(answer.get_json()["checkout_url"], card.value).status_code == 303
+        if deliver:
+            self.deliver()
+        return self.latest("subscription")
+
+    def act(self, user: uuid.UUID, command: str, body: Any = None) -> TestResponse:
+        """`cancel`, `resume` or `change`."""
+        headers = {"X-Test-User": str(user)}
+        return self.client.post(f"/api/payments/stripe/subscription/{command}", json=body, headers=headers)
+
+    def change(self, user: uuid.UUID, tier: str, cycle: str = "monthly") -> TestResponse:
+        return self.act(user, "change", {"tier": tier, "billing_cycle": cycle})
+
+    def own(self, user: uuid.UUID) -> Any:
+        return self.get("/subscription", user).get_json()
+
+    def deliver(self, order: tuple[int, ...] | None = None) -> list[int | None]:
+        """Stripe sends what is due, and our workers do their work, until there is nothing left to do."""
+        answers = self.server.outbox.deliver_pending(order)
+        for _ in range(5):
+            if not self.work() and not self.run_stripe_jobs() and not self.server.outbox.pending():
+                break
+            answers += self.server.outbox.deliver_pending() if order is None else []
+        return answers
+
+    def run_stripe_jobs(self) -> int:
+        """What effects enqueued besides: cancelling, giving money back."""
+        names = [job.name for job in self.payments.provider_jobs]
+        taken = self.query(
+            "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) RETURNING task_name, args", names=names
+        )
+        jobs = {job.name: job for job in self.payments.provider_jobs}
+        with self.app.app_context():
+            for row in taken:
+                jobs[row.task_name].run(**row.args)
+        return len(taken)
+
+    def pass_time(self, **by: float) -> None:
+        """Time passes at Stripe and here, and its events arrive."""
+        self.server.advance(timedelta(**by))
+        self.deliver()
+
+    def pass_time_unheard(self, **by: float) -> None:
+        """Time passes, and nobody tells us anything."""
+        self.server.advance(timedelta(**by))
+        self.server.outbox.forget_pending()
+
+    def send(self, body: bytes, signature: str | None) -> TestResponse:
+        headers = {} if signature is None else {"Stripe-Signature": signature}
+        return self.client.post(
+            "/api/payments/stripe/webhook", data=body, headers=headers, content_type="application/json"
+        )
+
+    def latest(self, kind: str) -> Object:
+        return next(self.server.books.all(kind))
+
+    def card_of(self, user: uuid.UUID, card: Card) -> None:
+        self.server.books.cards[self.customer_of(user)] = card
+
+    def customer_of(self, user: uuid.UUID) -> str:
+        rows = self.query("SELECT stripe_customer_id FROM billing_customers WHERE user_id = :user", user=user)
+        return str(rows[0][0])
+
+    def seen(self, path: str, verb: str = "post") -> list[Seen]:
+        return [each for each in self.server.seen if each.path == path and each.verb == verb]
+
+    def item(self, code: str = "pass", amount: int = 1500, stock: int | None = None) -> None:
+        more = [] if stock is None else ["--stock", str(stock)]
+        arguments = ["stripe", "set-item", code, "--title", "A pass", "--amount", str(amount), *more]
+        result = self.app.test_cli_runner().invoke(args=arguments)
+        assert result.exit_code == 0, result.output
+
+    def stock(self, code: str = "pass") -> int | None:
+        left: int | None = self.query("SELECT stock FROM items WHERE code = :code", code=code)[0][0]
+        return left
+
+    def is_tier(self, user: uuid.UUID, tier: Tier) -> bool:
+        return self.tier(user) is tier
+
+
+MakeStripe = Callable[..., RunningStripe]
+
+
+@contextmanager
+def running_stripe(
+    url: str,
+    *,
+    trial_days: int = 0,
+    livemode: bool = False,
+    prices: str = PRICES,
+    secrets: tuple[str, ...] | None = None,
+    grace: timedelta = timedelta(days=7),
+) -> Iterator[RunningStripe]:
+    """`secrets`: the webhook secrets that our side has; Stripe's own unless given."""
+    server = StripeServer(clock=lambda: NOON, livemode=livemode)
+    add_development_prices(server)
+    server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
+    server.start()
+    announced: list[tuple[uuid.UUID, int]] = []
+    billing = BillingRules(
+        announce=lambda user, version: announced.append((user, version)), grace=grace, clock=server.clock
+    )
+    handler = StripeHandler(StripeAddress(server.secret_key, server.url))
+    rules = StripeRules(
+        handler=handler,
+        billing=billing,
+        prices=ProductTable.read(prices),
+        redirects=Redirects(HOME, frozenset({OTHER_ORIGIN})),
+        trial=timedelta(days=trial_days),
+        webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
+        enqueue=enqueuer(lambda: rules),
+    )
+    inbox = EventInbox({Provider.STRIPE: partial(apply_stripe_event, rules)}, billing.announce, billing.clock)
+    payments = Payments(
+        rules=billing,
+        signed_in=NamedCaller(),  # type: ignore[arg-type] # stands in for sign-in alone
+        plans=(),
+        manage_urls={},
+        inbox=inbox,
+        reconcilers=stripe_reconcilers(rules, inbox),
+        provider_jobs=stripe_jobs(rules),
+        cancel_at_stripe=canceller(rules),
+    )
+    app = bare_app(url)
+    install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+    app.register_blueprint(payment_routes(payments))
+    app.register_blueprint(stripe_routes(rules, payments.signed_in, inbox))
+    app.cli.add_command(payment_commands(payments))
+    app.cli.add_command(stripe_commands(rules))
+    with served(app) as address:
+        server.outbox.url = f"{address}/api/payments/stripe/webhook"
+        try:
+            yield RunningStripe(app, payments, server.clock, announced, server, rules, address)
+        finally:
+            handler.close()
+            server.stop()

@@ -1,0 +1,358 @@
+"""POST /api/payments/stripe/webhook: only what Stripe signed, once, and what it says is asked for again."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from auth.tiers import Tier
+from payments.event_inbox import MOST_ATTEMPTS
+from sandbox.stripe_server.faults import Trouble
+from tests.payments.stripe_app import MakeStripe, RunningStripe
+
+TOLERANCE = timedelta(seconds=300)
+
+
+@pytest.fixture
+def bought(stripe: RunningStripe) -> tuple[RunningStripe, UUID]:
+    """Alice has bought, and nobody has heard of it."""
+    alice = stripe.user()
+    stripe.buy(alice, deliver=False)
+    return stripe, alice
+
+
+def event(stripe: RunningStripe, kind: str = "customer.subscription.updated", **changes: Any) -> bytes:
+    [found] = [each for each in stripe.server.outbox.deliveries if each.kind == kind][-1:]
+    return json.dumps({**found.event, **changes}).encode()
+
+
+def signed(stripe: RunningStripe, body: bytes, **how: Any) -> str:
+    return stripe.server.outbox.signature(body.decode(), **how)
+
+
+def test_a_signed_event_is_stored_and_answered_before_it_is_applied(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    body = event(stripe)
+    answer = stripe.send(body, signed(stripe, body))
+
+    assert (answer.status_code, answer.get_json()) == (200, {"received": True})
+    [stored] = stripe.events()
+    assert (stored["state"], stored["environment"], bytes(stored["body"])) == ("received", "test", body)
+    assert stripe.tier(alice) is Tier.FREE
+    assert stripe.work() == 1
+    assert stripe.tier(alice) is Tier.PRO
+
+
+def test_nothing_is_asked_of_stripe_while_it_waits(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, _ = bought
+    before = len(stripe.server.seen)
+    body = event(stripe)
+    stripe.send(body, signed(stripe, body))
+
+    assert len(stripe.server.seen) == before
+
+
+def forged(stripe: RunningStripe, how: str) -> tuple[bytes, str | None]:
+    body = event(stripe)
+    good = signed(stripe, body)
+    return {
+        "one byte changed": (body.replace(b"active", b"actiVe"), good),
+        "reformatted": (json.dumps(json.loads(body), indent=1).encode(), good),
+        "no header": (body, None),
+        "empty header": (body, ""),
+        "another secret": (body, signed(stripe, body, secret="whsec_other")),
+        "too old": (body, signed(stripe, body, at=stripe.clock() - TOLERANCE - timedelta(seconds=1))),
+        "from the future": (body, signed(stripe, body, at=stripe.clock() + TOLERANCE + timedelta(seconds=1))),
+        "another scheme": (body, good.replace("v1=", "v0=")),
+        "no time": (body, good.partition(",")[2]),
+        "no number": (body, "t=now," + good.partition(",")[2]),
+        "not ASCII": (body, good + ",v1=é"),
+        "endless": (body, good + ",v1=" + "0" * 5000),
+        "not UTF-8": (b"\xff" + body, good),
+        "no event": (b'{"object":"charge"}', signed(stripe, b'{"object":"charge"}')),
+        "thin": (
+            b'{"object":"v2.core.event","id":"evt_1"}',
+            signed(stripe, b'{"object":"v2.core.event","id":"evt_1"}'),
+        ),
+        "no JSON": (b"hello", signed(stripe, b"hello")),
+        "a list": (b"[]", signed(stripe, b"[]")),
+        "an id that is a number": (event(stripe, id=5), signed(stripe, event(stripe, id=5))),
+        "an empty body": (b"", signed(stripe, b"")),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "one byte changed",
+        "reformatted",
+        "no header",
+        "empty header",
+        "another secret",
+        "too old",
+        "from the future",
+        "another scheme",
+        "no time",
+        "no number",
+        "not ASCII",
+        "endless",
+        "not UTF-8",
+        "no event",
+        "thin",
+        "no JSON",
+        "a list",
+        "an id that is a number",
+        "an empty body",
+    ],
+)
+def test_what_is_not_authentic_is_stored_nowhere(bought: tuple[RunningStripe, UUID], how: str) -> None:
+    stripe, _ = bought
+    answer = stripe.send(*forged(stripe, how))
+
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "signature_not_valid")
+    assert stripe.events() == []
+
+
+@pytest.mark.parametrize("by", [-TOLERANCE, TOLERANCE])
+def test_five_minutes_are_tolerated_to_both_sides(bought: tuple[RunningStripe, UUID], by: timedelta) -> None:
+    stripe, _ = bought
+    body = event(stripe)
+
+    assert stripe.send(body, signed(stripe, body, at=stripe.clock() + by)).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_not_read(stripe: RunningStripe) -> None:
+    assert stripe.send(b"x" * (1024 * 1024 + 1), "t=1,v1=0").status_code == 413
+
+
+def test_while_the_secret_is_changed_both_are_good(make_stripe: MakeStripe) -> None:
+    stripe = make_stripe(secrets=("whsec_new", "whsec_old"))
+    stripe.buy(stripe.user(), deliver=False)
+    body = event(stripe)
+
+    assert stripe.send(body, signed(stripe, body, secret="whsec_old")).status_code == 200
+    assert stripe.send(body, signed(stripe, body, secret="whsec_new")).status_code == 200
+    assert stripe.send(body, signed(stripe, body, secret="whsec_older")).status_code == 400
+
+
+def test_without_a_secret_there_is_no_endpoint(make_stripe: MakeStripe) -> None:
+    stripe = make_stripe(secrets=())
+
+    assert stripe.send(b"{}", signed(stripe, b"{}")).status_code == 404
+
+
+def test_the_same_event_many_times_at_once_has_one_effect(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    body = event(stripe)
+    header = signed(stripe, body)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: stripe.send(body, header).status_code, range(50)))
+        done = sum(threads.map(lambda _: stripe.work(), range(8)))
+
+    assert set(answers) == {200}
+    assert (len(stripe.events()), done) == (1, 1)
+    assert stripe.ledger(alice) == [("free", "pro")]
+
+
+KINDS = (
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "invoice.paid",
+    "checkout.session.completed",
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=lambda order: "".join(map(str, order)))
+def test_any_order_leads_to_the_same_state(bought: tuple[RunningStripe, UUID], order: tuple[int, ...]) -> None:
+    stripe, alice = bought
+    for number in order:
+        body = event(stripe, KINDS[number])
+        assert stripe.send(body, signed(stripe, body)).status_code == 200
+        stripe.work()
+
+    [row] = stripe.subscriptions()
+    assert (row["status"], row["provider_status"], row["tier"]) == ("active", "active", "pro")
+    assert stripe.ledger(alice) == [("free", "pro")]
+    assert stripe.query("SELECT state FROM checkout_intents WHERE kind = 'checkout'")[0].state == "done"
+
+
+def test_every_event_twice_is_as_good_as_once(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    stripe.server.outbox.copies = 2
+    stripe.deliver()
+
+    assert stripe.ledger(alice) == [("free", "pro")]
+    assert {row["state"] for row in stripe.events()} <= {"done", "ignored"}
+
+
+def test_what_stripe_says_now_counts_and_not_what_the_event_said(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    said_active = event(stripe)
+    with stripe.app.app_context():
+        stripe.rules.handler.cancel_subscription(stripe.latest("subscription")["id"])
+    stripe.send(said_active, signed(stripe, said_active))
+    stripe.work()
+
+    assert stripe.subscriptions()[0]["status"] == "canceled"
+    assert stripe.tier(alice) is Tier.FREE
+    assert stripe.ledger(alice) == []
+
+
+def test_an_older_answer_does_not_overwrite_a_newer_one(bought: tuple[RunningStripe, UUID]) -> None:
+    """Two workers ask one after the other and write in the other order."""
+    from payments.refresh_stripe_subscription import apply_fetched, fetch
+
+    stripe, alice = bought
+    subscription_id = stripe.latest("subscription")["id"]
+    with stripe.app.app_context():
+        early = fetch(stripe.rules, subscription_id)
+        stripe.rules.handler.cancel_subscription(subscription_id)
+        late = fetch(stripe.rules, subscription_id)
+        assert early is not None
+        assert late is not None
+        apply_fetched(stripe.rules, late, "late")
+        apply_fetched(stripe.rules, early, "early")
+
+    assert stripe.subscriptions()[0]["status"] == "canceled"
+    assert stripe.tier(alice) is Tier.FREE
+
+
+def test_when_stripe_cannot_be_asked_the_event_waits(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    body = event(stripe)
+    stripe.server.faults.add(Trouble.SERVER_ERROR, times=3)
+    assert stripe.send(body, signed(stripe, body)).status_code == 200
+    stripe.work()
+    [waiting] = stripe.events()
+    assert (waiting["state"], waiting["attempts"], waiting["last_error"]) == ("received", 1, "StripeUnavailable")
+
+    stripe.server.advance(timedelta(seconds=16))
+    assert stripe.run_job("sweep_billing_events") == 1
+    stripe.work()
+    assert stripe.tier(alice) is Tier.PRO
+
+
+def test_an_event_that_never_works_is_given_up_visibly(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, _ = bought
+    body = event(stripe)
+    stripe.send(body, signed(stripe, body))
+    stripe.server.faults.add(Trouble.RATE_LIMIT, times=MOST_ATTEMPTS)
+    for _ in range(MOST_ATTEMPTS):
+        stripe.work()
+        stripe.server.advance(timedelta(hours=6))
+        stripe.run_job("sweep_billing_events")
+
+    assert stripe.events()[0]["state"] == "dead"
+    assert "StripeUnavailable" in stripe.cli("events", "--dead").output
+
+
+@pytest.mark.parametrize("livemode", [True, False])
+def test_an_event_of_the_other_mode_grants_nothing(make_stripe: MakeStripe, livemode: bool) -> None:
+    stripe = make_stripe(livemode=livemode)
+    alice = stripe.user()
+    stripe.buy(alice, deliver=False)
+    body = event(stripe, livemode=not livemode)
+    assert stripe.send(body, signed(stripe, body)).status_code == 200
+    stripe.work()
+
+    assert stripe.events()[0]["state"] == "ignored"
+    assert stripe.counted("stripe_other_mode") == 1
+    assert stripe.tier(alice) is Tier.FREE
+
+
+def test_an_event_of_another_version_is_applied_and_counted(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    body = event(stripe, api_version="2024-06-20")
+    stripe.send(body, signed(stripe, body))
+    stripe.work()
+
+    assert stripe.tier(alice) is Tier.PRO
+    assert stripe.counted("stripe_event_of_another_version") == 1
+
+
+def test_another_customer_of_the_account_is_ignored(stripe: RunningStripe) -> None:
+    stripe.user()
+    stranger = stripe.server.customers.add(email="stranger@example.com")["id"]
+    price = stripe.server.books.get("price", "price_pro_monthly")
+    stripe.server.subscriptions.begin(stranger, price, card=None, metadata={})
+    stripe.deliver()
+
+    assert stripe.subscriptions() == []
+    assert stripe.counted("stripe_unknown_customer") > 0
+    assert {row["state"] for row in stripe.events()} == {"ignored"}
+
+
+def test_another_product_of_the_account_is_ignored(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    stripe.server.catalogue.add_product("prod_hat", "Hat club")
+    hat = stripe.server.catalogue.add_price("prod_hat", 500, "usd", "month")
+    stripe.server.subscriptions.begin(stripe.customer_of(alice), hat, card=None, metadata={"tier": "enterprise"})
+    stripe.deliver()
+
+    assert [row["tier"] for row in stripe.subscriptions()] == ["pro"]
+    assert stripe.counted("stripe_unknown_price") > 0
+    assert stripe.tier(alice) is Tier.PRO
+
+
+def test_a_type_that_is_not_needed_is_stored_and_ignored(stripe: RunningStripe) -> None:
+    stripe.server.customers.add(email="stranger@example.com")
+    stripe.deliver()
+
+    assert [(row["kind"], row["state"]) for row in stripe.events()] == [("customer.created", "ignored")]
+
+
+def test_an_object_that_is_gone_is_ignored(bought: tuple[RunningStripe, UUID]) -> None:
+    stripe, alice = bought
+    body = event(stripe)
+    del stripe.server.books.objects[stripe.latest("subscription")["id"]]
+    stripe.send(body, signed(stripe, body))
+    stripe.work()
+
+    assert stripe.events()[0]["state"] == "ignored"
+    assert stripe.counted("stripe_missing") == 1
+    assert stripe.tier(alice) is Tier.FREE
+
+
+def test_a_fraud_warning_is_counted_for_a_person(stripe: RunningStripe) -> None:
+    warning = {"id": "issfr_1", "object": "radar.early_fraud_warning", "charge": "ch_1"}
+    document = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "radar.early_fraud_warning.created",
+        "livemode": False,
+        "api_version": stripe.rules.handler.api_version,
+        "data": {"object": warning},
+    }
+    body = json.dumps(document).encode()
+    stripe.send(body, signed(stripe, body))
+    stripe.work()
+
+    assert stripe.counted("stripe_early_fraud_warning") == 1
+
+
+@contextmanager
+def every_word(capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
+    words: list[str] = []
+    yield words
+    captured = capsys.readouterr()
+    words += [captured.out, captured.err]
+
+
+def test_no_secret_is_in_an_answer_a_log_or_a_table(
+    bought: tuple[RunningStripe, UUID], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    stripe, alice = bought
+    with every_word(capsys) as words:
+        stripe.deliver()
+        stripe.server._api._secret_key = "sk_test_changed"
+        words.append(stripe.act(alice, "cancel").text)
+    words.append(caplog.text)
+    words.append(json.dumps([row["last_error"] for row in stripe.events()]))
+    for secret in (stripe.rules.handler.address.api_key, stripe.server.webhook_secret, "_secret_"):
+        assert secret not in "".join(words)
