@@ -38,7 +38,6 @@ from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
-from auth.set_tier import set_tier_on_the_user
 from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
@@ -74,7 +73,9 @@ from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventHandler, EventInbox
+from payments.grant_manually import grant_by_operator
 from payments.payment_commands import payment_commands
+from payments.personal_data import PAYMENTS_DATA
 from payments.plans import Offer, PlanOffer
 from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
@@ -82,7 +83,7 @@ from payments.redirects import Redirects
 from payments.routes import payment_routes
 from payments.stripe_commands import stripe_commands
 from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import canceller, enqueuer, stripe_jobs
+from payments.stripe_jobs import enqueuer, stripe_jobs
 from payments.stripe_routes import stripe_routes
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
@@ -184,7 +185,7 @@ def assemble(settings: Settings) -> Flask:
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(invite_commands(auth))
-    app.cli.add_command(user_commands(auth, set_tier_on_the_user))
+    app.cli.add_command(user_commands(auth, grant_by_operator))
     app.cli.add_command(demo_command(auth, production=settings.flask_env is Environment.PRODUCTION))
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(worker_commands(background_jobs(auth, payments), database_url))
@@ -243,7 +244,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
-        personal_data=(GATEWAY_DATA,),
+        personal_data=(GATEWAY_DATA, PAYMENTS_DATA),
     )
 
 
@@ -326,7 +327,6 @@ def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprin
             *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
         ),
         provider_jobs=() if stripe is None else stripe_jobs(stripe),
-        cancel_at_stripe=None if stripe is None else canceller(stripe),
     )
     routes = [payment_routes(payments)]
     if stripe is not None:

@@ -10,7 +10,7 @@ from auth.api_key_models import ApiKey
 from auth.audit_models import SecurityEvent
 from auth.device_models import KnownDevice
 from auth.identity_models import Identity
-from auth.models import AuthSession, Subscription, User
+from auth.models import AuthSession, User
 from auth.personal_data import PersonalData
 from auth.second_factor.models import Passkey, TotpSecret
 
@@ -41,15 +41,6 @@ SESSIONS = (
 )
 IDENTITIES = (Identity.provider, Identity.subject, Identity.created_at)
 DEVICES = (KnownDevice.id, KnownDevice.created_at, KnownDevice.last_used_at)
-SUBSCRIPTIONS = (
-    Subscription.id,
-    Subscription.tier,
-    Subscription.status,
-    Subscription.stripe_subscription_id,
-    Subscription.apple_transaction_id,
-    Subscription.created_at,
-    Subscription.updated_at,
-)
 API_KEYS = (
     ApiKey.id,
     ApiKey.start,
@@ -85,7 +76,6 @@ def export_account(session: Session, user_id: UUID) -> dict[str, Any]:
         "api_keys": rows_of(session, _own(API_KEYS, ApiKey, user_id).order_by(ApiKey.id)),
         "passkeys": rows_of(session, _own(PASSKEYS, Passkey, user_id).order_by(Passkey.id)),
         "authenticator_apps": rows_of(session, _own(AUTHENTICATOR_APPS, TotpSecret, user_id)),
-        "subscriptions": rows_of(session, _own(SUBSCRIPTIONS, Subscription, user_id).order_by(Subscription.id)),
         "security_events": rows_of(session, _own(EVENTS, SecurityEvent, user_id).order_by(SecurityEvent.id)),
     }
 

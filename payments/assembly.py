@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from auth.middleware import SignedIn
 from database.jobs import Job, in_transaction
 from payments.billing_rules import BillingRules
-from payments.close_account import CancelAtStripe
 from payments.event_inbox import EventInbox
 from payments.forget_billing_events import forget_billing_events
 from payments.hand_over_tiers import hand_over_tiers
@@ -26,8 +25,6 @@ class Payments:
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
     provider_jobs: Sequence[Job] = ()
-    cancel_at_stripe: CancelAtStripe | None = None
-    """For `close_billing`, when an account is deleted."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:

@@ -1,51 +1,57 @@
-"""What ends when an account is deleted. Called by the account-deletion command in its own transaction."""
+"""What ends when an account is closed, and what is let go when it is deleted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
-from payments.grant_tier import StateChange, lock_user, recompute_tier
+from database.jobs import enqueue_job
 from payments.models import BillingCustomer, Subscription
 from payments.subscription_status import ENDED, Provider
 
-CancelAtStripe = Callable[[Session, str], object]
-"""Enqueues the cancellation of a Stripe subscription in the caller's transaction."""
+CANCEL_AT_STRIPE = "cancel_at_stripe"
 
 
-@dataclass(frozen=True)
-class ClosedBilling:
-    """`cancel_with_apple`: the user still pays Apple, and only they can stop that; tell them so."""
+def end_subscriptions(session: Session, user_id: UUID, _now: datetime) -> Sequence[str]:
+    """Cancel what runs at Stripe, and name the providers whom the user still pays and only the user can stop.
 
-    cancel_with_apple: bool
-    change: StateChange | None
-    """For `auth.states.changed` after the commit."""
+    In the transaction that closes the account. Subscriptions keep their owner, who may have the account back for a while.
+    """
+    rows = _running(session, user_id)
+    for row in rows:
+        _cancel(session, row)
+    apple = any(row.provider == Provider.APPLE and row.cancel_at is None for row in rows)
+    return (Provider.APPLE.value,) if apple else ()
 
 
-def close_billing(
-    session: Session, user_id: UUID, now: datetime, *, cancel_at_stripe: CancelAtStripe | None = None
-) -> ClosedBilling:
-    """Let go of every subscription. Call it before the user's row is deleted or emptied.
+def let_go_of_subscriptions(session: Session, user_id: UUID) -> int:
+    """Before the user's row is deleted. Says how many rows that were; 0 when there is nothing left.
 
     The rows stay without an owner and can never be claimed again, so a receipt cannot be carried to a new account, and
-    what the providers still send about them changes nobody.
+    what the providers still send about them changes nobody. What was bought after the account was closed is cancelled.
     """
-    if not lock_user(session, user_id):
-        return ClosedBilling(cancel_with_apple=False, change=None)
-    rows = session.scalars(
-        select(Subscription).where(Subscription.user_id == user_id, Subscription.status.not_in(ENDED))
-    ).all()
-    for row in rows:
-        if row.stripe_subscription_id is not None and cancel_at_stripe is not None:
-            cancel_at_stripe(session, row.stripe_subscription_id)
-    cancel_with_apple = any(row.provider == Provider.APPLE and row.cancel_at is None for row in rows)
-    session.execute(
-        delete(Subscription).where(Subscription.user_id == user_id, Subscription.provider == Provider.MANUAL)
-    )
+    for row in _running(session, user_id):
+        _cancel(session, row)
+    manual = delete(Subscription).where(Subscription.user_id == user_id, Subscription.provider == Provider.MANUAL)
+    count = _count(session.execute(manual))
     for table in (Subscription, BillingCustomer):
-        session.execute(update(table).where(table.user_id == user_id).values(user_id=None))
+        count += _count(session.execute(update(table).where(table.user_id == user_id).values(user_id=None)))
     session.expire_all()
-    return ClosedBilling(cancel_with_apple, recompute_tier(session, user_id, cause="account deleted", now=now))
+    return count
+
+
+def _running(session: Session, user_id: UUID) -> Sequence[Subscription]:
+    query = select(Subscription).where(Subscription.user_id == user_id, Subscription.status.not_in(ENDED))
+    return session.scalars(query).all()
+
+
+def _cancel(session: Session, row: Subscription) -> None:
+    if row.stripe_subscription_id is not None:
+        enqueue_job(session, CANCEL_AT_STRIPE, subscription_id=row.stripe_subscription_id)
+
+
+def _count(result: object) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount

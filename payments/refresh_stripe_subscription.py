@@ -21,7 +21,6 @@ from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
 SETTLE_DOUBLES = "settle_double_subscriptions"
-CANCEL_AT_STRIPE = "cancel_at_stripe"
 GIVE_BACK = "give_back_subscription"
 NOT_RUNNING = frozenset({*ENDED, SubscriptionStatus.INCOMPLETE})
 

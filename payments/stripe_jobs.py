@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from database import reading, transaction
 from database.jobs import Job, Jobs
 from payments.billing_counts import count
-from payments.close_account import CancelAtStripe
+from payments.close_account import CANCEL_AT_STRIPE
 from payments.models import Payment
 from payments.payment_status import OPEN, PaymentStatus
-from payments.refresh_stripe_subscription import CANCEL_AT_STRIPE, GIVE_BACK, SETTLE_DOUBLES, fetch_version, refresh
+from payments.refresh_stripe_subscription import GIVE_BACK, SETTLE_DOUBLES, fetch_version, refresh
 from payments.settle_payment import GIVE_MONEY_BACK, FetchedIntent, move, settle_now
 from payments.stripe_facts import best_item
 from payments.stripe_objects import StripeSubscription
@@ -43,11 +43,6 @@ def enqueuer(rules: Callable[[], StripeRules]) -> Callable[..., int]:
         return Jobs.of(stripe_jobs(rules())).enqueue(session, name, **arguments)
 
     return enqueue
-
-
-def canceller(rules: StripeRules) -> CancelAtStripe:
-    """For the deletion of an account: in its transaction, so that it is not forgotten."""
-    return lambda session, subscription_id: rules.enqueue(session, CANCEL_AT_STRIPE, subscription_id=subscription_id)
 
 
 def cancel_at_stripe(rules: StripeRules, subscription_id: str) -> None:

@@ -9,8 +9,8 @@ from click.testing import Result
 
 from auth.demo_commands import demo_command
 from auth.scopes import Scope
-from auth.set_tier import set_tier_on_the_user
 from auth.user_commands import user_commands
+from payments.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 
@@ -22,7 +22,7 @@ class Operator:
 
     def __init__(self, accounts: Accounts) -> None:
         self.accounts = accounts
-        accounts.app.cli.add_command(user_commands(accounts.auth, set_tier_on_the_user))
+        accounts.app.cli.add_command(user_commands(accounts.auth, grant_by_operator))
 
     def users(self, *arguments: str, typed: str = "") -> Result:
         return self.accounts.app.test_cli_runner().invoke(args=["users", *arguments], input=typed)

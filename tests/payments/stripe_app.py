@@ -23,7 +23,7 @@ from payments.redirects import Redirects
 from payments.routes import payment_routes
 from payments.stripe_commands import stripe_commands
 from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import canceller, enqueuer, stripe_jobs
+from payments.stripe_jobs import enqueuer, stripe_jobs
 from payments.stripe_routes import stripe_routes
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
@@ -197,7 +197,6 @@ def running_stripe(
         inbox=inbox,
         reconcilers=stripe_reconcilers(rules, inbox),
         provider_jobs=stripe_jobs(rules),
-        cancel_at_stripe=canceller(rules),
     )
     app = bare_app(url)
     install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())

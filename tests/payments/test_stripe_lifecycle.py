@@ -7,7 +7,7 @@ import pytest
 
 from auth.tiers import Tier
 from database import transaction
-from payments.close_account import close_billing
+from payments.close_account import let_go_of_subscriptions
 from payments.entitlement import RENEWAL_LEEWAY
 from payments.subscription_status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
@@ -323,7 +323,7 @@ def test_two_sellers_the_higher_tier_counts_and_hands_over_without_a_gap(stripe:
 
 def delete_account(stripe: RunningStripe, user: UUID) -> None:
     with stripe.app.app_context(), transaction() as session:
-        close_billing(session, user, stripe.clock(), cancel_at_stripe=stripe.payments.cancel_at_stripe)
+        let_go_of_subscriptions(session, user)
 
 
 def test_deleting_the_account_cancels_at_stripe_and_later_events_change_nobody(

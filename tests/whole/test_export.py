@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from app import accounts_of, assemble, background_jobs, leases_of
+from app import accounts_of, assemble, background_jobs, leases_of, payments_of
 from config import load_settings
 from database import db
 from database.run_worker import WorkerOptions, run_worker
@@ -43,12 +43,13 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
-    jobs = background_jobs(accounts_of(settings, leases_of(settings, database_url)))
+    auth = accounts_of(settings, leases_of(settings, database_url))
+    jobs = background_jobs(auth, payments_of(settings, auth)[0])
     asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
 
     path = f"/api/auth/export/{begun.get_json()['id']}"
     answer = client.get(path, headers=bearer(token), base_url=BASE)
     assert answer.status_code == 200, answer.text
     parts = answer.get_json()["parts"]
-    assert set(parts) == {"account", "gateway"}
+    assert set(parts) == {"account", "gateway", "payments"}
     assert parts["gateway"]["usage"] == [{"feature": "predict", "day": "2026-11-27", "used": 3}]

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0006"
+revision = "0014"
+down_revision = "0013"
 
 PROVIDERS = (
     "CASE provider"

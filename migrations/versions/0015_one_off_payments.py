@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0015"
+down_revision = "0014"
 
 OPEN = sa.text("status IN ('pending', 'action_required', 'processing')")
 INTENT_OPEN = sa.text("state = 'open'")

@@ -1,0 +1,64 @@
+"""What payments hold about a user, for exports, and what becomes of it when an account is closed and deleted."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auth.account_export import rows_of
+from auth.personal_data import PersonalData
+from payments.close_account import end_subscriptions, let_go_of_subscriptions
+from payments.models import BillingCustomer, EntitlementChange, Payment, Subscription
+
+SUBSCRIPTIONS = (
+    Subscription.id,
+    Subscription.provider,
+    Subscription.stripe_subscription_id,
+    Subscription.apple_transaction_id,
+    Subscription.product_id,
+    Subscription.tier,
+    Subscription.status,
+    Subscription.trial,
+    Subscription.period_end,
+    Subscription.cancel_at,
+    Subscription.revoked_at,
+    Subscription.created_at,
+    Subscription.updated_at,
+)
+PAYMENTS = (
+    Payment.id,
+    Payment.provider,
+    Payment.external_id,
+    Payment.amount,
+    Payment.currency,
+    Payment.refunded_amount,
+    Payment.status,
+    Payment.created_at,
+    Payment.updated_at,
+)
+TIERS = (
+    EntitlementChange.at,
+    EntitlementChange.from_tier,
+    EntitlementChange.to_tier,
+    EntitlementChange.expires_at,
+    EntitlementChange.source,
+)
+CUSTOMERS = (BillingCustomer.stripe_customer_id, BillingCustomer.apple_account_token, BillingCustomer.created_at)
+
+
+def export_payments(session: Session, user_id: UUID) -> dict[str, Any]:
+    """Amounts are in minor units of their currency."""
+    subscriptions = select(*SUBSCRIPTIONS).where(Subscription.user_id == user_id).order_by(Subscription.id)
+    payments = select(*PAYMENTS).where(Payment.user_id == user_id).order_by(Payment.id)
+    tiers = select(*TIERS).where(EntitlementChange.user_id == user_id).order_by(EntitlementChange.id)
+    customers = select(*CUSTOMERS).where(BillingCustomer.user_id == user_id)
+    return {
+        "subscriptions": rows_of(session, subscriptions),
+        "payments": rows_of(session, payments),
+        "tiers": rows_of(session, tiers),
+        "customers": rows_of(session, customers),
+    }
+
+
+PAYMENTS_DATA = PersonalData("payments", export_payments, close=end_subscriptions, erase=let_go_of_subscriptions)
