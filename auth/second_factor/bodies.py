@@ -75,14 +75,22 @@ class AssertionCredential(FromBrowser):
 PROOFS = ("totp_code", "recovery_code", "passkey")
 
 
+def without_default(schema: dict[str, Any]) -> None:
+    """Null is no value that a client may send, so the schema must not call it the default."""
+    del schema["default"]
+
+
+LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
+
+
 class ProofBody(Body):
     """Exactly one of the three proofs."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PROOFS]})
 
-    totp_code: Code | SkipJsonSchema[None] = None
-    recovery_code: TypedCode | SkipJsonSchema[None] = None
-    passkey: AssertionCredential | SkipJsonSchema[None] = None
+    totp_code: Code | SkipJsonSchema[None] = LEFT_OUT
+    recovery_code: TypedCode | SkipJsonSchema[None] = LEFT_OUT
+    passkey: AssertionCredential | SkipJsonSchema[None] = LEFT_OUT
 
     @model_validator(mode="after")
     def one_of_them(self) -> "ProofBody":
