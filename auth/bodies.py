@@ -1,7 +1,7 @@
 """The JSON that the routes of accounts take and give."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -18,6 +18,14 @@ from auth.register import SignedInUser
 from auth.tiers import Tier
 from auth.token_cookies import TokenDelivery
 from security.operation import AnswerBody, Body
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    """Null is no value that a client may send, so the schema must not call it the default."""
+    del schema["default"]
+
+
+LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
 
 
 def is_none(value: object) -> bool:

@@ -3,8 +3,9 @@
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from auth.bodies import Email, Password
+from auth.bodies import LEFT_OUT, Email, Password
 from auth.email_address import parse_email
 from auth.one_time_codes import CODE_DIGITS, LONGEST_LINK_TOKEN
 from auth.prove_address import CodeProof, LinkProof, Proof
@@ -17,11 +18,10 @@ Digits = Annotated[
     str,
     Field(min_length=CODE_DIGITS, max_length=CODE_DIGITS, pattern="^[0-9]+$", examples=["204816"]),
 ]
-_NULL, _TEXT = {"type": "null"}, {"type": "string"}
 _ONE_FORM: dict[str, Any] = {
     "oneOf": [
-        {"required": ["token"], "properties": {"token": _TEXT, "email": _NULL, "code": _NULL}},
-        {"required": ["email", "code"], "properties": {"token": _NULL, "email": _TEXT, "code": _TEXT}},
+        {"required": ["token"], "not": {"anyOf": [{"required": ["email"]}, {"required": ["code"]}]}},
+        {"required": ["email", "code"], "not": {"required": ["token"]}},
     ]
 }
 
@@ -38,17 +38,17 @@ class TokenBody(Body):
     token: LinkToken
 
 
-class ProofBody(Body):
+class LetterProofBody(Body):
     """What a letter holds: `token`, or `code` with the `email` that it went to."""
 
     model_config = ConfigDict(json_schema_extra=_ONE_FORM)
 
-    token: LinkToken | None = None
-    email: Email | None = None
-    code: Digits | None = None
+    token: LinkToken | SkipJsonSchema[None] = LEFT_OUT
+    email: Email | SkipJsonSchema[None] = LEFT_OUT
+    code: Digits | SkipJsonSchema[None] = LEFT_OUT
 
     @model_validator(mode="after")
-    def one_form(self) -> "ProofBody":
+    def one_form(self) -> "LetterProofBody":
         given = {name for name in ("token", "email", "code") if getattr(self, name) is not None}
         if given not in ({"token"}, {"email", "code"}):
             raise ValueError("Send the token of the letter's link, or email and code.")
@@ -61,5 +61,5 @@ class ProofBody(Body):
         return CodeProof(parse_email(self.email or ""), self.code or "")
 
 
-class ResetPasswordBody(ProofBody):
+class ResetPasswordBody(LetterProofBody):
     new_password: Password

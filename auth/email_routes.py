@@ -7,7 +7,7 @@ from auth.assembly import Auth
 from auth.bodies import CheckEmailAnswer
 from auth.change_email import SameEmailAddress, confirm_email_change, request_email_change, undo_email_change
 from auth.email_address import parse_email
-from auth.email_bodies import EmailBody, NewEmailBody, ProofBody, ResetPasswordBody, TokenBody
+from auth.email_bodies import EmailBody, LetterProofBody, NewEmailBody, ResetPasswordBody, TokenBody
 from auth.letters_with_codes import request_letter
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
@@ -33,11 +33,11 @@ def email_routes(auth: Auth) -> Blueprint:
         "/verify-email",
         summary="Confirm the address of an account",
         guard=proving,
-        body=ProofBody,
+        body=LetterProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid,),
     )
-    def verify(body: ProofBody) -> Answer:
+    def verify(body: LetterProofBody) -> Answer:
         """With the `token` of the letter's link, or with its `code` and the address. Each works once."""
         verify_email(auth, body.proof)
         return Answer(204)
@@ -111,11 +111,11 @@ def email_routes(auth: Auth) -> Blueprint:
         "/email/confirm",
         summary="Confirm the new address",
         guard=proving,
-        body=ProofBody,
+        body=LetterProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
-    def confirm_email(body: ProofBody) -> Answer:
+    def confirm_email(body: LetterProofBody) -> Answer:
         """`email` is the new address. Ends all sessions but the one that asked for the change."""
         confirm_email_change(auth, body.proof)
         return Answer(204)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from auth.bodies import DeviceToken, NewSession
+from auth.bodies import LEFT_OUT, DeviceToken, NewSession
 from auth.second_factor.ask_second_factor import LONGEST_TOKEN
 from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
@@ -73,14 +73,6 @@ class AssertionCredential(FromBrowser):
 
 
 PROOFS = ("totp_code", "recovery_code", "passkey")
-
-
-def without_default(schema: dict[str, Any]) -> None:
-    """Null is no value that a client may send, so the schema must not call it the default."""
-    del schema["default"]
-
-
-LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
 
 
 class ProofBody(Body):

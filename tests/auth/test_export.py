@@ -93,7 +93,6 @@ def test_what_other_parts_hold_is_in_it(make_accounts: MakeAccounts) -> None:
 def test_the_letter_holds_no_data(accounts: Accounts) -> None:
     token = accounts.register()["access_token"]
     export_id = begin(accounts, token).get_json()["id"]
-    accounts.letters()
     (letter,) = accounts.letters()
     assert export_id not in letter.as_string()
 

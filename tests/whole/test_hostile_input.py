@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -26,6 +28,15 @@ GOOD: dict[str, dict[str, Any]] = {
     "/api/auth/second-factor/totp/confirm": {"code": "123456"},
     "/api/auth/passkeys/registration": {"name": "phone", "credential": {**CREDENTIAL, "response": REGISTERED}},
     "/api/auth/passkeys/sign-in": {"credential": {**CREDENTIAL, "response": SIGNED}},
+    "/api/auth/verify-email": {"token": "ot_x"},
+    "/api/auth/resend-verification": {"email": "alice@example.com"},
+    "/api/auth/forgot-password": {"email": "alice@example.com"},
+    "/api/auth/reset-password": {"token": "ot_x", "new_password": "tulip-9-orbit-canoe"},
+    "/api/auth/email/change": {"new_email": "alice@example.com"},
+    "/api/auth/email/confirm": {"token": "ot_x"},
+    "/api/auth/email/undo": {"token": "ot_x"},
+    "/api/auth/tokens": {"name": "nightly report", "scopes": ["predict"]},
+    "/api/auth/tokens/{key_id}/rotate": {"overlap": "1h"},
     "/api/gateway/predict": QUESTION,
 }
 FOR_STAFF = {"/api/auth/admin/impersonate"}
@@ -36,6 +47,9 @@ SIGNED_IN = {
     "/api/auth/reauthenticate/second-factor",
     "/api/auth/second-factor/totp/confirm",
     "/api/auth/passkeys/registration",
+    "/api/auth/email/change",
+    "/api/auth/tokens",
+    "/api/auth/tokens/{key_id}/rotate",
     "/api/gateway/predict",
 }
 MALFORMED = {
@@ -83,6 +97,7 @@ def alice(shared_web_server: WebServer) -> Person:
 
 def send(server: WebServer, path: str, person: Person, body: Any, **headers: str) -> Reply:
     token = person.access_token if path in SIGNED_IN else None
+    path = re.sub(r"{\w+}", str(uuid4()), path)
     return server.post(path, body, token, headers={name.replace("_", "-"): text for name, text in headers.items()})
 
 

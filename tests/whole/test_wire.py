@@ -171,7 +171,7 @@ def test_a_request_id_that_could_harm_a_log_is_replaced(web_server: WebServer, o
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "get", "PUT", "DELETE"])
 def test_a_method_that_no_route_has_is_refused(web_server: WebServer, method: str) -> None:
-    answer = exchange(web_server, request(f"{method} /api/auth/profile HTTP/1.1"))
+    answer = exchange(web_server, request(f"{method} /api/gateway/predict/usage HTTP/1.1"))
     assert statuses(answer) in ([400], [405], [501])
 
 
