@@ -1,6 +1,6 @@
 """Order something that is sold once: its price is ours, its stock is set aside, and Stripe waits for a card."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -47,7 +47,7 @@ class OpenPayment:
     status: PaymentStatus
     amount: int
     currency: str
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
 
 
 def create_intent(rules: StripeRules, user_id: UUID, code: str, quantity: int) -> OpenPayment:

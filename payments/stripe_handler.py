@@ -4,6 +4,7 @@ One client for each process, made at the first use: a socket must not be shared 
 library is slow to import, so that waits too. Every call is bounded: two retries with one idempotency key.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -416,6 +417,8 @@ class StripeHandler:
 def library() -> Any:
     import stripe  # noqa: PLC0415 - see the module's docstring
 
+    # At DEBUG it logs the bodies of requests and answers, with addresses and client secrets in them.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
     return stripe
 
 

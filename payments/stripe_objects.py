@@ -29,7 +29,6 @@ class StripeInvoice:
     created: datetime
     amount_paid: int
     subscription_id: str | None
-    hosted_url: str | None
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,7 @@ class StripeCheckoutSession:
     payment_status: str
     url: str | None
     expires_at: datetime
-    customer_id: str | None
     subscription_id: str | None
-    client_reference_id: str | None
 
 
 @dataclass(frozen=True)
@@ -87,9 +84,7 @@ class StripeIntent:
     amount: int
     amount_received: int
     currency: str
-    live: bool
     client_secret: str | None = field(repr=False)
-    charge_id: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +92,6 @@ class StripeIntent:
 class StripeCharge:
     id: str
     intent_id: str | None
-    amount: int
     amount_refunded: int
     fully_refunded: bool
 
@@ -114,7 +108,6 @@ class StripeDispute:
 class StripePrice:
     id: str
     active: bool
-    currency: str
     interval: str | None
     interval_count: int
 
@@ -182,7 +175,6 @@ def read_invoice(raw: Raw) -> StripeInvoice:
         created=moment(raw["created"]),
         amount_paid=raw["amount_paid"],
         subscription_id=subscription_of_invoice(raw),
-        hosted_url=raw.get("hosted_invoice_url"),
     )
 
 
@@ -199,9 +191,7 @@ def read_session(raw: Raw) -> StripeCheckoutSession:
         payment_status=raw["payment_status"],
         url=raw.get("url"),
         expires_at=moment(raw["expires_at"]),
-        customer_id=id_of(raw.get("customer")),
         subscription_id=id_of(raw.get("subscription")),
-        client_reference_id=raw.get("client_reference_id"),
     )
 
 
@@ -212,9 +202,7 @@ def read_intent(raw: Raw) -> StripeIntent:
         amount=raw["amount"],
         amount_received=raw["amount_received"],
         currency=raw["currency"],
-        live=raw["livemode"],
         client_secret=raw.get("client_secret"),
-        charge_id=id_of(raw.get("latest_charge")),
         metadata=dict(raw.get("metadata") or {}),
     )
 
@@ -223,7 +211,6 @@ def read_charge(raw: Raw) -> StripeCharge:
     return StripeCharge(
         id=raw["id"],
         intent_id=id_of(raw.get("payment_intent")),
-        amount=raw["amount"],
         amount_refunded=raw["amount_refunded"],
         fully_refunded=raw["refunded"],
     )
@@ -243,7 +230,6 @@ def read_price(raw: Raw) -> StripePrice:
     return StripePrice(
         id=raw["id"],
         active=raw["active"],
-        currency=raw["currency"],
         interval=recurring.get("interval"),
         interval_count=recurring.get("interval_count", 1),
     )

@@ -45,9 +45,7 @@ def upgrade() -> None:
     op.add_column("payments", sa.Column("quantity", sa.Integer(), nullable=False))
     op.add_column("payments", moment("reserved_until", nullable=False))
     op.add_column("payments", moment("fulfilled_at"))
-    op.add_column(
-        "payments", sa.Column("source_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
-    )
+    op.add_column("payments", sa.Column("source_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.create_foreign_key("fk_payments_item_id_items", "payments", "items", ["item_id"], ["id"])
     op.create_check_constraint(op.f("ck_payments_quantity_positive"), "payments", "quantity > 0")
     op.create_index("ix_payments_reserved_until_open", "payments", ["reserved_until"], postgresql_where=OPEN)

@@ -11,7 +11,6 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
-from auth.tiers import Tier
 from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
@@ -151,9 +150,6 @@ class RunningStripe(RunningPayments):
     def stock(self, code: str = "pass") -> int | None:
         left: int | None = self.query("SELECT stock FROM items WHERE code = :code", code=code)[0][0]
         return left
-
-    def is_tier(self, user: uuid.UUID, tier: Tier) -> bool:
-        return self.tier(user) is tier
 
 
 MakeStripe = Callable[..., RunningStripe]

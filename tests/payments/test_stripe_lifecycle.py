@@ -22,11 +22,6 @@ def alice(stripe: RunningStripe) -> UUID:
     return stripe.user()
 
 
-def days_of_month(stripe: RunningStripe) -> int:
-    """The period of these tests: from 10 March to 10 April."""
-    return 31
-
-
 def test_a_renewal_extends_access(stripe: RunningStripe, alice: UUID) -> None:
     stripe.buy(alice)
     stripe.pass_time(days=40)
