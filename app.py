@@ -319,6 +319,7 @@ def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprin
     payments = Payments(
         rules=rules,
         signed_in=auth.signed_in,
+        owner=auth.signed_in_as_oneself,
         plans=plans_on_offer(None if apple is None else apple.products, None if stripe is None else stripe.prices),
         manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
         inbox=inbox,
@@ -330,7 +331,7 @@ def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprin
     )
     routes = [payment_routes(payments)]
     if stripe is not None:
-        web = stripe_routes(stripe, payments.signed_in, inbox)
+        web = stripe_routes(stripe, payments.owner, inbox)
         web.cli.add_command(stripe_commands(stripe))
         routes.append(web)
     if apple is not None:

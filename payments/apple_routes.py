@@ -66,7 +66,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         "POST",
         "/validate-receipt",
         summary="Hand in a purchase of the App Store",
-        guard=payments.signed_in,
+        guard=payments.owner,
         body=ReceiptBody,
         body_limit=LARGEST_RECEIPT_BODY,
         answers={200: ReceiptAnswer},
@@ -109,7 +109,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         "GET",
         "/account-token",
         summary="The token to buy with",
-        guard=payments.signed_in,
+        guard=payments.owner,
         answers={200: AccountTokenAnswer},
         problems=(DependencyUnavailable,),
     )

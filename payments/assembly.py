@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auth.middleware import SignedIn
 from database.jobs import Job, in_transaction
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
@@ -12,6 +11,7 @@ from payments.hand_over_tiers import hand_over_tiers
 from payments.plans import PlanOffer
 from payments.read_subscription import ManageUrls
 from payments.reconcile import Reconciler, reconcile
+from security.operation import Guard
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Payments:
     """What the commands and routes of payments work with."""
 
     rules: BillingRules
-    signed_in: SignedIn
+    signed_in: Guard
+    owner: Guard
+    """For what even the staff must not read in the owner's place."""
     plans: Sequence[PlanOffer]
     manage_urls: ManageUrls
     inbox: EventInbox

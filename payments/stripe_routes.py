@@ -4,7 +4,6 @@ from uuid import UUID
 
 from flask import Blueprint, request
 
-from auth.middleware import SignedIn
 from auth.principal import Principal
 from auth.tiers import Tier
 from payments.bodies import SubscriptionItem, subscription_item
@@ -34,28 +33,28 @@ from payments.stripe_bodies import (
 from payments.stripe_problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe_rules import StripeRules
 from payments.stripe_webhook import LARGEST_EVENT, SignatureNotValid, receive_event
-from security.operation import Answer, Anyone, operation
+from security.operation import Answer, Anyone, Guard, operation
 from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
 from security.raw_body import raw_body
 
 
-def stripe_routes(rules: StripeRules, signed_in: SignedIn, inbox: EventInbox) -> Blueprint:
+def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
     routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
-    add_buying(routes, rules, signed_in)
-    add_changing(routes, rules, signed_in)
-    add_one_off_payments(routes, rules, signed_in)
+    add_buying(routes, rules, owner)
+    add_changing(routes, rules, owner)
+    add_one_off_payments(routes, rules, owner)
     if rules.webhook_secrets:
         add_webhook(routes, rules, inbox)
     return routes
 
 
-def add_buying(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
         "/stripe/create-checkout-session",
         summary="Buy a plan",
-        guard=signed_in,
+        guard=owner,
         body=CheckoutBody,
         answers={200: CheckoutAnswer},
         problems=(PlanNotOnSale, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
@@ -87,7 +86,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> No
         "POST",
         "/stripe/create-portal-session",
         summary="Manage payment method and invoices",
-        guard=signed_in,
+        guard=owner,
         body=PortalBody,
         body_optional=True,
         answers={200: PortalAnswer},
@@ -99,13 +98,13 @@ def add_buying(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> No
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
 
-def add_changing(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
         "/stripe/subscription/cancel",
         summary="Cancel at the end of the period",
-        guard=signed_in,
+        guard=owner,
         answers={200: SubscriptionItem},
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
@@ -118,7 +117,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> 
         "POST",
         "/stripe/subscription/resume",
         summary="Take the cancellation back",
-        guard=signed_in,
+        guard=owner,
         answers={200: SubscriptionItem},
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
@@ -131,7 +130,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> 
         "POST",
         "/stripe/subscription/change",
         summary="Change the plan",
-        guard=signed_in,
+        guard=owner,
         body=ChangeBody,
         answers={200: SubscriptionItem},
         problems=(
@@ -154,13 +153,13 @@ def add_changing(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> 
         return Answer(200, subscription_item(changed))
 
 
-def add_one_off_payments(routes: Blueprint, rules: StripeRules, signed_in: SignedIn) -> None:
+def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
         "/stripe/create-intent",
         summary="Order something that is sold once",
-        guard=signed_in,
+        guard=owner,
         body=CreateIntentBody,
         answers={200: OpenPaymentAnswer},
         problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
@@ -174,7 +173,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, signed_in: Signe
         "POST",
         "/stripe/confirm",
         summary="Pay an open payment",
-        guard=signed_in,
+        guard=owner,
         body=ConfirmIntentBody,
         answers={200: OpenPaymentAnswer},
         problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
@@ -190,7 +189,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, signed_in: Signe
         "GET",
         "/<uuid:payment_id>",
         summary="What became of a payment",
-        guard=signed_in,
+        guard=owner,
         answers={200: PaymentAnswer},
         problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
     )

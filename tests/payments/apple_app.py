@@ -125,7 +125,8 @@ def running_apple(
     inbox = EventInbox({Provider.APPLE: AppleEvents(apple)}, rules.announce, rules.clock)
     payments = Payments(
         rules=rules,
-        signed_in=NamedCaller(),  # type: ignore[arg-type] # stands in for sign-in alone
+        signed_in=NamedCaller(),
+        owner=NamedCaller(),
         plans=(),
         manage_urls={Provider.APPLE: "https://apple.example.com"},
         inbox=inbox,

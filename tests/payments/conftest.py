@@ -42,7 +42,8 @@ def make_payments(database_url: str) -> Iterator[MakePayments]:
         rules = BillingRules(announce=lambda user, version: running.announced.append((user, version)), clock=clock)
         running.payments = Payments(
             rules=rules,
-            signed_in=NamedCaller(),  # type: ignore[arg-type] # stands in for sign-in alone
+            signed_in=NamedCaller(),
+            owner=NamedCaller(),
             plans=PLANS,
             manage_urls={Provider.APPLE: "https://apple.example.com"},
             inbox=EventInbox({Provider.STRIPE: handler}, rules.announce, clock),

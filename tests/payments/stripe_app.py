@@ -187,7 +187,8 @@ def running_stripe(
     inbox = EventInbox({Provider.STRIPE: partial(apply_stripe_event, rules)}, billing.announce, billing.clock)
     payments = Payments(
         rules=billing,
-        signed_in=NamedCaller(),  # type: ignore[arg-type] # stands in for sign-in alone
+        signed_in=NamedCaller(),
+        owner=NamedCaller(),
         plans=(),
         manage_urls={},
         inbox=inbox,
@@ -197,7 +198,7 @@ def running_stripe(
     app = bare_app(url)
     install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
     app.register_blueprint(payment_routes(payments))
-    app.register_blueprint(stripe_routes(rules, payments.signed_in, inbox))
+    app.register_blueprint(stripe_routes(rules, payments.owner, inbox))
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(stripe_commands(rules))
     with served(app) as address:
