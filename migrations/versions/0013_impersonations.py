@@ -19,9 +19,14 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="pk_impersonations"),
-        sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name="fk_impersonations_actor_id_users", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
-            ["actor_session_id"], ["sessions.id"], name="fk_impersonations_actor_session_id_sessions", ondelete="CASCADE"
+            ["actor_id"], ["users.id"], name="fk_impersonations_actor_id_users", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["actor_session_id"],
+            ["sessions.id"],
+            name="fk_impersonations_actor_session_id_sessions",
+            ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_impersonations_user_id_users", ondelete="CASCADE"),
     )
