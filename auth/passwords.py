@@ -13,6 +13,7 @@ import secrets
 import string
 import unicodedata
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import bcrypt
@@ -61,9 +62,9 @@ class Passwords:
         self._pepper_id = next(iter(self._peppers))
         self._nobody = self._hash_of_nobody()
 
-    def expect_room(self) -> None:
-        """Raises PasswordWorkBusy while so many wait that nothing could be hashed or compared."""
-        self._work.expect_room()
+    def turn(self) -> AbstractContextManager[None]:
+        """For the block, hashing and comparing need not wait. Raises PasswordWorkBusy."""
+        return self._work.turn()
 
     def hash(self, password: str) -> str:
         """Raises PasswordNotUsable, PasswordWorkBusy."""

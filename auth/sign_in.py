@@ -78,27 +78,30 @@ def sign_in(
     One bcrypt is computed whoever asks.
     `device_token` is what an earlier sign-in gave to this device.
     """
-    auth.passwords.expect_room()  # in a storm a refusal must cost nothing, and no try of the owner's
-    known = _find(email, device_token)
-    device_id = known.device_id if known else None
-    tries = auth.throttle.take_turn(email, device_id)
+    tries: int | None = None
     for _ in range(CHECKS):
-        verdict = auth.passwords.verify(password, known.password_hash if known else None)
+        with (
+            auth.passwords.turn()
+        ):  # before all else: in a storm a refusal must cost nothing, and no try of the owner's
+            known = _find(email, device_token)
+            device_id = known.device_id if known else None
+            if tries is None:
+                tries = auth.throttle.take_turn(email, device_id)
+            verdict = auth.passwords.verify(password, known.password_hash if known else None)
+            new_hash = auth.passwords.hash(password) if verdict.outdated else None
         if known is None or known.password_hash is None or not verdict.matches:
             _note_failure(auth, known, tries)
             raise InvalidCredentials
-        new_hash = auth.passwords.hash(password) if verdict.outdated else known.password_hash
-        opened = _open(auth, known, new_hash, remember, device)
+        opened = _open(auth, known, new_hash or known.password_hash, remember, device)
         if opened is None:
-            known = _find(email, device_token)
-        else:
-            auth.throttle.forget(email, device_id)
-            if isinstance(opened, SecondFactorRequired):
-                raise opened
-            if opened.raised_version is not None:
-                auth.states.changed(known.id, opened.raised_version)
-            tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
-            return SignedInUser(opened.profile, tokens, opened.device_token)
+            continue
+        auth.throttle.forget(email, device_id)
+        if isinstance(opened, SecondFactorRequired):
+            raise opened
+        if opened.raised_version is not None:
+            auth.states.changed(known.id, opened.raised_version)
+        tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
+        return SignedInUser(opened.profile, tokens, opened.device_token)
     raise InvalidCredentials
 
 

@@ -90,8 +90,8 @@ def test_only_so_many_wait_at_all() -> None:
         assert started.wait(10)
         with pytest.raises(PasswordWorkBusy):
             work.run(int)
-        with pytest.raises(PasswordWorkBusy):
-            work.expect_room()
+        with pytest.raises(PasswordWorkBusy), work.turn():
+            raise AssertionError("there was no turn to have")
         release.set()
         busy.result(10)
 
@@ -99,7 +99,18 @@ def test_only_so_many_wait_at_all() -> None:
 def test_work_that_fails_gives_its_thread_back() -> None:
     work = PasswordWork(threads=1, wait_seconds=0.01, waiting_limit=0)
     for _ in range(3):
-        work.expect_room()
         with pytest.raises(ZeroDivisionError):
             work.run(lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError), work.turn():
+            _ = 1 // 0
     assert work.run(int) == 0
+
+
+def test_work_in_a_turn_does_not_wait_again() -> None:
+    work = PasswordWork(threads=1, wait_seconds=0.01, waiting_limit=0)
+    with work.turn():
+        assert (work.run(int), work.run(str)) == (0, "")
+        with ThreadPoolExecutor(1) as other, pytest.raises(PasswordWorkBusy):
+            other.submit(work.run, int).result(10)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(work.run, int).result(10) == 0
