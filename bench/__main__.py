@@ -16,6 +16,7 @@ from bench.processors import Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.webhooks import webhooks
 
 LONGEST_SECONDS = 360
 Part = Callable[[Services, Processors], bool]
@@ -23,6 +24,7 @@ PARTS: dict[str, Part] = {
     "compare": compare,
     "in-flight": in_flight,
     "login-storm": login_storm,
+    "webhooks": webhooks,
     "round-trips": round_trips,
     "profile": profile,
 }
