@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from database import transaction
 from database.base import Clock, uuid7
-from database.jobs import Job, Jobs
+from database.jobs import Job, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
@@ -161,7 +161,7 @@ class EventInbox:
         return len(restarted)
 
     def _enqueue(self, session: Session, event_id: UUID) -> None:
-        Jobs.of(self.jobs).enqueue(session, APPLY_EVENT, event_id=str(event_id))
+        enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
 
     def _claim(self, event_id: UUID) -> StoredEvent | None:
         """Counts the attempt before it is made, so that an event that kills its worker does not do so for ever."""
