@@ -12,13 +12,12 @@ from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from database import transaction
 from database.base import Clock, uuid7
-from database.jobs import Job, enqueue_job
+from database.jobs import QUEUE, Job, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
@@ -30,6 +29,21 @@ CLAIMED_FOR = timedelta(minutes=5)
 MOST_ATTEMPTS = 12
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=6)
 SWEPT_AT_ONCE = 500
+
+STORE = text("""
+    WITH stored AS (
+        INSERT INTO billing_events
+            (id, provider, external_id, kind, environment, body, received_at, next_attempt_at)
+        VALUES
+            (:id, :provider, :external_id, :kind, :environment, :body, :received_at, :next_attempt_at)
+        ON CONFLICT (provider, external_id) DO NOTHING
+        RETURNING id
+    )
+    SELECT id, procrastinate_defer_jobs_v1(ARRAY[
+        ROW(:queue, :job, 0, NULL, NULL, jsonb_build_object('event_id', id), NULL)::procrastinate_job_to_defer_v1
+    ])
+    FROM stored
+""")
 
 
 class EventState(StrEnum):
@@ -85,23 +99,21 @@ class EventInbox:
     ) -> UUID | None:
         """Keep the event and enqueue its job. None when it is known already. The signature has been verified before."""
         now = self.clock()
-        event_id = session.execute(
-            insert(BillingEvent)
-            .values(
-                id=uuid7(),
-                provider=provider,
-                external_id=external_id,
-                kind=kind,
-                environment=environment,
-                body=body,
-                received_at=now,
-                next_attempt_at=now + CLAIMED_FOR,
-            )
-            .on_conflict_do_nothing(index_elements=[BillingEvent.provider, BillingEvent.external_id])
-            .returning(BillingEvent.id)
+        event_id: UUID | None = session.execute(
+            STORE,
+            {
+                "id": uuid7(),
+                "provider": provider,
+                "external_id": external_id,
+                "kind": kind,
+                "environment": environment,
+                "body": body,
+                "received_at": now,
+                "next_attempt_at": now + CLAIMED_FOR,
+                "queue": QUEUE,
+                "job": APPLY_EVENT,
+            },
         ).scalar_one_or_none()
-        if event_id is not None:
-            self._enqueue(session, event_id)
         return event_id
 
     def apply(self, event_id: UUID) -> int:
