@@ -135,7 +135,7 @@ class _OpenLoop:
 
 def arrivals(begins: float, ends: float, per_second: float) -> Iterator[float]:
     """Always the same distances, so that two measurements have the same load (a Poisson process)."""
-    chance = random.Random(per_second)  # noqa: S311 - nobody has to guess it
+    chance = random.Random(per_second)
     at = begins
     while (at := at + chance.expovariate(per_second)) < ends:
         yield at

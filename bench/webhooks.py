@@ -57,7 +57,9 @@ def webhooks(services: Services, processors: Processors) -> bool:
     books = FOLDER / "stripe-books.json"
     stripe = stripe_with_subscriptions(SUBSCRIPTIONS, books)
     database_url = services.postgres.ensure_database("webhooks")
-    target = gateway_target(Addresses(database_url, services.redis_url(7), "http://127.0.0.1:9", secrets.token_urlsafe(48)))
+    target = gateway_target(
+        Addresses(database_url, services.redis_url(7), "http://127.0.0.1:9", secrets.token_urlsafe(48))
+    )
     environment = {
         **target.environment,
         "STRIPE_SECRET_KEY": stripe.secret_key,

@@ -12,38 +12,23 @@ from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import transaction
 from database.base import Clock, uuid7
-from database.jobs import QUEUE, Job, enqueue_job
+from database.jobs import Job, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
+from payments.store_event import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.subscription_status import Provider
 
-APPLY_EVENT = "apply_billing_event"
 CLAIMED_FOR = timedelta(minutes=5)
 """A worker that died leaves its event claimed for so long."""
 MOST_ATTEMPTS = 12
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=6)
 SWEPT_AT_ONCE = 500
-
-STORE = text("""
-    WITH stored AS (
-        INSERT INTO billing_events
-            (id, provider, external_id, kind, environment, body, received_at, next_attempt_at)
-        VALUES
-            (:id, :provider, :external_id, :kind, :environment, :body, :received_at, :next_attempt_at)
-        ON CONFLICT (provider, external_id) DO NOTHING
-        RETURNING id
-    )
-    SELECT id, procrastinate_defer_jobs_v1(ARRAY[
-        ROW(:queue, :job, 0, NULL, NULL, jsonb_build_object('event_id', id), NULL)::procrastinate_job_to_defer_v1
-    ])
-    FROM stored
-""")
 
 
 class EventState(StrEnum):
@@ -83,6 +68,7 @@ EventHandler = Callable[[StoredEvent], Effect]
 @dataclass(frozen=True)
 class EventInbox:
     handlers: Mapping[Provider, EventHandler]
+    writer: EventWriter
     announce: Announce
     clock: Clock
 
@@ -95,26 +81,15 @@ class EventInbox:
         )
 
     def store(
-        self, session: Session, *, provider: Provider, external_id: str, kind: str, environment: str | None, body: bytes
+        self, *, provider: Provider, external_id: str, kind: str, environment: str | None, body: bytes
     ) -> UUID | None:
-        """Keep the event and enqueue its job. None when it is known already. The signature has been verified before."""
+        """Keep the event and enqueue its job. None when it is known already. The signature has been verified before.
+
+        It is durable when this returns; call it outside of any transaction. Raises DependencyUnavailable.
+        """
         now = self.clock()
-        event_id: UUID | None = session.execute(
-            STORE,
-            {
-                "id": uuid7(),
-                "provider": provider,
-                "external_id": external_id,
-                "kind": kind,
-                "environment": environment,
-                "body": body,
-                "received_at": now,
-                "next_attempt_at": now + CLAIMED_FOR,
-                "queue": QUEUE,
-                "job": APPLY_EVENT,
-            },
-        ).scalar_one_or_none()
-        return event_id
+        event = ArrivedEvent(uuid7(), provider, external_id, kind, environment, body, now, now + CLAIMED_FOR)
+        return event.id if store_event(self.writer, event) else None
 
     def apply(self, event_id: UUID) -> int:
         """1 when the event was settled by this call. Never raises for an event that fails: that is written down."""
