@@ -81,6 +81,7 @@ from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
 from payments.routes import payment_routes
+from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
 from payments.stripe_handler import StripeAddress, StripeHandler
 from payments.stripe_jobs import enqueuer, stripe_jobs
@@ -158,7 +159,7 @@ def assemble(settings: Settings) -> Flask:
     leases = leases_of(settings, database_url)
     auth = accounts_of(settings, leases)
     gateway = gateway_of(app, settings, database_url, auth, leases)
-    payments, payments_blueprints = payments_of(settings, auth)
+    payments, payments_blueprints = payments_of(settings, database_url, auth)
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
         auth_routes(auth),
@@ -305,7 +306,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     )
 
 
-def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprint]]:
+def payments_of(settings: Settings, database_url: str, auth: Auth) -> tuple[Payments, list[Blueprint]]:
     """With the routes of every provider that is set up."""
     rules = BillingRules(announce=auth.states.changed, grace=timedelta(days=settings.payment_grace_days))
     apple = apple_of(settings, rules)
@@ -315,7 +316,8 @@ def payments_of(settings: Settings, auth: Auth) -> tuple[Payments, list[Blueprin
         handlers[Provider.APPLE] = AppleEvents(apple)
     if stripe is not None:
         handlers[Provider.STRIPE] = partial(apply_stripe_event, stripe)
-    inbox = EventInbox(handlers, rules.announce, rules.clock)
+    writer = event_writer(writer_connection(database_url, EngineOptions()))
+    inbox = EventInbox(handlers, writer, rules.announce, rules.clock)
     payments = Payments(
         rules=rules,
         signed_in=auth.signed_in,

@@ -53,9 +53,12 @@ class Outcome(Generic[Reading]):
 
     def percentile(self, percent: float) -> float:
         """Milliseconds; not a number when nothing was accepted."""
-        if not self.durations_ms:
-            return float("nan")
-        return self.durations_ms[min(len(self.durations_ms) - 1, int(len(self.durations_ms) * percent / 100))]
+        return percentile(self.durations_ms, percent)
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Not a number when there are none."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
 
 
 @dataclass

@@ -12,7 +12,6 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database import transaction
 from payments.apple import Apple
 from payments.apple_purchase import AppleNotification, AppleTransaction
 from payments.apple_validator import AppleUnavailable, SignedDataForged
@@ -58,15 +57,13 @@ def _signed_lately(apple: Apple, signed: str) -> AppleNotification:
 
 def keep_notification(inbox: EventInbox, notification: AppleNotification, signed: str) -> bool:
     """False when it is known already."""
-    with transaction() as session:
-        event_id = inbox.store(
-            session,
-            provider=Provider.APPLE,
-            external_id=notification.notification_id,
-            kind=notification.kind,
-            environment=notification.environment,
-            body=signed.encode(),
-        )
+    event_id = inbox.store(
+        provider=Provider.APPLE,
+        external_id=notification.notification_id,
+        kind=notification.kind,
+        environment=notification.environment,
+        body=signed.encode(),
+    )
     return event_id is not None
 
 

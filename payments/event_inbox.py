@@ -13,18 +13,17 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from database import transaction
 from database.base import Clock, uuid7
-from database.jobs import Job, Jobs
+from database.jobs import Job, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
+from payments.store_event import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.subscription_status import Provider
 
-APPLY_EVENT = "apply_billing_event"
 CLAIMED_FOR = timedelta(minutes=5)
 """A worker that died leaves its event claimed for so long."""
 MOST_ATTEMPTS = 12
@@ -69,6 +68,7 @@ EventHandler = Callable[[StoredEvent], Effect]
 @dataclass(frozen=True)
 class EventInbox:
     handlers: Mapping[Provider, EventHandler]
+    writer: EventWriter
     announce: Announce
     clock: Clock
 
@@ -81,28 +81,15 @@ class EventInbox:
         )
 
     def store(
-        self, session: Session, *, provider: Provider, external_id: str, kind: str, environment: str | None, body: bytes
+        self, *, provider: Provider, external_id: str, kind: str, environment: str | None, body: bytes
     ) -> UUID | None:
-        """Keep the event and enqueue its job. None when it is known already. The signature has been verified before."""
+        """Keep the event and enqueue its job. None when it is known already. The signature has been verified before.
+
+        It is durable when this returns; call it outside of any transaction. Raises DependencyUnavailable.
+        """
         now = self.clock()
-        event_id = session.execute(
-            insert(BillingEvent)
-            .values(
-                id=uuid7(),
-                provider=provider,
-                external_id=external_id,
-                kind=kind,
-                environment=environment,
-                body=body,
-                received_at=now,
-                next_attempt_at=now + CLAIMED_FOR,
-            )
-            .on_conflict_do_nothing(index_elements=[BillingEvent.provider, BillingEvent.external_id])
-            .returning(BillingEvent.id)
-        ).scalar_one_or_none()
-        if event_id is not None:
-            self._enqueue(session, event_id)
-        return event_id
+        event = ArrivedEvent(uuid7(), provider, external_id, kind, environment, body, now, now + CLAIMED_FOR)
+        return event.id if store_event(self.writer, event) else None
 
     def apply(self, event_id: UUID) -> int:
         """1 when the event was settled by this call. Never raises for an event that fails: that is written down."""
@@ -161,7 +148,7 @@ class EventInbox:
         return len(restarted)
 
     def _enqueue(self, session: Session, event_id: UUID) -> None:
-        Jobs.of(self.jobs).enqueue(session, APPLY_EVENT, event_id=str(event_id))
+        enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
 
     def _claim(self, event_id: UUID) -> StoredEvent | None:
         """Counts the attempt before it is made, so that an event that kills its worker does not do so for ever."""

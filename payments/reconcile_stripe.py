@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import select
 
 from auth.models import User
-from database import reading, transaction
+from database import reading
 from payments.apply_stripe_event import handler_of
 from payments.event_inbox import EventInbox
 from payments.models import BillingCustomer, CheckoutIntent, Payment, Subscription
@@ -45,19 +45,17 @@ class MissedEvents:
         now = self.rules.billing.clock()
         since = now - KEPT_AT_STRIPE if position is None else datetime.fromisoformat(position) - OVERLAP
         missed = list(self.rules.handler.undelivered_events(since))
-        with transaction() as session:
-            stored = [
-                self.inbox.store(
-                    session,
-                    provider=Provider.STRIPE,
-                    external_id=event["id"],
-                    kind=event["type"],
-                    environment=environment_name(live=event["livemode"]),
-                    body=orjson.dumps(event, default=str),
-                )
-                for event in reversed(missed)
-                if handler_of(event["type"]) is not None
-            ]
+        stored = [
+            self.inbox.store(
+                provider=Provider.STRIPE,
+                external_id=event["id"],
+                kind=event["type"],
+                environment=environment_name(live=event["livemode"]),
+                body=orjson.dumps(event, default=str),
+            )
+            for event in reversed(missed)
+            if handler_of(event["type"]) is not None
+        ]
         return Step(now.isoformat(), finished=True, checked=len(missed), drift=sum(each is not None for each in stored))
 
 

@@ -449,6 +449,9 @@ def read_event(body: bytes) -> StripeEvent:
         found = StripeEvent(event["id"], event["type"], event["livemode"] is True, event.get("api_version"))
     except (ValueError, TypeError, KeyError):
         raise EventNotAuthentic from None
-    if not all(isinstance(text, str) and text.isascii() and 0 < len(text) <= 255 for text in (found.id, found.kind)):
+    if not all(
+        isinstance(text, str) and text.isascii() and text.isprintable() and 0 < len(text) <= 255
+        for text in (found.id, found.kind)
+    ):
         raise EventNotAuthentic
     return found

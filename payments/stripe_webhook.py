@@ -1,6 +1,5 @@
 """What Stripe tells us: verified over the bytes as they came, stored once, answered at once. A job does the rest."""
 
-from database import transaction
 from payments.event_inbox import EventInbox
 from payments.stripe_handler import environment_name
 from payments.stripe_problems import EventNotAuthentic
@@ -18,18 +17,16 @@ class SignatureNotValid(Problem):
 
 
 def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> bool:
-    """Whether it is new. Raises SignatureNotValid."""
+    """Whether it is new. Raises SignatureNotValid, DependencyUnavailable."""
     try:
         event = rules.handler.verified_event(body, signature, rules.webhook_secrets, rules.billing.clock())
     except EventNotAuthentic:
         raise SignatureNotValid from None
-    with transaction() as session:
-        stored = inbox.store(
-            session,
-            provider=Provider.STRIPE,
-            external_id=event.id,
-            kind=event.kind,
-            environment=environment_name(live=event.live),
-            body=body,
-        )
+    stored = inbox.store(
+        provider=Provider.STRIPE,
+        external_id=event.id,
+        kind=event.kind,
+        environment=environment_name(live=event.live),
+        body=body,
+    )
     return stored is not None

@@ -12,6 +12,8 @@ from flask import Flask
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
+from database.engine import EngineOptions
+from database.writer_connection import writer_connection
 from payments.apple import Apple, SandboxPolicy
 from payments.apple_notifications import AppleEvents
 from payments.apple_purchase import AppleEnvironment
@@ -25,6 +27,7 @@ from payments.event_inbox import EventInbox
 from payments.payment_commands import payment_commands
 from payments.product_table import ProductTable
 from payments.routes import payment_routes
+from payments.store_event import event_writer
 from payments.subscription_status import Provider
 from sandbox.apple_server.notification_outbox import SendAttempt
 from sandbox.apple_server.server import AppleHost, AppleServer
@@ -122,7 +125,8 @@ def running_apple(
         receipts=LegacyReceipts(bundle_id, store.app.shared_secret, receipt_urls) if legacy else None,
         api=AppleServerApi(key, bundle_id, signatures, api_urls) if api else None,
     )
-    inbox = EventInbox({Provider.APPLE: AppleEvents(apple)}, rules.announce, rules.clock)
+    writer = event_writer(writer_connection(url, EngineOptions()))
+    inbox = EventInbox({Provider.APPLE: AppleEvents(apple)}, writer, rules.announce, rules.clock)
     payments = Payments(
         rules=rules,
         signed_in=NamedCaller(),

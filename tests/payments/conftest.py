@@ -8,6 +8,8 @@ import pytest
 
 from auth.tiers import Tier
 from database import db
+from database.engine import EngineOptions
+from database.writer_connection import writer_connection
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventHandler, EventInbox
@@ -16,6 +18,7 @@ from payments.plans import Offer, PlanOffer
 from payments.product_table import BillingCycle
 from payments.reconcile import Reconciler
 from payments.routes import payment_routes
+from payments.store_event import event_writer
 from payments.subscription_status import Provider
 from security.edge import install_edge
 from tests.bare_app import bare_app
@@ -40,13 +43,14 @@ def make_payments(database_url: str) -> Iterator[MakePayments]:
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         running = RunningPayments(app, None, clock, [])  # type: ignore[arg-type] # announced is needed first
         rules = BillingRules(announce=lambda user, version: running.announced.append((user, version)), clock=clock)
+        writer = event_writer(writer_connection(database_url, EngineOptions()))
         running.payments = Payments(
             rules=rules,
             signed_in=NamedCaller(),
             owner=NamedCaller(),
             plans=PLANS,
             manage_urls={Provider.APPLE: "https://apple.example.com"},
-            inbox=EventInbox({Provider.STRIPE: handler}, rules.announce, clock),
+            inbox=EventInbox({Provider.STRIPE: handler}, writer, rules.announce, clock),
             reconcilers=reconcilers,
         )
         app.register_blueprint(payment_routes(running.payments))
@@ -106,3 +110,4 @@ def apple(make_apple: MakeApple) -> RunningApple:
 def dispose(running: RunningPayments) -> None:
     with running.app.app_context():
         db.engine.dispose()
+    running.payments.inbox.writer.close()

@@ -92,10 +92,9 @@ class RunningPayments:
             return recorded
 
     def store(self, external_id: str = "evt_1", body: bytes = b"{}") -> uuid.UUID | None:
-        with self.app.app_context(), transaction() as session:
-            return self.payments.inbox.store(
-                session, provider=Provider.STRIPE, external_id=external_id, kind="test", environment=None, body=body
-            )
+        return self.payments.inbox.store(
+            provider=Provider.STRIPE, external_id=external_id, kind="test", environment=None, body=body
+        )
 
     def work(self) -> int:
         """What a worker does now: every job of an event that is enqueued, once. Returns how many events were settled."""

@@ -11,6 +11,8 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
+from database.engine import EngineOptions
+from database.writer_connection import writer_connection
 from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
@@ -20,6 +22,7 @@ from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
 from payments.routes import payment_routes
+from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
 from payments.stripe_handler import StripeAddress, StripeHandler
 from payments.stripe_jobs import enqueuer, stripe_jobs
@@ -184,7 +187,8 @@ def running_stripe(
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
         enqueue=enqueuer(lambda: rules),
     )
-    inbox = EventInbox({Provider.STRIPE: partial(apply_stripe_event, rules)}, billing.announce, billing.clock)
+    writer = event_writer(writer_connection(url, EngineOptions()))
+    inbox = EventInbox({Provider.STRIPE: partial(apply_stripe_event, rules)}, writer, billing.announce, billing.clock)
     payments = Payments(
         rules=billing,
         signed_in=NamedCaller(),

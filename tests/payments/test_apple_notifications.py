@@ -11,7 +11,6 @@ import pytest
 from auth.tiers import Tier
 from payments.apple_notifications import AppleEvents
 from payments.entitlement import RENEWAL_LEEWAY
-from payments.event_inbox import EventInbox
 from payments.product_table import ProductTable
 from payments.subscription_status import Provider
 from sandbox.apple_server.subscriptions import Subscription
@@ -321,7 +320,7 @@ def test_an_unknown_product_is_counted_and_replayed_when_the_table_has_it(make_a
     assert apple.counted("apple_product_unknown") == 1
 
     complete = replace(apple.apple, products=ProductTable.read(PRODUCTS))
-    corrected = EventInbox({Provider.APPLE: AppleEvents(complete)}, lambda user, version: None, apple.clock)
+    corrected = replace(apple.payments.inbox, handlers={Provider.APPLE: AppleEvents(complete)})
     apple.payments = replace(apple.payments, inbox=corrected)
     assert apple.cli("replay", "--event", str(event["id"])).exit_code == 0
     apple.work()

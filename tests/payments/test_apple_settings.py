@@ -9,10 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app import apple_of, assemble
 from config import SettingsInvalid, load_settings
+from database.engine import EngineOptions
+from database.writer_connection import writer_connection
 from payments.apple_reconcile import apple_reconcilers
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
+from payments.store_event import event_writer
 from sandbox.apple_server.sold_app import ServerApiKey
 from security.operation import OPERATIONS_KEY
 from settings.model import Settings
@@ -80,7 +83,8 @@ def test_in_production_the_sandbox_is_closed_and_certificates_are_checked_online
 
 
 def test_with_a_key_there_is_something_to_reconcile_with() -> None:
-    inbox = EventInbox({}, RULES.announce, RULES.clock)
+    writer = event_writer(writer_connection(NOWHERE, EngineOptions()))
+    inbox = EventInbox({}, writer, RULES.announce, RULES.clock)
     without, with_key = apple_of(settings(**APP), RULES), apple_of(settings(**APP, **KEY), RULES)
     assert without is not None and with_key is not None
     assert apple_reconcilers(without, inbox) == ()

@@ -84,6 +84,7 @@ def forged(stripe: RunningStripe, how: str) -> tuple[bytes, str | None]:
         "no JSON": (b"hello", signed(stripe, b"hello")),
         "a list": (b"[]", signed(stripe, b"[]")),
         "an id that is a number": (event(stripe, id=5), signed(stripe, event(stripe, id=5))),
+        "an id with a NUL": (event(stripe, id="evt_\0"), signed(stripe, event(stripe, id="evt_\0"))),
         "an empty body": (b"", signed(stripe, b"")),
     }[how]
 
@@ -109,6 +110,7 @@ def forged(stripe: RunningStripe, how: str) -> tuple[bytes, str | None]:
         "no JSON",
         "a list",
         "an id that is a number",
+        "an id with a NUL",
         "an empty body",
     ],
 )
