@@ -34,7 +34,6 @@ class Shop:
     worker: RealWorker
     stripe: StripeServer
     alice: Person
-    complaints: list[str]
 
     def open_checkout(self) -> None:
         wanted = {"tier": "pro", "billing_cycle": "monthly", "success_url": DONE, "cancel_url": BACK}
@@ -99,8 +98,10 @@ def shop(
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
             page = browser.new_page()
             page.route(f"{WEB_ORIGIN}/**", lambda route: route.fulfill(body="the app"))
-            yield Shop(page, server, worker, stripe, server.register("alice"), complaints_of(page, stripe.url))
+            complaints = complaints_of(page, stripe.url, WEB_ORIGIN)
+            yield Shop(page, server, worker, stripe, server.register("alice"))
             browser.close()
+            assert complaints == []
     finally:
         worker.stop()
 
