@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 
 from sandbox.child_process import ChildProcess
+from tests.canary import canary
 from tests.whole.web_server import ROOT
 
 IDLE_SECONDS = 60
@@ -18,6 +19,7 @@ WAITING = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doi
 class RealWorker:
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         self.log_file = folder / "worker.log"
+        canary.watch(self.log_file)
         self._database_url = environ["DATABASE_URL"]
         command = [sys.executable, "-m", "flask", "worker", "run"]
         self._program = ChildProcess("worker", command, {"PATH": os.environ["PATH"], **environ}, ROOT, self.log_file)
