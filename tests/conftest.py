@@ -20,6 +20,7 @@ from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
 from tests.databases import MigratedDatabases
 
+pytest_plugins = ("tests.canary",)
 TEMPLATE = "migrated"
 
 

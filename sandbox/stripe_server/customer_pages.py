@@ -61,4 +61,5 @@ class CustomerPages:
             self._portal.act(session, form.get("action", ""), form.get("subscription", ""), form.get("price"))
             return pages.redirect(f"/portal/{session_id}")
         prices = [(price, self._books.get("product", price["product"])) for price in self._portal.offers()]
-        return pages.portal_page(session, self._portal.running(session), prices)
+        card = self._books.cards.get(session["customer"])
+        return pages.portal_page(session, self._portal.running(session), prices, card)

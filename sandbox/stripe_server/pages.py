@@ -14,6 +14,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; font: 1rem/1.5 system-ui, sans-serif; background: #f6f8fa; color: #1a1f36; }
 main { max-width: 30rem; margin: 8vh auto; padding: 2rem; background: #fff; border: 1px solid #d5dbe1; border-radius: 12px; }
+h1, p, button { text-wrap: balance; }
 h1 { margin: 0 0 .25rem; font-size: 1.4rem; }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; }
 p { margin: .5rem 0; }
@@ -23,15 +24,22 @@ p { margin: .5rem 0; }
 button, .link { display: block; width: 100%; margin: .5rem 0; padding: .7rem; border: 1px solid #c1c9d2; border-radius: 8px;
   background: #fff; color: #1a1f36; font: inherit; text-align: center; text-decoration: none; cursor: pointer; }
 button.main { background: #5433d9; border-color: #5433d9; color: #fff; font-weight: 600; }
+.back { margin-top: 1.75rem; border-color: transparent; text-decoration: underline; }
 button:hover, .link:hover { border-color: #5433d9; }
 :focus-visible { outline: 3px solid #5433d9; outline-offset: 2px; }
 @media (prefers-color-scheme: dark) {
   body { background: #10131c; color: #e6e9f0; }
   main, button, .link { background: #1a1f2e; color: #e6e9f0; border-color: #3a4258; }
+  .back { border-color: transparent; }
   .quiet { color: #a9b1c6; }
   .alert { background: #3a1622; color: #ffc9d6; }
   button.main { background: #6d4aff; border-color: #6d4aff; color: #fff; }
 }
+@media (max-width: 32rem) {
+  body { background: #fff; }
+  main { margin: 0; padding: 1.25rem; border: 0; border-radius: 0; }
+}
+@media (max-width: 32rem) and (prefers-color-scheme: dark) { body { background: #1a1f2e; } }
 """
 PAYMENT_BUTTONS = (
     (Card.GOOD, "Pay with a good card", "main"),
@@ -39,6 +47,7 @@ PAYMENT_BUTTONS = (
     (Card.NEEDS_AUTHENTICATION, "Pay with a card that needs 3-D Secure", ""),
     (Card.BANK_DEBIT, "Pay by bank debit, known only later", ""),
 )
+PORTAL_CARDS = {Card.GOOD: "good card", Card.DECLINED: "card that is declined"}
 
 
 def checkout_page(session: Object, product: Object, price: Object, trial_days: int | None, problem: str = "") -> Reply:
@@ -48,7 +57,7 @@ def checkout_page(session: Object, product: Object, price: Object, trial_days: i
     buttons = "".join(button(card.value, label, style) for card, label, style in PAYMENT_BUTTONS)
     if trial_days and session["payment_method_collection"] == "if_required":
         buttons += button("no_card", "Begin the trial without a card")
-    cancel = button("cancel", "Back, without buying") if session["cancel_url"] else ""
+    cancel = button("cancel", "Back, without buying", "back") if session["cancel_url"] else ""
     return page(
         f"Subscribe to {product['name']}",
         f'<p class="price">{money(price)} <span class="quiet">a {interval}</span></p>{trial}{alert}'
@@ -66,24 +75,25 @@ def authentication_page() -> Reply:
     )
 
 
-def portal_page(session: Object, subscriptions: Sequence[Object], prices: Sequence[tuple[Object, Object]]) -> Reply:
-    """`prices` are pairs of a price and its product."""
+def portal_page(
+    session: Object, subscriptions: Sequence[Object], prices: Sequence[tuple[Object, Object]], card: Card | None
+) -> Reply:
+    """`prices` are pairs of a price and its product, `card` is the one on file."""
     names = {
         price["id"]: f"{product['name']}, {money(price)} a {price['recurring']['interval']}"
-        for price, product in prices
+        for price, product in sorted(prices, key=lambda each: int(each[0]["unit_amount"]))
     }
     sections = "".join(subscription_section(each, names) for each in subscriptions)
-    cards = "".join(
-        button(card.value, label)
-        for card, label in ((Card.GOOD, "A good card"), (Card.DECLINED, "A card that is declined"))
+    cards = "".join(button(each.value, f"Use a {label}") for each, label in PORTAL_CARDS.items() if each is not card)
+    on_file = (
+        f'<p class="quiet">On file: a {PORTAL_CARDS.get(card, "payment method of another kind")}.</p>' if card else ""
     )
-    back = (
-        f'<a class="link" href="{escape(session["return_url"])}">Back to the app</a>' if session["return_url"] else ""
-    )
+    address = session["return_url"]
+    back = f'<a class="link back" href="{escape(address)}">Back to the app</a>' if address else ""
     return page(
         "Your subscription",
         (sections or "<p>There is no running subscription.</p>")
-        + f'<form method="post"><h2>Payment method</h2>{cards}</form>{back}',
+        + f'<form method="post"><h2>Payment method</h2>{on_file}{cards}</form>{back}',
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
+from database.base import Clock
 from database.engine import EngineOptions
 from database.writer_connection import writer_connection
 from payments.apply_stripe_event import apply_stripe_event
@@ -167,9 +168,10 @@ def running_stripe(
     prices: str = PRICES,
     secrets: tuple[str, ...] | None = None,
     grace: timedelta = timedelta(days=7),
+    clock: Clock = lambda: NOON,
 ) -> Iterator[RunningStripe]:
     """`secrets`: the webhook secrets that our side has; Stripe's own unless given."""
-    server = StripeServer(clock=lambda: NOON, livemode=livemode)
+    server = StripeServer(clock=clock, livemode=livemode)
     add_development_prices(server)
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
     server.start()

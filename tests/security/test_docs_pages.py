@@ -47,15 +47,15 @@ def test_nothing_beside_the_assets_is_served(toy: Flask, name: str) -> None:
     assert toy.test_client().get(f"/docs/assets/{name}").status_code == 404
 
 
-def complaints_of(page: Page, address: str) -> list[str]:
-    """Everything that the browser says, reports or asks from elsewhere while it shows the page."""
+def complaints_of(page: Page, *addresses: str) -> list[str]:
+    """Everything that the browser says, reports or asks from elsewhere while it shows pages of these addresses."""
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
         complaints.append(f"{message.type}: {message.text}")
 
     def watch(request: Request) -> None:
-        if not request.url.startswith((address, "data:")):
+        if not request.url.startswith((*addresses, "data:")):
             complaints.append(f"asked for {request.url}")
 
     page.on("console", hear)

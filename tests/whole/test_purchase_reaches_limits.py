@@ -53,7 +53,8 @@ def work_once(environ: dict[str, str]) -> None:
     done = subprocess.run(
         command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, check=False, timeout=60
     )
-    assert done.returncode == 0, done.stderr
+    print(done.stdout.decode(), done.stderr.decode())
+    assert done.returncode == 0
 
 
 def limits_of(server: WebServer, person: Person) -> set[tuple[str, int, str | None]]:

@@ -18,6 +18,7 @@ import psutil
 
 from sandbox.child_process import ChildProcess
 from sandbox.postgres import free_port
+from tests.canary import canary
 from tests.whole.environment import PUBLIC_HOST
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,7 @@ class WebServer:
         sizes = {"PORT": str(self.port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
         self.log_file = folder / "web.log"
+        canary.watch(self.log_file)
         self.processes = processes
         self._program = ChildProcess("web", command, {**kept, **sizes, **environ}, ROOT, self.log_file)
 
@@ -114,7 +116,10 @@ class WebServer:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
             connection.request(method, path, body, {**sent, **(headers or {})})
             response = connection.getresponse()
-            return Reply(response.status, response.headers, response.read())
+            reply = Reply(response.status, response.headers, response.read())
+        if reply.status >= 400:
+            canary.look_at(reply.body.decode(errors="replace"), "the body of an error")
+        return reply
 
     def register(self, name: str) -> Person:
         email, password = f"{name}-{secrets.token_hex(6)}@example.com", f"tulip {secrets.token_hex(8)}"
