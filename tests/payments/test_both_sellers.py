@@ -94,7 +94,7 @@ def sellers(make_stripe: MakeStripe, make_apple: MakeApple) -> Sellers:
     apple = make_apple()
     stripe = make_stripe(clock=apple.clock)
     handlers = {**apple.payments.inbox.handlers, **stripe.payments.inbox.handlers}
-    inbox = EventInbox(handlers, stripe.payments.rules.announce, stripe.clock)
+    inbox = EventInbox(handlers, stripe.payments.inbox.writer, stripe.payments.rules.announce, stripe.clock)
     stripe.payments = replace(stripe.payments, inbox=inbox)
     stripe.server.outbox.wants = lambda kind: handler_of(kind) is not None
     alice = stripe.user()

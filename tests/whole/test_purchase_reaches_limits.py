@@ -53,8 +53,7 @@ def work_once(environ: dict[str, str]) -> None:
     done = subprocess.run(
         command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, check=False, timeout=60
     )
-    print(done.stdout.decode(), done.stderr.decode())
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
 def limits_of(server: WebServer, person: Person) -> set[tuple[str, int, str | None]]:
