@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import orjson
 from flask import Response
 
+from security.mask_secrets import mask
+
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -115,12 +117,15 @@ class UnsupportedMediaType(Problem):
 
 
 class ValidationFailed(Problem):
-    """`errors` names every field at once: `pointer` (RFC 6901), `code`, `message`."""
+    """`errors` names every field at once: `pointer` (RFC 6901), `code`, `message`.
+
+    A field's name is the caller's own text: a token that stands where a name belongs is masked.
+    """
 
     status, error, title = 422, "validation_failed", "Some values are not acceptable"
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
-        super().__init__(errors=list(errors))
+        super().__init__(errors=[{**each, "pointer": mask(each["pointer"])} for each in errors])
 
 
 class TooManyRequests(Problem):

@@ -157,4 +157,4 @@ def test_an_answer_never_repeats_a_key(alice: KeyHolder) -> None:
         alice.accounts.post("/tokens", {"name": token, token: 1}, headers=bearer(alice.access_token)),
     ]
     assert [answer.status_code for answer in answers] == [403, 401, 401, 422]
-    assert not any(token[12:] in answer.text for answer in answers[:3])
+    assert not any(token[12:] in answer.text for answer in answers)

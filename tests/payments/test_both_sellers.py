@@ -17,8 +17,8 @@ from sandbox.apple_server.subscriptions import Subscription
 from sandbox.store_clock import milliseconds
 from tests.payments import apple_app
 from tests.payments.apple_app import RunningApple
-from tests.payments.conftest import MakeApple, MakeStripe
-from tests.payments.stripe_app import PRO_YEARLY, RunningStripe
+from tests.payments.conftest import MakeApple
+from tests.payments.stripe_app import PRO_YEARLY, MakeStripe, RunningStripe
 
 FORGET = (
     "DELETE FROM billing_events",

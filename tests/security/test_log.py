@@ -99,6 +99,7 @@ def test_no_value_can_break_a_line_or_command_a_terminal(
     assert not set(output) & set("\r\x1b\x9b\x7f\u2028\u2029\x85\0")
 
 
+@pytest.mark.prints_secrets("they are handed to the log, which masks them; pytest keeps the records as they were")
 @pytest.mark.parametrize(
     "secret",
     [

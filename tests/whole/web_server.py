@@ -118,7 +118,7 @@ class WebServer:
             response = connection.getresponse()
             reply = Reply(response.status, response.headers, response.read())
         if reply.status >= 400:
-            canary.look_at(reply.body.decode(errors="replace"), "the body of an error")
+            canary.look_at_error(reply.body.decode(errors="replace"))
         return reply
 
     def register(self, name: str) -> Person:
