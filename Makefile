@@ -48,7 +48,7 @@ check-lock: $(INSTALLED)  ## Check that the locked requirements follow from the 
 		diff -u "$$name.txt" "$$folder/$$name.txt" || { echo "$$name.txt does not follow from $$name.in: make lock" >&2; exit 1; }; \
 	done
 
-bench: $(INSTALLED)  ## Measure what a metered call costs
+bench: $(INSTALLED)  ## Measure what a metered call and a webhook cost
 	$(BIN)/python -m bench
 
 migrate: $(INSTALLED)  ## Bring the database of the environment up to date

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psycopg2
 from flask import Flask
@@ -17,15 +17,11 @@ from bench.load import percentile
 from bench.open_loop import OpenLoad, OpenOutcome, run_open
 from bench.processors import Processors
 from bench.services import FOLDER, ROOT, Services
-from bench.stripe_events import (
-    add_customers,
-    event_requests,
-    stripe_server,
-    stripe_with_subscriptions,
-)
+from bench.stripe_events import add_customers, event_requests, stripe_server, stripe_with_subscriptions
 from bench.targets import Addresses, gateway_target
 from bench.web_server import inherited_environment, stop, web_server
 from config import load_settings
+from sandbox.postgres import stop_with_parent
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 
 PER_SECOND = 200
@@ -90,7 +86,7 @@ def webhooks(services: Services, processors: Processors) -> bool:
         print(row("none", alone), flush=True)
         stripe_url = stack.enter_context(stripe_server(stripe.secret_key, books))
         stack.enter_context(job_worker(environment, stripe_url))
-        beside = run_open(replace(load, requests=requests), meter)
+        beside = run_open(load, meter)
         print(row("busy", beside))
     settled = beside.after.settled - beside.before.settled
     print(f"p99 without a job worker: {alone.percentile(99):.1f} ms   (to reach: at most 20)")
@@ -111,6 +107,7 @@ def job_worker(environment: Mapping[str, str], stripe_url: str) -> Iterator[None
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=stop_with_parent,
         )
     try:
         yield
