@@ -75,8 +75,12 @@ def test_every_shape_is_known(kind: str) -> None:
         "pi_" + DIGITS,
         "cus_" + DIGITS,
         "x" * 5000,
-    ]
-    + ["cs_test_" + DIGITS, "test_that_a_tok_is_no_word_that_goes_on_and_on_and_on", f"sha256={DIGITS}", "$2b$", "eyJ"],
+        "cs_test_" + DIGITS,
+        "test_that_a_tok_is_no_word_that_goes_on_and_on_and_on",
+        f"sha256={DIGITS}",
+        "$2b$",
+        "eyJ",
+    ],
 )
 def test_ids_and_digests_are_no_secrets(text: str) -> None:
     assert list(shapes_in(text)) == []

@@ -75,20 +75,19 @@ class Shop:
 
 
 @pytest.fixture
-def shop(
-    start_web_server: StartWebServer,
-    stripe: StripeServer,
-    private: PrivateServer,
-    database_url: str,
-    redis_url: str,
-    tmp_path: Path,
-) -> Iterator[Shop]:
-    environ = {
+def environ(stripe: StripeServer, private: PrivateServer, database_url: str, redis_url: str) -> dict[str, str]:
+    return {
         **production_environment(database_url, private.url, redis_url),
         **stripe_environment(stripe),
         "FLASK_ENV": "development",
         "BCRYPT_COST": "4",
     }
+
+
+@pytest.fixture
+def shop(
+    start_web_server: StartWebServer, stripe: StripeServer, environ: dict[str, str], tmp_path: Path
+) -> Iterator[Shop]:
     worker = RealWorker(environ, tmp_path)
     worker.start()
     try:
