@@ -137,9 +137,11 @@ def test_the_portal_switches_plans_and_cards(account: Account) -> None:
     subscription = account.subscribe()
     portal = account.client.v1.billing_portal.sessions.create({"customer": str(subscription.customer)})
 
+    assert "On file: a good card." in requests.get(portal.url, timeout=5).text
     account.press(portal.url, "switch", subscription=subscription.id, price=ENTERPRISE)
     account.press(portal.url, "declined")
 
+    assert "On file: a card that is declined." in requests.get(portal.url, timeout=5).text
     assert account.again(subscription).items.data[0].price.id == ENTERPRISE
     assert account.server.books.cards[str(subscription.customer)] is Card.DECLINED
 

@@ -11,6 +11,7 @@ import pytest
 
 from examples.private_server.server import PrivateServer
 from sandbox.apple_server.server import AppleServer
+from tests.canary import canary
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
 from tests.whole.web_server import ROOT, Person, WebServer
@@ -51,9 +52,16 @@ def environ(
 def work_once(environ: dict[str, str]) -> None:
     command = [sys.executable, "-m", "flask", "worker", "run", "--once"]
     done = subprocess.run(
-        command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, check=False, timeout=60
+        command,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    canary.look_at(f"{done.stdout}{done.stderr}", "the output of a worker")
+    assert done.returncode == 0, done.stderr
 
 
 def limits_of(server: WebServer, person: Person) -> set[tuple[str, int, str | None]]:
