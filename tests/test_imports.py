@@ -66,6 +66,7 @@ def test_the_tests_and_tools_are_not_imported_by_what_is_deployed() -> None:
     assert offenders == set()
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_first() -> None:
     """A circular import shows only when the wrong module comes first, so each is imported by a fresh interpreter."""
     modules = [
