@@ -1,5 +1,6 @@
 """A process is killed at any step of a purchase. Whoever goes on afterwards ends in the same place: nothing twice, nothing lost."""
 
+import json
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from auth.tiers import Tier
 from database import db
@@ -79,6 +81,43 @@ def go_on(stripe: RunningStripe) -> None:
     stripe.server.advance(CLAIMED_FOR)
     stripe.run_job("sweep_billing_events")
     stripe.work()
+
+
+@pytest.fixture
+def news(stripe: RunningStripe, alice: UUID) -> tuple[bytes, str]:
+    """Alice has bought, and the event that says so is on its way."""
+    stripe.buy(alice, deliver=False)
+    found = next(each for each in stripe.server.outbox.deliveries if each.kind == "customer.subscription.updated")
+    body = json.dumps(found.event)
+    return body.encode(), stripe.server.outbox.signature(body)
+
+
+def ends_with_pro_once(stripe: RunningStripe, alice: UUID, news: tuple[bytes, str]) -> None:
+    """Stripe got no answer, so it sends the event again."""
+    assert stripe.send(*news).status_code == 200
+    stripe.work()
+    assert stripe.ledger(alice) == [("free", "pro")]
+    assert [each["state"] for each in stripe.events()] == ["done"]
+
+
+def test_while_an_event_is_being_stored(stripe: RunningStripe, alice: UUID, news: tuple[bytes, str]) -> None:
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with stripe.app.app_context(), db.engine.connect() as holder, db.engine.connect() as connection:
+        holder.execute(text("LOCK TABLE billing_events"))
+        watcher = connection.execution_options(isolation_level="AUTOCOMMIT")
+        kill_while(stripe, lambda: stripe.send(*news), lambda: watcher.execute(waits).scalar_one())
+        holder.rollback()
+    ends_with_pro_once(stripe, alice, news)
+
+
+def test_when_an_event_was_stored_and_before_the_answer(
+    stripe: RunningStripe, alice: UUID, news: tuple[bytes, str]
+) -> None:
+    kill_while(stripe, lambda: stripe.send(*news))
+    assert [each["state"] for each in stripe.events()] == ["received"]
+    ends_with_pro_once(stripe, alice, news)
 
 
 def test_while_stripe_is_asked_for_what_an_event_is_about(stripe: RunningStripe, alice: UUID) -> None:
