@@ -1,7 +1,8 @@
 """Shared trips: requests that go to one server at the same time go together, and each goes on when its own part is done.
 
-Whoever finds nobody on the way becomes the leader and takes along everything that waits. There is no timer and no thread
-of its own: a lone request goes at once, and under load a trip carries what gathered while the one before was under way.
+Whoever finds nobody on the way becomes the leader and takes along everything that waits. There is no timer, and no thread
+of its own but for who must not wait long: a lone request goes at once, and under load a trip carries what gathered while the
+one before was under way.
 """
 
 import threading

@@ -88,6 +88,11 @@ def greets(addresses: Addresses, seconds: float = 10) -> bool:
     return greeted
 
 
+def test_a_name_is_resolved() -> None:
+    with listening("127.0.0.1", say_hello) as port:
+        assert greets(Addresses("localhost", port))
+
+
 def test_a_name_server_that_is_silent_costs_no_more_than_the_deadline() -> None:
     names = Names(("127.0.0.1", 9))
     names.answers.clear()
