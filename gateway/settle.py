@@ -20,6 +20,8 @@ from security.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
 FAILURE_SECONDS = 1.0
+LARGEST_BATCH = 64
+"""An answer that is kept may have 256 KiB, so one statement has 16 MiB at most: far from the statement timeout."""
 FIRST_PAUSE_SECONDS = 0.05
 
 
@@ -168,7 +170,7 @@ CallWriter = GroupCommit[SettledCall, int | None]
 
 def call_writer(connect: Callable[[], Connection]) -> CallWriter:
     """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
-    return GroupCommit(connect, write_calls, prepare=prepare_settle)
+    return GroupCommit(connect, write_calls, prepare=prepare_settle, largest_batch=LARGEST_BATCH)
 
 
 class Settlement:
