@@ -128,7 +128,10 @@ def test_what_apple_does_not_know_is_over_and_keeps_nobody_from_buying_elsewhere
 ) -> None:
     apple.buy_and_hand_in(alice)
     apple.query("INSERT INTO reconcile_cursors VALUES ('apple_notifications_production', :p, now())", p=just_now(apple))
-    apple.query("UPDATE subscriptions SET apple_transaction_id = '999', period_end = :day", day=apple.clock() - DAY)
+    apple.query(
+        "UPDATE subscriptions SET apple_transaction_id = '999', status = 'billing_retry', period_end = :day",
+        day=apple.clock() - DAY,
+    )
     assert seller(apple, alice) is not None
 
     assert reconcile(apple) == "1 checked, 1 corrected."

@@ -29,6 +29,7 @@ from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.stripe_app import ENTERPRISE, PRICES, PRO, MakeStripe, RunningStripe
 
+ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = timedelta(seconds=300)
 
 
@@ -398,7 +399,7 @@ def test_a_type_that_is_not_needed_is_stored_and_ignored(stripe: RunningStripe) 
 
 def test_the_types_that_are_applied_are_those_of_the_docs_and_stripe_has_them() -> None:
     """Whole types: relatives such as `invoice.upcoming` are of objects that do not exist yet."""
-    table = Path("docs/payments.md").read_text().partition("| subscribe to |")[2].partition("\n\n")[0]
+    table = (ROOT / "docs/payments.md").read_text().partition("| subscribe to |")[2].partition("\n\n")[0]
     listed: set[str] = set()
     for row in table.splitlines()[2:]:
         names = re.findall(r"`([a-z_.]+)`", row.split("|")[1])
