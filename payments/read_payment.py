@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import select
 
 from database import reading
-from payments.models import CheckoutIntent, Item, Payment
+from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
 from payments.settle_payment import fetch_intent, settle_now
-from payments.start_checkout import KIND, settle
+from payments.start_checkout import settle
 from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound
@@ -73,7 +73,7 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
     with reading() as session:
         checkout = session.scalars(
             select(CheckoutIntent).where(
-                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND
+                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == CHECKOUT
             )
         ).one_or_none()
         if checkout is not None:

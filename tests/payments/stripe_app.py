@@ -18,10 +18,12 @@ from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
+from payments.late_payments import late_payment_commands
 from payments.payment_commands import payment_commands
 from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
+from payments.return_pages import return_pages
 from payments.routes import payment_routes
 from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
@@ -200,10 +202,12 @@ def running_stripe(
         inbox=inbox,
         reconcilers=stripe_reconcilers(rules, inbox),
         provider_jobs=stripe_jobs(rules),
+        provider_commands=late_payment_commands(rules),
     )
     app = bare_app(url)
     install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
     app.register_blueprint(payment_routes(payments))
+    app.register_blueprint(return_pages())
     app.register_blueprint(stripe_routes(rules, payments.owner, inbox))
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(stripe_commands(rules))

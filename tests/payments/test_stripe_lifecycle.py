@@ -11,6 +11,7 @@ from payments.close_account import let_go_of_subscriptions
 from payments.entitlement import RENEWAL_LEEWAY
 from payments.subscription_status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
+from sandbox.stripe_server.response_shapes import Object
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, LEGACY, PRO, MakeStripe, RunningStripe
 
@@ -251,21 +252,38 @@ def test_an_inquiry_changes_nothing(stripe: RunningStripe, alice: UUID, closed: 
     assert stripe.tier(alice) is Tier.PRO
 
 
-def test_of_two_subscriptions_the_newer_one_is_given_back_once(stripe: RunningStripe, alice: UUID) -> None:
-    first = stripe.buy(alice)
+def second_subscription(stripe: RunningStripe, user: UUID, price: str) -> Object:
+    """As support makes one in the dashboard."""
     stripe.server.advance(timedelta(minutes=1))
-    price = stripe.server.books.get("price", ENTERPRISE)
-    second = stripe.server.subscriptions.begin(stripe.customer_of(alice), price, card=Card.GOOD, metadata={})
-    stripe.server.outbox.deliver_pending()
-    stripe.work()
-    assert stripe.tier(alice) is Tier.ENTERPRISE
+    at = stripe.server.books.get("price", price)
+    return stripe.server.subscriptions.begin(stripe.customer_of(user), at, card=Card.GOOD, metadata={})
 
+
+@pytest.mark.parametrize(("price", "kept", "refunded"), [(PRO, 0, 1900), (ENTERPRISE, 1, 1900)])
+def test_of_two_paid_subscriptions_the_higher_one_stays_and_of_equals_the_older(
+    stripe: RunningStripe, alice: UUID, price: str, kept: int, refunded: int
+) -> None:
+    both = [stripe.buy(alice), second_subscription(stripe, alice, price)]
     stripe.deliver()
-    assert (first["status"], second["status"]) == ("active", "canceled")
+
+    assert [each["status"] for each in both] == ["active" if number == kept else "canceled" for number in (0, 1)]
     [refund] = list(stripe.server.books.all("refund"))
-    assert refund["amount"] == 9900
-    assert stripe.tier(alice) is Tier.PRO
+    assert refund["amount"] == refunded
+    assert stripe.tier(alice) is (Tier.PRO if kept == 0 else Tier.ENTERPRISE)
     assert stripe.counted("stripe_double_subscription") == 1
+
+
+def test_of_two_subscriptions_the_paid_one_stays_however_old_the_other_is(stripe: RunningStripe, alice: UUID) -> None:
+    overdue = stripe.buy(alice, "enterprise")
+    stripe.card_of(alice, Card.DECLINED)
+    stripe.pass_time(days=31)
+    assert overdue["status"] == "past_due"
+    paid = second_subscription(stripe, alice, PRO)
+    stripe.deliver()
+
+    assert (overdue["status"], paid["status"]) == ("canceled", "active")
+    assert list(stripe.server.books.all("refund")) == []
+    assert stripe.tier(alice) is Tier.PRO
 
 
 def test_whoever_has_a_price_that_is_not_sold_any_more_keeps_the_tier(stripe: RunningStripe, alice: UUID) -> None:
