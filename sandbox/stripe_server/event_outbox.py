@@ -120,14 +120,17 @@ class EventOutbox:
     def send_thin(self, event_id: str) -> int | None:
         """The same news as an event of API v2, which only names the object. The answer's status."""
         delivery = next(each for each in self.deliveries if each.event["id"] == event_id)
-        assert self.url is not None
-        return self._post(json.dumps(thin(delivery.event)), self.url)
+        return self._post(json.dumps(thin(delivery.event)), self._address())
 
     def resend(self, event_id: str) -> int | None:
         """As by the button in the dashboard. The answer's status."""
         delivery = next(each for each in self.deliveries if each.event["id"] == event_id)
-        assert self.url is not None
-        return self._send(delivery, self.url)
+        return self._send(delivery, self._address())
+
+    def _address(self) -> str:
+        if self.url is None:
+            raise ValueError("there is no webhook endpoint to send to")
+        return self.url
 
     def forget_pending(self) -> list[Delivery]:
         """What was due is not sent any more; the list of it is for whoever wants to send it in another way."""
