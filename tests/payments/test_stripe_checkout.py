@@ -298,7 +298,7 @@ def test_a_price_that_stripe_does_not_sell_is_our_mistake(stripe: RunningStripe)
 
 
 def test_a_wrong_key_is_our_mistake_and_is_not_shown(stripe: RunningStripe) -> None:
-    stripe.server._api._secret_key = "sk_test_other"
+    stripe.server.switch_mode("sk_test_other")
     answer = stripe.checkout(stripe.user())
 
     assert answer.status_code == 502
