@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 import orjson
+from flask.cli import with_appcontext
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -84,6 +85,7 @@ def invoice_of(row: BillingEvent) -> str:
 
 def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
     @click.command("late")
+    @with_appcontext
     def late() -> None:
         """List money that came for a subscription after its end, the oldest first."""
         for each in late_payments():
@@ -91,6 +93,7 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
 
     @click.command("give-back")
     @click.argument("event_id", type=click.UUID)
+    @with_appcontext
     def give_back(event_id: UUID) -> None:
         """Refund money that `late` lists, by the id in its first column. Can be repeated."""
         try:

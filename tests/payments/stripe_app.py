@@ -51,6 +51,7 @@ PRICES = (
     f"{ENTERPRISE_YEARLY}:enterprise:yearly,{LEGACY}:pro"
 )
 HOME = "https://app.example.com/billing"
+OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
 
 
@@ -171,8 +172,9 @@ def running_stripe(
     secrets: tuple[str, ...] | None = None,
     grace: timedelta = timedelta(days=7),
     clock: Clock = lambda: NOON,
+    own_pages: bool = False,
 ) -> Iterator[RunningStripe]:
-    """`secrets`: the webhook secrets that our side has; Stripe's own unless given."""
+    """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
     server = StripeServer(clock=clock, livemode=livemode)
     add_development_prices(server)
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
@@ -186,7 +188,7 @@ def running_stripe(
         handler=handler,
         billing=billing,
         prices=ProductTable.read(prices),
-        redirects=Redirects(HOME, frozenset({OTHER_ORIGIN})),
+        redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
         enqueue=enqueuer(lambda: rules),
