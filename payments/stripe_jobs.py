@@ -95,7 +95,7 @@ def settle_doubles(rules: StripeRules, user_id: UUID) -> int:
     """One user, one subscription: what is paid and highest stays, of equals the oldest. Returns how many others were ended."""
     found = (fetch(rules, each).subscription for each in known_running(rules, user_id))
     running = [each for each in found if each is not None and is_charged(rules, each)]
-    running.sort(key=lambda each: (*worth(rules, each), -each.created.timestamp(), each.id), reverse=True)
+    running.sort(key=lambda each: (*worth(rules, each), each.created, each.id))
     for each in running[1:]:
         structlog.get_logger().error("double_subscription", subscription=each.id)
         give_back(rules, each.id, "double")
@@ -121,10 +121,10 @@ def is_charged(rules: StripeRules, subscription: StripeSubscription) -> bool:
 
 
 def worth(rules: StripeRules, subscription: StripeSubscription) -> tuple[int, int]:
-    """What its owner would lose with it: first whether it is paid, then how much it gives."""
+    """The less, the more its owner would lose with it: first whether it is paid, then how much it gives."""
     best = best_item(subscription, rules.prices)
     tier = tier_of(best, rules.prices) if best else None
-    return PAID_FOR.get(status_of(subscription), 0), tier.rank if tier else 0
+    return -PAID_FOR.get(status_of(subscription), 0), -tier.rank if tier else 0
 
 
 def close_checkout(rules: StripeRules, checkout_id: UUID) -> None:

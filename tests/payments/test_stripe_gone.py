@@ -40,9 +40,10 @@ def test_a_deleted_customer_has_no_plan_any_more(stripe: RunningStripe, alice: U
     assert_it_is_over(stripe, alice)
 
 
-def test_in_any_order_and_with_four_workers_it_ends_alike(stripe: RunningStripe) -> None:
+@pytest.mark.parametrize("users", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_in_any_order_and_with_four_workers_it_ends_alike(stripe: RunningStripe, users: int) -> None:
     random = Random(7)
-    for number in range(20):
+    for number in range(users):
         user = stripe.user(f"user{number}")
         stripe.buy(user)
         delete_customer(stripe, user)
