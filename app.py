@@ -75,12 +75,14 @@ from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventHandler, EventInbox
 from payments.grant_manually import grant_by_operator
+from payments.late_payments import late_payment_commands
 from payments.payment_commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.plans import Offer, PlanOffer
 from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
+from payments.return_pages import return_pages
 from payments.routes import payment_routes
 from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
@@ -331,12 +333,13 @@ def payments_of(settings: Settings, database_url: str, auth: Auth) -> tuple[Paym
             *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
         ),
         provider_jobs=() if stripe is None else stripe_jobs(stripe),
+        provider_commands=() if stripe is None else late_payment_commands(stripe),
     )
     routes = [payment_routes(payments)]
     if stripe is not None:
         web = stripe_routes(stripe, payments.owner, inbox)
         web.cli.add_command(stripe_commands(stripe))
-        routes.append(web)
+        routes += [web, return_pages()]
     if apple is not None:
         routes.append(apple_routes(payments, apple))
     return payments, routes
@@ -396,7 +399,11 @@ def stripe_of(settings: Settings, rules: BillingRules) -> StripeRules | None:
         handler=StripeHandler(StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)),
         billing=rules,
         prices=ProductTable.read(settings.stripe_prices),
-        redirects=Redirects(settings.checkout_return_url or settings.public_base_url, settings.redirect_origins),
+        redirects=Redirects(
+            settings.checkout_return_url or settings.public_base_url,
+            settings.redirect_origins,
+            own_pages=settings.checkout_return_url is None,
+        ),
         trial=timedelta(days=settings.stripe_trial_days),
         webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
         enqueue=enqueuer(lambda: made),

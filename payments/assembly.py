@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from click import Command
+
 from database.jobs import Job
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
@@ -27,6 +29,8 @@ class Payments:
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
     provider_jobs: Sequence[Job] = ()
+    provider_commands: Sequence[Command] = ()
+    """For `flask payments`."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
