@@ -44,12 +44,14 @@ from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
+from database.forget_failures import upkeep_jobs
 from database.jobs import Job, Jobs, in_transaction
 from database.redis_connections import RedisAddress, redis_check
 from database.redis_epoch import EpochTimes, RedisEpoch
 from database.redis_lease import WithoutRedis
-from database.run_worker import worker_commands
 from database.schema import schema_check
+from database.worker_commands import worker_commands
+from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
@@ -427,7 +429,10 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
 
 
 def health_of(settings: Settings, database_url: str) -> HealthCheck:
-    parts = {"database": Part(schema_check(database_url))}
+    parts = {
+        "database": Part(schema_check(database_url)),
+        "worker": Part(worker_status(database_url), required=False),
+    }
     if (address := redis_address(settings)) is not None:
         parts["redis"] = Part(redis_check(address), required=False)
     return HealthCheck(parts)
@@ -443,6 +448,7 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
             Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,
+            *upkeep_jobs(utc_now),
         )
     )
 

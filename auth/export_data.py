@@ -20,10 +20,10 @@ from auth.models import User
 from database import reading, transaction
 from database.base import Clock
 from database.batch import purge
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 from security.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
-COLLECT_EXPORT = "collect_export"
+COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
 KEPT = timedelta(days=7)
 BETWEEN_TWO = timedelta(days=1)
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.models import BillingCustomer, Subscription
 from payments.subscription_status import ENDED, Provider
 
-CANCEL_AT_STRIPE = "cancel_at_stripe"
+CANCEL_AT_STRIPE = JobName("cancel_at_stripe", Urgency.PAYMENTS)
 
 
 def end_subscriptions(session: Session, user_id: UUID, _now: datetime) -> Sequence[str]:

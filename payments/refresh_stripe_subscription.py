@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from database import transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
 from payments.event_inbox import Applied, EventState
 from payments.grant_tier import lock_user, recompute_tier
@@ -20,8 +21,8 @@ from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
-SETTLE_DOUBLES = "settle_double_subscriptions"
-GIVE_BACK = "give_back_subscription"
+SETTLE_DOUBLES = JobName("settle_double_subscriptions", Urgency.PAYMENTS)
+GIVE_BACK = JobName("give_back_subscription", Urgency.PAYMENTS)
 NOT_RUNNING = frozenset({*ENDED, SubscriptionStatus.INCOMPLETE})
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.batch import work_through
-from database.jobs import Job, Jobs
+from database.jobs import Job, JobName, Jobs, Urgency
 from payments.billing_counts import count
 from payments.close_account import CANCEL_AT_STRIPE
 from payments.models import Payment
@@ -32,7 +32,7 @@ def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
         Job(GIVE_BACK, lambda subscription_id: give_back(rules, subscription_id)),
         Job(SETTLE_DOUBLES, lambda customer_id: settle_doubles(rules, customer_id)),
         Job(GIVE_MONEY_BACK, lambda payment_id: give_money_back(rules, UUID(payment_id))),
-        Job("release_reservations", lambda: release_reservations(rules), cron="* * * * *"),
+        Job(JobName("release_reservations", Urgency.PAYMENTS), lambda: release_reservations(rules), cron="* * * * *"),
     )
 
 
