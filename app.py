@@ -44,23 +44,25 @@ from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
-from database.jobs import Job, Jobs, in_transaction
+from database.forget_failures import upkeep_jobs
+from database.jobs import Job, Jobs
 from database.redis_connections import RedisAddress, redis_check
 from database.redis_epoch import EpochTimes, RedisEpoch
 from database.redis_lease import WithoutRedis
-from database.run_worker import worker_commands
 from database.schema import schema_check
+from database.worker_commands import worker_commands
+from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys, forget_old_keys
+from gateway.idempotency import IdempotencyKeys
 from gateway.personal_data import GATEWAY_DATA
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
+from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
@@ -434,7 +436,10 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
 
 
 def health_of(settings: Settings, database_url: str) -> HealthCheck:
-    parts = {"database": Part(schema_check(database_url))}
+    parts = {
+        "database": Part(schema_check(database_url)),
+        "worker": Part(worker_status(database_url), required=False),
+    }
     if (address := redis_address(settings)) is not None:
         parts["redis"] = Part(redis_check(address), required=False)
     return HealthCheck(parts)
@@ -447,9 +452,10 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
             Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
-            Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
+            Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,
+            *upkeep_jobs(utc_now),
         )
     )
 

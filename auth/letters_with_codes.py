@@ -13,10 +13,10 @@ from auth.email_address import EmailAddress
 from auth.models import User
 from auth.one_time_codes import Purpose
 from database import transaction
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 from security.request_id import current_request_id
 
-ANSWER_REQUEST_FOR_LETTER = "answer_request_for_letter"
+ANSWER_REQUEST_FOR_LETTER = JobName("answer_request_for_letter", Urgency.MAIL)
 
 
 def send_code(

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from database.batch import purge
+from gateway.idempotency import KEPT_FOR as KEEP_IDEMPOTENCY_KEYS
 from gateway.limit_models import UsageCounter, UsageReservation
-from gateway.models import PredictionRequest
+from gateway.models import IdempotencyKey, PredictionRequest
 
 KEEP_REQUESTS = timedelta(days=90)
 KEEP_COUNTERS_DAYS = 761
@@ -27,6 +28,13 @@ def purge_usage_counters() -> int:
     """Delete the counts of days that are more than 25 months ago. Returns how many rows."""
     old = UsageCounter.day < func.current_date() - KEEP_COUNTERS_DAYS
     return _purge("usage_counters", select(UsageCounter.user_id, UsageCounter.feature, UsageCounter.day).where(old))
+
+
+def purge_idempotency_keys() -> int:
+    """Delete the keys that are older than a day, with their answers. Returns how many."""
+    old = IdempotencyKey.created_at < func.now() - KEEP_IDEMPOTENCY_KEYS
+    key = (IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key_sha256)
+    return _purge("idempotency_keys", select(*key).where(old))
 
 
 def sweep_reservations() -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from click import Command
 
-from database.jobs import Job
+from database.jobs import Job, JobName, Urgency
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
 from payments.forget_billing_events import forget_billing_events
@@ -39,7 +39,15 @@ class Payments:
         return (
             *self.inbox.jobs,
             *self.provider_jobs,
-            Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
-            Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
+            Job(
+                JobName("hand_over_tiers", Urgency.PAYMENTS),
+                lambda: hand_over_tiers(rules.clock, rules.announce),
+                cron="* * * * *",
+            ),
+            Job(
+                JobName("reconcile_billing", Urgency.PAYMENTS),
+                lambda: reconcile(self.reconcilers, rules.clock).drift,
+                cron="23 * * * *",
+            ),
             Job("forget_billing_events", lambda: forget_billing_events(rules.clock()), cron="47 3 * * *"),
         )

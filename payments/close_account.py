@@ -7,13 +7,13 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.models import CHECKOUT, BillingCustomer, CheckoutIntent, Subscription
 from payments.subscription_status import ENDED, Provider
 
-CANCEL_AT_STRIPE = "cancel_at_stripe"
-STOP_RENEWING = "stop_renewing_at_stripe"
-CLOSE_CHECKOUT = "close_checkout_page"
+CANCEL_AT_STRIPE = JobName("cancel_at_stripe", Urgency.PAYMENTS)
+STOP_RENEWING = JobName("stop_renewing_at_stripe", Urgency.PAYMENTS)
+CLOSE_CHECKOUT = JobName("close_checkout_page", Urgency.PAYMENTS)
 
 
 def end_subscriptions(session: Session, user_id: UUID, _now: datetime) -> Sequence[str]:

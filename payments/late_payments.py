@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import reading, transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
 from payments.event_inbox import Applied, Effect, StoredEvent
 from payments.models import BillingEvent, Subscription
@@ -22,7 +23,7 @@ from payments.stripe_objects import StripeInvoice, StripeSubscription
 from payments.stripe_problems import CardDeclined, StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe_rules import StripeRules
 
-GIVE_BACK_LATE = "give_back_late_payment"
+GIVE_BACK_LATE = JobName("give_back_late_payment", Urgency.PAYMENTS)
 KEPT, GIVEN_BACK = "paid after the end", "paid after the end, given back"
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from auth.models import User
 from database import transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
 from payments.close_account import CANCEL_AT_STRIPE
 from payments.event_inbox import Applied, EventState
@@ -24,8 +25,8 @@ from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
-SETTLE_DOUBLES = "settle_double_subscriptions"
-GIVE_BACK = "give_back_subscription"
+SETTLE_DOUBLES = JobName("settle_double_subscriptions", Urgency.PAYMENTS)
+GIVE_BACK = JobName("give_back_subscription", Urgency.PAYMENTS)
 NOT_RUNNING = frozenset({*ENDED, SubscriptionStatus.INCOMPLETE})
 OVER_AT_STRIPE = frozenset({"canceled", "incomplete_expired"})
 TEST_MODE = environment_name(live=False)

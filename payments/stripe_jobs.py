@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.batch import work_through
-from database.jobs import Job, Jobs
+from database.jobs import Job, JobName, Jobs, Urgency
 from payments.billing_counts import count
 from payments.cancel_subscription import let_end
 from payments.close_account import CANCEL_AT_STRIPE, CLOSE_CHECKOUT, STOP_RENEWING
@@ -47,7 +47,7 @@ def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
         Job(GIVE_BACK_LATE, lambda event_id: give_back_late_payment(rules, UUID(event_id))),
         Job(SETTLE_DOUBLES, lambda user_id: settle_doubles(rules, UUID(user_id))),
         Job(GIVE_MONEY_BACK, lambda payment_id: give_money_back(rules, UUID(payment_id))),
-        Job("release_reservations", lambda: release_reservations(rules), cron="* * * * *"),
+        Job(JobName("release_reservations", Urgency.PAYMENTS), lambda: release_reservations(rules), cron="* * * * *"),
     )
 
 

@@ -14,7 +14,8 @@ import pytest
 from auth.jobs import auth_jobs
 from auth.mail.post import LetterRefused, MailServer
 from database.jobs import Jobs
-from database.run_worker import WorkerOptions, run_worker
+from database.run_worker import run_worker
+from database.worker_options import WorkerOptions
 from sandbox.postgres import free_port
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.letter_parts import html_of, text_of
