@@ -1,8 +1,11 @@
 """Runs migrations: one at a time, each in its own transaction, never waiting long for a lock that traffic holds."""
 
+import psycopg2
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from database.base import Base
 
@@ -40,4 +43,15 @@ def run() -> None:
             connection.commit()
 
 
-run()
+def explain(error: Exception) -> None:
+    """What an operator can put right, in one line: a server that is not reached, a right or a lock that is not given."""
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(reason, psycopg2.OperationalError | psycopg2.errors.InsufficientPrivilege):
+        raise CommandError(f"PostgreSQL (DATABASE_URL): {str(reason).splitlines()[0]}") from None
+
+
+try:
+    run()
+except (DBAPIError, psycopg2.Error) as error:
+    explain(error)
+    raise
