@@ -4,6 +4,7 @@ import psycopg2
 from alembic import context
 from alembic.util import CommandError
 from flask import current_app
+from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -46,7 +47,10 @@ def run() -> None:
 def explain(error: Exception) -> None:
     """What an operator can put right, in one line: a server that is not reached, a right or a lock that is not given."""
     reason = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(reason, psycopg2.OperationalError | psycopg2.errors.InsufficientPrivilege):
+    not_connected = (
+        type(reason) is psycopg2.OperationalError
+    )  # what a server answers to a statement has a class of its own
+    if not_connected or isinstance(reason, LockNotAvailable | InsufficientPrivilege):
         raise CommandError(f"PostgreSQL (DATABASE_URL): {str(reason).splitlines()[0]}") from None
 
 
