@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -132,15 +133,24 @@ def create_app() -> Flask:
 
 
 def settings_of_this_process() -> Settings:
-    """In development with servers and secrets for what is not set. Raises SettingsInvalid."""
+    """In development with servers and secrets for what is not set. Raises SettingsInvalid.
+
+    Servers for development that cannot be started end the process with one line.
+    """
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
         return load_settings()
     environ = with_env_file(os.environ, ENV_FILE)
     if find_spec("sandbox") is None:  # as in the container image
         return load_settings(environ)
+    load_settings(environ)  # before servers are started for settings that are refused
+    from sandbox.cannot_start import CannotStart  # noqa: PLC0415
     from sandbox.development import ensure_services  # noqa: PLC0415
 
-    return load_settings({**environ, **ensure_services(environ)})
+    try:
+        return load_settings({**environ, **ensure_services(environ)})
+    except CannotStart as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(1) from None
 
 
 def assemble(settings: Settings) -> Flask:
