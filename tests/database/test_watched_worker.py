@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,6 @@ from database import db, transaction
 from database.jobs import JobName, enqueue_job
 from database.watch_worker import CUT_OFF, STOOD_STILL
 from database.worker_progress import WorkerProgress
-from sandbox.postgres import free_port
 from tests.bare_app import bare_app
 from tests.database.worker_program import BLOCK, HOLD
 from tests.databases import ask
@@ -91,10 +91,12 @@ def test_sigterm_ends_a_worker_whatever_it_does(app: Flask, database_url: str, t
 
 @pytest.mark.slow
 def test_sigterm_ends_a_worker_that_waits_for_postgresql() -> None:
-    with worker(f"postgresql://alice@127.0.0.1:{free_port()}/x") as process:
-        time.sleep(3)  # so that it is in any of its attempts
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE) == 0
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        with worker(f"postgresql://alice@127.0.0.1:{silent.getsockname()[1]}/x") as process:
+            time.sleep(3)  # so that it is in any of its attempts
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(GRACE) == 0
 
 
 @pytest.mark.slow
