@@ -20,6 +20,7 @@ from auth.demo_commands import demo_command
 from auth.email_routes import email_routes
 from auth.event_routes import event_routes
 from auth.export_routes import export_routes
+from auth.identity_routes import identity_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.impersonation_routes import impersonation_routes
 from auth.invite_commands import invite_commands
@@ -189,6 +190,7 @@ def assemble(settings: Settings) -> Flask:
         account_pages(),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
+        identity_routes(auth),
         second_factor_routes(auth),
         passkey_routes(auth),
         gateway_routes(gateway),
