@@ -5,7 +5,6 @@ token that only a page which read our answer has: HMAC(key, session id | random)
 sheet, "signed double-submit cookie"). Clients that send the refresh token themselves need none of this.
 """
 
-import base64
 import hmac
 import re
 import secrets
@@ -20,6 +19,7 @@ from werkzeug.http import dump_cookie
 from auth.issue_tokens import TokenPair
 from auth.refresh_token import read_refresh_token
 from database.base import Clock
+from security.base64url import base64url
 from security.problems import Problem
 
 COOKIE = "__Host-rt"
@@ -83,7 +83,7 @@ class TokenCookies:
         return dump_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Strict")
 
     def csrf_token(self, session_id: UUID) -> str:
-        noise = _encoded(secrets.token_bytes(RANDOM_BYTES))
+        noise = base64url(secrets.token_bytes(RANDOM_BYTES))
         return f"{self._mac(session_id, noise)}.{noise}"
 
     def _is_csrf_token_of(self, session_id: UUID) -> bool:
@@ -94,7 +94,7 @@ class TokenCookies:
         return hmac.compare_digest(mac, self._mac(session_id, noise))
 
     def _mac(self, session_id: UUID, noise: str) -> str:
-        return _encoded(hmac.digest(self.key, session_id.bytes + noise.encode(), "sha256"))
+        return base64url(hmac.digest(self.key, session_id.bytes + noise.encode(), "sha256"))
 
     def _sent_by_our_pages(self) -> bool:
         """A browser says so in a header that no script can set (Fetch Metadata). A page on another host of our own site,
@@ -117,7 +117,3 @@ def origin_of(url: str) -> str | None:
     except ValueError:
         return None
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
