@@ -84,7 +84,7 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     _, prediction, usage = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
-    assert f"http://127.0.0.1:{started.port}/docs" in started.output
+    assert f"http://localhost:{started.port}/docs" in started.output
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in letters_on_the_mail_page(started)
