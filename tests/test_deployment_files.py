@@ -123,8 +123,7 @@ class TestFiles:
                     "PATH": os.environ["PATH"],
                 }
                 shown = subprocess.run(
-                    asking,
-                    shell=True,
+                    ["/bin/sh", "-c", asking],
                     cwd=tmp_path,
                     env=environ,
                     capture_output=True,
