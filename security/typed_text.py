@@ -4,7 +4,6 @@ Each marker stands in an `Annotated` after the text's own bounds, and so runs be
 """
 
 import re
-import sys
 import unicodedata
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ BLANKS = r"\s\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
 ONE_LINE = rf"^[{BLANKS}]*[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?[{BLANKS}]*$"
 """A name that people gave, trimmed: something to see at both ends, and one line."""
 
-_AROUND = "".join(re.findall(rf"[{BLANKS}]", "".join(map(chr, range(sys.maxunicode + 1)))))
+_AROUND = "".join(re.findall(rf"[{BLANKS}]", "".join(map(chr, (*range(0x2070), 0x3000, 0xFEFF)))))
 _BETWEEN = re.compile(rf"[{BLANKS}\-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+")
 """Blanks and every hyphen and dash: keyboards and word processors replace the one that was printed."""
 
