@@ -26,6 +26,7 @@ EXPOSED_HEADERS = (
     "Allow",
     "Content-Disposition",
     "Idempotency-Replayed",
+    "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
