@@ -22,7 +22,7 @@ def auth_jobs(auth: Auth) -> tuple[Job, ...]:
         Job("purge_sessions", in_transaction(purge_sessions, auth.clock), cron="37 3 * * *"),
         Job("purge_api_keys", in_transaction(purge_api_keys, auth.clock), cron="47 3 * * *"),
         Job("purge_second_factors", in_transaction(purge_second_factors, auth.clock), cron="41 * * * *"),
-        Job("purge_events", in_transaction(purge_events, auth.clock), cron="47 * * * *"),
+        Job("purge_events", partial(purge_events, auth.clock), cron="47 * * * *"),
         Job(COLLECT_EXPORT, partial(collect_export, auth)),
         Job("forget_exports", in_transaction(forget_exports, auth.clock), cron="27 * * * *"),
         Job("purge_accounts", partial(purge_accounts, auth), cron="47 * * * *"),

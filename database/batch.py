@@ -13,6 +13,10 @@ from database.batch_models import PassedOverItem
 
 Item = TypeVar("Item")
 
+PORTION = 5_000
+"""Rows of one statement, which stays far below the statement timeout."""
+MOST_PORTIONS = 200
+
 
 def work_through(
     batch: str,
@@ -62,6 +66,17 @@ def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
         with reading() as session:
             rows = [tuple(row) for row in session.execute(over)]
         return work_through(batch, rows, delete_one, key=lambda row: "/".join(map(str, row)))
+
+
+def purge_all(batch: str, over: Select[*tuple[Any, ...]]) -> int:
+    """As `purge`, portion after portion until nothing is left, so that no inflow outgrows it. A run ends after a million rows."""
+    purged = 0
+    for _ in range(MOST_PORTIONS):
+        portion = purge(batch, over.limit(PORTION))
+        purged += portion
+        if portion < PORTION:
+            break
+    return purged
 
 
 def _rows(result: Any) -> int:
