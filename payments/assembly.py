@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from database.jobs import Job, in_transaction
+from database.jobs import Job
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
 from payments.forget_billing_events import forget_billing_events
@@ -37,5 +37,5 @@ class Payments:
             *self.provider_jobs,
             Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
             Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
-            Job("forget_billing_events", in_transaction(forget_billing_events, rules.clock), cron="47 3 * * *"),
+            Job("forget_billing_events", lambda: forget_billing_events(rules.clock()), cron="47 3 * * *"),
         )

@@ -172,6 +172,8 @@ class CheckoutIntent(Base):
     external_id: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]
+    """When the provider was last asked because the buyer wanted to know."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -234,6 +236,8 @@ class Payment(Base):
     refunded_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     status: Mapped[str] = mapped_column(Text)
     """payments/payment_status.py"""
+    asked_at: Mapped[datetime | None]
+    """When the provider was last asked because the buyer wanted to know."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

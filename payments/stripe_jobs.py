@@ -9,20 +9,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import reading, transaction
+from database.batch import work_through
 from database.jobs import Job, Jobs
 from payments.billing_counts import count
 from payments.close_account import CANCEL_AT_STRIPE
 from payments.models import Payment
-from payments.payment_status import OPEN, PaymentStatus
+from payments.payment_status import OPEN
 from payments.refresh_stripe_subscription import GIVE_BACK, SETTLE_DOUBLES, fetch_version, refresh
-from payments.settle_payment import GIVE_MONEY_BACK, FetchedIntent, move, settle_now
+from payments.settle_payment import GIVE_MONEY_BACK, fetch_intent, give_up, settle_now, with_what_went_back
 from payments.stripe_facts import best_item
 from payments.stripe_objects import StripeSubscription
-from payments.stripe_problems import StripeObjectMissing
+from payments.stripe_problems import StripeObjectMissing, StripeOutOfReach
 from payments.stripe_rules import StripeRules
 
 NOT_CHARGED = frozenset({"canceled", "incomplete_expired", "incomplete"})
-MOST_RELEASED = 100
 
 
 def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
@@ -91,46 +91,50 @@ def is_charged(rules: StripeRules, subscription: StripeSubscription) -> bool:
 def give_money_back(rules: StripeRules, payment_id: UUID) -> None:
     with reading() as session:
         intent_id = session.execute(select(Payment.external_id).where(Payment.id == payment_id)).scalar_one_or_none()
-    if intent_id is not None:
+    if intent_id is None:
+        return
+    try:
         rules.handler.refund(intent_id, f"refund:{payment_id}")
+    except StripeObjectMissing:
+        with transaction() as session:
+            count(session, "stripe_missing", rules.billing.clock())
 
 
 def release_reservations(rules: StripeRules) -> int:
-    """Payments whose time is over. Stripe is asked first: if it was paid at the last moment, it is paid."""
-    released = 0
-    for payment_id, intent_id in due_reservations(rules.billing.clock()):
-        if intent_id is None:
-            released += give_up(rules, payment_id)
-            continue
-        version = fetch_version()
-        intent = rules.handler.intent(intent_id)
-        if intent.status == "processing":
-            continue  # the bank has not decided; what is set aside stays so
-        if intent.status not in {"succeeded", "canceled"}:
-            version, intent = fetch_version(), rules.handler.cancel_intent(intent_id)
-        settle_now(rules, FetchedIntent(version, intent))
-        released += 1
-    return released
+    """Payments whose time is over. Each has its own fate: what goes wrong with one keeps nobody else's stock."""
+    due = due_reservations(rules.billing.clock())
+    return work_through(
+        "release_reservations",
+        due,
+        lambda each: release(rules, *each),
+        key=lambda each: each[0],
+        unless=StripeOutOfReach,
+    )
+
+
+def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
+    """Stripe is asked first: if it was paid at the last moment, it is paid. 1 when it is over."""
+    if intent_id is None:
+        return give_up(rules, payment_id, None)
+    try:
+        fetched = fetch_intent(intent_id, rules)
+        if fetched.intent.status == "processing":
+            return 0  # the bank has not decided; what is set aside stays so
+        if fetched.intent.status not in {"succeeded", "canceled"}:
+            version = fetch_version()
+            fetched = with_what_went_back(rules, version, rules.handler.cancel_intent(intent_id))
+    except StripeObjectMissing:
+        return give_up(rules, payment_id, intent_id)
+    settle_now(rules, fetched)
+    return 1
 
 
 def due_reservations(now: datetime) -> list[tuple[UUID, str | None]]:
+    """All of them: with a limit, as many that fail would keep everybody behind them waiting."""
     query = (
         select(Payment.id, Payment.external_id)
         .where(Payment.status.in_(OPEN), Payment.reserved_until <= now)
         .order_by(Payment.reserved_until)
-        .limit(MOST_RELEASED)
     )
     with reading() as session:
         return [(row.id, row.external_id) for row in session.execute(query)]
-
-
-def give_up(rules: StripeRules, payment_id: UUID) -> int:
-    """Stripe's answer never came back, so nobody holds the secret that is needed to pay."""
-    now = rules.billing.clock()
-    with transaction() as session:
-        row = session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update()).one()
-        if row.external_id is not None or row.status not in OPEN:
-            return 0
-        move(rules, session, row, PaymentStatus.CANCELED, now)
-        row.updated_at = now
-        return 1

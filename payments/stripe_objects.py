@@ -86,14 +86,26 @@ class StripeIntent:
     currency: str
     client_secret: str | None = field(repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    charge: "StripeCharge | None" = None
+    """The latest. It is the one that was paid, if any was."""
 
 
 @dataclass(frozen=True)
 class StripeCharge:
+    """`disputed` stays when the dispute is over, whoever won it."""
+
     id: str
     intent_id: str | None
     amount_refunded: int
     fully_refunded: bool
+    disputed: bool
+
+
+@dataclass(frozen=True)
+class StripeRefund:
+    id: str
+    intent_id: str | None
+    status: str | None
 
 
 @dataclass(frozen=True)
@@ -196,6 +208,8 @@ def read_session(raw: Raw) -> StripeCheckoutSession:
 
 
 def read_intent(raw: Raw) -> StripeIntent:
+    """Of an answer with `latest_charge` expanded."""
+    charge = raw.get("latest_charge")
     return StripeIntent(
         id=raw["id"],
         status=raw["status"],
@@ -204,6 +218,7 @@ def read_intent(raw: Raw) -> StripeIntent:
         currency=raw["currency"],
         client_secret=raw.get("client_secret"),
         metadata=dict(raw.get("metadata") or {}),
+        charge=read_charge(charge) if isinstance(charge, Mapping) else None,
     )
 
 
@@ -213,7 +228,12 @@ def read_charge(raw: Raw) -> StripeCharge:
         intent_id=id_of(raw.get("payment_intent")),
         amount_refunded=raw["amount_refunded"],
         fully_refunded=raw["refunded"],
+        disputed=raw["disputed"],
     )
+
+
+def read_refund(raw: Raw) -> StripeRefund:
+    return StripeRefund(id=raw["id"], intent_id=id_of(raw.get("payment_intent")), status=raw.get("status"))
 
 
 def read_dispute(raw: Raw) -> StripeDispute:

@@ -14,6 +14,10 @@ class StripeUnavailable(Problem):
         super().__init__(headers=retry_after(RETRY_AFTER_SECONDS))
 
 
+class StripeOutOfReach(StripeUnavailable):
+    """No answer, or too many requests: the next question would fare no better, whatever it is about."""
+
+
 class StripeRefused(Problem):
     """Stripe did not take a request of ours: a mistake in our code, our key or our account. The log has its request id."""
 
@@ -37,7 +41,11 @@ class StripeStateConflict(Exception):
 
 
 class EventNotAuthentic(Exception):
-    """Not signed by Stripe with one of our secrets, not now, or not an event."""
+    """Not signed by Stripe with one of our secrets, or not now. The text says which, and quotes nothing."""
+
+
+class EventNotUsable(Exception):
+    """Signed by Stripe with one of our secrets, but it is no event that can be applied. The text says why."""
 
 
 STRIPE_PROBLEMS = (StripeUnavailable, StripeRefused)

@@ -32,7 +32,7 @@ from payments.stripe_bodies import (
 )
 from payments.stripe_problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe_rules import StripeRules
-from payments.stripe_webhook import LARGEST_EVENT, SignatureNotValid, receive_event
+from payments.stripe_webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.operation import Answer, Anyone, Guard, operation
 from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
 from security.raw_body import raw_body
@@ -194,7 +194,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def payment(caller: Principal, payment_id: UUID) -> Answer:
-        """Of an own checkout or one-off payment. What is still open is asked for at Stripe."""
+        """Of an own checkout or one-off payment. What is still open is asked for at Stripe, at most every two seconds."""
         own = read_payment(rules, caller.user_id, payment_id)
         return Answer(
             200,
@@ -221,7 +221,7 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         summary="Events of Stripe",
         guard=Anyone("the signature over the body says that it is Stripe"),
         answers={200: ReceivedAnswer},
-        problems=(SignatureNotValid, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+        problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),
     )
     def webhook() -> Answer:
         """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
