@@ -104,7 +104,6 @@ from security.health_routes import health_routes
 from security.log import configure_logging
 from security.openapi import ApiDescription, openapi_routes
 from security.sentry import start_sentry
-from security.signing_keys import KeyRing
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
@@ -245,7 +244,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
-        web_origins=settings.cors_origins,
+        web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
     )
     return assemble_auth(
@@ -295,9 +294,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
     private_server = PrivateServer(
         address,
-        KeyRing.from_settings(
-            secret=secret_text(settings.private_api_secret), keys=secret_text(settings.private_api_keys)
-        ),
+        settings.private_server_keys,
         VerifyResponse(settings.private_api_verify_response),
         largest_pool=settings.predict_max_in_flight,
     )

@@ -1,5 +1,7 @@
 """gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
+import json
+import logging
 import socket
 import struct
 import sys
@@ -15,6 +17,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from security.timestamp import timestamp
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
 """Small enough for thousands of threads, and large enough for Python's recursion limit.
@@ -93,9 +97,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             (status for kind, status in UNREADABLE if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
         )
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.log.error("A request failed outside the application.", exc_info=exc)
+            self.log.error("request_failed_outside_application", exc_info=exc)
         else:
-            self.log.info("A request that cannot be read was refused: %s", type(exc).__name__)
+            self.log.info("request_unreadable", extra={"reason": type(exc).__name__})
         with suppress(OSError):
             util.write_nonblock(client, unread_request_answer(status))
 
@@ -104,12 +108,35 @@ def _is_closed_already(graceful: bool = False) -> None:
     """The main loop closes every finished connection; for these it only has to count them."""
 
 
+class JsonLines(logging.Formatter):
+    """As the lines of the application (security/log.py), whose libraries the master process does not hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": timestamp(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            "pid": record.process,
+        }
+        if reason := getattr(record, "reason", None):
+            line["reason"] = reason
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
 class BriefLogger(Logger):  # type: ignore[misc]
-    """A flood of half-open connections must not become a flood of tracebacks."""
+    """The master's and the workers' own lines. A flood of half-open connections must not become a flood of tracebacks."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonLines())
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
         if isinstance(sys.exception(), BlockingIOError):
-            self.info("A client fell silent within a request and was disconnected.")
+            self.info("client_fell_silent")
         else:
             super().exception(msg, *args, **kwargs)
 

@@ -112,7 +112,7 @@ def collect_export(auth: Auth, export_id: str) -> int:
 
 def forget_exports(clock: Clock) -> int:
     """A job. Returns how many were deleted."""
-    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()).limit(1000))
+    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:

@@ -14,4 +14,4 @@ KEEP = timedelta(days=30)
 def purge_api_keys(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = func.least(ApiKey.expires_at, ApiKey.revoked_at) < clock() - KEEP
-    return purge("purge_api_keys", select(ApiKey.id).where(over).limit(5000))
+    return purge("purge_api_keys", select(ApiKey.id).where(over))

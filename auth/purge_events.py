@@ -14,4 +14,4 @@ KEEP = timedelta(days=400)
 def purge_events(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = SecurityEvent.occurred_at < clock() - KEEP
-    return purge("purge_events", select(SecurityEvent.id).where(over).order_by(SecurityEvent.occurred_at).limit(10_000))
+    return purge("purge_events", select(SecurityEvent.id).where(over).order_by(SecurityEvent.occurred_at))

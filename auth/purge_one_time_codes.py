@@ -14,4 +14,4 @@ KEEP = timedelta(days=1)
 def purge_one_time_codes(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = OneTimeCode.link_expires_at < clock() - KEEP
-    return purge("purge_one_time_codes", select(OneTimeCode.id).where(over).limit(5000))
+    return purge("purge_one_time_codes", select(OneTimeCode.id).where(over))

@@ -14,4 +14,4 @@ KEEP = timedelta(days=30)
 def purge_sessions(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = func.least(AuthSession.expires_at, AuthSession.idle_expires_at, AuthSession.revoked_at) < clock() - KEEP
-    return purge("purge_sessions", select(AuthSession.id).where(over).limit(5000))
+    return purge("purge_sessions", select(AuthSession.id).where(over))

@@ -13,12 +13,13 @@ from auth.event_routes import Instant
 from auth.list_sessions import OpenSession, list_sessions
 from auth.middleware import StaleSignIn
 from auth.principal import Principal
+from security.cursor import Cursor
 from security.operation import Answer, AnswerBody, Body, Int, operation
 from security.problems import NotFound
 
 
 class SessionsQuery(Body):
-    cursor: UUID | None = None
+    cursor: Cursor | None = None
     """`next_cursor` of the page before."""
     limit: Int = Field(default=20, ge=1, le=100)
 
@@ -39,7 +40,7 @@ class SessionAnswer(AnswerBody):
 
 class SessionsAnswer(AnswerBody):
     sessions: list[SessionAnswer]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None
 
 
 class EndSessionsQuery(Body):

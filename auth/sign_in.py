@@ -80,9 +80,10 @@ def sign_in(
     """
     tries: int | None = None
     for _ in range(CHECKS):
-        with (
-            auth.passwords.turn()
-        ):  # before all else: in a storm a refusal must cost nothing, and no try of the owner's
+        # The turn before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
+        # token is looked up first, because devices that are known do not wait in the strangers' queue.
+        known = None if device_token is None else _find(email, device_token)
+        with auth.passwords.turn(known_device=known is not None and known.device_id is not None):
             known = _find(email, device_token)
             device_id = known.device_id if known else None
             if tries is None:

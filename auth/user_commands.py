@@ -27,6 +27,7 @@ from auth.password_work import PasswordWorkBusy
 from auth.roles import Role
 from auth.set_tier import SetTier
 from auth.tiers import Tier
+from security.typed_text import trimmed
 
 
 class Address(click.ParamType[EmailAddress]):
@@ -36,7 +37,7 @@ class Address(click.ParamType[EmailAddress]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> EmailAddress:
         try:
-            return value if isinstance(value, EmailAddress) else parse_email(str(value))
+            return value if isinstance(value, EmailAddress) else parse_email(trimmed(str(value)))
         except EmailAddressNotAcceptable as error:
             self.fail(str(error), param, ctx)
 

@@ -17,6 +17,9 @@ Item = TypeVar("Item")
 
 LEFT_ALONE = timedelta(hours=6)
 """A failed item is not looked at again for so long. Otherwise enough of them would fill the portion of every run."""
+PORTION = 5_000
+"""Rows of one statement, which stays far below the statement timeout."""
+MOST_PORTIONS = 200
 
 
 def work_through(
@@ -60,11 +63,21 @@ def not_passed_over(batch: str, *key: SQLColumnExpression[Any]) -> ColumnElement
 def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
     """Delete the rows whose primary keys `over` selects, and return how many. One that cannot be deleted holds up no other.
 
-    Give `over` a limit, so that one run stays far below the statement timeout; the next one takes the rest.
+    Portion after portion until nothing is left, so that no inflow outgrows it. A run ends after a million rows.
     """
+    over = over.where(not_passed_over(batch, *over.selected_columns)).limit(PORTION)
+    purged = 0
+    for _ in range(MOST_PORTIONS):
+        portion = _purge_portion(batch, over)
+        purged += portion
+        if portion < PORTION:
+            break
+    return purged
+
+
+def _purge_portion(batch: str, over: Select[*tuple[Any, ...]]) -> int:
     columns = tuple(over.selected_columns)
     (table,) = over.get_final_froms()
-    over = over.where(not_passed_over(batch, *columns))
 
     def delete_one(row: tuple[Any, ...]) -> int:
         same = and_(*(column == value for column, value in zip(columns, row, strict=False)))

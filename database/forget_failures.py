@@ -27,10 +27,10 @@ def forget_failed_jobs(clock: Clock) -> int:
     """Returns how many were deleted."""
     lately = exists().where(EVENTS.c.job_id == JOBS.c.id, EVENTS.c.at >= clock() - KEEP)
     ended = cast(JOBS.c.status, Text).in_(("failed", "succeeded", "cancelled", "aborted"))
-    return purge("forget_failed_jobs", select(JOBS.c.id).where(ended, ~lately).limit(5000))
+    return purge("forget_failed_jobs", select(JOBS.c.id).where(ended, ~lately))
 
 
 def forget_passed_over_items(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = select(PassedOverItem.batch, PassedOverItem.item).where(PassedOverItem.last_at < clock() - KEEP)
-    return purge("forget_passed_over_items", over.limit(5000))
+    return purge("forget_passed_over_items", over)

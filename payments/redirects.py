@@ -39,7 +39,10 @@ class Redirects:
 
 
 def origin_of(address: str) -> str | None:
-    """`scheme://host[:port]` in lower case without the scheme's own port; None for whatever is no plain web address."""
+    """`scheme://host[:port]` in lower case without the scheme's own port; None for whatever is no plain address.
+
+    Apps have schemes of their own.
+    """
     if PLAIN.fullmatch(address) is None or len(address) > LONGEST:
         return None
     try:
@@ -47,7 +50,7 @@ def origin_of(address: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in DEFAULT_PORTS or not host or "@" in parts.netloc:
+    if not parts.scheme or not host or "@" in parts.netloc:
         return None
-    shown = "" if port in {None, DEFAULT_PORTS[parts.scheme]} else f":{port}"
+    shown = "" if port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{shown}"

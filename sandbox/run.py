@@ -96,7 +96,9 @@ def run(folder: Path, stop: StopSignal) -> None:
         wait_until_ready(base_url, services, programs, stop)
         mail_url = mail_box.says(r"^mail box on (http://\S+)$", START_WITHIN_SECONDS) if mail_box else None
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
-        announce(base_url, mail_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
+        # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
+        public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
+        announce(public_url, mail_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
         while True:
             stop.check()
             refuse_endings(services, programs)

@@ -80,7 +80,7 @@ def run_check(name: str, part: Part, future: "Future[Finding]") -> None:
         problem = "migrations_missing"
     except Exception as error:
         problem = "unreachable"
-        log.warning("health: %s is %s (%s)", name, problem, type(error).__name__)
+        log.warning("health_part_failed", extra={"part": name, "problem": problem, "reason": type(error).__name__})
     future.set_result(Finding(problem is None, problem, round((time.monotonic() - started) * 1000), workers))
 
 

@@ -15,7 +15,7 @@ def purge_second_factors(clock: Clock) -> int:
     sign_ins = select(SignInChallenge.id).where(SignInChallenge.expires_at < now)
     wrong = select(WrongSecondFactor.id).where(WrongSecondFactor.tried_at < now - HOUR)
     return (
-        purge("passkey_challenges", passkeys.limit(5000))
-        + purge("sign_in_challenges", sign_ins.limit(5000))
-        + purge("wrong_second_factors", wrong.limit(5000))
+        purge("passkey_challenges", passkeys)
+        + purge("sign_in_challenges", sign_ins)
+        + purge("wrong_second_factors", wrong)
     )

@@ -155,6 +155,32 @@ def test_waits_double_up_to_a_minute_and_an_hour_has_no_more_than_twenty() -> No
     assert KNOWN_DEVICE.after(9) == 0 < KNOWN_DEVICE.after(10)
 
 
+def test_a_storm_of_strangers_leaves_a_known_device_its_share(accounts: Accounts) -> None:
+    accounts.register()
+    token = accounts.sign_in().get_json()["device_token"]
+    work = PasswordWork(threads=1, waiting_limit=0)
+    full = replace(accounts.auth, passwords=Passwords(work, cost=4))
+    release, started = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        started.set()
+        assert release.wait(30)
+
+    def sign_in_with(token: str | None) -> None:
+        email, device = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
+        sign_in(full, email, PASSWORD, remember=False, device=device, device_token=token)
+
+    with ThreadPoolExecutor(1) as other, accounts.app.app_context():
+        storm = other.submit(work.run, hold)
+        assert started.wait(30)
+        for stranger in (None, "dt_unknown"):
+            with pytest.raises(PasswordWorkBusy):
+                sign_in_with(stranger)
+        sign_in_with(token)
+        release.set()
+        storm.result(30)
+
+
 ALICE, PHONE = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
 
 
