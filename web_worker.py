@@ -13,6 +13,7 @@ from typing import Any
 
 import gunicorn.http.wsgi
 from gunicorn import util
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -50,6 +51,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = QuietResponse
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """An application that will not start has said why and ends the server: gunicorn would start it again, for ever."""
+        try:
+            super().load_wsgi()
+        except SystemExit:
+            raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once told to stop, answer who has already connected and refuse who comes later.

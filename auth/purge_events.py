@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from auth.audit_models import SecurityEvent
 from database.base import Clock
-from database.batch import purge_all
+from database.batch import purge
 
 KEEP = timedelta(days=400)
 
@@ -14,4 +14,4 @@ KEEP = timedelta(days=400)
 def purge_events(clock: Clock) -> int:
     """Returns how many were deleted."""
     over = SecurityEvent.occurred_at < clock() - KEEP
-    return purge_all("purge_events", select(SecurityEvent.id).where(over).order_by(SecurityEvent.occurred_at))
+    return purge("purge_events", select(SecurityEvent.id).where(over).order_by(SecurityEvent.occurred_at))

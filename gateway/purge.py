@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from database.batch import purge_all
+from database.batch import purge
+from gateway.idempotency import KEPT_FOR as KEEP_IDEMPOTENCY_KEYS
 from gateway.limit_models import UsageCounter, UsageReservation
-from gateway.models import PredictionRequest
+from gateway.models import IdempotencyKey, PredictionRequest
 
 KEEP_REQUESTS = timedelta(days=90)
 KEEP_COUNTERS_DAYS = 761
@@ -17,13 +18,20 @@ SWEEP_AFTER = timedelta(seconds=60)
 def purge_prediction_requests() -> int:
     """Delete the log of calls that are older than 90 days. Returns how many rows."""
     old = PredictionRequest.created_at < func.now() - KEEP_REQUESTS
-    return purge_all("prediction_requests", select(PredictionRequest.id).where(old))
+    return purge("prediction_requests", select(PredictionRequest.id).where(old))
 
 
 def purge_usage_counters() -> int:
     """Delete the counts of days that are more than 25 months ago. Returns how many rows."""
     old = UsageCounter.day < func.current_date() - KEEP_COUNTERS_DAYS
-    return purge_all("usage_counters", select(UsageCounter.user_id, UsageCounter.feature, UsageCounter.day).where(old))
+    return purge("usage_counters", select(UsageCounter.user_id, UsageCounter.feature, UsageCounter.day).where(old))
+
+
+def purge_idempotency_keys() -> int:
+    """Delete the keys that are older than a day, with their answers. Returns how many."""
+    old = IdempotencyKey.created_at < func.now() - KEEP_IDEMPOTENCY_KEYS
+    key = (IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key_sha256)
+    return purge("idempotency_keys", select(*key).where(old))
 
 
 def sweep_reservations() -> int:
@@ -32,4 +40,4 @@ def sweep_reservations() -> int:
     By PostgreSQL's clock, which gave the lease: a worker's may be ahead.
     """
     over = UsageReservation.lease_until < func.now() - SWEEP_AFTER
-    return purge_all("usage_reservations", select(UsageReservation.request_id).where(over))
+    return purge("usage_reservations", select(UsageReservation.request_id).where(over))

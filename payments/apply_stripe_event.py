@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from payments.billing_counts import count, count_hourly
 from payments.event_inbox import Applied, Effect, EventState, StoredEvent
+from payments.late_payments import is_late, note_late_payment
 from payments.models import CheckoutIntent
 from payments.refresh_stripe_subscription import fetch, write_down
 from payments.settle_payment import fetch_intent, settle_intent
 from payments.stripe_customer import forget_stripe_customer
-from payments.stripe_objects import StripeDispute, StripeInvoice, id_of, subscription_of_invoice
+from payments.stripe_objects import StripeDispute, id_of, subscription_of_invoice
 from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 
@@ -63,7 +64,12 @@ def invoice_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Eff
     subscription_id = subscription_of_invoice(named) or rules.handler.invoice(named["id"]).subscription_id
     if subscription_id is None:
         return ignored("not of a subscription")
-    return refreshed(rules, event, subscription_id)
+    fetched = fetch(rules, subscription_id)
+    effect = write_down(rules, fetched, f"stripe:{event.external_id}")
+    if event.kind != "invoice.paid" or fetched.subscription is None or fetched.subscription.ended_at is None:
+        return effect
+    invoice = rules.handler.invoice(named["id"])
+    return note_late_payment(rules, event, invoice, effect) if is_late(invoice, fetched.subscription) else effect
 
 
 def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
@@ -85,22 +91,21 @@ def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Ef
 
 
 def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
-    """All of the latest payment given back: the subscription ends, or it would charge again. A part changes nothing."""
+    """All of the latest period's payment given back: the subscription ends, or it would charge again.
+
+    A part, an earlier period, or the difference of an upgrade changes nothing.
+    """
     charge = rules.handler.charge(named["id"])
     if charge.intent_id is None:
         return ignored("not of an intent")
     invoice = rules.handler.invoice_of_intent(charge.intent_id)
     if invoice is None or invoice.subscription_id is None:
         return settle_intent(rules, fetch_intent(charge.intent_id, rules))
-    if charge.fully_refunded and is_latest_of_its_subscription(rules, invoice):
-        rules.handler.cancel_subscription(invoice.subscription_id)
+    if charge.fully_refunded:
+        latest = rules.handler.latest_period_paid(invoice.subscription_id)
+        if latest is not None and latest.id == invoice.id:
+            rules.handler.cancel_subscription(invoice.subscription_id)
     return refreshed(rules, event, invoice.subscription_id)
-
-
-def is_latest_of_its_subscription(rules: StripeRules, invoice: StripeInvoice) -> bool:
-    assert invoice.subscription_id is not None
-    latest = rules.handler.subscription(invoice.subscription_id).latest_invoice
-    return latest is None or latest.id == invoice.id or latest.created <= invoice.created or latest.amount_paid == 0
 
 
 def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
@@ -193,10 +198,7 @@ is of an invoice that does not exist yet and has no id."""
 
 
 def refreshed(rules: StripeRules, event: StoredEvent, subscription_id: str) -> Effect:
-    fetched = fetch(rules, subscription_id)
-    if fetched is None:
-        return ignored("missing at Stripe", "stripe_missing")
-    return write_down(rules, fetched, f"stripe:{event.external_id}")
+    return write_down(rules, fetch(rules, subscription_id), f"stripe:{event.external_id}")
 
 
 def ignored(note: str, counter: str | None = None) -> Effect:

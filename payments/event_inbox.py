@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
-from database.jobs import Job, enqueue_job
+from database.jobs import Job, JobName, Urgency, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
@@ -89,7 +89,7 @@ class EventInbox:
         """Failures are repeated by the sweeper, which knows how long each event has to wait."""
         return (
             Job(APPLY_EVENT, lambda event_id: self.apply(UUID(event_id)), retries=0),
-            Job("sweep_billing_events", self.sweep, cron="* * * * *"),
+            Job(JobName("sweep_billing_events", Urgency.PAYMENTS), self.sweep, cron="* * * * *"),
         )
 
     def store(

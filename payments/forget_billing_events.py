@@ -9,7 +9,6 @@ from payments.models import BillingEvent
 
 KEEP = timedelta(days=180)
 """As long as Apple keeps its own history: a notification that is listed there is still known for a repetition here."""
-MOST_AT_ONCE = 5000
 
 
 def forget_billing_events(now: datetime) -> int:
@@ -17,4 +16,4 @@ def forget_billing_events(now: datetime) -> int:
     over = select(BillingEvent.id).where(
         BillingEvent.state.in_(("done", "ignored")), BillingEvent.settled_at < now - KEEP
     )
-    return purge("forget_billing_events", over.order_by(BillingEvent.id).limit(MOST_AT_ONCE))
+    return purge("forget_billing_events", over.order_by(BillingEvent.id))

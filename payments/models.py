@@ -143,6 +143,10 @@ class EntitlementChange(Base):
     at: Mapped[datetime]
 
 
+CHECKOUT = "checkout"
+"""The kind of intent that opens a page at Stripe."""
+
+
 class CheckoutIntent(Base):
     """A first write to a provider, put down before it is sent. Its id is the provider's idempotency key."""
 

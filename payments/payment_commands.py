@@ -65,6 +65,8 @@ def payment_commands(payments: Payments) -> AppGroup:
         if result.failed:
             raise click.ClickException(f"Could not ask: {', '.join(result.failed)}.")
 
+    for command in payments.provider_commands:
+        group.add_command(command)
     return group
 
 

@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from database import reading, transaction
-from payments.models import CheckoutIntent, Item, Payment
+from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
 from payments.settle_payment import fetch_intent, give_up, settle_now
-from payments.start_checkout import KIND, settle
+from payments.start_checkout import settle
 from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound
@@ -95,7 +95,7 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
     with reading() as session:
         checkout = session.scalars(
             select(CheckoutIntent).where(
-                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND
+                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == CHECKOUT
             )
         ).one_or_none()
         if checkout is not None:

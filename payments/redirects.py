@@ -9,15 +9,19 @@ from security.problems import ValidationFailed
 LONGEST = 2000
 PLAIN = re.compile(r"[!#-\[\]^-~]+")
 """Visible ASCII without quotation marks and backslashes, which browsers read in other ways than we do."""
+RETURN_PAGES = "/billing"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class Redirects:
-    """`home` is where it leads when the client names no address. `origins`: what clients may name, besides its origin."""
+    """`home` is where it leads when the client names no address: an app, or with `own_pages` this API, which has a page for
+    each outcome (see return_pages.py). `origins`: what clients may name, besides the origin of `home`.
+    """
 
     home: str
     origins: frozenset[str] = frozenset()
+    own_pages: bool = False
 
     def checked(self, address: str, field: str) -> str:
         """The address itself. Raises ValidationFailed for one that is not ours."""
@@ -26,9 +30,9 @@ class Redirects:
             raise ValidationFailed([{"pointer": f"/{field}", "code": "redirect_not_allowed", "message": message}])
         return address
 
-    def back(self, **what: str) -> str:
-        """`home` with a few words on what happened."""
-        parts = urlsplit(self.home)
+    def back(self, page: str, **what: str) -> str:
+        """`home`, or our own page of this name there, with a few words on what happened."""
+        parts = urlsplit(f"{self.home.rstrip('/')}{RETURN_PAGES}/{page}" if self.own_pages else self.home)
         # Stripe replaces {CHECKOUT_SESSION_ID}; encoded braces would not be recognised.
         query = "&".join(each for each in (parts.query, urlencode(what, safe="{}")) if each)
         return urlunsplit(parts._replace(path=parts.path or "/", query=query))

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
 from payments.event_inbox import Applied, Effect, EventState
 from payments.models import Item, Payment
@@ -17,7 +18,7 @@ from payments.stripe_objects import StripeIntent
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 
-GIVE_MONEY_BACK = "give_money_back"
+GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
 DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
 """The bank has the money. An inquiry (`warning_…`) only asks."""
 

@@ -1,6 +1,7 @@
 """`flask stripe`: checking the prices against Stripe, and what is sold once."""
 
 import re
+from uuid import UUID
 
 import click
 from flask.cli import AppGroup
@@ -12,8 +13,11 @@ from payments.change_plan import INTERVALS
 from payments.models import Item, Payment
 from payments.payment_status import OPEN
 from payments.product_table import Product
+from payments.provider_choice import present_seller
+from payments.stripe_customer import forget_customer_of
 from payments.stripe_problems import StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe_rules import StripeRules
+from payments.subscription_status import Provider
 
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -32,6 +36,21 @@ def stripe_commands(rules: StripeRules) -> AppGroup:
                 f"{len(problems)} of {len(rules.prices.on_sale)} prices are not as they should be."
             )
         click.echo(f"{len(rules.prices.on_sale)} prices are on sale as configured.")
+
+    @group.command("new-customer")
+    @click.argument("user_id", type=click.UUID)
+    def new_customer(user_id: UUID) -> None:
+        """Give a user a new billing account at Stripe with the next purchase, so that they can pay in another currency.
+
+        Invoices of the old one stay at Stripe and no longer show in the user's portal.
+        """
+        with transaction() as session:
+            seller = present_seller(session, user_id, rules.handler.address.environment, rules.billing.clock())
+            if seller is not None and seller.provider is Provider.STRIPE:
+                raise click.ClickException("This user has a subscription at Stripe. It has to end first.")
+            if not forget_customer_of(session, user_id):
+                raise click.ClickException("This user has no billing account at Stripe.")
+        click.echo("The next purchase begins with a new customer at Stripe.")
 
     @group.command("set-item")
     @click.argument("code")

@@ -42,6 +42,8 @@ from payments.stripe_problems import (
     CardDeclined,
     EventNotAuthentic,
     EventNotUsable,
+    StripeEmailRefused,
+    StripeKeyRefused,
     StripeObjectMissing,
     StripeOutOfReach,
     StripeRefused,
@@ -69,6 +71,8 @@ STATE_CODES = frozenset(
         "invoice_not_payable",
     }
 )
+USER_ID = "user_id"
+"""The customer's metadata key that names our user."""
 SUBSCRIPTION_PARTS = ["latest_invoice", "schedule"]
 INTENT_PARTS = ["latest_charge"]
 NEVER_LEFT = frozenset({"failed", "canceled"})
@@ -116,15 +120,27 @@ class StripeHandler:
 
     # Customers and pages
 
-    def create_customer(self, user_id: UUID, email: str, key: str) -> str:
+    def create_customer(self, user_id: UUID, email: str | None, key: str) -> str:
+        """Without an address Stripe sends no receipts. Raises StripeEmailRefused."""
+        params: Any = {"metadata": {USER_ID: str(user_id)}, **({} if email is None else {"email": email})}
         with self._errors():
-            made = self._client.v1.customers.create(
-                {"email": email, "metadata": {"user_id": str(user_id)}}, {"idempotency_key": key}
-            )
-            return made.id
+            return self._client.v1.customers.create(params, {"idempotency_key": key}).id
+
+    def customer_made_for(self, user_id: UUID, email: str) -> str | None:
+        """By a request whose answer was lost. Lists are up to date at once; Stripe's search is not (docs.stripe.com/search)."""
+        with self._errors():
+            listed = self._client.v1.customers.list({"email": email, "limit": 100})
+            made = (each["id"] for each in map(plain, listed.data) if each["metadata"].get(USER_ID) == str(user_id))
+            return next(made, None)
+
+    def customer_currency(self, customer_id: str) -> str | None:
+        """What Stripe charges this customer in; None before the first purchase."""
+        with self._errors():
+            currency: str | None = plain(self._client.v1.customers.retrieve(customer_id)).get("currency")
+            return currency
 
     def set_email(self, customer_id: str, email: str) -> None:
-        """Where receipts go."""
+        """Where receipts go. Raises StripeEmailRefused."""
         with self._errors():
             self._client.v1.customers.update(customer_id, {"email": email})
 
@@ -267,6 +283,20 @@ class StripeHandler:
     def invoice(self, invoice_id: str) -> StripeInvoice:
         with self._errors():
             return read_invoice(plain(self._client.v1.invoices.retrieve(invoice_id)))
+
+    def latest_period_paid(self, subscription_id: str) -> StripeInvoice | None:
+        """The newest invoice with which somebody paid for a period; not the difference that a change of the plan cost."""
+        with self._errors():
+            listed = self._client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 100})
+            paid = (read_invoice(plain(each)) for each in listed.auto_paging_iter())
+            return next(
+                (each for each in paid if each.amount_paid and each.billing_reason != "subscription_update"), None
+            )
+
+    def pay_invoice(self, invoice_id: str) -> None:
+        """With the card on file. Raises CardDeclined, or StripeStateConflict when there is nothing to pay any more."""
+        with self._errors():
+            self._client.v1.invoices.pay(invoice_id)
 
     def invoice_of_intent(self, intent_id: str) -> StripeInvoice | None:
         """A charge does not name its invoice any more; the invoice's payments name the intent (Stripe, basil)."""
@@ -437,9 +467,15 @@ class StripeHandler:
                 raise StripeObjectMissing(error.param) from None
             if error.code in STATE_CODES:
                 raise StripeStateConflict from None
+            if error.code == "email_invalid" or error.param == "email":
+                note("warning", "stripe_email_refused", error)
+                raise StripeEmailRefused from None
             note("error", "stripe_refused", error)
             raise StripeRefused from None
-        except (stripe.AuthenticationError, stripe.PermissionError, stripe.IdempotencyError) as error:
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            note("critical", "stripe_refused", error)
+            raise StripeKeyRefused from None
+        except stripe.IdempotencyError as error:
             note("critical", "stripe_refused", error)
             raise StripeRefused from None
         except stripe.StripeError as error:

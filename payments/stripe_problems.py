@@ -1,8 +1,12 @@
 """How Stripe can fail, as our callers see it."""
 
+from datetime import timedelta
+
 from security.problems import Problem, retry_after
 
 RETRY_AFTER_SECONDS = 5
+KEY_LIVES = timedelta(hours=23)
+"""Stripe keeps idempotency keys for a day. After that a repetition would be a new request."""
 
 
 class StripeUnavailable(Problem):
@@ -22,6 +26,14 @@ class StripeRefused(Problem):
     """Stripe did not take a request of ours: a mistake in our code, our key or our account. The log has its request id."""
 
     status, error, title = 502, "payments_misconfigured", "The payment provider refused our request"
+
+
+class StripeKeyRefused(StripeRefused):
+    """The key is not valid or may not do this, so the next request would be refused as well."""
+
+
+class StripeEmailRefused(StripeRefused):
+    """Stripe does not take this e-mail address, which is good enough for us and for its owner."""
 
 
 class CardDeclined(Problem):
@@ -49,3 +61,5 @@ class EventNotUsable(Exception):
 
 
 STRIPE_PROBLEMS = (StripeUnavailable, StripeRefused)
+NOTHING_CAN_BE_ASKED = (StripeOutOfReach, StripeKeyRefused)
+"""What ends a batch: Stripe would answer the next item in the same way."""

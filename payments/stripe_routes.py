@@ -12,12 +12,13 @@ from payments.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, 
 from payments.confirm_intent import PaymentClosed, confirm_intent
 from payments.create_intent import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
 from payments.event_inbox import EventInbox
+from payments.explain_refusal import CurrencyDiffers, PlanNotOnSale
 from payments.open_portal import NoBillingAccount, open_portal
 from payments.own_stripe_subscription import NotManagedHere
 from payments.product_table import BillingCycle
 from payments.read_payment import read_payment
 from payments.resume_subscription import resume_subscription
-from payments.start_checkout import AlreadySubscribed, Order, PlanNotOnSale, start_checkout
+from payments.start_checkout import AlreadySubscribed, Order, start_checkout
 from payments.stripe_bodies import (
     ChangeBody,
     CheckoutAnswer,
@@ -57,7 +58,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=CheckoutBody,
         answers={200: CheckoutAnswer},
-        problems=(PlanNotOnSale, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
         """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
@@ -109,7 +110,10 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal) -> Answer:
-        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then."""
+        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then.
+
+        While a payment is due nothing is paid for: the subscription then ends at once, and is not charged any more.
+        """
         return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
 
     @operation(
@@ -135,6 +139,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         answers={200: SubscriptionItem},
         problems=(
             PlanNotOnSale,
+            CurrencyDiffers,
             NotManagedHere,
             PaymentDue,
             SubscriptionEnding,

@@ -25,7 +25,8 @@ _WRITING = threading.Lock()
 _UNSAFE_IN_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _UNSAFE_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET_LOGGERS = {"werkzeug": logging.WARNING, "urllib3": logging.WARNING, "alembic": logging.WARNING}
+_RUNNING_ON = re.compile(r"^ \* Running on (\S+)$", re.MULTILINE)
+_QUIET_LOGGERS = {"werkzeug": logging.INFO, "urllib3": logging.WARNING, "alembic": logging.WARNING}
 
 
 class RequestLog:
@@ -81,7 +82,18 @@ def configure_logging(level: str, pretty: bool = False) -> RequestLog:
     root.setLevel(threshold)
     for name, quiet in _QUIET_LOGGERS.items():
         logging.getLogger(name).setLevel(max(quiet, threshold))
+    logging.getLogger("werkzeug").addFilter(_only_where_it_listens)  # a function, so it is added once
     return RequestLog(enabled=threshold <= logging.INFO, pretty=pretty)
+
+
+def _only_where_it_listens(record: logging.LogRecord) -> bool:
+    """Of what Flask's development server says, warnings and its address. Requests have our own line."""
+    if record.levelno < logging.WARNING:
+        found = _RUNNING_ON.search(record.getMessage())
+        if found is None:
+            return False
+        record.msg, record.args = f"listening on {found[1]}", ()
+    return True
 
 
 def security_event(name: str, *, notable: bool = True, **fields: Any) -> None:

@@ -247,7 +247,7 @@ class Settings(BaseModel):
     )
     checkout_return_url: forms.HttpUrl | None = Field(
         default=None,
-        description="Where Stripe's pages lead back to when the app names no address. Default: `PUBLIC_BASE_URL`.",
+        description="Where Stripe's pages lead back to when the app names no address. Default: plain pages of this API.",
     )
     checkout_origins: forms.Origins = Field(
         default=frozenset(),

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,19 +209,18 @@ class ToyServer:
 def toy_server(folder: Path) -> Iterator[ToyServer]:
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
     (folder / "conf.py").write_text(f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}", encoding="utf-8")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    environ = {"PATH": os.environ["PATH"], "PORT": str(port), "FLASK_ENV": "development", "HOME": str(folder)}
-    command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"127.0.0.1:{port}", "toy:app"]
+    environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development", "HOME": str(folder)}
     log = folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output)
-        try:
-            wait_until(lambda: answers(port), log)
-            yield ToyServer(process, port, log)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+        port, number = listener.getsockname()[1], listener.fileno()
+        command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", "toy:app"]
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output, pass_fds=[number])
+    try:
+        wait_until(lambda: answers(port), log)
+        yield ToyServer(process, port, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 Each action that Apple would tell our server about puts a signed notification into the outbox.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from threading import RLock
@@ -15,6 +16,7 @@ from sandbox.apple_server.sold_app import Environment
 from sandbox.apple_server.subscriptions import (
     ExpirationIntent,
     Ownership,
+    PurchaseRequest,
     Revocation,
     Subscription,
     Transaction,
@@ -22,6 +24,10 @@ from sandbox.apple_server.subscriptions import (
 from sandbox.store_clock import StoreClock
 
 FIRST_TRANSACTION_ID = {Environment.PRODUCTION: 100_001_000_000_000, Environment.SANDBOX: 2_000_000_100_000_000}
+
+
+REQUESTS_LIVE = timedelta(hours=24)
+"""How long a parent has to answer (support.apple.com/HT201089)."""
 
 
 class NotForSale(Exception):
@@ -52,6 +58,7 @@ class AppStore:
         self.signer = signer
         self._outbox = outbox
         self._clock = clock
+        self.requests: dict[str, PurchaseRequest] = {}
         self._products = {product.product_id: product for product in products}
         self._transaction_ids = count(FIRST_TRANSACTION_ID[signer.environment])
         self._line_items = count(FIRST_TRANSACTION_ID[signer.environment] + 500_000_000)
@@ -78,6 +85,48 @@ class AppStore:
             self.announce(known, "SUBSCRIBED", "RESUBSCRIBE")
             return known
 
+    def ask_to_buy(self, customer: str, product_id: str, account_token: UUID | None = None) -> PurchaseRequest:
+        """A child asks. Nothing is bought, and our server hears nothing, until a parent answers."""
+        with self.lock:
+            product = self._product(product_id)
+            request = PurchaseRequest(self._next_id(), customer, product.product_id, account_token, self._clock())
+            self.requests[request.request_id] = request
+            return request
+
+    def answer_request(self, request_id: str, *, approved: bool) -> Subscription | None:
+        """The parent's answer. The purchase, if it was approved, is made now."""
+        with self.lock:
+            request = self.requests.pop(request_id, None)
+            if request is None or self._clock() - request.made_at > REQUESTS_LIVE:
+                raise NotPossible("This request was answered before, or a day has passed.")
+            if not approved:
+                return None
+            return self.subscribe(request.customer, request.product_id, request.account_token)
+
+    def raise_price(self, product_id: str, price: int) -> list[Subscription]:
+        """In milliunits. Whoever has the product must agree before it renews, or it ends."""
+        with self.lock:
+            dearer = replace(self._product(product_id), price=price)
+            self._products[product_id] = dearer
+            asked = [
+                known
+                for known in self.subscriptions.values()
+                if known.renews and known.next_product.product_id == product_id
+            ]
+            for subscription in asked:
+                subscription.next_product, subscription.agrees_to_price = dearer, False
+                self.announce(subscription, "PRICE_INCREASE", "PENDING")
+            return asked
+
+    def agree_to_price(self, original_transaction_id: str) -> Subscription:
+        with self.lock:
+            subscription = self._running(original_transaction_id)
+            if subscription.agrees_to_price is None:
+                raise NotPossible("The price of this subscription does not rise.")
+            subscription.agrees_to_price = True
+            self.announce(subscription, "PRICE_INCREASE", "ACCEPTED")
+            return subscription
+
     def change_product(self, original_transaction_id: str, product_id: str) -> Subscription:
         """An upgrade happens at once. Any other change waits for the renewal; asking for the present product undoes it."""
         with self.lock:
@@ -85,13 +134,13 @@ class AppStore:
             current = subscription.latest
             if product.group != current.product.group:
                 raise NotForSale(product_id)
-            subscription.next_product = product
+            subscription.next_product, subscription.agrees_to_price = product, None
             if product.level < current.product.level:
                 current.upgraded_at = current.modified_at = self._clock()
                 self.charge(subscription, product, self._clock(), renewal=False)
                 self.announce(subscription, "DID_CHANGE_RENEWAL_PREF", "UPGRADE")
             else:
-                unchanged = product == current.product
+                unchanged = product.product_id == current.product.product_id
                 self.announce(subscription, "DID_CHANGE_RENEWAL_PREF", None if unchanged else "DOWNGRADE")
             return subscription
 
@@ -287,4 +336,4 @@ class AppStore:
     def _start_afresh(subscription: Subscription) -> None:
         subscription.ended = subscription.in_billing_retry = False
         subscription.auto_renews = subscription.card_works = True
-        subscription.grace_ends_at = subscription.expiration_intent = None
+        subscription.grace_ends_at = subscription.expiration_intent = subscription.agrees_to_price = None

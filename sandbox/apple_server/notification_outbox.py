@@ -101,6 +101,12 @@ class NotificationOutbox:
             chosen = due if order is None else [due[position] for position in order]
             return [self._send(news, self.url) for news in chosen for _ in range(self.copies)]
 
+    def resend(self, uuid: str) -> SendAttempt:
+        """Once more, whatever became of it before. Raises StopIteration for one that never was, ValueError without an address."""
+        if self.url is None:
+            raise ValueError("there is no address to send to")
+        return self._send(next(news for news in self.history if news.uuid == uuid), self.url)
+
     def _send(self, notification: Notification, url: str) -> SendAttempt:
         attempt = self._post(notification, url)
         notification.attempts.append(attempt)

@@ -47,6 +47,8 @@ def event_of(store: AppStore, subscription: Subscription) -> DueEvent:
         return DueEvent(given_up_at, partial(expire, store, subscription, "BILLING_RETRY"))
     if not subscription.auto_renews:
         return DueEvent(expires_at, partial(expire, store, subscription, "VOLUNTARY"))
+    if subscription.agrees_to_price is False:
+        return DueEvent(expires_at, partial(refuse_price, store, subscription))
     what = renew if subscription.card_works else fail_to_renew
     return DueEvent(expires_at, partial(what, store, subscription))
 
@@ -56,9 +58,15 @@ def renew(store: AppStore, subscription: Subscription) -> None:
     with store.lock:
         begins = subscription.latest.expires_at
         for renewed in (subscription, *store.shared_from(subscription)):
-            renewed.next_product = subscription.next_product
+            renewed.next_product, renewed.agrees_to_price = subscription.next_product, None
             store.charge(renewed, subscription.next_product, begins, renewal=True)
             store.announce(renewed, "DID_RENEW")
+
+
+def refuse_price(store: AppStore, subscription: Subscription) -> None:
+    """No answer to a price increase is a no."""
+    subscription.expiration_intent = ExpirationIntent.PRICE_INCREASE_REFUSED
+    expire(store, subscription, "PRICE_INCREASE")
 
 
 def fail_to_renew(store: AppStore, subscription: Subscription) -> None:

@@ -23,12 +23,14 @@ class Product:
         return begins.replace(year=year, month=month, day=min(begins.day, calendar.monthrange(year, month)[1]))
 
 
-GROUP = "21500000"
+GROUP, SECOND_GROUP = "21500000", "21500001"
 
 PRODUCTS = (
     Product("com.mirroros.pro.monthly", GROUP, level=2, months=1, price=9_990),
     Product("com.mirroros.pro.yearly", GROUP, level=2, months=12, price=99_990),
     Product("com.mirroros.enterprise.monthly", GROUP, level=1, months=1, price=49_990),
     Product("com.mirroros.enterprise.yearly", GROUP, level=1, months=12, price=499_990),
+    Product("com.mirroros.studio.monthly", SECOND_GROUP, level=1, months=1, price=29_990),
 )
-"""A catalogue to start with. Hand `AppleServer` another one to test other names or prices."""
+"""A catalogue to start with: a customer can have one of each group at a time. Hand `AppleServer` another one to test other
+names or prices."""

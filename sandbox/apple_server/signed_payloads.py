@@ -78,6 +78,9 @@ class PayloadSigner:
                 "autoRenewStatus": int(subscription.auto_renews),
                 "isInBillingRetryPeriod": subscription.in_billing_retry and grace_ends_at is None,
                 "expirationIntent": subscription.expiration_intent,
+                "priceIncreaseStatus": (
+                    None if subscription.agrees_to_price is None else int(subscription.agrees_to_price)
+                ),
                 "gracePeriodExpiresDate": milliseconds(grace_ends_at) if grace_ends_at else None,
                 "signedDate": self.clock.signing_time(),
                 "environment": self.environment.value,

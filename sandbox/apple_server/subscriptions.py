@@ -28,6 +28,7 @@ class ExpirationIntent(IntEnum):
 
     CUSTOMER_CANCELLED = 1
     BILLING_ERROR = 2
+    PRICE_INCREASE_REFUSED = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ class Transaction:
     revocation: Revocation | None = None
 
 
+@dataclass(frozen=True)
+class PurchaseRequest:
+    """A child's wish to buy, which waits for a parent (Ask to Buy). Our server is not told of it."""
+
+    request_id: str
+    customer: str
+    product_id: str
+    account_token: UUID | None
+    made_at: datetime
+
+
 @dataclass
 class Subscription:
     """All periods that one customer had in one subscription group, under the first one's transaction id."""
@@ -76,6 +88,8 @@ class Subscription:
     in_billing_retry: bool = False
     grace_ends_at: datetime | None = None
     expiration_intent: ExpirationIntent | None = None
+    agrees_to_price: bool | None = None
+    """To a price increase that needs consent. None: there is none."""
     ended: bool = False
     shared_by: str | None = None
     """The original transaction id of the family member who pays."""

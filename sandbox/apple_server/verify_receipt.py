@@ -153,6 +153,8 @@ def describe_renewal(subscription: Subscription) -> dict[str, str]:
         "auto_renew_product_id": subscription.next_product.product_id,
         "auto_renew_status": str(int(subscription.auto_renews)),
     }
+    if subscription.agrees_to_price is not None:
+        fields["price_consent_status"] = fields["price_increase_status"] = str(int(subscription.agrees_to_price))
     if subscription.expiration_intent and (subscription.ended or subscription.in_billing_retry):
         fields["expiration_intent"] = str(int(subscription.expiration_intent))
         fields["is_in_billing_retry_period"] = str(int(subscription.in_billing_retry))

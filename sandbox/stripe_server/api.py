@@ -40,10 +40,15 @@ class Seen:
 class Api:
     def __init__(self, books: Books, secret_key: str, handlers: Handlers, faults: Faults) -> None:
         self.seen: list[Seen] = []
+        self.secret_key = secret_key
+        """The only one that is let in. Its mode is that of the books."""
         self._books = books
-        self._secret_key = secret_key
         self._handlers = handlers
         self._faults = faults
+        self._keys = IdempotencyKeys()
+
+    def switch_key(self, secret_key: str) -> None:
+        self.secret_key = secret_key
         self._keys = IdempotencyKeys()
 
     def answer(self, request: Request) -> Reply:
@@ -109,5 +114,5 @@ class Api:
                 given = base64.b64decode(given, validate=True).decode().partition(":")[0]
             except (binascii.Error, UnicodeDecodeError):
                 raise WrongKey from None
-        if not compare_digest(given.encode(), self._secret_key.encode()):
+        if not compare_digest(given.encode(), self.secret_key.encode()):
             raise WrongKey

@@ -40,7 +40,7 @@ class BillingPortal:
     def act(self, session: Object, action: str, subscription_id: str, price_id: str | None) -> None:
         """Raises NoSuchObject for what is not this customer's."""
         if action in set(Card):
-            self._books.cards[session["customer"]] = Card(action)
+            self._books.put_on_file(session["customer"], Card(action))
             return
         subscription = self._subscriptions.running(subscription_id)
         if subscription["customer"] != session["customer"]:

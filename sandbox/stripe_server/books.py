@@ -12,19 +12,25 @@ from typing import Any
 
 from sandbox.store_clock import StoreClock
 from sandbox.stripe_server.refusals import NoSuchObject, NotImitated, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, shaped
+from sandbox.stripe_server.response_shapes import Object, fields_of, shaped
 
 LARGEST_PAGE = 100
 USUAL_PAGE = 10
+SAVED = ("objects", "cards", "expiries", "bounces", "wanted")
 
 
 class Card(StrEnum):
-    """How the customer pays, and what becomes of it. A bank debit is known to have worked only later."""
+    """How the customer pays, and what becomes of it.
+
+    Whether a bank debit worked is known only when somebody says so; a bouncing one fails by itself some days later.
+    """
 
     GOOD = "good"
     DECLINED = "declined"
+    EXPIRED = "expired"
     NEEDS_AUTHENTICATION = "needs_authentication"
     BANK_DEBIT = "bank_debit"
+    BOUNCING_DEBIT = "bouncing_debit"
 
 
 @dataclass(frozen=True)
@@ -56,27 +62,55 @@ class Books:
     objects: dict[str, Object] = field(default_factory=dict)
     cards: dict[str, Card] = field(default_factory=dict)
     """The card on file of each customer."""
+    expiries: dict[str, int] = field(default_factory=dict)
+    """When the card of a customer expires, if it does."""
+    bounces: dict[str, int] = field(default_factory=dict)
+    """When the bank will return the debit of a payment intent."""
     wanted: dict[str, Object] = field(default_factory=dict)
     """What each checkout session will sell: Stripe does not send all of it back."""
     lock: RLock = field(default_factory=RLock)
     hear: Listener = field(default=lambda event: None)
     """Is told every event."""
+    of_other_mode: set[str] = field(default_factory=set)
+    """The ids of what was there before the mode was switched."""
     includers: dict[tuple[str, str], Handler] = field(default_factory=dict)
 
     def saved(self) -> str:
         """The books as a text that `load` reads."""
         with self.lock:
-            return json.dumps({"objects": self.objects, "cards": self.cards, "wanted": self.wanted})
+            return json.dumps({name: getattr(self, name) for name in SAVED})
 
     def load(self, text: str) -> None:
         saved = json.loads(text)
         with self.lock:
-            self.objects.update(saved["objects"])
-            self.cards.update({customer: Card(card) for customer, card in saved["cards"].items()})
-            self.wanted.update(saved["wanted"])
+            for name in SAVED:
+                getattr(self, name).update(saved.get(name, {}))
+            self.cards.update({customer: Card(card) for customer, card in self.cards.items()})
+
+    def switch_mode(self, livemode: bool) -> None:
+        """The objects of the other mode, which knows nothing of this one. Products and prices have been copied there."""
+        copied = {name: each for name, each in self.objects.items() if each["object"] in {"product", "price"}}
+        self.of_other_mode |= self.objects.keys() - copied.keys()
+        for name in SAVED:
+            getattr(self, name).clear()
+        self.livemode = livemode
+        self.objects.update({name: {**each, "livemode": livemode} for name, each in copied.items()})
 
     def now(self) -> int:
         return int(self.clock().timestamp())
+
+    def card_of(self, customer: str, otherwise: Card) -> Card:
+        """The card on file, or `otherwise` for a customer without one."""
+        expires_at = self.expiries.get(customer)
+        if expires_at is not None and expires_at <= self.now():
+            return Card.EXPIRED
+        return self.cards.get(customer, otherwise)
+
+    def put_on_file(self, customer: str, card: Card, expires_at: int | None = None) -> None:
+        self.cards[customer] = card
+        self.expiries.pop(customer, None)
+        if expires_at is not None:
+            self.expiries[customer] = expires_at
 
     def new_id(self, prefix: str) -> str:
         # Ids are sorted by time inside one prefix, as lists are newest first also within one second.
@@ -85,16 +119,17 @@ class Books:
     def keep(self, kind: str, prefix: str, **values: Any) -> Object:
         """A new object. `id`, `created` and `livemode` are made up unless they are given or the kind lacks them."""
         defaults: Object = {"id": self.new_id(prefix), "created": self.now(), "livemode": self.livemode}
-        if kind in {"subscription_item", "refund"}:
-            del defaults["livemode"]
-        made = shaped(kind, **{**defaults, **values})
+        known = fields_of(kind)
+        made = shaped(kind, **{name: value for name, value in defaults.items() if name in known} | values)
         self.objects[made["id"]] = made
         return made
 
     def get(self, kind: str, object_id: str, param: str = "id") -> Object:
         found = self.objects.get(object_id)
         if found is None or found["object"] != kind:
-            raise NoSuchObject(kind, object_id, param)
+            there, here = ("test", "live") if self.livemode else ("live", "test")
+            hint = f"; a similar object exists in {there} mode, but a {here} mode key was used to make this request."
+            raise NoSuchObject(kind, object_id, param, hint if object_id in self.of_other_mode else "")
         return found
 
     def all(self, kind: str, **equal: Any) -> Iterator[Object]:
@@ -119,6 +154,13 @@ class Books:
         )
         self.hear(event)
         return event
+
+    def named(self, call: Call, *names: str) -> Object:
+        """The request's filters that ask for equality. Raises NoSuchObject for a customer that never was."""
+        given = {name: call.params[name] for name in names if name in call.params}
+        if "customer" in given:
+            self.get("customer", given["customer"], "customer")
+        return given
 
     def page(self, call: Call, objects: Iterable[Object]) -> Object:
         """A list as Stripe gives it: `limit` objects after or before a given one."""

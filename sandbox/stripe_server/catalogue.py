@@ -1,6 +1,8 @@
 """What is sold: products and their prices."""
 
+import calendar
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Handlers, merged_metadata
@@ -8,6 +10,7 @@ from sandbox.stripe_server.refusals import WrongParameter
 from sandbox.stripe_server.response_shapes import Object, shaped
 
 MONTHLY, YEARLY = "month", "year"
+DAY_SECONDS = 24 * 60 * 60
 
 
 class Catalogue:
@@ -100,7 +103,7 @@ class Catalogue:
 
     def _list_products(self, call: Call) -> Object:
         call.imitated("active", "ids", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("active",) if name in call.params}
+        equal = self._books.named(call, "active")
         found = self._books.all("product", **equal)
         return self._books.page(call, (each for each in found if each["id"] in call.params.get("ids", [each["id"]])))
 
@@ -141,7 +144,7 @@ class Catalogue:
             "ending_before",
             "created",
         )
-        equal = {name: call.params[name] for name in ("active", "product", "type", "currency") if name in call.params}
+        equal = self._books.named(call, "active", "product", "type", "currency")
         keys = call.params.get("lookup_keys")
         found = self._books.all("price", **equal)
         return self._books.page(call, (each for each in found if keys is None or each["lookup_key"] in keys))
@@ -176,3 +179,21 @@ def plan_of(price: Object) -> Object:
         product=price["product"],
         usage_type="licensed",
     )
+
+
+def after_interval(start: int, price: Object) -> int:
+    """The end of the period that begins at `start`."""
+    recurring = price["recurring"]
+    count: int = recurring["interval_count"]
+    if recurring["interval"] in {"day", "week"}:
+        return start + count * DAY_SECONDS * (7 if recurring["interval"] == "week" else 1)
+    return months_after(start, count * (12 if recurring["interval"] == YEARLY else 1))
+
+
+def months_after(start: int, count: int) -> int:
+    """The same day of a later month, or the month's last one."""
+    begins = datetime.fromtimestamp(start, UTC)
+    months = begins.month - 1 + count
+    year, month = begins.year + months // 12, months % 12 + 1
+    day = min(begins.day, calendar.monthrange(year, month)[1])
+    return int(begins.replace(year=year, month=month, day=day).timestamp())

@@ -1,9 +1,30 @@
 """Moving money that does not exist: payment intents and charges against a customer's card."""
 
 from copy import deepcopy
+from dataclasses import dataclass
 
 from sandbox.stripe_server.books import Books, Card
 from sandbox.stripe_server.response_shapes import Object, part
+
+BOUNCES_AFTER_SECONDS = 4 * 24 * 60 * 60
+"""How long a bank takes to say that a debit failed (docs.stripe.com/payments/ach-direct-debit: up to four business days)."""
+
+
+@dataclass(frozen=True)
+class Decline:
+    """What `last_payment_error` says: `code`, `decline_code`, `message`."""
+
+    code: str
+    decline_code: str | None
+    message: str
+
+
+DECLINED = Decline("card_declined", "generic_decline", "Your card was declined.")
+EXPIRED = Decline("expired_card", "expired_card", "Your card has expired.")
+NOT_AUTHENTICATED = Decline(
+    "payment_intent_authentication_failure", None, "The provided PaymentMethod has failed authentication."
+)
+BOUNCED = Decline("insufficient_funds", None, "The customer's account has insufficient funds to cover this payment.")
 
 
 class Charging:
@@ -31,14 +52,16 @@ class Charging:
 
     def try_card(self, intent: Object, card: Card) -> bool:
         """Whether the money came. If not, the intent's status says why."""
-        if card is Card.DECLINED:
-            self._decline(intent)
+        if card in {Card.DECLINED, Card.EXPIRED}:
+            self._decline(intent, EXPIRED if card is Card.EXPIRED else DECLINED)
         elif card is Card.NEEDS_AUTHENTICATION:
             intent["status"] = "requires_action"
             intent["next_action"] = part("payment_intent", "NextAction", type="use_stripe_sdk", use_stripe_sdk={})
             self._books.announce("payment_intent.requires_action", intent)
-        elif card is Card.BANK_DEBIT:
+        elif card in {Card.BANK_DEBIT, Card.BOUNCING_DEBIT}:
             intent["status"] = "processing"
+            if card is Card.BOUNCING_DEBIT:
+                self._books.bounces[intent["id"]] = self._books.now() + BOUNCES_AFTER_SECONDS
             self._books.announce("payment_intent.processing", intent)
         elif intent["capture_method"] == "manual":
             intent.update(status="requires_capture", amount_capturable=intent["amount"])
@@ -58,25 +81,25 @@ class Charging:
             self._charge(intent, "succeeded")
         self._books.announce("payment_intent.succeeded", intent)
 
-    def fail_authentication(self, intent: Object) -> None:
-        """The customer did not pass 3-D Secure."""
-        self._decline(intent, "payment_intent_authentication_failure")
+    def fail(self, intent: Object) -> None:
+        """The customer did not pass 3-D Secure, or the bank returned the debit."""
+        self._decline(intent, BOUNCED if intent["status"] == "processing" else NOT_AUTHENTICATED)
 
-    def _decline(self, intent: Object, code: str = "card_declined") -> None:
-        self._charge(intent, "failed")
+    def _decline(self, intent: Object, why: Decline) -> None:
+        self._charge(intent, "failed", failure=why.code)
         intent.update(status="requires_payment_method", payment_method=None, next_action=None)
         intent["last_payment_error"] = part(
             "payment_intent",
             "LastPaymentError",
             type="card_error",
-            code=code,
-            decline_code="generic_decline" if code == "card_declined" else None,
-            message="Your card was declined.",
+            code=why.code,
+            decline_code=why.decline_code,
+            message=why.message,
             charge=intent["latest_charge"],
         )
         self._books.announce("payment_intent.payment_failed", intent)
 
-    def _charge(self, intent: Object, status: str, *, captured: bool = True) -> None:
+    def _charge(self, intent: Object, status: str, *, captured: bool = True, failure: str | None = None) -> None:
         succeeded = status == "succeeded"
         charge = self._books.keep(
             "charge",
@@ -94,7 +117,7 @@ class Charging:
             payment_intent=intent["id"],
             refunded=False,
             status=status,
-            failure_code=None if succeeded else "card_declined",
+            failure_code=failure,
         )
         intent["latest_charge"] = charge["id"]
         self._books.announce(f"charge.{status}", charge)

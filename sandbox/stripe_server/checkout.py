@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers
 from sandbox.stripe_server.catalogue import Catalogue
+from sandbox.stripe_server.coupons import Coupons
 from sandbox.stripe_server.customers import Customers
 from sandbox.stripe_server.invoices import Invoices
 from sandbox.stripe_server.refusals import WrongParameter
@@ -28,6 +29,7 @@ class Checkout:
         customers: Customers,
         subscriptions: Subscriptions,
         invoices: Invoices,
+        coupons: Coupons,
         base_url: Callable[[], str],
     ) -> None:
         self._books = books
@@ -35,6 +37,7 @@ class Checkout:
         self._customers = customers
         self._subscriptions = subscriptions
         self._invoices = invoices
+        self._coupons = coupons
         self._base_url = base_url
         books.includers["checkout.session", "line_items"] = self._line_items
 
@@ -64,11 +67,22 @@ class Checkout:
 
     def pay(self, session: Object, card: Card) -> bool:
         """The customer presses the button. A declined card leaves the session as it was: they may try another."""
-        if card in {Card.DECLINED, Card.NEEDS_AUTHENTICATION}:
+        if card in {Card.DECLINED, Card.EXPIRED, Card.NEEDS_AUTHENTICATION}:
             return False
-        wanted = self._books.wanted[session["id"]]
         if session["customer"] is None:
             session["customer"] = self._customers.add(email=session["customer_email"] or "guest@example.com")["id"]
+        self._begin(session, card)
+        return True
+
+    def begin_trial_without_card(self, session: Object) -> bool:
+        wanted = self._books.wanted[session["id"]]
+        if not wanted["trial_days"] or session["payment_method_collection"] != "if_required":
+            return False
+        self._begin(session, None)
+        return True
+
+    def _begin(self, session: Object, card: Card | None) -> None:
+        wanted = self._books.wanted[session["id"]]
         subscription = self._subscriptions.begin(
             session["customer"],
             self.price_of(session),
@@ -76,24 +90,10 @@ class Checkout:
             metadata=dict(wanted["metadata"]),
             trial_days=wanted["trial_days"],
             trial_settings=wanted["trial_settings"],
+            quantity=wanted["quantity"],
+            coupons=[self._books.get("coupon", coupon) for coupon in wanted["coupons"]],
         )
         self._complete(session, subscription)
-        return True
-
-    def begin_trial_without_card(self, session: Object) -> bool:
-        wanted = self._books.wanted[session["id"]]
-        if not wanted["trial_days"] or session["payment_method_collection"] != "if_required":
-            return False
-        subscription = self._subscriptions.begin(
-            session["customer"],
-            self.price_of(session),
-            card=None,
-            metadata=dict(wanted["metadata"]),
-            trial_days=wanted["trial_days"],
-            trial_settings=wanted["trial_settings"],
-        )
-        self._complete(session, subscription)
-        return True
 
     def settle(self, session: Object, *, succeeded: bool) -> None:
         """The bank debit of a completed session came in, or did not."""
@@ -137,6 +137,7 @@ class Checkout:
             "cancel_url",
             "expires_at",
             "allow_promotion_codes",
+            "discounts",
             "payment_method_collection",
             "billing_address_collection",
             "locale",
@@ -160,10 +161,16 @@ class Checkout:
                 param="expires_at",
             )
         customer = self._customers.existing(params["customer"])["id"] if "customer" in params else None
-        amount = 0 if data.get("trial_period_days") else price["unit_amount"]
+        if customer is not None:
+            self._keep_to_one_currency(self._books.get("customer", customer), price)
+        quantity = params["line_items"][0].get("quantity", 1)
+        coupons = self._coupons.asked_for(params.get("discounts", ()))
+        amount = 0 if data.get("trial_period_days") else price["unit_amount"] * quantity
         session_id = self._books.new_id("cs_live" if self._books.livemode else "cs_test")
         self._books.wanted[session_id] = {
             "price": price["id"],
+            "quantity": quantity,
+            "coupons": [coupon["id"] for coupon in coupons],
             "metadata": dict(data.get("metadata", {})),
             "trial_days": data.get("trial_period_days"),
             "trial_settings": data.get("trial_settings"),
@@ -198,7 +205,20 @@ class Checkout:
             url=f"{self._base_url()}/checkout/{session_id}",
         )
 
+    def _keep_to_one_currency(self, customer: Object, price: Object) -> None:
+        """Raises WrongParameter. A checkout words it in its own way, also for what the customer had long ago."""
+        if customer["currency"] not in {None, price["currency"]}:
+            raise WrongParameter(
+                "You cannot combine currencies on a single customer. This customer has had a subscription or payment in"
+                f" {customer['currency']}, but you are trying to pay in {price['currency']}."
+            )
+
     def _check(self, params: Any) -> None:
+        self._customers.check_email(params.get("customer_email"), "customer_email")
+        if "discounts" in params and "allow_promotion_codes" in params:
+            raise WrongParameter(
+                "You may only specify one of these parameters: allow_promotion_codes, discounts.", param="discounts"
+            )
         if params.get("mode") != "subscription":
             raise WrongParameter("This stand-in imitates sessions in `subscription` mode only.", param="mode")
         if params.get("ui_mode", "hosted_page") != "hosted_page":
@@ -239,17 +259,17 @@ class Checkout:
             "id": f"li_{session['id'][8:]}",
             "object": "item",
             "amount_discount": 0,
-            "amount_subtotal": price["unit_amount"],
+            "amount_subtotal": price["unit_amount"] * self._books.wanted[session["id"]]["quantity"],
             "amount_tax": 0,
-            "amount_total": price["unit_amount"],
+            "amount_total": price["unit_amount"] * self._books.wanted[session["id"]]["quantity"],
             "currency": price["currency"],
             "price": price,
-            "quantity": 1,
+            "quantity": self._books.wanted[session["id"]]["quantity"],
         }
         return self._books.page(call, [line])
 
     def _list(self, call: Call) -> Object:
         names = ("customer", "subscription", "status", "payment_intent")
         call.imitated(*names, "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in names if name in call.params}
+        equal = self._books.named(call, *names)
         return self._books.page(call, self._books.all("checkout.session", **equal))

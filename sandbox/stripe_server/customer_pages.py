@@ -46,6 +46,7 @@ class CustomerPages:
         product = self._books.get("product", price["product"])
         problem = {
             "declined": "Your card was declined. Try another one.",
+            "expired": "Your card has expired. Try another one.",
             "not_authenticated": "Your bank did not confirm the payment. Try again or use another card.",
         }.get(action, "")
         return pages.checkout_page(session, product, price, self._checkout.trial_days(session), problem)

@@ -5,9 +5,12 @@ Anything but a 2xx answer is tried again, for three days in live mode (docs.stri
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from random import Random, SystemRandom
 from threading import Lock
 
 import requests
@@ -18,6 +21,14 @@ from sandbox.stripe_server.response_shapes import Object
 
 RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24))
 TIMEOUT_SECONDS = 10.0
+
+
+class Order(StrEnum):
+    """In which order what is due arrives: Stripe promises none."""
+
+    AS_IT_HAPPENED = "as_it_happened"
+    REVERSED = "reversed"
+    SHUFFLED = "shuffled"
 
 
 @dataclass
@@ -45,6 +56,11 @@ class EventOutbox:
         self.url = url
         self.copies = 1
         """How many times each attempt is sent: Stripe promises at least once, not exactly once."""
+        self.at_once = 1
+        """How many are on their way at the same time, each over a connection of its own."""
+        self.order = Order.AS_IT_HAPPENED
+        self.random: Random = SystemRandom()
+        """Shuffles. A test that must be repeatable puts one with a seed here."""
         self.deliveries: list[Delivery] = []
         self.wants: Callable[[str], bool] = lambda kind: True
         """Which types of events the endpoint has subscribed to."""
@@ -89,14 +105,32 @@ class EventOutbox:
             if self.url is None:
                 return []
             due = self.pending()
-            chosen = due if order is None else [due[position] for position in order]
-            return [self._send(each, self.url) for each in chosen for _ in range(self.copies)]
+            chosen = self._in_order(due) if order is None else [due[position] for position in order]
+            url, copies = self.url, [each for each in chosen for _ in range(self.copies)]
+            if self.at_once == 1:
+                return [self._send(each, url) for each in copies]
+            with ThreadPoolExecutor(self.at_once) as senders:
+                return list(senders.map(lambda each: self._send(each, url), copies))
+
+    def _in_order(self, due: list[Delivery]) -> list[Delivery]:
+        if self.order is Order.SHUFFLED:
+            return self.random.sample(due, len(due))
+        return due[::-1] if self.order is Order.REVERSED else due
+
+    def send_thin(self, event_id: str) -> int | None:
+        """The same news as an event of API v2, which only names the object. The answer's status."""
+        delivery = next(each for each in self.deliveries if each.event["id"] == event_id)
+        return self._post(json.dumps(thin(delivery.event)), self._address())
 
     def resend(self, event_id: str) -> int | None:
         """As by the button in the dashboard. The answer's status."""
         delivery = next(each for each in self.deliveries if each.event["id"] == event_id)
-        assert self.url is not None
-        return self._send(delivery, self.url)
+        return self._send(delivery, self._address())
+
+    def _address(self) -> str:
+        if self.url is None:
+            raise ValueError("there is no webhook endpoint to send to")
+        return self.url
 
     def forget_pending(self) -> list[Delivery]:
         """What was due is not sent any more; the list of it is for whoever wants to send it in another way."""
@@ -110,13 +144,17 @@ class EventOutbox:
 
     def _send(self, delivery: Delivery, url: str) -> int | None:
         status = self._post(delivery.body, url)
+        with self._lock:
+            self._note(delivery, status)
+        return status
+
+    def _note(self, delivery: Delivery, status: int | None) -> None:
         delivery.answers.append(status)
         failures = sum(1 for each in delivery.answers if each is None or not 200 <= each < 300)
         if delivery.succeeded or failures > len(RETRY_AFTER):
             delivery.next_attempt_at = None
         else:
             delivery.next_attempt_at = self._clock() + RETRY_AFTER[failures - 1]
-        return status
 
     def _post(self, body: str, url: str) -> int | None:
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": self.signature(body)}
@@ -127,3 +165,23 @@ class EventOutbox:
         except requests.RequestException:
             return None
         return answer.status_code
+
+
+def thin(event: Object) -> Object:
+    """As an endpoint for events of API v2 gets it (docs.stripe.com/event-destinations#events-overview)."""
+    what = event["data"]["object"]
+    kind = what["object"]
+    named = what.get("id")
+    related = {"id": named, "type": kind, "url": f"/v1/{kind.replace('.', '/')}s/{named}"}
+    return {
+        "id": event["id"],
+        "object": "v2.core.event",
+        "type": f"v1.{event['type']}",
+        "created": datetime.fromtimestamp(event["created"], UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z"),
+        "livemode": event["livemode"],
+        "context": None,
+        "reason": None,
+        "related_object": related if named else None,
+    }

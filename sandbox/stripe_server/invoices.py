@@ -4,7 +4,9 @@ from copy import deepcopy
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers, Listener
 from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.refusals import CardDeclined, WrongParameter
+from sandbox.stripe_server.coupons import Coupons
+from sandbox.stripe_server.customers import Customers
+from sandbox.stripe_server.refusals import CardDeclined, NoSuchObject, WrongParameter
 from sandbox.stripe_server.response_shapes import Object, part, shaped
 
 DAY = 24 * 60 * 60
@@ -13,10 +15,11 @@ RETRY_AFTER_DAYS = (3, 5, 7)
 
 
 class Invoices:
-
-    def __init__(self, books: Books, charging: Charging) -> None:
+    def __init__(self, books: Books, charging: Charging, customers: Customers, coupons: Coupons) -> None:
         self._books = books
         self._charging = charging
+        self._customers = customers
+        self._coupons = coupons
         self.when_paid: list[Listener] = []
         books.includers["invoice", "payments"] = self._payments_of
 
@@ -32,10 +35,85 @@ class Invoices:
         }
 
     def open(self, subscription: Object, reason: str, amount: int, period: tuple[int, int]) -> Object:
-        """Finalised at once, and paid at once when there is nothing to pay."""
-        now = self._books.now()
-        item = subscription["items"]["data"][0]
+        """Finalised at once, and paid at once when there is nothing to pay. A negative amount becomes the customer's credit."""
+        customer = self._books.get("customer", subscription["customer"])
+        taken = self._coupons.take_off(subscription, amount) if amount > 0 else []
+        total = amount - sum(each["amount"] for each in taken)
+        starting = customer["balance"]
+        due = max(0, total + starting) if total else 0
         invoice_id = self._books.new_id("in")
+        invoice = self._books.keep(
+            "invoice",
+            "in",
+            id=invoice_id,
+            **self._of_subscription(subscription, reason, amount, period, invoice_id),
+            amount_due=due,
+            amount_remaining=due,
+            discounts=[each["discount"] for each in taken],
+            ending_balance=total + starting - due if total else starting,
+            starting_balance=starting,
+            status="open",
+            status_transitions=part("invoice", "StatusTransitions", finalized_at=self._books.now()),
+            subtotal=amount,
+            total=total,
+            total_discount_amounts=taken,
+        )
+        subscription["latest_invoice"] = invoice_id
+        if invoice["ending_balance"] != starting:
+            change = invoice["ending_balance"] - starting
+            self._customers.add_to_balance(customer, change, "applied_to_invoice", invoice_id)
+        self._books.announce("invoice.created", invoice)
+        self._books.announce("invoice.finalized", invoice)
+        if due:
+            self._add_payment(invoice, subscription)
+        else:
+            self._mark_paid(invoice)
+        return invoice
+
+    def announce_upcoming(self, subscription: Object, *, older: bool = False) -> Object:
+        """What Stripe sends some days before a renewal: an invoice that does not exist yet, so it has no id.
+
+        `older`: in the shape of endpoints of before 2025-03-31, which name the subscription at the top.
+        """
+        item = subscription["items"]["data"][0]
+        amount, end = amount_of(item), item["current_period_end"]
+        period = (item["current_period_start"], end)
+        values = self._of_subscription(subscription, "upcoming", amount, period, "upcoming_in")
+        return self._announce_upcoming(values, amount, end, older=older)
+
+    def announce_upcoming_one_off(self, customer: str, amount: int, currency: str, *, older: bool = False) -> Object:
+        """As `announce_upcoming`, for invoice items that belong to no subscription."""
+        lines = {"object": "list", "url": "/v1/invoices/upcoming/lines", "has_more": False, "data": []}
+        values = {**self._usual("upcoming", customer, currency), "lines": lines, "parent": None}
+        return self._announce_upcoming(values, amount, self._books.now(), older=older)
+
+    def _announce_upcoming(self, values: Object, amount: int, at: int, *, older: bool) -> Object:
+        invoice = shaped(
+            "invoice",
+            **values,
+            id="upcoming_in",
+            amount_due=amount,
+            amount_remaining=amount,
+            created=at,
+            discounts=[],
+            livemode=self._books.livemode,
+            next_payment_attempt=at,
+            starting_balance=0,
+            status="draft",
+            status_transitions=part("invoice", "StatusTransitions"),
+            subtotal=amount,
+            total=amount,
+        )
+        del invoice["id"]
+        if older:
+            parent = invoice.pop("parent")
+            invoice["subscription"] = parent and parent["subscription_details"]["subscription"]
+        return self._books.announce("invoice.upcoming", invoice)
+
+    def _of_subscription(
+        self, subscription: Object, reason: str, amount: int, period: tuple[int, int], invoice_id: str
+    ) -> Object:
+        item = subscription["items"]["data"][0]
         line = shaped(
             "line_item",
             id=self._books.new_id("il"),
@@ -58,58 +136,41 @@ class Invoices:
             subscription=subscription["id"],
             subtotal=amount,
         )
-        invoice = self._books.keep(
+        details = part(
             "invoice",
-            "in",
-            id=invoice_id,
-            amount_due=amount,
-            amount_overpaid=0,
-            amount_paid=0,
-            amount_remaining=amount,
-            amount_shipping=0,
-            attempt_count=0,
-            attempted=False,
-            auto_advance=True,
-            automatic_tax=part("invoice", "AutomaticTax", enabled=False),
-            billing_reason=reason,
-            collection_method="charge_automatically",
-            currency=subscription["currency"],
-            customer=subscription["customer"],
-            default_tax_rates=[],
-            discounts=[],
-            issuer=part("invoice", "Issuer", type="self"),
-            lines={"object": "list", "url": f"/v1/invoices/{invoice_id}/lines", "has_more": False, "data": [line]},
-            metadata={},
-            parent=part(
-                "invoice",
-                "Parent",
-                type="subscription_details",
-                subscription_details=part(
-                    "invoice",
-                    "Parent.SubscriptionDetails",
-                    subscription=subscription["id"],
-                    metadata=deepcopy(subscription["metadata"]),
-                ),
-            ),
-            payment_settings=part("invoice", "PaymentSettings"),
-            period_end=now,
-            period_start=now,
-            post_payment_credit_notes_amount=0,
-            pre_payment_credit_notes_amount=0,
-            starting_balance=0,
-            status="open",
-            status_transitions=part("invoice", "StatusTransitions", finalized_at=now),
-            subtotal=amount,
-            total=amount,
+            "Parent.SubscriptionDetails",
+            subscription=subscription["id"],
+            metadata=deepcopy(subscription["metadata"]),
         )
-        subscription["latest_invoice"] = invoice_id
-        self._books.announce("invoice.created", invoice)
-        self._books.announce("invoice.finalized", invoice)
-        if amount:
-            self._add_payment(invoice, subscription)
-        else:
-            self._mark_paid(invoice)
-        return invoice
+        return {
+            **self._usual(reason, subscription["customer"], subscription["currency"]),
+            "lines": {"object": "list", "url": f"/v1/invoices/{invoice_id}/lines", "has_more": False, "data": [line]},
+            "parent": part("invoice", "Parent", type="subscription_details", subscription_details=details),
+        }
+
+    def _usual(self, reason: str, customer: str, currency: str) -> Object:
+        now = self._books.now()
+        return {
+            "amount_overpaid": 0,
+            "amount_paid": 0,
+            "amount_shipping": 0,
+            "attempt_count": 0,
+            "attempted": False,
+            "auto_advance": True,
+            "automatic_tax": part("invoice", "AutomaticTax", enabled=False),
+            "billing_reason": reason,
+            "collection_method": "charge_automatically",
+            "currency": currency,
+            "customer": customer,
+            "default_tax_rates": [],
+            "issuer": part("invoice", "Issuer", type="self"),
+            "metadata": {},
+            "payment_settings": part("invoice", "PaymentSettings"),
+            "period_end": now,
+            "period_start": now,
+            "post_payment_credit_notes_amount": 0,
+            "pre_payment_credit_notes_amount": 0,
+        }
 
     def collect(self, invoice: Object, card: Card) -> bool:
         """Try the card. A failure sets the time of the next attempt, if there is one."""
@@ -121,7 +182,28 @@ class Invoices:
             self._mark_paid(invoice)
             return True
         if intent["status"] == "processing":
-            return False
+            invoice["next_payment_attempt"] = None
+        else:
+            self._not_paid(invoice, intent)
+        return False
+
+    def is_processing(self, invoice: Object) -> bool:
+        """Whether a bank has yet to say what became of its debit."""
+        return bool(invoice["status"] == "open" and self.intent_of(invoice)["status"] == "processing")
+
+    def of_intent(self, intent_id: str) -> Object | None:
+        for payment in self._books.all("invoice_payment"):
+            if payment["payment"]["payment_intent"] == intent_id:
+                return self._books.get("invoice", payment["invoice"])
+        return None
+
+    def charge_of(self, invoice: Object) -> Object:
+        """The last charge. Raises NoSuchObject for an invoice that cost nothing or was never tried."""
+        if not any(self._books.all("invoice_payment", invoice=invoice["id"])):
+            raise NoSuchObject("charge", f"of {invoice['id']}")
+        return self._books.get("charge", self.intent_of(invoice)["latest_charge"] or "")
+
+    def _not_paid(self, invoice: Object, intent: Object) -> None:
         attempts = invoice["attempt_count"]
         renewal = invoice["billing_reason"] == "subscription_cycle"
         more = renewal and attempts <= len(RETRY_AFTER_DAYS)
@@ -129,7 +211,6 @@ class Invoices:
         if intent["status"] == "requires_action":
             self._books.announce("invoice.payment_action_required", invoice)
         self._books.announce("invoice.payment_failed", invoice)
-        return False
 
     def settle(self, invoice: Object, *, succeeded: bool) -> None:
         """A bank debit came in, or did not; a customer passed 3-D Secure, or did not."""
@@ -138,12 +219,15 @@ class Invoices:
             self._charging.succeed(intent)
             self._mark_paid(invoice)
         else:
-            self._charging.fail_authentication(intent)
-            self._books.announce("invoice.payment_failed", invoice)
+            self._charging.fail(intent)
+            self._not_paid(invoice, intent)
 
     def void(self, invoice: Object) -> None:
         invoice.update(status="void", next_payment_attempt=None)
         invoice["status_transitions"]["voided_at"] = self._books.now()
+        if (credit := invoice["starting_balance"] - invoice["ending_balance"]) and invoice["total"] > 0:
+            customer = self._books.get("customer", invoice["customer"])
+            self._customers.add_to_balance(customer, credit, "unapplied_from_invoice", invoice["id"])
         self._books.announce("invoice.voided", invoice)
 
     def intent_of(self, invoice: Object) -> Object:
@@ -187,13 +271,20 @@ class Invoices:
     def _pay(self, call: Call) -> Object:
         call.imitated("payment_method", "off_session")
         invoice = self._books.get("invoice", call.arguments[0])
+        self.pay(invoice, self._books.card_of(invoice["customer"], Card.GOOD))
+        return invoice
+
+    def pay(self, invoice: Object, card: Card) -> None:
+        """By our request or on the invoice's own page, also long after its subscription has ended.
+
+        Raises WrongParameter, CardDeclined.
+        """
         if invoice["status"] == "paid":
             raise WrongParameter("Invoice is already paid", code="invoice_already_paid")
         if invoice["status"] not in {"open", "uncollectible"}:
             raise WrongParameter("Invoice is no longer payable", code="invoice_not_payable")
-        if not self.collect(invoice, self._books.cards.get(invoice["customer"], Card.GOOD)):
-            raise CardDeclined()
-        return invoice
+        if not self.collect(invoice, card) and not self.is_processing(invoice):
+            raise CardDeclined(self.intent_of(invoice)["last_payment_error"])
 
     def _void(self, call: Call) -> Object:
         invoice = self._books.get("invoice", call.arguments[0])
@@ -213,15 +304,13 @@ class Invoices:
 
     def _list(self, call: Call) -> Object:
         call.imitated("customer", "subscription", "status", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("customer", "status") if name in call.params}
-        found = self._books.all("invoice", **equal)
+        found = self._books.all("invoice", **self._books.named(call, "customer", "status"))
         wanted = call.params.get("subscription")
         return self._books.page(call, (each for each in found if wanted in {None, subscription_id(each)}))
 
     def _list_payments(self, call: Call) -> Object:
         call.imitated("invoice", "payment", "status", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("invoice", "status") if name in call.params}
-        found = self._books.all("invoice_payment", **equal)
+        found = self._books.all("invoice_payment", **self._books.named(call, "invoice", "status"))
         intent = call.params.get("payment", {}).get("payment_intent")
         return self._books.page(call, (each for each in found if intent in {None, each["payment"]["payment_intent"]}))
 
@@ -230,6 +319,12 @@ class Invoices:
 
     def _payments_of(self, call: Call) -> Object:
         return self._books.page(call, self._books.all("invoice_payment", invoice=call.arguments[0]))
+
+
+def amount_of(item: Object) -> int:
+    """A period of a subscription's item."""
+    amount: int = item["price"]["unit_amount"] * item["quantity"]
+    return amount
 
 
 def subscription_id(invoice: Object) -> str | None:

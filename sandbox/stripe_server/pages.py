@@ -45,7 +45,9 @@ PAYMENT_BUTTONS = (
     (Card.GOOD, "Pay with a good card", "main"),
     (Card.DECLINED, "Pay with a card that is declined", ""),
     (Card.NEEDS_AUTHENTICATION, "Pay with a card that needs 3-D Secure", ""),
+    (Card.EXPIRED, "Pay with a card that has expired", ""),
     (Card.BANK_DEBIT, "Pay by bank debit, known only later", ""),
+    (Card.BOUNCING_DEBIT, "Pay by bank debit that is returned after four days", ""),
 )
 PORTAL_CARDS = {Card.GOOD: "good card", Card.DECLINED: "card that is declined"}
 

@@ -23,6 +23,8 @@ Schema = dict[str, Any]
 
 SERVICES = (
     "_customer_service",
+    "_customer_balance_transaction_service",
+    "_coupon_service",
     "_product_service",
     "_price_service",
     "checkout._session_service",

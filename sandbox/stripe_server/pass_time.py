@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from sandbox.stripe_server.books import Books, Card
+from sandbox.stripe_server.catalogue import after_interval
+from sandbox.stripe_server.charging import Charging
 from sandbox.stripe_server.checkout import Checkout
-from sandbox.stripe_server.invoices import Invoices, subscription_id
+from sandbox.stripe_server.invoices import Invoices, amount_of, subscription_id
 from sandbox.stripe_server.response_shapes import Object
 from sandbox.stripe_server.schedules import Schedules
 from sandbox.stripe_server.subscriptions import (
@@ -16,7 +18,6 @@ from sandbox.stripe_server.subscriptions import (
     ENDED,
     INCOMPLETE_SECONDS,
     Subscriptions,
-    after_interval,
     item_of,
     set_price,
 )
@@ -37,10 +38,18 @@ class Calendar:
     """`after_retries`: what the account's settings do with a renewal that was never paid: `canceled`, `unpaid`, `past_due`."""
 
     def __init__(
-        self, books: Books, subscriptions: Subscriptions, schedules: Schedules, invoices: Invoices, checkout: Checkout
+        self,
+        *,
+        books: Books,
+        charging: Charging,
+        subscriptions: Subscriptions,
+        schedules: Schedules,
+        invoices: Invoices,
+        checkout: Checkout,
     ) -> None:
         self.after_retries = "canceled"
         self._books = books
+        self._charging = charging
         self._subscriptions = subscriptions
         self._schedules = schedules
         self._invoices = invoices
@@ -56,7 +65,7 @@ class Calendar:
             self._books.clock.move_to(until)
 
     def _next(self, until: int) -> Due | None:
-        events = [*self._of_sessions(), *self._of_invoices()]
+        events = [*self._of_sessions(), *self._of_invoices(), *self._of_debits()]
         for subscription in self._books.all("subscription"):
             if subscription["status"] not in ENDED:
                 events += self._of_subscription(subscription)
@@ -73,10 +82,36 @@ class Calendar:
             if invoice["next_payment_attempt"]:
                 yield Due(invoice["next_payment_attempt"], 3, partial(self._retry, invoice))
 
+    def _of_debits(self) -> Iterator[Due]:
+        for intent_id, at in self._books.bounces.items():
+            yield Due(at, 0, partial(self._bounce, intent_id))
+
+    def _bounce(self, intent_id: str) -> None:
+        """The bank returns a debit: of a one-off payment, of a checkout, or of a subscription that has run on meanwhile."""
+        del self._books.bounces[intent_id]
+        intent = self._books.get("payment_intent", intent_id)
+        if intent["status"] != "processing":
+            return
+        invoice = self._invoices.of_intent(intent_id)
+        if invoice is None:
+            self._charging.fail(intent)
+            return
+        session = next(self._books.all("checkout.session", invoice=invoice["id"], payment_status="unpaid"), None)
+        if session is not None:
+            self._checkout.settle(session, succeeded=False)
+            return
+        self._invoices.settle(invoice, succeeded=False)
+        subscription = self._books.get("subscription", subscription_id(invoice) or "")
+        if subscription["status"] == "active" and not subscription["pending_update"]:
+            self._subscriptions.change(subscription, status="past_due")
+        self._give_up(subscription, invoice)
+
     def _of_subscription(self, subscription: Object) -> Iterator[Due]:
         status, item = subscription["status"], item_of(subscription)
         if status == "incomplete":
-            yield Due(subscription["created"] + INCOMPLETE_SECONDS, 0, partial(self._expire_incomplete, subscription))
+            if not self._invoices.is_processing(self._books.get("invoice", subscription["latest_invoice"])):
+                end = subscription["created"] + INCOMPLETE_SECONDS
+                yield Due(end, 0, partial(self._expire_incomplete, subscription))
             return
         if status == "paused":
             return
@@ -123,14 +158,15 @@ class Calendar:
         if trial_is_over:
             subscription.update(status="active", billing_cycle_anchor=start)
         self._books.announce("customer.subscription.updated", subscription, before)
-        invoice = self._invoices.open(subscription, "subscription_cycle", item["price"]["unit_amount"], (start, end))
+        invoice = self._invoices.open(subscription, "subscription_cycle", amount_of(item), (start, end))
         paused = subscription["pause_collection"]
         if paused:
             self._leave_uncollected(invoice, paused["behavior"])
             return
         if subscription["status"] == "unpaid":
             return
-        if not self._invoices.collect(invoice, self._books.cards.get(customer, Card.DECLINED)):
+        paid = self._invoices.collect(invoice, self._books.card_of(customer, Card.DECLINED))
+        if not paid and not self._invoices.is_processing(invoice):
             self._subscriptions.change(subscription, status="past_due")
 
     def _leave_uncollected(self, invoice: Object, behavior: str) -> None:
@@ -161,7 +197,8 @@ class Calendar:
         if phase is None:
             self._schedules.release(schedule)
         else:
-            set_price(item_of(subscription), self._books.get("price", phase["items"][0]["price"]))
+            planned = phase["items"][0]
+            set_price(item_of(subscription), self._books.get("price", planned["price"]), planned["quantity"])
             schedule["current_phase"] = {"start_date": phase["start_date"], "end_date": phase["end_date"]}
 
     def _retry(self, invoice: Object) -> None:
@@ -169,8 +206,13 @@ class Calendar:
         if subscription["status"] in ENDED:
             invoice["next_payment_attempt"] = None
             return
-        card = self._books.cards.get(subscription["customer"], Card.DECLINED)
-        if self._invoices.collect(invoice, card) or invoice["next_payment_attempt"]:
+        card = self._books.card_of(subscription["customer"], Card.DECLINED)
+        if not self._invoices.collect(invoice, card) and not self._invoices.is_processing(invoice):
+            self._give_up(subscription, invoice)
+
+    def _give_up(self, subscription: Object, invoice: Object) -> None:
+        """When no attempt is left."""
+        if invoice["next_payment_attempt"] or subscription["status"] != "past_due":
             return
         if self.after_retries == "canceled":
             self._subscriptions.end(subscription, "payment_failed")

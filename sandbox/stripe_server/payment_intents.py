@@ -12,8 +12,10 @@ from sandbox.stripe_server.response_shapes import Object, part
 TEST_CARDS = {
     "pm_card_visa": Card.GOOD,
     "pm_card_chargeDeclined": Card.DECLINED,
+    "pm_card_chargeDeclinedExpiredCard": Card.EXPIRED,
     "pm_card_authenticationRequired": Card.NEEDS_AUTHENTICATION,
     "pm_usBankAccount_success": Card.BANK_DEBIT,
+    "pm_usBankAccount_insufficientFunds": Card.BOUNCING_DEBIT,
 }
 CREATED_WITH = (
     "amount",
@@ -58,7 +60,7 @@ class PaymentIntents:
         if passed:
             self._charging.succeed(intent)
         else:
-            self._charging.fail_authentication(intent)
+            self._charging.fail(intent)
 
     def _create(self, call: Call) -> Object:
         call.imitated(*CREATED_WITH)
@@ -121,6 +123,7 @@ class PaymentIntents:
         self._charging.try_card(intent, TEST_CARDS[intent["payment_method"]])
         if intent["status"] == "requires_payment_method":
             raise CardDeclined(
+                intent["last_payment_error"],
                 payment_intent=deepcopy(intent),
                 charge=intent["latest_charge"],
                 doc_url="https://docs.stripe.com/declines",
@@ -169,13 +172,13 @@ class PaymentIntents:
 
     def _list(self, call: Call) -> Object:
         call.imitated("customer", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("customer",) if name in call.params}
+        equal = self._books.named(call, "customer")
         return self._books.page(call, self._books.all("payment_intent", **equal))
 
     def _list_charges(self, call: Call) -> Object:
         names = ("customer", "payment_intent")
         call.imitated(*names, "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in names if name in call.params}
+        equal = self._books.named(call, *names)
         return self._books.page(call, self._books.all("charge", **equal))
 
 

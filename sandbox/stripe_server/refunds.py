@@ -7,6 +7,7 @@ from sandbox.stripe_server.refusals import WrongParameter
 from sandbox.stripe_server.response_shapes import Object, part
 
 EVIDENCE_SECONDS = 7 * 24 * 60 * 60
+DISPUTE_ENDED = frozenset({"won", "lost", "warning_closed"})
 
 
 class Refunds:
@@ -53,6 +54,17 @@ class Refunds:
         self._books.announce("charge.refunded", charge, before)
         return refund
 
+    def fail(self, refund: Object) -> None:
+        """The cardholder's bank sends the money back to us (docs.stripe.com/refunds#failed-refunds)."""
+        if refund["status"] != "succeeded":
+            raise WrongParameter(f"This refund is {refund['status']}.")
+        before = deepcopy(refund)
+        refund.update(status="failed", failure_reason="lost_or_stolen_card")
+        charge = self._books.get("charge", refund["charge"])
+        charge.update(amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False)
+        self._books.announce("refund.failed", refund, before)
+        self._books.announce("charge.refund.updated", refund, before)
+
     def dispute(self, charge: Object, *, inquiry: bool = False) -> Object:
         """The bank takes the money back at once. An inquiry only asks."""
         status = "warning_needs_response" if inquiry else "needs_response"
@@ -89,6 +101,8 @@ class Refunds:
 
     def close(self, dispute: Object, status: str) -> None:
         """`won`, `lost` or `warning_closed`."""
+        if dispute["status"] in DISPUTE_ENDED:
+            raise WrongParameter(f"This dispute is {dispute['status']}.")
         dispute["status"] = status
         self._books.announce("charge.dispute.closed", dispute)
         if status == "won":
@@ -120,7 +134,7 @@ class Refunds:
     def _listed(self, call: Call, kind: str) -> Object:
         names = ("charge", "payment_intent")
         call.imitated(*names, "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in names if name in call.params}
+        equal = self._books.named(call, *names)
         return self._books.page(call, self._books.all(kind, **equal))
 
     def _of_charge(self, call: Call) -> Object:

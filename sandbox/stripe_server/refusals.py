@@ -29,8 +29,8 @@ class WrongParameter(Refused):
 class NoSuchObject(Refused):
     status = 404
 
-    def __init__(self, kind: str, object_id: str, param: str = "id") -> None:
-        super().__init__(f"No such {kind}: '{object_id}'", code="resource_missing", param=param)
+    def __init__(self, kind: str, object_id: str, param: str = "id", hint: str = "") -> None:
+        super().__init__(f"No such {kind}: '{object_id}'{hint}", code="resource_missing", param=param)
         if param != "id":
             self.status = 400
 
@@ -63,8 +63,14 @@ class CardDeclined(Refused):
     status = 402
     kind = "card_error"
 
-    def __init__(self, decline_code: str = "generic_decline", **details: Any) -> None:
-        super().__init__("Your card was declined.", code="card_declined", decline_code=decline_code, **details)
+    def __init__(self, error: Mapping[str, Any] | None = None, **details: Any) -> None:
+        """`error` is the `last_payment_error` of the payment intent, where there is one."""
+        why = error or {
+            "message": "Your card was declined.",
+            "code": "card_declined",
+            "decline_code": "generic_decline",
+        }
+        super().__init__(why["message"], code=why["code"], decline_code=why["decline_code"], **details)
 
 
 class KeyUsedOtherwise(Refused):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.catalogue import Catalogue
+from sandbox.stripe_server.catalogue import Catalogue, after_interval
 from sandbox.stripe_server.refusals import WrongParameter
 from sandbox.stripe_server.response_shapes import Object, part
-from sandbox.stripe_server.subscriptions import Subscriptions, after_interval, item_of
+from sandbox.stripe_server.subscriptions import Subscriptions, item_of
 
 
 class Schedules:
@@ -63,7 +63,7 @@ class Schedules:
             end_behavior="release",
             metadata=dict(call.params.get("metadata", {})),
             pause_schedules=[],
-            phases=[self._phase(item["price"], start, end)],
+            phases=[self._phase(item["price"], item["quantity"], start, end)],
             status="active",
             subscription=subscription["id"],
         )
@@ -104,17 +104,17 @@ class Schedules:
             end = each.get("end_date") or after_interval(start, {"recurring": {"interval_count": 1, **duration}})
             if not isinstance(end, int) or end <= start:
                 raise WrongParameter("A phase must end after its start.", param=f"{where}[end_date]")
-            phases.append(self._phase(price, start, end))
+            phases.append(self._phase(price, each["items"][0].get("quantity", 1), start, end))
         return phases
 
-    def _phase(self, price: Object, start: int, end: int) -> Object:
+    def _phase(self, price: Object, quantity: int, start: int, end: int) -> Object:
         item = part(
             "subscription_schedule",
             "Phase.Item",
             discounts=[],
             plan=price["id"],
             price=price["id"],
-            quantity=1,
+            quantity=quantity,
             metadata={},
         )
         return part(
@@ -140,5 +140,5 @@ class Schedules:
 
     def _list(self, call: Call) -> Object:
         call.imitated("customer", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("customer",) if name in call.params}
+        equal = self._books.named(call, "customer")
         return self._books.page(call, self._books.all("subscription_schedule", **equal))

@@ -17,6 +17,7 @@ from sandbox.stripe_server.catalogue import Catalogue
 from sandbox.stripe_server.charging import Charging
 from sandbox.stripe_server.checkout import Checkout
 from sandbox.stripe_server.controls import Controls
+from sandbox.stripe_server.coupons import Coupons
 from sandbox.stripe_server.customer_pages import CustomerPages
 from sandbox.stripe_server.customers import Customers
 from sandbox.stripe_server.event_outbox import EventOutbox
@@ -37,6 +38,7 @@ class StripeServer:
     """Start it, and give `url` to `stripe.StripeClient` as its `base_addresses["api"]`.
 
     Webhooks are signed at the time of `signing_clock`. It differs from `clock` where the receiver has not moved in time.
+    The mode is that of the `secret_key`; `livemode` is for one that is made up.
     """
 
     def __init__(
@@ -51,18 +53,19 @@ class StripeServer:
         port: int = 0,
         books_file: Path | None = None,
     ) -> None:
-        self.secret_key = secret_key or f"sk_{'live' if livemode else 'test'}_{secrets.token_hex(16)}"
+        secret_key = secret_key or new_key(livemode)
         self.webhook_secret = webhook_secret or f"whsec_{secrets.token_hex(16)}"
         self.clock = StoreClock(clock)
-        self.books = Books(self.clock, livemode, stripe.api_version)
+        self.books = Books(self.clock, is_live(secret_key), stripe.api_version)
         self.outbox = EventOutbox(self.clock, signing_clock or self.clock, self.webhook_secret, webhook_url)
         self.books.hear = self.outbox.add
         self.faults = Faults()
         charging = Charging(self.books)
         self.catalogue = Catalogue(self.books)
+        self.coupons = Coupons(self.books)
         self.customers = Customers(self.books)
-        self.invoices = Invoices(self.books, charging)
-        self.subscriptions = Subscriptions(self.books, self.catalogue, self.customers, self.invoices)
+        self.invoices = Invoices(self.books, charging, self.customers, self.coupons)
+        self.subscriptions = Subscriptions(self.books, self.catalogue, self.customers, self.invoices, self.coupons)
         self.schedules = Schedules(self.books, self.catalogue, self.subscriptions)
         self.checkout = Checkout(
             books=self.books,
@@ -70,13 +73,21 @@ class StripeServer:
             customers=self.customers,
             subscriptions=self.subscriptions,
             invoices=self.invoices,
+            coupons=self.coupons,
             base_url=lambda: self.url,
         )
         self.portal = BillingPortal(self.books, self.customers, self.subscriptions, lambda: self.url)
         self.payment_intents = PaymentIntents(self.books, charging, self.customers)
         self.refunds = Refunds(self.books)
-        self.calendar = Calendar(self.books, self.subscriptions, self.schedules, self.invoices, self.checkout)
-        self._api = Api(self.books, self.secret_key, self._handlers(), self.faults)
+        self.calendar = Calendar(
+            books=self.books,
+            charging=charging,
+            subscriptions=self.subscriptions,
+            schedules=self.schedules,
+            invoices=self.invoices,
+            checkout=self.checkout,
+        )
+        self._api = Api(self.books, secret_key, self._handlers(), self.faults)
         self._pages = CustomerPages(self.books, self.checkout, self.portal)
         self._controls = Controls(self)
         self._listener = Listener(self.answer, port)
@@ -89,6 +100,20 @@ class StripeServer:
     @property
     def url(self) -> str:
         return self._listener.url
+
+    @property
+    def secret_key(self) -> str:
+        return self._api.secret_key
+
+    def switch_mode(self, secret_key: str | None = None) -> None:
+        """As when the key of the other mode is set where this one was: same address and prices, nothing else is known there.
+
+        Events that were due are still sent, as the other mode's endpoint goes on.
+        """
+        with self.books.lock:
+            key = secret_key or new_key(not self.books.livemode)
+            self.books.switch_mode(is_live(key))
+            self._api.switch_key(key)
 
     @property
     def seen(self) -> list[Seen]:
@@ -130,6 +155,7 @@ class StripeServer:
     def _handlers(self) -> Handlers:
         parts = (
             self.catalogue,
+            self.coupons,
             self.customers,
             self.invoices,
             self.subscriptions,
@@ -155,3 +181,11 @@ class StripeServer:
             draft = self._books_file.with_suffix(".draft")
             draft.write_text(self.books.saved())
             draft.replace(self._books_file)
+
+
+def new_key(livemode: bool) -> str:
+    return f"sk_{'live' if livemode else 'test'}_{secrets.token_hex(16)}"
+
+
+def is_live(secret_key: str) -> bool:
+    return "_live_" in secret_key

@@ -1,14 +1,14 @@
 """Subscriptions and their one item: begun, changed, paused, cancelled. Time's part is in `pass_time.py`."""
 
-import calendar
+from collections.abc import Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers, merged_metadata
-from sandbox.stripe_server.catalogue import Catalogue, plan_of
+from sandbox.stripe_server.catalogue import Catalogue, after_interval, plan_of
+from sandbox.stripe_server.coupons import Coupons
 from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.invoices import Invoices, subscription_id
+from sandbox.stripe_server.invoices import Invoices, amount_of, subscription_id
 from sandbox.stripe_server.refusals import CardDeclined, NoSuchObject, WrongParameter
 from sandbox.stripe_server.response_shapes import Object, part
 
@@ -21,8 +21,11 @@ MAY_BE_PENDING = frozenset({"items", "payment_behavior", "proration_behavior", "
 
 
 class Subscriptions:
-    def __init__(self, books: Books, catalogue: Catalogue, customers: Customers, invoices: Invoices) -> None:
+    def __init__(
+        self, books: Books, catalogue: Catalogue, customers: Customers, invoices: Invoices, coupons: Coupons
+    ) -> None:
         self._books = books
+        self._coupons = coupons
         self._catalogue = catalogue
         self._customers = customers
         self._invoices = invoices
@@ -51,13 +54,16 @@ class Subscriptions:
         metadata: dict[str, str],
         trial_days: int | None = None,
         trial_settings: Object | None = None,
+        quantity: int = 1,
+        coupons: Sequence[Object] = (),
     ) -> Object:
-        """With its first invoice. Without a card only a trial can begin."""
+        """With its first invoice. Without a card only a trial can begin. Raises WrongParameter for another currency."""
+        self._keep_to_one_currency(customer, price)
         now = self._books.now()
         trial_end = now + trial_days * DAY if trial_days else None
         subscription_id_ = self._books.new_id("sub")
         period_end = trial_end or after_interval(now, price)
-        item = self._item(subscription_id_, price, now, period_end)
+        item = self._item(subscription_id_, price, now, period_end, quantity)
         subscription = self._books.keep(
             "subscription",
             "sub",
@@ -88,10 +94,12 @@ class Subscriptions:
             trial_settings=trial_settings or {"end_behavior": {"missing_payment_method": "create_invoice"}},
             default_payment_method=None,
         )
+        self._books.get("customer", customer)["currency"] = price["currency"]
         if card is not None:
-            self._books.cards[customer] = card
+            self._books.put_on_file(customer, card, self._books.expiries.get(customer))
+        self._coupons.redeem(subscription, coupons)
         self._books.announce("customer.subscription.created", subscription)
-        amount = 0 if trial_end else price["unit_amount"]
+        amount = 0 if trial_end else amount_of(item)
         invoice = self._invoices.open(subscription, "subscription_create", amount, (now, period_end))
         if card is not None:
             self._invoices.collect(invoice, card)
@@ -134,26 +142,37 @@ class Subscriptions:
         )
 
     def switch(
-        self, subscription: Object, price: Object, *, behavior: str = "allow_incomplete", prorate: bool = True
+        self,
+        subscription: Object,
+        price: Object,
+        *,
+        behavior: str = "allow_incomplete",
+        prorate: bool = True,
+        quantity: int | None = None,
     ) -> None:
-        """To another price now, with an invoice for the difference. Raises CardDeclined for `error_if_incomplete`."""
+        """To another price or quantity now, with an invoice for the difference, which becomes a credit when it is negative.
+
+        Raises CardDeclined for `error_if_incomplete`.
+        """
+        self._keep_to_one_currency(subscription["customer"], price)
         before, now = deepcopy(subscription), self._books.now()
         item = item_of(subscription)
         old = item["price"]
         same_interval = old["recurring"] == price["recurring"]
         end = item["current_period_end"] if same_interval else after_interval(now, price)
-        amount = difference(item, price, now, same_interval=same_interval) if prorate else 0
-        card = self._books.cards.get(subscription["customer"], Card.GOOD)
-        if behavior == "error_if_incomplete" and amount and card is not Card.GOOD:
+        quantity = item["quantity"] if quantity is None else quantity
+        amount = difference(item, price, quantity, now, same_interval=same_interval) if prorate else 0
+        card = self._books.card_of(subscription["customer"], Card.GOOD)
+        if behavior == "error_if_incomplete" and amount > 0 and card is not Card.GOOD:
             raise CardDeclined()
-        set_price(item, price)
+        set_price(item, price, quantity)
         if not same_interval:
             item.update(current_period_start=now, current_period_end=end)
             subscription["billing_cycle_anchor"] = now
         paid = True
         if amount and subscription["status"] != "trialing":
             invoice = self._invoices.open(subscription, "subscription_update", amount, (now, end))
-            if behavior == "pending_if_incomplete" and card is not Card.GOOD:
+            if behavior == "pending_if_incomplete" and invoice["status"] == "open" and card is not Card.GOOD:
                 wanted = deepcopy(subscription["items"]["data"])
                 subscription.clear()
                 subscription.update(before)
@@ -167,7 +186,7 @@ class Subscriptions:
                 self._invoices.collect(invoice, card)
                 self._books.announce("customer.subscription.updated", subscription, before)
                 return
-            paid = self._invoices.collect(invoice, card)
+            paid = self._invoices.collect(invoice, card) or self._invoices.is_processing(invoice)
         if not paid and subscription["status"] == "active":
             subscription["status"] = "past_due"
         self._books.announce("customer.subscription.updated", subscription, before)
@@ -180,13 +199,34 @@ class Subscriptions:
         self._books.announce("customer.subscription.pending_update_applied", subscription)
         self._books.announce("customer.subscription.updated", subscription, before)
 
+    def discount(self, subscription: Object, coupons: Sequence[Object]) -> None:
+        """In place of the discounts that it has."""
+        before = deepcopy(subscription)
+        self._coupons.redeem(subscription, coupons)
+        self._books.announce("customer.subscription.updated", subscription, before)
+
+    def cancel_at(self, subscription: Object, at: int) -> None:
+        """At any time that is still to come, within this period or in a later one. Raises WrongParameter."""
+        if at <= self._books.now():
+            raise WrongParameter("The cancel_at timestamp must be in the future.", param="cancel_at")
+        self.change(subscription, cancel_at=at, cancel_at_period_end=False, canceled_at=self._books.now())
+
+    def _keep_to_one_currency(self, customer: str, price: Object) -> None:
+        """Raises WrongParameter. Stripe gives this error no code."""
+        for known in self._books.all("subscription", customer=customer):
+            if known["status"] not in ENDED and known["currency"] != price["currency"]:
+                raise WrongParameter(
+                    "You cannot combine currencies on a single customer. This customer has an active subscription,"
+                    f" subscription schedule, discount, quote, or invoice item with currency {known['currency']}."
+                )
+
     def running(self, object_id: str) -> Object:
         subscription = self._books.get("subscription", object_id)
         if subscription["status"] in ENDED:
             raise NoSuchObject("subscription", object_id)
         return subscription
 
-    def _item(self, subscription: str, price: Object, start: int, end: int) -> Object:
+    def _item(self, subscription: str, price: Object, start: int, end: int, quantity: int = 1) -> Object:
         return self._books.keep(
             "subscription_item",
             "si",
@@ -196,13 +236,15 @@ class Subscriptions:
             metadata={},
             plan=plan_of(price),
             price=deepcopy(price),
-            quantity=1,
+            quantity=quantity,
             subscription=subscription,
             tax_rates=[],
         )
 
     def _create(self, call: Call) -> Object:
-        call.imitated("customer", "items", "metadata", "trial_period_days", "trial_settings", "payment_behavior")
+        call.imitated(
+            "customer", "items", "metadata", "trial_period_days", "trial_settings", "payment_behavior", "discounts"
+        )
         if "customer" not in call.params or not call.params.get("items"):
             raise WrongParameter("Missing required param: items or customer.", code="parameter_missing")
         customer = self._customers.existing(call.params["customer"])["id"]
@@ -212,10 +254,12 @@ class Subscriptions:
         return self.begin(
             customer,
             price,
-            card=self._books.cards.get(customer, Card.GOOD),
+            card=self._books.card_of(customer, Card.GOOD),
             metadata=dict(call.params.get("metadata", {})),
             trial_days=call.params.get("trial_period_days"),
             trial_settings=call.params.get("trial_settings"),
+            quantity=call.params["items"][0].get("quantity", 1),
+            coupons=self._coupons.asked_for(call.params.get("discounts") or ()),
         )
 
     def _update(self, call: Call) -> Object:
@@ -227,6 +271,7 @@ class Subscriptions:
             "proration_behavior",
             "payment_behavior",
             "pause_collection",
+            "discounts",
         )
         params = call.params
         subscription = self._books.get("subscription", call.arguments[0])
@@ -252,6 +297,10 @@ class Subscriptions:
             self.change(
                 subscription, pause_collection=part("subscription", "PauseCollection", **paused) if paused else None
             )
+        if params.get("discounts") == "":
+            self.discount(subscription, [])
+        elif params.get("discounts"):
+            self.discount(subscription, self._coupons.asked_for(params["discounts"]))
         self._update_cancellation(subscription, params)
         if "items" in params:
             self._update_items(subscription, params, behavior)
@@ -265,7 +314,7 @@ class Subscriptions:
         if params.get("cancel_at") == "":
             self.keep_going(subscription)
         elif "cancel_at" in params:
-            self.change(subscription, cancel_at=params["cancel_at"], canceled_at=self._books.now())
+            self.cancel_at(subscription, params["cancel_at"])
 
     def _update_items(self, subscription: Object, params: Any, behavior: str) -> None:
         changes = params["items"]
@@ -282,7 +331,7 @@ class Subscriptions:
             return
         price = self._catalogue.sold(changes[0].get("price", item["price"]["id"]), "items[0][price]")
         prorate = params.get("proration_behavior", "create_prorations") == "always_invoice"
-        self.switch(subscription, price, behavior=behavior, prorate=prorate)
+        self.switch(subscription, price, behavior=behavior, prorate=prorate, quantity=changes[0].get("quantity"))
 
     def _cancel(self, call: Call) -> Object:
         call.imitated("prorate", "invoice_now", "cancellation_details")
@@ -307,7 +356,7 @@ class Subscriptions:
 
     def _list(self, call: Call) -> Object:
         call.imitated("customer", "status", "price", "limit", "starting_after", "ending_before", "created")
-        equal = {name: call.params[name] for name in ("customer",) if name in call.params}
+        equal = self._books.named(call, "customer")
         wanted = call.params.get("status")
 
         def fits(subscription: Object) -> bool:
@@ -347,27 +396,14 @@ def item_of(subscription: Object) -> Object:
     return item
 
 
-def set_price(item: Object, price: Object) -> None:
-    item.update(price=deepcopy(price), plan=plan_of(price))
+def set_price(item: Object, price: Object, quantity: int) -> None:
+    item.update(price=deepcopy(price), plan=plan_of(price), quantity=quantity)
 
 
-def after_interval(start: int, price: Object) -> int:
-    """The end of the period that begins at `start`: the same day of a later month, or the month's last one."""
-    recurring = price["recurring"]
-    count: int = recurring["interval_count"]
-    if recurring["interval"] in {"day", "week"}:
-        return int(start + count * DAY * (7 if recurring["interval"] == "week" else 1))
-    begins = datetime.fromtimestamp(start, UTC)
-    months = begins.month - 1 + count * (12 if recurring["interval"] == "year" else 1)
-    year, month = begins.year + months // 12, months % 12 + 1
-    day = min(begins.day, calendar.monthrange(year, month)[1])
-    return int(begins.replace(year=year, month=month, day=day).timestamp())
-
-
-def difference(item: Object, price: Object, now: int, *, same_interval: bool) -> int:
-    """What a switch costs now: the rest of the period at the new price less the rest at the old one, at least nothing."""
+def difference(item: Object, price: Object, quantity: int, now: int, *, same_interval: bool) -> int:
+    """What a switch costs now: the rest of the period at the new price less the rest at the old one."""
     start, end = item["current_period_start"], item["current_period_end"]
     rest: float = (end - now) / (end - start)
-    unused: int = round(item["price"]["unit_amount"] * rest)
-    needed: int = round(price["unit_amount"] * rest) if same_interval else price["unit_amount"]
-    return max(0, needed - unused)
+    unused, whole = round(amount_of(item) * rest), price["unit_amount"] * quantity
+    needed: int = round(whole * rest) if same_interval else whole
+    return needed - unused

@@ -120,7 +120,7 @@ def test_apple_being_away_is_said_and_the_next_run_finds_it(apple: RunningApple,
 
 def seller(apple: RunningApple, user: uuid.UUID) -> object:
     with apple.app.app_context(), reading() as session:
-        return present_seller(session, user, apple.clock())
+        return present_seller(session, user, "test", apple.clock())
 
 
 def test_what_apple_does_not_know_is_over_and_keeps_nobody_from_buying_elsewhere(

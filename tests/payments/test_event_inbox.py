@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from auth.tiers import Tier
 from database import db
 from database.jobs import Jobs
-from database.run_worker import WorkerOptions, run_worker
+from database.run_worker import run_worker
+from database.worker_options import WorkerOptions
 from payments.event_inbox import (
     CLAIMED_FOR,
     LONGEST_WAIT,

@@ -496,7 +496,7 @@ def test_no_secret_is_in_an_answer_a_log_or_a_table(
     with every_word(capsys) as words:
         stripe.deliver()
         assert stripe.post("/stripe/create-intent", {"item": "pass"}, alice).get_json()["client_secret"]
-        stripe.server._api._secret_key = "sk_test_changed"
+        stripe.server.switch_mode("sk_test_changed")
         words.append(stripe.act(alice, "cancel").text)
     words.append(caplog.text)
     words.append(json.dumps([row["last_error"] for row in stripe.events()]))

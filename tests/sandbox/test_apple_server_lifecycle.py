@@ -12,6 +12,7 @@ from sandbox.apple_server.subscriptions import Ownership, Status
 
 PRO, PRO_YEARLY = "com.mirroros.pro.monthly", "com.mirroros.pro.yearly"
 ENTERPRISE = "com.mirroros.enterprise.monthly"
+STUDIO = "com.mirroros.studio.monthly"
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -342,3 +343,71 @@ def test_the_clock_never_moves_back(apple: AppleServer) -> None:
     apple.clock.move_to(START - timedelta(days=1))
 
     assert apple.clock() == START
+
+
+def test_a_child_asks_and_a_parent_answers(apple: AppleServer, store: AppStore) -> None:
+    token = uuid4()
+    request = store.ask_to_buy("alice", PRO, token)
+    assert (store.subscriptions, news(apple)) == ({}, [])
+
+    apple.advance(timedelta(hours=3))
+    bought = store.answer_request(request.request_id, approved=True)
+    assert bought is not None
+    assert (bought.latest.purchased_at, bought.account_token) == (START + timedelta(hours=3), token)
+    assert news(apple) == [("SUBSCRIBED", "INITIAL_BUY")]
+
+
+def test_a_wish_that_was_declined_is_never_told(apple: AppleServer, store: AppStore) -> None:
+    request = store.ask_to_buy("alice", PRO).request_id
+
+    assert store.answer_request(request, approved=False) is None
+    with pytest.raises(NotPossible):
+        store.answer_request(request, approved=True)
+    assert (store.subscriptions, news(apple)) == ({}, [])
+
+
+def test_a_wish_lives_for_a_day(apple: AppleServer, store: AppStore) -> None:
+    request = store.ask_to_buy("alice", PRO).request_id
+    apple.advance(timedelta(hours=25))
+
+    with pytest.raises(NotPossible):
+        store.answer_request(request, approved=True)
+
+
+def test_whoever_agrees_to_a_price_pays_it_from_the_renewal_on(apple: AppleServer, store: AppStore) -> None:
+    bought = store.subscribe("alice", PRO)
+    assert store.raise_price(PRO, 12_990) == [bought]
+    assert store.signer.renewal_payload(bought)["priceIncreaseStatus"] == 0
+    store.agree_to_price(bought.original_transaction_id)
+    assert store.signer.renewal_payload(bought)["priceIncreaseStatus"] == 1
+    assert store.signer.transaction_payload(bought.latest)["price"] == 9_990
+
+    apple.advance(timedelta(days=32))
+    assert store.signer.transaction_payload(bought.latest)["price"] == 12_990
+    assert "priceIncreaseStatus" not in store.signer.renewal_payload(bought)
+    assert news(apple)[1:] == [("PRICE_INCREASE", "PENDING"), ("PRICE_INCREASE", "ACCEPTED"), ("DID_RENEW", None)]
+
+
+def test_no_answer_to_a_price_is_a_no(apple: AppleServer, store: AppStore) -> None:
+    bought = store.subscribe("alice", PRO)
+    store.raise_price(PRO, 12_990)
+    apple.advance(timedelta(days=32))
+
+    assert bought.status() is Status.EXPIRED
+    assert store.signer.renewal_payload(bought)["expirationIntent"] == 3
+    assert news(apple)[-1] == ("EXPIRED", "PRICE_INCREASE")
+
+
+def test_there_is_nothing_to_agree_to_without_an_increase(store: AppStore) -> None:
+    bought = store.subscribe("alice", PRO)
+    with pytest.raises(NotPossible):
+        store.agree_to_price(bought.original_transaction_id)
+
+
+def test_a_customer_can_have_one_subscription_of_each_group(store: AppStore) -> None:
+    first, second = store.subscribe("alice", PRO), store.subscribe("alice", STUDIO)
+
+    assert first.original_transaction_id != second.original_transaction_id
+    assert store.bought_by("alice") == [first, second]
+    with pytest.raises(NotForSale):
+        store.change_product(first.original_transaction_id, STUDIO)

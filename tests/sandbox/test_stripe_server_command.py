@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -82,6 +83,49 @@ def test_refunds_and_disputes_are_in_the_controls(running: Running) -> None:
     assert running.control("refund", charge=charge, amount=100).json()["amount"] == 100
     dispute = running.control("dispute", charge=charge).json()
     assert running.control("close-dispute", dispute=dispute["id"], status="lost").json()["status"] == "lost"
+
+
+def test_what_happens_at_stripe_is_in_the_controls(running: Running) -> None:
+    customer, subscription = running.subscribed()
+
+    def act(action: str, **fields: object) -> Any:
+        answer = running.control(action, **fields)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert act("set-card", customer=customer, card="good", expires_in_days=1)["expires_at"]
+    assert len(act("discount", subscription=subscription, percent_off=50, duration="forever")["discounts"]) == 1
+    assert act("credit", customer=customer, amount=300)["ending_balance"] == -300
+    assert act("change-price", subscription=subscription, price="price_enterprise_monthly", quantity=2)[
+        "latest_invoice"
+    ]
+    assert act("cancel-at", subscription=subscription, in_days=45)["cancel_at"]
+    assert act("subscribe", customer=customer, price=PRO, quantity=2)["status"] == "active"
+    act("upcoming-invoice", subscription=subscription, older=True)
+    act("upcoming-invoice", customer=customer)
+    bill = running.get(f"/v1/invoices?limit=1&subscription={subscription}").json()["data"][0]
+    refund = act("refund", invoice=bill["id"], amount=100)
+    assert act("fail-refund", refund=refund["id"])["status"] == "failed"
+    assert act("refuse-email", email="alice@example.con")["refused"] == ["alice@example.con"]
+    assert act("add-price", product="prod_pro", price="price_2", amount=500, currency="eur")["currency"] == "eur"
+    assert act("archive-price", price="price_2")["active"] is False
+    act("set-card", customer=customer, card="declined")
+    act("advance", days=40)
+    debt = running.get("/v1/invoices?limit=1&status=open").json()["data"][0]["id"]
+    assert act("delete-customer", customer=customer)["deleted"]
+    assert act("pay-invoice", invoice=debt)["status"] == "paid"
+    assert act("delivery", copies=2, at_once=4, order="shuffled") == {"copies": 2, "at_once": 4, "order": "shuffled"}
+    assert running.get(f"/v1/subscriptions/{subscription}").json()["status"] == "canceled"
+
+
+def test_the_mode_is_in_the_controls(tmp_path: Path) -> None:
+    with started(tmp_path) as running:
+        _, subscription = running.subscribed()
+        assert running.control("switch-mode", secret_key="sk_live_1").json() == {"livemode": True}
+        (running.keys / "secret_key").write_text("sk_live_1")
+
+        assert running.get(f"/v1/subscriptions/{subscription}").status_code == 404
+        assert running.get(f"/v1/prices/{PRO}").json()["livemode"] is True
 
 
 def test_trouble_is_in_the_controls(running: Running) -> None:

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from random import Random
+from threading import Barrier
 
 import pytest
 import stripe
 
 from sandbox.http_listener import Listener, Reply, Request
+from sandbox.stripe_server.event_outbox import Order
 from tests.sandbox.stripe_account import NOON, Account
 
 
@@ -121,3 +124,63 @@ def test_an_endpoint_gets_only_what_it_subscribed_to(account: Account, endpoint:
     account.server.outbox.deliver_pending()
 
     assert endpoint.kinds == ["invoice.paid"]
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_events_arrive_in_the_order_that_was_set(account: Account, endpoint: Endpoint, order: Order) -> None:
+    account.server.outbox.order = order
+    account.server.outbox.random = Random(7)
+    account.subscribe()
+    account.server.outbox.deliver_pending()
+
+    happened = account.kinds()
+    arrived = {Order.AS_IT_HAPPENED: happened, Order.REVERSED: happened[::-1]}.get(order)
+    assert sorted(endpoint.kinds) == sorted(happened)
+    assert endpoint.kinds == arrived if arrived else endpoint.kinds != happened
+
+
+def test_events_are_delivered_side_by_side(account: Account) -> None:
+    together = Barrier(4)
+
+    def answer(_: Request) -> Reply:
+        together.wait(10)
+        return Reply(200)
+
+    listener = Listener(answer)
+    listener.start()
+    account.server.outbox.url, account.server.outbox.at_once = listener.url, 4
+    for name in ("alice", "bob", "carol", "dave"):
+        account.customer(f"{name}@example.com")
+
+    assert account.server.outbox.deliver_pending() == [200] * 4
+    listener.stop()
+
+
+def test_a_thin_event_only_names_the_object(account: Account, endpoint: Endpoint) -> None:
+    subscription = account.subscribe()
+    event = next(each for each in account.server.books.all("event") if each["type"] == "customer.subscription.created")
+    account.server.outbox.send_thin(event["id"])
+
+    [thin] = endpoint.got
+    header, secret = thin.headers["stripe-signature"], account.server.webhook_secret
+    assert stripe.WebhookSignature.verify_header(thin.body.decode(), header, secret)
+    notified = stripe.v2.core.EventNotification.from_json(thin.body, account.client)
+    assert (notified.object, notified.type) == ("v2.core.event", "v1.customer.subscription.created")
+    assert json.loads(thin.body)["related_object"] == {
+        "id": subscription.id,
+        "type": "subscription",
+        "url": f"/v1/subscriptions/{subscription.id}",
+    }
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_an_upcoming_invoice_has_no_id(account: Account, older: bool) -> None:
+    subscription = account.server.books.get("subscription", account.subscribe().id)
+    told = account.server.invoices.announce_upcoming(subscription, older=older)["data"]["object"]
+    alone = account.server.invoices.announce_upcoming_one_off(subscription["customer"], 500, "usd", older=older)
+
+    named = told["subscription"] if older else told["parent"]["subscription_details"]["subscription"]
+    assert ("id" in told, named, told["amount_due"]) == (False, subscription["id"], 1900)
+    one_off = alone["data"]["object"]
+    assert one_off["subscription" if older else "parent"] is None
+    assert ("parent" in one_off, "id" in one_off) == (not older, False)

@@ -6,6 +6,7 @@ import pytest
 import stripe
 
 from sandbox.stripe_server.books import Card
+from sandbox.stripe_server.subscriptions import DAY
 from tests.sandbox.stripe_account import ENTERPRISE, PRO, PRO_YEARLY, Account
 
 
@@ -242,10 +243,93 @@ def test_deleting_a_customer_ends_their_subscriptions(account: Account) -> None:
 
 
 def test_an_incomplete_subscription_expires(account: Account) -> None:
-    subscription = account.subscribe(card=Card.BANK_DEBIT)
+    customer = account.customer().id
+    account.server.books.put_on_file(customer, Card.DECLINED)
+    subscription = account.client.v1.subscriptions.create({"customer": customer, "items": [{"price": PRO}]})
+    assert subscription.status == "incomplete"
     account.advance(hours=24)
 
     assert account.again(subscription).status == "incomplete_expired"
+
+
+def test_a_first_debit_that_is_on_its_way_may_take_longer(account: Account) -> None:
+    subscription = account.subscribe(card=Card.BANK_DEBIT)
+    account.advance(days=3)
+    assert account.again(subscription).status == "incomplete"
+
+    account.server.checkout.settle(account.last("checkout.session"), succeeded=True)
+    assert account.again(subscription).status == "active"
+
+
+def test_a_first_debit_that_bounces_ends_what_was_bought_with_it(account: Account) -> None:
+    subscription = account.subscribe(card=Card.BOUNCING_DEBIT)
+    account.advance(days=5)
+
+    assert account.again(subscription).status == "incomplete_expired"
+    assert account.kinds()[-1] == "checkout.session.async_payment_failed"
+
+
+def test_a_debit_of_a_renewal_that_bounces_makes_it_overdue_days_later(account: Account) -> None:
+    subscription = account.subscribe()
+    account.put_on_file(subscription, Card.BOUNCING_DEBIT)
+    account.advance(days=32)
+    assert account.again(subscription).status == "active"
+    account.advance(days=4)
+    assert account.again(subscription).status == "past_due"
+
+    account.put_on_file(subscription, Card.GOOD)
+    account.advance(days=4)
+    assert account.again(subscription).status == "active"
+
+
+def test_debits_that_keep_bouncing_end_it(account: Account) -> None:
+    subscription = account.subscribe()
+    account.put_on_file(subscription, Card.BOUNCING_DEBIT)
+    account.advance(days=31 + 4 * 4 + 3 + 5 + 7 + 1)
+
+    assert account.again(subscription).status == "canceled"
+
+
+def test_a_card_works_until_it_expires(account: Account) -> None:
+    subscription = account.subscribe()
+    account.server.books.put_on_file(str(subscription.customer), Card.GOOD, account.server.books.now() + 40 * DAY)
+    account.advance(days=32)
+    assert account.again(subscription).status == "active"
+    account.advance(days=31)
+
+    assert account.again(subscription).status == "past_due"
+    error = account.last("payment_intent")["last_payment_error"]
+    assert (error["code"], error["message"]) == ("expired_card", "Your card has expired.")
+
+
+def test_an_invoice_can_be_paid_long_after_its_subscription_has_ended(account: Account) -> None:
+    subscription = account.subscribe()
+    account.put_on_file(subscription, Card.DECLINED)
+    account.advance(days=60)
+    invoice = account.again(subscription).latest_invoice
+    assert isinstance(invoice, stripe.Invoice)
+    account.server.invoices.pay(account.server.books.get("invoice", invoice.id), Card.GOOD)
+
+    assert account.client.v1.invoices.retrieve(invoice.id).status == "paid"
+    assert account.again(subscription).status == "canceled"
+
+
+@pytest.mark.parametrize(("days", "renewals"), [(10, 0), (45, 1), (75, 2)])
+def test_a_planned_end_may_lie_anywhere(account: Account, days: int, renewals: int) -> None:
+    subscription = account.subscribe()
+    end = account.server.books.now() + days * DAY
+    planned = account.client.v1.subscriptions.update(subscription.id, {"cancel_at": end})
+    assert (planned.cancel_at, planned.cancel_at_period_end) == (end, False)
+    account.advance(days=100)
+
+    assert account.again(subscription).ended_at == end
+    assert account.kinds().count("invoice.paid") == 1 + renewals
+
+
+def test_an_end_cannot_be_planned_for_the_past(account: Account) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        account.client.v1.subscriptions.update(account.subscribe().id, {"cancel_at": 1_000_000_000})
+    assert refused.value.param == "cancel_at"
 
 
 def test_a_subscription_list_leaves_out_the_cancelled_unless_asked(account: Account) -> None:

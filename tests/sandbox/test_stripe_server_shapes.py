@@ -99,7 +99,12 @@ def busy(account: Account) -> Account:
     )
     account.client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_authenticationRequired"})
     charges = [each for each in account.server.books.all("charge") if each["status"] == "succeeded"]
-    account.server.refunds.refund(charges[0], 100)
+    account.client.v1.customers.balance_transactions.create(account.customer().id, {"amount": -500, "currency": "usd"})
+    coupon = account.client.v1.coupons.create({"percent_off": 25, "duration": "forever"})
+    account.client.v1.subscriptions.create(
+        {"customer": account.customer().id, "items": [{"price": PRO}], "discounts": [{"coupon": coupon.id}]}
+    )
+    account.server.refunds.fail(account.server.refunds.refund(charges[0], 100))
     account.server.refunds.dispute(charges[1])
     return account
 

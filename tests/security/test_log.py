@@ -53,6 +53,14 @@ def test_the_line_names_the_rule_and_never_the_path(capsys: pytest.CaptureFixtur
     assert [json.loads(line)["route"] for line in output.splitlines()] == [None, "/toy/wishes/<uuid:wish_id>"]
 
 
+def test_of_flasks_own_server_only_its_address_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    server = logging.getLogger("werkzeug")
+    server.info("\x1b[31mWARNING: This is a development server.\x1b[0m\n * Running on http://127.0.0.1:8000")
+    server.info('127.0.0.1 - - [29/Nov/2026 10:00:00] "GET /?token=secret HTTP/1.1" 200 -')
+    assert [line["event"] for line in lines(capsys)] == ["listening on http://127.0.0.1:8000"]
+
+
 def test_one_callers_id_does_not_stay_for_the_next_request(capsys: pytest.CaptureFixture[str]) -> None:
     client = logged_app().test_client()
     client.put("/toy/wishes", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
