@@ -40,3 +40,8 @@ def test_what_is_hard_to_guess_is_accepted() -> None:
     ]
     for password in passwords:
         check_new_password(password, minimum_length=10, mail_name="alice.smith")
+
+
+@pytest.mark.parametrize("end", ["12345\n", "20240101\n", "1\n"])
+def test_a_line_break_at_the_end_is_judged_like_any_character(end: str) -> None:
+    check_new_password(f"tulip orbit canoe {end}", minimum_length=10, mail_name="alice")
