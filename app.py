@@ -56,10 +56,11 @@ from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
 from gateway.idempotency import IdempotencyKeys, forget_old_keys
 from gateway.personal_data import GATEWAY_DATA
-from gateway.postgres_limits import PostgresLimits, sweep_reservations
+from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
@@ -436,7 +437,9 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
     """Every job of the workers. What each takes from the database is bounded, and the next turn takes the rest."""
     return Jobs.of(
         (
-            Job("sweep_reservations", in_transaction(sweep_reservations, utc_now), cron="*/5 * * * *"),
+            Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
+            Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
+            Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
             Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,

@@ -13,13 +13,21 @@ db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate(directory="migrations")
 
 
+class NestedTransaction(RuntimeError):
+    """A block of `transaction` or `reading` began inside another one. Hand the outer block's session on instead.
+
+    The session is one, so the inner block would commit, or throw away, what the outer one has not finished.
+    """
+
+
 @contextmanager
 def transaction() -> Iterator[Session]:
     """The only commit in the system: commits at the end of the block, rolls back when it raises.
 
     The connection goes back to the pool at once, so that nothing holds one while it calls another server.
+    Raises NestedTransaction.
     """
-    session = db.session()
+    session = _begun()
     try:
         yield session
         session.commit()
@@ -32,9 +40,20 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A block that only reads. Nothing is committed; the connection goes back to the pool at its end."""
-    session = db.session()
+    """A block that only reads. Nothing is committed; the connection goes back to the pool at its end.
+
+    Raises NestedTransaction.
+    """
+    session = _begun()
     try:
         yield session
     finally:
         session.close()
+
+
+def _begun() -> Session:
+    session = db.session()
+    if session.in_transaction():
+        raise NestedTransaction
+    session.begin()  # no connection is taken before the first statement
+    return session

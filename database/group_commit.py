@@ -7,13 +7,14 @@ from typing import Generic, TypeVar
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from database.shared_trips import SharedTrips, TripNotCompleted
+from database.shared_trips import SharedTrips, TripNotBegun, TripNotCompleted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LARGEST_BATCH = 200
 LONGEST_WAIT_SECONDS = 15.0
+ABOUT_THE_ROW = (psycopg2.IntegrityError, psycopg2.DataError)
 
 
 class CommitNotConfirmed(Exception):
@@ -23,12 +24,17 @@ class CommitNotConfirmed(Exception):
     """
 
 
+class NothingWritten(CommitNotConfirmed):
+    """The item was never sent: no connection came about, or it was still waiting in line."""
+
+
 class GroupCommit(Generic[Item, Result]):
     """One writer per process, on one connection of its own that is opened when it is first needed.
 
     `write` gets a connection in autocommit mode and writes all items in ONE transaction that is over when it returns; the
     results stand in the order of the items. A batch that the server refuses for what is in it is written again item by item, so
-    that one bad row fails alone.
+    that one bad row fails alone. What may be the fault of the connection (its prepared statement no longer fits the schema, or
+    a pooler gave it another session) is tried once more on a new one.
     """
 
     def __init__(
@@ -51,7 +57,14 @@ class GroupCommit(Generic[Item, Result]):
         try:
             return self._trips.submit(item, LONGEST_WAIT_SECONDS)
         except TripNotCompleted as error:
-            raise CommitNotConfirmed(str(error)) from error
+            raise _not_confirmed(error) from error
+
+    def submit_within(self, item: Item, seconds: float) -> Result:
+        """The same, but never later: CommitNotConfirmed then, and the item may be written or not."""
+        try:
+            return self._trips.submit_within(item, seconds)
+        except TripNotCompleted as error:
+            raise _not_confirmed(error) from error
 
     def close(self) -> None:
         """Close the connection, for a clean shutdown. The next item opens a new one."""
@@ -61,12 +74,20 @@ class GroupCommit(Generic[Item, Result]):
             self._connection = None
 
     def _write_batch(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        was_open = self._connection is not None
         try:
-            return self._write(self._open(), items)
+            connection = self._open()
+        except psycopg2.Error as error:
+            return [NothingWritten(type(error).__name__) for _ in items]
+        try:
+            return self._write(connection, items)
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
             return [CommitNotConfirmed(type(error).__name__) for _ in items]
         except psycopg2.Error as error:
+            if was_open and not isinstance(error, ABOUT_THE_ROW):
+                self.close()
+                return self._write_batch(items)
             if len(items) == 1:
                 return [error]
             return [outcome for item in items for outcome in self._write_batch([item])]
@@ -74,8 +95,16 @@ class GroupCommit(Generic[Item, Result]):
     def _open(self) -> Connection:
         if self._connection is None:
             connection = self._connect()
-            connection.autocommit = True
-            if self._prepare is not None:
-                self._prepare(connection)
+            try:
+                connection.autocommit = True
+                if self._prepare is not None:
+                    self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         return self._connection
+
+
+def _not_confirmed(error: TripNotCompleted) -> CommitNotConfirmed:
+    return (NothingWritten if isinstance(error, TripNotBegun) else CommitNotConfirmed)(str(error))

@@ -1,13 +1,14 @@
 """Shared trips: requests that go to one server at the same time go together, and each goes on when its own part is done.
 
-Whoever finds nobody on the way becomes the leader and takes along everything that waits. There is no timer and no thread
-of its own: a lone request goes at once, and under load a trip carries what gathered while the one before was under way.
+Whoever finds nobody on the way becomes the leader and takes along everything that waits. There is no timer, and no thread
+of its own but for who must not wait long: a lone request goes at once, and under load a trip carries what gathered while the
+one before was under way.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from time import monotonic
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -16,6 +17,10 @@ Result = TypeVar("Result")
 
 class TripNotCompleted(Exception):
     """The trip was cut short, or did not come back in time: the item may have arrived or not."""
+
+
+class TripNotBegun(TripNotCompleted):
+    """The item was taken out of the line before a trip took it along: it has not arrived."""
 
 
 class SharedTrips(Generic[Item, Result]):
@@ -35,24 +40,54 @@ class SharedTrips(Generic[Item, Result]):
         """Returns when the trip with this item is back. Raises TripNotCompleted (after `longest_wait` seconds), or the
         item's own exception.
         """
-        entry: _Entry[Item, Result] = _Entry(item)
-        with self._lock:
-            self._waiting.append(entry)
-            leads, self._has_leader = not self._has_leader, True
+        entry, leads = self._join(item)
         if not leads and not entry.wait(longest_wait):
             leads = self._give_up(entry)
         if leads or entry.leads:
             self._lead()
         return entry.result()
 
+    def submit_within(self, item: Item, seconds: float) -> Result:
+        """The same, but back after so many seconds also when this caller would lead: then a thread of its own does."""
+        until = monotonic() + seconds
+        entry, leads = self._join(item)
+        handed_over = False
+        while entry.outcome is None:
+            if leads and not handed_over:
+                handed_over = True
+                self._lead_elsewhere()
+            if entry.wait(max(0, until - monotonic())):
+                leads = entry.leads
+            elif handed_over:
+                raise TripNotCompleted("the trip is not back yet")
+            else:
+                leads = self._give_up(entry)
+        return entry.result()
+
+    def _join(self, item: Item) -> tuple["_Entry[Item, Result]", bool]:
+        """The last place in line, and whether its owner must lead because nobody does."""
+        entry: _Entry[Item, Result] = _Entry(item)
+        with self._lock:
+            self._waiting.append(entry)
+            leads, self._has_leader = not self._has_leader, True
+        return entry, leads
+
     def _give_up(self, entry: "_Entry[Item, Result]") -> bool:
         """The wait was too long. True when the entry was chosen to lead just now: then it must, or nobody would."""
         with self._lock:
             if entry.leads or entry.outcome is not None:
                 return entry.leads
-            with suppress(ValueError):  # it is not in line when it is under way
+            try:
                 self._waiting.remove(entry)
-        raise TripNotCompleted("the leader did not come back")
+            except ValueError:
+                raise TripNotCompleted("the leader did not come back") from None
+        raise TripNotBegun("the leader did not come back")
+
+    def _lead_elsewhere(self) -> None:
+        try:
+            threading.Thread(target=self._lead, daemon=True).start()
+        except RuntimeError:  # no thread is to be had, and without a leader nobody would ever be served
+            self._lead()
 
     def _lead(self) -> None:
         """Take what waits (the leader's own entry stands first in line), then pass the lead on."""

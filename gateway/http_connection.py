@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urlsplit
 
+from gateway.resolve_name import Address, Addresses
+
 CONNECT_SECONDS = 2.0
 LARGEST_HEAD = 16 * 1024
 MOST_INTERIM_REPLIES = 4
@@ -92,7 +94,7 @@ class Reply:
 class HttpConnection:
     """An open connection. Every call takes a deadline on the monotonic clock and raises TimeoutError beyond it."""
 
-    __slots__ = ("_buffer", "_kernel_limits", "_poll", "_socket", "_tls", "idle_since")
+    __slots__ = ("_answered", "_buffer", "_kernel_limits", "_poll", "_socket", "_tls", "idle_since")
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -100,26 +102,28 @@ class HttpConnection:
         self._kernel_limits = {socket.SO_SNDTIMEO: 0.0, socket.SO_RCVTIMEO: 0.0}
         if not self._tls:
             connected.settimeout(None)
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._answered = False
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
         self.idle_since = 0.0
 
     @classmethod
-    def open(cls, origin: Origin, deadline: float, tls: ssl.SSLContext | None) -> "HttpConnection":
-        """Raises OSError when nobody answers (TimeoutError among them)."""
-        left = min(CONNECT_SECONDS, deadline - monotonic())
-        if left <= 0:
-            raise TimeoutError
-        connected = socket.create_connection((origin.host, origin.port), timeout=left)
-        try:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None:
-                connected = tls.wrap_socket(connected, server_hostname=origin.host)
-        except BaseException:
-            connected.close()
-            raise
-        return cls(connected)
+    def open(cls, addresses: Addresses, deadline: float, tls: ssl.SSLContext | None) -> "HttpConnection":
+        """Find the name's addresses, try one after the other, shake hands. Raises OSError when nobody answers, TimeoutError
+        among them: two seconds for all of it, or less when the deadline is nearer.
+        """
+        until = min(deadline, monotonic() + CONNECT_SECONDS)
+        found = addresses.find(until)
+        refusal: OSError = TimeoutError()
+        for number, address in enumerate(found):
+            try:
+                # An address that is silent leaves time for the next one.
+                return cls(_connected(address, until, len(found) - number, tls, addresses.host))
+            except OSError as error:
+                refusal = error
+        addresses.doubt()
+        raise refusal
 
     def close(self) -> None:
         self._socket.close()
@@ -130,7 +134,8 @@ class HttpConnection:
 
     def exchange(self, request: bytes, deadline: float, largest_body: int) -> Reply:
         """Send one request and read its whole reply. Raises ConnectionLost, ReplyNotAcceptable, TimeoutError."""
-        self._buffer = b""
+        self._buffer.clear()
+        self._answered = False
         self._send(request, deadline)
         status, headers, http11 = self._read_head(deadline)
         body = self._read_body(status, headers, deadline, largest_body)
@@ -191,22 +196,25 @@ class HttpConnection:
                 raise ReplyNotAcceptable("reply_malformed")
         return bytes(body)
 
+    # Taking from the front of a bytearray moves its start and copies nothing, so many small pieces cost no more than few.
+
     def _take_until(self, mark: bytes, deadline: float, most: int, too_long: str) -> bytes:
         """The bytes before `mark`, which is taken away too."""
-        while (end := self._buffer.find(mark)) < 0:
+        searched = 0
+        while (end := self._buffer.find(mark, searched)) < 0:
             if len(self._buffer) > most:
                 raise ReplyNotAcceptable(too_long)
+            searched = max(0, len(self._buffer) - len(mark) + 1)
             self._buffer += self._receive(deadline)
-        found, self._buffer = self._buffer[:end], self._buffer[end + len(mark) :]
+        found = bytes(self._buffer[:end])
+        del self._buffer[: end + len(mark)]
         return found
 
     def _take(self, size: int, deadline: float) -> bytes:
-        if len(self._buffer) < size:
-            collected = bytearray(self._buffer)
-            while len(collected) < size:
-                collected += self._receive(deadline)
-            self._buffer = bytes(collected)
-        found, self._buffer = self._buffer[:size], self._buffer[size:]
+        while len(self._buffer) < size:
+            self._buffer += self._receive(deadline)
+        found = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return found
 
     def _send(self, request: bytes, deadline: float) -> None:
@@ -233,9 +241,10 @@ class HttpConnection:
             except TimeoutError:
                 raise
             except OSError as error:
-                raise ConnectionLost(answered=bool(self._buffer)) from error
+                raise ConnectionLost(answered=self._answered) from error
             if not received:
-                raise ConnectionLost(answered=bool(self._buffer))
+                raise ConnectionLost(answered=self._answered)
+            self._answered = True
             return received
 
     def _limit_wait(self, option: int, deadline: float) -> None:
@@ -252,6 +261,24 @@ class HttpConnection:
             seconds = max(left, 0.001)  # 0 would be no limit
             self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(seconds % 1 * 1e6)))
             self._kernel_limits[option] = seconds
+
+
+def _connected(address: Address, until: float, shares: int, tls: ssl.SSLContext | None, host: str) -> socket.socket:
+    """`shares`: among how many addresses the time that is left is divided. The handshake may use all of it."""
+    family, sockaddr = address
+    connected = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(_left(until) / shares)
+        connected.connect(sockaddr)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            connected = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+            connected.settimeout(_left(until))  # one limit over all reads of `do_handshake`
+            connected.do_handshake()
+    except BaseException:
+        connected.close()
+        raise
+    return connected
 
 
 def _left(deadline: float) -> float:

@@ -21,6 +21,9 @@ from security.problems import Problem, retry_after
 KEY = re.compile(r"[!-~]{1,255}")
 KEPT_FOR = timedelta(hours=24)
 MOST_FORGOTTEN = 10_000
+LARGEST_KEPT_ANSWER = 256 * 1024
+TOO_LARGE_TO_KEEP = ""
+"""Stands for the answer of a call that was delivered and counted. No real answer is empty."""
 
 
 class MalformedIdempotencyKey(Problem):
@@ -40,14 +43,26 @@ class RequestStillRunning(Problem):
         super().__init__(headers=retry_after(min(seconds, 5)))
 
 
+class AnswerNotKept(Problem):
+    """The call was made and counted once. Asking again with this key neither repeats it nor shows it."""
+
+    status, error = 409, "answer_not_kept"
+    title = "This request was answered, and the answer was too large to be kept. Use a new Idempotency-Key to ask again"
+
+
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call."""
+    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call.
+
+    `lease_until` tells one holder from another: what a holder does to the key has no effect once somebody took it over.
+    """
 
     user_id: UUID
     route: str
     key_sha256: bytes
     request_id: UUID
+    lease_until: datetime
+    taken_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ CLAIM = text("""
     INSERT INTO idempotency_keys (user_id, route, key_sha256, fingerprint, request_id, lease_until)
     VALUES (:user_id, :route, :key_sha256, :fingerprint, :request_id, clock_timestamp() + :lease)
     ON CONFLICT (user_id, route, key_sha256) DO NOTHING
-    RETURNING request_id
+    RETURNING request_id, lease_until
 """)
 LOOK = text("""
     SELECT fingerprint, answer, extract(epoch FROM lease_until - clock_timestamp())::float
@@ -69,13 +84,19 @@ TAKE_OVER = text("""
     UPDATE idempotency_keys SET lease_until = clock_timestamp() + :lease
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
         AND fingerprint = :fingerprint AND answer IS NULL AND lease_until <= clock_timestamp()
-    RETURNING request_id
+    RETURNING request_id, lease_until
 """)
-RELEASE = text("""
-    DELETE FROM idempotency_keys
+OWN = """
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
-        AND request_id = :request_id AND answer IS NULL
-""")
+        AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
+"""
+RELEASE = text(f"DELETE FROM idempotency_keys {OWN}")  # noqa: S608 - two constants
+END_LEASE = text(f"UPDATE idempotency_keys SET lease_until = clock_timestamp() {OWN}")  # noqa: S608
+
+
+def kept_form(body: bytes) -> str:
+    """What is stored for an answer. Larger ones would make the transaction that many calls share too large."""
+    return body.decode() if len(body) <= LARGEST_KEPT_ANSWER else TOO_LARGE_TO_KEEP
 
 
 class IdempotencyKeys:
@@ -89,7 +110,7 @@ class IdempotencyKeys:
     ) -> HeldKey | StoredAnswer:
         """Take the key, or find the answer that it stands for.
 
-        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning.
+        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
         """
         if not KEY.fullmatch(key):
             raise MalformedIdempotencyKey
@@ -98,15 +119,18 @@ class IdempotencyKeys:
         values = names | {"fingerprint": fingerprint, "request_id": request_id, "lease": self._lease}
         with transaction() as session:
             for _ in range(3):
-                holder = session.execute(CLAIM, values).scalar() or session.execute(TAKE_OVER, values).scalar()
-                if holder is not None:
-                    return HeldKey(user_id, route, key_sha256, holder)
+                for statement in (CLAIM, TAKE_OVER):
+                    if row := session.execute(statement, values).one_or_none():
+                        holder, lease_until = row
+                        return HeldKey(user_id, route, key_sha256, holder, lease_until, statement is TAKE_OVER)
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago
                 known, answer, left = found
                 if not hmac.compare_digest(known, fingerprint):
                     raise IdempotencyKeyReused
+                if answer == TOO_LARGE_TO_KEEP:
+                    raise AnswerNotKept
                 if answer is not None:
                     return StoredAnswer(answer.encode())
                 if left > 0:
@@ -114,15 +138,20 @@ class IdempotencyKeys:
         raise RequestStillRunning(1)
 
     def release(self, held: HeldKey) -> None:
-        """Nothing was delivered, so the key may be used again. An answer that is stored stays."""
+        """Nothing was delivered, so the key may be used again. An answer that is stored stays.
+
+        A key that was taken over keeps its request id: if its first holder wakes up after all and delivers, the next
+        call under the key is the same call and is not counted again.
+        """
         with transaction() as session:
             session.execute(
-                RELEASE,
+                END_LEASE if held.taken_over else RELEASE,
                 {
                     "user_id": held.user_id,
                     "route": held.route,
                     "key_sha256": held.key_sha256,
                     "request_id": held.request_id,
+                    "lease_until": held.lease_until,
                 },
             )
 

@@ -16,6 +16,7 @@ class UsageCounter(Base):
     """The truth of what was used on one UTC day. It only rises; a refund is the removal of a reservation."""
 
     __tablename__ = "usage_counters"
+    __table_args__ = (Index("ix_usage_counters_day", "day"),)
 
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     feature: Mapped[str] = mapped_column(Text, primary_key=True)

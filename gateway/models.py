@@ -68,7 +68,11 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str] = mapped_column(Text)
     request_id: Mapped[UUID]
     lease_until: Mapped[datetime]
-    """Until then the first request may still be running. After it another one takes over, under the same request id."""
+    """Until then its holder may still be running. After it another one takes over, under the same request id.
+
+    No two holders have the same, so it also says who holds the key.
+    """
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     answered_at: Mapped[datetime | None]
     answer: Mapped[str | None] = mapped_column(Text)
+    """Empty when the call was answered and counted, but the answer was too large to be kept."""

@@ -3,19 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg2
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from gateway.limits import MICROSECONDS, Ask, Counts, LimitsUnavailable, burst_interval
 from gateway.redis_limits import HeldInPostgres, Verdict
-
-SWEEP_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +133,3 @@ class PostgresLimits:
 
 class DeadConnection(Exception):
     """The server closed this connection. Another may work."""
-
-
-def sweep_reservations(session: Session, now: datetime) -> int:
-    """Delete reservations whose lease is long over; they stopped counting when it ended. Returns how many there were."""
-    swept = session.execute(
-        text("DELETE FROM usage_reservations WHERE lease_until < :before"), {"before": now - SWEEP_AFTER}
-    )
-    return swept.rowcount  # type: ignore[attr-defined,no-any-return]

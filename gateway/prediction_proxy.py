@@ -7,6 +7,7 @@ whether the settle was written: then the reservation stays until its lease ends,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from time import perf_counter
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from auth.tiers import Tier
 from database.base import Clock, utc_now, uuid7
 from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
-from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer
+from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
 from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
 from gateway.plan_limits import PlanLimits
 from gateway.private_server import PredictionCall, PrivateServer
@@ -87,7 +88,7 @@ class PredictionProxy:
     def predict(self, caller: Caller, question: Question) -> Prediction:
         """Raises a Problem for every way in which there is no prediction; none of them is charged."""
         started = perf_counter()
-        request_id = uuid7()
+        own_id = uuid7()
         request_hash = keyed_digest(self.hash_key, question.document).hex()
         caller = self._with_features(caller, question)
         held: HeldKey | None = None
@@ -95,18 +96,17 @@ class PredictionProxy:
             # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
             caller = self.confirm(caller)
             claimed = self.idempotency.claim(
-                caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=request_id
+                caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=own_id
             )
             if isinstance(claimed, StoredAnswer):
                 return Prediction(claimed.body, {"Idempotency-Replayed": "true"})
-            held, request_id = claimed, claimed.request_id
-        call = _Call(request_id, request_hash, question, held, started)
+            held = claimed
+        call = _Call(own_id if held is None else held.request_id, own_id, request_hash, question, held, started)
         try:
             return self._with_capacity(caller, call)
-        except UsageNotRecorded:
-            raise  # the answer may be stored under the key, so the key is kept
-        except Exception:
-            if held is not None:
+        except Exception as error:
+            may_be_stored = isinstance(error, UsageNotRecorded) and error.may_be_counted
+            if held is not None and not may_be_stored:
                 self._release_key(held)
             raise
 
@@ -137,7 +137,7 @@ class PredictionProxy:
             try:
                 outcome = self.limits.reserve(
                     Ask(
-                        request_id=call.request_id,
+                        request_id=call.own_id,
                         user_id=caller.user_id,
                         feature=FEATURE,
                         limits=self.plans[caller.tier],
@@ -171,10 +171,8 @@ class PredictionProxy:
             upstream_ms = (perf_counter() - asked) * 1000
             ended = _Ending(failure.status, failure.reason, call.elapsed_ms(), upstream_ms)
             failure.headers.update(timing_headers(ended.total_ms, upstream_ms))
-            try:
-                self.settlement.note_failure(self._settled(caller, call, reservation, ended))
-            finally:
-                self.limits.release(reservation)
+            self.limits.release(reservation)
+            self.settlement.note_failure(self._settled(caller, call, reservation.day, ended))
             raise
         except BaseException:
             self.limits.release(reservation)
@@ -194,31 +192,39 @@ class PredictionProxy:
             "predictions_remaining_today": day,
         }
         body = with_metadata(result, orjson.dumps(metadata))
-        kept = body.decode() if call.held is not None else None
+        kept = kept_form(body) if call.held is not None else None
         ended = _Ending(200, None, total_ms, upstream_ms, kept)
+        row = reservation.request_id if self.limits.held_in_postgres(reservation) else None
         try:
-            used = self.settlement.count(self._settled(caller, call, reservation, ended))
+            used = self.settlement.count(self._settled(caller, call, reservation.day, ended, row))
         except psycopg2.Error:
             self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            raise
+        except UsageNotRecorded as unrecorded:
+            if not unrecorded.may_be_counted:
+                self.limits.release(reservation)
             raise
         self.limits.settled(reservation, used)
         headers = rate_limit_headers(reservation.policies, self.clock())
         headers |= timing_headers(call.elapsed_ms(), upstream_ms)
         return Prediction(body, headers)
 
-    def _settled(self, caller: Caller, call: "_Call", reservation: Reservation, ended: "_Ending") -> SettledCall:
+    def _settled(
+        self, caller: Caller, call: "_Call", day: date, ended: "_Ending", reservation: UUID | None = None
+    ) -> SettledCall:
+        """`reservation`: the row that must go in the same transaction."""
         return SettledCall(
             request_id=call.request_id,
             user_id=caller.user_id,
             feature=FEATURE,
             tier=caller.tier.value,
-            window_date=reservation.day,
+            window_date=day,
             request_data_hash=call.request_hash,
             status=ended.status,
             error_code=ended.error_code,
             response_time_ms=round(ended.total_ms),
             upstream_ms=round(ended.upstream_ms),
-            held=self.limits.held_in_postgres(reservation),
+            held=reservation,
             key=call.held,
             answer=ended.answer,
         )
@@ -241,7 +247,12 @@ class PredictionProxy:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
+    """`own_id` names its reservation. It differs from `request_id` when an idempotency key was taken over: the first holder
+    may still be alive, and whatever it gives back must not be this call's.
+    """
+
     request_id: UUID
+    own_id: UUID
     request_hash: str
     question: Question
     held: HeldKey | None

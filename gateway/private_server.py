@@ -21,6 +21,7 @@ from gateway.private_server_problems import (
     PrivateServerUnreachable,
     SignatureNotAccepted,
 )
+from gateway.resolve_name import Addresses
 from gateway.result_document import ResultNotUsable, check_result
 from security.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
@@ -28,6 +29,9 @@ from security.signing_keys import KeyRing
 
 LARGEST_REPLY = 2 * 1024 * 1024
 LEAST_SECONDS_FOR_RETRY = 3.0
+LONGEST_UNNOTICED_CLOSE = 1.0
+"""Seconds. A connection that was closed while it lay idle says so within one round trip of the request."""
+
 JSON = "application/json"
 
 
@@ -76,6 +80,7 @@ class PrivateServer:
         """`tls` replaces the default verification, for a private certificate authority. Raises ValueError for a bad URL."""
         self.timeout = address.timeout
         self._origin = Origin.of(address.url)
+        self._addresses = Addresses(self._origin.host, self._origin.port)
         self._target = self._origin.path + address.path
         self._keys = keys
         self._verify = verify
@@ -90,9 +95,9 @@ class PrivateServer:
     def predict(self, call: PredictionCall) -> bytes:
         """The result's bytes, proved to be one JSON object. Raises a PrivateServerFailed for everything else.
 
-        A call is sent twice only when the first try cannot have been answered: no connection came about, or a pooled one was
-        closed before any byte of a reply. The second has a new timestamp and nonce but the same `idem` in its context, so that
-        a server that did take the first one can tell.
+        A call is sent twice only when the first surely did nothing, and at least three seconds are left: no connection came
+        about, or a pooled one was lost within a second of sending and before any byte of a reply. The second has a new
+        timestamp and nonce but the same `idem` in its context, so that a server that did take the first one can tell.
         """
         nonce = ""
 
@@ -130,7 +135,7 @@ class PrivateServer:
     def answers_health(self, seconds: float) -> bool:
         """GET /health within the deadline; never a prediction. Nobody is told what it says, so it is not signed."""
         try:
-            reply = self._exchange(lambda _: self._health_request, monotonic() + seconds)
+            reply = self._exchange(lambda _: self._health_request, monotonic() + seconds, least_seconds=0)
         except (PredictionFailed, PrivateServerUnreachable, PrivateServerTimedOut):
             return False
         return reply.status == 200
@@ -139,25 +144,31 @@ class PrivateServer:
         """Close the idle connections."""
         self._pool.close()
 
-    def _exchange(self, request: Callable[[float], bytes], deadline: float) -> Reply:
+    def _exchange(
+        self, request: Callable[[float], bytes], deadline: float, least_seconds: float = LEAST_SECONDS_FOR_RETRY
+    ) -> Reply:
+        """`least_seconds`: what must be left for a second try."""
         first_try = True
         while True:
             pooled = self._pool.take() if first_try else None
             try:
-                connection = pooled or HttpConnection.open(self._origin, deadline, self._tls)
+                connection = pooled or HttpConnection.open(self._addresses, deadline, self._tls)
             except TimeoutError:
                 raise PrivateServerUnreachable("connect_timeout") from None
             except OSError as error:
-                if not first_try or deadline - monotonic() < LEAST_SECONDS_FOR_RETRY:
+                if not first_try or deadline - monotonic() < least_seconds:
                     raise PrivateServerUnreachable("connect_failed") from error
                 first_try = False
                 sleep(random.uniform(0.05, 0.15))  # noqa: S311 - so that not all come back at once
                 continue
+            sent_at = monotonic()
             try:
                 reply = connection.exchange(request(deadline), deadline, LARGEST_REPLY)
             except ConnectionLost as lost:
                 connection.close()
-                if pooled is None or lost.answered:
+                now = monotonic()
+                lay_closed = pooled is not None and not lost.answered and now - sent_at <= LONGEST_UNNOTICED_CLOSE
+                if not lay_closed or deadline - now < least_seconds:
                     raise PredictionFailed("connection_lost") from lost
                 first_try = False  # it was closed while it lay idle, and so probably were the others
                 self._pool.close()

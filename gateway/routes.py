@@ -8,7 +8,7 @@ from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
 from gateway.breaker import BreakerIsOpen
 from gateway.bulkhead import TooManyInFlight
-from gateway.idempotency import IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
+from gateway.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
 from gateway.limits import LimitsUnavailable
 from gateway.prediction_proxy import FEATURE, UNLIMITED, FeatureNotInTier, PredictionProxy, Question
 from gateway.private_health import PrivateServerHealth
@@ -56,6 +56,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
             MalformedIdempotencyKey,
             IdempotencyKeyReused,
             RequestStillRunning,
+            AnswerNotKept,
             *PRIVATE_SERVER_PROBLEMS,
         ),
     )

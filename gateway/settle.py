@@ -10,29 +10,37 @@ from time import monotonic, sleep
 from uuid import UUID
 
 import orjson
+import psycopg2
 import structlog
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from database.group_commit import CommitNotConfirmed, GroupCommit
+from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
 from gateway.idempotency import HeldKey
 from security.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
+FAILURE_SECONDS = 1.0
+LARGEST_BATCH = 64
+"""An answer that is kept may have 256 KiB, so one statement has 16 MiB at most: far from the statement timeout."""
 FIRST_PAUSE_SECONDS = 0.05
 
 
 class UsageNotRecorded(DependencyUnavailable):
-    """The prediction was made, but PostgreSQL did not confirm that it is counted. What is not counted is not delivered."""
+    """The prediction was made, but PostgreSQL did not confirm that it is counted. What is not counted is not delivered.
 
-    def __init__(self) -> None:
+    `may_be_counted`: the connection broke while the call was being written, so nobody knows.
+    """
+
+    def __init__(self, *, may_be_counted: bool = True) -> None:
         super().__init__("The prediction could not be recorded. Please ask again in a moment", seconds=5)
+        self.may_be_counted = may_be_counted
 
 
 @dataclass(frozen=True, slots=True)
 class SettledCall:
     """How one call ended. `error_code` None means delivered, and only a delivered call is counted.
 
-    `held`: its reservation lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
+    `held`: its reservation, when that lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
     """
 
     request_id: UUID
@@ -45,7 +53,7 @@ class SettledCall:
     error_code: str | None
     response_time_ms: int
     upstream_ms: int
-    held: bool
+    held: UUID | None
     key: HeldKey | None
     answer: str | None
 
@@ -56,7 +64,7 @@ WITH call AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1) AS call (
         request_id uuid, user_id uuid, feature text, tier text, window_date date, request_data_hash text,
         status smallint, error_code text, response_time_ms integer, upstream_ms integer,
-        held boolean, key_sha256 text, route text, answer text
+        held uuid, key_sha256 text, route text, lease_until timestamptz, answer text
     )
 ), written AS (
     INSERT INTO prediction_requests AS kept (
@@ -77,18 +85,13 @@ WITH call AS MATERIALIZED (
     ON CONFLICT (user_id, feature, day) DO UPDATE SET used = counter.used + excluded.used
     RETURNING user_id, feature, day, used
 ), freed AS (
-    DELETE FROM usage_reservations AS reservation USING call
-    WHERE call.held AND reservation.request_id = call.request_id
+    DELETE FROM usage_reservations AS reservation USING call WHERE reservation.request_id = call.held
 ), answered AS (
     UPDATE idempotency_keys AS known SET answer = call.answer, answered_at = now()
     FROM call
     WHERE call.answer IS NOT NULL AND known.user_id = call.user_id AND known.route = call.route
         AND known.key_sha256 = decode(call.key_sha256, 'hex') AND known.request_id = call.request_id
-), forgotten AS (
-    DELETE FROM idempotency_keys AS known USING call
-    WHERE call.error_code IS NOT NULL AND call.key_sha256 IS NOT NULL AND known.user_id = call.user_id
-        AND known.route = call.route AND known.key_sha256 = decode(call.key_sha256, 'hex')
-        AND known.request_id = call.request_id AND known.answer IS NULL
+        AND known.lease_until = call.lease_until AND known.answer IS NULL
 )
 SELECT written.id::text, counted.used
 FROM written LEFT JOIN counted
@@ -153,7 +156,12 @@ def _as_row(call: SettledCall) -> dict[str, object]:
         "held": call.held,
     }
     if call.key is not None:
-        row |= {"key_sha256": call.key.key_sha256.hex(), "route": call.key.route, "answer": call.answer}
+        row |= {
+            "key_sha256": call.key.key_sha256.hex(),
+            "route": call.key.route,
+            "lease_until": call.key.lease_until,
+            "answer": call.answer,
+        }
     return row
 
 
@@ -162,7 +170,7 @@ CallWriter = GroupCommit[SettledCall, int | None]
 
 def call_writer(connect: Callable[[], Connection]) -> CallWriter:
     """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
-    return GroupCommit(connect, write_calls, prepare=prepare_settle)
+    return GroupCommit(connect, write_calls, prepare=prepare_settle, largest_batch=LARGEST_BATCH)
 
 
 class Settlement:
@@ -176,21 +184,22 @@ class Settlement:
     def count(self, call: SettledCall) -> int:
         """Record a delivered call: the user's count of that day with it. Raises UsageNotRecorded when that is not certain."""
         deadline, pause = monotonic() + self._seconds, FIRST_PAUSE_SECONDS
+        may_be_counted = False
         while True:
             try:
                 return self._writer.submit(call) or 0
             except CommitNotConfirmed as error:
+                may_be_counted = may_be_counted or not isinstance(error, NothingWritten)
                 if monotonic() + pause > deadline:
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
-                    raise UsageNotRecorded from error
+                    raise UsageNotRecorded(may_be_counted=may_be_counted) from error
                 sleep(pause)
                 pause = min(pause * 2, 0.5)
 
-    def note_failure(self, call: SettledCall) -> bool:
-        """Record a call that delivered nothing, once. False when PostgreSQL did not confirm it: the client's answer stands."""
+    def note_failure(self, call: SettledCall) -> None:
+        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises."""
         try:
-            self._writer.submit(call)
-        except CommitNotConfirmed as error:
-            structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=str(error))
-            return False
-        return True
+            self._writer.submit_within(call, FAILURE_SECONDS)
+        except (CommitNotConfirmed, psycopg2.Error) as error:
+            cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
+            structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)

@@ -11,7 +11,7 @@ from psycopg2.extras import execute_values
 
 from database import group_commit
 from database.engine import EngineOptions
-from database.group_commit import CommitNotConfirmed, GroupCommit
+from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
 from database.writer_connection import writer_connection
 from sandbox.postgres import EmbeddedPostgres
 
@@ -127,7 +127,7 @@ def test_a_lost_connection_is_told_to_everybody_who_waited_and_the_next_one_open
 def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(own_postgres: EmbeddedPostgres) -> None:
     table = Table(own_postgres.url())
     own_postgres.stop()
-    with pytest.raises(CommitNotConfirmed):
+    with pytest.raises(NothingWritten):
         table.writer.submit(1)
     own_postgres.start()
     assert table.writer.submit(1) == 2
@@ -163,12 +163,109 @@ def test_who_waits_too_long_for_the_writer_is_told_so_and_its_item_is_not_writte
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(table.writer.submit, 1)
         assert table.writing.wait(10)
-        with pytest.raises(CommitNotConfirmed):
+        with pytest.raises(NothingWritten):
             table.writer.submit(2)
         table.before_write.set()
         assert first.result() == 2
     assert table.writer.submit(3) == 6
     assert table.numbers() == [1, 3]
+
+
+class PreparedTable(Table):
+    """Writes by a prepared statement, as the real writers do."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.writer = GroupCommit(writer_connection(url, EngineOptions()), self.write, prepare=self.prepare)
+
+    def prepare(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("PREPARE store (integer[]) AS INSERT INTO numbers SELECT unnest($1) RETURNING *")
+
+    def write(self, connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        with connection.cursor() as cursor:
+            cursor.execute("EXECUTE store (%s)", (list(items),))
+            return [row[0] for row in cursor.fetchall()]
+
+    def sessions(self) -> list[tuple[int]]:
+        return self.run("SELECT pid FROM pg_stat_activity WHERE application_name = 'mirroros' ORDER BY pid")
+
+
+@pytest.fixture
+def prepared(database_url: str) -> Iterator[PreparedTable]:
+    found = PreparedTable(database_url)
+    yield found
+    found.writer.close()
+
+
+def test_a_schema_that_changed_under_a_prepared_statement_fails_nobody(prepared: PreparedTable) -> None:
+    prepared.writer.submit(1)
+    prepared.run("ALTER TABLE numbers ALTER COLUMN number TYPE bigint")
+    assert prepared.writer.submit(2) == 2
+
+
+def test_a_session_that_lost_its_prepared_statement_is_given_up(prepared: PreparedTable) -> None:
+    prepared.writer.submit(1)
+    connection = prepared.writer._connection
+    assert connection is not None
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")  # as a pooler does when it gives another session
+    with pytest.raises(CommitNotConfirmed):
+        prepared.writer.submit(2)
+    assert prepared.writer.submit(2) == 2
+
+
+def test_a_bad_item_does_not_cost_a_connection(prepared: PreparedTable) -> None:
+    prepared.writer.submit(1)
+    before = prepared.sessions()
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        prepared.writer.submit(-1)
+    assert prepared.sessions() == before
+
+
+def test_a_statement_that_cannot_be_prepared_leaves_no_connection_behind(prepared: PreparedTable) -> None:
+    prepared.run("ALTER TABLE numbers RENAME TO numbers_of_before")
+    with pytest.raises(NothingWritten):
+        prepared.writer.submit(1)
+    assert prepared.sessions() == []
+    prepared.run("ALTER TABLE numbers_of_before RENAME TO numbers")
+    assert prepared.writer.submit(1) == 1
+
+
+def test_who_may_wait_only_for_a_moment_is_back_while_the_trip_is_under_way(table: Table) -> None:
+    table.before_write.clear()
+    with pytest.raises(CommitNotConfirmed) as leading:
+        table.writer.submit_within(1, 0.05)
+    assert table.writing.wait(10)
+    with pytest.raises(NothingWritten):
+        table.writer.submit_within(2, 0.05)
+    with ThreadPoolExecutor(1) as threads:
+        patient = threads.submit(table.writer.submit, 3)
+        wait_until_in_line(table.writer, 1)
+        table.before_write.set()
+        assert patient.result() == 6
+    assert not isinstance(leading.value, NothingWritten)
+    assert table.numbers() == [1, 3]
+
+
+def test_who_waits_for_a_moment_and_is_next_to_lead_is_served(table: Table) -> None:
+    table.before_write.clear()
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(table.writer.submit, 1)
+        assert table.writing.wait(10)
+        others = [threads.submit(table.writer.submit_within, number, 10) for number in (2, 3)]
+        wait_until_in_line(table.writer, 2)
+        table.before_write.set()
+        assert [first.result(), *(other.result() for other in others)] == [2, 4, 6]
+    assert table.writer.submit_within(4, 10) == 8
+    assert table.numbers() == [1, 2, 3, 4]
+
+
+def test_200_threads_that_wait_for_a_moment_are_all_served(table: Table) -> None:
+    with ThreadPoolExecutor(200) as threads:
+        results = threads.map(lambda number: table.writer.submit_within(number, 30), range(1, 201))
+        assert list(results) == [number * 2 for number in range(1, 201)]
+    assert table.numbers() == list(range(1, 201))
 
 
 def wait_until_in_line(writer: Writer, many: int) -> None:

@@ -38,7 +38,7 @@ from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
-from tests.gateway.limit_backends import QUICK
+from tests.gateway.limit_backends import QUICK, eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {
@@ -89,6 +89,10 @@ class RunningGateway:
             headers["Idempotency-Key"] = key
         return self.app.test_client().post("/api/gateway/predict", json=question or QUESTION, headers=headers)
 
+    def wait_for_prediction(self, number: int) -> None:
+        """Until the private server has been asked so many times."""
+        eventually(lambda: self.private.seen.predictions >= number)
+
     def get(self, path: str, *, tier: Tier = Tier.FREE) -> TestResponse:
         headers = {"X-Test-User": str(self.alice), "X-Test-Tier": tier.value}
         return self.app.test_client().get(f"/api/gateway{path}", headers=headers)
@@ -127,6 +131,7 @@ def running_gateway(
     plans: Mapping[Tier, PlanLimits] = PLANS,
     key_lease: timedelta = timedelta(seconds=60),
     settle_seconds: float = 3.0,
+    settle_url: str | None = None,
     confirm: Callable[[Caller], Caller] = lambda caller: caller,
     redis_url: str | None = None,
 ) -> Iterator[RunningGateway]:
@@ -144,7 +149,7 @@ def running_gateway(
             verify,
             largest_pool=places,
         )
-        writer = call_writer(writer_connection(url, options))
+        writer = call_writer(writer_connection(settle_url or url, options))
         proxy = PredictionProxy(
             limits=ExactLimits(PostgresLimits(db.engine, drain_seconds=QUICK.drain), leases),
             plans=plans,

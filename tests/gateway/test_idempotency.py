@@ -10,7 +10,9 @@ import pytest
 
 from database import transaction
 from examples.private_server.switches import Fault, Switches
-from gateway.idempotency import forget_old_keys
+from gateway.idempotency import LARGEST_KEPT_ANSWER, forget_old_keys
+from gateway.private_server import VerifyResponse
+from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import QUESTION, RunningGateway, running_gateway
 
 
@@ -114,6 +116,70 @@ def test_a_take_over_is_counted_also_when_the_dead_holder_had_recorded_a_failure
     assert [row["success"] for row in gateway.requests()] == [True]
 
 
+def test_a_first_holder_that_fails_frees_neither_the_key_nor_the_slot_of_the_second(gateway: RunningGateway) -> None:
+    for _ in range(4):
+        gateway.ask()
+    with ThreadPoolExecutor(2) as threads:
+        gateway.private.switches = Switches(Fault.STATUS, delay_seconds=1.0)
+        first = threads.submit(gateway.ask, key="goal-1")
+        gateway.wait_for_prediction(5)
+        let_leases_end(gateway)
+        gateway.private.switches = Switches(delay_seconds=3.0)
+        second = threads.submit(gateway.ask, key="goal-1")
+        gateway.wait_for_prediction(6)
+        assert first.result().status_code == 502
+        assert gateway.ask(key="goal-1").status_code == 409
+        assert gateway.ask().status_code == 429
+        assert second.result().status_code == 200
+    assert gateway.ask(key="goal-1").get_data() == second.result().get_data()
+    assert gateway.used() == 5
+
+
+def test_an_answer_that_was_given_is_not_replaced_by_a_first_holder_that_wakes_up(gateway: RunningGateway) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        gateway.private.switches = Switches(delay_seconds=1.0)
+        first = threads.submit(gateway.ask, key="goal-1")
+        gateway.wait_for_prediction(1)
+        let_leases_end(gateway)
+        gateway.private.switches = Switches()
+        second = gateway.ask(key="goal-1")
+        assert (first.result().status_code, second.status_code) == (200, 200)
+    assert first.result().get_data() != second.get_data()
+    assert gateway.ask(key="goal-1").get_data() == second.get_data()
+    assert gateway.used() == 1
+
+
+def test_a_first_holder_that_wakes_up_after_the_second_failed_is_the_same_call_as_the_third(
+    gateway: RunningGateway,
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        gateway.private.switches = Switches(delay_seconds=1.0)
+        first = threads.submit(gateway.ask, key="goal-1")
+        gateway.wait_for_prediction(1)
+        let_leases_end(gateway)
+        gateway.private.switches = Switches(Fault.STATUS)
+        assert gateway.ask(key="goal-1").status_code == 502
+        assert first.result().status_code == 200
+    gateway.private.switches = Switches()
+    third = gateway.ask(key="goal-1")
+    assert third.status_code == 200
+    assert gateway.ask(key="goal-1").get_data() == third.get_data()
+    assert gateway.used() == 1
+
+
+def test_an_answer_that_is_too_large_to_keep_is_given_once_and_not_made_again(database_url: str) -> None:
+    body = b'{"answer":"%s"}' % (b"x" * LARGEST_KEPT_ANSWER)
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with (
+        replying_with(reply) as address,
+        running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway,
+    ):
+        assert gateway.ask(key="goal-1").get_json()["answer"] == "x" * LARGEST_KEPT_ANSWER
+        again = gateway.ask(key="goal-1")
+        assert (again.status_code, again.get_json()["error"]) == (409, "answer_not_kept")
+        assert gateway.used() == 1
+
+
 def test_old_keys_are_forgotten_and_young_ones_kept(gateway: RunningGateway) -> None:
     gateway.ask(key="old")
     change(gateway, "UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
@@ -130,6 +196,12 @@ def leave_as_a_dead_holder(gateway: RunningGateway, request_id: uuid.UUID) -> No
         "UPDATE idempotency_keys SET answer = NULL, answered_at = NULL,"
         f" lease_until = now() - interval '1 second', request_id = '{request_id}'",
     )
+
+
+def let_leases_end(gateway: RunningGateway) -> None:
+    """As if the holder had been stopped for longer than it may take."""
+    for table in ("idempotency_keys", "usage_reservations"):
+        change(gateway, f"UPDATE {table} SET lease_until = now() - interval '1 second'")
 
 
 def change(gateway: RunningGateway, statement: str) -> None:

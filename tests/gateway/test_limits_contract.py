@@ -8,11 +8,9 @@ from uuid import UUID
 import pytest
 import redis
 from sqlalchemy import event
-from sqlalchemy.orm import Session
 
 from auth.principal import CachedFields
 from gateway.limits import AccountStateChanged, LimitsUnavailable, PolicyState, Refusal, Reservation
-from gateway.postgres_limits import sweep_reservations
 from sandbox.postgres import EmbeddedPostgres
 from tests.gateway.limit_backends import (
     FEATURE,
@@ -295,16 +293,6 @@ def hold(limits: Backend, user: UUID, *, days_ago: int = 0, lease_seconds: float
         lease=lease_seconds,
     )
     return name
-
-
-def test_the_sweeper_removes_only_what_ended_long_ago(limits: Backend, alice: UUID) -> None:
-    hold(limits, alice, lease_seconds=-61)
-    hold(limits, alice, lease_seconds=-30)
-    hold(limits, alice)
-    with Session(limits.engine) as session:
-        assert sweep_reservations(session, datetime.now(UTC)) == 1
-        session.commit()
-    assert limits.reservations() == 2
 
 
 def test_redis_counts_what_postgres_holds_and_forgets_it_when_it_ends(on_redis: Backend, alice: UUID) -> None:

@@ -2,7 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -22,27 +24,36 @@ def gateway(database_url: str) -> Iterator[RunningGateway]:
 
 
 class ClosingServer:
-    """Answers the first request of its first connection, takes a second request, and closes without a word. Then it behaves."""
+    """Answers the first request of its first connection; after a second one it writes `last_words` and closes. Then it behaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, last_words: bytes = b"", after: float = 0.0) -> None:
+        """`after`: seconds between the second request and the close."""
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.connections = 0
+        self.last_words = last_words
+        self.after = after
         self.requests: list[bytes] = []
+        self.over = threading.Event()
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
     def serve(self) -> None:
         first, _ = self.listener.accept()
-        self.connections += 1
         with first:
             self.requests.append(first.recv(65536))
             first.sendall(REPLY)
             self.requests.append(first.recv(65536))
-        second, _ = self.listener.accept()
-        self.connections += 1
-        with second:
-            self.requests.append(second.recv(65536))
-            second.sendall(REPLY)
+            first.sendall(self.last_words)
+            self.over.wait(self.after)
+        self.listener.settimeout(0.5)
+        with suppress(TimeoutError):
+            second, _ = self.listener.accept()
+            with second:
+                self.requests.append(second.recv(65536))
+                second.sendall(REPLY)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def close(self) -> None:
         self.thread.join()
@@ -51,15 +62,44 @@ class ClosingServer:
 
 def test_a_pooled_connection_that_dies_without_an_answer_is_replaced_once(database_url: str) -> None:
     server = ClosingServer()
-    address = f"http://127.0.0.1:{server.listener.getsockname()[1]}"
-    with running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway:
+    with running_gateway(database_url, private_url=server.address, verify=VerifyResponse.OFF) as gateway:
         assert [gateway.ask().status_code, gateway.ask().status_code] == [200, 200]
         assert gateway.used() == 2
     server.close()
-    assert server.connections == 2
     _, unanswered, repeated = [dict(header_lines(request)) for request in server.requests]
     assert unanswered["x-mirror-nonce"] != repeated["x-mirror-nonce"]
     assert unanswered["x-mirror-content-sha256"] == repeated["x-mirror-content-sha256"]
+
+
+@pytest.mark.parametrize(
+    ("server", "timeout"),
+    [
+        (partial(ClosingServer, after=1.2), 20.0),
+        (ClosingServer, 2.5),
+        (partial(ClosingServer, last_words=b"HTTP/1.1 103 Early Hints\r\n\r\n"), 20.0),
+        (partial(ClosingServer, last_words=REPLY.partition(b"{")[0]), 20.0),
+    ],
+    ids=["after-it-worked-for-a-second", "when-no-time-is-left", "after-an-interim-reply", "after-the-head"],
+)
+def test_a_call_that_may_have_done_something_is_not_repeated(
+    database_url: str, server: Callable[[], ClosingServer], timeout: float
+) -> None:
+    closing = server()
+    with running_gateway(
+        database_url, private_url=closing.address, verify=VerifyResponse.OFF, timeout=timeout
+    ) as gateway:
+        assert [gateway.ask().status_code, gateway.ask().status_code] == [200, 502]
+        assert gateway.used() == 1
+    closing.close()
+    assert len(closing.requests) == 2
+
+
+def test_a_probe_of_two_seconds_is_repeated_all_the_same(database_url: str) -> None:
+    server = ClosingServer()
+    with running_gateway(database_url, private_url=server.address, verify=VerifyResponse.OFF) as gateway:
+        gateway.ask()
+        assert gateway.proxy.private_server.answers_health(2.0)
+    server.close()
 
 
 def test_a_private_server_that_was_restarted_is_reached_without_an_error(gateway: RunningGateway) -> None:

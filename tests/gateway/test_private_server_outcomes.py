@@ -1,14 +1,13 @@
 """What the private server can do wrong: the right status, nothing charged, nothing left reserved, and a row that says why."""
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from examples.private_server.switches import Fault, Switches
 from gateway.private_server import VerifyResponse
+from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 
@@ -139,25 +138,6 @@ REPLIES = [
     (HEADER + b'Content-Length: 15\r\n\r\n\xef\xbb\xbf{"answer":1}', "result_not_json"),
     (HEADER + b'Content-Length: 15\r\n\r\n{"answer": "\xff"}', "result_not_json"),
 ]
-
-
-@contextmanager
-def replying_with(reply: bytes) -> Iterator[str]:
-    """A server that reads what comes first and writes these bytes, once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(reply)
-                connection.shutdown(socket.SHUT_WR)
-                connection.recv(1)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def a_call(user: uuid.UUID, **changes: object) -> SettledCall:
         error_code=None,
         response_time_ms=5,
         upstream_ms=4,
-        held=False,
+        held=None,
         key=None,
         answer=None,
     )
@@ -74,7 +74,8 @@ def test_days_are_counted_apart(connection: Connection) -> None:
 
 
 def test_the_reservation_goes_in_the_same_transaction(connection: Connection) -> None:
-    calls = [a_call(uuid.uuid4(), held=True), a_call(uuid.uuid4(), held=False)]
+    reserved = uuid.uuid4()
+    calls = [a_call(uuid.uuid4(), request_id=reserved, held=reserved), a_call(uuid.uuid4())]
     with connection.cursor() as cursor:
         for call in calls:
             cursor.execute(

@@ -1,0 +1,81 @@
+"""Batches: an item that fails is written down and passed over, never the end of the run for everybody behind it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Select, and_, delete, func, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+
+from database import reading, transaction
+from database.batch_models import PassedOverItem
+
+Item = TypeVar("Item")
+
+
+def work_through(
+    batch: str,
+    items: Iterable[Item],
+    work: Callable[[Item], int],
+    *,
+    key: Callable[[Item], object] = str,
+    unless: type[Exception] | tuple[type[Exception], ...] = (),
+) -> int:
+    """Do `work` for each item and return the sum of what it gave. One that raises is logged, counted and passed over.
+
+    `key` names the item for the operator: an id, never a name or an address. An error of the kind `unless` says that the
+    next item would fail as well (the provider cannot be reached) and ends the batch. So does a database that is away: what
+    cannot be written down is raised. Call it outside of any transaction; `work` opens its own.
+    """
+    done = 0
+    for item in items:
+        try:
+            done += work(item)
+        except unless:
+            raise
+        except Exception as error:
+            _note(batch, str(key(item)), type(error).__name__)
+            structlog.get_logger().error(
+                "item_passed_over", batch=batch, item=str(key(item)), reason=type(error).__name__, exc_info=error
+            )
+    return done
+
+
+def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
+    """Delete the rows whose primary keys `over` selects, and return how many. One that cannot be deleted holds up no other.
+
+    Give `over` a limit, so that one run stays far below the statement timeout; the next one takes the rest.
+    """
+    columns = tuple(over.selected_columns)
+    (table,) = over.get_final_froms()
+
+    def delete_one(row: tuple[Any, ...]) -> int:
+        same = and_(*(column == value for column, value in zip(columns, row, strict=True)))
+        with transaction() as session:
+            return _rows(session.execute(delete(table).where(same)))  # type: ignore[arg-type]
+
+    try:
+        with transaction() as session:
+            return _rows(session.execute(delete(table).where(tuple_(*columns).in_(over))))  # type: ignore[arg-type]
+    except DBAPIError:
+        with reading() as session:
+            rows = [tuple(row) for row in session.execute(over)]
+        return work_through(batch, rows, delete_one, key=lambda row: "/".join(map(str, row)))
+
+
+def _rows(result: Any) -> int:
+    return int(result.rowcount)
+
+
+def _note(batch: str, item: str, reason: str) -> None:
+    now = func.clock_timestamp()
+    with transaction() as session:
+        session.execute(
+            insert(PassedOverItem)
+            .values(batch=batch, item=item, reason=reason, times=1, first_at=now, last_at=now)
+            .on_conflict_do_update(
+                index_elements=[PassedOverItem.batch, PassedOverItem.item],
+                set_={"times": PassedOverItem.times + 1, "reason": reason, "last_at": now},
+            )
+        )
