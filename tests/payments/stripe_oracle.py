@@ -104,6 +104,8 @@ def complaints(stripe: RunningStripe, user: UUID, may_end: set[str]) -> Iterator
     for event in stripe.events():
         if event["state"] in {"received", "dead"}:
             yield f"{event['kind']} is {event['state']}: {event['last_error']}"
+    for row in stripe.query("SELECT * FROM passed_over_items"):
+        yield f"a batch passed over {row}"
     if not view.running() and (answer := stripe.checkout(user)).status_code != 200:
         yield f"nothing runs, and nothing can be bought: {answer.status_code} {answer.text}"
 

@@ -2,21 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
 from random import Random
 
 from payments.stripe_handler import StripeAddress
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.event_outbox import Order
+from sandbox.stripe_server.faults import Trouble
 from sandbox.stripe_server.refusals import Refused
 from sandbox.stripe_server.response_shapes import Object
 from tests.payments.stripe_app import ENTERPRISE, PRO, PRO_YEARLY, RunningStripe
 from tests.payments.stripe_oracle import OPEN_DISPUTE, StripesView
 
 WORKERS = 4
-LONGEST = 9
+LONGEST = 12
 TRIES = 6
+SLOW_SECONDS = 0.2
 SUBSCRIBED_TO = (
     "customer.subscription.",
     "customer.deleted",
@@ -48,18 +51,22 @@ class Story:
         """Whether anything happened that no event of ours tells."""
         self.server.outbox.wants = lambda kind: kind.startswith(SUBSCRIBED_TO)
         self.server.outbox.random = self.random
+        self.workers: list[Future[None]] = []
+        """Those that still work while the story goes on."""
 
     def play(self) -> None:
-        self._one(Story.buy)
-        for _ in range(self.random.randint(2, LONGEST)):
-            self._one(*self.random.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=20))
-        self.settle()
+        with ThreadPoolExecutor(LONGEST) as self.background:
+            self._one(Story.buy)
+            for _ in range(self.random.randint(2, LONGEST)):
+                self._one(*self.random.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=20))
+            self.settle()
 
     def _one(self, *drawn: "Callable[[Story], None]") -> None:
         """The first of these that can happen now, and how we hear of it."""
         for act in drawn:
             try:
-                act(self)
+                with nullcontext() if act in OF_OURS else self.server.books.lock:
+                    act(self)
             except NotNow:
                 continue
             how = self.random.choice(TELLINGS)
@@ -72,7 +79,7 @@ class Story:
     def buy(self) -> None:
         if self.view.running():
             raise NotNow
-        answer = self.stripe.checkout(self.user, self.random.choice(["pro", "enterprise"]), self._cycle())
+        answer = self.stripe.checkout(self.user, self._tier("pro"), self._cycle())
         assert answer.status_code in {200, 409}, answer.text
         if answer.status_code == 200:
             card = self.random.choice([Card.GOOD] * 6 + [Card.BANK_DEBIT, Card.BOUNCING_DEBIT])
@@ -80,7 +87,7 @@ class Story:
 
     def switch_plan(self) -> None:
         self._own()
-        self._asked(self.stripe.change(self.user, self.random.choice(["pro", "enterprise"]), self._cycle()).status_code)
+        self._asked(self.stripe.change(self.user, self._tier("enterprise"), self._cycle()).status_code)
 
     def switch_in_the_portal(self) -> None:
         price = self.random.choice([PRO, PRO_YEARLY, ENTERPRISE])
@@ -90,7 +97,9 @@ class Story:
         self.server.subscriptions.switch(own, self.server.books.get("price", price))
 
     def cancel_here(self) -> None:
-        self._own()
+        """What nobody has paid for ends at once."""
+        if (own := self._own())["status"] != "active":
+            self.may_end.add(own["id"])
         self._asked(self.stripe.act(self.user, "cancel").status_code)
 
     def resume(self) -> None:
@@ -217,6 +226,9 @@ class Story:
             raise NotNow
         return known[0]
 
+    def _tier(self, mostly: str) -> str:
+        return self.random.choice(["pro", "enterprise", mostly, mostly])
+
     def _cycle(self) -> str:
         return self.random.choice(["monthly", "monthly", "yearly"])
 
@@ -230,8 +242,9 @@ class Story:
         return self.server.invoices.is_processing(self.server.books.get("invoice", invoice_id))
 
     def _pass(self, **by: float) -> None:
-        """The reconciler runs every hour, so what was lost is found long before days have passed."""
-        if self.lost:
+        """The reconciler runs every hour, so what was lost or is late is found long before days have passed."""
+        self.wait()
+        if self.lost or self.server.outbox.pending():
             self.reconcile()
         self.server.advance(timedelta(**by))
 
@@ -261,11 +274,21 @@ class Story:
             self.lost = True
         else:
             outbox.deliver_pending()
-        self.work()
+        if how == "meanwhile":
+            self.server.faults.add(
+                Trouble.SLOW, times=2, under="/v1/subscriptions/", verb="get", stall_seconds=SLOW_SECONDS
+            )
+            self.workers.append(self.background.submit(self.work))
+        else:
+            self.work()
+
+    def wait(self) -> None:
+        while self.workers:
+            self.workers.pop().result()
 
     def work(self) -> None:
         """Four workers take every job, the effects' own ones too, until there is none. A job that fails is tried again."""
-        failures: Counter[str] = Counter()
+        failures, order = Counter[str](), Random(len(self.told))
         jobs = {job.name: job for job in (*self.stripe.payments.provider_jobs, *self.stripe.payments.inbox.jobs)}
 
         def run(name: str, arguments: dict[str, object]) -> tuple[str, dict[str, object]] | None:
@@ -282,7 +305,7 @@ class Story:
         again: list[tuple[str, dict[str, object]]] = []
         with ThreadPoolExecutor(WORKERS) as workers:
             while taken := [*again, *self._take()]:
-                self.random.shuffle(taken)
+                order.shuffle(taken)
                 again = [each for each in workers.map(lambda job: run(*job), taken) if each is not None]
 
     def _take(self) -> list[tuple[str, dict[str, object]]]:
@@ -301,6 +324,7 @@ class Story:
 
     def settle(self) -> None:
         """Everything arrives, or the reconciler finds it. What failed is repeated by the sweeper, minutes later."""
+        self.wait()
         for _ in range(TRIES):
             if self.lost:
                 self.server.outbox.forget_pending()
@@ -314,32 +338,47 @@ class Story:
             self.work()
 
 
-TELLINGS = ("all", "all", "reversed", "shuffled", "twice", "side by side", "side by side", "some", "nothing", "later")
+TELLINGS = (
+    "all",
+    "all",
+    "reversed",
+    "shuffled",
+    "twice",
+    "side by side",
+    "side by side",
+    "meanwhile",
+    "meanwhile",
+    "some",
+    "nothing",
+    "later",
+)
+OF_OURS = (Story.buy, Story.switch_plan, Story.cancel_here, Story.resume, Story.a_month_passes, Story.some_days_pass)
+"""What our side has a part in. The rest happens at Stripe alone, at one moment."""
 WEIGHTS: dict[Callable[[Story], None], int] = {
     Story.buy: 12,
-    Story.switch_plan: 8,
-    Story.switch_in_the_portal: 3,
+    Story.switch_plan: 6,
+    Story.switch_in_the_portal: 4,
     Story.cancel_here: 3,
     Story.cancel_in_the_portal: 2,
-    Story.plan_an_end: 3,
+    Story.plan_an_end: 2,
     Story.resume: 3,
     Story.card_breaks: 5,
     Story.card_repaired: 4,
     Story.card_will_expire: 2,
-    Story.a_month_passes: 10,
+    Story.a_month_passes: 14,
     Story.some_days_pass: 6,
-    Story.debit_settles: 6,
-    Story.late_payment: 6,
+    Story.debit_settles: 10,
+    Story.late_payment: 14,
     Story.coupon: 3,
     Story.credit: 2,
-    Story.refund_the_newest: 2,
-    Story.refund_an_old_month: 4,
-    Story.refund_an_upgrade: 3,
-    Story.refund_a_part: 2,
-    Story.refund_fails: 4,
-    Story.dispute: 4,
-    Story.dispute_ends: 8,
+    Story.refund_the_newest: 3,
+    Story.refund_an_old_month: 10,
+    Story.refund_an_upgrade: 8,
+    Story.refund_a_part: 3,
+    Story.refund_fails: 10,
+    Story.dispute: 5,
+    Story.dispute_ends: 20,
     Story.customer_deleted: 2,
     Story.key_switched_to_live: 1,
 }
-"""How often each is drawn."""
+"""How often each is drawn. Many can happen only after others, so they are drawn more often than they should happen."""

@@ -28,6 +28,6 @@ def test_in_the_end_our_rows_say_what_stripe_says(stripe: RunningStripe, seed: i
         story.play()
         found = list(complaints(stripe, story.user, story.may_end))
     except Exception as error:
-        error.add_note(f"in story {seed}: {story.told}")
+        error.add_note("\n".join([f"in story {seed}:", *story.told]))
         raise
-    assert found == [], f"story {seed}: {story.told}"
+    assert found == [], "\n".join([f"story {seed}:", *story.told, "and in the end:", *found])
