@@ -16,6 +16,7 @@ ENV PATH=/venv/bin:$PATH \
     MALLOC_ARENA_MAX=2 \
     FLASK_APP=app:create_app \
     FLASK_ENV=production \
+    FLASK_SKIP_DOTENV=1 \
     PORT=8000
 RUN groupadd --system --gid 10001 mirroros \
     && useradd --system --uid 10001 --gid mirroros --home-dir /app --shell /usr/sbin/nologin mirroros

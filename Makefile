@@ -3,14 +3,19 @@
 .POSIX:
 PYTHON = python3
 TEST_PROCESSES = 2
+POSTGRES_15 = /usr/lib/postgresql/15/bin
 BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-strip-extras
 
-.PHONY: help setup run test test-slow check check-code format lock check-lock bench migrate clean
+# What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
+POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/gateway/test_limits_contract.py \
+	tests/gateway/test_limits_races.py tests/gateway/test_settle.py tests/gateway/test_idempotency.py tests/gateway/test_postgres_restart.py
+
+.PHONY: help setup run test test-slow test-postgres-versions check check-code format lock check-lock bench migrate clean
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-12s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
 
 setup: $(INSTALLED)  ## Make .venv and install the locked requirements
 
@@ -22,6 +27,12 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(BIN)/python -m pytest -m slow
+
+test-postgres-versions: $(INSTALLED)  ## Run the tests of the database on PostgreSQL 15, the oldest, and on the newest
+	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \
+		"Elsewhere name its folder: make POSTGRES_15=/path/to/bin test-postgres-versions" >&2; exit 1; }
+	POSTGRES_BIN=$(POSTGRES_15) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
 
 check: check-code test  ## Check format, lint, types, import rules and the dependency lock, then run the tests
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from auth.demo_commands import demo_command
 from auth.email_routes import email_routes
 from auth.event_routes import event_routes
 from auth.export_routes import export_routes
+from auth.identity_routes import identity_routes
 from auth.identity_token import APPLE, GOOGLE, IdentityTokens
 from auth.impersonation_routes import impersonation_routes
 from auth.invite_commands import invite_commands
@@ -44,23 +46,25 @@ from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
-from database.jobs import Job, Jobs, in_transaction
+from database.forget_failures import upkeep_jobs
+from database.jobs import Job, Jobs
 from database.redis_connections import RedisAddress, redis_check
 from database.redis_epoch import EpochTimes, RedisEpoch
 from database.redis_lease import WithoutRedis
-from database.run_worker import worker_commands
 from database.schema import schema_check
+from database.worker_commands import worker_commands
+from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys, forget_old_keys
+from gateway.idempotency import IdempotencyKeys
 from gateway.personal_data import GATEWAY_DATA
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
+from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
@@ -75,12 +79,14 @@ from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventHandler, EventInbox
 from payments.grant_manually import grant_by_operator
+from payments.late_payments import late_payment_commands
 from payments.payment_commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.plans import Offer, PlanOffer
 from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
+from payments.return_pages import return_pages
 from payments.routes import payment_routes
 from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
@@ -98,7 +104,6 @@ from security.health_routes import health_routes
 from security.log import configure_logging
 from security.openapi import ApiDescription, openapi_routes
 from security.sentry import start_sentry
-from security.signing_keys import KeyRing
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
@@ -128,15 +133,24 @@ def create_app() -> Flask:
 
 
 def settings_of_this_process() -> Settings:
-    """In development with servers and secrets for what is not set. Raises SettingsInvalid."""
+    """In development with servers and secrets for what is not set. Raises SettingsInvalid.
+
+    Servers for development that cannot be started end the process with one line.
+    """
     if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
         return load_settings()
     environ = with_env_file(os.environ, ENV_FILE)
     if find_spec("sandbox") is None:  # as in the container image
         return load_settings(environ)
+    load_settings(environ)  # before servers are started for settings that are refused
+    from sandbox.cannot_start import CannotStart  # noqa: PLC0415
     from sandbox.development import ensure_services  # noqa: PLC0415
 
-    return load_settings({**environ, **ensure_services(environ)})
+    try:
+        return load_settings({**environ, **ensure_services(environ)})
+    except CannotStart as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(1) from None
 
 
 def assemble(settings: Settings) -> Flask:
@@ -175,6 +189,7 @@ def assemble(settings: Settings) -> Flask:
         account_pages(),
         jwks_routes(settings.access_keys),
         provider_routes(auth, identity_providers(settings)),
+        identity_routes(auth),
         second_factor_routes(auth),
         passkey_routes(auth),
         gateway_routes(gateway),
@@ -229,7 +244,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         registration_mode=settings.registration_mode.value,
         mail_sender=settings.default_from_email,
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
-        web_origins=settings.cors_origins,
+        web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
     )
     return assemble_auth(
@@ -279,9 +294,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
     private_server = PrivateServer(
         address,
-        KeyRing.from_settings(
-            secret=secret_text(settings.private_api_secret), keys=secret_text(settings.private_api_keys)
-        ),
+        settings.private_server_keys,
         VerifyResponse(settings.private_api_verify_response),
         largest_pool=settings.predict_max_in_flight,
     )
@@ -331,12 +344,13 @@ def payments_of(settings: Settings, database_url: str, auth: Auth) -> tuple[Paym
             *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
         ),
         provider_jobs=() if stripe is None else stripe_jobs(stripe),
+        provider_commands=() if stripe is None else late_payment_commands(stripe),
     )
     routes = [payment_routes(payments)]
     if stripe is not None:
         web = stripe_routes(stripe, payments.owner, inbox)
         web.cli.add_command(stripe_commands(stripe))
-        routes.append(web)
+        routes += [web, return_pages()]
     if apple is not None:
         routes.append(apple_routes(payments, apple))
     return payments, routes
@@ -396,7 +410,11 @@ def stripe_of(settings: Settings, rules: BillingRules) -> StripeRules | None:
         handler=StripeHandler(StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)),
         billing=rules,
         prices=ProductTable.read(settings.stripe_prices),
-        redirects=Redirects(settings.checkout_return_url or settings.public_base_url, settings.redirect_origins),
+        redirects=Redirects(
+            settings.checkout_return_url or settings.public_base_url,
+            settings.redirect_origins,
+            own_pages=settings.checkout_return_url is None,
+        ),
         trial=timedelta(days=settings.stripe_trial_days),
         webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
         enqueue=enqueuer(lambda: made),
@@ -427,7 +445,10 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
 
 
 def health_of(settings: Settings, database_url: str) -> HealthCheck:
-    parts = {"database": Part(schema_check(database_url))}
+    parts = {
+        "database": Part(schema_check(database_url)),
+        "worker": Part(worker_status(database_url), required=False),
+    }
     if (address := redis_address(settings)) is not None:
         parts["redis"] = Part(redis_check(address), required=False)
     return HealthCheck(parts)
@@ -440,9 +461,10 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
             Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
-            Job("forget_old_idempotency_keys", in_transaction(forget_old_keys, utc_now), cron="7 * * * *"),
+            Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,
+            *upkeep_jobs(utc_now),
         )
     )
 

@@ -5,7 +5,7 @@ import os
 import click
 from pydantic import SecretStr
 
-from config import SettingsInvalid, exit_for, load_settings
+from config import SettingsInvalid, exit_for, load_settings, load_settings_or_exit
 from settings.model import Environment, Settings
 
 
@@ -35,7 +35,7 @@ def check(environment: str | None) -> None:
 @config_commands.command("show")
 def show() -> None:
     """Print every setting; secrets only as set or not set."""
-    for name, text in shown(load_settings()).items():
+    for name, text in shown(load_settings_or_exit()).items():
         click.echo(f"{name}={text}")
 
 

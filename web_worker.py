@@ -1,5 +1,7 @@
 """gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
+import json
+import logging
 import socket
 import struct
 import sys
@@ -11,9 +13,12 @@ from typing import Any
 
 import gunicorn.http.wsgi
 from gunicorn import util
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from security.timestamp import timestamp
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
 """Small enough for thousands of threads, and large enough for Python's recursion limit.
@@ -46,6 +51,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = QuietResponse
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """An application that will not start has said why and ends the server: gunicorn would start it again, for ever."""
+        try:
+            super().load_wsgi()
+        except SystemExit:
+            raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once told to stop, answer who has already connected and refuse who comes later.
@@ -85,9 +97,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             (status for kind, status in UNREADABLE if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
         )
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.log.error("A request failed outside the application.", exc_info=exc)
+            self.log.error("request_failed_outside_application", exc_info=exc)
         else:
-            self.log.info("A request that cannot be read was refused: %s", type(exc).__name__)
+            self.log.info("request_unreadable", extra={"reason": type(exc).__name__})
         with suppress(OSError):
             util.write_nonblock(client, unread_request_answer(status))
 
@@ -96,12 +108,35 @@ def _is_closed_already(graceful: bool = False) -> None:
     """The main loop closes every finished connection; for these it only has to count them."""
 
 
+class JsonLines(logging.Formatter):
+    """As the lines of the application (security/log.py), whose libraries the master process does not hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": timestamp(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            "pid": record.process,
+        }
+        if reason := getattr(record, "reason", None):
+            line["reason"] = reason
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
 class BriefLogger(Logger):  # type: ignore[misc]
-    """A flood of half-open connections must not become a flood of tracebacks."""
+    """The master's and the workers' own lines. A flood of half-open connections must not become a flood of tracebacks."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonLines())
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
         if isinstance(sys.exception(), BlockingIOError):
-            self.info("A client fell silent within a request and was disconnected.")
+            self.info("client_fell_silent")
         else:
             super().exception(msg, *args, **kwargs)
 

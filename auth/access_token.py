@@ -14,6 +14,7 @@ import jwt
 from auth.access_key_ring import KeyRing
 from auth.bounded_cache import BoundedCache
 from database.base import Clock
+from security.base64url import bytes_of_base64url
 from security.problems import InvalidToken
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 (RFC 9068, 2.1)
@@ -113,6 +114,7 @@ class AccessTokens:
         if len(token) > LONGEST_TOKEN:
             raise InvalidToken
         try:
+            bytes_of_base64url(token.rpartition(".")[2])  # the rest is signed as it is written; this part is not
             header = jwt.get_unverified_header(token)
             key = self._keys.find(header.get("kid"))
             # The header has to be the very one that we write: no `crit`, no `jku`, no algorithm but the key's own

@@ -1,6 +1,7 @@
 """How often one network address may try to register, sign in, refresh or ask for letters; and one e-mail address or session."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -14,6 +15,11 @@ from security.client_address import client_address
 from security.problems import Problem, TooManyRequests
 
 IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
+IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 of the former; to a mobile carrier, many customers
+SITE_ALLOWANCE = 5
+"""How many times as much such a site may do as one network in it."""
+SITE_ALLOWANCES = {"register": 2}
+"""Stricter, because an account that needs no confirmed address is worth something."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,14 @@ class AddressLimits:
         self._counts = AttemptCounts(leases, SlidingWindowCounterRateLimiter, "address")
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
-        """Count one attempt of a network address. Raises TooManyRequests."""
-        self.count_subject(limit, name, network_of(address))
+        """Count one attempt of a network address, and of the site that it lies in. Raises TooManyRequests."""
+        for subject, allowance in networks_of(address, SITE_ALLOWANCES.get(name, SITE_ALLOWANCE)):
+            self.count_subject(_times(limit, allowance), name, subject)
 
     def check(self, limit: RateLimitItem, name: str, address: str) -> None:
         """For limits on failures, before the attempt is judged: counts nothing. Raises TooManyRequests."""
-        self.check_subject(limit, name, network_of(address))
+        for subject, allowance in networks_of(address, SITE_ALLOWANCES.get(name, SITE_ALLOWANCE)):
+            self.check_subject(_times(limit, allowance), name, subject)
 
     def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
@@ -90,9 +98,15 @@ class AnyoneWithin:
             self.limits.count(self.also, self.name, address)
 
 
-def network_of(address: str) -> str:
-    """The network that counts as one caller: an IPv4 address, or the /64 of an IPv6 address."""
+def networks_of(address: str, site_allowance: int) -> list[tuple[str, int]]:
+    """What counts as one caller, with how many times the limit it has: an IPv4 address; the /64 and the /48 of IPv6."""
     parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, IPV6_NETWORK_BITS), strict=False).network_address)
-    return address
+    if not isinstance(parsed, IPv6Address):
+        return [(address, 1)]
+    network, site = (ip_network((parsed, bits), strict=False) for bits in (IPV6_NETWORK_BITS, IPV6_SITE_BITS))
+    return [(str(network.network_address), 1), (str(site), site_allowance)]
+
+
+@lru_cache(64)
+def _times(limit: RateLimitItem, allowance: int) -> RateLimitItem:
+    return type(limit)(limit.amount * allowance, limit.multiples, limit.namespace)

@@ -18,6 +18,7 @@ from auth.rotate_api_key import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.scopes import Scope
 from security.operation import Answer, AnswerBody, Body, Int, operation
 from security.problems import TooManyRequests
+from security.typed_text import TRIMMED
 
 NETWORKS_AT_MOST = 20
 LONGEST_NETWORK = 43  # eight groups of four digits, a slash and a length
@@ -38,9 +39,9 @@ def network(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
+    if not text.isprintable():
         raise ValueError("A name has visible characters and no control characters")
-    return text.strip()
+    return text
 
 
 NetworkText = Annotated[
@@ -51,7 +52,9 @@ NetworkText = Annotated[
 
 
 class CreateKeyBody(Body):
-    name: Annotated[str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable)]
+    name: Annotated[
+        str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable), TRIMMED
+    ]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     expires_in_days: Annotated[Int, Field(ge=1, le=365)] = 90
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []

@@ -156,6 +156,7 @@ def assemble_auth(
             derived_key(refresh_key, "mirroros csrf tokens v1"),
             settings.web_origins | {origin_of(settings.issuer) or settings.issuer},
             clock,
+            settings.issuer,
         ),
         personal_data=tuple(personal_data),
     )

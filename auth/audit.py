@@ -17,6 +17,25 @@ from security.client_address import client_address
 from security.log import security_event
 from security.request_id import current_request_id
 
+NOTABLE = frozenset(
+    {
+        "api_key_used_from_new_network",
+        "email_change_undone",
+        "impersonation_started",
+        "many_wrong_passwords",
+        "one_time_code_refused",
+        "passkey_sign_count_went_back",
+        "reauthentication_failed",
+        "recovery_code_used",
+        "refresh_token_reused",
+        "registration_of_taken_address",
+        "restoring_failed",
+        "second_factor_failed",
+        "sign_in_failed",
+    }
+)
+"""What may be an attack, and is a warning in the log. The rest is what people do every day."""
+
 
 def record(
     session: Session,
@@ -45,4 +64,5 @@ def record(
         )
     )
     ids = {"user_id": user_id, "actor_id": actor_id, "session_id": session_id}
-    security_event(event, **{name: value for name, value in ids.items() if value is not None}, **detail)
+    given = {name: value for name, value in ids.items() if value is not None}
+    security_event(event, notable=event in NOTABLE, **given, **detail)

@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
-from auth.invite_code import LONGEST_TEXT as LONGEST_INVITE_CODE
 from auth.issue_tokens import TokenPair
 from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.passwords import MAXIMUM_CHARACTERS
@@ -17,7 +16,9 @@ from auth.refresh_token import LONGEST_TOKEN
 from auth.register import SignedInUser
 from auth.tiers import Tier
 from auth.token_cookies import TokenDelivery
+from auth.typed_code import LONGEST_TYPED
 from security.operation import AnswerBody, Body
+from security.typed_text import DIGITS, ONE_LINE, TRIMMED
 
 
 def without_default(schema: dict[str, Any]) -> None:
@@ -41,22 +42,28 @@ Email = Annotated[
     str,
     Field(max_length=MAXIMUM_LENGTH, json_schema_extra={"format": "email"}, examples=["alice@example.com"]),
     AfterValidator(acceptable_address),
+    TRIMMED,
 ]
 Password = Annotated[
     str,
     Field(max_length=MAXIMUM_CHARACTERS, json_schema_extra={"format": "password"}, examples=["tulip-9-orbit-canoe"]),
 ]
 DeviceToken = Annotated[str, Field(max_length=LONGEST_DEVICE_TOKEN)]
-InviteCode = Annotated[str, Field(max_length=LONGEST_INVITE_CODE, examples=["7KQ2M-X40DR"])]
+InviteCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7KQ2M-X40DR"])]
 RefreshToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 
-# Controls, and characters that are not seen but change how others are: zero width, line and paragraph ends, direction.
-# U+200C and U+200D stay, because Persian, Indic scripts and emoji are written with them.
-UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-ONE_LINE = rf"^[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?$"
-"""A name that people gave: something to see at both ends, and one line."""
-
-DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"])]
+SixDigits = Annotated[
+    str,
+    Field(
+        pattern="^[0-9]{6}$",
+        json_schema_extra={"pattern": r"^([\s-]*[0-9]){6}[\s-]*$"},
+        examples=["492039"],
+        description="Blanks and hyphens around and between the digits do not matter.",
+    ),
+    DIGITS,
+]
+"""Of an authenticator app or an e-mail."""
+DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"]), TRIMMED]
 
 
 class NewSession(Body):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,28 +9,21 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress, parse_email
-from auth.end_session import end_sessions
-from auth.known_device import forget_devices
 from auth.letters_with_codes import send_code
+from auth.lock_out import LockedOut, lately, lock_out
 from auth.models import User
-from auth.one_time_codes import LINK_LIFETIMES, OneTimeCodeNotValid, Purpose
+from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.one_time_models import OneTimeCode
 from auth.principal import Principal
 from auth.prove_address import LinkProof, Proof, Proven, take_proof
 from auth.register import EmailTaken, tell_holder
-from auth.revoke_api_key import revoke_api_keys
-from auth.second_factor.forget_factors import forget_factors
 from database import transaction
 from security.problems import InvalidToken, ValidationFailed
 
 UNIQUE_ADDRESS = "uq_users_email_key"
-DISTRUSTED = 2 * LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
-"""A change can be undone for a week. Whoever made it may have prepared a way back in before: a passkey, an authenticator app.
-What was set up longer ago is the owner's, who would have noticed."""
 
 
 class SameEmailAddress(ValidationFailed):
@@ -77,8 +69,8 @@ def confirm_email_change(auth: Auth, proof: Proof) -> None:
     now = auth.clock()
     with _refusing_a_taken_address(), transaction() as session:
         proven = take_proof(auth.one_time_codes, session, Purpose.CHANGE_EMAIL, proof, now)
-        moved = None if proven is None else _confirm(auth, session, proven, now)
-    _finish(auth, moved)
+        done = None if proven is None else (proven.user.id, _confirm(auth, session, proven, now))
+    _finish(auth, done)
 
 
 def undo_email_change(auth: Auth, token: str) -> None:
@@ -90,14 +82,8 @@ def undo_email_change(auth: Auth, token: str) -> None:
     now = auth.clock()
     with _refusing_a_taken_address(), transaction() as session:
         proven = take_proof(auth.one_time_codes, session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
-        moved = None if proven is None else _undo(auth, session, proven, now)
-    _finish(auth, moved)
-
-
-@dataclass(frozen=True)
-class _Moved:
-    user_id: UUID
-    state_version: int | None
+        done = None if proven is None else (proven.user.id, _undo(auth, session, proven, now))
+    _finish(auth, done)
 
 
 @contextmanager
@@ -111,36 +97,31 @@ def _refusing_a_taken_address() -> Iterator[None]:
         raise
 
 
-def _confirm(auth: Auth, session: Session, proven: Proven, now: datetime) -> _Moved:
+def _confirm(auth: Auth, session: Session, proven: Proven, now: datetime) -> LockedOut:
     user, old, new = proven.user, proven.user.email, parse_email(proven.taken.email)
-    end_sessions(session, user.id, now, "email_changed", keep=proven.taken.session_id)
-    version = _move(auth, session, user, new, now)
+    _move(auth, session, user, new)
+    taken = lock_out(auth, session, user, now, "email_changed", keep_session=proven.taken.session_id)
     send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
     record(session, "email_changed", now, user_id=user.id)
-    return _Moved(user.id, version)
+    return taken
 
 
-def _undo(auth: Auth, session: Session, proven: Proven, now: datetime) -> _Moved:
+def _undo(auth: Auth, session: Session, proven: Proven, now: datetime) -> LockedOut:
     user, old = proven.user, parse_email(proven.taken.email)
     user.password_hash = None
-    end_sessions(session, user.id, now, "email_changed")
-    revoke_api_keys(session, user.id, now)
-    forget_devices(session, user.id)
-    forget_factors(session, user.id, since=now - DISTRUSTED)
-    version = _move(auth, session, user, old, now)
+    _move(auth, session, user, old)
+    taken = lock_out(auth, session, user, now, "email_changed", added_since=lately(user, now), all_api_keys=True)
     _void_later_undoings(session, proven)
     send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
-    record(session, "email_change_undone", now, user_id=user.id)
-    return _Moved(user.id, version)
+    record(session, "email_change_undone", now, user_id=user.id, **taken.detail)
+    return taken
 
 
-def _move(auth: Auth, session: Session, user: User, to: EmailAddress, now: datetime) -> int | None:
-    """Letters that went to the address before are worth nothing any more."""
-    purposes = (Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
-    auth.one_time_codes.void(session, user.id, *purposes)
+def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
+    """An e-mail that would confirm the address before is worth nothing any more."""
+    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
     user.email, user.email_key, user.is_verified = to.address, to.key, True
     session.flush()
-    return raise_state_version(session, user.id, now)
 
 
 def _void_later_undoings(session: Session, proven: Proven) -> None:
@@ -154,8 +135,9 @@ def _void_later_undoings(session: Session, proven: Proven) -> None:
     )
 
 
-def _finish(auth: Auth, moved: _Moved | None) -> None:
-    if moved is None:
+def _finish(auth: Auth, done: tuple[UUID, LockedOut] | None) -> None:
+    if done is None:
         raise OneTimeCodeNotValid
-    if moved.state_version is not None:
-        auth.states.changed(moved.user_id, moved.state_version)
+    user_id, taken = done
+    if taken.state_version is not None:
+        auth.states.changed(user_id, taken.state_version)

@@ -16,11 +16,9 @@ from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress
-from auth.end_session import end_sessions
+from auth.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
-from auth.one_time_codes import Purpose
-from auth.revoke_api_key import revoke_api_keys
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from database import reading, transaction
 from security.problems import InvalidToken, Problem
@@ -49,11 +47,7 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
             raise InvalidToken
         email = user.email
         user.is_active, user.delete_after = False, delete_after
-        session.flush()
-        version = raise_state_version(session, user_id, now)
-        end_sessions(session, user_id, now, "account_closed")
-        revoke_api_keys(session, user_id, now)
-        auth.one_time_codes.void(session, user_id, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
+        taken = lock_out(auth, session, user, now, "account_closed", all_api_keys=True)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
         auth.letters.enqueue(
@@ -64,8 +58,8 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
             cancel_yourself=", ".join(left),
             base_url=auth.letters.base_url,
         )
-    if version is not None:
-        auth.states.changed(user_id, version)
+    if taken.state_version is not None:
+        auth.states.changed(user_id, taken.state_version)
     return Closed(delete_after, left)
 
 
@@ -76,9 +70,10 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
     """
     with reading() as session:
         known = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
-    auth.throttle.take_turn(email, None)
     stored = known.password_hash if known is not None else None
-    verdict = auth.passwords.verify(password, stored)
+    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
+        auth.throttle.take_turn(email, None)
+        verdict = auth.passwords.verify(password, stored)
     now = auth.clock()
     if known is None or stored is None or not verdict.matches:
         with transaction() as session:

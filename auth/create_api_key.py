@@ -11,13 +11,13 @@ from auth.api_key_models import ApiKey
 from auth.api_key_token import START_LENGTH, hash_of, new_token
 from auth.assembly import Auth
 from auth.audit import record
+from auth.hold_account import hold_account
 from auth.list_api_keys import KeyShown, is_live, shown
 from auth.mail.notices import notify
-from auth.models import User
 from auth.scopes import Scope
 from database import transaction
 from database.base import uuid7
-from security.problems import InvalidToken, Problem, TooManyRequests
+from security.problems import Problem, TooManyRequests
 
 KEYS_PER_USER = 25
 NEW_KEYS_PER_HOUR = 30
@@ -51,11 +51,11 @@ class KeyWish:
 def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
     """`session_id` is None for an operator's command.
 
-    Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the user is gone.
+    Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
     """
     now = auth.clock()
     with transaction() as session:
-        email = lock_user(session, user_id)
+        email = hold_account(session, user_id, session_id).email
         live = select(func.count()).where(ApiKey.user_id == user_id, is_live(now), ApiKey.replaced_by_id.is_(None))
         if session.scalars(live).one() >= KEYS_PER_USER:
             raise TooManyApiKeys
@@ -71,14 +71,6 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
         record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))
         notify(auth.letters, session, "api_key_created", email, now)
     return made
-
-
-def lock_user(session: Session, user_id: UUID) -> str:
-    """The user's address. Parallel requests of one user make one key after the other, and see each other's."""
-    email = session.scalars(select(User.email).where(User.id == user_id).with_for_update()).one_or_none()
-    if email is None:
-        raise InvalidToken
-    return email
 
 
 def insert_key(

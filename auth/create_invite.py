@@ -6,8 +6,8 @@ from uuid import UUID
 
 from auth.assembly import Auth
 from auth.audit import record
-from auth.invite_code import new_code
 from auth.invite_models import Invite
+from auth.typed_code import new_code
 from database import transaction
 from database.base import uuid7
 

@@ -27,13 +27,12 @@ class EmailAddress:
 def parse_email(text: str) -> EmailAddress:
     """Raises EmailAddressNotAcceptable.
 
-    The text is normalised once, then checked, and only the result is used. Text that compatibility normalisation would
-    change (full-width @, Kelvin sign, ideographic full stop) is refused, so that a check and a mail server cannot read
-    two different addresses in it.
+    The text is normalised once, then checked, and only the result is used. Characters that stand for others (full-width
+    @, Kelvin sign, ideographic full stop) are refused, so that a check and a mail server cannot read two different
+    addresses in it.
     """
     composed = unicodedata.normalize("NFC", text)
-    looks_alike = IDEOGRAPHIC_FULL_STOP in composed or unicodedata.normalize("NFKC", composed) != composed
-    if len(composed) > MAXIMUM_LENGTH or looks_alike:
+    if len(composed) > MAXIMUM_LENGTH or any(_stands_for_another(character) for character in text):
         raise EmailAddressNotAcceptable("This is not an e-mail address that we can write to.")
     try:
         parsed = validate_email(
@@ -48,3 +47,7 @@ def parse_email(text: str) -> EmailAddress:
         raise EmailAddressNotAcceptable("This is not an e-mail address that we can write to.") from error
     domain = parsed.ascii_domain.lower()
     return EmailAddress(address=f"{parsed.local_part}@{domain}", key=f"{parsed.local_part.lower()}@{domain}")
+
+
+def _stands_for_another(character: str) -> bool:
+    return character == IDEOGRAPHIC_FULL_STOP or unicodedata.normalize("NFKC", character) != character

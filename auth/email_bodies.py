@@ -5,18 +5,14 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from auth.bodies import LEFT_OUT, Email, Password
+from auth.bodies import LEFT_OUT, Email, Password, SixDigits
 from auth.email_address import parse_email
-from auth.one_time_codes import CODE_DIGITS, LONGEST_LINK_TOKEN
+from auth.one_time_codes import LONGEST_LINK_TOKEN
 from auth.prove_address import CodeProof, LinkProof, Proof
 from security.operation import Body
 
 LinkToken = Annotated[
     str, Field(max_length=LONGEST_LINK_TOKEN, description="What stands behind # in the letter's link.")
-]
-Digits = Annotated[
-    str,
-    Field(min_length=CODE_DIGITS, max_length=CODE_DIGITS, pattern="^[0-9]+$", examples=["204816"]),
 ]
 _ONE_FORM: dict[str, Any] = {
     "oneOf": [
@@ -45,7 +41,7 @@ class LetterProofBody(Body):
 
     token: LinkToken | SkipJsonSchema[None] = LEFT_OUT
     email: Email | SkipJsonSchema[None] = LEFT_OUT
-    code: Digits | SkipJsonSchema[None] = LEFT_OUT
+    code: SixDigits | SkipJsonSchema[None] = LEFT_OUT
 
     @model_validator(mode="after")
     def one_form(self) -> "LetterProofBody":

@@ -1,21 +1,33 @@
-"""Signing out everywhere, or everywhere else."""
+"""Signing out everywhere, or everywhere else, and taking away what was added since somebody else was in."""
 
+from datetime import datetime
 from uuid import UUID
 
-from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
-from auth.end_session import end_sessions
+from auth.lock_out import after_registering, lock_out
+from auth.mail.notices import notify
+from auth.models import User
 from database import transaction
+from security.problems import InvalidToken
 
 
-def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None) -> int:
-    """How many ended. `keep` is the one that stays."""
+def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None, added_since: datetime | None = None) -> int:
+    """How many ended. `keep` is the one that stays. What was added since `added_since` and lets somebody in goes too, which
+    takes a caller who has just proved who it is. Raises InvalidToken when the user is gone.
+    """
     now = auth.clock()
     with transaction() as session:
-        version = raise_state_version(session, user_id, now)
-        ended = end_sessions(session, user_id, now, "revoked", keep=keep)
-        record(session, "sessions_revoked", now, user_id=user_id, session_id=keep, count=ended)
-    if version is not None:
-        auth.states.changed(user_id, version)
-    return ended
+        user = session.get(User, user_id, with_for_update=True)
+        if user is None:
+            raise InvalidToken
+        since = None if added_since is None else after_registering(user, added_since)
+        taken = lock_out(auth, session, user, now, "revoked", keep_session=keep, added_since=since)
+        record(session, "sessions_revoked", now, user_id=user_id, session_id=keep, count=taken.sessions)
+        if added_since is not None:
+            detail = {**taken.detail, "added_since": added_since.isoformat()}
+            record(session, "added_access_removed", now, user_id=user_id, session_id=keep, **detail)
+            notify(auth.letters, session, "added_access_removed", user.email, now)
+    if taken.state_version is not None:
+        auth.states.changed(user_id, taken.state_version)
+    return taken.sessions

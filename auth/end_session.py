@@ -23,6 +23,7 @@ Reason = Literal[
     "password_changed",
     "email_changed",
     "second_factor_changed",
+    "identity_unlinked",
     "account_closed",
     "disabled",
 ]

@@ -13,6 +13,7 @@ from auth.middleware import HasRole, InsufficientRole
 from auth.principal import Principal
 from auth.read_events import Event, EventFilter, EventPage, read_events
 from auth.roles import Role
+from security.cursor import Cursor
 from security.log import security_event
 from security.operation import WHOLE, Answer, AnswerBody, Body, operation
 
@@ -38,7 +39,7 @@ class EventsQuery(Body):
     """Not before this instant."""
     until: Instant | None = None
     """Before this instant."""
-    after: UUID | None = None
+    after: Cursor | None = None
     """`next` of the page before."""
     limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 50
 
@@ -80,13 +81,13 @@ class AnyEvent(AnswerBody):
 
 class OwnEventsAnswer(AnswerBody):
     events: list[OwnEvent]
-    next: UUID | None
+    next: Cursor | None
     """Ask with it as `after` for the following page; null on the last one."""
 
 
 class AllEventsAnswer(AnswerBody):
     events: list[AnyEvent]
-    next: UUID | None
+    next: Cursor | None
 
 
 def event_routes(auth: Auth) -> Blueprint:

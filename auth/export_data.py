@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from auth.account_export import ACCOUNT_DATA
@@ -18,10 +18,12 @@ from auth.audit import record
 from auth.export_models import DataExport
 from auth.models import User
 from database import reading, transaction
-from database.jobs import enqueue_job
+from database.base import Clock
+from database.batch import purge
+from database.jobs import JobName, Urgency, enqueue_job
 from security.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
-COLLECT_EXPORT = "collect_export"
+COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
 KEPT = timedelta(days=7)
 BETWEEN_TWO = timedelta(days=1)
 
@@ -108,11 +110,9 @@ def collect_export(auth: Auth, export_id: str) -> int:
         return len(row.content)
 
 
-def forget_exports(session: Session, now: datetime) -> int:
+def forget_exports(clock: Clock) -> int:
     """A job. Returns how many were deleted."""
-    query = delete(DataExport).where(DataExport.expires_at <= now).execution_options(synchronize_session=False)
-    deleted: int = session.execute(query).rowcount  # type: ignore[attr-defined]
-    return deleted
+    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:

@@ -18,6 +18,8 @@ ProviderName = Literal["apple", "google"]
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8192
 LONGEST_SUBJECT = 255  # OpenID Connect Core 1.0, 2
+LONGEST_AGE_SECONDS = 600
+"""Apps post a token as soon as they have it. Google's would be good for an hour, to whoever finds one in a log."""
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "nonce")
 WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
@@ -33,28 +35,46 @@ class IdentityTokenNotValid(Problem):
 
 @dataclass(frozen=True)
 class ProvenIdentity:
-    """Who the provider says is there. `email` only when the provider verified it."""
+    """Who the provider says is there. `email` only when the provider verified it; `authoritative` when it knows, moreover, that
+    the address has not changed hands since."""
 
     provider: ProviderName
     subject: str
     email: EmailAddress | None
+    authoritative: bool
 
 
 @dataclass(frozen=True)
 class Provider:
-    """What tells one provider's tokens. `nonce_claim` makes of the app's nonce what stands in the token."""
+    """What tells one provider's tokens. `nonce_claim` makes of the app's nonce what stands in the token. `is_authoritative` says
+    of a verified address whether the provider answers for who has it now."""
 
     name: ProviderName
     issuers: frozenset[str]
     nonce_claim: Callable[[str], str]
+    is_authoritative: Callable[[EmailAddress, Mapping[str, Any]], bool]
+
+
+def _hosted_by_google(email: EmailAddress, claims: Mapping[str, Any]) -> bool:
+    """Gmail and Workspace (`hd`). Any other address was checked once, and may belong to somebody else by now
+    (developers.google.com, "Verify the Google ID token on your server side")."""
+    return email.key.endswith("@gmail.com") or bool(claims.get("hd"))
 
 
 # developer.apple.com, "Verifying a user": the app gives the SHA-256 of its nonce to Apple.
 APPLE = Provider(
-    "apple", frozenset({"https://appleid.apple.com"}), lambda nonce: hashlib.sha256(nonce.encode()).hexdigest()
+    "apple",
+    frozenset({"https://appleid.apple.com"}),
+    lambda nonce: hashlib.sha256(nonce.encode()).hexdigest(),
+    lambda _email, _claims: True,
 )
 # developers.google.com, "Verify the Google ID token on your server side": both spellings are issued.
-GOOGLE = Provider("google", frozenset({"https://accounts.google.com", "accounts.google.com"}), lambda nonce: nonce)
+GOOGLE = Provider(
+    "google",
+    frozenset({"https://accounts.google.com", "accounts.google.com"}),
+    lambda nonce: nonce,
+    _hosted_by_google,
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +115,16 @@ class IdentityTokens:
             raise TypeError("a token for several audiences is not for us")
         if not claims["iat"] - LEEWAY_SECONDS <= now < claims["exp"] + LEEWAY_SECONDS:
             raise ValueError("not now")
+        if now - claims["iat"] > LONGEST_AGE_SECONDS + LEEWAY_SECONDS:
+            raise ValueError("too old")
         if not hmac.compare_digest(str(claims["nonce"]).encode(), self.provider.nonce_claim(nonce).encode()):
             raise ValueError("another sign-in's token")
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
             raise ValueError("no subject")
-        return ProvenIdentity(self.provider.name, subject, _verified_email(claims))
+        email = _verified_email(claims)
+        authoritative = email is not None and self.provider.is_authoritative(email, claims)
+        return ProvenIdentity(self.provider.name, subject, email, authoritative)
 
 
 def _verified_email(claims: Mapping[str, Any]) -> EmailAddress | None:

@@ -1,25 +1,7 @@
-"""The text of invite codes: ten characters in two groups, such as 7KQ2M-X40DR, made to be read out and typed.
+"""What is stored of invite codes."""
 
-The alphabet is Crockford's base32: no letter that looks like a digit, and those that do are read as the digit.
-"""
-
-import re
-import secrets
-
+from auth.typed_code import read_code
 from security.keyed_digest import keyed_digest
-
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-LENGTH = 10
-GROUP = 5
-LONGEST_TEXT = 64
-BETWEEN = re.compile(r"[\s\-\u2010-\u2015]+")
-LOOKALIKES = str.maketrans("OIL", "011")
-
-
-def new_code() -> str:
-    """50 bits. That is enough where tries are limited, and needs a keyed hash at rest (OWASP ASVS 5, 6.5.2)."""
-    characters = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-    return f"{characters[:GROUP]}-{characters[GROUP:]}"
 
 
 class InviteCodes:
@@ -29,5 +11,4 @@ class InviteCodes:
         self._key = key
 
     def hash_of(self, code: str) -> bytes:
-        typed = BETWEEN.sub("", code).upper().translate(LOOKALIKES)
-        return keyed_digest(self._key, typed.encode())
+        return keyed_digest(self._key, read_code(code).encode())

@@ -12,19 +12,19 @@ from auth.purge_events import purge_events
 from auth.purge_one_time_codes import purge_one_time_codes
 from auth.purge_sessions import purge_sessions
 from auth.second_factor.purge import purge_second_factors
-from database.jobs import Job, in_transaction
+from database.jobs import Job
 
 
 def auth_jobs(auth: Auth) -> tuple[Job, ...]:
     return (
         Job(SEND_LETTER, auth.letters.send),
         Job(ANSWER_REQUEST_FOR_LETTER, partial(answer_request_for_letter, auth)),
-        Job("purge_sessions", in_transaction(purge_sessions, auth.clock), cron="37 3 * * *"),
-        Job("purge_api_keys", in_transaction(purge_api_keys, auth.clock), cron="47 3 * * *"),
-        Job("purge_second_factors", in_transaction(purge_second_factors, auth.clock), cron="41 * * * *"),
-        Job("purge_events", in_transaction(purge_events, auth.clock), cron="47 * * * *"),
+        Job("purge_sessions", partial(purge_sessions, auth.clock), cron="37 3 * * *"),
+        Job("purge_api_keys", partial(purge_api_keys, auth.clock), cron="47 3 * * *"),
+        Job("purge_second_factors", partial(purge_second_factors, auth.clock), cron="41 * * * *"),
+        Job("purge_events", partial(purge_events, auth.clock), cron="47 * * * *"),
         Job(COLLECT_EXPORT, partial(collect_export, auth)),
-        Job("forget_exports", in_transaction(forget_exports, auth.clock), cron="27 * * * *"),
+        Job("forget_exports", partial(forget_exports, auth.clock), cron="27 * * * *"),
         Job("purge_accounts", partial(purge_accounts, auth), cron="47 * * * *"),
-        Job("purge_one_time_codes", in_transaction(purge_one_time_codes, auth.clock), cron="47 3 * * *"),
+        Job("purge_one_time_codes", partial(purge_one_time_codes, auth.clock), cron="47 3 * * *"),
     )

@@ -1,12 +1,12 @@
 """`GET /.well-known/jwks.json` (RFC 7517): the public keys with which others can verify our access tokens."""
 
-import base64
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Blueprint
 
 from auth.access_key_ring import KeyRing
+from security.base64url import base64url
 from security.operation import Answer, AnswerBody, Anyone, operation
 
 CACHE_SECONDS = 300
@@ -59,4 +59,4 @@ def _public_key(key_id: str, key: EllipticCurvePublicKey) -> PublicKey:
 
 
 def _coordinate(value: int) -> str:
-    return base64.urlsafe_b64encode(value.to_bytes(COORDINATE_BYTES)).rstrip(b"=").decode()
+    return base64url(value.to_bytes(COORDINATE_BYTES))

@@ -52,10 +52,12 @@ def remember_device(session: Session, user_id: UUID, known: UUID | None, now: da
     return token
 
 
-def forget_devices(session: Session, user_id: UUID) -> None:
-    """None of them is known any more: whoever signed in there was not the owner."""
+def forget_devices(session: Session, user_id: UUID, *, since: datetime) -> None:
+    """Those that signed in first since then are not known any more: whoever signed in there was not the owner."""
     session.execute(
-        delete(KnownDevice).where(KnownDevice.user_id == user_id).execution_options(synchronize_session=False)
+        delete(KnownDevice)
+        .where(KnownDevice.user_id == user_id, KnownDevice.created_at >= since)
+        .execution_options(synchronize_session=False)
     )
 
 

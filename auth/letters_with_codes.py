@@ -13,10 +13,10 @@ from auth.email_address import EmailAddress
 from auth.models import User
 from auth.one_time_codes import Purpose
 from database import transaction
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 from security.request_id import current_request_id
 
-ANSWER_REQUEST_FOR_LETTER = "answer_request_for_letter"
+ANSWER_REQUEST_FOR_LETTER = JobName("answer_request_for_letter", Urgency.MAIL)
 
 
 def send_code(
@@ -57,11 +57,13 @@ def answer_request_for_letter(auth: Auth, *, purpose: str, email_key: str, reque
     wanted, now = Purpose(purpose), auth.clock()
     with transaction() as session:
         user = session.scalars(select(User).where(User.email_key == email_key).with_for_update()).one_or_none()
-        if user is None or not user.is_active:
+        if user is None:
             return
         if wanted is Purpose.VERIFY_EMAIL:
-            if user.is_verified:
+            if user.is_verified or not user.is_active:
                 return
+        elif not user.is_active and user.delete_after is None:
+            return  # a closed one can still be restored, with the password that is set now
         else:
             record(session, "password_reset_requested", now, user_id=user.id, by_request=request_id)
         send_code(auth, session, wanted, user.id, user.email, now=now)

@@ -14,10 +14,13 @@ from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress
-from auth.end_session import end_sessions
+from auth.lock_out import lately, lock_out
+from auth.mail.notices import notify
 from auth.models import AuthSession, User
 from auth.password_policy import check_new_password
 from auth.roles import Role
+from auth.second_factor.factors import factors_of
+from auth.second_factor.forget_factors import forget_factors
 from auth.set_tier import SetTier
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
@@ -130,17 +133,17 @@ def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
-    """Ends every session, so that switching the account on again lets nobody in who was in before.
-
-    Raises NoSuchAccount, NothingToChange.
+    """Takes away every session and API key and what was added lately, so that switching the account on again lets nobody in
+    who was in before. Raises NoSuchAccount, NothingToChange.
     """
 
     def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
         if not user.is_active and user.delete_after is None:
             raise NothingToChange
         # One that its owner closed, too: the owner could have it back, and a job would delete it.
-        user.is_active, user.delete_after, user.updated_at = False, None, now
-        return {"sessions_ended": end_sessions(session, user.id, now, "disabled")}
+        user.is_active, user.delete_after = False, None
+        since = lately(user, now)
+        return lock_out(auth, session, user, now, "disabled", added_since=since, all_api_keys=True).detail
 
     _change(auth, email, "account_disabled", change)
 
@@ -155,6 +158,22 @@ def enable(auth: Auth, email: EmailAddress) -> None:
         return {}
 
     _change(auth, email, "account_enabled", change)
+
+
+def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
+    """For an owner who lost the second factor, or was given one by an intruder: none is asked for any more, and what was added
+    lately goes too. The operator has made sure that it is the owner who asks. Raises NoSuchAccount, NothingToChange.
+    """
+
+    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
+        if not factors_of(session, user.id).on:
+            raise NothingToChange
+        factors = forget_factors(session, user.id)
+        taken = lock_out(auth, session, user, now, "second_factor_changed", added_since=lately(user, now))
+        notify(auth.letters, session, "second_factor_reset", user.email, now)
+        return {**taken.detail, "factors_removed": factors}
+
+    _change(auth, email, "second_factor_reset", change)
 
 
 def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:

@@ -106,13 +106,16 @@ class OneTimeCodes:
         session.flush()
         return row.id
 
-    def void(self, session: Session, user_id: UUID, *purposes: Purpose) -> None:
-        """Open codes of these purposes are worth nothing any more. The caller holds the user's row."""
-        session.execute(
-            delete(OneTimeCode)
-            .where(OneTimeCode.user_id == user_id, OneTimeCode.purpose.in_(purposes), OneTimeCode.used_at.is_(None))
-            .execution_options(synchronize_session=False)
-        )
+    def void(self, session: Session, user_id: UUID, purpose: Purpose, *, but_of: UUID | None = None) -> None:
+        """Open codes of this purpose are worth nothing any more, but for those that the session `but_of` asked for.
+
+        The caller holds the user's row.
+        """
+        query = delete(OneTimeCode).where(OneTimeCode.user_id == user_id, OneTimeCode.purpose == purpose)
+        query = query.where(OneTimeCode.used_at.is_(None))
+        if but_of is not None:
+            query = query.where(OneTimeCode.session_id.is_distinct_from(but_of))
+        session.execute(query.execution_options(synchronize_session=False))
 
     def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
         """What `take_link` would take now. Spends nothing."""

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auth.access_token import IssuedToken
-from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import parse_email
-from auth.end_session import end_sessions
 from auth.fresh_proof import note_fresh_proof
+from auth.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
-from auth.one_time_codes import Purpose
 from auth.password_policy import check_new_password
 from auth.principal import Principal
 from auth.second_factor.factors import factors_of
@@ -68,20 +66,13 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
     new_hash = auth.passwords.hash(new_password)
     now = auth.clock()
     with transaction() as session:
-        _hold(session, caller.user_id, proved)
-        session.execute(
-            update(User)
-            .where(User.id == caller.user_id)
-            .values(password_hash=new_hash)
-            .execution_options(synchronize_session=False)
-        )
-        version = raise_state_version(session, caller.user_id, now)
-        end_sessions(session, caller.user_id, now, "password_changed", keep=caller.session_id)
-        auth.one_time_codes.void(session, caller.user_id, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
+        user = _hold(session, caller.user_id, proved)
+        user.password_hash = new_hash
+        taken = lock_out(auth, session, user, now, "password_changed", keep_session=caller.session_id)
         record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.letters, session, "password_changed", proved.email, now)
-    if version is not None:
-        auth.states.changed(caller.user_id, version)
+    if taken.state_version is not None:
+        auth.states.changed(caller.user_id, taken.state_version)
 
 
 def _mail_name(user_id: UUID) -> str:
@@ -100,19 +91,23 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
     if row is None:
         raise InvalidToken
     email = parse_email(row.email)
-    tries = auth.throttle.take_turn(email, caller.session_id)
-    if not auth.passwords.verify(password, row.password_hash).matches:
+    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
+        tries = auth.throttle.take_turn(email, caller.session_id)
+        verdict = auth.passwords.verify(password, row.password_hash)
+    if not verdict.matches:
         _note_failure(auth, caller, row.email, tries)
         raise InvalidCredentials
     auth.throttle.forget(email, caller.session_id)
     return _Proved(row.email, row.password_hash)
 
 
-def _hold(session: Session, user_id: UUID, proved: _Proved) -> None:
-    """Lock the user's row. Raises InvalidCredentials when it no longer holds the password that was checked."""
-    query = select(User.id).where(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
-    if session.scalars(query.with_for_update()).one_or_none() is None:
+def _hold(session: Session, user_id: UUID, proved: _Proved) -> User:
+    """The user, with the row locked. Raises InvalidCredentials when it no longer holds the password that was checked."""
+    query = select(User).where(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
+    user = session.scalars(query.with_for_update()).one_or_none()
+    if user is None:
         raise InvalidCredentials
+    return user
 
 
 def _note_failure(auth: Auth, caller: Principal, email: str, tries: int) -> None:

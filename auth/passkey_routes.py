@@ -30,8 +30,9 @@ from auth.second_factor.register_passkey import (
     register_passkey,
 )
 from auth.second_factor.sign_in_with_passkey import PasskeyRefused, passkey_to_sign_in, sign_in_with_passkey
-from auth.sign_in import AccountDisabled
+from auth.sign_in import AccountClosing, AccountDisabled
 from auth.token_cookies import CsrfFailed
+from auth.ways_to_sign_in import LastWayToSignIn
 from security.operation import Answer, operation
 
 
@@ -100,6 +101,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         summary="Delete a passkey",
         guard=auth.recently_signed_in,
         answers={204: None},
+        problems=(LastWayToSignIn,),
     )
     def delete(caller: Principal, passkey_id: UUID) -> Answer:
         """Ends all other sessions. With the account's last factor its recovery codes go too."""
@@ -130,7 +132,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         guard=anyone,
         body=PasskeySignInBody,
         answers={200: SignedInAnswer},
-        problems=(PasskeyRefused, AccountDisabled, CsrfFailed),
+        problems=(PasskeyRefused, AccountDisabled, AccountClosing, CsrfFailed),
         answer_headers=SET_COOKIE,
         credentials=True,
     )

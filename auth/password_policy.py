@@ -62,7 +62,8 @@ def check_new_password(
     context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
         raise PasswordBreached("This password is made of your address or of our name. Choose another one.", pointer)
-    if zxcvbn(form[:SCORED_CHARACTERS], user_inputs=context)["score"] < MINIMUM_SCORE:
+    scored = form[:SCORED_CHARACTERS].replace("\n", " ")  # zxcvbn takes "1234\n" for a date and fails to read it
+    if zxcvbn(scored, user_inputs=context)["score"] < MINIMUM_SCORE:
         raise PasswordTooWeak("This password is easy to guess. Add another word or two.", pointer)
 
 

@@ -25,6 +25,7 @@ SCHEME = "mo2"
 MAXIMUM_CHARACTERS = 256
 MAXIMUM_BYTES = 1024
 BCRYPT_BYTES = 72
+LEAST_COST = 4
 NO_PEPPER = {"0": b"mirroros password pre-hash, no pepper configured"}
 BCRYPT_FORM = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
 BCRYPT_ALPHABET = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
@@ -60,11 +61,11 @@ class Passwords:
         self._cost = cost
         self._peppers = {**(peppers or {}), **NO_PEPPER}
         self._pepper_id = next(iter(self._peppers))
-        self._nobody = self._hash_of_nobody()
+        self._nobody = {each: _hash_of_nobody(each) for each in range(LEAST_COST, cost + 1)}
 
-    def turn(self) -> AbstractContextManager[None]:
+    def turn(self, *, known_device: bool = False) -> AbstractContextManager[None]:
         """For the block, hashing and comparing need not wait. Raises PasswordWorkBusy."""
-        return self._work.turn()
+        return self._work.turn(known_device=known_device)
 
     def hash(self, password: str) -> str:
         """Raises PasswordNotUsable, PasswordWorkBusy."""
@@ -87,12 +88,13 @@ class Passwords:
         except PasswordNotUsable:
             typed = None
         if typed is None:
-            bcrypt.checkpw(b"nobody", self._nobody)
+            bcrypt.checkpw(b"nobody", self._nobody[self._cost])
             return Verdict(matches=False, outdated=False)
         candidate, hashed, cost, current = typed
-        if cost < self._cost:
-            # A cheaper row answers sooner, which would tell that the account exists. The missing work is done here.
-            bcrypt.checkpw(b"nobody", self._nobody)
+        # A cheaper row answers sooner, which would tell that the account exists. Each cost is twice the work of the one
+        # before, so one check at the row's cost and at each above it, below ours, is exactly what is missing.
+        for each in range(cost, self._cost):
+            bcrypt.checkpw(b"nobody", self._nobody[each])
         matches = bcrypt.checkpw(candidate, hashed)
         return Verdict(matches, outdated=matches and not (current and cost == self._cost))
 
@@ -117,7 +119,8 @@ class Passwords:
         digest = hmac.digest(self._peppers[pepper_id], prepared(password).encode(), "sha256")
         return base64.b64encode(digest)
 
-    def _hash_of_nobody(self) -> bytes:
-        """A well-formed hash that no password has, made without the work of hashing one."""
-        digest = "".join(secrets.choice(BCRYPT_ALPHABET) for _ in range(31))
-        return bcrypt.gensalt(self._cost) + digest.encode()
+
+def _hash_of_nobody(cost: int) -> bytes:
+    """A well-formed hash that no password has, made without the work of hashing one."""
+    digest = "".join(secrets.choice(BCRYPT_ALPHABET) for _ in range(31))
+    return bcrypt.gensalt(cost) + digest.encode()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
-from auth.bodies import ONE_LINE, Email, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
+from auth.bodies import Email, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
 from auth.change_profile import change_display_name
 from auth.close_account import AccountNotClosing, close_account, restore_account
 from auth.email_address import parse_email
@@ -17,8 +17,9 @@ from auth.principal import Principal
 from auth.read_profile import read_profile
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from security.operation import Answer, AnswerBody, Body, operation
+from security.typed_text import ONE_LINE, TRIMMED
 
-DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"])]
+DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), TRIMMED]
 
 
 class ChangeProfileBody(Body):

@@ -9,11 +9,14 @@ from sqlalchemy.orm import Session
 
 from auth.audit import record
 from auth.email_address import EmailAddress
-from auth.models import User
+from auth.models import AuthSession, User
 from auth.one_time_codes import OneTimeCodes, Purpose, Taken
 from auth.one_time_models import OneTimeCode
 
 MOST_CHANGES_TO_ONE_ADDRESS = 5
+"""One address gets no more than five such e-mails an hour (letter_limits.py), so whoever asked last is among them."""
+WAYS_BACK = frozenset({Purpose.RESET_PASSWORD, Purpose.UNDO_EMAIL_CHANGE})
+"""What helps the owner of an account that is closed or switched off. Neither switches it on."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def take_proof(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: P
             taken = codes.take_link(session, purpose, proof.token, now)
         else:
             taken = codes.take_digits(session, purpose, user_id, proof.code, now)
-        if user is not None and taken is not None:
+        if user is not None and taken is not None and _still_counts(session, purpose, user, taken, now):
             return Proven(user, taken)
         record(session, "one_time_code_refused", now, user_id=user.id if user else None, purpose=purpose.value)
     return None
@@ -66,9 +69,22 @@ def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Proo
         wanting = select(OneTimeCode.user_id).where(
             OneTimeCode.purpose == purpose,
             OneTimeCode.used_at.is_(None),
+            OneTimeCode.code_expires_at > now,
             func.lower(OneTimeCode.email) == proof.email.key,
         )
-        query = wanting.order_by(OneTimeCode.user_id).limit(MOST_CHANGES_TO_ONE_ADDRESS)
+        query = wanting.order_by(OneTimeCode.created_at.desc()).limit(MOST_CHANGES_TO_ONE_ADDRESS)
     else:
         query = select(User.id).where(User.email_key == proof.email.key)
-    return list(session.scalars(query)) or [uuid4()]
+    # Sorted, so that two who lock the rows of several users do not wait for each other.
+    return sorted(session.scalars(query)) or [uuid4()]
+
+
+def _still_counts(session: Session, purpose: Purpose, user: User, taken: Taken, now: datetime) -> bool:
+    """An account that is switched off is only taken back, and a change of address ends with the session that asked for it."""
+    if not user.is_active and purpose not in WAYS_BACK:
+        return False
+    if purpose is not Purpose.CHANGE_EMAIL:
+        return True
+    asking = select(AuthSession.id).where(AuthSession.id == taken.session_id, AuthSession.revoked_at.is_(None))
+    living = asking.where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
+    return session.scalars(living).one_or_none() is not None

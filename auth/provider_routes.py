@@ -9,20 +9,34 @@ from auth.address_limits import AnyoneWithin
 from auth.assembly import Auth
 from auth.bodies import InviteCode, NewSession, SignedInAnswer
 from auth.give_tokens import SET_COOKIE, answer_signed_in
+from auth.identity_routes import IdentityAnswer, identity_answer
 from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
+from auth.link_identity import IdentityTaken, link_identity
+from auth.principal import Principal
 from auth.provider_keys import ProviderUnavailable
 from auth.redeem_invite import registration_problems
+from auth.register import EmailTaken
 from auth.routes import device
 from auth.second_factor.ask_second_factor import SecondFactorRequired
 from auth.sign_in import AccountClosing, AccountDisabled
-from auth.sign_in_with_provider import sign_in_with_provider
+from auth.sign_in_with_provider import AddressNeedsProof, sign_in_with_provider
 from auth.token_cookies import CsrfFailed
-from security.operation import Answer, operation
+from security.client_address import client_address
+from security.operation import Answer, Body, operation
+from security.problems import TooManyRequests
+
+IdToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
+Nonce = Annotated[str, Field(min_length=16, max_length=128)]
+
+
+class LinkIdentityBody(Body):
+    id_token: IdToken
+    nonce: Nonce
 
 
 class IdentityTokenBody(NewSession):
-    id_token: Annotated[str, Field(max_length=LONGEST_TOKEN)]
-    nonce: Annotated[str, Field(min_length=16, max_length=128)]
+    id_token: IdToken
+    nonce: Nonce
     remember_me: bool = False
     invite_code: InviteCode | None = None
     """For a new account, where those are made by invitation."""
@@ -34,18 +48,21 @@ def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
     """One route for each provider that has an audience. Without one the route does not exist."""
     routes = Blueprint("providers", __name__, url_prefix="/api/auth")
     for tokens in providers:
-        _declare(routes, auth, tokens)
+        _declare_sign_in(routes, auth, tokens)
+        _declare_linking(routes, auth, tokens)
     return routes
 
 
-def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
     name, limits = tokens.provider.name, auth.settings.limits
 
     def sign_in(body: IdentityTokenBody) -> Answer:
-        """The app asks the provider for an identity token with a nonce of its own, and posts both.
+        """The app asks the provider for an identity token with a nonce of its own, and posts both within ten minutes.
 
-        A new identity makes an account, or joins the one of its verified e-mail address. An account with a second factor
-        asks for it here too: see `POST /api/auth/login/second-factor`.
+        A new identity makes an account, or joins the one of its e-mail address. It joins only where the provider answers for
+        who has the address now: Apple always, Google for Gmail and Workspace. Otherwise 409 `address_needs_proof`: sign in to
+        the account in another way, then link it. An account with a second factor asks for it here too: see
+        `POST /api/auth/login/second-factor`.
         """
         cookies = auth.cookies.wanted(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
@@ -73,6 +90,8 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         problems=(
             IdentityTokenNotValid,
             SecondFactorRequired,
+            AddressNeedsProof,
+            EmailTaken,
             AccountDisabled,
             AccountClosing,
             ProviderUnavailable,
@@ -82,3 +101,25 @@ def _declare(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
         answer_headers=SET_COOKIE,
         credentials=True,
     )(sign_in)
+
+
+def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+    name = tokens.provider.name
+
+    def link(body: LinkIdentityBody, caller: Principal) -> Answer:
+        """From now on it signs in to this account, whatever its e-mail address. The owner gets a notice."""
+        auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
+        proven = tokens.verify(body.id_token, body.nonce)
+        return Answer(200, identity_answer(link_identity(auth, caller, proven)))
+
+    link.__name__ = f"link_{name}"
+    operation(
+        routes,
+        "POST",
+        f"/identities/{name}",
+        summary=f"Link a {name.capitalize()} account",
+        guard=auth.recently_signed_in,
+        body=LinkIdentityBody,
+        answers={200: IdentityAnswer},
+        problems=(IdentityTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
+    )(link)

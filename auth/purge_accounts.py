@@ -12,6 +12,7 @@ from auth.assembly import Auth
 from auth.audit import record
 from auth.models import User
 from database import reading, transaction
+from database.batch import not_passed_over, work_through
 
 PORTION = 100
 SETTLED_AFTER = timedelta(minutes=15)
@@ -19,12 +20,14 @@ SETTLED_AFTER = timedelta(minutes=15)
 
 
 def purge_accounts(auth: Auth) -> int:
-    """Returns how many were deleted. Each in transactions of its own, so that one that fails holds up no other."""
+    """Returns how many were deleted."""
     before = auth.clock() - SETTLED_AFTER
-    due = select(User.id).where(User.delete_after <= before, User.is_active.is_(False)).limit(PORTION)
+    due = select(User.id).where(
+        User.delete_after <= before, User.is_active.is_(False), not_passed_over("purge_accounts", User.id)
+    )
     with reading() as session:
-        found = session.scalars(due.order_by(User.delete_after)).all()
-    return sum(_purge(auth, user_id, before) for user_id in found)
+        found = session.scalars(due.order_by(User.delete_after).limit(PORTION)).all()
+    return work_through("purge_accounts", found, lambda user_id: _purge(auth, user_id, before))
 
 
 def _purge(auth: Auth, user_id: UUID, before: datetime) -> bool:

@@ -1,21 +1,17 @@
 """A job: delete API keys that ended long ago. Until then their owner still sees them."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+
+from auth.api_key_models import ApiKey
+from database.base import Clock
+from database.batch import purge
 
 KEEP = timedelta(days=30)
 
-# In portions, so that one run stays far below the statement timeout; the next one takes the rest.
-PURGE = text("""
-    DELETE FROM api_keys WHERE id IN (
-        SELECT id FROM api_keys WHERE least(expires_at, revoked_at) < :before LIMIT 5000
-    )
-""")
 
-
-def purge_api_keys(session: Session, now: datetime) -> int:
+def purge_api_keys(clock: Clock) -> int:
     """Returns how many were deleted."""
-    deleted: int = session.execute(PURGE, {"before": now - KEEP}).rowcount  # type: ignore[attr-defined]
-    return deleted
+    over = func.least(ApiKey.expires_at, ApiKey.revoked_at) < clock() - KEEP
+    return purge("purge_api_keys", select(ApiKey.id).where(over))

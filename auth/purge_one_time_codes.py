@@ -1,20 +1,17 @@
 """A job: delete one-time codes that ran out."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+
+from auth.one_time_models import OneTimeCode
+from database.base import Clock
+from database.batch import purge
 
 KEEP = timedelta(days=1)
 
-PURGE = text("""
-    DELETE FROM one_time_codes WHERE id IN (
-        SELECT id FROM one_time_codes WHERE link_expires_at < :before LIMIT 5000
-    )
-""")
 
-
-def purge_one_time_codes(session: Session, now: datetime) -> int:
+def purge_one_time_codes(clock: Clock) -> int:
     """Returns how many were deleted."""
-    deleted: int = session.execute(PURGE, {"before": now - KEEP}).rowcount  # type: ignore[attr-defined]
-    return deleted
+    over = OneTimeCode.link_expires_at < clock() - KEEP
+    return purge("purge_one_time_codes", select(OneTimeCode.id).where(over))

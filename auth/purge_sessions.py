@@ -1,23 +1,17 @@
 """A job: delete sessions that ended long ago. Until then they show a reused refresh token for what it is."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+
+from auth.models import AuthSession
+from database.base import Clock
+from database.batch import purge
 
 KEEP = timedelta(days=30)
 
-# In portions, so that one run stays far below the statement timeout; the next one takes the rest.
-PURGE = text("""
-    DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions
-        WHERE least(expires_at, idle_expires_at, revoked_at) < :before
-        LIMIT 5000
-    )
-""")
 
-
-def purge_sessions(session: Session, now: datetime) -> int:
+def purge_sessions(clock: Clock) -> int:
     """Returns how many were deleted."""
-    deleted: int = session.execute(PURGE, {"before": now - KEEP}).rowcount  # type: ignore[attr-defined]
-    return deleted
+    over = func.least(AuthSession.expires_at, AuthSession.idle_expires_at, AuthSession.revoked_at) < clock() - KEEP
+    return purge("purge_sessions", select(AuthSession.id).where(over))

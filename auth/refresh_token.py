@@ -6,8 +6,6 @@ Neither the database alone nor the key alone gives a token, and the successor of
 when the first answer was lost. The checksum (CRC32 in base62) lets a mistyped token be refused without a query.
 """
 
-import base64
-import binascii
 import hmac
 import re
 import struct
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from auth.base62 import CHECKSUM_LENGTH, checksum
+from security.base64url import base64url, bytes_of_base64url
 
 PREFIX = "rt_"
 VERSION = 1
@@ -41,7 +40,7 @@ class RefreshTokens:
     def issue(self, session_id: UUID, generation: int, salt: bytes) -> str:
         mac = self._mac(session_id, generation, salt)
         packed = LAYOUT.pack(VERSION, session_id.bytes, generation, mac)
-        start = PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+        start = PREFIX + base64url(packed)
         return start + checksum(start)
 
     def is_genuine(self, presented: PresentedToken, salt: bytes) -> bool:
@@ -57,8 +56,8 @@ def read_refresh_token(text: str) -> PresentedToken | None:
     if FORM.fullmatch(text) is None or checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
         return None
     try:
-        packed = base64.b64decode(text[len(PREFIX) : -CHECKSUM_LENGTH] + "=", altchars=b"-_", validate=True)
-    except binascii.Error:
+        packed = bytes_of_base64url(text[len(PREFIX) : -CHECKSUM_LENGTH])
+    except ValueError:
         return None
     version, session_id, generation, mac = LAYOUT.unpack(packed)
     if version != VERSION or generation > LARGEST_GENERATION:

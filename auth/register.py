@@ -99,8 +99,9 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
     # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
     limit = auth.settings.limits.register_of_one_email
-    auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
-    return auth.passwords.hash(password)
+    with auth.passwords.turn():  # and neither does a want of threads
+        auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
+        return auth.passwords.hash(password)
 
 
 def _insert_user(

@@ -1,30 +1,28 @@
 """Setting a new password with a letter, by somebody who forgot the old one."""
 
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.device_models import KnownDevice
 from auth.email_address import EmailAddress, parse_email
-from auth.end_session import end_sessions
+from auth.lock_out import lately, lock_out
 from auth.mail.notices import notify
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.password_policy import check_new_password
 from auth.prove_address import LinkProof, Proof, take_proof
-from auth.revoke_api_key import revoke_api_keys
-from auth.second_factor.forget_factors import forget_factors
 from database import reading, transaction
 
 
 def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
-    """Ends every session, forgets wrong tries, and confirms the address, because its letter was read.
+    """Ends every session, takes away what was added lately, forgets wrong tries, and confirms the address, whose e-mail was read.
 
-    A second factor of a confirmed account stays as it is. Raises OneTimeCodeNotValid, PasswordRefused, PasswordWorkBusy.
+    A second factor that was set up longer ago stays and is asked for. Where nobody had confirmed the address, whoever registered
+    it may have left a way in for the day its owner comes: there everything goes. Raises OneTimeCodeNotValid, PasswordRefused,
+    PasswordWorkBusy.
     """
     email = _address(auth, proof)
     check_new_password(
@@ -40,28 +38,19 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
         proven = take_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
         if proven is not None:
             user = proven.user
-            if not user.is_verified:
-                _forget_strangers(session, user.id, now)
+            added_since = lately(user, now) if user.is_verified else user.created_at
             user.password_hash, user.is_verified = password_hash, True
-            # Whoever wanted to take the account to another address is stopped too.
-            auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
-            end_sessions(session, user.id, now, "password_changed")
-            version = raise_state_version(session, user.id, now)
-            record(session, "password_reset", now, user_id=user.id)
+            auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
+            taken = lock_out(auth, session, user, now, "password_changed", added_since=added_since)
+            record(session, "password_reset", now, user_id=user.id, **taken.detail)
             notify(auth.letters, session, "password_reset", user.email, now)
             user_id, devices = user.id, _devices(session, user.id)
     if proven is None:
         raise OneTimeCodeNotValid
-    if version is not None:
-        auth.states.changed(user_id, version)
+    if taken.state_version is not None:
+        auth.states.changed(user_id, taken.state_version)
     for device_id in (None, *devices):
         auth.throttle.forget(email, device_id)
-
-
-def _forget_strangers(session: Session, user_id: UUID, now: datetime) -> None:
-    """Nobody had proved the address before: whoever registered it may have left a way in for the day its owner comes."""
-    forget_factors(session, user_id)
-    revoke_api_keys(session, user_id, now)
 
 
 def _address(auth: Auth, proof: Proof) -> EmailAddress:

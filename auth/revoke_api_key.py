@@ -32,17 +32,16 @@ def revoke_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID) ->
     auth.states.changed(user_id, version)
 
 
-def revoke_api_keys(session: Session, user_id: UUID, now: datetime) -> int:
-    """Revoke all keys of a user; says how many.
+def revoke_api_keys(session: Session, user_id: UUID, now: datetime, *, since: datetime | None = None) -> int:
+    """Revoke all keys of a user, or those that were made since then; says how many.
 
     In the caller's transaction, which holds the user's row, raises the state's version and calls `AccountStates.changed`
     after its commit.
     """
+    query = update(ApiKey).where(ApiKey.user_id == user_id, is_live(now))
+    if since is not None:
+        query = query.where(ApiKey.created_at >= since)
     revoked = session.execute(
-        update(ApiKey)
-        .where(ApiKey.user_id == user_id, is_live(now))
-        .values(revoked_at=now)
-        .returning(ApiKey.id)
-        .execution_options(synchronize_session=False)
+        query.values(revoked_at=now).returning(ApiKey.id).execution_options(synchronize_session=False)
     )
     return len(revoked.all())

@@ -10,7 +10,8 @@ from auth.account_state import raise_state_version
 from auth.api_key_models import ApiKey
 from auth.assembly import Auth
 from auth.audit import record
-from auth.create_api_key import NewKey, insert_key, lock_user
+from auth.create_api_key import NewKey, insert_key
+from auth.hold_account import hold_account
 from auth.list_api_keys import is_live
 from auth.mail.notices import notify
 from database import transaction
@@ -48,11 +49,11 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
     """The successor has the same name, scopes, networks and lifetime, counted from now.
 
     The predecessor of the rotated key, if it still works, ends at once: of two in a row the older is left behind.
-    Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the user is gone.
+    Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
     """
     now = auth.clock()
     with transaction() as session:
-        email = lock_user(session, user_id)
+        email = hold_account(session, user_id, session_id).email
         query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, is_live(now))
         old = session.scalars(query.with_for_update()).one_or_none()
         if old is None:

@@ -26,7 +26,7 @@ from auth.second_factor.prove import SecondFactorRefused
 from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthenticate_by_second_factor
 from auth.second_factor.recovery_codes import replace_recovery_codes
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp, turn_off_totp
-from auth.sign_in import AccountDisabled
+from auth.sign_in import AccountClosing, AccountDisabled
 from auth.token_cookies import CsrfFailed
 from security.operation import Answer, operation
 from security.problems import NotFound, TooManyRequests
@@ -132,7 +132,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         guard=anyone,
         body=FinishSignInBody,
         answers={200: SignedInAnswer},
-        problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, CsrfFailed),
+        problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, CsrfFailed),
         answer_headers=SET_COOKIE,
         credentials=True,
     )

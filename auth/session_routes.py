@@ -9,14 +9,17 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.end_all_sessions import end_all_sessions
 from auth.end_session import end_session
+from auth.event_routes import Instant
 from auth.list_sessions import OpenSession, list_sessions
+from auth.middleware import StaleSignIn
 from auth.principal import Principal
+from security.cursor import Cursor
 from security.operation import Answer, AnswerBody, Body, Int, operation
 from security.problems import NotFound
 
 
 class SessionsQuery(Body):
-    cursor: UUID | None = None
+    cursor: Cursor | None = None
     """`next_cursor` of the page before."""
     limit: Int = Field(default=20, ge=1, le=100)
 
@@ -37,11 +40,14 @@ class SessionAnswer(AnswerBody):
 
 class SessionsAnswer(AnswerBody):
     sessions: list[SessionAnswer]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None
 
 
 class EndSessionsQuery(Body):
     keep_current: bool
+    added_since: Instant | None = None
+    """Somebody else was in the account: also remove what was added since this instant and lets somebody in. Needs a fresh
+    sign-in."""
 
 
 class EndedAnswer(AnswerBody):
@@ -88,10 +94,18 @@ def session_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         query=EndSessionsQuery,
         answers={200: EndedAnswer},
+        problems=(StaleSignIn,),
     )
     def end_all(caller: Principal, query: EndSessionsQuery) -> Answer:
+        """Also voids password-reset codes, changes of address that other sessions asked for, and sign-ins that wait for a second
+        factor. With `added_since`, API keys, linked Apple and Google accounts, second factors and passkeys that were added since
+        then are removed too.
+        """
+        if query.added_since is not None:
+            auth.recently_signed_in.admit()
         keep = caller.session_id if query.keep_current else None
-        return Answer(200, EndedAnswer(ended=end_all_sessions(auth, caller.user_id, keep=keep)))
+        ended = end_all_sessions(auth, caller.user_id, keep=keep, added_since=query.added_since)
+        return Answer(200, EndedAnswer(ended=ended))
 
     return routes
 

@@ -80,9 +80,10 @@ def sign_in(
     """
     tries: int | None = None
     for _ in range(CHECKS):
-        with (
-            auth.passwords.turn()
-        ):  # before all else: in a storm a refusal must cost nothing, and no try of the owner's
+        # The turn before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
+        # token is looked up first, because devices that are known do not wait in the strangers' queue.
+        known = None if device_token is None else _find(email, device_token)
+        with auth.passwords.turn(known_device=known is not None and known.device_id is not None):
             known = _find(email, device_token)
             device_id = known.device_id if known else None
             if tries is None:
@@ -96,7 +97,7 @@ def sign_in(
         if opened is None:
             continue
         auth.throttle.forget(email, device_id)
-        if isinstance(opened, SecondFactorRequired):
+        if isinstance(opened, Problem):
             raise opened
         if opened.raised_version is not None:
             auth.states.changed(known.id, opened.raised_version)
@@ -116,7 +117,7 @@ def _find(email: EmailAddress, device_token: str | None) -> _Known | None:
 
 def _open(
     auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device
-) -> _Opened | SecondFactorRequired | None:
+) -> _Opened | SecondFactorRequired | AccountDisabled | None:
     """None when the row no longer holds the password that was checked."""
     now = auth.clock()
     with transaction() as session:
@@ -124,7 +125,7 @@ def _open(
         if user is None:
             return None
         if not user.is_active:
-            raise why_switched_off(user)
+            return why_switched_off(user)
         needed = second_factor_needed(
             session,
             user,

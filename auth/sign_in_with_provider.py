@@ -13,26 +13,36 @@ from auth.assembly import Auth
 from auth.audit import record
 from auth.close_account import reopen
 from auth.email_address import EmailAddress
-from auth.end_session import end_sessions
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
-from auth.known_device import forget_devices
+from auth.letters_with_codes import send_code
+from auth.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
 from auth.models import User
 from auth.one_time_codes import Purpose
 from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
 from auth.read_profile import Profile, profile_of
 from auth.redeem_invite import ask_for_invite, redeem_invite
-from auth.register import SignedInUser
-from auth.revoke_api_key import revoke_api_keys
+from auth.register import EmailTaken, SignedInUser
 from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
-from auth.second_factor.forget_factors import forget_factors
 from auth.sign_in import why_switched_off
 from database import reading, transaction
 from database.base import uuid7
+from security.problems import Problem
 
 REGISTERED = "registered"
+
+
+class AddressNeedsProof(Problem):
+    """Google once verified the address, and does not know who has it now."""
+
+    status, error, title = (
+        409,
+        "address_needs_proof",
+        "There is an account with this e-mail address. Sign in to it in another way, or reset its password, and link Google"
+        " afterwards",
+    )
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,8 @@ def sign_in_with_provider(
     invite_code: str | None = None,
     restore: bool = False,
 ) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AccountDisabled, AccountClosing,
-    SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
+    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
     `restore`: an account that its owner closed is opened again.
     """
@@ -123,12 +133,12 @@ def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -
 
 
 def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
-    return session.scalars(
-        select(User)
-        .join(Identity, Identity.user_id == User.id)
-        .where(Identity.provider == proven.provider, Identity.subject == proven.subject)
-        .with_for_update(of=User)
-    ).one_or_none()
+    """The user whom the identity is linked to, with the row locked. It may have been unlinked while this waited for the row, so it
+    is looked up once more.
+    """
+    linked = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
+    user = session.scalars(select(User).where(User.id == linked.scalar_subquery()).with_for_update()).one_or_none()
+    return user if user is not None and session.scalars(linked).one_or_none() == user.id else None
 
 
 def _link(
@@ -136,18 +146,23 @@ def _link(
 ) -> tuple[User, str, bool]:
     """The account of that address, made if there is none; what happened; whether its state changed.
 
-    An address that we have not verified may have been registered by somebody else, who waits for the owner to come. Now
-    the owner has come: that password, every session it opened, every API key, every second factor, every device it made
-    known and every letter it asked for are worth nothing any more.
+    An account is joined only when the provider answers for who has the address now. One that it makes while it does not is
+    unverified, until the e-mail that goes there is answered.
     """
-    user_id = uuid7()
-    made = session.execute(
-        insert(User)
-        .values(id=user_id, email=email.address, email_key=email.key, is_verified=True, created_at=now, updated_at=now)
-        .on_conflict_do_nothing(index_elements=[User.email_key])
-        .returning(User.id)
-    ).scalar_one_or_none()
-    user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one()
+    made = _insert_user(auth, session, proven, email, now)
+    user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one_or_none()
+    if user is None:
+        raise EmailTaken(
+            "An account left this address within the last days. Its owner can take it back with the e-mail that said so"
+        )
+    linked = session.get(Identity, (proven.provider, proven.subject))
+    if linked is not None and linked.user_id == user.id:
+        return user, "signed_in", False  # by a faster request, of the same person
+    if not made and not proven.authoritative:
+        raise AddressNeedsProof
+    taken_over = not made and not user.is_verified
+    if taken_over:
+        _take_over(auth, session, user, now)
     session.execute(
         insert(Identity)
         .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
@@ -156,14 +171,37 @@ def _link(
     identity = session.get_one(Identity, (proven.provider, proven.subject))
     if identity.user_id != user.id:
         raise IdentityTokenNotValid  # linked by a faster request, under an address that has changed since
-    if made is not None:
+    if made:
+        if not user.is_verified:
+            send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
         return user, REGISTERED, False
-    if user.is_verified:
-        return user, "identity_linked", False
-    user.password_hash, user.is_verified, user.updated_at = None, True, now
-    end_sessions(session, user.id, now, "owner_proved")
-    revoke_api_keys(session, user.id, now)
-    forget_factors(session, user.id)
-    forget_devices(session, user.id)
-    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
-    return user, "unverified_account_taken_over_by_its_owner", True
+    return user, "unverified_account_taken_over_by_its_owner" if taken_over else "identity_linked", taken_over
+
+
+def _insert_user(auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> bool:
+    """Whether an account was made: not when the address has one, nor while an account that left it can still come back."""
+    if auth.one_time_codes.may_be_returned_to(session, email, now):
+        return False
+    made = session.execute(
+        insert(User)
+        .values(
+            id=uuid7(),
+            email=email.address,
+            email_key=email.key,
+            is_verified=proven.authoritative,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[User.email_key])
+        .returning(User.id)
+    )
+    return made.scalar_one_or_none() is not None
+
+
+def _take_over(auth: Auth, session: Session, user: User, now: datetime) -> None:
+    """An address that nobody proved may have been registered by somebody else, who waits for its owner to come. Now the owner
+    has come, and everything that lets the other one in is worth nothing any more.
+    """
+    user.password_hash, user.is_verified = None, True
+    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
+    lock_out(auth, session, user, now, "owner_proved", added_since=user.created_at, all_api_keys=True)

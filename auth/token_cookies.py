@@ -5,7 +5,6 @@ token that only a page which read our answer has: HMAC(key, session id | random)
 sheet, "signed double-submit cookie"). Clients that send the refresh token themselves need none of this.
 """
 
-import base64
 import hmac
 import re
 import secrets
@@ -20,6 +19,7 @@ from werkzeug.http import dump_cookie
 from auth.issue_tokens import TokenPair
 from auth.refresh_token import read_refresh_token
 from database.base import Clock
+from security.base64url import base64url
 from security.problems import Problem
 
 COOKIE = "__Host-rt"
@@ -32,9 +32,20 @@ TokenDelivery = Literal["body", "cookie"]
 
 
 class CsrfFailed(Problem):
-    """For whatever reason: the answer does not help whoever made the request."""
+    """The detail is for whoever writes the web app: another site cannot read it, and knows its own request anyway."""
 
     status, error, title = 403, "csrf_failed", "The request did not come from a page that may send it"
+
+
+OTHER_SITE = (
+    "The page is on another site than this API ({api}), so the browser keeps the cookie to itself. Open both under one"
+    " host name or domain: app.example.com and api.example.com, or localhost for both"
+)
+UNKNOWN_PAGE = "The page's origin is not one that this API was told of: add it to CORS_ORIGINS"
+NOT_JSON = "Send the content type application/json"
+WRONG_CSRF_TOKEN = (
+    "Send as X-CSRF-Token the csrf_token that came with the sign-in, or that of GET /api/auth/csrf-token"  # noqa: S105
+)
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,15 @@ class TokenCookies:
     key: bytes
     pages: frozenset[str]
     clock: Clock
+    api: str = ""
+    """The address of this API, for those who call it by another one."""
 
     def wanted(self, delivery: TokenDelivery) -> "TokenCookies | None":
         """These, when a sign-in asked for a cookie. Raises CsrfFailed when another site asked: it would sign in a visitor
         to an account of its own."""
         if delivery == "body":
             return None
-        if not self._sent_by_our_pages():
-            raise CsrfFailed
+        self._refuse_other_pages()
         return self
 
     def take(self) -> str | None:
@@ -60,15 +72,17 @@ class TokenCookies:
         if token is None:
             return None
         presented = read_refresh_token(token)
-        if request.mimetype != JSON or (presented is not None and not self._is_csrf_token_of(presented.session_id)):
-            raise CsrfFailed
+        if request.mimetype != JSON:
+            raise CsrfFailed(NOT_JSON)
+        if presented is not None and not self._is_csrf_token_of(presented.session_id):
+            raise CsrfFailed(WRONG_CSRF_TOKEN)
         return token
 
     def look(self) -> str | None:
         """The same for a request that changes nothing, and so needs no CSRF token. Raises CsrfFailed."""
         token = request.cookies.get(COOKIE)
-        if token is not None and not self._sent_by_our_pages():
-            raise CsrfFailed
+        if token is not None:
+            self._refuse_other_pages()
         return token
 
     def holding(self, tokens: TokenPair) -> str:
@@ -83,7 +97,7 @@ class TokenCookies:
         return dump_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Strict")
 
     def csrf_token(self, session_id: UUID) -> str:
-        noise = _encoded(secrets.token_bytes(RANDOM_BYTES))
+        noise = base64url(secrets.token_bytes(RANDOM_BYTES))
         return f"{self._mac(session_id, noise)}.{noise}"
 
     def _is_csrf_token_of(self, session_id: UUID) -> bool:
@@ -94,15 +108,18 @@ class TokenCookies:
         return hmac.compare_digest(mac, self._mac(session_id, noise))
 
     def _mac(self, session_id: UUID, noise: str) -> str:
-        return _encoded(hmac.digest(self.key, session_id.bytes + noise.encode(), "sha256"))
+        return base64url(hmac.digest(self.key, session_id.bytes + noise.encode(), "sha256"))
 
-    def _sent_by_our_pages(self) -> bool:
-        """A browser says so in a header that no script can set (Fetch Metadata). A page on another host of our own site,
-        and a browser too old to say so, is known by its origin."""
+    def _refuse_other_pages(self) -> None:
+        """A browser says where a page is in a header that no script can set (Fetch Metadata). A page on another host of
+        our own site, and a browser too old to say so, is known by its origin. Raises CsrfFailed."""
         site = request.environ.get("HTTP_SEC_FETCH_SITE")
         if site in {"same-origin", "none"}:
-            return True
-        return site in {None, "same-site"} and _page_of_request() in self.pages
+            return
+        if site not in {None, "same-site"}:
+            raise CsrfFailed(OTHER_SITE.format(api=self.api))
+        if _page_of_request() not in self.pages:
+            raise CsrfFailed(UNKNOWN_PAGE)
 
 
 def _page_of_request() -> str | None:
@@ -117,7 +134,3 @@ def origin_of(url: str) -> str | None:
     except ValueError:
         return None
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -19,6 +19,7 @@ from auth.manage_users import (
     enable,
     give_tier,
     read_account,
+    reset_second_factor,
     set_role,
 )
 from auth.password_policy import PasswordRefused
@@ -26,6 +27,7 @@ from auth.password_work import PasswordWorkBusy
 from auth.roles import Role
 from auth.set_tier import SetTier
 from auth.tiers import Tier
+from security.typed_text import trimmed
 
 
 class Address(click.ParamType[EmailAddress]):
@@ -35,7 +37,7 @@ class Address(click.ParamType[EmailAddress]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> EmailAddress:
         try:
-            return value if isinstance(value, EmailAddress) else parse_email(str(value))
+            return value if isinstance(value, EmailAddress) else parse_email(trimmed(str(value)))
         except EmailAddressNotAcceptable as error:
             self.fail(str(error), param, ctx)
 
@@ -105,7 +107,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @group.command("disable")
     @EMAIL
     def switch_off(email: EmailAddress) -> None:
-        """Switch an account off and end its sessions."""
+        """Switch an account off. Ends its sessions and API keys and removes what was added within two weeks."""
         with said_plainly():
             disable(auth, email)
         click.echo(f"{email.address} is switched off.")
@@ -117,6 +119,14 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
         with said_plainly():
             enable(auth, email)
         click.echo(f"{email.address} is switched on.")
+
+    @group.command("reset-second-factor")
+    @EMAIL
+    def forget_second_factor(email: EmailAddress) -> None:
+        """Remove the second factors and passkeys of an owner who lost them. Make sure that it is the owner who asks."""
+        with said_plainly():
+            reset_second_factor(auth, email)
+        click.echo(f"{email.address} has no second factor any more. Every session was ended and the owner is told.")
 
     return group
 

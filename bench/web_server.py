@@ -1,6 +1,7 @@
 """One gunicorn with one worker, for any WSGI callable, under the same settings for all that are compared."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,6 @@ import psutil
 from bench.load import ask_once
 from bench.processors import Processors
 from bench.services import FOLDER, ROOT
-from sandbox.postgres import free_port
 
 START_SECONDS = 60.0
 
@@ -38,9 +38,10 @@ def web_server(
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     log_path = FOLDER / f"{name}.log"
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", wsgi]
-    with log_path.open("wb") as log:
+    with socket.create_server(("127.0.0.1", 0)) as listener, log_path.open("wb") as log:
+        port = listener.getsockname()[1]
+        bind = f"fd://{listener.fileno()}"
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", bind, wsgi]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -49,6 +50,7 @@ def web_server(
             stdout=log,
             stderr=log,
             preexec_fn=processors.on_gateway,
+            pass_fds=[listener.fileno()],
         )
     try:
         try:

@@ -1,17 +1,25 @@
 """Batches: an item that fails is written down and passed over, never the end of the run for everybody behind it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Select, and_, delete, func, tuple_
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, and_, cast, delete, exists, func, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import aliased
 
 from database import reading, transaction
 from database.batch_models import PassedOverItem
 
 Item = TypeVar("Item")
+
+LEFT_ALONE = timedelta(hours=6)
+"""A failed item is not looked at again for so long. Otherwise enough of them would fill the portion of every run."""
+PORTION = 5_000
+"""Rows of one statement, which stays far below the statement timeout."""
+MOST_PORTIONS = 200
 
 
 def work_through(
@@ -42,16 +50,37 @@ def work_through(
     return done
 
 
+def not_passed_over(batch: str, *key: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """A condition for the query of a batch that takes a portion a run: leaves out what failed lately.
+
+    `key` are the columns whose texts, joined by "/", name the item to `work_through`.
+    """
+    failed = aliased(PassedOverItem)
+    lately = failed.last_at > func.clock_timestamp() - LEFT_ALONE
+    return ~exists().where(failed.batch == batch, failed.item == _name_of(key), lately)
+
+
 def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
     """Delete the rows whose primary keys `over` selects, and return how many. One that cannot be deleted holds up no other.
 
-    Give `over` a limit, so that one run stays far below the statement timeout; the next one takes the rest.
+    Portion after portion until nothing is left, so that no inflow outgrows it. A run ends after a million rows.
     """
+    over = over.where(not_passed_over(batch, *over.selected_columns)).limit(PORTION)
+    purged = 0
+    for _ in range(MOST_PORTIONS):
+        portion = _purge_portion(batch, over)
+        purged += portion
+        if portion < PORTION:
+            break
+    return purged
+
+
+def _purge_portion(batch: str, over: Select[*tuple[Any, ...]]) -> int:
     columns = tuple(over.selected_columns)
     (table,) = over.get_final_froms()
 
     def delete_one(row: tuple[Any, ...]) -> int:
-        same = and_(*(column == value for column, value in zip(columns, row, strict=True)))
+        same = and_(*(column == value for column, value in zip(columns, row, strict=False)))
         with transaction() as session:
             return _rows(session.execute(delete(table).where(same)))  # type: ignore[arg-type]
 
@@ -60,8 +89,12 @@ def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
             return _rows(session.execute(delete(table).where(tuple_(*columns).in_(over))))  # type: ignore[arg-type]
     except DBAPIError:
         with reading() as session:
-            rows = [tuple(row) for row in session.execute(over)]
-        return work_through(batch, rows, delete_one, key=lambda row: "/".join(map(str, row)))
+            rows = [tuple(row) for row in session.execute(over.add_columns(_name_of(columns)))]
+        return work_through(batch, rows, delete_one, key=lambda row: row[-1])
+
+
+def _name_of(key: Sequence[SQLColumnExpression[Any]]) -> ColumnElement[str]:
+    return func.concat_ws("/", *(cast(column, Text) for column in key))
 
 
 def _rows(result: Any) -> int:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MINIMUM_SERVER_VERSION = 15
+SILENCE_MILLISECONDS = 5_000
+"""A server that does not acknowledge what was sent is given up. Otherwise a lost route holds its thread for a quarter of an hour."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
         "connect_args": {
             "application_name": options.application_name,
             "connect_timeout": 3,
+            "tcp_user_timeout": SILENCE_MILLISECONDS,
             "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         },
     }

@@ -2,23 +2,39 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from database import transaction
-from database.base import Clock
-
 QUEUE = "default"
 
 ENQUEUE = text("""
     SELECT (procrastinate_defer_jobs_v1(ARRAY[
-        ROW(:queue, :name, 0, NULL, NULL, CAST(:arguments AS jsonb), NULL)::procrastinate_job_to_defer_v1
+        ROW(:queue, :name, :urgency, NULL, NULL, CAST(:arguments AS jsonb), NULL)::procrastinate_job_to_defer_v1
     ]))[1]
 """)
+
+
+class Urgency(IntEnum):
+    """Of two jobs that wait, a worker takes the more urgent one, whichever was there first. Kept as procrastinate's priority."""
+
+    LATER = 0
+    MAIL = 10
+    PAYMENTS = 20
+
+
+class JobName(str):
+    """The name of a job that is enqueued. It says how urgent the job is, for whoever enqueues it need not know its declaration."""
+
+    urgency: Urgency
+
+    def __new__(cls, name: str, urgency: Urgency) -> "JobName":
+        made = super().__new__(cls, name)
+        made.urgency = urgency
+        return made
 
 
 class JobUnknown(LookupError):
@@ -32,7 +48,7 @@ class Job:
     A job runs at least once: a worker that dies between the work and its acknowledgement leaves it to the next one,
     so `run` must bear being repeated. `cron` (five fields, UTC) makes it periodic: it takes no arguments, and its next
     turn is the repetition of a failed one. `retries` is how often a failed run of another job is repeated, after 4,
-    16, 64 ... seconds; then the job is kept as failed, for 30 days.
+    16, 64 ... seconds; then the job is kept as failed, for 30 days. A plain text as `name` means Urgency.LATER.
     """
 
     name: str
@@ -40,15 +56,9 @@ class Job:
     cron: str | None = None
     retries: int = 5
 
-
-def in_transaction(run: Callable[[Session, datetime], int], clock: Clock) -> Callable[[], int]:
-    """A `run` that does its work in one transaction. The number says how many rows it dealt with."""
-
-    def run_in_transaction() -> int:
-        with transaction() as session:
-            return run(session, clock())
-
-    return run_in_transaction
+    @property
+    def urgency(self) -> Urgency:
+        return self.name.urgency if isinstance(self.name, JobName) else Urgency.LATER
 
 
 @dataclass(frozen=True)
@@ -73,11 +83,11 @@ class Jobs:
         """
         if name not in self.declared:
             raise JobUnknown(name)
-        return enqueue_job(session, name, **arguments)
+        return enqueue_job(session, JobName(name, self.declared[name].urgency), **arguments)
 
 
-def enqueue_job(session: Session, name: str, **arguments: Any) -> int:
+def enqueue_job(session: Session, name: JobName, **arguments: Any) -> int:
     """The same for those who do not know the declarations. Nobody runs a job whose name is not declared."""
-    values = {"queue": QUEUE, "name": name, "arguments": orjson.dumps(arguments).decode()}
-    number: int = session.execute(ENQUEUE, values).scalar_one()
+    values = {"queue": QUEUE, "name": str(name), "urgency": int(name.urgency)}
+    number: int = session.execute(ENQUEUE, {**values, "arguments": orjson.dumps(arguments).decode()}).scalar_one()
     return number

@@ -1,175 +1,152 @@
-"""`flask worker run`: takes jobs out of PostgreSQL and runs them, and enqueues the periodic ones when they are due."""
+"""A worker: takes jobs out of PostgreSQL and runs them, and enqueues the periodic ones when they are due."""
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
-import click
 import procrastinate
-from flask import Flask, current_app
-from flask.cli import AppGroup, with_appcontext
+from flask import Flask
 from procrastinate.exceptions import ConnectorException
 from procrastinate.retry import RetryStrategy
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
+from procrastinate.worker import Worker
+from psycopg import AsyncConnection, OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from database.engine import libpq_url
 from database.jobs import QUEUE, Job, Jobs
+from database.sign_of_life import giving_signs_of_life
+from database.take_jobs import ObservedJobs
+from database.worker_options import WorkerOptions, connection_limits
+from database.worker_progress import WorkerProgress
 
 log = logging.getLogger(__name__)
 
-KEEP_FAILED_HOURS = 30 * 24
-
-# One statement, so that two workers cannot both take a job over. A job that kills every worker ends as failed.
-TAKE_OVER = """
-    UPDATE procrastinate_jobs AS job
-    SET status = CASE WHEN attempts < 10 THEN 'todo' ELSE 'failed' END::procrastinate_job_status,
-        attempts = attempts + 1, scheduled_at = NULL, worker_id = NULL
-    WHERE status = 'doing' AND NOT EXISTS (
-        SELECT 1 FROM procrastinate_workers AS worker
-        WHERE worker.id = job.worker_id AND last_heartbeat >= now() - make_interval(secs => %(silence)s)
-    )
-    RETURNING task_name
-"""
 UNREACHABLE = (ConnectorException, OperationalError, PoolTimeout)
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """Times are seconds. A worker that was silent for `stalled_after` counts as dead and its jobs are taken over."""
+async def run_worker(
+    app: Flask,
+    jobs: Jobs,
+    database_url: str,
+    options: WorkerOptions,
+    *,
+    once: bool = False,
+    progress: WorkerProgress | None = None,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Work until `stopping` is set; running jobs are finished first. PostgreSQL may go away meanwhile: it is waited for.
 
-    concurrency: int = 4
-    heartbeat: float = 5.0
-    stalled_after: float = 30.0
-    polling_interval: float = 5.0
-    stop_within: float = 20.0
-    reconnect_after: float = 2.0
-
-
-def worker_commands(jobs: Jobs, database_url: str, options: WorkerOptions = WorkerOptions()) -> AppGroup:
-    """The command group `worker`. Give the result to `app.cli.add_command`."""
-    group = AppGroup("worker", help="Background jobs.")
-
-    @group.command("run")
-    @click.option("--once", is_flag=True, help="Run the jobs that are waiting, then end.")
-    @with_appcontext
-    def run(once: bool) -> None:
-        """Run jobs until SIGTERM or Ctrl-C; running ones are finished first."""
-        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        asyncio.run(run_worker(app, jobs, database_url, options, once=once))
-
-    return group
-
-
-async def run_worker(app: Flask, jobs: Jobs, database_url: str, options: WorkerOptions, *, once: bool = False) -> None:
-    """Work until a signal says stop. PostgreSQL may go away meanwhile: the worker waits for it to come back."""
+    `once` ends it when no job is due any more. Do not cancel it: what waits for a connection of psycopg's pool may take its
+    connection and go on instead (asyncio.wait_for before Python 3.12).
+    """
     # procrastinate writes the arguments of every job into its lines, and they may hold an address. We log by ourselves.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
     logging.getLogger("procrastinate.worker").disabled = True
-    working = asyncio.ensure_future(_work(app, jobs, database_url, options, once))
-    with suppress(NotImplementedError, RuntimeError, ValueError):  # only the main thread may listen to signals
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, working.cancel)
-    with suppress(asyncio.CancelledError):
-        await working
+    progress = progress or WorkerProgress(options.concurrency, options.longest_job)
+    stopping = stopping or asyncio.Event()
+    with giving_signs_of_life(database_url, progress, options):
+        while not stopping.is_set():
+            try:
+                async with connections(database_url, options) as pool:
+                    taking = _app_of(app, jobs, progress)
+                    await taking.connector.open_async(pool)
+                    log.info("worker started")
+                    await _take_jobs(taking, options, progress, stopping, once)
+            except UNREACHABLE as error:
+                if once:
+                    raise
+                log.warning("the worker cannot reach PostgreSQL: %s", type(error.__cause__ or error).__name__)
+            if once:
+                return
+            # procrastinate also ends without an error when one of its side tasks lost the connection.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), options.reconnect_after)
     log.info("worker stopped")
 
 
-async def _work(app: Flask, jobs: Jobs, database_url: str, options: WorkerOptions, once: bool) -> None:
-    while True:
-        worker = worker_app(app, jobs, database_url, options)
-        try:
-            async with worker.open_async(), taking_over(worker, options):
-                log.info("worker started")
-                await worker.run_worker_async(
-                    queues=[QUEUE],
-                    concurrency=options.concurrency,
-                    wait=not once,
-                    delete_jobs="successful",
-                    fetch_job_polling_interval=options.polling_interval,
-                    update_heartbeat_interval=options.heartbeat,
-                    stalled_worker_timeout=options.stalled_after,
-                    shutdown_graceful_timeout=options.stop_within,
-                    install_signal_handlers=False,
-                )
-        except UNREACHABLE as error:
-            if once:
-                raise
-            log.warning("the worker cannot reach PostgreSQL: %s", type(error).__name__)
-        if once:
-            return
-        # procrastinate also ends without an error when one of its side tasks lost the connection.
-        await asyncio.sleep(options.reconnect_after)
-
-
 @asynccontextmanager
-async def taking_over(worker: procrastinate.App, options: WorkerOptions) -> AsyncIterator[None]:
-    """Meanwhile, the jobs of workers that died are put back into the queue, at the start and then regularly."""
-
-    async def watch() -> None:
-        while True:
-            with suppress(*UNREACHABLE):
-                rows = await worker.connector.execute_query_all_async(TAKE_OVER, silence=options.stalled_after)
-                for row in rows:
-                    log.warning("job %s of a dead worker is taken over", row["task_name"])
-            await asyncio.sleep(options.stalled_after)
-
-    watching = asyncio.ensure_future(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-
-
-def worker_app(app: Flask, jobs: Jobs, database_url: str, options: WorkerOptions) -> procrastinate.App:
-    """procrastinate's application with every declared job and the clearing of old failed ones."""
-    connector = procrastinate.PsycopgConnector(
-        conninfo=libpq_url(database_url),
-        kwargs={"application_name": "mirroros-worker", "connect_timeout": 5},
+async def connections(database_url: str, options: WorkerOptions) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """Raises PoolTimeout when there is none in time. Closing waits for five seconds at most."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        libpq_url(database_url),
+        kwargs=connection_limits(),
+        configure=_commit_each_statement,
+        check=AsyncConnectionPool.check_connection,
         min_size=1,
         max_size=options.concurrency + 1,  # one beats the heart; the listener has its own connection
+        timeout=options.connect_within,
+        open=False,
     )
-    worker = procrastinate.App(connector=connector)
+    await pool.open(wait=True, timeout=options.connect_within)
+    try:
+        yield pool
+    finally:
+        await pool.close(timeout=5)
+
+
+async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+
+
+async def _take_jobs(
+    taking: procrastinate.App, options: WorkerOptions, progress: WorkerProgress, stopping: asyncio.Event, once: bool
+) -> None:
+    """Until `stopping` is set or the connection is lost."""
+    worker = Worker(
+        app=taking,
+        queues=[QUEUE],
+        concurrency=options.concurrency,
+        wait=not once,
+        delete_jobs="successful",
+        fetch_job_polling_interval=options.polling_interval,
+        update_heartbeat_interval=options.heartbeat,
+        stalled_worker_timeout=options.stalled_after,
+        shutdown_graceful_timeout=options.stop_within,
+        install_signal_handlers=False,
+    )
+    taking.job_manager = ObservedJobs(taking.connector, progress, worker.stop)
+    working = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((working, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    worker.stop()  # type: ignore[no-untyped-call]
+    await working
+
+
+def _app_of(app: Flask, jobs: Jobs, progress: WorkerProgress) -> procrastinate.App:
+    """procrastinate's application with every declared job."""
+    taking = procrastinate.App(connector=procrastinate.PsycopgConnector())
     for job in jobs.declared.values():
-        _register(worker, app, job)
-
-    @worker.periodic(cron="17 3 * * *")
-    @worker.task(name="delete_failed_jobs", queue=QUEUE)
-    async def delete_failed_jobs(timestamp: int) -> None:
-        await worker.job_manager.delete_old_jobs(KEEP_FAILED_HOURS, include_failed=True, include_aborted=True)
-
-    return worker
+        _register(taking, job, _observed(app, job, progress))
+    return taking
 
 
-def _register(worker: procrastinate.App, app: Flask, job: Job) -> None:
+def _register(worker: procrastinate.App, job: Job, run: Callable[..., None]) -> None:
+    name, urgency = str(job.name), int(job.urgency)
     if job.cron is None:
         retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
-        worker.task(name=job.name, queue=QUEUE, retry=retry)(_observed(app, job))
+        worker.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
         return
 
     def run_periodic(timestamp: int) -> None:
-        _observed(app, job)()
+        run()
 
     # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
     # up the next regular one, which does the same work.
-    task = worker.task(name=job.name, queue=QUEUE, lock=job.name)(run_periodic)
+    task = worker.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run_periodic)
     worker.periodic(cron=job.cron)(task)
 
 
-def _observed(app: Flask, job: Job) -> Callable[..., None]:
+def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., None]:
     """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it."""
 
     def run(**arguments: Any) -> None:
         started = time.monotonic()
         try:
-            with app.app_context():
+            with progress.job(), app.app_context():
                 result = job.run(**arguments)
         except Exception:
             log.exception("job %s failed", job.name)

@@ -9,18 +9,15 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, text
-from sqlalchemy.orm import Session
+from sqlalchemy import text
 
 from database import transaction
 from security.problems import Problem, retry_after
 
 KEY = re.compile(r"[!-~]{1,255}")
 KEPT_FOR = timedelta(hours=24)
-MOST_FORGOTTEN = 10_000
 LARGEST_KEPT_ANSWER = 256 * 1024
 TOO_LARGE_TO_KEEP = ""
 """Stands for the answer of a call that was delivered and counted. No real answer is empty."""
@@ -154,16 +151,3 @@ class IdempotencyKeys:
                     "lease_until": held.lease_until,
                 },
             )
-
-
-FORGET = text("""
-    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM idempotency_keys WHERE created_at < :oldest ORDER BY created_at LIMIT :most
-    ))
-""")
-
-
-def forget_old_keys(connection: Session | Connection, now: datetime) -> int:
-    """Delete keys that are older than a day, for a job: at most 10,000 at a time. Returns how many."""
-    done = connection.execute(FORGET, {"oldest": now - KEPT_FOR, "most": MOST_FORGOTTEN})
-    return cast("CursorResult[Any]", done).rowcount

@@ -1,8 +1,12 @@
 """Runs migrations: one at a time, each in its own transaction, never waiting long for a lock that traffic holds."""
 
+import psycopg2
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
+from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from database.base import Base
 
@@ -40,4 +44,18 @@ def run() -> None:
             connection.commit()
 
 
-run()
+def explain(error: Exception) -> None:
+    """What an operator can put right, in one line: a server that is not reached, a right or a lock that is not given."""
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    not_connected = (
+        type(reason) is psycopg2.OperationalError
+    )  # what a server answers to a statement has a class of its own
+    if not_connected or isinstance(reason, LockNotAvailable | InsufficientPrivilege):
+        raise CommandError(f"PostgreSQL (DATABASE_URL): {str(reason).splitlines()[0]}") from None
+
+
+try:
+    run()
+except (DBAPIError, psycopg2.Error) as error:
+    explain(error)
+    raise

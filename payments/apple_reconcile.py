@@ -1,22 +1,34 @@
 """Reconciling with Apple: notifications that never arrived, and subscriptions whose end has come without a word."""
 
+import hashlib
 import json
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from database import reading, transaction
+from database.batch import work_through
 from payments.apple import Apple
 from payments.apple_notifications import keep_notification
 from payments.apple_purchase import AppleEnvironment, ApplePurchase, milliseconds, moment
-from payments.apple_validator import AppleServerApi, PageTokenRefused, SignedDataForged, TransactionUnknown
+from payments.apple_validator import (
+    AppleOutOfReach,
+    AppleServerApi,
+    PageTokenRefused,
+    SignedDataForged,
+    TransactionUnknown,
+)
+from payments.billing_counts import count
+from payments.entitlement import access_until
 from payments.event_inbox import EventInbox
-from payments.grant_tier import lock_user, recompute_tier
+from payments.grant_tier import StateChange, lock_user, recompute_tier
 from payments.models import Subscription
 from payments.reconcile import Reconciler, Step
 from payments.record_subscription import holding_of
-from payments.subscription_status import ENDED, Provider
+from payments.subscription_status import ENDED, Provider, SubscriptionStatus
+from security.problems import DependencyUnavailable
 
 FIRST_LOOK_BACK = timedelta(days=7)
 OVERLAP = timedelta(hours=1)
@@ -50,7 +62,13 @@ class MissedNotifications:
             page = self._api.notification_history(self._environment, self._begins(place, now), ends, token)
         except PageTokenRefused:
             return Step(json.dumps({"since": place["since"]}), finished=False, checked=0, drift=0)
-        missed = sum(self._keep(signed) for signed in page.signed_payloads)
+        missed = work_through(
+            self._name,
+            page.signed_payloads,
+            self._keep,
+            key=fingerprint,
+            unless=(AppleOutOfReach, DependencyUnavailable),
+        )
         place = {"since": milliseconds(self._begins(place, now)), "until": milliseconds(ends), "token": page.next_token}
         if page.next_token is None:
             place = {"since": milliseconds(ends - OVERLAP)}
@@ -84,17 +102,9 @@ class OverdueSubscriptions:
         """Twenty rows, in the order of their ids. After the last one the next run begins anew."""
         now = self._apple.rules.clock()
         rows = self._overdue(UUID(position) if position else None, now)
-        drift = 0
-        for subscription_id, original_id, environment in rows:
-            try:
-                known = self._api.statuses(original_id, environment)
-            except TransactionUnknown:
-                continue
-            drift += sum(
-                self._correct(subscription_id, each, now)
-                for each in known
-                if each.transaction.original_id == original_id
-            )
+        drift = work_through(
+            self.name, rows, lambda row: self._follow(*row, now), key=lambda row: row[0], unless=AppleOutOfReach
+        )
         finished = len(rows) < ROWS_AT_ONCE
         return Step("" if finished else str(rows[-1][0]), finished, len(rows), drift)
 
@@ -110,25 +120,65 @@ class OverdueSubscriptions:
             found = session.execute(query if after is None else query.where(Subscription.id > after)).all()
         return [(row[0], str(row[1]), AppleEnvironment(str(row[2]))) for row in found]
 
+    def _follow(self, subscription_id: UUID, original_id: str, environment: AppleEnvironment, now: datetime) -> int:
+        """How often the row was wrong."""
+        try:
+            known = self._api.statuses(original_id, environment)
+        except TransactionUnknown:
+            return self._end(subscription_id, now)
+        return sum(
+            self._correct(subscription_id, each, now) for each in known if each.transaction.original_id == original_id
+        )
+
+    def _end(self, subscription_id: UUID, now: datetime) -> bool:
+        """Apple has no such transaction, and never will: the customer's account is gone, or the key is of another app. A row that
+        went on being "not ended" would keep its owner from buying elsewhere.
+
+        What runs is not taken away for that. A later period, or a word about the renewal of this one, brings the row back.
+        """
+        with transaction() as session:
+            row = locked_with_its_owner(session, subscription_id)
+            access_ends = access_until(holding_of(row))
+            if row.status in ENDED or (access_ends is not None and now < access_ends):
+                return False
+            row.status, row.provider_status, row.updated_at = SubscriptionStatus.EXPIRED, "missing at Apple", now
+            change = give_owner_their_tier(session, row, now)
+            count(session, "apple_missing", now)
+        self._announce(change)
+        return True
+
     def _correct(self, subscription_id: UUID, purchase: ApplePurchase, now: datetime) -> bool:
         """Through the same function as every notification. Says whether the row was wrong."""
         with transaction() as session:
-            owner = session.execute(
-                select(Subscription.user_id).where(Subscription.id == subscription_id)
-            ).scalar_one_or_none()
-            if owner is not None:
-                lock_user(session, owner)
-            row = session.get_one(Subscription, subscription_id)
+            row = locked_with_its_owner(session, subscription_id)
             before = holding_of(row)
-            self._apple.record(session, purchase, owner=owner, proven=False, now=now)
+            self._apple.record(session, purchase, owner=row.user_id, proven=False, now=now)
             session.refresh(row)
             wrong = holding_of(row) != before
-            change = None
-            if row.user_id is not None:
-                change = recompute_tier(session, row.user_id, cause="reconcile", now=now)
+            change = give_owner_their_tier(session, row, now)
+        self._announce(change)
+        return wrong
+
+    def _announce(self, change: StateChange | None) -> None:
         if change is not None:
             self._apple.rules.announce(change.user_id, change.version)
-        return wrong
+
+
+def locked_with_its_owner(session: Session, subscription_id: UUID) -> Subscription:
+    owner = session.execute(select(Subscription.user_id).where(Subscription.id == subscription_id)).scalar_one()
+    if owner is not None:
+        lock_user(session, owner)
+    return session.get_one(Subscription, subscription_id, with_for_update=True)
+
+
+def give_owner_their_tier(session: Session, row: Subscription, now: datetime) -> StateChange | None:
+    session.flush()
+    return None if row.user_id is None else recompute_tier(session, row.user_id, cause="reconcile", now=now)
+
+
+def fingerprint(signed: str) -> str:
+    """Names a notification for the operators that cannot even be read."""
+    return hashlib.sha256(signed.encode()).hexdigest()[:16]
 
 
 def apple_reconcilers(apple: Apple, inbox: EventInbox) -> tuple[Reconciler, ...]:

@@ -28,6 +28,7 @@ from payments.validate_receipt import (
 )
 from security.operation import Answer, AnswerBody, Anyone, Body, operation
 from security.problems import DependencyUnavailable, InvalidToken
+from security.typed_text import WITHOUT_BLANKS
 
 LARGEST_RECEIPT_BODY = 1_500_000
 """Bytes. Receipts of StoreKit 1 hold every purchase of the customer and pass a hundred kilobytes."""
@@ -35,7 +36,7 @@ LARGEST_NOTIFICATION_BODY = 256 * 1024
 
 
 class ReceiptBody(Body):
-    receipt_data: Annotated[str, Field(min_length=1, max_length=LARGEST_RECEIPT_BODY)]
+    receipt_data: Annotated[str, Field(min_length=1, max_length=LARGEST_RECEIPT_BODY), WITHOUT_BLANKS]
     """The app's receipt in base64 (StoreKit 1), or the signed transaction (`jwsRepresentation`, StoreKit 2)."""
 
 

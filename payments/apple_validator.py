@@ -71,10 +71,14 @@ class SignedDataForged(Exception):
 
 
 class AppleUnavailable(Exception):
-    """Apple cannot be asked now. Nothing follows from that about any purchase."""
+    """Apple gives no answer to this question now. Nothing follows from that about any purchase."""
 
 
-class AppleRefusesUs(AppleUnavailable):
+class AppleOutOfReach(AppleUnavailable):
+    """The next question would fare no better, whatever it is about."""
+
+
+class AppleRefusesUs(AppleOutOfReach):
     """Apple does not accept our key. An operator has to act."""
 
 
@@ -184,7 +188,7 @@ def _decode(
             # The signature is right, but the library cannot read what it covers.
             raise SignedDataForged(f"unreadable: {type(error).__name__}") from None
         if refused is VerificationStatus.RETRYABLE_VERIFICATION_FAILURE:
-            raise AppleUnavailable("certificates cannot be checked online")
+            raise AppleOutOfReach("certificates cannot be checked online")
         if refused not in {VerificationStatus.INVALID_ENVIRONMENT, VerificationStatus.INVALID_APP_IDENTIFIER}:
             break
     raise SignedDataForged(refused.name.lower())
@@ -361,6 +365,9 @@ def _asked(ask: Callable[[], Decoded]) -> Decoded:
             raise PageTokenRefused from None
         if refusal.http_status_code == 401:
             raise AppleRefusesUs("App Store Server API") from None
-        raise AppleUnavailable(f"App Store Server API: {refusal.http_status_code}") from None
-    except (requests.RequestException, ValueError) as error:
+        unavailable = AppleOutOfReach if refusal.http_status_code == 429 else AppleUnavailable
+        raise unavailable(f"App Store Server API: {refusal.http_status_code}") from None
+    except ValueError as error:  # an answer that cannot be read; requests has such an error of its own
         raise AppleUnavailable(f"App Store Server API: {type(error).__name__}") from None
+    except requests.RequestException as error:
+        raise AppleOutOfReach(f"App Store Server API: {type(error).__name__}") from None

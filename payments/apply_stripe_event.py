@@ -12,13 +12,14 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from payments.billing_counts import count
+from payments.billing_counts import count, count_hourly
 from payments.event_inbox import Applied, Effect, EventState, StoredEvent
+from payments.late_payments import is_late, note_late_payment
 from payments.models import CheckoutIntent
 from payments.refresh_stripe_subscription import fetch, write_down
-from payments.settle_payment import fetch_intent, settle_intent, settle_refund
+from payments.settle_payment import fetch_intent, settle_intent
 from payments.stripe_customer import forget_stripe_customer
-from payments.stripe_objects import StripeDispute, StripeInvoice, id_of, subscription_of_invoice
+from payments.stripe_objects import StripeDispute, id_of, subscription_of_invoice
 from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 
@@ -32,11 +33,11 @@ def apply_stripe_event(rules: StripeRules, event: StoredEvent) -> Effect:
     """The handler of the inbox. Any error means that it is tried again."""
     document = orjson.loads(event.body)
     version = document.get("api_version")
-    if version_differs(version, rules.handler.api_version):
-        # It is applied all the same, because only ids are read from it.
+    # It is applied all the same, because only ids are read from it.
+    if version_differs(version, rules.handler.api_version) and count_hourly(
+        "stripe_event_of_another_version", rules.billing.clock()
+    ):
         structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
-        effect = effect_of(rules, event, document)
-        return counted(effect, "stripe_event_of_another_version")
     return effect_of(rules, event, document)
 
 
@@ -52,10 +53,7 @@ def effect_of(rules: StripeRules, event: StoredEvent, document: Named) -> Effect
 
 
 def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Effect] | None:
-    for prefix, handler in HANDLERS.items():
-        if kind.startswith(prefix):
-            return handler
-    return None
+    return HANDLERS.get(kind)
 
 
 def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
@@ -66,7 +64,12 @@ def invoice_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Eff
     subscription_id = subscription_of_invoice(named) or rules.handler.invoice(named["id"]).subscription_id
     if subscription_id is None:
         return ignored("not of a subscription")
-    return refreshed(rules, event, subscription_id)
+    fetched = fetch(rules, subscription_id)
+    effect = write_down(rules, fetched, f"stripe:{event.external_id}")
+    if event.kind != "invoice.paid" or fetched.subscription is None or fetched.subscription.ended_at is None:
+        return effect
+    invoice = rules.handler.invoice(named["id"])
+    return note_late_payment(rules, event, invoice, effect) if is_late(invoice, fetched.subscription) else effect
 
 
 def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
@@ -88,34 +91,34 @@ def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Ef
 
 
 def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
-    """All of the latest payment given back: the subscription ends, or it would charge again. A part changes nothing."""
+    """All of the latest period's payment given back: the subscription ends, or it would charge again.
+
+    A part, an earlier period, or the difference of an upgrade changes nothing.
+    """
     charge = rules.handler.charge(named["id"])
     if charge.intent_id is None:
         return ignored("not of an intent")
     invoice = rules.handler.invoice_of_intent(charge.intent_id)
     if invoice is None or invoice.subscription_id is None:
-        return settle_refund(rules, charge)
-    if charge.fully_refunded and is_latest_of_its_subscription(rules, invoice):
-        rules.handler.cancel_subscription(invoice.subscription_id)
+        return settle_intent(rules, fetch_intent(charge.intent_id, rules))
+    if charge.fully_refunded:
+        latest = rules.handler.latest_period_paid(invoice.subscription_id)
+        if latest is not None and latest.id == invoice.id:
+            rules.handler.cancel_subscription(invoice.subscription_id)
     return refreshed(rules, event, invoice.subscription_id)
-
-
-def is_latest_of_its_subscription(rules: StripeRules, invoice: StripeInvoice) -> bool:
-    assert invoice.subscription_id is not None
-    latest = rules.handler.subscription(invoice.subscription_id).latest_invoice
-    return latest is None or latest.id == invoice.id or latest.created <= invoice.created or latest.amount_paid == 0
 
 
 def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
     dispute = rules.handler.dispute(named["id"])
     intent_id = dispute.intent_id or rules.handler.charge(dispute.charge_id).intent_id
     invoice = rules.handler.invoice_of_intent(intent_id) if intent_id else None
+    if intent_id is None:
+        return ignored("not of an intent")
     if invoice is None or invoice.subscription_id is None:
-        if intent_id is None:
-            return ignored("not of an intent")
-        return settle_intent(rules, fetch_intent(intent_id, rules), dispute=dispute.status)
-    follow_dispute(rules, dispute, invoice.subscription_id)
-    effect = refreshed(rules, event, invoice.subscription_id)
+        effect = settle_intent(rules, fetch_intent(intent_id, rules))
+    else:
+        follow_dispute(rules, dispute, invoice.subscription_id)
+        effect = refreshed(rules, event, invoice.subscription_id)
     return counted(effect, "stripe_dispute") if event.kind == "charge.dispute.created" else effect
 
 
@@ -142,6 +145,16 @@ def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effe
     return settle_intent(rules, fetch_intent(named["id"], rules))
 
 
+def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+    """The money is ours again and the buyer has none of it, so a person has to give it back in another way."""
+    refund = rules.handler.read_refund(named["id"])
+    structlog.get_logger().error("stripe_refund_failed", refund=refund.id)
+    effect = ignored("not of an intent")
+    if refund.intent_id is not None:
+        effect = settle_intent(rules, fetch_intent(refund.intent_id, rules))
+    return counted(effect, "stripe_refund_failed")
+
+
 def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
     """For a person: a refund now costs less than the dispute that follows."""
     structlog.get_logger().error("stripe_fraud_warning", charge=id_of(named.get("charge")))
@@ -149,23 +162,43 @@ def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Effect
 
 
 HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
-    "customer.subscription.": subscription_changed,
+    "customer.subscription.created": subscription_changed,
+    "customer.subscription.updated": subscription_changed,
+    "customer.subscription.deleted": subscription_changed,
+    "customer.subscription.paused": subscription_changed,
+    "customer.subscription.resumed": subscription_changed,
+    "customer.subscription.pending_update_applied": subscription_changed,
+    "customer.subscription.pending_update_expired": subscription_changed,
+    "customer.subscription.trial_will_end": subscription_changed,
     "customer.deleted": customer_deleted,
-    "checkout.session.": checkout_changed,
-    "invoice.": invoice_changed,
+    "checkout.session.completed": checkout_changed,
+    "checkout.session.expired": checkout_changed,
+    "checkout.session.async_payment_succeeded": checkout_changed,
+    "checkout.session.async_payment_failed": checkout_changed,
+    "invoice.paid": invoice_changed,
+    "invoice.payment_failed": invoice_changed,
+    "invoice.payment_action_required": invoice_changed,
+    "invoice.finalization_failed": invoice_changed,
+    "invoice.marked_uncollectible": invoice_changed,
+    "invoice.voided": invoice_changed,
     "charge.refunded": charge_refunded,
-    "charge.dispute.": dispute_changed,
-    "payment_intent.": intent_changed,
+    "refund.failed": refund_failed,
+    "charge.dispute.created": dispute_changed,
+    "charge.dispute.updated": dispute_changed,
+    "charge.dispute.closed": dispute_changed,
+    "payment_intent.succeeded": intent_changed,
+    "payment_intent.payment_failed": intent_changed,
+    "payment_intent.processing": intent_changed,
+    "payment_intent.requires_action": intent_changed,
+    "payment_intent.canceled": intent_changed,
     "radar.early_fraud_warning.created": fraud_warned,
 }
-"""By the beginning of the event's type. docs/payments.md lists what the endpoint subscribes to."""
+"""What the endpoint subscribes to, as docs/payments.md lists it. Whole types, because relatives differ: `invoice.upcoming`
+is of an invoice that does not exist yet and has no id."""
 
 
 def refreshed(rules: StripeRules, event: StoredEvent, subscription_id: str) -> Effect:
-    fetched = fetch(rules, subscription_id)
-    if fetched is None:
-        return ignored("missing at Stripe", "stripe_missing")
-    return write_down(rules, fetched, f"stripe:{event.external_id}")
+    return write_down(rules, fetch(rules, subscription_id), f"stripe:{event.external_id}")
 
 
 def ignored(note: str, counter: str | None = None) -> Effect:

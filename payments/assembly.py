@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from database.jobs import Job, in_transaction
+from click import Command
+
+from database.jobs import Job, JobName, Urgency
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
 from payments.forget_billing_events import forget_billing_events
@@ -27,6 +29,8 @@ class Payments:
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
     provider_jobs: Sequence[Job] = ()
+    provider_commands: Sequence[Command] = ()
+    """For `flask payments`."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -35,7 +39,15 @@ class Payments:
         return (
             *self.inbox.jobs,
             *self.provider_jobs,
-            Job("hand_over_tiers", lambda: hand_over_tiers(rules.clock, rules.announce), cron="* * * * *"),
-            Job("reconcile_billing", lambda: reconcile(self.reconcilers, rules.clock).drift, cron="23 * * * *"),
-            Job("forget_billing_events", in_transaction(forget_billing_events, rules.clock), cron="47 3 * * *"),
+            Job(
+                JobName("hand_over_tiers", Urgency.PAYMENTS),
+                lambda: hand_over_tiers(rules.clock, rules.announce),
+                cron="* * * * *",
+            ),
+            Job(
+                JobName("reconcile_billing", Urgency.PAYMENTS),
+                lambda: reconcile(self.reconcilers, rules.clock).drift,
+                cron="23 * * * *",
+            ),
+            Job("forget_billing_events", lambda: forget_billing_events(rules.clock()), cron="47 3 * * *"),
         )

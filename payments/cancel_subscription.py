@@ -4,16 +4,25 @@ from uuid import UUID
 
 from payments.own_stripe_subscription import own_stripe_subscription, shown_afterwards
 from payments.read_subscription import OwnSubscription
+from payments.stripe_objects import StripeSubscription
 from payments.stripe_rules import StripeRules
 
-NOTHING_PAID_FOR = frozenset({"unpaid", "paused", "incomplete"})
+NOTHING_PAID_FOR = frozenset({"past_due", "unpaid", "paused", "incomplete"})
 
 
 def cancel_subscription(rules: StripeRules, user_id: UUID) -> OwnSubscription:
-    """Can be repeated. One that gives no access now ends at once. Raises NotManagedHere."""
+    """Can be repeated. Raises NotManagedHere."""
     found = own_stripe_subscription(rules, user_id)
+    let_end(rules, found)
+    return shown_afterwards(rules, found.id, f"cancelled by user:{user_id}")
+
+
+def let_end(rules: StripeRules, found: StripeSubscription) -> None:
+    """So that nothing more is charged: at the end of what was paid for, which is now when nothing was.
+
+    When a subscription ends, Stripe stops collecting its open invoices (docs.stripe.com/api/subscriptions/cancel).
+    """
     if found.status in NOTHING_PAID_FOR:
         rules.handler.cancel_subscription(found.id)
-    elif found.ends_at is None:
+    elif not found.ends_with_period:
         rules.handler.cancel_at_period_end(found)
-    return shown_afterwards(rules, found.id, f"cancelled by user:{user_id}")

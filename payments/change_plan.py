@@ -3,13 +3,14 @@
 from uuid import UUID
 
 from auth.tiers import Tier
+from payments.explain_refusal import PlanNotOnSale, explain_refusal
 from payments.own_stripe_subscription import own_stripe_subscription, shown_afterwards
 from payments.product_table import BillingCycle
 from payments.read_subscription import OwnSubscription
 from payments.refresh_stripe_subscription import refresh
-from payments.start_checkout import PlanNotOnSale
 from payments.stripe_facts import best_item, tier_of
-from payments.stripe_objects import StripeItem
+from payments.stripe_objects import StripeItem, StripeSubscription
+from payments.stripe_problems import CardDeclined, StripeRefused, StripeStateConflict
 from payments.stripe_rules import StripeRules
 from security.problems import Problem
 
@@ -18,7 +19,7 @@ INTERVALS = {BillingCycle.MONTHLY: "month", BillingCycle.YEARLY: "year"}
 
 
 class PaymentDue(Problem):
-    """An earlier payment is open. The portal shows it."""
+    """An earlier payment is open, and the card on file does not pay it. The portal takes another one."""
 
     status, error, title = 409, "payment_due", "An earlier payment must be settled first"
 
@@ -40,28 +41,47 @@ class ChangeNotPaid(Problem):
 def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCycle) -> OwnSubscription:
     """Asking for the present plan takes a planned change back.
 
-    Raises PlanNotOnSale, NotManagedHere, PaymentDue, SubscriptionEnding, ChangeNotPaid.
+    Raises PlanNotOnSale, CurrencyDiffers, NotManagedHere, PaymentDue, SubscriptionEnding, ChangeNotPaid.
     """
     product = rules.prices.on_sale.get((tier, cycle))
     if product is None:
         raise PlanNotOnSale
     found = own_stripe_subscription(rules, user_id)
+    if found.status == "past_due" and settle_debt(rules, found):
+        found = own_stripe_subscription(rules, user_id)
     if found.status not in CHANGEABLE or found.collection_paused is not None or found.update_pending:
         raise PaymentDue
     if found.ends_at is not None:
         raise SubscriptionEnding
     item = best_item(found, rules.prices) or found.items[0]
     cause = f"changed by user:{user_id}"
-    if item.price_id == product.product_id:
-        rules.handler.keep_price(found)
-    elif is_upgrade(rules, item, tier, cycle):
-        changed = rules.handler.change_price_now(found, product.product_id)
-        if changed.update_pending:
-            refresh(rules, found.id, cause)
-            raise ChangeNotPaid
-    elif found.next_price_id != product.product_id:
-        rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
+    try:
+        if item.price_id == product.product_id:
+            rules.handler.keep_price(found)
+        elif is_upgrade(rules, item, tier, cycle):
+            changed = rules.handler.change_price_now(found, product.product_id)
+            if changed.update_pending:
+                refresh(rules, found.id, cause)
+                raise ChangeNotPaid
+        elif found.next_price_id != product.product_id:
+            rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
+    except StripeRefused:
+        explain_refusal(rules, product.product_id, found.customer_id)
+        raise
     return shown_afterwards(rules, found.id, cause)
+
+
+def settle_debt(rules: StripeRules, found: StripeSubscription) -> bool:
+    """Whether anything was paid. Stripe tries a repaired card only days later; whoever changes the plan wants to go on now."""
+    if found.latest_invoice is None or found.latest_invoice.status != "open":
+        return False
+    try:
+        rules.handler.pay_invoice(found.latest_invoice.id)
+    except CardDeclined:
+        return False
+    except StripeStateConflict:
+        return True  # somebody was quicker
+    return True
 
 
 def is_upgrade(rules: StripeRules, item: StripeItem, tier: Tier, cycle: BillingCycle) -> bool:

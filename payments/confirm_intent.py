@@ -9,7 +9,7 @@ from payments.create_intent import OpenPayment, settled
 from payments.models import Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import fetch_version
-from payments.settle_payment import FetchedIntent, fetch_intent, settle_now
+from payments.settle_payment import FetchedIntent, fetch_intent, give_up, settle_now, with_what_went_back
 from payments.stripe_problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound, Problem, ValidationFailed
@@ -33,18 +33,24 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
     if status not in OPEN:
         raise PaymentClosed(payment_status=status.value)
     try:
-        version = fetch_version()
-        fetched = FetchedIntent(version, rules.handler.confirm_intent(intent_id, payment_method))
+        fetched = confirmed(rules, intent_id, payment_method)
     except StripeObjectMissing as missing:
         if missing.param != "payment_method":
-            raise NotFound from None
+            give_up(rules, payment_id, intent_id)
+            raise PaymentClosed(payment_status=PaymentStatus.CANCELED.value) from None
         message = "is not a payment method of ours at Stripe"
         raise ValidationFailed(
             [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
         ) from None
+    return settled(rules, payment_id, fetched)
+
+
+def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> FetchedIntent:
+    version = fetch_version()
+    try:
+        return with_what_went_back(rules, version, rules.handler.confirm_intent(intent_id, payment_method))
     except CardDeclined:
         settle_now(rules, fetch_intent(intent_id, rules))
         raise
     except StripeStateConflict:
-        fetched = fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice
-    return settled(rules, payment_id, fetched)
+        return fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice

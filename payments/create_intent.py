@@ -12,8 +12,15 @@ from payments.grant_tier import lock_user
 from payments.models import Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import fetch_version
-from payments.settle_payment import FetchedIntent, settle_now, take_stock
-from payments.stripe_customer import stripe_customer
+from payments.settle_payment import (
+    FetchedIntent,
+    fetch_intent,
+    give_up,
+    settle_now,
+    take_stock,
+    with_what_went_back,
+)
+from payments.stripe_customer import forget_stripe_customer, stripe_customer
 from payments.stripe_objects import StripeIntent
 from payments.stripe_problems import StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
@@ -40,6 +47,16 @@ class AmountTooLarge(Problem):
 
 
 @dataclass(frozen=True)
+class OrderedPayment:
+    """A row of ours. `intent_id` is None until Stripe has answered."""
+
+    id: UUID
+    intent_id: str | None
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True)
 class OpenPayment:
     """`client_secret` is for the buyer's own device."""
 
@@ -52,29 +69,37 @@ class OpenPayment:
 
 def create_intent(rules: StripeRules, user_id: UUID, code: str, quantity: int) -> OpenPayment:
     """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
-    customer_id = stripe_customer(rules, user_id)
-    with transaction() as session:
-        payment_id, intent_id, amount, currency = order(rules, session, user_id, code, quantity)
+    for _ in range(3):
+        customer_id = stripe_customer(rules, user_id)
+        with transaction() as session:
+            ordered = order(rules, session, user_id, code, quantity)
+        try:
+            return settled(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
+        except StripeObjectMissing as missing:
+            # It was deleted there, or the key is of another account or mode now. Another try begins anew.
+            give_up(rules, ordered.id, ordered.intent_id)
+            if missing.param == "customer":
+                with transaction() as session:
+                    forget_stripe_customer(session, customer_id)
+    raise StripeRefused
+
+
+def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, customer_id: str) -> FetchedIntent:
+    """Raises StripeObjectMissing, and Stripe's problems."""
+    if ordered.intent_id is not None:
+        return fetch_intent(ordered.intent_id, rules)
     version = fetch_version()
-    try:
-        if intent_id is not None:
-            intent = rules.handler.intent(intent_id)
-        else:
-            intent = rules.handler.create_intent(
-                amount=amount,
-                currency=currency,
-                customer_id=customer_id,
-                metadata={"payment_id": str(payment_id), "user_id": str(user_id)},
-                key=f"payment:{payment_id}",
-            )
-    except StripeObjectMissing:
-        raise StripeRefused from None
-    return settled(rules, payment_id, FetchedIntent(version, intent))
+    made = rules.handler.create_intent(
+        amount=ordered.amount,
+        currency=ordered.currency,
+        customer_id=customer_id,
+        metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
+        key=f"payment:{ordered.id}",
+    )
+    return with_what_went_back(rules, version, made)
 
 
-def order(
-    rules: StripeRules, session: Session, user_id: UUID, code: str, quantity: int
-) -> tuple[UUID, str | None, int, str]:
+def order(rules: StripeRules, session: Session, user_id: UUID, code: str, quantity: int) -> OrderedPayment:
     """The open payment for this item, or a new one. The amount is computed here and nowhere else."""
     now = rules.billing.clock()
     if not lock_user(session, user_id):
@@ -88,7 +113,7 @@ def order(
     if found is not None:
         if found.quantity != quantity:
             raise PaymentOpen(payment_id=str(found.id))
-        return found.id, found.external_id, found.amount, found.currency
+        return OrderedPayment(found.id, found.external_id, found.amount, found.currency)
     amount = item.amount * quantity
     if amount > LARGEST_AMOUNT:
         raise AmountTooLarge
@@ -108,7 +133,7 @@ def order(
     )
     session.add(payment)
     session.flush()
-    return payment.id, None, amount, item.currency
+    return OrderedPayment(payment.id, None, amount, item.currency)
 
 
 def settled(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:

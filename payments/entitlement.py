@@ -70,9 +70,8 @@ def access_until(holding: Holding) -> datetime | None:
         case SubscriptionStatus.ACTIVE | SubscriptionStatus.TRIALING:
             if holding.period_end is None:
                 return holding.cancel_at or FOREVER
-            if holding.cancel_at is not None:
-                return min(holding.period_end, holding.cancel_at)
-            return holding.period_end + RENEWAL_LEEWAY
+            renewed_by = holding.period_end + RENEWAL_LEEWAY
+            return renewed_by if holding.cancel_at is None else min(renewed_by, holding.cancel_at)
         case SubscriptionStatus.GRACE:
             return holding.grace_end
         case SubscriptionStatus.BILLING_RETRY | SubscriptionStatus.UNKNOWN:

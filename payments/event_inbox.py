@@ -5,19 +5,20 @@ too, so it may be tried any number of times and happens once. One that fails wai
 where `flask payments events --dead` shows it and `flask payments replay` starts it anew.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, text, true, update
 from sqlalchemy.orm import Session
 
-from database import transaction
+from database import reading, transaction
 from database.base import Clock, uuid7
-from database.jobs import Job, enqueue_job
+from database.batch import work_through
+from database.jobs import Job, JobName, Urgency, enqueue_job
 from payments.grant_tier import StateChange
 from payments.hand_over_tiers import Announce
 from payments.models import BillingEvent
@@ -28,7 +29,18 @@ CLAIMED_FOR = timedelta(minutes=5)
 """A worker that died leaves its event claimed for so long."""
 MOST_ATTEMPTS = 12
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=6)
-SWEPT_AT_ONCE = 500
+
+# The jobs are listed once, not looked for event by event: there is no index for that, and a backlog may be long.
+DUE = text("""
+    WITH waiting AS MATERIALIZED (
+        SELECT args->>'event_id' AS event_id FROM procrastinate_jobs
+        WHERE task_name = :job AND status IN ('todo', 'doing')
+    )
+    SELECT id FROM billing_events
+    WHERE state = 'received' AND next_attempt_at <= :now
+        AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.event_id = billing_events.id::text)
+    ORDER BY next_attempt_at
+""")
 
 
 class EventState(StrEnum):
@@ -42,7 +54,7 @@ class EventState(StrEnum):
 @dataclass(frozen=True)
 class StoredEvent:
     id: UUID
-    provider: Provider
+    provider: str
     external_id: str
     kind: str
     environment: str | None
@@ -77,7 +89,7 @@ class EventInbox:
         """Failures are repeated by the sweeper, which knows how long each event has to wait."""
         return (
             Job(APPLY_EVENT, lambda event_id: self.apply(UUID(event_id)), retries=0),
-            Job("sweep_billing_events", self.sweep, cron="* * * * *"),
+            Job(JobName("sweep_billing_events", Urgency.PAYMENTS), self.sweep, cron="* * * * *"),
         )
 
     def store(
@@ -97,7 +109,7 @@ class EventInbox:
         if event is None:
             return 0
         try:
-            effect = self.handlers[event.provider](event)
+            effect = self.handlers[Provider(event.provider)](event)
             with transaction() as session:
                 if not self._still_open(session, event.id):
                     return 0
@@ -111,44 +123,46 @@ class EventInbox:
         return 1
 
     def sweep(self) -> int:
-        """Enqueue what is due again: events that failed, and events whose worker died."""
+        """Enqueue what is due again: events that failed, and events whose worker died. What has a job that waits is left alone,
+        or a backlog would grow by itself.
+        """
+        with reading() as session:
+            due = session.scalars(DUE, {"job": APPLY_EVENT, "now": self.clock()}).all()
+        return work_through("sweep_billing_events", due, self._enqueue_again)
+
+    def replay(self, event_ids: Iterable[UUID]) -> int:
+        """Start events anew, whatever became of them. Returns how many there were."""
+        return work_through("replay_billing_events", event_ids, self._start_anew)
+
+    def _enqueue_again(self, event_id: UUID) -> int:
         now = self.clock()
+        still_due = (BillingEvent.state == EventState.RECEIVED) & (BillingEvent.next_attempt_at <= now)
+        return self._enqueue(event_id, still_due, next_attempt_at=now + CLAIMED_FOR)
+
+    def _start_anew(self, event_id: UUID) -> int:
+        return self._enqueue(
+            event_id,
+            true(),
+            state=EventState.RECEIVED,
+            attempts=0,
+            last_error=None,
+            settled_at=None,
+            next_attempt_at=self.clock() + CLAIMED_FOR,
+        )
+
+    def _enqueue(self, event_id: UUID, wanted: ColumnElement[bool], **values: object) -> int:
+        """1 if the event is there and as it is wanted."""
         with transaction() as session:
-            due = session.scalars(
-                select(BillingEvent.id)
-                .where(BillingEvent.state == EventState.RECEIVED, BillingEvent.next_attempt_at <= now)
-                .order_by(BillingEvent.next_attempt_at)
-                .limit(SWEPT_AT_ONCE)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for event_id in due:
-                self._enqueue(session, event_id)
-            session.execute(
-                update(BillingEvent).where(BillingEvent.id.in_(due)).values(next_attempt_at=now + CLAIMED_FOR)
+            found = session.execute(
+                update(BillingEvent)
+                .where(BillingEvent.id == event_id, wanted)
+                .values(**values)
+                .returning(BillingEvent.id)
             )
-        return len(due)
-
-    def replay(self, session: Session, event_ids: list[UUID] | None) -> int:
-        """Start events anew, whatever became of them; all dead ones for None. Returns how many."""
-        chosen = BillingEvent.state == EventState.DEAD if event_ids is None else BillingEvent.id.in_(event_ids)
-        restarted = session.scalars(
-            update(BillingEvent)
-            .where(chosen)
-            .values(
-                state=EventState.RECEIVED,
-                attempts=0,
-                last_error=None,
-                settled_at=None,
-                next_attempt_at=self.clock() + CLAIMED_FOR,
-            )
-            .returning(BillingEvent.id)
-        ).all()
-        for event_id in restarted:
-            self._enqueue(session, event_id)
-        return len(restarted)
-
-    def _enqueue(self, session: Session, event_id: UUID) -> None:
-        enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
+            if found.first() is None:
+                return 0
+            enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
+            return 1
 
     def _claim(self, event_id: UUID) -> StoredEvent | None:
         """Counts the attempt before it is made, so that an event that kills its worker does not do so for ever."""
@@ -161,7 +175,7 @@ class EventInbox:
             ).one_or_none()
             if row is None:
                 return None
-            return StoredEvent(row.id, Provider(row.provider), row.external_id, row.kind, row.environment, row.body)
+            return StoredEvent(row.id, row.provider, row.external_id, row.kind, row.environment, row.body)
 
     def _still_open(self, session: Session, event_id: UUID) -> bool:
         """Locks the event's row: of two workers with the same event, the second finds it settled."""
@@ -192,7 +206,7 @@ class EventInbox:
         structlog.get_logger().error(
             "billing_event_dead" if dead else "billing_event_failed",
             event_id=str(event.id),
-            provider=event.provider.value,
+            provider=event.provider,
             kind=event.kind,
             reason=type(error).__name__,
         )

@@ -2,22 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+
+from database.batch import purge
+from payments.models import BillingEvent
 
 KEEP = timedelta(days=180)
 """As long as Apple keeps its own history: a notification that is listed there is still known for a repetition here."""
 
-# In portions, so that one run stays far below the statement timeout. Dead events wait for a person.
-FORGET = text("""
-    DELETE FROM billing_events WHERE id IN (
-        SELECT id FROM billing_events WHERE state IN ('done', 'ignored') AND settled_at < :before
-        ORDER BY id LIMIT 5000
+
+def forget_billing_events(now: datetime) -> int:
+    """Dead events wait for a person. Returns how many were deleted."""
+    over = select(BillingEvent.id).where(
+        BillingEvent.state.in_(("done", "ignored")), BillingEvent.settled_at < now - KEEP
     )
-""")
-
-
-def forget_billing_events(session: Session, now: datetime) -> int:
-    """Returns how many were deleted."""
-    deleted: int = session.execute(FORGET, {"before": now - KEEP}).rowcount  # type: ignore[attr-defined]
-    return deleted
+    return purge("forget_billing_events", over.order_by(BillingEvent.id))

@@ -143,6 +143,10 @@ class EntitlementChange(Base):
     at: Mapped[datetime]
 
 
+CHECKOUT = "checkout"
+"""The kind of intent that opens a page at Stripe."""
+
+
 class CheckoutIntent(Base):
     """A first write to a provider, put down before it is sent. Its id is the provider's idempotency key."""
 
@@ -172,6 +176,8 @@ class CheckoutIntent(Base):
     external_id: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]
+    """When the provider was last asked because the buyer wanted to know."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -234,6 +240,8 @@ class Payment(Base):
     refunded_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     status: Mapped[str] = mapped_column(Text)
     """payments/payment_status.py"""
+    asked_at: Mapped[datetime | None]
+    """When the provider was last asked because the buyer wanted to know."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

@@ -21,10 +21,10 @@ def open_portal(rules: StripeRules, user_id: UUID, return_url: str | None) -> st
     customer_id = known_stripe_customer(user_id)
     if customer_id is not None:
         try:
-            return rules.handler.create_portal_session(customer_id, return_url or rules.redirects.home)
+            return rules.handler.create_portal_session(customer_id, return_url or rules.redirects.back("managed"))
         except StripeObjectMissing:
             with transaction() as session:
                 forget_stripe_customer(session, customer_id)
     with reading() as session:
-        seller = present_seller(session, user_id, rules.billing.clock())
+        seller = present_seller(session, user_id, rules.handler.address.environment, rules.billing.clock())
     raise NoBillingAccount(managed_by=None if seller is None else seller.provider.value)

@@ -8,12 +8,10 @@ from database import reading
 from payments.models import Subscription
 from payments.provider_choice import present_seller
 from payments.read_subscription import OwnSubscription, own_subscription
-from payments.refresh_stripe_subscription import apply_fetched, fetch
+from payments.refresh_stripe_subscription import OVER_AT_STRIPE, apply_fetched, fetch, refresh
 from payments.stripe_objects import StripeSubscription
 from payments.stripe_rules import StripeRules
 from security.problems import Problem
-
-OVER = frozenset({"canceled", "incomplete_expired"})
 
 
 class NotManagedHere(Problem):
@@ -25,23 +23,20 @@ class NotManagedHere(Problem):
 def own_stripe_subscription(rules: StripeRules, user_id: UUID) -> StripeSubscription:
     """As Stripe has it now. Raises NotManagedHere."""
     with reading() as session:
-        seller = present_seller(session, user_id, rules.billing.clock())
+        seller = present_seller(session, user_id, rules.handler.address.environment, rules.billing.clock())
     if seller is None or seller.stripe_subscription_id is None:
         raise NotManagedHere(managed_by=None if seller is None else seller.provider.value)
     fetched = fetch(rules, seller.stripe_subscription_id)
-    if fetched is None or fetched.subscription.status in OVER:
-        if fetched is not None:
-            apply_fetched(rules, fetched, "asked")
+    found = fetched.subscription
+    if found is None or found.status in OVER_AT_STRIPE:
+        apply_fetched(rules, fetched, "asked")
         raise NotManagedHere(managed_by=None)
-    return fetched.subscription
+    return found
 
 
 def shown_afterwards(rules: StripeRules, subscription_id: str, cause: str) -> OwnSubscription:
     """Asked anew after the command, so that the answer is what Stripe will say to anybody else as well."""
-    fetched = fetch(rules, subscription_id)
-    if fetched is None:
-        raise NotManagedHere(managed_by=None)
-    apply_fetched(rules, fetched, cause)
+    refresh(rules, subscription_id, cause)
     with reading() as session:
         row = session.scalars(select(Subscription).where(Subscription.stripe_subscription_id == subscription_id)).one()
         return own_subscription(row, {})

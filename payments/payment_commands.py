@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
-from database import reading, transaction
+from database import reading
 from payments.assembly import Payments
 from payments.event_inbox import EventState
 from payments.models import BillingCount, BillingEvent
@@ -41,12 +41,18 @@ def payment_commands(payments: Payments) -> AppGroup:
     @group.command("replay")
     @click.option("--event", "event_ids", type=click.UUID, multiple=True, help="This event. May be given repeatedly.")
     @click.option("--dead", is_flag=True, help="All that were given up.")
-    def replay(event_ids: tuple[UUID, ...], dead: bool) -> None:
+    @click.option("--ignored", is_flag=True, help="All that were none of our business.")
+    @click.option("--reason", help="With --ignored: only those that were ignored for this, as `events` shows it.")
+    def replay(event_ids: tuple[UUID, ...], dead: bool, ignored: bool, reason: str | None) -> None:
         """Start events anew. Safe at any time: what was applied already is not applied twice."""
-        if bool(event_ids) == dead:
-            raise click.UsageError("Give --event ID or --dead.")
-        with transaction() as session:
-            restarted = payments.inbox.replay(session, None if dead else list(event_ids))
+        if [bool(event_ids), dead, ignored].count(True) != 1:
+            raise click.UsageError("Give --event ID, --dead or --ignored.")
+        if reason is not None and not ignored:
+            raise click.UsageError("--reason goes with --ignored.")
+        if reason is not None and reason not in (known := reasons()):
+            there_are = ", ".join(f'"{each}"' for each in known) or "none"
+            raise click.ClickException(f'No event was ignored for "{reason}". There are: {there_are}.')
+        restarted = payments.inbox.replay(set(event_ids) or settled_as(dead=dead, reason=reason))
         click.echo(f"{restarted} started anew; the workers apply them.")
         if event_ids and restarted < len(set(event_ids)):
             raise click.ClickException("Some of these events do not exist.")
@@ -59,4 +65,22 @@ def payment_commands(payments: Payments) -> AppGroup:
         if result.failed:
             raise click.ClickException(f"Could not ask: {', '.join(result.failed)}.")
 
+    for command in payments.provider_commands:
+        group.add_command(command)
     return group
+
+
+def settled_as(*, dead: bool, reason: str | None) -> list[UUID]:
+    """Dead events, or ignored ones, of one reason or all; the oldest first."""
+    query = select(BillingEvent.id).where(BillingEvent.state == (EventState.DEAD if dead else EventState.IGNORED))
+    if reason is not None:
+        query = query.where(BillingEvent.last_error == reason)
+    with reading() as session:
+        return list(session.scalars(query.order_by(BillingEvent.id)))
+
+
+def reasons() -> list[str]:
+    """Why events were ignored."""
+    query = select(BillingEvent.last_error).where(BillingEvent.state == EventState.IGNORED).distinct()
+    with reading() as session:
+        return sorted(each for each in session.scalars(query) if each is not None)

@@ -21,7 +21,7 @@ class PaymentStatus(StrEnum):
 
 OPEN = frozenset({PaymentStatus.PENDING, PaymentStatus.ACTION_REQUIRED, PaymentStatus.PROCESSING})
 
-_FROM_OPEN = OPEN | {PaymentStatus.SUCCEEDED, PaymentStatus.CANCELED, PaymentStatus.HELD}
+_FROM_OPEN = frozenset(PaymentStatus)
 
 TRANSITIONS: Mapping[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.PENDING: _FROM_OPEN,
@@ -30,8 +30,9 @@ TRANSITIONS: Mapping[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.CANCELED: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.HELD, PaymentStatus.REFUNDED}),
     PaymentStatus.SUCCEEDED: frozenset({PaymentStatus.DISPUTED, PaymentStatus.REFUNDED}),
     PaymentStatus.HELD: frozenset({PaymentStatus.DISPUTED, PaymentStatus.REFUNDED}),
-    PaymentStatus.DISPUTED: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED}),
-    PaymentStatus.REFUNDED: frozenset(),
+    PaymentStatus.DISPUTED: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.HELD, PaymentStatus.REFUNDED}),
+    # A refund that fails brings the money back to us.
+    PaymentStatus.REFUNDED: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.HELD, PaymentStatus.DISPUTED}),
 }
 """Nothing that was paid becomes unpaid: what arrives late or twice finds no way back."""
 

@@ -1,5 +1,6 @@
 """Who already sells to a user: nobody should pay twice for the same thing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +14,15 @@ from payments.record_subscription import holding_of
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
 PAID_BY_APPLE = frozenset({SubscriptionStatus.GRACE, SubscriptionStatus.BILLING_RETRY})
+COMES_BACK_AT_STRIPE = frozenset(
+    {
+        SubscriptionStatus.GRACE,
+        SubscriptionStatus.UNPAID,
+        SubscriptionStatus.PAUSED,
+        SubscriptionStatus.INCOMPLETE,
+    }
+)
+"""Paying or resuming brings it back, and a second one beside it would then be charged as well."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +33,38 @@ class Seller:
     stripe_subscription_id: str | None
 
 
-def present_seller(session: Session, user_id: UUID, now: datetime) -> Seller | None:
+def present_seller(session: Session, user_id: UUID, stripe_environment: str, now: datetime) -> Seller | None:
     """The provider of a subscription that goes on, Stripe's first, because it can be changed from here.
 
-    One that is unpaid or paused goes on too: paying brings it back, and a second one beside it would then be charged as well.
+    What was sold in Stripe's other mode does not count, nor does a row whose end nobody told us.
     """
-    rows = session.scalars(
+    at_stripe = [
+        row
+        for row in _rows(session, user_id, Provider.STRIPE)
+        if row.environment == stripe_environment and (_runs(row, now) or row.status in COMES_BACK_AT_STRIPE)
+    ]
+    if at_stripe:
+        first = max(at_stripe, key=lambda row: _runs(row, now))  # of equals the oldest
+        return Seller(Provider.STRIPE, first.stripe_subscription_id)
+    return Seller(Provider.APPLE, None) if apple_goes_on(session, user_id, now) else None
+
+
+def apple_goes_on(session: Session, user_id: UUID, now: datetime, *, known_by: datetime | None = None) -> bool:
+    """`known_by`: only what we knew of at that moment."""
+    return any(
+        (_runs(row, now) or row.status in PAID_BY_APPLE) and (known_by is None or row.created_at <= known_by)
+        for row in _rows(session, user_id, Provider.APPLE)
+    )
+
+
+def _rows(session: Session, user_id: UUID, provider: Provider) -> Sequence[Subscription]:
+    return session.scalars(
         select(Subscription)
-        .where(Subscription.user_id == user_id, Subscription.status.not_in(ENDED))
+        .where(Subscription.user_id == user_id, Subscription.provider == provider, Subscription.status.not_in(ENDED))
         .order_by(Subscription.id)
     ).all()
-    for row in rows:
-        if row.stripe_subscription_id is not None:
-            return Seller(Provider.STRIPE, row.stripe_subscription_id)
-    for row in rows:
-        holding = holding_of(row)
-        until = access_until(holding)
-        if holding.provider is Provider.APPLE and (
-            (until is not None and now < until) or holding.status in PAID_BY_APPLE
-        ):
-            return Seller(Provider.APPLE, None)
-    return None
+
+
+def _runs(row: Subscription, now: datetime) -> bool:
+    until = access_until(holding_of(row))
+    return until is not None and now < until

@@ -1,20 +1,23 @@
 """What became of an own payment: of a checkout, or of something that is sold once."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 
-from database import reading
-from payments.models import CheckoutIntent, Item, Payment
+from database import reading, transaction
+from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
-from payments.settle_payment import fetch_intent, settle_now
-from payments.start_checkout import KIND, settle
+from payments.settle_payment import fetch_intent, give_up, settle_now
+from payments.start_checkout import settle
 from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound
+
+ASKED_EVERY = timedelta(seconds=2)
 
 
 class PaymentKind(StrEnum):
@@ -39,7 +42,8 @@ class OwnPayment:
 
 
 def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPayment:
-    """What is still open is asked for at Stripe first, so the page that a buyer comes back to needs no webhook.
+    """What is still open is asked for at Stripe first, so the page that a buyer comes back to needs no webhook. Not more
+    often than every two seconds: whoever asks in a loop must not use up what Stripe answers us.
 
     Another user's is as if it did not exist. Raises NotFound.
     """
@@ -47,17 +51,35 @@ def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPaym
     if known is None:
         raise NotFound
     kept, external_id = known
-    if external_id is None or kept.status not in {"open", *OPEN}:
+    if external_id is None or kept.status not in {"open", *OPEN} or not may_ask(kept, rules.billing.clock()):
         return kept
     try:
         if kept.kind is PaymentKind.CHECKOUT:
             follow_checkout(rules, payment_id, external_id)
         else:
             settle_now(rules, fetch_intent(external_id, rules))
-    except (StripeUnavailable, StripeObjectMissing):
+    except StripeUnavailable:
         return kept  # what is known is better than nothing
+    except StripeObjectMissing:
+        if kept.kind is PaymentKind.CHECKOUT:
+            settle(rules, payment_id, "failed")
+        else:
+            give_up(rules, payment_id, external_id)
     again = own_payment(user_id, payment_id)
     return kept if again is None else again[0]
+
+
+def may_ask(payment: OwnPayment, now: datetime) -> bool:
+    """One statement decides: of many that ask at once, one goes to Stripe."""
+    table = CheckoutIntent if payment.kind is PaymentKind.CHECKOUT else Payment
+    with transaction() as session:
+        claimed = session.execute(
+            update(table)
+            .where(table.id == payment.id, or_(table.asked_at.is_(None), table.asked_at <= now - ASKED_EVERY))
+            .values(asked_at=now)
+            .returning(table.id)
+        )
+        return claimed.first() is not None
 
 
 def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> None:
@@ -73,7 +95,7 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
     with reading() as session:
         checkout = session.scalars(
             select(CheckoutIntent).where(
-                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND
+                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == CHECKOUT
             )
         ).one_or_none()
         if checkout is not None:

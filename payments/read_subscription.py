@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from auth.tiers import Tier
 from database import reading
-from payments.entitlement import FOREVER, access_until, entitlement
+from payments.entitlement import FOREVER, Holding, access_until, entitlement
 from payments.models import Subscription
 from payments.record_subscription import holding_of
 from payments.subscription_status import Provider, SubscriptionStatus
@@ -22,7 +22,7 @@ ManageUrls = Mapping[Provider, str]
 
 @dataclass(frozen=True)
 class OwnSubscription:
-    """One of `renews_at` and `ends_at` at most: a subscription goes on, or it comes to an end."""
+    """A subscription goes on or comes to an end. Both times stand there when it renews once more before a planned end."""
 
     provider: Provider
     tier: Tier
@@ -59,15 +59,20 @@ def read_subscription(user_id: UUID, manage_urls: ManageUrls, now: datetime) -> 
 def own_subscription(row: Subscription, manage_urls: ManageUrls) -> OwnSubscription:
     holding = holding_of(row)
     until = access_until(holding)
-    renews = holding.status in RENEWING and holding.cancel_at is None
+    renews = holding.status in RENEWING and renews_again(holding)
     ends_at = until if until is not None else row.revoked_at or row.period_end
     return OwnSubscription(
         provider=holding.provider,
         tier=holding.tier,
         status=holding.status,
         renews_at=row.period_end if renews else None,
-        ends_at=None if renews or ends_at == FOREVER else ends_at,
+        ends_at=holding.cancel_at if renews else None if ends_at == FOREVER else ends_at,
         pending_tier=None if row.pending_tier is None else Tier(row.pending_tier),
         environment=row.environment,
         manage_url=manage_urls.get(holding.provider),
     )
+
+
+def renews_again(holding: Holding) -> bool:
+    """Before the end that was planned, if one was."""
+    return holding.cancel_at is None or (holding.period_end is not None and holding.cancel_at > holding.period_end)

@@ -37,7 +37,16 @@ class Reconciler(Protocol):
     def name(self) -> str: ...
 
     def step(self, position: str | None) -> Step:
-        """May ask the provider; holds no connection meanwhile. `position` is None at the very first run."""
+        """May ask the provider; holds no connection meanwhile. `position` is None at the very first run.
+
+        Raises only when the provider cannot be asked at all. One row that fails is passed over (`work_through`), or nobody
+        behind it would ever be reached.
+        """
+
+
+def batch_of(reconciler: Reconciler) -> str:
+    """The name under which operators find the rows that were passed over."""
+    return f"reconcile:{reconciler.name}"
 
 
 @dataclass(frozen=True)

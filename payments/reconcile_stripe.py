@@ -1,32 +1,36 @@
 """Asking Stripe for what its events should have told: events that never arrived, subscriptions, payments left open."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 from sqlalchemy import select
 
 from auth.models import User
 from database import reading
+from database.batch import work_through
 from payments.apply_stripe_event import handler_of
 from payments.event_inbox import EventInbox
-from payments.models import BillingCustomer, CheckoutIntent, Payment, Subscription
+from payments.models import CHECKOUT, BillingCustomer, CheckoutIntent, Payment, Subscription
 from payments.payment_status import OPEN
 from payments.read_payment import follow_checkout
-from payments.reconcile import Reconciler, Step
-from payments.refresh_stripe_subscription import Fetched, apply_fetched, fetch_version
-from payments.settle_payment import fetch_intent, settle_now
-from payments.start_checkout import KIND, settle
+from payments.reconcile import Reconciler, Step, batch_of
+from payments.refresh_stripe_subscription import TEST_MODE, Fetched, apply_fetched, fetch, fetch_version
+from payments.settle_payment import fetch_intent, give_up, settle_now
+from payments.start_checkout import settle
 from payments.stripe_handler import environment_name
-from payments.stripe_problems import StripeObjectMissing
+from payments.stripe_problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, StripeObjectMissing
 from payments.stripe_rules import StripeRules
-from payments.subscription_status import Provider
+from payments.subscription_status import ENDED, Provider
+from security.problems import DependencyUnavailable
 
 KEPT_AT_STRIPE = timedelta(days=30)
 OVERLAP = timedelta(hours=1)
-CUSTOMERS_AT_ONCE = 20
+AT_ONCE = 20
 OPEN_AT_ONCE = 50
 LEFT_ALONE = timedelta(minutes=10)
 """What was begun a moment ago is still being worked on."""
@@ -45,23 +49,36 @@ class MissedEvents:
         now = self.rules.billing.clock()
         since = now - KEPT_AT_STRIPE if position is None else datetime.fromisoformat(position) - OVERLAP
         missed = list(self.rules.handler.undelivered_events(since))
-        stored = [
-            self.inbox.store(
-                provider=Provider.STRIPE,
-                external_id=event["id"],
-                kind=event["type"],
-                environment=environment_name(live=event["livemode"]),
-                body=orjson.dumps(event, default=str),
-            )
-            for event in reversed(missed)
-            if handler_of(event["type"]) is not None
-        ]
-        return Step(now.isoformat(), finished=True, checked=len(missed), drift=sum(each is not None for each in stored))
+        drift = work_through(
+            batch_of(self), reversed(missed), self._store, key=lambda event: event["id"], unless=DependencyUnavailable
+        )
+        return Step(now.isoformat(), finished=True, checked=len(missed), drift=drift)
+
+    def _store(self, event: Mapping[str, Any]) -> bool:
+        if handler_of(event["type"]) is None:
+            return False
+        stored = self.inbox.store(
+            provider=Provider.STRIPE,
+            external_id=event["id"],
+            kind=event["type"],
+            environment=environment_name(live=event["livemode"]),
+            body=orjson.dumps(event, default=str),
+        )
+        return stored is not None
+
+
+@dataclass(frozen=True)
+class Customer:
+    """`email` is the user's present one."""
+
+    id: UUID
+    stripe_id: str
+    email: str | None
 
 
 @dataclass(frozen=True)
 class StripeSubscriptions:
-    """Every customer's subscriptions, because events are gone after a month. And where their receipts go."""
+    """Every customer's subscriptions, known here or not, because events are gone after a month. And where their receipts go."""
 
     rules: StripeRules
     name: str = "stripe_subscriptions"
@@ -73,32 +90,70 @@ class StripeSubscriptions:
             .outerjoin(User, User.id == BillingCustomer.user_id)
             .where(BillingCustomer.id > after, BillingCustomer.stripe_customer_id.is_not(None))
             .order_by(BillingCustomer.id)
-            .limit(CUSTOMERS_AT_ONCE)
+            .limit(AT_ONCE)
         )
         with reading() as session:
-            customers = [(row.id, row.stripe_customer_id, row.email) for row in session.execute(query)]
-        checked = drift = 0
-        for _, customer_id, email in customers:
-            for corrected in self._follow(customer_id, email):
-                checked, drift = checked + 1, drift + corrected
-        finished = len(customers) < CUSTOMERS_AT_ONCE
-        return Step("" if finished else str(customers[-1][0]), finished, checked, drift)
+            customers = [Customer(row.id, row.stripe_customer_id, row.email) for row in session.execute(query)]
+        drift = work_through(
+            batch_of(self), customers, self._follow, key=lambda each: each.id, unless=NOTHING_CAN_BE_ASKED
+        )
+        finished = len(customers) < AT_ONCE
+        return Step("" if finished else str(customers[-1].id), finished, len(customers), drift)
 
-    def _follow(self, customer_id: str, email: str | None) -> list[bool]:
-        """For each subscription, whether what we knew of it was wrong. `email` is the user's present one."""
+    def _follow(self, customer: Customer) -> int:
+        """Of how many subscriptions what we knew was wrong."""
         version = fetch_version()
         try:
-            found = self.rules.handler.subscriptions_of(customer_id)
+            found = self.rules.handler.subscriptions_of(customer.stripe_id)
         except StripeObjectMissing:
-            return []
-        if email is not None and any(each.customer_email not in {None, email} for each in found):
-            self.rules.handler.set_email(customer_id, email)
-        corrected = []
-        for each in found:
-            before = known_of(each.id)
-            apply_fetched(self.rules, Fetched(version, each), "reconcile")
-            corrected.append(before != known_of(each.id))
+            return 0  # its subscriptions are asked for one by one
+        corrected = sum(corrects(self.rules, Fetched(version, each.id, each)) for each in found)
+        if customer.email is not None and any(each.customer_email != customer.email for each in found):
+            self._set_email(customer.stripe_id, customer.email)
         return corrected
+
+    def _set_email(self, customer_id: str, email: str) -> None:
+        try:
+            self.rules.handler.set_email(customer_id, email)
+        except StripeEmailRefused:
+            structlog.get_logger().warning("stripe_receipts_stay_where_they_were", customer=customer_id)
+        except StripeObjectMissing:
+            structlog.get_logger().info("stripe_customer_was_deleted", customer=customer_id)
+
+
+@dataclass(frozen=True)
+class KnownSubscriptions:
+    """Every subscription that runs according to our rows, also one whose customer or whole mode is gone."""
+
+    rules: StripeRules
+    name: str = "stripe_rows"
+
+    def step(self, position: str | None) -> Step:
+        after = UUID(position) if position else FIRST_ID
+        query = (
+            select(Subscription.id, Subscription.stripe_subscription_id, Subscription.environment)
+            .where(
+                Subscription.id > after,
+                Subscription.provider == Provider.STRIPE,
+                Subscription.environment.in_({self.rules.handler.address.environment, TEST_MODE}),
+                Subscription.status.not_in(ENDED),
+            )
+            .order_by(Subscription.id)
+            .limit(AT_ONCE)
+        )
+        with reading() as session:
+            rows = [(row[0], str(row[1]), str(row[2])) for row in session.execute(query)]
+        drift = work_through(batch_of(self), rows, self._follow, key=lambda row: row[0], unless=NOTHING_CAN_BE_ASKED)
+        finished = len(rows) < AT_ONCE
+        return Step("" if finished else str(rows[-1][0]), finished, len(rows), drift)
+
+    def _follow(self, row: tuple[UUID, str, str]) -> bool:
+        _, subscription_id, environment = row
+        if environment != self.rules.handler.address.environment:
+            return corrects(
+                self.rules, Fetched(fetch_version(), subscription_id, None)
+            )  # of test mode, and the key is live
+        return corrects(self.rules, fetch(self.rules, subscription_id))
 
 
 @dataclass(frozen=True)
@@ -111,7 +166,7 @@ class OpenPayments:
     def step(self, position: str | None) -> Step:
         after = UUID(position) if position else FIRST_ID
         left = self._left(after)
-        drift = sum(self._follow(kind, row_id, external_id) for row_id, kind, external_id in left)
+        drift = work_through(batch_of(self), left, self._follow, key=lambda row: row[0], unless=NOTHING_CAN_BE_ASKED)
         finished = len(left) < OPEN_AT_ONCE
         return Step("" if finished else str(left[-1][0]), finished, len(left), drift)
 
@@ -119,7 +174,7 @@ class OpenPayments:
         now = self.rules.billing.clock()
         checkouts = select(CheckoutIntent.id, CheckoutIntent.kind, CheckoutIntent.external_id).where(
             CheckoutIntent.state == "open",
-            CheckoutIntent.kind == KIND,
+            CheckoutIntent.kind == CHECKOUT,
             CheckoutIntent.id > after,
             CheckoutIntent.created_at < now - LEFT_ALONE,
         )
@@ -131,25 +186,32 @@ class OpenPayments:
             rows += session.execute(payments.order_by(Payment.id).limit(OPEN_AT_ONCE))
         return sorted(((row[0], row[1], row[2]) for row in rows), key=lambda row: row[0])[:OPEN_AT_ONCE]
 
-    def _follow(self, kind: str, row_id: UUID, external_id: str | None) -> bool:
+    def _follow(self, row: tuple[UUID, str, str | None]) -> bool:
         """Whether it turned out to be over."""
-        try:
-            if kind != KIND:
-                if external_id is not None:
-                    settle_now(self.rules, fetch_intent(external_id, self.rules))
-            elif external_id is not None:
-                follow_checkout(self.rules, row_id, external_id)
-            else:
-                self._give_up(row_id)
-        except StripeObjectMissing:
-            return False
+        row_id, kind, external_id = row
+        if kind == CHECKOUT:
+            self._follow_checkout(row_id, external_id)
+        elif external_id is not None:
+            try:
+                settle_now(self.rules, fetch_intent(external_id, self.rules))
+            except StripeObjectMissing:
+                give_up(self.rules, row_id, external_id)
         with reading() as session:
             state = session.execute(
                 select(CheckoutIntent.state).where(CheckoutIntent.id == row_id)
-                if kind == KIND
+                if kind == CHECKOUT
                 else select(Payment.status).where(Payment.id == row_id)
             ).scalar_one()
         return state not in {"open", *OPEN}
+
+    def _follow_checkout(self, checkout_id: UUID, session_id: str | None) -> None:
+        if session_id is None:
+            self._give_up(checkout_id)
+            return
+        try:
+            follow_checkout(self.rules, checkout_id, session_id)
+        except StripeObjectMissing:
+            settle(self.rules, checkout_id, "failed")
 
     def _give_up(self, checkout_id: UUID) -> None:
         """Its page could not be reached by anybody, and would be closed by now."""
@@ -162,7 +224,14 @@ class OpenPayments:
 
 
 def stripe_reconcilers(rules: StripeRules, inbox: EventInbox) -> tuple[Reconciler, ...]:
-    return MissedEvents(rules, inbox), StripeSubscriptions(rules), OpenPayments(rules)
+    return MissedEvents(rules, inbox), StripeSubscriptions(rules), KnownSubscriptions(rules), OpenPayments(rules)
+
+
+def corrects(rules: StripeRules, fetched: Fetched) -> bool:
+    """Write it down, and say whether what we knew was wrong."""
+    before = known_of(fetched.subscription_id)
+    apply_fetched(rules, fetched, "reconcile")
+    return before != known_of(fetched.subscription_id)
 
 
 def known_of(subscription_id: str) -> tuple[Any, ...] | None:

@@ -61,6 +61,8 @@ class Recorded:
     was_owned: bool
     applied: bool
     """Whether the fact was new enough to be written."""
+    is_new: bool
+    """Whether this was the first that was heard of the subscription."""
 
 
 def next_fetch_version(session: Session) -> int:
@@ -100,9 +102,10 @@ def record_subscription(
         return None
     if fact.status is SubscriptionStatus.UNKNOWN:
         fact = _keeping_what_was_granted(row, fact)
+    is_new = row.source_version == 0
     applied = _apply(row, fact, grace, now)
     session.flush()
-    return Recorded(row.id, row.user_id, row.bound_at is not None, applied)
+    return Recorded(row.id, row.user_id, row.bound_at is not None, applied, is_new)
 
 
 def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:

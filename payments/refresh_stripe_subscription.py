@@ -8,38 +8,46 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.models import User
 from database import transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
+from payments.close_account import CANCEL_AT_STRIPE
 from payments.event_inbox import Applied, EventState
 from payments.grant_tier import lock_user, recompute_tier
 from payments.models import BillingCustomer, Subscription
+from payments.provider_choice import apple_goes_on
 from payments.record_subscription import Recorded, next_fetch_version, record_subscription
-from payments.stripe_facts import STATUSES, best_item, fact_of
+from payments.stripe_facts import STATUSES, best_item, fact_of, missing_fact
+from payments.stripe_handler import environment_name
 from payments.stripe_objects import StripeSubscription
 from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
-SETTLE_DOUBLES = "settle_double_subscriptions"
-GIVE_BACK = "give_back_subscription"
+SETTLE_DOUBLES = JobName("settle_double_subscriptions", Urgency.PAYMENTS)
+GIVE_BACK = JobName("give_back_subscription", Urgency.PAYMENTS)
 NOT_RUNNING = frozenset({*ENDED, SubscriptionStatus.INCOMPLETE})
+OVER_AT_STRIPE = frozenset({"canceled", "incomplete_expired"})
+TEST_MODE = environment_name(live=False)
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer of Stripe, and the number that was drawn before it was asked for."""
+    """An answer of Stripe, and the number that was drawn before it was asked for. None: it has no such subscription."""
 
     version: int
-    subscription: StripeSubscription
+    subscription_id: str
+    subscription: StripeSubscription | None
 
 
-def fetch(rules: StripeRules, subscription_id: str) -> Fetched | None:
-    """None when Stripe has none of this id. Holds no connection while it asks."""
+def fetch(rules: StripeRules, subscription_id: str) -> Fetched:
+    """Holds no connection while it asks."""
     version = fetch_version()
     try:
-        return Fetched(version, rules.handler.subscription(subscription_id))
+        return Fetched(version, subscription_id, rules.handler.subscription(subscription_id))
     except StripeObjectMissing:
-        return None
+        return Fetched(version, subscription_id, None)
 
 
 def fetch_version() -> int:
@@ -49,53 +57,121 @@ def fetch_version() -> int:
 
 def write_down(rules: StripeRules, fetched: Fetched, cause: str) -> Callable[[Session, datetime], Applied]:
     """The effect: the row, the owner's tier, and what a person must know or a job must do."""
-
-    def effect(session: Session, now: datetime) -> Applied:
-        found = fetched.subscription
-        if found.live is not rules.handler.address.live:
-            count(session, "stripe_other_mode", now)
-            return Applied(EventState.IGNORED, note="other mode")
-        customer = session.execute(
-            select(BillingCustomer.user_id).where(BillingCustomer.stripe_customer_id == found.customer_id)
-        ).one_or_none()
-        if customer is None:
-            count(session, "stripe_unknown_customer", now)
-            return Applied(EventState.IGNORED, note="unknown customer")
-        owner: UUID | None = customer.user_id
-        if owner is not None and not lock_user(session, owner):
-            owner = None
-        fact = fact_of(found, rules.prices, fetched.version)
-        recorded = record_subscription(session, fact, owner=owner, grace=rules.billing.grace, now=now)
-        if recorded is None:
-            count(session, "stripe_unknown_price", now)
-            return Applied(EventState.IGNORED, note="unknown price")
-        return settle_with_owner(session, now, recorded)
-
-    def settle_with_owner(session: Session, now: datetime, recorded: Recorded) -> Applied:
-        found = fetched.subscription
-        if recorded.user_id is None:
-            if found.status not in {"canceled", "incomplete_expired"}:
-                # The account is gone. Nobody may be charged for what nobody can use.
-                rules.enqueue(session, GIVE_BACK, subscription_id=found.id)
-                count(session, "stripe_bought_for_deleted_account", now)
-            return Applied(note="no owner")
-        change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
-        if running_at_stripe(session, recorded.user_id) > 1:
-            rules.enqueue(session, SETTLE_DOUBLES, customer_id=found.customer_id)
-        if found.status not in STATUSES:
-            count(session, "stripe_unknown_status", now)
-        if best_item(found, rules.prices) is None:
-            count(session, "stripe_unknown_price", now)
-        return Applied(changes=() if change is None else (change,))
-
-    return effect
+    found = fetched.subscription
+    if found is None:
+        return lambda session, now: write_down_missing(rules, session, fetched, cause, now)
+    if found.live is not rules.handler.address.live:
+        return other_mode
+    return lambda session, now: write_down_found(rules, session, found, version=fetched.version, cause=cause, now=now)
 
 
-def running_at_stripe(session: Session, user_id: UUID) -> int:
+def other_mode(session: Session, now: datetime) -> Applied:
+    count(session, "stripe_other_mode", now)
+    return Applied(EventState.IGNORED, note="other mode")
+
+
+def write_down_missing(rules: StripeRules, session: Session, fetched: Fetched, cause: str, now: datetime) -> Applied:
+    """What Stripe has no record of cannot be charged and gives nothing.
+
+    Of a live subscription only a live key can say so. One of test mode is over as soon as the key is live.
+    """
+    known = session.execute(
+        select(Subscription.user_id, Subscription.environment, Subscription.product_id, Subscription.period_end).where(
+            Subscription.stripe_subscription_id == fetched.subscription_id
+        )
+    ).one_or_none()
+    if known is None or known.environment not in {rules.handler.address.environment, TEST_MODE}:
+        count(session, "stripe_missing", now)
+        return Applied(EventState.IGNORED, note="missing at Stripe")
+    owner = known.user_id if known.user_id is not None and lock_user(session, known.user_id) else None
+    ended = missing_fact(
+        fetched.subscription_id,
+        environment=known.environment,
+        product_id=known.product_id or "",
+        period_end=now if known.period_end is None else min(known.period_end, now),
+        version=fetched.version,
+    )
+    record_subscription(session, ended, owner=owner, grace=rules.billing.grace, now=now)
+    change = None if owner is None else recompute_tier(session, owner, cause=f"{cause}, missing at Stripe", now=now)
+    count(session, "stripe_missing", now)
+    return Applied(changes=() if change is None else (change,), note="missing at Stripe")
+
+
+def write_down_found(
+    rules: StripeRules, session: Session, found: StripeSubscription, *, version: int, cause: str, now: datetime
+) -> Applied:
+    known, owner = owner_of(session, found)
+    if not known:
+        count(session, "stripe_unknown_customer", now)
+        return Applied(EventState.IGNORED, note="unknown customer")
+    if owner is not None and not lock_user(session, owner):
+        owner = None
+    fact = fact_of(found, rules.prices, version)
+    recorded = record_subscription(session, fact, owner=owner, grace=rules.billing.grace, now=now)
+    if recorded is None:
+        count(session, "stripe_unknown_price", now)
+        return Applied(EventState.IGNORED, note="unknown price")
+    return settle_with_owner(rules, session, found, recorded, cause=cause, now=now)
+
+
+def owner_of(session: Session, found: StripeSubscription) -> tuple[bool, UUID | None]:
+    """Whether this subscription is ours at all, and whose: its row knows, also after its customer was deleted at Stripe."""
+    row = session.execute(
+        select(Subscription.user_id).where(
+            Subscription.stripe_subscription_id == found.id, Subscription.bound_at.is_not(None)
+        )
+    ).one_or_none()
+    if row is not None:
+        return True, row.user_id
+    customer = session.execute(
+        select(BillingCustomer.user_id).where(BillingCustomer.stripe_customer_id == found.customer_id)
+    ).one_or_none()
+    return (False, None) if customer is None else (True, customer.user_id)
+
+
+def settle_with_owner(
+    rules: StripeRules, session: Session, found: StripeSubscription, recorded: Recorded, *, cause: str, now: datetime
+) -> Applied:
+    charged = found.status not in OVER_AT_STRIPE
+    if recorded.user_id is None:
+        if charged:
+            # The account is gone. Nobody may be charged for what nobody can use.
+            rules.enqueue(session, CANCEL_AT_STRIPE if recorded.was_owned else GIVE_BACK, subscription_id=found.id)
+            count(session, "stripe_bought_for_deleted_account", now)
+        return Applied(note="no owner")
+    if recorded.is_new and charged and (why := bought_for_nothing(session, recorded.user_id, found, now)) is not None:
+        rules.enqueue(session, GIVE_BACK, subscription_id=found.id)
+        count(session, why, now)
+    change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
+    if running_at_stripe(session, recorded.user_id, rules.handler.address.environment) > 1:
+        rules.enqueue(session, SETTLE_DOUBLES, user_id=str(recorded.user_id))
+    if found.status not in STATUSES:
+        count(session, "stripe_unknown_status", now)
+    if best_item(found, rules.prices) is None:
+        count(session, "stripe_unknown_price", now)
+    return Applied(changes=() if change is None else (change,))
+
+
+def bought_for_nothing(session: Session, user_id: UUID, found: StripeSubscription, now: datetime) -> str | None:
+    """Why a new subscription is no use to its buyer, as the name of a count: a page was paid that should have been closed."""
+    if not is_usable(session, user_id):
+        return "stripe_bought_for_closed_account"
+    if apple_goes_on(session, user_id, now, known_by=found.created):
+        return "stripe_bought_beside_apple"
+    return None
+
+
+def is_usable(session: Session, user_id: UUID) -> bool:
+    """Whether the account is neither closed nor switched off."""
+    return bool(session.execute(select(User.is_active).where(User.id == user_id)).scalar_one_or_none())
+
+
+def running_at_stripe(session: Session, user_id: UUID, environment: str) -> int:
     return session.execute(
         select(func.count()).where(
             Subscription.user_id == user_id,
             Subscription.provider == Provider.STRIPE,
+            Subscription.environment == environment,
             Subscription.status.not_in(NOT_RUNNING),
         )
     ).scalar_one()
@@ -103,10 +179,7 @@ def running_at_stripe(session: Session, user_id: UUID) -> int:
 
 def refresh(rules: StripeRules, subscription_id: str, cause: str) -> Applied:
     """Ask and write down at once, as commands do that have just changed something at Stripe."""
-    fetched = fetch(rules, subscription_id)
-    if fetched is None:
-        return Applied(EventState.IGNORED, note="missing at Stripe")
-    return apply_fetched(rules, fetched, cause)
+    return apply_fetched(rules, fetch(rules, subscription_id), cause)
 
 
 def apply_fetched(rules: StripeRules, fetched: Fetched, cause: str) -> Applied:

@@ -35,7 +35,8 @@ def payment_routes(payments: Payments) -> Blueprint:
         problems=(DependencyUnavailable,),
     )
     def subscription(caller: Principal) -> Answer:
-        """The tier that counts and where it comes from. `renews_at` is null when it ends at `ends_at`."""
+        """The tier that counts and where it comes from. `renews_at` is null when it ends at `ends_at` without
+        renewing before."""
         own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
         return Answer(200, subscription_answer(own))
 

@@ -8,29 +8,43 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import transaction
+from database.jobs import JobName, Urgency
 from payments.billing_counts import count
 from payments.event_inbox import Applied, Effect, EventState
 from payments.models import Item, Payment
 from payments.payment_status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
 from payments.refresh_stripe_subscription import fetch_version
-from payments.stripe_objects import StripeCharge, StripeIntent
+from payments.stripe_objects import StripeIntent
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 
-GIVE_MONEY_BACK = "give_money_back"
-DISPUTED = frozenset({"needs_response", "under_review", "lost"})
+GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
+DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
+"""The bank has the money. An inquiry (`warning_…`) only asks."""
 
 
 @dataclass(frozen=True)
 class FetchedIntent:
+    """What Stripe says of one payment. `refunded` is in minor units."""
+
     version: int
     intent: StripeIntent
+    refunded: int
+    disputed: bool
 
 
 def fetch_intent(intent_id: str, rules: StripeRules) -> FetchedIntent:
     """Raises StripeObjectMissing."""
     version = fetch_version()
-    return FetchedIntent(version, rules.handler.intent(intent_id))
+    return with_what_went_back(rules, version, rules.handler.intent(intent_id))
+
+
+def with_what_went_back(rules: StripeRules, version: int, intent: StripeIntent) -> FetchedIntent:
+    """An intent that was paid stays `succeeded`, so its charge has to say whether the money is still ours."""
+    charge = intent.charge
+    refunded = rules.handler.refunded_amount(intent.id) if charge is not None and charge.amount_refunded else 0
+    disputed = charge is not None and charge.disputed and bool(DISPUTED & rules.handler.dispute_statuses(intent.id))
+    return FetchedIntent(version, intent, refunded, disputed)
 
 
 def settle_now(rules: StripeRules, fetched: FetchedIntent) -> None:
@@ -38,9 +52,7 @@ def settle_now(rules: StripeRules, fetched: FetchedIntent) -> None:
         settle_intent(rules, fetched)(session, rules.billing.clock())
 
 
-def settle_intent(rules: StripeRules, fetched: FetchedIntent, *, dispute: str | None = None) -> Effect:
-    """`dispute`: the status of a dispute over this payment."""
-
+def settle_intent(rules: StripeRules, fetched: FetchedIntent) -> Effect:
     def effect(session: Session, now: datetime) -> Applied:
         intent = fetched.intent
         row = payment_of(session, intent)
@@ -49,8 +61,8 @@ def settle_intent(rules: StripeRules, fetched: FetchedIntent, *, dispute: str | 
         if fetched.version < row.source_version:
             return Applied(note="older than what is known")
         row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
-        due = status_of(row, intent, dispute)
-        move(rules, session, row, due, now)
+        row.refunded_amount = min(fetched.refunded, row.amount)
+        move(rules, session, row, status_of(row, fetched), now)
         return Applied()
 
     return effect
@@ -68,19 +80,24 @@ def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
     return session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
 
 
-def status_of(row: Payment, intent: StripeIntent, dispute: str | None) -> PaymentStatus:
+def status_of(row: Payment, fetched: FetchedIntent) -> PaymentStatus:
     """Goods are handed over for the money that was asked for, to the person it was asked from, or a person looks at it."""
+    intent = fetched.intent
     status = OF_STRIPE.get(intent.status, PaymentStatus.PROCESSING)
     if status is not PaymentStatus.SUCCEEDED:
         return status
+    if 0 < intent.amount_received <= fetched.refunded:
+        return PaymentStatus.REFUNDED
+    if fetched.disputed:
+        return PaymentStatus.DISPUTED
     paid = (intent.amount_received, intent.currency, intent.metadata.get("payment_id"))
-    if paid != (row.amount, row.currency, str(row.id)):
-        return PaymentStatus.HELD
-    return PaymentStatus.DISPUTED if dispute in DISPUTED else status
+    return status if paid == (row.amount, row.currency, str(row.id)) else PaymentStatus.HELD
 
 
 def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus, now: datetime) -> None:
     before = PaymentStatus(row.status)
+    if before is PaymentStatus.REFUNDED and due is PaymentStatus.SUCCEEDED and row.fulfilled_at is None:
+        due = PaymentStatus.HELD  # the refund failed, and nothing is set aside for this payment any more
     if due is before or due not in TRANSITIONS[before]:
         return
     if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not reserve(session, row):
@@ -88,33 +105,30 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
         rules.enqueue(session, GIVE_MONEY_BACK, payment_id=str(row.id))
         count(session, "stripe_paid_without_stock", now)
         return
-    if due is PaymentStatus.CANCELED and before in OPEN:
+    if due in {PaymentStatus.CANCELED, PaymentStatus.REFUNDED} and before in OPEN:
         release(session, row)
     if due is PaymentStatus.SUCCEEDED and row.fulfilled_at is None:
         row.fulfilled_at = now
     row.status = due
     session.flush()
-    if due is PaymentStatus.HELD:
+    if due is PaymentStatus.HELD and before is not PaymentStatus.REFUNDED:
         count(session, "stripe_payment_differs_from_order", now)
 
 
-def settle_refund(rules: StripeRules, charge: StripeCharge) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        row = session.scalars(
-            select(Payment)
-            .where(Payment.provider == Provider.STRIPE, Payment.external_id == charge.intent_id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        ).one_or_none()
-        if row is None:
-            return Applied(EventState.IGNORED, note="not a payment of ours")
-        row.refunded_amount = max(row.refunded_amount, min(charge.amount_refunded, row.amount))
+def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
+    """Nobody can pay it any more: Stripe's answer never came back, so nobody holds the secret that is needed, or Stripe
+    does not know `intent_id`. Returns 1 when it was still open, with this very intent.
+    """
+    now = rules.billing.clock()
+    with transaction() as session:
+        row = session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update()).one()
+        if row.external_id != intent_id or row.status not in OPEN:
+            return 0
         row.updated_at = now
-        if charge.fully_refunded:
-            move(rules, session, row, PaymentStatus.REFUNDED, now)
-        return Applied()
-
-    return effect
+        move(rules, session, row, PaymentStatus.CANCELED, now)
+        if intent_id is not None:
+            count(session, "stripe_missing", now)
+        return 1
 
 
 def reserve(session: Session, row: Payment) -> bool:

@@ -11,34 +11,28 @@ from sqlalchemy.orm import Session
 
 from auth.tiers import Tier
 from database import transaction
+from payments.explain_refusal import PlanNotOnSale, explain_refusal
 from payments.grant_tier import lock_user
-from payments.models import CheckoutIntent
+from payments.models import CHECKOUT, CheckoutIntent
 from payments.product_table import BillingCycle, Product
 from payments.provider_choice import present_seller
-from payments.refresh_stripe_subscription import refresh
+from payments.refresh_stripe_subscription import is_usable, refresh
 from payments.stripe_customer import forget_stripe_customer, stripe_customer
-from payments.stripe_problems import StripeObjectMissing, StripeRefused
+from payments.stripe_problems import KEY_LIVES, StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 from payments.trial_used import trial_used
 from security.problems import InvalidToken, Problem
 
-KIND = "checkout"
 LIVES = timedelta(minutes=60)
 """Stripe allows 30 minutes to a day. Short, so that a page left open in another tab cannot be paid much later."""
 LEAST_LEFT = timedelta(minutes=2)
-KEY_LIVES = timedelta(hours=23)
-"""Stripe keeps idempotency keys for a day."""
 
 
 class AlreadySubscribed(Problem):
     """`managed_by` says where the present subscription is changed instead."""
 
     status, error, title = 409, "already_subscribed", "There is a subscription already; change that one"
-
-
-class PlanNotOnSale(Problem):
-    status, error, title = 409, "plan_not_on_sale", "This plan cannot be bought in this way"
 
 
 @dataclass(frozen=True)
@@ -77,13 +71,13 @@ class Intent:
 def start_checkout(rules: StripeRules, user_id: UUID, order: Order) -> StartedCheckout:
     """Asking twice gives the same page. Asking for another plan closes the first page.
 
-    Raises PlanNotOnSale, AlreadySubscribed, and the problems of Stripe.
+    Raises PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, and the problems of Stripe.
     """
     product = rules.prices.on_sale.get((order.tier, order.cycle))
     if product is None:
         raise PlanNotOnSale
     with transaction() as session:
-        refuse_second_purchase(session, user_id, rules.billing.clock())
+        refuse_second_purchase(rules, session, user_id)
     customer_id = stripe_customer(rules, user_id)
     for _ in range(3):
         intent = open_intent(rules, user_id, order, product, customer_id)
@@ -96,10 +90,11 @@ def start_checkout(rules: StripeRules, user_id: UUID, order: Order) -> StartedCh
     raise StripeRefused
 
 
-def refuse_second_purchase(session: Session, user_id: UUID, now: datetime) -> None:
-    if not lock_user(session, user_id):
+def refuse_second_purchase(rules: StripeRules, session: Session, user_id: UUID) -> None:
+    now = rules.billing.clock()
+    if not lock_user(session, user_id) or not is_usable(session, user_id):
         raise InvalidToken
-    seller = present_seller(session, user_id, now)
+    seller = present_seller(session, user_id, rules.handler.address.environment, now)
     if seller is not None:
         raise AlreadySubscribed(managed_by=seller.provider.value)
 
@@ -108,10 +103,10 @@ def open_intent(rules: StripeRules, user_id: UUID, order: Order, product: Produc
     """The user's one open intent, written down before Stripe hears of it."""
     now = rules.billing.clock()
     with transaction() as session:
-        refuse_second_purchase(session, user_id, now)
+        refuse_second_purchase(rules, session, user_id)
         found = session.scalars(
             select(CheckoutIntent)
-            .where(CheckoutIntent.user_id == user_id, CheckoutIntent.kind == KIND, CheckoutIntent.state == "open")
+            .where(CheckoutIntent.user_id == user_id, CheckoutIntent.kind == CHECKOUT, CheckoutIntent.state == "open")
             .with_for_update()
         ).one_or_none()
         if found is not None and (found.external_id is not None or found.created_at + KEY_LIVES > now):
@@ -122,7 +117,7 @@ def open_intent(rules: StripeRules, user_id: UUID, order: Order, product: Produc
         made = CheckoutIntent(
             user_id=user_id,
             provider=Provider.STRIPE,
-            kind=KIND,
+            kind=CHECKOUT,
             tier=order.tier,
             billing_cycle=order.cycle,
             expires_at=now + LIVES,
@@ -158,7 +153,7 @@ def session_parameters(
     if trial:
         subscription["trial_period_days"] = trial.days
     back = rules.redirects.back
-    done = back(checkout="success", payment_id=str(intent.id), session_id="{CHECKOUT_SESSION_ID}")
+    done = back("paid", checkout="success", payment_id=str(intent.id), session_id="{CHECKOUT_SESSION_ID}")
     return {
         "mode": "subscription",
         "customer": customer_id,
@@ -167,7 +162,7 @@ def session_parameters(
         "metadata": named,
         "subscription_data": subscription,
         "success_url": order.success_url or done,
-        "cancel_url": order.cancel_url or back(checkout="cancelled"),
+        "cancel_url": order.cancel_url or back("cancelled", checkout="cancelled"),
         "expires_at": int(intent.expires_at.timestamp()),
     }
 
@@ -189,9 +184,10 @@ def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> StartedChec
         return None
     except StripeRefused:
         settle(rules, intent.id, "failed")
-        if intent.is_new:
-            raise
-        return None  # it waited too long to be sent as it was written down
+        if not intent.is_new:
+            return None  # it waited too long to be sent as it was written down
+        explain_refusal(rules, intent.parameters["line_items"][0]["price"], customer_id)
+        raise
     if session.status == "complete":
         settle(rules, intent.id, "done", session.id)
         if session.subscription_id is not None:

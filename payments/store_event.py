@@ -13,16 +13,16 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.group_commit import CommitNotConfirmed, GroupCommit
-from database.jobs import QUEUE
+from database.jobs import QUEUE, JobName, Urgency
 from payments.subscription_status import Provider
 from security.problems import DependencyUnavailable
 
-APPLY_EVENT = "apply_billing_event"
+APPLY_EVENT = JobName("apply_billing_event", Urgency.PAYMENTS)
 LARGEST_BATCH = 20
 """An event may have a megabyte."""
 
 PREPARE_STORE = """
-PREPARE store_events (uuid[], text[], text[], text[], text[], bytea[], timestamptz[], timestamptz[], text, text) AS
+PREPARE store_events (uuid[], text[], text[], text[], text[], bytea[], timestamptz[], timestamptz[], text, text, integer) AS
 WITH stored AS (
     INSERT INTO billing_events
         (id, provider, external_id, kind, environment, body, received_at, next_attempt_at)
@@ -31,13 +31,13 @@ WITH stored AS (
     RETURNING id
 )
 SELECT id::text, procrastinate_defer_jobs_v1(ARRAY[
-    ROW($9, $10, 0, NULL, NULL, jsonb_build_object('event_id', id), NULL)::procrastinate_job_to_defer_v1
+    ROW($9, $10, $11, NULL, NULL, jsonb_build_object('event_id', id), NULL)::procrastinate_job_to_defer_v1
 ])
 FROM stored
 """
 STORE = """
 EXECUTE store_events (
-    %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[], %s::timestamptz[], %s, %s
+    %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[], %s::timestamptz[], %s, %s, %s
 )
 """
 
@@ -100,6 +100,6 @@ def write_events(connection: Connection, events: Sequence[ArrivedEvent]) -> list
         [event.claimed_until for event in events],
     )
     with connection.cursor() as cursor:
-        cursor.execute(STORE, (*columns, QUEUE, APPLY_EVENT))
+        cursor.execute(STORE, (*columns, QUEUE, str(APPLY_EVENT), int(APPLY_EVENT.urgency)))
         stored = {event_id for event_id, _ in cursor.fetchall()}
     return [str(event.id) in stored for event in events]

@@ -11,6 +11,7 @@ from database import reading, transaction
 from payments.billing_customer import billing_customer
 from payments.grant_tier import lock_user
 from payments.models import BillingCustomer, CheckoutIntent
+from payments.stripe_problems import KEY_LIVES, StripeEmailRefused, StripeRefused
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 from security.problems import InvalidToken
@@ -20,10 +21,14 @@ KIND = "customer"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A customer to be made. `key` stands for this one attempt, also when it is made again after a crash."""
+    """A customer to be made. `key` stands for this one attempt, also when it is made again after a crash.
+
+    `key_is_known`: whether Stripe still knows the key, and so tells a repetition from a new request.
+    """
 
     key: UUID
     email: str
+    key_is_known: bool
 
 
 def stripe_customer(rules: StripeRules, user_id: UUID) -> str:
@@ -32,7 +37,9 @@ def stripe_customer(rules: StripeRules, user_id: UUID) -> str:
         known = _known_or_wanted(rules, session, user_id)
     if isinstance(known, str):
         return known
-    made = rules.handler.create_customer(user_id, known.email, str(known.key))
+    made = _make(rules, user_id, known)
+    if made is None:
+        return stripe_customer(rules, user_id)
     with transaction() as session:
         session.execute(
             update(BillingCustomer)
@@ -61,6 +68,42 @@ def forget_stripe_customer(session: Session, customer_id: str) -> None:
     )
 
 
+def forget_customer_of(session: Session, user_id: UUID) -> bool:
+    """For a new start, in another currency for example. What the old one has bought stays with its owner."""
+    forgotten = session.execute(
+        update(BillingCustomer)
+        .where(BillingCustomer.user_id == user_id, BillingCustomer.stripe_customer_id.is_not(None))
+        .values(stripe_customer_id=None)
+        .returning(BillingCustomer.id)
+    )
+    return forgotten.first() is not None
+
+
+def _make(rules: StripeRules, user_id: UUID, wanted: Wanted) -> str | None:
+    """None when the attempt was too long ago to be repeated and came to nothing: the next one begins anew."""
+    if not wanted.key_is_known:
+        made = rules.handler.customer_made_for(user_id, wanted.email)
+        if made is None:
+            _give_up(rules, wanted)
+        return made
+    try:
+        return rules.handler.create_customer(user_id, wanted.email, str(wanted.key))
+    except StripeEmailRefused:
+        return rules.handler.create_customer(user_id, None, f"{wanted.key}:without-email")
+    except StripeRefused:
+        _give_up(rules, wanted)
+        raise
+
+
+def _give_up(rules: StripeRules, wanted: Wanted) -> None:
+    with transaction() as session:
+        session.execute(
+            update(CheckoutIntent)
+            .where(CheckoutIntent.id == wanted.key, CheckoutIntent.state == "open")
+            .values(state="failed", updated_at=rules.billing.clock())
+        )
+
+
 def _known_or_wanted(rules: StripeRules, session: Session, user_id: UUID) -> str | Wanted:
     if not lock_user(session, user_id):
         raise InvalidToken
@@ -81,7 +124,7 @@ def _known_or_wanted(rules: StripeRules, session: Session, user_id: UUID) -> str
         )
         session.add(open_intent)
         session.flush()
-    return Wanted(open_intent.id, open_intent.parameters or "")
+    return Wanted(open_intent.id, open_intent.parameters or "", open_intent.created_at + KEY_LIVES > now)
 
 
 def _customer_of(session: Session, user_id: UUID) -> str | None:

@@ -1,11 +1,13 @@
 """What a subscription at Stripe means for us: a pure function of Stripe's object and our table of prices."""
 
+from datetime import datetime
+
 from auth.tiers import Tier
 from payments.product_table import ProductTable
 from payments.record_subscription import SubscriptionFact
 from payments.stripe_handler import environment_name
 from payments.stripe_objects import StripeItem, StripeSubscription
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
 STATUSES = {
     "trialing": SubscriptionStatus.TRIALING,
@@ -44,13 +46,30 @@ def fact_of(found: StripeSubscription, prices: ProductTable, version: int) -> Su
     )
 
 
+def missing_fact(
+    subscription_id: str, *, environment: str, product_id: str, period_end: datetime, version: int
+) -> SubscriptionFact:
+    """Stripe has no subscription of this id, or not any more. Its tier stays for the record."""
+    return SubscriptionFact(
+        provider=Provider.STRIPE,
+        environment=environment,
+        external_id=subscription_id,
+        product_id=product_id,
+        tier=None,
+        status=SubscriptionStatus.EXPIRED,
+        provider_status="missing",
+        version=version,
+        period_end=period_end,
+    )
+
+
 def status_of(found: StripeSubscription) -> SubscriptionStatus:
     """An unknown word grants nothing new: new ones have come with new versions."""
     status = STATUSES.get(found.status, SubscriptionStatus.UNKNOWN)
+    if found.collection_paused == "void" and status not in ENDED:
+        return SubscriptionStatus.PAUSED  # nobody pays for this time, whatever was paid or failed before
     if status is not SubscriptionStatus.ACTIVE:
         return status
-    if found.collection_paused == "void":
-        return SubscriptionStatus.PAUSED  # nobody pays for this time
     first = found.latest_invoice
     if first is not None and first.billing_reason == "subscription_create" and first.status != "paid":
         return SubscriptionStatus.INCOMPLETE  # a bank debit on its way

@@ -27,19 +27,25 @@ from payments.stripe_objects import (
     StripeIntent,
     StripeInvoice,
     StripePrice,
+    StripeRefund,
     StripeSubscription,
     read_charge,
     read_dispute,
     read_intent,
     read_invoice,
     read_price,
+    read_refund,
     read_session,
     read_subscription,
 )
 from payments.stripe_problems import (
     CardDeclined,
     EventNotAuthentic,
+    EventNotUsable,
+    StripeEmailRefused,
+    StripeKeyRefused,
     StripeObjectMissing,
+    StripeOutOfReach,
     StripeRefused,
     StripeStateConflict,
     StripeUnavailable,
@@ -65,7 +71,12 @@ STATE_CODES = frozenset(
         "invoice_not_payable",
     }
 )
+USER_ID = "user_id"
+"""The customer's metadata key that names our user."""
 SUBSCRIPTION_PARTS = ["latest_invoice", "schedule"]
+INTENT_PARTS = ["latest_charge"]
+NEVER_LEFT = frozenset({"failed", "canceled"})
+"""Refunds whose money stayed with us, or came back."""
 SUSPENDED_BY = "suspended_by"
 """The subscription's metadata key that names the dispute for which we stopped collecting."""
 
@@ -109,15 +120,27 @@ class StripeHandler:
 
     # Customers and pages
 
-    def create_customer(self, user_id: UUID, email: str, key: str) -> str:
+    def create_customer(self, user_id: UUID, email: str | None, key: str) -> str:
+        """Without an address Stripe sends no receipts. Raises StripeEmailRefused."""
+        params: Any = {"metadata": {USER_ID: str(user_id)}, **({} if email is None else {"email": email})}
         with self._errors():
-            made = self._client.v1.customers.create(
-                {"email": email, "metadata": {"user_id": str(user_id)}}, {"idempotency_key": key}
-            )
-            return made.id
+            return self._client.v1.customers.create(params, {"idempotency_key": key}).id
+
+    def customer_made_for(self, user_id: UUID, email: str) -> str | None:
+        """By a request whose answer was lost. Lists are up to date at once; Stripe's search is not (docs.stripe.com/search)."""
+        with self._errors():
+            listed = self._client.v1.customers.list({"email": email, "limit": 100})
+            made = (each["id"] for each in map(plain, listed.data) if each["metadata"].get(USER_ID) == str(user_id))
+            return next(made, None)
+
+    def customer_currency(self, customer_id: str) -> str | None:
+        """What Stripe charges this customer in; None before the first purchase."""
+        with self._errors():
+            currency: str | None = plain(self._client.v1.customers.retrieve(customer_id)).get("currency")
+            return currency
 
     def set_email(self, customer_id: str, email: str) -> None:
-        """Where receipts go."""
+        """Where receipts go. Raises StripeEmailRefused."""
         with self._errors():
             self._client.v1.customers.update(customer_id, {"email": email})
 
@@ -261,6 +284,20 @@ class StripeHandler:
         with self._errors():
             return read_invoice(plain(self._client.v1.invoices.retrieve(invoice_id)))
 
+    def latest_period_paid(self, subscription_id: str) -> StripeInvoice | None:
+        """The newest invoice with which somebody paid for a period; not the difference that a change of the plan cost."""
+        with self._errors():
+            listed = self._client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 100})
+            paid = (read_invoice(plain(each)) for each in listed.auto_paging_iter())
+            return next(
+                (each for each in paid if each.amount_paid and each.billing_reason != "subscription_update"), None
+            )
+
+    def pay_invoice(self, invoice_id: str) -> None:
+        """With the card on file. Raises CardDeclined, or StripeStateConflict when there is nothing to pay any more."""
+        with self._errors():
+            self._client.v1.invoices.pay(invoice_id)
+
     def invoice_of_intent(self, intent_id: str) -> StripeInvoice | None:
         """A charge does not name its invoice any more; the invoice's payments name the intent (Stripe, basil)."""
         with self._errors():
@@ -287,6 +324,22 @@ class StripeHandler:
         with self._errors():
             return read_dispute(plain(self._client.v1.disputes.retrieve(dispute_id)))
 
+    def dispute_statuses(self, intent_id: str) -> set[str]:
+        """Of every dispute over this payment."""
+        with self._errors():
+            listed = self._client.v1.disputes.list({"payment_intent": intent_id, "limit": 100})
+            return {each.status for each in listed.auto_paging_iter()}
+
+    def read_refund(self, refund_id: str) -> StripeRefund:
+        with self._errors():
+            return read_refund(plain(self._client.v1.refunds.retrieve(refund_id)))
+
+    def refunded_amount(self, intent_id: str) -> int:
+        """What went back to the buyer or is on its way there. What came back to us does not count."""
+        with self._errors():
+            listed = self._client.v1.refunds.list({"payment_intent": intent_id, "limit": 100})
+            return sum(each.amount for each in listed.auto_paging_iter() if each.status not in NEVER_LEFT)
+
     def refund(self, intent_id: str, key: str) -> None:
         """All that is left. What was given back or is disputed already stays as it is."""
         try:
@@ -307,6 +360,7 @@ class StripeHandler:
                     "customer": customer_id,
                     "metadata": metadata,
                     "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                    "expand": INTENT_PARTS,
                 },
                 {"idempotency_key": key},
             )
@@ -314,32 +368,36 @@ class StripeHandler:
 
     def confirm_intent(self, intent_id: str, payment_method: str) -> StripeIntent:
         with self._errors():
-            confirmed = self._client.v1.payment_intents.confirm(intent_id, {"payment_method": payment_method})
+            confirmed = self._client.v1.payment_intents.confirm(
+                intent_id, {"payment_method": payment_method, "expand": INTENT_PARTS}
+            )
             return read_intent(plain(confirmed))
 
     def intent(self, intent_id: str) -> StripeIntent:
         with self._errors():
-            return read_intent(plain(self._client.v1.payment_intents.retrieve(intent_id)))
+            return read_intent(plain(self._client.v1.payment_intents.retrieve(intent_id, {"expand": INTENT_PARTS})))
 
     def cancel_intent(self, intent_id: str) -> StripeIntent:
         """As it is afterwards: one that was paid meanwhile stays paid."""
         try:
             with self._errors():
-                return read_intent(plain(self._client.v1.payment_intents.cancel(intent_id)))
+                return read_intent(plain(self._client.v1.payment_intents.cancel(intent_id, {"expand": INTENT_PARTS})))
         except StripeStateConflict:
             return self.intent(intent_id)
 
     # Events
 
     def verified_event(self, body: bytes, signature: str | None, secrets: Sequence[str], now: datetime) -> StripeEvent:
-        """Raises EventNotAuthentic. The signature is over the bytes as they came (docs.stripe.com/webhooks/signature)."""
+        """The signature is over the bytes as they came (docs.stripe.com/webhooks/signature).
+
+        Raises EventNotAuthentic, and EventNotUsable for what is signed all the same.
+        """
         stripe = library()
-        if signature is None or not signature.isascii() or len(signature) > LONGEST_SIGNATURE:
-            raise EventNotAuthentic
+        signed_at = signing_time(signature)
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            raise EventNotAuthentic from None
+            raise EventNotAuthentic("the body is not UTF-8, as everything is that Stripe sends") from None
         for secret in secrets:
             try:
                 stripe.WebhookSignature.verify_header(text, signature, secret)
@@ -347,10 +405,15 @@ class StripeHandler:
                 continue
             break
         else:
-            raise EventNotAuthentic
-        signed_at = int(dict(part.partition("=")[::2] for part in signature.split(","))["t"])
-        if abs(now.timestamp() - signed_at) > SIGNATURE_TOLERANCE.total_seconds():
-            raise EventNotAuthentic
+            raise EventNotAuthentic(
+                "the signature does not fit the body: it was made with another signing secret, or the body was changed on its way"
+            )
+        late_by = int(now.timestamp()) - signed_at
+        if abs(late_by) > SIGNATURE_TOLERANCE.total_seconds():
+            apart = f"{abs(late_by)} seconds {'ago' if late_by > 0 else 'in the future'}"
+            raise EventNotAuthentic(
+                f"it was signed {apart} by this server's clock: a wrong clock, or an old request sent again"
+            )
         return read_event(body)
 
     def undelivered_events(self, since: datetime) -> Iterator[Mapping[str, Any]]:
@@ -398,15 +461,21 @@ class StripeHandler:
             raise CardDeclined from None
         except (stripe.RateLimitError, stripe.APIConnectionError) as error:
             note("warning", "stripe_unavailable", error)
-            raise StripeUnavailable from None
+            raise StripeOutOfReach from None
         except stripe.InvalidRequestError as error:
             if error.code == "resource_missing":
                 raise StripeObjectMissing(error.param) from None
             if error.code in STATE_CODES:
                 raise StripeStateConflict from None
+            if error.code == "email_invalid" or error.param == "email":
+                note("warning", "stripe_email_refused", error)
+                raise StripeEmailRefused from None
             note("error", "stripe_refused", error)
             raise StripeRefused from None
-        except (stripe.AuthenticationError, stripe.PermissionError, stripe.IdempotencyError) as error:
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            note("critical", "stripe_refused", error)
+            raise StripeKeyRefused from None
+        except stripe.IdempotencyError as error:
             note("critical", "stripe_refused", error)
             raise StripeRefused from None
         except stripe.StripeError as error:
@@ -440,18 +509,36 @@ def plain(made: Any) -> Mapping[str, Any]:
     return mapping
 
 
+def signing_time(signature: str | None) -> int:
+    """Seconds since 1970. Raises EventNotAuthentic.
+
+    Of several times the library verifies the first one, so there must be no other.
+    """
+    if not signature:
+        raise EventNotAuthentic("there is no Stripe-Signature header")
+    parts = [part.partition("=") for part in signature.split(",")] if len(signature) <= LONGEST_SIGNATURE else []
+    times = [value for name, _, value in parts if name == "t"]
+    if not signature.isascii() or len(times) != 1 or not times[0].isdecimal():
+        raise EventNotAuthentic("the Stripe-Signature header cannot be read")
+    return int(times[0])
+
+
 def read_event(body: bytes) -> StripeEvent:
-    """Raises EventNotAuthentic for what is no event of the kind that we subscribe to, such as a thin one."""
+    """Raises EventNotUsable."""
     try:
         event = orjson.loads(body)
+        if event["object"] == "v2.core.event":
+            raise EventNotUsable(
+                "This is a thin event. In Stripe's dashboard, give this endpoint a destination with the payload style Snapshot"
+            )
         if event["object"] != "event":
-            raise EventNotAuthentic
+            raise EventNotUsable("This is not an event")
         found = StripeEvent(event["id"], event["type"], event["livemode"] is True, event.get("api_version"))
     except (ValueError, TypeError, KeyError):
-        raise EventNotAuthentic from None
+        raise EventNotUsable("This is not an event") from None
     if not all(
         isinstance(text, str) and text.isascii() and text.isprintable() and 0 < len(text) <= 255
         for text in (found.id, found.kind)
     ):
-        raise EventNotAuthentic
+        raise EventNotUsable("The id or the type of this event cannot be read")
     return found

@@ -9,30 +9,45 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import reading, transaction
-from database.jobs import Job, Jobs
+from database.batch import work_through
+from database.jobs import Job, JobName, Jobs, Urgency
 from payments.billing_counts import count
-from payments.close_account import CANCEL_AT_STRIPE
-from payments.models import Payment
-from payments.payment_status import OPEN, PaymentStatus
-from payments.refresh_stripe_subscription import GIVE_BACK, SETTLE_DOUBLES, fetch_version, refresh
-from payments.settle_payment import GIVE_MONEY_BACK, FetchedIntent, move, settle_now
-from payments.stripe_facts import best_item
+from payments.cancel_subscription import let_end
+from payments.close_account import CANCEL_AT_STRIPE, CLOSE_CHECKOUT, STOP_RENEWING
+from payments.late_payments import GIVE_BACK_LATE, give_back_late_payment
+from payments.models import CheckoutIntent, Payment, Subscription
+from payments.payment_status import OPEN
+from payments.refresh_stripe_subscription import (
+    GIVE_BACK,
+    OVER_AT_STRIPE,
+    SETTLE_DOUBLES,
+    fetch,
+    fetch_version,
+    refresh,
+)
+from payments.settle_payment import GIVE_MONEY_BACK, fetch_intent, give_up, settle_now, with_what_went_back
+from payments.start_checkout import close_page, intent_of
+from payments.stripe_facts import best_item, status_of, tier_of
 from payments.stripe_objects import StripeSubscription
-from payments.stripe_problems import StripeObjectMissing
+from payments.stripe_problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing
 from payments.stripe_rules import StripeRules
+from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
 NOT_CHARGED = frozenset({"canceled", "incomplete_expired", "incomplete"})
-MOST_RELEASED = 100
+PAID_FOR = {SubscriptionStatus.ACTIVE: 3, SubscriptionStatus.TRIALING: 2, SubscriptionStatus.GRACE: 1}
 
 
 def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
     """Each may be repeated: what was cancelled or given back already stays so."""
     return (
         Job(CANCEL_AT_STRIPE, lambda subscription_id: cancel_at_stripe(rules, subscription_id)),
+        Job(STOP_RENEWING, lambda subscription_id: stop_renewing(rules, subscription_id)),
+        Job(CLOSE_CHECKOUT, lambda checkout_id: close_checkout(rules, UUID(checkout_id))),
         Job(GIVE_BACK, lambda subscription_id: give_back(rules, subscription_id)),
-        Job(SETTLE_DOUBLES, lambda customer_id: settle_doubles(rules, customer_id)),
+        Job(GIVE_BACK_LATE, lambda event_id: give_back_late_payment(rules, UUID(event_id))),
+        Job(SETTLE_DOUBLES, lambda user_id: settle_doubles(rules, UUID(user_id))),
         Job(GIVE_MONEY_BACK, lambda payment_id: give_money_back(rules, UUID(payment_id))),
-        Job("release_reservations", lambda: release_reservations(rules), cron="* * * * *"),
+        Job(JobName("release_reservations", Urgency.PAYMENTS), lambda: release_reservations(rules), cron="* * * * *"),
     )
 
 
@@ -49,6 +64,14 @@ def cancel_at_stripe(rules: StripeRules, subscription_id: str) -> None:
     """The account was deleted."""
     rules.handler.cancel_subscription(subscription_id)
     refresh(rules, subscription_id, "account deleted")
+
+
+def stop_renewing(rules: StripeRules, subscription_id: str) -> None:
+    """The account was closed, and may come back while the period that was paid for still runs."""
+    found = fetch(rules, subscription_id).subscription
+    if found is not None and found.status not in OVER_AT_STRIPE:
+        let_end(rules, found)
+    refresh(rules, subscription_id, "account closed")
 
 
 def give_back(rules: StripeRules, subscription_id: str, reason: str = "nobody") -> None:
@@ -68,69 +91,98 @@ def give_back(rules: StripeRules, subscription_id: str, reason: str = "nobody") 
     refresh(rules, subscription_id, f"given back:{reason}")
 
 
-def settle_doubles(rules: StripeRules, customer_id: str) -> int:
-    """One customer, one subscription: the oldest stays. Returns how many others were ended."""
-    try:
-        running = [each for each in rules.handler.subscriptions_of(customer_id) if is_charged(rules, each)]
-    except StripeObjectMissing:
-        return 0
-    newer = sorted(running, key=lambda each: (each.created, each.id))[1:]
-    for each in newer:
+def settle_doubles(rules: StripeRules, user_id: UUID) -> int:
+    """One user, one subscription: what is paid and highest stays, of equals the oldest. Returns how many others were ended."""
+    found = (fetch(rules, each).subscription for each in known_running(rules, user_id))
+    running = [each for each in found if each is not None and is_charged(rules, each)]
+    running.sort(key=lambda each: (*worth(rules, each), each.created, each.id))
+    for each in running[1:]:
         structlog.get_logger().error("double_subscription", subscription=each.id)
         give_back(rules, each.id, "double")
-    if newer:
+    if running[1:]:
         with transaction() as session:
-            count(session, "stripe_double_subscription", rules.billing.clock(), by=len(newer))
-    return len(newer)
+            count(session, "stripe_double_subscription", rules.billing.clock(), by=len(running) - 1)
+    return max(0, len(running) - 1)
+
+
+def known_running(rules: StripeRules, user_id: UUID) -> list[str]:
+    query = select(Subscription.stripe_subscription_id).where(
+        Subscription.user_id == user_id,
+        Subscription.provider == Provider.STRIPE,
+        Subscription.environment == rules.handler.address.environment,
+        Subscription.status.not_in(ENDED),
+    )
+    with reading() as session:
+        return [str(each) for each in session.scalars(query)]
 
 
 def is_charged(rules: StripeRules, subscription: StripeSubscription) -> bool:
     return subscription.status not in NOT_CHARGED and best_item(subscription, rules.prices) is not None
 
 
+def worth(rules: StripeRules, subscription: StripeSubscription) -> tuple[int, int]:
+    """The less, the more its owner would lose with it: first whether it is paid, then how much it gives."""
+    best = best_item(subscription, rules.prices)
+    tier = tier_of(best, rules.prices) if best else None
+    return -PAID_FOR.get(status_of(subscription), 0), -tier.rank if tier else 0
+
+
+def close_checkout(rules: StripeRules, checkout_id: UUID) -> None:
+    """The account was closed, so the page must not be paid any more. What is paid all the same is given back."""
+    with reading() as session:
+        row = session.get(CheckoutIntent, checkout_id)
+        intent = None if row is None or row.state != "open" else intent_of(row, is_new=False)
+    if intent is not None:
+        close_page(rules, intent)
+
+
 def give_money_back(rules: StripeRules, payment_id: UUID) -> None:
     with reading() as session:
         intent_id = session.execute(select(Payment.external_id).where(Payment.id == payment_id)).scalar_one_or_none()
-    if intent_id is not None:
+    if intent_id is None:
+        return
+    try:
         rules.handler.refund(intent_id, f"refund:{payment_id}")
+    except StripeObjectMissing:
+        with transaction() as session:
+            count(session, "stripe_missing", rules.billing.clock())
 
 
 def release_reservations(rules: StripeRules) -> int:
-    """Payments whose time is over. Stripe is asked first: if it was paid at the last moment, it is paid."""
-    released = 0
-    for payment_id, intent_id in due_reservations(rules.billing.clock()):
-        if intent_id is None:
-            released += give_up(rules, payment_id)
-            continue
-        version = fetch_version()
-        intent = rules.handler.intent(intent_id)
-        if intent.status == "processing":
-            continue  # the bank has not decided; what is set aside stays so
-        if intent.status not in {"succeeded", "canceled"}:
-            version, intent = fetch_version(), rules.handler.cancel_intent(intent_id)
-        settle_now(rules, FetchedIntent(version, intent))
-        released += 1
-    return released
+    """Payments whose time is over. Each has its own fate: what goes wrong with one keeps nobody else's stock."""
+    due = due_reservations(rules.billing.clock())
+    return work_through(
+        "release_reservations",
+        due,
+        lambda each: release(rules, *each),
+        key=lambda each: each[0],
+        unless=NOTHING_CAN_BE_ASKED,
+    )
+
+
+def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
+    """Stripe is asked first: if it was paid at the last moment, it is paid. 1 when it is over."""
+    if intent_id is None:
+        return give_up(rules, payment_id, None)
+    try:
+        fetched = fetch_intent(intent_id, rules)
+        if fetched.intent.status == "processing":
+            return 0  # the bank has not decided; what is set aside stays so
+        if fetched.intent.status not in {"succeeded", "canceled"}:
+            version = fetch_version()
+            fetched = with_what_went_back(rules, version, rules.handler.cancel_intent(intent_id))
+    except StripeObjectMissing:
+        return give_up(rules, payment_id, intent_id)
+    settle_now(rules, fetched)
+    return 1
 
 
 def due_reservations(now: datetime) -> list[tuple[UUID, str | None]]:
+    """All of them: with a limit, as many that fail would keep everybody behind them waiting."""
     query = (
         select(Payment.id, Payment.external_id)
         .where(Payment.status.in_(OPEN), Payment.reserved_until <= now)
         .order_by(Payment.reserved_until)
-        .limit(MOST_RELEASED)
     )
     with reading() as session:
         return [(row.id, row.external_id) for row in session.execute(query)]
-
-
-def give_up(rules: StripeRules, payment_id: UUID) -> int:
-    """Stripe's answer never came back, so nobody holds the secret that is needed to pay."""
-    now = rules.billing.clock()
-    with transaction() as session:
-        row = session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update()).one()
-        if row.external_id is not None or row.status not in OPEN:
-            return 0
-        move(rules, session, row, PaymentStatus.CANCELED, now)
-        row.updated_at = now
-        return 1

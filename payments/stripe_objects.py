@@ -29,6 +29,7 @@ class StripeInvoice:
     created: datetime
     amount_paid: int
     subscription_id: str | None
+    paid_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,17 @@ class StripeSubscription:
     next_price_id: str | None
     latest_invoice: StripeInvoice | None
     update_pending: bool
+    ended_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def period_end(self) -> datetime | None:
         return min((item.period_end for item in self.items), default=None)
+
+    @property
+    def ends_with_period(self) -> bool:
+        """Nothing more will be charged. A planned end may also lie behind further renewals."""
+        return self.ends_at is not None and self.period_end is not None and self.ends_at <= self.period_end
 
     @property
     def ends_at(self) -> datetime | None:
@@ -86,14 +93,26 @@ class StripeIntent:
     currency: str
     client_secret: str | None = field(repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    charge: "StripeCharge | None" = None
+    """The latest. It is the one that was paid, if any was."""
 
 
 @dataclass(frozen=True)
 class StripeCharge:
+    """`disputed` stays when the dispute is over, whoever won it."""
+
     id: str
     intent_id: str | None
     amount_refunded: int
     fully_refunded: bool
+    disputed: bool
+
+
+@dataclass(frozen=True)
+class StripeRefund:
+    id: str
+    intent_id: str | None
+    status: str | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,7 @@ class StripeDispute:
 class StripePrice:
     id: str
     active: bool
+    currency: str
     interval: str | None
     interval_count: int
 
@@ -154,6 +174,7 @@ def read_subscription(raw: Raw) -> StripeSubscription:
         next_price_id=next_price(expanded) if expanded else None,
         latest_invoice=read_invoice(invoice) if isinstance(invoice, Mapping) else None,
         update_pending=raw.get("pending_update") is not None,
+        ended_at=maybe_moment(raw.get("ended_at")),
         metadata=dict(raw.get("metadata") or {}),
     )
 
@@ -175,6 +196,7 @@ def read_invoice(raw: Raw) -> StripeInvoice:
         created=moment(raw["created"]),
         amount_paid=raw["amount_paid"],
         subscription_id=subscription_of_invoice(raw),
+        paid_at=maybe_moment((raw.get("status_transitions") or {}).get("paid_at")),
     )
 
 
@@ -196,6 +218,8 @@ def read_session(raw: Raw) -> StripeCheckoutSession:
 
 
 def read_intent(raw: Raw) -> StripeIntent:
+    """Of an answer with `latest_charge` expanded."""
+    charge = raw.get("latest_charge")
     return StripeIntent(
         id=raw["id"],
         status=raw["status"],
@@ -204,6 +228,7 @@ def read_intent(raw: Raw) -> StripeIntent:
         currency=raw["currency"],
         client_secret=raw.get("client_secret"),
         metadata=dict(raw.get("metadata") or {}),
+        charge=read_charge(charge) if isinstance(charge, Mapping) else None,
     )
 
 
@@ -213,7 +238,12 @@ def read_charge(raw: Raw) -> StripeCharge:
         intent_id=id_of(raw.get("payment_intent")),
         amount_refunded=raw["amount_refunded"],
         fully_refunded=raw["refunded"],
+        disputed=raw["disputed"],
     )
+
+
+def read_refund(raw: Raw) -> StripeRefund:
+    return StripeRefund(id=raw["id"], intent_id=id_of(raw.get("payment_intent")), status=raw.get("status"))
 
 
 def read_dispute(raw: Raw) -> StripeDispute:
@@ -230,6 +260,7 @@ def read_price(raw: Raw) -> StripePrice:
     return StripePrice(
         id=raw["id"],
         active=raw["active"],
+        currency=raw["currency"],
         interval=recurring.get("interval"),
         interval_count=recurring.get("interval_count", 1),
     )

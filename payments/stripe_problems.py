@@ -1,8 +1,12 @@
 """How Stripe can fail, as our callers see it."""
 
+from datetime import timedelta
+
 from security.problems import Problem, retry_after
 
 RETRY_AFTER_SECONDS = 5
+KEY_LIVES = timedelta(hours=23)
+"""Stripe keeps idempotency keys for a day. After that a repetition would be a new request."""
 
 
 class StripeUnavailable(Problem):
@@ -14,10 +18,22 @@ class StripeUnavailable(Problem):
         super().__init__(headers=retry_after(RETRY_AFTER_SECONDS))
 
 
+class StripeOutOfReach(StripeUnavailable):
+    """No answer, or too many requests: the next question would fare no better, whatever it is about."""
+
+
 class StripeRefused(Problem):
     """Stripe did not take a request of ours: a mistake in our code, our key or our account. The log has its request id."""
 
     status, error, title = 502, "payments_misconfigured", "The payment provider refused our request"
+
+
+class StripeKeyRefused(StripeRefused):
+    """The key is not valid or may not do this, so the next request would be refused as well."""
+
+
+class StripeEmailRefused(StripeRefused):
+    """Stripe does not take this e-mail address, which is good enough for us and for its owner."""
 
 
 class CardDeclined(Problem):
@@ -37,7 +53,13 @@ class StripeStateConflict(Exception):
 
 
 class EventNotAuthentic(Exception):
-    """Not signed by Stripe with one of our secrets, not now, or not an event."""
+    """Not signed by Stripe with one of our secrets, or not now. The text says which, and quotes nothing."""
+
+
+class EventNotUsable(Exception):
+    """Signed by Stripe with one of our secrets, but it is no event that can be applied. The text says why."""
 
 
 STRIPE_PROBLEMS = (StripeUnavailable, StripeRefused)
+NOTHING_CAN_BE_ASKED = (StripeOutOfReach, StripeKeyRefused)
+"""What ends a batch: Stripe would answer the next item in the same way."""

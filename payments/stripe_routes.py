@@ -12,12 +12,13 @@ from payments.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, 
 from payments.confirm_intent import PaymentClosed, confirm_intent
 from payments.create_intent import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
 from payments.event_inbox import EventInbox
+from payments.explain_refusal import CurrencyDiffers, PlanNotOnSale
 from payments.open_portal import NoBillingAccount, open_portal
 from payments.own_stripe_subscription import NotManagedHere
 from payments.product_table import BillingCycle
 from payments.read_payment import read_payment
 from payments.resume_subscription import resume_subscription
-from payments.start_checkout import AlreadySubscribed, Order, PlanNotOnSale, start_checkout
+from payments.start_checkout import AlreadySubscribed, Order, start_checkout
 from payments.stripe_bodies import (
     ChangeBody,
     CheckoutAnswer,
@@ -32,7 +33,7 @@ from payments.stripe_bodies import (
 )
 from payments.stripe_problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe_rules import StripeRules
-from payments.stripe_webhook import LARGEST_EVENT, SignatureNotValid, receive_event
+from payments.stripe_webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.operation import Answer, Anyone, Guard, operation
 from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
 from security.raw_body import raw_body
@@ -57,7 +58,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=CheckoutBody,
         answers={200: CheckoutAnswer},
-        problems=(PlanNotOnSale, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
         """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
@@ -109,7 +110,10 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal) -> Answer:
-        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then."""
+        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then.
+
+        While a payment is due nothing is paid for: the subscription then ends at once, and is not charged any more.
+        """
         return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
 
     @operation(
@@ -135,6 +139,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         answers={200: SubscriptionItem},
         problems=(
             PlanNotOnSale,
+            CurrencyDiffers,
             NotManagedHere,
             PaymentDue,
             SubscriptionEnding,
@@ -194,7 +199,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def payment(caller: Principal, payment_id: UUID) -> Answer:
-        """Of an own checkout or one-off payment. What is still open is asked for at Stripe."""
+        """Of an own checkout or one-off payment. What is still open is asked for at Stripe, at most every two seconds."""
         own = read_payment(rules, caller.user_id, payment_id)
         return Answer(
             200,
@@ -221,7 +226,7 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         summary="Events of Stripe",
         guard=Anyone("the signature over the body says that it is Stripe"),
         answers={200: ReceivedAnswer},
-        problems=(SignatureNotValid, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+        problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),
     )
     def webhook() -> Answer:
         """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""

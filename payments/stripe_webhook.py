@@ -1,8 +1,10 @@
 """What Stripe tells us: verified over the bytes as they came, stored once, answered at once. A job does the rest."""
 
+import structlog
+
 from payments.event_inbox import EventInbox
 from payments.stripe_handler import environment_name
-from payments.stripe_problems import EventNotAuthentic
+from payments.stripe_problems import EventNotAuthentic, EventNotUsable
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 from security.problems import Problem
@@ -11,17 +13,27 @@ LARGEST_EVENT = 1024 * 1024
 
 
 class SignatureNotValid(Problem):
-    """One answer for everything that is wrong with an event."""
+    """`detail` says what is wrong with it. Stripe's dashboard shows the answer to the operator."""
 
     status, error, title = 400, "signature_not_valid", "This is not an event that Stripe signed for us"
 
 
+class EventNotSupported(Problem):
+    """Not 200: then money would be taken at Stripe and never credited here, and every delivery would look well."""
+
+    status, error, title = 400, "event_not_supported", "Stripe signed this, but this endpoint does not take it"
+
+
 def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> bool:
-    """Whether it is new. Raises SignatureNotValid, DependencyUnavailable."""
+    """Whether it is new. Raises SignatureNotValid, EventNotSupported, DependencyUnavailable."""
     try:
         event = rules.handler.verified_event(body, signature, rules.webhook_secrets, rules.billing.clock())
-    except EventNotAuthentic:
-        raise SignatureNotValid from None
+    except EventNotAuthentic as refusal:
+        structlog.get_logger().warning("stripe_event_refused", reason=str(refusal), size=len(body))
+        raise SignatureNotValid(f"{SignatureNotValid.title}: {refusal}") from None
+    except EventNotUsable as refusal:
+        structlog.get_logger().error("stripe_event_refused", reason=str(refusal), size=len(body))
+        raise EventNotSupported(str(refusal)) from None
     stored = inbox.store(
         provider=Provider.STRIPE,
         external_id=event.id,

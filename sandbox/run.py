@@ -14,22 +14,17 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
-from sandbox.development import DATA
+from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
-from sandbox.postgres import PostgresUnavailable, free_port
-from sandbox.services import ROOT, PrivateServerUnavailable, Services, StripeStandInUnavailable, unset_addresses
-from sandbox.valkey import ValkeyUnavailable
+from sandbox.services import ROOT, START_WITHIN_SECONDS, Services, unset_addresses
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 10.0
 SHORT_COMMAND_SECONDS = 15.0
-
-
-class CannotRun(Exception):
-    """Something is wrong that the person at the terminal can put right. The message says what."""
 
 
 class StopRequested(Exception):
@@ -64,13 +59,7 @@ def main() -> int:
         run(folder, stop)
     except StopRequested:
         say("Stopped.")
-    except (
-        CannotRun,
-        PostgresUnavailable,
-        ValkeyUnavailable,
-        PrivateServerUnavailable,
-        StripeStandInUnavailable,
-    ) as problem:
+    except CannotStart as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     return 0
@@ -82,7 +71,8 @@ def run(folder: Path, stop: StopSignal) -> None:
     services = Services(folder)
     programs: list[ChildProcess] = []
     try:
-        port = free_web_port(environ)
+        listener = web_listener(environ)
+        port = listener.getsockname()[1]
         made_up = development_secrets(folder, environ)
         foreign_server = is_set(environ, "PRIVATE_API_URL")
         environ |= made_up
@@ -93,18 +83,22 @@ def run(folder: Path, stop: StopSignal) -> None:
         if not is_set(environ, "STRIPE_SECRET_KEY"):
             addresses |= services.start_stripe(environ, base_url)
         environ |= addresses
-        mail_port = None if is_set(environ, "EMAIL_HOST") else free_port()
-        if mail_port is not None and not is_set(environ, "EMAIL_FOLDER"):
+        if not is_set(environ, "EMAIL_HOST") and not is_set(environ, "EMAIL_FOLDER"):
             environ["EMAIL_FOLDER"] = str(folder / "mail")
         claim.publish(addresses)
         stop.check()
         migrate(services, environ, stop)
-        for program in (*web_and_worker(services, environ, port), *mail_box(services, environ, mail_port)):
-            programs.append(program)
+        mail_box = None if is_set(environ, "EMAIL_HOST") else mail_box_of(services, environ)
+        programs += web_and_worker(services, environ, listener)
+        programs += [mail_box] if mail_box else []
+        for program in programs:
             program.start()
         wait_until_ready(base_url, services, programs, stop)
+        mail_url = mail_box.says(r"^mail box on (http://\S+)$", START_WITHIN_SECONDS) if mail_box else None
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
-        announce(base_url, mail_port, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
+        # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
+        public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
+        announce(public_url, mail_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -119,11 +113,11 @@ def run(folder: Path, stop: StopSignal) -> None:
 
 
 def development_environment() -> dict[str, str]:
-    """The process's environment over `.env`. Raises CannotRun outside development."""
+    """The process's environment over `.env`. Raises CannotStart outside development."""
     written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
     environ = {**written, **os.environ}
     if environ.setdefault("FLASK_ENV", "development").lower() != "development":
-        raise CannotRun(
+        raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."
         )
     return environ
@@ -133,8 +127,8 @@ def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
     """The claim on the servers. Waits for a command that ends soon, such as `flask db upgrade`."""
     deadline = time.monotonic() + SHORT_COMMAND_SECONDS
     while (claim := claim_services(folder)) is None:
-        if published_addresses(folder) or time.monotonic() > deadline:
-            raise CannotRun(
+        if published_addresses(folder) is not None or time.monotonic() > deadline:
+            raise CannotStart(
                 f"Process {holder(folder)} already runs the servers of this checkout (make run or flask run). Stop it first."
             )
         stop.check()
@@ -142,19 +136,17 @@ def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
     return claim
 
 
-def free_web_port(environ: Mapping[str, str]) -> int:
+def web_listener(environ: Mapping[str, str]) -> socket.socket:
+    """The socket that the API is handed. With PORT=0 on any free port."""
     text = environ.get("PORT", "").strip() or "8000"
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise CannotRun("PORT must be a number from 1 to 65535.")
-    port = int(text)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            reason = "is not allowed here" if isinstance(error, PermissionError) else "is taken by another program"
-            raise CannotRun(f"Port {port} {reason}. Choose another one: PORT=8001 make run") from None
-    return port
+    if not text.isdecimal() or int(text) > 65535:
+        raise CannotStart("PORT must be a number from 1 to 65535, or 0 for any free one.")
+    try:
+        # Only on this machine; gunicorn.conf.py listens on every address, which is right in a container.
+        return socket.create_server(("127.0.0.1", int(text)))
+    except OSError as error:
+        reason = "is not allowed here" if isinstance(error, PermissionError) else "is taken by another program"
+        raise CannotStart(f"Port {text} {reason}. Choose another one: PORT=8001 make run") from None
 
 
 def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) -> None:
@@ -165,36 +157,36 @@ def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) ->
         while migration.exit_code is None:
             stop.check()
             time.sleep(0.02)
+        if migration.exit_code == os.EX_CONFIG:
+            raise CannotStart(migration.output().strip())
         if migration.exit_code:
-            raise CannotRun(f"The migrations failed; see {migration.log_file}")
+            raise CannotStart(f"The migrations failed; see {migration.log_file}\n{migration.output().strip()}")
     finally:
         migration.stop(STOP_WITHIN_SECONDS)
 
 
-def web_and_worker(services: Services, environ: Mapping[str, str], port: int) -> Iterator[ChildProcess]:
+def web_and_worker(services: Services, environ: Mapping[str, str], listener: socket.socket) -> Iterator[ChildProcess]:
     python = [sys.executable, "-m"]
-    # gunicorn.conf.py listens on every address, which is right in a container and not on a developer's machine.
-    web = [*python, "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "app:create_app()"]
-    yield ChildProcess("the API", web, environ, ROOT, services.log_file("web"))
+    web = [*python, "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"fd://{listener.fileno()}", "app:create_app()"]
+    yield ChildProcess("the API", web, environ, ROOT, services.log_file("web"), [listener])
     yield ChildProcess("the worker", [*python, "flask", "worker", "run"], environ, ROOT, services.log_file("worker"))
 
 
-def mail_box(services: Services, environ: Mapping[str, str], port: int | None) -> Iterator[ChildProcess]:
-    """The page that shows letters, unless a mail server sends them."""
-    if port is not None:
-        command = [sys.executable, "-m", "sandbox.mail_box", "--folder", environ["EMAIL_FOLDER"], "--port", str(port)]
-        yield ChildProcess("the mail box", command, environ, ROOT, services.log_file("mail-box"))
+def mail_box_of(services: Services, environ: Mapping[str, str]) -> ChildProcess:
+    """The page that shows the e-mails that no mail server sends."""
+    command = [sys.executable, "-m", "sandbox.mail_box", "--folder", environ["EMAIL_FOLDER"], "--port", "0"]
+    return ChildProcess("the mail box", command, environ, ROOT, services.log_file("mail-box"))
 
 
 def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
-    """Raises CannotRun when something that should run has ended."""
+    """Raises CannotStart when something that should run has ended."""
     ended = services.ended()
     for program in programs:
         if ended is None and program.exit_code is not None:
             ended = program.name, program.log_file
     if ended is not None:
         name, log = ended
-        raise CannotRun(f"Something ended by itself: {name}. Everything else is stopped. See {log}")
+        raise CannotStart(f"Something ended by itself: {name}. Everything else is stopped. See {log}")
 
 
 def wait_until_ready(base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal) -> None:
@@ -211,7 +203,7 @@ def wait_until_ready(base_url: str, services: Services, programs: list[ChildProc
         except OSError:
             problem = "no answer"
         time.sleep(0.05)
-    raise CannotRun(f"The API did not become ready ({problem}); see {services.log_file('web')}")
+    raise CannotStart(f"The API did not become ready ({problem}); see {services.log_file('web')}")
 
 
 def failing_parts(error: urllib.error.HTTPError) -> str:
@@ -221,13 +213,15 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(base_url: str, mail_port: int | None, services: Services, remark: str) -> None:
-    mail = "" if mail_port is None else f"Mail           http://127.0.0.1:{mail_port}\n"
+def announce(base_url: str, mail_url: str | None, services: Services, remark: str) -> None:
+    mail = "" if mail_url is None else f"Mail           {mail_url}\n"
+    redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
         f"{mail}"
         f"{remark_on_stripe(services)}"
+        f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
         "Ctrl-C stops everything."

@@ -1,34 +1,24 @@
 """The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe."""
 
 import secrets
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.development_secrets import is_set
-from sandbox.postgres import EmbeddedPostgres, free_port
+from sandbox.postgres import EmbeddedPostgres
 from sandbox.stripe_server.development_prices import PRICES_SETTING
-from sandbox.valkey import EmbeddedValkey
+from sandbox.valkey import EmbeddedValkey, ValkeyUnavailable
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
 DATABASE = "mirroros"
 STRIPE_VARIABLES = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_PRICES")
 START_WITHIN_SECONDS = 20
-
-
-class PrivateServerUnavailable(Exception):
-    """The reference prediction server did not start. The message names its log."""
-
-
-class StripeStandInUnavailable(Exception):
-    """The Stripe stand-in did not start. The message names its log."""
 
 
 def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -42,6 +32,8 @@ class Services:
     folder: Path
     postgres: EmbeddedPostgres | None = field(default=None, init=False)
     valkey: EmbeddedValkey | None = field(default=None, init=False)
+    no_valkey: ValkeyUnavailable | None = field(default=None, init=False)
+    """Why there is none. Nothing needs one."""
     private_server: ChildProcess | None = field(default=None, init=False)
     stripe: ChildProcess | None = field(default=None, init=False)
 
@@ -50,14 +42,17 @@ class Services:
         return self.folder / "logs"
 
     def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-        """Start what those variables stand for and return them with their addresses. `environ` holds the secrets."""
+        """Start what those variables stand for and return them with their addresses. `environ` holds the secrets.
+
+        Where there is no Valkey, REDIS_URL stays unset. Raises CannotStart for the others.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         addresses = {}
         for name in names:
             if name == "DATABASE_URL":
                 addresses[name] = self._start_postgres()
             elif name == "REDIS_URL":
-                addresses[name] = self._start_valkey()
+                addresses |= self._start_valkey()
             else:
                 addresses[name] = self._start_private_server(environ)
         return addresses
@@ -93,10 +88,15 @@ class Services:
         self.postgres.start()
         return self.postgres.ensure_database(DATABASE)
 
-    def _start_valkey(self) -> str:
-        self.valkey = EmbeddedValkey(self.folder / "valkey", log_file=self.log_file("valkey"))
-        self.valkey.start()
-        return self.valkey.url
+    def _start_valkey(self) -> dict[str, str]:
+        valkey = EmbeddedValkey(self.folder / "valkey", log_file=self.log_file("valkey"))
+        try:
+            valkey.start()
+        except ValkeyUnavailable as reason:
+            self.no_valkey = reason
+            return {}
+        self.valkey = valkey
+        return {"REDIS_URL": valkey.url}
 
     def start_stripe(self, environ: Mapping[str, str], api_url: str) -> dict[str, str]:
         """A stand-in for Stripe that tells the API at `api_url` of payments. Its keys are made here and live as long as it.
@@ -104,37 +104,27 @@ class Services:
         What it knows is kept in `folder`, beside the data of PostgreSQL, which names its objects. Gives the variables that
         the API needs to use it.
         """
-        port = free_port()
         keys = {
             "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
         }
         books = self.folder / "stripe" / "books.json"
-        command = [sys.executable, "-m", "sandbox.stripe_server", "--port", str(port), "--books", str(books)]
+        command = [sys.executable, "-m", "sandbox.stripe_server", "--port", "0", "--books", str(books)]
         command += ["--keys", str(books.parent), "--notify", f"{api_url}/api/payments/stripe/webhook"]
         log_file = self.log_file("stripe")
         self.stripe = ChildProcess("the Stripe stand-in", command, {**environ, **keys}, ROOT, log_file)
         self.stripe.start()
-        if not answers(self.stripe, port):
-            raise StripeStandInUnavailable(f"The Stripe stand-in did not start; see {log_file}")
-        return {**keys, "STRIPE_API_BASE": f"http://127.0.0.1:{port}", "STRIPE_PRICES": PRICES_SETTING}
+        url = self.stripe.says(r"^api: (http://\S+)$", START_WITHIN_SECONDS)
+        if url is None:
+            raise CannotStart(f"The Stripe stand-in did not start; see {log_file}")
+        return {**keys, "STRIPE_API_BASE": url, "STRIPE_PRICES": PRICES_SETTING}
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
-        port = free_port()
-        command = [sys.executable, "-m", "examples.private_server", "--port", str(port)]
+        command = [sys.executable, "-m", "examples.private_server", "--port", "0"]
         log_file = self.log_file("private-server")
         self.private_server = ChildProcess("the private server", command, environ, ROOT, log_file)
         self.private_server.start()
-        if answers(self.private_server, port):
-            return f"http://127.0.0.1:{port}"
-        raise PrivateServerUnavailable(f"The reference prediction server did not start; see {log_file}")
-
-
-def answers(child: ChildProcess, port: int) -> bool:
-    """Whether it takes connections, waited for as long as that may take."""
-    deadline = time.monotonic() + START_WITHIN_SECONDS
-    while time.monotonic() < deadline and child.exit_code is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-        time.sleep(0.02)
-    return False
+        url = self.private_server.says(r"^private server listening on (http://\S+)$", START_WITHIN_SECONDS)
+        if url is None:
+            raise CannotStart(f"The reference prediction server did not start; see {log_file}")
+        return url

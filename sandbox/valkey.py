@@ -12,11 +12,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sandbox.postgres import free_port, stop_with_parent
+from sandbox.cannot_start import CannotStart
+from sandbox.ports import start_on_a_port
+from sandbox.postgres import stop_with_parent
+
+START_TIMEOUT_SECONDS = 10.0
 
 
-class ValkeyUnavailable(Exception):
-    """No Valkey or Redis binary was found, or it did not start. The message says what to do."""
+class ValkeyUnavailable(CannotStart):
+    """No Valkey or Redis binary was found, or it did not start."""
 
 
 @dataclass
@@ -31,35 +35,35 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Start on a free port, or again on the port of the last start."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_port()
-        command = [
-            str(find_binary()),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
+        start_on_a_port(self._start_on, self._log, again_on=self.port, within_seconds=START_TIMEOUT_SECONDS)
+
+    def _start_on(self, port: int) -> None:
+        command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += ["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir", str(self.folder)]
-        log_file = self.log_file or self.folder / "valkey.log"
-        with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, process_group=0, preexec_fn=stop_with_parent
-            )
-        deadline = time.monotonic() + 10
-        client = redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+        with self._log.open("ab") as log:
+            try:
+                self.process = subprocess.Popen(
+                    command, stdout=log, stderr=log, process_group=0, preexec_fn=stop_with_parent
+                )
+            except OSError as error:
+                raise ValkeyUnavailable(f"Valkey did not start: {error}") from None
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        client = redis.Redis(port=port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
         try:
             while time.monotonic() < deadline and self.process.poll() is None:
                 with suppress(redis.RedisError):
-                    client.ping()
-                    return
+                    if client.info("server")["process_id"] == self.process.pid:  # and not another's, on a port it took
+                        self.port = port
+                        return
                 time.sleep(0.01)
         finally:
             client.close()
-        raise ValkeyUnavailable(f"Valkey did not start; see {log_file}")
+        self.stop()
+        raise ValkeyUnavailable(f"Valkey did not start; see {self._log}")
+
+    @property
+    def _log(self) -> Path:
+        return self.log_file or self.folder / "valkey.log"
 
     def stop(self) -> None:
         if self.process is not None:
@@ -87,4 +91,4 @@ def find_binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if on_path := shutil.which(name):
             return Path(on_path)
-    raise ValkeyUnavailable("No Valkey was found. Set REDIS_URL, or install Valkey or Redis.")
+    raise ValkeyUnavailable("No Valkey or Redis was found")

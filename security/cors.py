@@ -15,11 +15,32 @@ ALLOWED_HEADERS = (
     "X-Request-ID",
     "X-CSRF-Token",
     "traceparent",
+    "tracestate",
+    "sentry-trace",
+    "baggage",
 )
+"""The last four are those of tracing, which libraries add to every call by themselves."""
 EXPOSED_HEADERS = (
-    "RateLimit, RateLimit-Policy, Retry-After, X-Request-ID, Location, Server-Timing, "
-    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+    "Accept-Encoding",
+    "Accept-Post",
+    "Allow",
+    "Content-Disposition",
+    "Idempotency-Replayed",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Server-Timing",
+    "WWW-Authenticate",
+    "X-Gateway-Overhead-Ms",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Policy",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
 )
+"""What our answers carry for the client, beyond what every page may read (Fetch standard, "CORS-safelisted response-header name")."""
+_EXPOSED = ", ".join(EXPOSED_HEADERS)
 PREFLIGHT_SECONDS = 600
 _LOWER_CASE_HEADERS = frozenset(name.lower() for name in ALLOWED_HEADERS)
 
@@ -55,6 +76,6 @@ class CrossOrigin:
         response.headers.add("Vary", "Origin")
         if origin in self._origins:
             response.headers["Access-Control-Allow-Origin"] = str(origin)
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
             if credentials:
                 response.headers["Access-Control-Allow-Credentials"] = "true"

@@ -1,6 +1,7 @@
 """The request's edge, put together: what happens before any handler and what stands on every answer."""
 
 from collections.abc import Collection
+from ipaddress import ip_address
 from typing import Any
 
 from flask import Flask, Response, request
@@ -15,7 +16,6 @@ from security.request_id import current_exchange
 from security.response_headers import SecurityHeaders
 
 ABSOLUTE_BODY_LIMIT = 1024 * 1024
-LOOPBACK = ("127.", "::1")
 
 
 def install_edge(
@@ -69,7 +69,7 @@ def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     path = environ.get("PATH_INFO", "")
     if path == "/health" or path.startswith("/health/"):
         return True
-    return proxies.client_address(environ).startswith(LOOPBACK)
+    return ip_address(proxies.client_address(environ)).is_loopback
 
 
 def _takes_credentials(app: Flask) -> bool:

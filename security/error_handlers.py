@@ -66,6 +66,13 @@ def answer_problem(problem: Problem) -> Response:
 
     A client that accepts only `application/json` gets the same object under that name.
     """
+    structlog.get_logger().debug(
+        "refused",
+        status=problem.status,
+        error=problem.error,
+        detail=problem.detail,
+        errors=problem.members.get("errors"),
+    )
     response = problem.answer(current_request_id())
     accepted = request.headers.get("Accept")
     if accepted and not request.accept_mimetypes[PROBLEM_JSON] and request.accept_mimetypes["application/json"]:

@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 
 from database.schema import SchemaNotCurrent
+from database.worker_status import WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,12 @@ FRESH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Part:
-    """`check` returns when the part works and raises when it does not; it must end by itself in the end.
+    """`check` raises when the part does not work; it must end by itself in the end. Of workers it says how they are.
 
     A part that is not `required` is reported but does not make the service unready.
     """
 
-    check: Callable[[], None]
+    check: Callable[[], WorkerStatus | None]
     required: bool = True
 
 
@@ -36,6 +37,7 @@ class Finding:
     working: bool
     problem: str | None
     milliseconds: int
+    workers: WorkerStatus | None = None
 
 
 @dataclass
@@ -69,15 +71,17 @@ class HealthCheck:
 
 def run_check(name: str, part: Part, future: "Future[Finding]") -> None:
     started = time.monotonic()
-    problem = None
+    problem = workers = None
     try:
-        part.check()
+        workers = part.check()
+        if workers is not None and not workers.at_work:
+            problem = "standing_still"
     except SchemaNotCurrent:
         problem = "migrations_missing"
     except Exception as error:
         problem = "unreachable"
-        log.warning("health: %s is %s (%s)", name, problem, type(error).__name__)
-    future.set_result(Finding(problem is None, problem, round((time.monotonic() - started) * 1000)))
+        log.warning("health_part_failed", extra={"part": name, "problem": problem, "reason": type(error).__name__})
+    future.set_result(Finding(problem is None, problem, round((time.monotonic() - started) * 1000), workers))
 
 
 def await_finding(future: "Future[Finding]", deadline: float) -> Finding:

@@ -1,5 +1,6 @@
 """GET /health and its parts: for people, load balancers and platforms. Shows states, never addresses or errors."""
 
+from datetime import datetime
 from typing import Literal
 
 from flask import Blueprint
@@ -9,7 +10,7 @@ from security.operation import Answer, AnswerBody, Anyone, operation
 
 OPEN = Anyone(because="load balancers and platforms ask without credentials")
 
-Problem = Literal["unreachable", "no_answer", "migrations_missing"]
+Problem = Literal["unreachable", "no_answer", "migrations_missing", "standing_still"]
 
 
 class Health(AnswerBody):
@@ -28,16 +29,25 @@ class PartHealth(AnswerBody):
     latency_ms: int
 
 
+class WorkerHealth(AnswerBody):
+    """`silent_seconds`: the age of the last sign of life of any worker; null when there is none. Waiting jobs are due."""
+
+    silent_seconds: int | None
+    waiting_jobs: int
+    waiting_since: datetime | None
+
+
 class Readiness(AnswerBody):
     """`degraded`: a part is missing that the service can do without. `failing` names the parts that do not work."""
 
     status: Literal["ready", "degraded", "not_ready"]
     failing: list[str]
     parts: dict[str, PartHealth]
+    worker: WorkerHealth | None
 
 
 def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blueprint:
-    """`health` knows the part `database`, and `redis` when a Redis is configured."""
+    """`health` knows the parts `database` and `worker`, and `redis` when a Redis is configured."""
     routes = Blueprint("health", __name__, url_prefix="/health")
 
     @operation(routes, "GET", "", summary="What is running", guard=OPEN, answers={200: Health})
@@ -59,7 +69,10 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         answers={200: Readiness, 503: Readiness},
     )
     def read_readiness() -> Answer:
-        """PostgreSQL with every migration is needed. Without Redis the service is slower but exact: degraded."""
+        """PostgreSQL with every migration is needed. Without Redis the service is slower but exact: degraded.
+
+        So it is when no worker is at work: requests are served, but e-mails and payment events wait.
+        """
         findings = health.examine()
         failing = [name for name, finding in findings.items() if not finding.working]
         unready = any(health.parts[name].required for name in failing)
@@ -67,6 +80,7 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
             status="not_ready" if unready else "degraded" if failing else "ready",
             failing=failing,
             parts={name: part_health(finding) for name, finding in findings.items()},
+            worker=worker_health(findings.get("worker")),
         )
         return Answer(503 if unready else 200, answer)
 
@@ -111,4 +125,16 @@ def part_health(finding: Finding) -> PartHealth:
             "problem": finding.problem,
             "latency_ms": finding.milliseconds,
         }
+    )
+
+
+def worker_health(finding: Finding | None) -> WorkerHealth | None:
+    """None when PostgreSQL did not say."""
+    if finding is None or finding.workers is None:
+        return None
+    workers, waiting = finding.workers.workers, finding.workers.waiting
+    return WorkerHealth(
+        silent_seconds=round(workers[0].silence.total_seconds()) if workers else None,
+        waiting_jobs=sum(jobs.count for jobs in waiting),
+        waiting_since=min((jobs.since for jobs in waiting), default=None),
     )

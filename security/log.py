@@ -6,16 +6,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import structlog
-from flask import Response, request
+from flask import Response, has_request_context, request
 from structlog.types import EventDict
 
+from security.client_address import client_address
 from security.mask_secrets import mask_values
 from security.request_id import Exchange, current_exchange
+from security.timestamp import timestamp
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _WRITING = threading.Lock()
@@ -23,7 +24,9 @@ _WRITING = threading.Lock()
 # line: DEL, the 8-bit controls (among them CSI), and the line and paragraph separators.
 _UNSAFE_IN_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _UNSAFE_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_QUIET_LOGGERS = {"werkzeug": logging.WARNING, "urllib3": logging.WARNING, "alembic": logging.WARNING}
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RUNNING_ON = re.compile(r"^ \* Running on (\S+)$", re.MULTILINE)
+_QUIET_LOGGERS = {"werkzeug": logging.INFO, "urllib3": logging.WARNING, "alembic": logging.WARNING}
 
 
 class RequestLog:
@@ -42,7 +45,7 @@ class RequestLog:
             return
         rule = request.url_rule
         line: dict[str, Any] = {
-            "timestamp": datetime.now(UTC),
+            "timestamp": timestamp(),
             "level": "info",
             "event": "request",
             "method": exchange.method if exchange.method in _KNOWN_METHODS else "other",
@@ -79,15 +82,30 @@ def configure_logging(level: str, pretty: bool = False) -> RequestLog:
     root.setLevel(threshold)
     for name, quiet in _QUIET_LOGGERS.items():
         logging.getLogger(name).setLevel(max(quiet, threshold))
+    logging.getLogger("werkzeug").addFilter(_only_where_it_listens)  # a function, so it is added once
     return RequestLog(enabled=threshold <= logging.INFO, pretty=pretty)
 
 
-def security_event(name: str, **fields: Any) -> None:
-    """Record something that an operator watches for, such as a reused refresh token.
+def _only_where_it_listens(record: logging.LogRecord) -> bool:
+    """Of what Flask's development server says, warnings and its address. Requests have our own line."""
+    if record.levelno < logging.WARNING:
+        found = _RUNNING_ON.search(record.getMessage())
+        if found is None:
+            return False
+        record.msg, record.args = f"listening on {found[1]}", ()
+    return True
+
+
+def security_event(name: str, *, notable: bool = True, **fields: Any) -> None:
+    """Record what concerns an account's security. A notable one, such as a reused refresh token, is a warning; an ordinary
+    one, such as a sign-in, is not. Within a request the client's address goes with it.
 
     Give ids, never e-mail addresses.
     """
-    structlog.get_logger().warning(name, kind="security", **fields)
+    if has_request_context():
+        fields.setdefault("ip", client_address())
+    log = structlog.get_logger()
+    (log.warning if notable else log.info)(name, kind="security", **fields)
 
 
 class _LineLogger:
@@ -110,7 +128,7 @@ class _Renderer:
 
 
 class _StandardLibraryHandler(logging.Handler):
-    """Records of libraries take the same way as our own lines."""
+    """Records of libraries take the same way as our own lines, with the fields that `extra` gave them."""
 
     def __init__(self, render: Callable[[EventDict], bytes]) -> None:
         super().__init__()
@@ -122,6 +140,7 @@ class _StandardLibraryHandler(logging.Handler):
                 "event": record.getMessage(),
                 "logger": record.name,
                 "exc_info": record.exc_info,
+                **{name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD},
             }
             event = _complete(None, record.levelname.lower(), event)
             event = structlog.processors.format_exc_info(None, record.levelname.lower(), event)
@@ -131,7 +150,7 @@ class _StandardLibraryHandler(logging.Handler):
 
 
 def _complete(_logger: Any, method: str, event: EventDict) -> EventDict:
-    line: EventDict = {"timestamp": datetime.now(UTC).isoformat(), "level": method, **event}
+    line: EventDict = {"timestamp": timestamp(), "level": method, **event}
     exchange = current_exchange()
     if exchange is not None:
         line.setdefault("request_id", exchange.request_id)

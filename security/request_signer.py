@@ -4,7 +4,6 @@ The scheme signs bytes as they are on the wire; nothing is decoded, sorted or wr
 language can follow it. docs/private-server.md describes it for the authors of private servers.
 """
 
-import base64
 import hashlib
 import hmac
 import os
@@ -16,6 +15,7 @@ from functools import lru_cache
 
 import orjson
 
+from security.base64url import base64url
 from security.keyed_digest import keyed_digest
 from security.signing_keys import KEY_ID, KeyRing
 
@@ -98,7 +98,7 @@ class CallContext:
                 "deadline_ms": self.deadline_ms,
             }
         )
-        return _base64url(document)
+        return base64url(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class SignedRequest:
 
 def new_nonce() -> str:
     """16 random bytes as 22 characters."""
-    return _base64url(os.urandom(16))
+    return base64url(os.urandom(16))
 
 
 def sign_request(
@@ -219,7 +219,3 @@ def version_1_signatures(header: str) -> list[str]:
 
 def _signature(secret: bytes, lines: tuple[str, ...]) -> str:
     return "v1=" + keyed_digest(secret, "\n".join(lines).encode()).hex()
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

@@ -35,6 +35,8 @@ _KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "
 _CODES = re.compile(r"\b\d{6,}\b")
 """Sign-in codes have six digits; they reach messages as text."""
 _UNMASKED = frozenset({"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"})
+_NUMBERS = frozenset({"sample_rand", "sample_rate"})
+"""Of the trace, written as text. They hold no code, and are of no use masked."""
 
 
 def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None) -> None:
@@ -98,7 +100,7 @@ def _without_codes(value: Any) -> Any:
     if isinstance(value, str):
         return _CODES.sub(MASK, value)
     if isinstance(value, dict):
-        return {name: _without_codes(member) for name, member in value.items()}
+        return {name: member if name in _NUMBERS else _without_codes(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_without_codes(member) for member in value]
     return value

@@ -11,7 +11,7 @@ KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class SigningKeysInvalid(ValueError):
-    """The setting cannot be read as keys. The text names what is wrong and never holds a value."""
+    """The setting cannot be read as keys. The text goes on after the variable's name and never holds a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class SigningKey:
 
     def __post_init__(self) -> None:
         if not KEY_ID.fullmatch(self.key_id):
-            raise SigningKeysInvalid("a key id is 1 to 64 letters, digits, dots, underscores or hyphens")
+            raise SigningKeysInvalid("must have ids of 1 to 64 letters, digits, dots, underscores or hyphens")
         if len(self.secret) < SHORTEST_SECRET:
-            raise SigningKeysInvalid(f"a signing secret has at least {SHORTEST_SECRET} bytes")
+            raise SigningKeysInvalid(f"must be at least {SHORTEST_SECRET} bytes long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class KeyRing:
 
     def __post_init__(self) -> None:
         if not self.keys:
-            raise SigningKeysInvalid("at least one signing key is needed")
+            raise SigningKeysInvalid("must hold at least one key")
         if len({key.key_id for key in self.keys}) < len(self.keys):
-            raise SigningKeysInvalid("two signing keys have the same id")
+            raise SigningKeysInvalid("must not hold two keys under the same id")
         if len({key.secret for key in self.keys}) < len(self.keys):
-            raise SigningKeysInvalid("two signing keys have the same secret")
+            raise SigningKeysInvalid("must not hold the same key under two ids")
 
     @property
     def signing_key(self) -> SigningKey:
@@ -50,7 +50,7 @@ class KeyRing:
         return next((key for key in self.keys if key.key_id == key_id), None)
 
     @classmethod
-    def from_settings(cls, *, secret: str | None, keys: str | None) -> "KeyRing":
+    def from_settings(cls, *, secret: str | None = None, keys: str | None = None) -> "KeyRing":
         """Read PRIVATE_API_SECRET (one key, named k1) and PRIVATE_API_KEYS, which replaces it when it is
         set.
 
@@ -62,13 +62,13 @@ class KeyRing:
             return cls(tuple(_listed_key(entry.strip()) for entry in keys.split(",")))
         if secret:
             return cls((SigningKey("k1", _secret_bytes(secret)),))
-        raise SigningKeysInvalid("PRIVATE_API_SECRET or PRIVATE_API_KEYS must be set")
+        raise SigningKeysInvalid("must be set")
 
 
 def _listed_key(entry: str) -> SigningKey:
     key_id, colon, secret = entry.partition(":")
     if not colon or not secret.startswith(TYPED_PREFIX):
-        raise SigningKeysInvalid(f"PRIVATE_API_KEYS is a list of id:{TYPED_PREFIX}base64, separated by commas")
+        raise SigningKeysInvalid(f"must be a list of id:{TYPED_PREFIX}base64, separated by commas")
     return SigningKey(key_id, _secret_bytes(secret))
 
 
@@ -78,4 +78,4 @@ def _secret_bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text.removeprefix(TYPED_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise SigningKeysInvalid(f"what follows {TYPED_PREFIX} must be standard base64 with its padding") from None
+        raise SigningKeysInvalid(f"must be standard base64 with its padding after {TYPED_PREFIX}") from None

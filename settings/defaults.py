@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def development_defaults(texts: Mapping[str, str]) -> dict[str, str]:
     defaults = {
         "registration_response": "classic",
         "public_base_url": f"http://localhost:{texts.get('PORT', '8000')}",
-        "cors_origins": "http://localhost:3000,http://localhost:5173",
+        "cors_origins": ",".join(
+            f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173)
+        ),
         "secret_key": secrets.token_urlsafe(48),
         "private_api_url": "http://127.0.0.1:9000",
         "web_concurrency": "1",
@@ -101,5 +104,5 @@ def safe_stand_ins() -> dict[str, str]:
         **defaults_for({}, {}),
         "public_base_url": "https://stand-in.invalid",
         "private_api_url": "https://stand-in.invalid",
-        "private_api_keys": f"k1:{secrets.token_urlsafe(48)}",
+        "private_api_keys": f"k1:msk_{b64encode(secrets.token_bytes(48)).decode()}",
     }

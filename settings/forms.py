@@ -1,6 +1,7 @@
 """The forms that the text of a setting may have.
 
-Each is a type; its error says what is expected and never shows the value.
+Each is a type; its error says what is expected and never shows the value. The web server's master process reads this too,
+so it imports no client of a server: they would cost it 150 MB.
 """
 
 import base64
@@ -9,20 +10,26 @@ import re
 import uuid
 from collections.abc import Callable
 from email.utils import formataddr, getaddresses
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
 
 from auth.access_key_ring import KeyRing
 from auth.email_address import parse_email
+from auth.pwned_passwords import PwnedPasswords, PwnedPasswordsUnusable
 from payments.product_table import ProductTable
+from security.signing_keys import KeyRing as PrivateServerKeys
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
+APP_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._-]+")
+NOT_OF_APPS = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss"})
+"""Schemes that browsers read themselves (URL standard, HTML standard): none of them is an app's."""
 MINIMUM_KEY_BYTES = 32
 
 
@@ -54,8 +61,6 @@ def _comma_list(text: object) -> object:
 
 def _origin(text: str) -> str:
     """`scheme://host[:port]` as browsers send `Origin` (RFC 6454, 6.2): lower case, no default port."""
-    if text == "*":
-        return text
     parts = split_url(text, "http", "https")
     if parts.path or parts.query or parts.fragment or parts.username is not None or "*" in text:
         raise ValueError("must be exact origins such as https://app.example.com, without a path or a wildcard")
@@ -70,14 +75,27 @@ def origin_of(url: str) -> str:
     return _origin(url)
 
 
+def _client_origin(text: str) -> str:
+    """A web origin, or that of a hybrid app, whose pages have a scheme of their own: `capacitor://localhost`."""
+    scheme = text.partition(":")[0].lower()
+    if scheme in {"http", "https"}:
+        return _origin(text)
+    if APP_ORIGIN.fullmatch(text) is None or scheme in NOT_OF_APPS:
+        raise ValueError("must be exact origins such as https://app.example.com or capacitor://localhost")
+    return text.lower()
+
+
+def web_origins(origins: frozenset[str]) -> frozenset[str]:
+    """Those of pages on the web."""
+    return frozenset(origin for origin in origins if origin.startswith(("https://", "http://")))
+
+
 def _passkey_origin(text: str) -> str:
     """A web origin, or an Android app by the SHA-256 of its signing certificate in base64url."""
     if text.startswith("android:"):
         if re.fullmatch(r"android:apk-key-hash:[A-Za-z0-9_-]{43}", text) is None:
             raise ValueError("must name an Android app as android:apk-key-hash: and 43 characters of base64url")
         return text
-    if text == "*":
-        raise ValueError("must be exact origins, not *")
     return _origin(text)
 
 
@@ -114,14 +132,6 @@ def _path(text: str) -> str:
     return text
 
 
-def _secret_url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
-    def check(value: SecretStr) -> SecretStr:
-        split_url(value.get_secret_value(), *schemes)
-        return value
-
-    return check
-
-
 def _shaped(pattern: str, expected: str) -> Callable[[SecretStr], SecretStr]:
     def check(value: SecretStr) -> SecretStr:
         if re.fullmatch(pattern, value.get_secret_value()) is None:
@@ -145,9 +155,14 @@ def key_bytes(text: str) -> bytes:
     return key
 
 
-def _long_key(value: SecretStr) -> SecretStr:
-    key_bytes(value.get_secret_value())
-    return value
+def _readable(read: Callable[[str], object]) -> AfterValidator:
+    """Checked by reading it as the part that will use it does, so that no process starts with what that refuses."""
+
+    def check(value: SecretStr) -> SecretStr:
+        read(value.get_secret_value())
+        return value
+
+    return AfterValidator(check)
 
 
 def named_keys(text: str) -> dict[str, str]:
@@ -162,14 +177,19 @@ def named_keys(text: str) -> dict[str, str]:
     return keys
 
 
-def _key_ring(value: SecretStr) -> SecretStr:
-    named_keys(value.get_secret_value())
-    return value
+def _dsn(text: str) -> None:
+    """As Sentry's SDK reads it, which raises for others."""
+    parts = split_url(text, "https", "http")
+    if not parts.username or not parts.path.rpartition("/")[2].isdecimal():
+        raise ValueError("must be a DSN as Sentry shows it: https://key@host/project")
 
 
-def _access_keys(value: SecretStr) -> SecretStr:
-    KeyRing.read(value.get_secret_value())
-    return value
+def _password_list(path: Path) -> Path:
+    try:
+        PwnedPasswords(path)
+    except PwnedPasswordsUnusable:
+        raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one a line") from None
+    return path
 
 
 def _sender(text: str) -> str:
@@ -231,7 +251,7 @@ def _lower_case(text: object) -> object:
 UpperCase = BeforeValidator(_upper_case)
 LowerCase = BeforeValidator(_lower_case)
 
-Origins = Annotated[frozenset[Annotated[str, AfterValidator(_origin)]], BeforeValidator(_comma_list)]
+Origins = Annotated[frozenset[Annotated[str, AfterValidator(_client_origin)]], BeforeValidator(_comma_list)]
 PasskeyOrigins = Annotated[frozenset[Annotated[str, AfterValidator(_passkey_origin)]], BeforeValidator(_comma_list)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[frozenset[HostName], BeforeValidator(_comma_list)]
@@ -241,12 +261,17 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Sender = Annotated[str, AfterValidator(_sender)]
 ClientIds = Annotated[frozenset[str], BeforeValidator(_comma_list)]
 UrlPath = Annotated[str, AfterValidator(_path)]
-PostgresUrl = Annotated[SecretStr, AfterValidator(_secret_url("postgresql", "postgres", "postgresql+psycopg2"))]
-RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis", "rediss"))]
-SentryDsn = Annotated[SecretStr, AfterValidator(_secret_url("https", "http"))]
-LongKey = Annotated[SecretStr, AfterValidator(_long_key)]
-AccessKeysText = Annotated[SecretStr, AfterValidator(_access_keys)]
-KeyRingText = Annotated[SecretStr, AfterValidator(_key_ring)]
+PostgresUrl = Annotated[
+    SecretStr, _readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
+]
+RedisUrl = Annotated[SecretStr, _readable(lambda text: split_url(text, "redis", "rediss"))]
+SentryDsn = Annotated[SecretStr, _readable(_dsn)]
+LongKey = Annotated[SecretStr, _readable(key_bytes)]
+AccessKeysText = Annotated[SecretStr, _readable(KeyRing.read)]
+DataKeysText = Annotated[SecretStr, _readable(named_keys)]
+PrivateServerSecret = Annotated[SecretStr, _readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
+PrivateServerKeysText = Annotated[SecretStr, _readable(lambda text: PrivateServerKeys.from_settings(keys=text))]
+PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
 StripeKey = Annotated[
     SecretStr,
     AfterValidator(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.access_key_ring import KeyRing, SigningKey
 from security.derived_key import derived_key
+from security.signing_keys import KeyRing as PrivateServerKeys
 from settings import forms
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
@@ -79,7 +80,11 @@ class Settings(BaseModel):
         description="Proxies in front that append to `X-Forwarded-For`. Default 0, on Railway and Heroku 1.",
     )
     cors_origins: forms.Origins = Field(
-        default=frozenset(), description="Origins of web apps that may call this API, separated by commas."
+        default=frozenset(),
+        description=(
+            "Origins of web apps that may call this API, separated by commas; of hybrid apps too, such as "
+            "`capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with port 3000 or 5173."
+        ),
     )
 
     secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
@@ -97,7 +102,7 @@ class Settings(BaseModel):
         default=None,
         description="Mixed into every password before hashing. Without it no password can be checked again.",
     )
-    data_keys: forms.KeyRingText | None = Field(
+    data_keys: forms.DataKeysText | None = Field(
         default=None,
         description=(
             "Seal what second factors store: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
@@ -110,7 +115,7 @@ class Settings(BaseModel):
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
     )
-    pwned_passwords_file: FilePath | None = Field(
+    pwned_passwords_file: forms.PasswordList | None = Field(
         default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
     )
     account_deletion_grace_days: int = Field(
@@ -159,12 +164,12 @@ class Settings(BaseModel):
         description="The private prediction server. Plain http only to loopback and private networks."
     )
     private_api_path: forms.UrlPath = Field(default="/predict", description="The path that predictions are posted to.")
-    private_api_secret: forms.LongKey | None = Field(
+    private_api_secret: forms.PrivateServerSecret | None = Field(
         default=None, description="The key `k1` that signs requests to the private server; at least 32 bytes."
     )
-    private_api_keys: forms.KeyRingText | None = Field(
+    private_api_keys: forms.PrivateServerKeysText | None = Field(
         default=None,
-        description="In place of the one secret: `k2:msk_…,k1:msk_…`. The first signs, all verify.",
+        description="In place of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify.",
     )
     private_api_verify_response: Annotated[ResponseVerification, forms.LowerCase] = Field(
         description=(
@@ -242,11 +247,14 @@ class Settings(BaseModel):
     )
     checkout_return_url: forms.HttpUrl | None = Field(
         default=None,
-        description="Where Stripe's pages lead back to when the app names no address. Default: `PUBLIC_BASE_URL`.",
+        description="Where Stripe's pages lead back to when the app names no address. Default: plain pages of this API.",
     )
     checkout_origins: forms.Origins = Field(
         default=frozenset(),
-        description="Origins of apps that Stripe's pages may lead back to, separated by commas. Default: `CORS_ORIGINS`.",
+        description=(
+            "Origins of apps that Stripe's pages may lead back to, separated by commas: `https://app.example.com`, or a "
+            "scheme of the app's own, `mirroros://checkout`. Default: `CORS_ORIGINS`."
+        ),
     )
     apple_bundle_id: forms.AppleBundleId | None = Field(
         default=None, description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set."
@@ -303,6 +311,14 @@ class Settings(BaseModel):
         return KeyRing([SigningKey("k1", self._key(self.jwt_secret_key, "mirroros access tokens v1"))])
 
     @property
+    def private_server_keys(self) -> PrivateServerKeys:
+        secret, keys = self.private_api_secret, self.private_api_keys
+        return PrivateServerKeys.from_settings(
+            secret=None if secret is None else secret.get_secret_value(),
+            keys=None if keys is None else keys.get_secret_value(),
+        )
+
+    @property
     def refresh_key(self) -> bytes:
         return self._key(self.refresh_token_key, "mirroros refresh tokens v1")
 
@@ -325,7 +341,12 @@ class Settings(BaseModel):
     def accepted_passkey_origins(self) -> frozenset[str]:
         """Apps on iOS call themselves by https and the domain."""
         own = forms.origin_of(self.public_base_url)
-        return self.passkey_origins or (self.cors_origins - {"*"}) | {own, f"https://{self.passkey_domain}"}
+        return self.passkey_origins or self.web_origins | {own, f"https://{self.passkey_domain}"}
+
+    @property
+    def web_origins(self) -> frozenset[str]:
+        """Pages that may keep a refresh token in a cookie. Hybrid apps keep theirs themselves."""
+        return forms.web_origins(self.cors_origins)
 
     def _key(self, own: SecretStr | None, label: str) -> bytes:
         if own is not None:
@@ -346,7 +367,7 @@ class Settings(BaseModel):
     @property
     def redirect_origins(self) -> frozenset[str]:
         """Where a browser may be led from here."""
-        return (self.checkout_origins or self.cors_origins) - {"*"}
+        return self.checkout_origins or self.cors_origins
 
     @property
     def require_https(self) -> bool:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from security.typed_text import trimmed
 
-class FileOfSettingUnusable(ValueError):
-    """`NAME_FILE` names a file that cannot be read, or stands beside `NAME` itself."""
+QUOTES = "\"'"
+
+
+class SettingUnreadable(ValueError):
+    """The message goes on after the variable's name."""
 
 
 def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
@@ -23,19 +27,22 @@ def setting_text(name: str, environ: Mapping[str, str]) -> str | None:
 
     Empty counts as not set, as compose and dashboards leave it.
 
-    `NAME_FILE` is for secrets that the platform mounts as files. One line break at the file's end is not part
-    of the secret.
+    `NAME_FILE` is for secrets that the platform mounts as files. Blanks and line breaks around the text are not part of
+    it. Raises SettingUnreadable, also for a text in quotation marks: shells and `.env` files take them away, while
+    `docker --env-file` and dashboards keep them.
     """
-    text = environ.get(name, "").strip()
-    path = environ.get(f"{name}_FILE", "").strip()
+    text = trimmed(environ.get(name, ""))
+    path = trimmed(environ.get(f"{name}_FILE", ""))
+    if any(len(given) > 1 and given[0] == given[-1] and given[0] in QUOTES for given in (text, path)):
+        raise SettingUnreadable("is in quotation marks, which would be part of the value; take them away")
     if not path:
         return text or None
     if text:
-        raise FileOfSettingUnusable(f"is set beside {name}_FILE; keep one of them")
+        raise SettingUnreadable(f"is set beside {name}_FILE; keep one of them")
     try:
-        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r") or None
+        return trimmed(Path(path).read_text(encoding="utf-8")) or None
     except (OSError, UnicodeDecodeError):
-        raise FileOfSettingUnusable(f"cannot be read from the file that {name}_FILE names") from None
+        raise SettingUnreadable(f"cannot be read from the file that {name}_FILE names") from None
 
 
 def read_settings(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -44,7 +51,7 @@ def read_settings(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dic
     for name in names:
         try:
             text = setting_text(name, environ)
-        except FileOfSettingUnusable as reason:
+        except SettingUnreadable as reason:
             problems[name] = str(reason)
             continue
         if text is not None:

@@ -109,8 +109,6 @@ def _equal_secrets(settings: Settings) -> Iterator[Problem]:
 def _open_doors(settings: Settings) -> Iterator[Problem]:
     if settings.flask_debug:
         yield "FLASK_DEBUG", "must be off: the debugger runs any code for anyone"
-    if "*" in settings.cors_origins:
-        yield "CORS_ORIGINS", "must name exact origins, not *"
     if any(origin.startswith("http://") for origin in settings.passkey_origins):
         yield "PASSKEY_ORIGINS", "must begin with https:// or android:"
     if urlsplit(settings.public_base_url).scheme != "https":
@@ -122,8 +120,8 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
         yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
     if urlsplit(settings.checkout_return_url or "https:").scheme != "https":
         yield "CHECKOUT_RETURN_URL", "must begin with https://"
-    if any(urlsplit(origin).scheme != "https" for origin in settings.checkout_origins):
-        yield "CHECKOUT_ORIGINS", "must begin with https://"
+    if any(urlsplit(origin).scheme == "http" for origin in settings.checkout_origins):
+        yield "CHECKOUT_ORIGINS", "must begin with https:// or a scheme of the app's own"
     for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
         if getattr(settings, name) is not None:
             yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"
@@ -150,6 +148,6 @@ def _private_server_in_the_clear(settings: Settings) -> Iterator[Problem]:
     if parts.scheme == "https":
         return
     if not is_private_host(parts.hostname or ""):
-        yield "PRIVATE_API_URL", "must begin with https:// except on loopback and private networks"
+        yield "PRIVATE_API_URL", "must begin with https:// except on loopback and private networks, the link's addresses left out"
     if settings.private_api_verify_response is not ResponseVerification.REQUIRED:
         yield "PRIVATE_API_VERIFY_RESPONSE", "must be required when PRIVATE_API_URL is plain http"

@@ -16,13 +16,19 @@ import database.batch_models  # noqa: F401
 import gateway.models  # noqa: F401
 import payments.models  # noqa: F401
 from database import db
-from sandbox.postgres import EmbeddedPostgres
+from sandbox.postgres import EmbeddedPostgres, find_binaries, server_version
 from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
 from tests.databases import MigratedDatabases
 
 pytest_plugins = ("tests.canary",)
 TEMPLATE = "migrated"
+
+
+def pytest_report_header() -> str:
+    if os.environ.get("TEST_DATABASE_URL"):
+        return "PostgreSQL: the one of TEST_DATABASE_URL; tests that stop and start one use their own"
+    return f"PostgreSQL: {server_version(find_binaries())} in {find_binaries()}"
 
 
 def administer(url: str, statement: str) -> None:

@@ -1,6 +1,9 @@
 """What the settings accept, and what a server refuses to start with."""
 
+import base64
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from security.secret_strength import weakness_of
 from settings.model import Environment, ResponseVerification, Settings
 
 Environ = dict[str, str]
+ROOT = Path(__file__).parents[1]
 
 
 def production(**changes: str | None) -> Environ:
@@ -113,6 +117,15 @@ def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
         ("CORS_ORIGINS", "https://app.example.com/"),
         ("CORS_ORIGINS", "https://*.example.com"),
         ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "capacitor://"),
+        ("CORS_ORIGINS", "capacitor://localhost/path"),
+        ("CORS_ORIGINS", "javascript://app.example.com"),
+        ("CORS_ORIGINS", "file://localhost"),
+        ("CHECKOUT_ORIGINS", "javascript://app.example.com"),
+        ("CHECKOUT_ORIGINS", "data://x"),
+        ("CHECKOUT_ORIGINS", "*"),
+        ("PASSKEY_ORIGINS", "capacitor://localhost"),
         ("DATABASE_URL", "sqlite:///app.db"),
         ("DATABASE_URL", "postgresql://"),
         ("REDIS_URL", "http://redis"),
@@ -165,11 +178,11 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
     ("changes", "name"),
     [
         ({"FLASK_DEBUG": "1"}, "FLASK_DEBUG"),
-        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
         ({"PUBLIC_BASE_URL": "http://api.example.com"}, "PUBLIC_BASE_URL"),
         ({"BCRYPT_COST": "9"}, "BCRYPT_COST"),
         ({"PRIVATE_API_URL": "http://predict.example.com"}, "PRIVATE_API_URL"),
         ({"PRIVATE_API_URL": "http://134744072"}, "PRIVATE_API_URL"),
+        ({"PRIVATE_API_URL": "http://169.254.169.254"}, "PRIVATE_API_URL"),
         ({"EMAIL_FOLDER": "/data/mail"}, "EMAIL_FOLDER"),
         ({"EMAIL_HOST": "smtp.example.com", "EMAIL_USE_TLS": "0"}, "EMAIL_USE_TLS"),
         ({"DEFAULT_FROM_EMAIL": ""}, "DEFAULT_FROM_EMAIL"),
@@ -228,7 +241,8 @@ def test_equal_secrets_are_refused_in_production(name: str) -> None:
 
 def test_a_key_of_the_ring_that_equals_the_master_secret_is_refused() -> None:
     same = secrets.token_urlsafe(48)
-    ring = f"k2:{secrets.token_urlsafe(48)},k1:{same}"
+    same = f"msk_{base64.b64encode(secrets.token_bytes(48)).decode()}"
+    ring = f"k2:msk_{base64.b64encode(secrets.token_bytes(48)).decode()},k1:{same}"
     changes = {"SECRET_KEY": same, "PRIVATE_API_SECRET": None, "PRIVATE_API_KEYS": ring}
     assert problems_of(production(**changes)) == {
         "PRIVATE_API_KEYS": "(k1) is equal to SECRET_KEY; every secret needs its own value"
@@ -315,6 +329,13 @@ def test_private_hosts_are_recognised(host: str) -> None:
         "2001:4860:4860::8888",
         "0.0.0.0",  # noqa: S104
         "example.com",
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "fe80::1",
+        "fd00:ec2::254",
+        "metadata.google.internal",
+        "metadata",
+        "224.0.0.1",
         "0x8080808",
         "internal.example.com",
         "",
@@ -360,6 +381,73 @@ def test_lists_are_separated_by_commas_and_origins_take_the_browsers_form() -> N
     )
     assert settings.cors_origins == {"https://app.example.com", "http://localhost:5173"}
     assert "a.example" in settings.accepted_hosts
+
+
+def test_hybrid_apps_have_origins_of_their_own() -> None:
+    settings = load_settings(
+        production(
+            CORS_ORIGINS="https://app.example.com,capacitor://localhost, ionic://localhost",
+            CHECKOUT_ORIGINS="https://app.example.com,MirrorOS://checkout",
+        )
+    )
+    assert settings.cors_origins == {"https://app.example.com", "capacitor://localhost", "ionic://localhost"}
+    assert settings.redirect_origins == {"https://app.example.com", "mirroros://checkout"}
+    assert settings.web_origins == {"https://app.example.com"}
+    assert settings.accepted_passkey_origins == {"https://api.example.com", "https://app.example.com"}
+
+
+def test_in_development_web_apps_may_be_opened_by_name_or_address() -> None:
+    assert load_settings({}).cors_origins == {
+        f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173)
+    }
+
+
+def test_what_the_settings_accept_can_be_put_together(tmp_path: Path) -> None:
+    """Each of these stopped a process that had been told that its settings were acceptable."""
+    (tmp_path / "words").write_text("password\n", encoding="utf-8")
+    unusable = {
+        "PRIVATE_API_KEYS": f"k1:{secrets.token_urlsafe(48)}",
+        "PWNED_PASSWORDS_FILE": str(tmp_path / "words"),
+        "SENTRY_DSN": "https://errors.example.com/1",
+        "CORS_ORIGINS": "*",
+    }
+    for name, value in unusable.items():
+        changes = {"PRIVATE_API_SECRET": None} if name == "PRIVATE_API_KEYS" else {}
+        assert problems_of(production(**changes, **{name: value})).keys() == {name}
+    assert problems_of(production(PRIVATE_API_SECRET=None, **unusable)).keys() == set(unusable)
+    assert problems_of(unusable).keys() == set(unusable)
+
+
+def test_checking_the_settings_loads_no_client_of_a_server() -> None:
+    """The web server's master process does it, and would hold them for nothing."""
+    script = "import sys, config; print({'flask', 'sqlalchemy', 'redis', 'psycopg2', 'sentry_sdk'} & set(sys.modules))"
+    asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert asked.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_value_in_quotation_marks_is_noticed(quote: str) -> None:
+    """`docker --env-file` keeps them, and then they are part of the value."""
+    quoted = {name: f"{quote}{value}{quote}" for name, value in production().items() if name != "FLASK_ENV"}
+    problems = problems_of({**quoted, "FLASK_ENV": "production"})
+    assert problems.keys() == set(quoted)
+    assert set(problems.values()) == {"is in quotation marks, which would be part of the value; take them away"}
+    sender = '"Mirror OS, Inc." <no-reply@example.com>'
+    assert "no-reply@example.com" in load_settings(production(DEFAULT_FROM_EMAIL=sender)).default_from_email
+
+
+def test_the_env_file_may_quote_its_values(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('PORT="9001"\n', encoding="utf-8")
+    assert load_settings({}, env_file=tmp_path / ".env").port == 9001
+
+
+@pytest.mark.parametrize("around", ["{}\n", "\ufeff{}\r\n", " {}\u00a0", "{}\n\n"])
+def test_a_pasted_secret_is_what_stands_between_the_blanks(tmp_path: Path, around: str) -> None:
+    secret = secrets.token_urlsafe(48)
+    (tmp_path / "secret").write_text(around.format(secret), encoding="utf-8")
+    mounted = load_settings(production(SECRET_KEY=None, SECRET_KEY_FILE=str(tmp_path / "secret")))
+    pasted = load_settings(production(SECRET_KEY=around.format(secret)))
+    assert [each.secret_key.get_secret_value() for each in (mounted, pasted)] == [secret, secret]
 
 
 def test_a_secret_can_be_mounted_as_a_file(tmp_path: Path) -> None:
@@ -455,6 +543,12 @@ def test_config_check_judges_for_another_environment(monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(config_commands, ["check", "--for", "production"])
     assert result.exit_code == EX_CONFIG
     assert "PUBLIC_BASE_URL must begin with https://" in result.output
+
+
+def test_config_show_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, {"FLASK_ENV": "production"})
+    result = CliRunner().invoke(config_commands, ["show"])
+    assert (result.exit_code, result.exception.__class__) == (EX_CONFIG, SystemExit)
 
 
 def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from settings.model import Settings
+from tests.test_config import production
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in Settings.model_fields}
@@ -94,16 +95,43 @@ class TestFiles:
         assert file["deploy"]["restartPolicyType"] in {"ON_FAILURE", "ALWAYS", "NEVER"}
 
     def test_every_platform_migrates_with_the_same_command(self) -> None:
-        release = re.search(r"^release: (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
+        release = re.search(
+            r"^release: FLASK_SKIP_DOTENV=1 (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M
+        )
         assert release is not None
         assert document("railway.json")["deploy"]["preDeployCommand"] == [release[1]]
         assert services()["release"]["command"] == release[1].split()
 
     def test_every_platform_runs_the_worker_with_the_same_command(self) -> None:
-        worker = re.search(r"^worker: (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
+        worker = re.search(r"^worker: FLASK_SKIP_DOTENV=1 (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
         assert worker is not None
         assert document("deploy/railway.worker.json")["deploy"]["startCommand"] == worker[1]
         assert services()["worker"]["command"] == worker[1].split()
+
+    def test_no_command_of_flask_reads_what_the_web_server_does_not(self, tmp_path: Path) -> None:
+        """Flask's own commands read a file `.env` in the folder that they are started in; gunicorn does not."""
+        assert re.search(r"^    FLASK_SKIP_DOTENV=1 \\$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+        (tmp_path / ".env").write_text("PORT=8123\n", encoding="utf-8")
+        for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines():
+            command = line.partition(": ")[2]
+            if "flask " in command:
+                asking = command.partition("flask ")[0] + f"{sys.executable} -m flask config show"
+                environ = {
+                    **production(),
+                    "FLASK_APP": "app:create_app",
+                    "PYTHONPATH": str(ROOT),
+                    "PATH": os.environ["PATH"],
+                }
+                shown = subprocess.run(
+                    ["/bin/sh", "-c", asking],
+                    cwd=tmp_path,
+                    env=environ,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=True,
+                )
+                assert "\nPORT=8000\n" in shown.stdout, line
 
     def test_every_platform_starts_the_web_server_with_the_same_command(self) -> None:
         command = re.search(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
@@ -181,19 +209,18 @@ class ToyServer:
 def toy_server(folder: Path) -> Iterator[ToyServer]:
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
     (folder / "conf.py").write_text(f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}", encoding="utf-8")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    environ = {"PATH": os.environ["PATH"], "PORT": str(port), "FLASK_ENV": "development", "HOME": str(folder)}
-    command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"127.0.0.1:{port}", "toy:app"]
+    environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development", "HOME": str(folder)}
     log = folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output)
-        try:
-            wait_until(lambda: answers(port), log)
-            yield ToyServer(process, port, log)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+        port, number = listener.getsockname()[1], listener.fileno()
+        command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", "toy:app"]
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output, pass_fds=[number])
+    try:
+        wait_until(lambda: answers(port), log)
+        yield ToyServer(process, port, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")

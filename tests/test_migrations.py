@@ -1,6 +1,7 @@
 """The migrations: one line of numbered steps, each reversible, ending in what the models say."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from database import db
 from database.base import Base
 from database.schema import migration_settings
 from tests.bare_app import bare_app
+from tests.databases import ask
 
 
 @pytest.fixture
@@ -72,6 +74,23 @@ def test_an_upgrade_that_has_nothing_to_do_changes_nothing(app: Flask) -> None:
     before = inspect(db.engine).get_table_names()
     upgrade()
     assert inspect(db.engine).get_table_names() == before
+
+
+def test_a_user_who_may_not_create_tables_is_told_so(
+    empty_database_url: str, postgres_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = f"reader_{secrets.token_hex(4)}"
+    ask(postgres_server, f"CREATE ROLE {role} LOGIN PASSWORD 'none'")
+    try:
+        address = empty_database_url.rpartition("@")[2]
+        app = bare_app(f"postgresql://{role}:none@{address}")
+        with app.app_context(), pytest.raises(SystemExit):
+            upgrade()
+        assert "Error: PostgreSQL (DATABASE_URL): permission denied for schema public" in caplog.messages
+        with app.app_context():
+            db.engine.dispose()
+    finally:
+        ask(postgres_server, f"DROP ROLE {role}")
 
 
 def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:

@@ -20,9 +20,9 @@ from auth.mail.post import LetterRefused, Post
 from auth.one_time_codes import OneTimeCodes, Purpose
 from database import reading
 from database.base import Clock, uuid7
-from database.jobs import enqueue_job
+from database.jobs import JobName, Urgency, enqueue_job
 
-SEND_LETTER = "send_letter"
+SEND_LETTER = JobName("send_letter", Urgency.MAIL)
 PAGES = {
     Purpose.VERIFY_EMAIL: "/account/verify-email",
     Purpose.RESET_PASSWORD: "/account/reset-password",

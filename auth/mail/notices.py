@@ -27,7 +27,8 @@ NOTICES = {
     ),
     "password_reset": (
         "Your password was reset",
-        "A new password was set with a letter to this address. Every session was ended.",
+        "A new password was set with an e-mail to this address. Every session was ended, and API keys, linked Apple and Google"
+        " accounts, second factors and passkeys that had been added within the last two weeks were removed.",
     ),
     "account_restored": (
         "Your account is back",
@@ -71,7 +72,22 @@ NOTICES = {
     ),
     "identity_linked": (
         "A new way to sign in to your account",
-        "Somebody signed in with Apple or Google under your confirmed address, and can do so from now on.",
+        "An Apple or Google account was linked to your account and can sign in to it from now on. If that was not you, unlink it"
+        " and reset your password.",
+    ),
+    "identity_unlinked": (
+        "A way to sign in was removed from your account",
+        "An Apple or Google account was unlinked and can no longer sign in. All other sessions were ended.",
+    ),
+    "second_factor_reset": (
+        "Your second factor was reset",
+        "Our support removed the second factors and passkeys of your account, and API keys and sign-ins that had been added within"
+        " the last two weeks. Every session was ended. If you did not ask for this, set a new password now.",
+    ),
+    "added_access_removed": (
+        "What had been added to your account was removed",
+        "API keys, linked Apple and Google accounts, second factors and passkeys that had been added since a time chosen in the app"
+        " were removed, and sessions were ended.",
     ),
     "unverified_account_taken_over_by_its_owner": (
         "Your account was registered by somebody else",

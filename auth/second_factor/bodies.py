@@ -4,25 +4,31 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from auth.bodies import LEFT_OUT, DeviceToken, NewSession
+from auth.bodies import LEFT_OUT, DeviceToken, NewSession, SixDigits
 from auth.second_factor.ask_second_factor import LONGEST_TOKEN
 from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
-from auth.second_factor.recovery_codes import LONGEST_TYPED
+from auth.typed_code import LONGEST_TYPED
+from security.base64url import bytes_of_base64url
 from security.operation import AnswerBody, Body
+from security.typed_text import ONE_LINE, TRIMMED
 
 LONGEST_NAME = 64
 
 
-Code = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["492039"])]
+def canonical(text: str) -> str:
+    bytes_of_base64url(text)
+    return text
+
+
 TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]
-PasskeyName = Annotated[
-    str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", examples=["Alice's phone"])
+PasskeyName = Annotated[str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), TRIMMED]
+Base64Url = Annotated[
+    str, Field(pattern="^[A-Za-z0-9_-]+$", min_length=2, max_length=16_384), AfterValidator(canonical)
 ]
-Base64Url = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$", min_length=2, max_length=16_384)]
 """Binary data without padding (RFC 4648, 5)."""
 
 
@@ -80,7 +86,7 @@ class ProofBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PROOFS]})
 
-    totp_code: Code | SkipJsonSchema[None] = LEFT_OUT
+    totp_code: SixDigits | SkipJsonSchema[None] = LEFT_OUT
     recovery_code: TypedCode | SkipJsonSchema[None] = LEFT_OUT
     passkey: AssertionCredential | SkipJsonSchema[None] = LEFT_OUT
 
@@ -113,7 +119,7 @@ class WaitingSignInBody(Body):
 
 
 class CodeBody(Body):
-    code: Code
+    code: SixDigits
 
 
 class RegisterPasskeyBody(Body):

@@ -18,12 +18,12 @@ from auth.account_state import raise_state_version
 from auth.assembly import Auth
 from auth.audit import record
 from auth.end_session import end_sessions
+from auth.hold_account import hold_account
 from auth.mail.notices import notify
-from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
 from database import reading, transaction
-from security.problems import InvalidToken, Problem
+from security.problems import Problem
 
 
 class SecondFactorOff(Problem):
@@ -89,26 +89,23 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
     """A transaction that changes the caller's factors and holds the user's row.
 
     All other sessions end, because whoever opened them did not show what is asked for now (OWASP ASVS 5, 7.4.3). The owner
-    gets a notice and the audit log an event. Raises InvalidToken when the user is gone.
+    gets a notice and the audit log an event. Raises InvalidToken when the caller's session has ended or the user is gone.
     """
     now = auth.clock()
     with transaction() as session:
-        version = raise_state_version(session, caller.user_id, now)
-        email = session.scalars(select(User.email).where(User.id == caller.user_id)).one_or_none()
-        if version is None or email is None:
-            raise InvalidToken
+        email = hold_account(session, caller.user_id, caller.session_id).email
         yield FactorChange(session, caller.user_id, email, now)
         end_sessions(session, caller.user_id, now, "second_factor_changed", keep=caller.session_id)
         record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.letters, session, event, email, now)
-    auth.states.changed(caller.user_id, version)
+        version = raise_state_version(session, caller.user_id, now)
+    if version is not None:
+        auth.states.changed(caller.user_id, version)
 
 
-def forget_codes_without_factor(change: FactorChange) -> None:
+def forget_codes_without_factor(session: Session, user_id: UUID) -> None:
     """Recovery codes stand in for a factor. With none left they would only be one more thing to steal."""
-    if not factors_of(change.session, change.user_id).on:
-        change.session.execute(
-            delete(RecoveryCode)
-            .where(RecoveryCode.user_id == change.user_id)
-            .execution_options(synchronize_session=False)
+    if not factors_of(session, user_id).on:
+        session.execute(
+            delete(RecoveryCode).where(RecoveryCode.user_id == user_id).execution_options(synchronize_session=False)
         )

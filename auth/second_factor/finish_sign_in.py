@@ -23,7 +23,7 @@ from auth.second_factor.ceremony import KnownCredential, assertion_options
 from auth.second_factor.models import SignInChallenge
 from auth.second_factor.passkey_challenges import Ceremony, begin_challenge, known_credentials
 from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
-from auth.sign_in import AccountDisabled
+from auth.sign_in import why_switched_off
 from database import transaction
 from security.problems import Problem
 
@@ -48,7 +48,7 @@ class OpenedForUser:
 
 
 def finish_sign_in(auth: Auth, token: str, proof: Proof, device: Device) -> SignedInUser:
-    """Raises SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, TooManyRequests."""
+    """Raises SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, TooManyRequests."""
     with transaction() as session:
         opened = _finish(auth, session, token, proof, device)
     if opened is None:
@@ -102,7 +102,7 @@ def _finish(auth: Auth, session: Session, token: str, proof: Proof, device: Devi
     now = auth.clock()
     user, waiting = _waiting(session, token, now)
     if not user.is_active:
-        raise AccountDisabled
+        raise why_switched_off(user)
     waiting.tries += 1
     factor = prove_second_factor(auth, session, user, proof, now, flow_id=waiting.id, device_id=waiting.device_id)
     if factor is None:

@@ -7,9 +7,11 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 
 from auth.assembly import Auth
+from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.factors import changing_factors, forget_codes_without_factor
 from auth.second_factor.models import Passkey
+from auth.ways_to_sign_in import refuse_without_way_in
 from database import reading, transaction
 from security.problems import NotFound
 
@@ -58,7 +60,7 @@ def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> ShownPasskey:
 
 
 def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:
-    """Raises NotFound, also for somebody else's."""
+    """Raises NotFound, also for somebody else's, and LastWayToSignIn."""
     with changing_factors(auth, caller, "passkey_removed") as change:
         gone = change.session.execute(
             delete(Passkey)
@@ -68,4 +70,5 @@ def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:
         )
         if gone.one_or_none() is None:
             raise NotFound
-        forget_codes_without_factor(change)
+        refuse_without_way_in(change.session, change.session.get_one(User, caller.user_id))
+        forget_codes_without_factor(change.session, change.user_id)

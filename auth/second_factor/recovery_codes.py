@@ -16,14 +16,10 @@ from auth.data_keys import DataKeys
 from auth.principal import Principal
 from auth.second_factor.factors import FactorChange, SecondFactorOff, changing_factors, factors_of
 from auth.second_factor.models import RecoveryCode
+from auth.typed_code import new_code, read_code
 from database.base import uuid7
 
 CODES = 10
-CHARACTERS = 10
-GROUP = 5
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: without I, L, O and U, which are misread
-LONGEST_TYPED = 32
-_READ_AS = str.maketrans({"I": "1", "L": "1", "O": "0", "-": None, " ": None})
 
 
 def replace_recovery_codes(auth: Auth, caller: Principal) -> list[str]:
@@ -39,7 +35,7 @@ def write_codes(change: FactorChange, keys: DataKeys) -> list[str]:
     change.session.execute(
         delete(RecoveryCode).where(RecoveryCode.user_id == change.user_id).execution_options(synchronize_session=False)
     )
-    codes = ["".join(secrets.choice(ALPHABET) for _ in range(CHARACTERS)) for _ in range(CODES)]
+    codes = [new_code() for _ in range(CODES)]
     for code in codes:
         salt = secrets.token_bytes(16)
         change.session.add(
@@ -47,16 +43,16 @@ def write_codes(change: FactorChange, keys: DataKeys) -> list[str]:
                 id=uuid7(),
                 user_id=change.user_id,
                 salt=salt,
-                digest=keys.digest(salt + code.encode()),
+                digest=keys.digest(salt + read_code(code).encode()),
                 created_at=change.now,
             )
         )
-    return [f"{code[:GROUP]}-{code[GROUP:]}" for code in codes]
+    return codes
 
 
 def spend_code(session: Session, keys: DataKeys, user_id: UUID, typed: str, now: datetime) -> bool:
     """Whether it was one of the user's codes that were left. Of several at once, one succeeds."""
-    code = typed.upper().translate(_READ_AS).encode()
+    code = read_code(typed).encode()
     query = select(RecoveryCode.id, RecoveryCode.salt, RecoveryCode.digest)
     for row in session.execute(query.where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))).all():
         if keys.digest_matches(row.digest, row.salt + code):

@@ -17,7 +17,7 @@ from auth.second_factor.finish_sign_in import OpenedForUser, open_for, signed_in
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkey_challenges import Ceremony, begin_challenge, take_challenge
 from auth.second_factor.use_passkey import use_passkey
-from auth.sign_in import AccountDisabled
+from auth.sign_in import why_switched_off
 from database import transaction
 from security.problems import Problem
 
@@ -42,7 +42,7 @@ def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
 def sign_in_with_passkey(
     auth: Auth, credential: Credential, *, choices: SignInChoices, device: Device, device_token: str | None
 ) -> SignedInUser:
-    """Raises PasskeyRefused, AccountDisabled."""
+    """Raises PasskeyRefused, AccountDisabled, AccountClosing."""
     with transaction() as session:
         opened = _open(auth, session, credential, choices=choices, device=device, device_token=device_token)
     if isinstance(opened, Problem):
@@ -70,7 +70,7 @@ def _open(
         record(session, "sign_in_failed", now, user_id=user.id if user else None, method="passkey")
         return PasskeyRefused()
     if not user.is_active:
-        return AccountDisabled()
+        return why_switched_off(user)
     return open_for(
         auth,
         session,

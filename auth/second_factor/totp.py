@@ -92,7 +92,7 @@ def turn_off_totp(auth: Auth, caller: Principal) -> None:
         change.session.execute(
             delete(TotpSecret).where(TotpSecret.user_id == caller.user_id).execution_options(synchronize_session=False)
         )
-        forget_codes_without_factor(change)
+        forget_codes_without_factor(change.session, change.user_id)
 
 
 def spend_totp_code(session: Session, keys: DataKeys, user_id: UUID, code: str, now: datetime) -> bool:

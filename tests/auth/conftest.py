@@ -15,6 +15,7 @@ from auth.assembly import AuthSettings, assemble_auth
 from auth.email_routes import email_routes
 from auth.event_routes import event_routes
 from auth.export_routes import export_routes
+from auth.identity_routes import identity_routes
 from auth.impersonation_routes import impersonation_routes
 from auth.own_password_routes import own_password_routes
 from auth.passkey_routes import passkey_routes
@@ -41,6 +42,7 @@ ROUTES = (
     api_key_routes,
     second_factor_routes,
     passkey_routes,
+    identity_routes,
     event_routes,
     impersonation_routes,
 )

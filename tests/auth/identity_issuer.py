@@ -13,7 +13,10 @@ AUDIENCE = "com.example.app"
 
 
 class IdentityIssuer:
-    """Serves its public keys, counts how often they were fetched, and signs what a test tells it to."""
+    """Serves its public keys, counts how often they were fetched, and signs what a test tells it to.
+
+    Google's speaks of a Workspace account (`hd`) unless a test leaves that out.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
@@ -64,6 +67,7 @@ class IdentityIssuer:
             "exp": now + 600,
             "email": "alice@example.com",
             "email_verified": True,
+            **({"hd": "example.com"} if "google" in self.issuer else {}),
             **claims,
         }
         content.pop(without or "", None)

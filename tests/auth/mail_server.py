@@ -1,7 +1,9 @@
 """A real SMTP server on loopback that asks for STARTTLS and a password, with a certificate of this minute."""
 
+import asyncio
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from auth.mail.post import MailServer
-from sandbox.postgres import free_port
 
 HOST, USER, PASSWORD = "127.0.0.1", "mirroros", "letter-box-9184"
 
@@ -56,15 +57,19 @@ class SmtpServer(Controller):
         self.trust = _certificate(folder, name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.trust)
+        self._listener = socket.create_server((HOST, 0))
         super().__init__(
             self.received,
             hostname=HOST,
-            port=free_port(),
+            port=self._listener.getsockname()[1],
             tls_context=context,
             require_starttls=True,
             auth_required=True,
             authenticator=_authenticate,
         )
+
+    def _create_server(self) -> Coroutine[Any, Any, asyncio.AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self._listener)
 
     def as_post(self, *, password: str = PASSWORD, trusted: bool = True) -> MailServer:
         tls = ssl.create_default_context(cafile=str(self.trust) if trusted else None)

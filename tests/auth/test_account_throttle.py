@@ -2,20 +2,29 @@
 
 import secrets
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from limits import RateLimitItemPerHour
 from werkzeug.test import TestResponse
 
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
+from auth.assembly import Auth
+from auth.close_account import AccountNotClosing, restore_account
 from auth.email_address import parse_email
 from auth.known_device import DEVICES_PER_USER
 from auth.open_session import Device
+from auth.own_password import change_password, reauthenticate
 from auth.password_work import PasswordWork, PasswordWorkBusy
 from auth.passwords import Passwords
+from auth.principal import Principal
+from auth.register import register
 from auth.sign_in import sign_in
+from auth.tiers import Tier
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
@@ -146,8 +155,57 @@ def test_waits_double_up_to_a_minute_and_an_hour_has_no_more_than_twenty() -> No
     assert KNOWN_DEVICE.after(9) == 0 < KNOWN_DEVICE.after(10)
 
 
-def test_a_sign_in_that_is_too_many_at_once_costs_no_try_of_the_account(accounts: Accounts) -> None:
+def test_a_storm_of_strangers_leaves_a_known_device_its_share(accounts: Accounts) -> None:
     accounts.register()
+    token = accounts.sign_in().get_json()["device_token"]
+    work = PasswordWork(threads=1, waiting_limit=0)
+    full = replace(accounts.auth, passwords=Passwords(work, cost=4))
+    release, started = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        started.set()
+        assert release.wait(30)
+
+    def sign_in_with(token: str | None) -> None:
+        email, device = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
+        sign_in(full, email, PASSWORD, remember=False, device=device, device_token=token)
+
+    with ThreadPoolExecutor(1) as other, accounts.app.app_context():
+        storm = other.submit(work.run, hold)
+        assert started.wait(30)
+        for stranger in (None, "dt_unknown"):
+            with pytest.raises(PasswordWorkBusy):
+                sign_in_with(stranger)
+        sign_in_with(token)
+        release.set()
+        storm.result(30)
+
+
+ALICE, PHONE = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
+
+
+def restored(auth: Auth, _caller: Principal) -> None:
+    with suppress(AccountNotClosing):
+        restore_account(auth, ALICE, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "work_of",
+    [
+        pytest.param(lambda auth, _: sign_in(auth, ALICE, PASSWORD, remember=False, device=PHONE), id="sign in"),
+        pytest.param(restored, id="restore"),
+        pytest.param(lambda auth, caller: reauthenticate(auth, caller, PASSWORD), id="reauthenticate"),
+        pytest.param(lambda auth, caller: change_password(auth, caller, PASSWORD, f"new {PASSWORD}"), id="change"),
+        pytest.param(lambda auth, _: register(auth, parse_email("bob@example.com"), PASSWORD, PHONE), id="register"),
+    ],
+)
+def test_what_is_too_many_at_once_costs_no_try(
+    make_accounts: MakeAccounts, work_of: Callable[[Auth, Principal], object]
+) -> None:
+    """A try is taken from no count before there is a thread to judge it."""
+    accounts = make_accounts(limits=replace(SLOW_TO_FORGIVE, register_of_one_email=RateLimitItemPerHour(3)))
+    claims = accounts.auth.access_tokens.verify(accounts.register()["access_token"])
+    caller = Principal(claims.user_id, claims.session_id, Tier.FREE, None)
     work = PasswordWork(threads=1, waiting_limit=0)
     full = replace(accounts.auth, passwords=Passwords(work, cost=4))
     release, started = threading.Event(), threading.Event()
@@ -156,13 +214,18 @@ def test_a_sign_in_that_is_too_many_at_once_costs_no_try_of_the_account(accounts
         started.set()
         assert release.wait(10)
 
-    email, device = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
-    with ThreadPoolExecutor(1) as other, accounts.app.app_context():
+    with ThreadPoolExecutor(1) as other, accounts.app.test_request_context():
         busy = other.submit(work.run, hold)
         assert started.wait(10)
-        for _ in range(10):
+        for _ in range(12):
             with pytest.raises(PasswordWorkBusy):
-                sign_in(full, email, PASSWORD, remember=False, device=device)
+                work_of(full, caller)
         release.set()
         busy.result(10)
-    assert accounts.sign_in().status_code == 200
+        work_of(accounts.auth, caller)
+
+
+def test_a_right_password_is_forgotten_as_a_try_also_where_the_account_is_switched_off(accounts: Accounts) -> None:
+    accounts.register()
+    accounts.query("UPDATE users SET is_active = false")
+    assert {accounts.sign_in().status_code for _ in range(7)} == {403}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from limits import RateLimitItemPerDay, RateLimitItemPerHour
 
-from auth.address_limits import AuthLimits, network_of
+from auth.address_limits import AuthLimits, networks_of
 from auth.refresh_token import RefreshTokens, read_refresh_token
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
@@ -56,6 +56,19 @@ def test_the_addresses_of_one_ipv6_network_count_as_one(make_accounts: MakeAccou
         assert sign_in_from(accounts, f"2001:db8:1:2::{number:x}").status_code == 401
     assert sign_in_from(accounts, "2001:db8:1:2:ffff::1").status_code == 429
     assert sign_in_from(accounts, "2001:db8:1:3::1").status_code == 401
+
+
+def test_walking_through_a_site_of_ipv6_is_stopped(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, sign_in=THREE, register=THREE))
+    statuses = [sign_in_from(accounts, f"2001:db8:1:{number:x}::1").status_code for number in range(17)]
+    assert statuses == [401] * 15 + [429] * 2
+    assert sign_in_from(accounts, "2001:db8:2::1").status_code == 401
+    statuses = []
+    for number in range(8):
+        body = {"email": f"alice{number}@example.com", "password": PASSWORD}
+        here = {"REMOTE_ADDR": f"2001:db8:1:{number:x}::1"}
+        statuses.append(accounts.post("/register", body, environ_overrides=here).status_code)
+    assert statuses == [201] * 6 + [429] * 2
 
 
 def test_two_applications_share_one_count(make_accounts: MakeAccounts) -> None:
@@ -156,5 +169,5 @@ def test_a_forger_uses_up_nobodys_refreshes(make_accounts: MakeAccounts) -> None
 
 
 def test_networks() -> None:
-    assert network_of("192.0.2.1") == "192.0.2.1"
-    assert network_of("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::"
+    assert networks_of("192.0.2.1", 5) == [("192.0.2.1", 1)]
+    assert networks_of("2001:db8:1:2:3:4:5:6", 5) == [("2001:db8:1:2::", 1), ("2001:db8:1::/48", 5)]

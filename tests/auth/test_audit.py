@@ -1,5 +1,7 @@
 """The audit log: events are written with what they belong to, and never changed."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -50,3 +52,17 @@ def test_the_owner_is_told_of_a_reused_refresh_token(accounts: Accounts) -> None
     accounts.refresh(stolen)
     assert "refresh_token_reused" in accounts.events()
     assert [letter["Subject"] for letter in accounts.letters()] == ["A session was ended to protect you"]
+
+
+def test_an_ordinary_sign_in_is_no_warning(accounts: Accounts, security_events: list[Any]) -> None:
+    accounts.register()
+    accounts.sign_in()
+    accounts.sign_in(password=f"not {PASSWORD}")
+    told = [
+        (each["event"], each["log_level"], each["ip"]) for each in security_events if each.get("kind") == "security"
+    ]
+    assert told == [
+        ("registered", "info", "127.0.0.1"),
+        ("signed_in", "info", "127.0.0.1"),
+        ("sign_in_failed", "warning", "127.0.0.1"),
+    ]

@@ -10,12 +10,15 @@ import pytest
 from werkzeug.test import TestResponse
 
 from auth.address_limits import AuthLimits
-from auth.change_email import DISTRUSTED
+from auth.identity_token import GOOGLE
+from auth.lock_out import DISTRUSTED
 from auth.one_time_codes import LINK_LIFETIMES, Purpose
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
+from tests.auth.identity_issuer import IdentityIssuer
 from tests.auth.letter_parts import code_in, link_in, text_of, token_in
+from tests.auth.test_sign_in_with_provider import SignIn
 
 OLD, NEW, MALLORY = "alice@example.com", "alice@new.example", "mallory@example.com"
 NEW_PASSWORD = f"harbour {secrets.token_hex(8)}"
@@ -269,3 +272,78 @@ def test_undoing_a_change_takes_away_what_the_thief_prepared_to_come_back(accoun
     assert accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
     assert accounts.query("SELECT name FROM passkeys") == [("the owner's",)]
     assert accounts.query("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL") == [(0,)]
+
+
+def test_an_identity_that_a_thief_linked_is_gone_after_the_way_back(accounts: Accounts) -> None:
+    with IdentityIssuer("https://accounts.google.com") as issuer:
+        google = SignIn(accounts, issuer, GOOGLE)
+        thief = accounts.register()
+        accounts.clock.advance(seconds=1)
+        token = google.token(sub="thief", email="mallory@gmail.com")
+        letter = moved(accounts, thief, "mallory@gmail.com")
+        assert google.post(token).get_json()["user"]["id"] == thief["user"]["id"]
+        accounts.letters()
+        assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+        assert google.post(token).get_json()["user"]["id"] != thief["user"]["id"]
+    query = "SELECT detail FROM security_events WHERE event = 'email_change_undone'"
+    assert accounts.query(query) == [({"sessions_ended": 2, "identities_removed": 1},)]
+
+
+@pytest.mark.parametrize("path", ["?keep_current=true", "?keep_current=false", "/{session_id}"])
+def test_a_change_does_not_outlive_the_session_that_asked_for_it(accounts: Accounts, path: str) -> None:
+    thief = accounts.register()
+    letter = asked(accounts, thief, MALLORY)
+    session_id = accounts.auth.access_tokens.verify(thief["access_token"]).session_id
+    owner = bearer(accounts.sign_in().get_json()["access_token"])
+    ended = accounts.client.delete(f"/api/auth/sessions{path.format(session_id=session_id)}", headers=owner)
+    assert ended.status_code in {200, 204}
+    assert accounts.post("/email/confirm", {"email": MALLORY, "code": code_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert addresses(accounts) == [OLD]
+
+
+def test_signing_out_ends_the_own_change_too(accounts: Accounts) -> None:
+    tokens = accounts.register()
+    letter = asked(accounts, tokens)
+    accounts.post("/logout", {"refresh_token": tokens["refresh_token"]})
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+
+
+@pytest.mark.parametrize("act", ["sign out everywhere else", "change the password"])
+def test_the_owners_own_change_goes_on_when_the_other_sessions_end(accounts: Accounts, act: str) -> None:
+    tokens = accounts.register()
+    letter, own = asked(accounts, tokens), bearer(tokens["access_token"])
+    if act == "change the password":
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        assert accounts.post("/password/change", body, headers=own).status_code == 204
+    else:
+        assert accounts.client.delete("/api/auth/sessions?keep_current=true", headers=own).status_code == 200
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 204
+
+
+def test_an_account_that_is_switched_off_is_not_moved(accounts: Accounts) -> None:
+    letter = asked(accounts, accounts.register(), MALLORY)
+    accounts.query("UPDATE users SET is_active = false")
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert addresses(accounts) == [OLD]
+
+
+def test_an_account_that_was_switched_off_can_still_be_taken_back_and_stays_off(accounts: Accounts) -> None:
+    letter = moved(accounts, accounts.register(), MALLORY)
+    accounts.query("UPDATE users SET is_active = false")
+    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    assert addresses(accounts) == [OLD]
+    (reset,) = accounts.letters()
+    body = {"token": token_in(reset), "new_password": NEW_PASSWORD}
+    assert accounts.post("/reset-password", body).status_code == 204
+    assert accounts.sign_in(OLD, NEW_PASSWORD).get_json()["error"] == "account_disabled"
+
+
+def test_five_older_accounts_that_ask_for_an_address_do_not_shut_out_its_owner(accounts: Accounts) -> None:
+    """The digits are looked for among those who asked last."""
+    for number in range(5):
+        asked(accounts, accounts.register(f"mallory{number}@example.com"))
+        accounts.clock.advance(seconds=1)
+    letter = asked(accounts, accounts.register())
+    assert accounts.post("/email/confirm", {"email": NEW, "code": code_in(letter)}).status_code == 204
+    assert addresses(accounts)[-1] == NEW

@@ -14,6 +14,8 @@ from auth.personal_data import PersonalData
 from auth.purge_accounts import SETTLED_AFTER, purge_accounts
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
+from tests.auth.factor_owner import FactorOwner
+from tests.auth.letter_parts import token_in
 
 WRONG = f"not {PASSWORD}"
 
@@ -123,6 +125,35 @@ def test_the_owner_has_it_back_with_the_password_and_signs_in_anew(accounts: Acc
     assert purge(accounts) == 0
     assert "account_restored" in accounts.events()
     assert [letter["Subject"] for letter in accounts.letters()] == ["Your account is back"]
+
+
+def test_an_owner_who_forgot_the_password_sets_a_new_one_and_has_it_back(accounts: Accounts) -> None:
+    close(accounts, accounts.register()["access_token"])
+    accounts.letters()
+    accounts.post("/forgot-password", {"email": "alice@example.com"})
+    (letter,) = accounts.letters()
+    body = {"token": token_in(letter), "new_password": f"new {PASSWORD}"}
+    assert accounts.post("/reset-password", body).status_code == 204
+    assert accounts.sign_in(password=f"new {PASSWORD}").get_json()["error"] == "account_closing"
+    assert restore(accounts, password=f"new {PASSWORD}").status_code == 204
+    assert accounts.sign_in(password=f"new {PASSWORD}").status_code == 200
+
+
+def test_nothing_that_was_pending_survives_and_the_ways_to_sign_in_wait_for_the_owner(accounts: Accounts) -> None:
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    alice.add_passkey()
+    waiting = alice.begin_sign_in()
+    accounts.letters()
+    accounts.post("/email/change", {"new_email": "new@example.com"}, headers=bearer(alice.access_token))
+    (letter,) = accounts.letters()
+    assert close(accounts, alice.access_token).status_code == 200
+    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert alice.finish(waiting, totp_code=alice.code()).status_code == 401
+    assert restore(accounts).status_code == 204
+    again = alice.finish(alice.begin_sign_in(), totp_code=alice.code())
+    assert again.status_code == 200
+    assert accounts.query("SELECT count(*) FROM passkeys") == [(1,)]
 
 
 def test_strangers_learn_nothing_from_restoring(accounts: Accounts) -> None:

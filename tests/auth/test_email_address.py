@@ -24,6 +24,7 @@ from auth.email_address import EmailAddressNotAcceptable, parse_email
         "al\u200bice@example.com",
         "\u0430lice@example.com",
         "ali\u017fe@example.com",
+        "\u212aate@example.com",
         "alice@exam\u202eple.com",
         "a" * 65 + "@example.com",
         "a@" + "b" * 250 + ".com",
@@ -40,7 +41,6 @@ def test_what_only_looks_like_an_address_is_refused(text: str) -> None:
     [
         ("Alice+shop@Example.COM", "alice+shop@example.com"),
         ("a.l.i.c.e@example.com", "a.l.i.c.e@example.com"),
-        ("\u212aate@example.com", "kate@example.com"),
         ("alice@b\u00fccher.example.com", "alice@xn--bcher-kva.example.com"),
         ("alice@bu\u0308cher.example.com", "alice@xn--bcher-kva.example.com"),
         ("alice@XN--BCHER-KVA.example.com", "alice@xn--bcher-kva.example.com"),

@@ -10,7 +10,6 @@ from werkzeug.test import TestResponse
 
 from auth.export_data import forget_exports
 from auth.personal_data import PersonalData
-from database import transaction
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 
@@ -140,8 +139,8 @@ def test_after_a_week_it_is_gone(accounts: Accounts) -> None:
     later = accounts.sign_in().get_json()["access_token"]
     assert download(accounts, later, export_id).status_code == 404
     assert listed(accounts, later) == []
-    with accounts.app.app_context(), transaction() as session:
-        assert forget_exports(session, accounts.clock()) == 1
+    with accounts.app.app_context():
+        assert forget_exports(accounts.clock) == 1
     assert accounts.query("SELECT count(*) FROM data_exports") == [(0,)]
 
 

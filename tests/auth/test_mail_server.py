@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +15,8 @@ import pytest
 from auth.jobs import auth_jobs
 from auth.mail.post import LetterRefused, MailServer
 from database.jobs import Jobs
-from database.run_worker import WorkerOptions, run_worker
-from sandbox.postgres import free_port
+from database.run_worker import run_worker
+from database.worker_options import WorkerOptions
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.letter_parts import html_of, text_of
 from tests.auth.mail_server import HOST, SmtpServer, smtp_server
@@ -91,7 +92,9 @@ def quiet_jobs() -> Iterator[None]:
 @pytest.mark.usefixtures("quiet_jobs")
 def test_while_the_server_is_down_the_letter_waits(accounts: Accounts, database_url: str, server: SmtpServer) -> None:
     accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
-    work_once(accounts, database_url, MailServer(HOST, free_port()))
+    with socket.socket() as held:  # nobody listens on it
+        held.bind((HOST, 0))
+        work_once(accounts, database_url, MailServer(HOST, held.getsockname()[1]))
     assert waiting(accounts) == [("send_letter", "todo", 1, True)]
     accounts.query("UPDATE procrastinate_jobs SET scheduled_at = now()")
     work_once(accounts, database_url, server.as_post())

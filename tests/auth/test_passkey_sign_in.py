@@ -224,3 +224,16 @@ def test_the_passkey_of_another_account_is_no_second_factor(signer: Signer) -> N
 def test_options_need_a_sign_in_that_waits(signer: Signer) -> None:
     answer = signer.accounts.post("/login/second-factor/passkey/options", {"challenge": "sc_" + "A" * 43})
     assert (answer.status_code, answer.get_json()["error"]) == (401, "challenge_not_valid")
+
+
+def test_a_closed_account_says_until_when_it_can_be_had_back(signer: Signer) -> None:
+    assert signer.alice.ask("DELETE", "/profile").status_code == 200
+    answer = signer.sign_in(signer.passkey.get(signer.options()))
+    assert (answer.status_code, answer.get_json()["error"]) == (403, "account_closing")
+    assert "delete_after" in answer.get_json()
+
+
+def test_an_account_that_was_switched_off_says_so(signer: Signer) -> None:
+    signer.accounts.query("UPDATE users SET is_active = false")
+    answer = signer.sign_in(signer.passkey.get(signer.options()))
+    assert (answer.status_code, answer.get_json()["error"]) == (403, "account_disabled")

@@ -55,6 +55,32 @@ def test_text_that_can_be_no_password_matches_nothing(work: PasswordWork) -> Non
         assert not passwords.verify(text, None).matches
 
 
+@pytest.mark.parametrize("bare", [True, False], ids=["of an earlier system", "ours"])
+def test_a_row_of_any_cost_takes_as_much_work_as_an_account_that_is_not_there(
+    work: PasswordWork, monkeypatch: pytest.MonkeyPatch, bare: bool
+) -> None:
+    """bcrypt does 2 to the power of the cost rounds."""
+    checked: list[int] = []
+    check = bcrypt.checkpw
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        checked.append(2 ** int(hashed[4:6]))
+        return check(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    passwords = Passwords(work, cost=8)
+    for cost in range(4, 9):
+        earlier = bcrypt.hashpw(b"tulip canoe orbit", bcrypt.gensalt(cost)).decode()
+        stored = earlier if bare else Passwords(work, cost=cost).hash("tulip canoe orbit")
+        for typed in ("tulip canoe orbit", "another"):
+            checked.clear()
+            assert passwords.verify(typed, stored).matches == (typed != "another")
+            assert sum(checked) == 2**8
+    checked.clear()
+    passwords.verify("tulip canoe orbit", None)
+    assert sum(checked) == 2**8
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives every thread its own priority")
 def test_hashing_runs_at_low_priority_and_leaves_the_caller_alone(work: PasswordWork) -> None:
     def own_priority() -> int:

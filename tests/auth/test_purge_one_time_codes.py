@@ -4,15 +4,14 @@ from datetime import timedelta
 
 from auth.one_time_codes import LINK_LIFETIMES, Purpose
 from auth.purge_one_time_codes import KEEP, purge_one_time_codes
-from database import transaction
 from tests.auth.accounts_app import PASSWORD, Accounts
 
 ALICE = {"email": "alice@example.com"}
 
 
 def purge(accounts: Accounts) -> int:
-    with accounts.app.app_context(), transaction() as session:
-        return purge_one_time_codes(session, accounts.clock())
+    with accounts.app.app_context():
+        return purge_one_time_codes(accounts.clock)
 
 
 def test_what_ran_out_yesterday_goes_and_the_rest_stays(accounts: Accounts) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from auth.account_throttle import Patience
 from auth.address_limits import AuthLimits
+from auth.lock_out import DISTRUSTED
 from auth.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
@@ -209,6 +210,7 @@ def test_a_second_factor_of_a_confirmed_account_is_still_asked_for(accounts: Acc
     alice = FactorOwner(accounts)
     alice.turn_on_totp()
     accounts.query("UPDATE users SET is_verified = true")
+    accounts.clock.now += DISTRUSTED
     accounts.letters()
     token, _ = forgot(accounts)
     assert by_link(accounts, token) == 204

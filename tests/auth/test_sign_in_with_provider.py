@@ -324,3 +324,109 @@ def test_whoever_waited_at_an_unproved_address_cannot_move_the_account_away_afte
     assert google.post().status_code == 200
     assert google.accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
     assert google.accounts.query("SELECT email FROM users") == [("alice@example.com",)]
+
+
+# --- addresses that Google once verified and does not host ------------------------------------------------------------
+
+
+def elsewhere(google: SignIn, **claims: Any) -> str:
+    """A token of a Google account that was made with an address of another mail provider."""
+    return google.token(without="hd", **claims)
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_an_address_that_google_does_not_host_opens_nobodys_account(google: SignIn, is_verified: bool) -> None:
+    accounts = google.accounts
+    owner = accounts.register(password=PASSWORD_BEFORE)
+    accounts.query("UPDATE users SET is_verified = :is_verified", is_verified=is_verified)
+    answer = google.post(elsewhere(google))
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "address_needs_proof")
+    assert accounts.query("SELECT count(*) FROM identities") == [(0,)]
+    assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
+    assert accounts.profile(owner["access_token"]).status_code == 200
+
+
+def test_who_proves_the_account_in_the_ordinary_way_links_it_then(google: SignIn) -> None:
+    accounts = google.accounts
+    owner = accounts.register(password=PASSWORD_BEFORE)
+    assert google.post(elsewhere(google)).status_code == 409
+    tokens = accounts.sign_in(password=PASSWORD_BEFORE).get_json()
+    body = {"id_token": elsewhere(google), "nonce": NONCE}
+    assert accounts.post("/identities/google", body, headers=bearer(tokens["access_token"])).status_code == 200
+    assert google.post(elsewhere(google)).get_json()["user"]["id"] == owner["user"]["id"]
+
+
+def test_a_gmail_account_is_googles_own(google: SignIn) -> None:
+    owner = google.accounts.register("alice@gmail.com")["user"]["id"]
+    assert google.post(elsewhere(google, email="Alice@gmail.com")).get_json()["user"]["id"] == owner
+
+
+def test_a_name_that_ends_like_gmail_is_not(google: SignIn) -> None:
+    google.accounts.register("alice@notgmail.com")
+    assert google.post(elsewhere(google, email="alice@notgmail.com")).status_code == 409
+
+
+def test_apple_answers_for_its_addresses(apple: SignIn) -> None:
+    owner = apple.accounts.register()["user"]["id"]
+    assert apple.post().get_json()["user"]["id"] == owner
+
+
+def test_a_new_account_at_such_an_address_is_unverified_until_the_mail_is_answered(google: SignIn) -> None:
+    accounts = google.accounts
+    answer = google.post(elsewhere(google))
+    assert answer.status_code == 200, answer.text
+    assert answer.get_json()["user"]["is_verified"] is False
+    (letter,) = accounts.letters()
+    assert (letter["To"], letter["Subject"]) == ("alice@example.com", "Confirm your e-mail address")
+    assert google.post(elsewhere(google)).status_code == 200
+    assert accounts.post("/verify-email", {"token": token_in(letter)}).status_code == 204
+    assert accounts.query("SELECT is_verified FROM users") == [(True,)]
+
+
+def test_whoever_reads_the_mail_of_such_an_address_gets_the_account_and_the_other_one_is_out(google: SignIn) -> None:
+    accounts = google.accounts
+    google.post(elsewhere(google))
+    accounts.letters()
+    accounts.post("/forgot-password", {"email": "alice@example.com"})
+    (letter,) = accounts.letters()
+    body = {"token": token_in(letter), "new_password": PASSWORD_BEFORE}
+    assert accounts.post("/reset-password", body).status_code == 204
+    assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
+    assert google.post(elsewhere(google)).status_code == 409
+
+
+def test_first_sign_ins_at_once_from_such_an_address_are_one_account(google: SignIn) -> None:
+    token = elsewhere(google)
+    with ThreadPoolExecutor(8) as pool:
+        assert {answer.status_code for answer in pool.map(lambda _: google.post(token), range(8))} == {200}
+    assert google.users() == 1
+    assert google.accounts.events().count("registered") == 1
+
+
+def test_what_an_intruder_linked_is_gone_when_the_owner_of_an_unproved_address_comes(accounts: Accounts) -> None:
+    with IdentityIssuer("https://accounts.google.com") as first, IdentityIssuer("https://appleid.apple.com") as second:
+        google, apple = SignIn(accounts, first, GOOGLE), SignIn(accounts, second, APPLE)
+        google.post(elsewhere(google))
+        assert apple.post().status_code == 200
+        assert accounts.query("SELECT provider FROM identities") == [("apple",)]
+        assert google.post(elsewhere(google)).status_code == 409
+
+
+def test_an_address_that_an_account_can_come_back_to_is_kept_for_it(google: SignIn) -> None:
+    accounts = google.accounts
+    thief = accounts.register(password=PASSWORD_BEFORE)
+    accounts.post("/email/change", {"new_email": "mallory@example.com"}, headers=bearer(thief["access_token"]))
+    (letter,) = accounts.letters()
+    accounts.post("/email/confirm", {"token": token_in(letter)})
+    (undo,) = accounts.letters()
+    refused = google.post()
+    assert (refused.status_code, refused.get_json()["error"]) == (409, "email_taken")
+    assert google.users() == 1
+    assert accounts.post("/email/undo", {"token": token_in(undo)}).status_code == 204
+    assert google.post().get_json()["user"]["id"] == thief["user"]["id"]
+
+
+def test_a_token_is_good_for_ten_minutes_however_long_the_provider_says(google: SignIn) -> None:
+    now = int(google.accounts.clock().timestamp())
+    assert google.post(google.token(iat=now - 700, exp=now + 3000)).status_code == 401
+    assert google.post(google.token(iat=now - 500, exp=now + 3000)).status_code == 200

@@ -345,3 +345,19 @@ def test_a_session_that_ended_has_no_csrf_token(web: Web) -> None:
     browser = web.sign_in()
     web.post("/logout", browser.headers())
     assert csrf_token(web, browser.headers()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Sec_Fetch_Site": "cross-site", "Origin": "http://localhost:3000"}, OWN),
+        ({"Origin": "https://www.example.com"}, "CORS_ORIGINS"),
+        ({"X_CSRF_Token": None}, "X-CSRF-Token"),
+    ],
+)
+def test_a_refusal_says_what_to_change(web: Web, changes: dict[str, str | None], said: str) -> None:
+    answer = web.post("/refresh", web.sign_in().headers(**changes))
+    assert (answer.status_code, answer.get_json()["error"]) == (403, "csrf_failed")
+    assert said in answer.get_json()["message"]
+    as_a_form = web.post("/refresh", web.sign_in().headers(), data=b"{}", content_type="text/plain")
+    assert "application/json" in as_a_form.get_json()["message"]

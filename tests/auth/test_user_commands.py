@@ -13,6 +13,8 @@ from auth.user_commands import user_commands
 from payments.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
+from tests.auth.factor_owner import FactorOwner
+from tests.auth.key_holder import KeyHolder
 
 ADMIN_PASSWORD = f"canoe {secrets.token_hex(8)}"
 
@@ -148,6 +150,44 @@ def test_a_disabled_account_is_out_within_one_request_and_for_good(operator: Ope
     assert accounts.sign_in().status_code == 200
 
 
+def test_keys_of_a_disabled_account_do_not_work_again_when_it_is_enabled(operator: Operator) -> None:
+    holder = KeyHolder(operator.accounts)
+    token = holder.key()["token"]
+    assert holder.use(token).status_code == 200
+    operator.succeed("disable", "alice@example.com")
+    assert operator.last_event()[1] == {"by": "operator", "sessions_ended": 1, "api_keys_revoked": 1}
+    operator.succeed("enable", "alice@example.com")
+    assert holder.use(token).status_code == 401
+
+
+def test_an_owner_who_lost_the_second_factor_gets_in_with_the_password_again(operator: Operator) -> None:
+    accounts = operator.accounts
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    passkey = alice.add_passkey()
+    accounts.clock.advance(days=400)
+    waiting = alice.begin_sign_in()
+    accounts.letters()
+    output = operator.succeed("reset-second-factor", "alice@example.com")
+    assert "alice@example.com has no second factor any more." in output
+    detail = {"by": "operator", "sessions_ended": 1, "factors_removed": 2}
+    assert operator.last_event() == ("second_factor_reset", detail)
+    assert [letter["Subject"] for letter in accounts.letters()] == ["Your second factor was reset"]
+    assert accounts.profile(alice.access_token).status_code == 401
+    assert alice.finish(waiting, totp_code=alice.code()).status_code == 401
+    options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
+    assert accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
+    assert accounts.query("SELECT count(*) FROM recovery_codes") == [(0,)]
+    assert accounts.sign_in().status_code == 200
+
+
+def test_an_account_without_a_second_factor_has_none_to_reset(operator: Operator) -> None:
+    token = operator.accounts.register()["access_token"]
+    done = operator.users("reset-second-factor", "alice@example.com")
+    assert (done.exit_code, done.output) == (1, "Error: It is so already; nothing was changed.\n")
+    assert operator.accounts.profile(token).status_code == 200
+
+
 def test_an_account_that_its_owner_closed_can_be_disabled_and_is_then_not_restored(operator: Operator) -> None:
     accounts = operator.accounts
     alice = accounts.register()
@@ -165,7 +205,7 @@ def test_the_user_sees_that_the_operators_did_it(operator: Operator) -> None:
     assert seen == {"registered": False, "tier_changed": True}
 
 
-@pytest.mark.parametrize("command", ["show", "disable", "enable", "set-role", "set-tier"])
+@pytest.mark.parametrize("command", ["show", "disable", "enable", "set-role", "set-tier", "reset-second-factor"])
 def test_an_address_without_an_account_changes_nothing(operator: Operator, command: str) -> None:
     more = {"set-role": ("admin",), "set-tier": ("pro",)}.get(command, ())
     done = operator.users(command, "nobody@example.com", *more)

@@ -8,17 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
+from psycopg.rows import dict_row
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from database import db, transaction
-from database.jobs import Job, Jobs, JobUnknown, in_transaction
-from database.run_worker import WorkerOptions, run_worker
+from database.jobs import QUEUE, Job, JobName, Jobs, JobUnknown, Urgency
+from database.run_worker import run_worker
+from database.take_jobs import TAKE
+from database.worker_options import WorkerOptions, connection_limits
 from tests.bare_app import bare_app
 
 QUICK = WorkerOptions(heartbeat=0.5, stalled_after=2.0, polling_interval=0.2, reconnect_after=0.1)
@@ -120,24 +123,12 @@ def test_a_failing_job_is_repeated_and_then_kept(
     assert "alice@example.com" not in caplog.text
 
 
-def test_a_periodic_job_runs_in_a_transaction_of_its_own(app: Flask, database_url: str) -> None:
-    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
-    with transaction() as session:
-        session.execute(text("CREATE TABLE visits (at timestamptz)"))
+def test_a_periodic_job_runs(app: Flask, database_url: str) -> None:
+    visits: list[bool] = []
+    jobs = Jobs.of([Job("visit", lambda: visits.append(True), cron="* * * * *")])
 
-    def visit(session: Session, now: datetime) -> int:
-        session.execute(text("INSERT INTO visits VALUES (:now)"), {"now": now})
-        return 1
-
-    def visits() -> list[datetime]:
-        with transaction() as session:
-            return list(session.scalars(text("SELECT at FROM visits")))
-
-    jobs = Jobs.of([Job("visit", in_transaction(visit, lambda: noon), cron="* * * * *")])
     with RunningWorker(app, jobs, database_url):
-        wait_until(lambda: bool(visits()))
-
-    assert set(visits()) == {noon}
+        wait_until(lambda: bool(visits))
 
 
 def test_a_periodic_job_that_fails_is_kept_and_not_repeated(app: Flask, database_url: str) -> None:
@@ -182,7 +173,9 @@ KILLED_WORKER = """
 import asyncio, sys, time
 from tests.bare_app import bare_app
 from database.jobs import Job, Jobs
-from database.run_worker import WorkerOptions, run_worker
+from database.run_worker import run_worker
+from database.take_jobs import TAKE
+from database.worker_options import WorkerOptions, connection_limits
 
 def hold(path):
     open(path, "w").close()
@@ -222,23 +215,105 @@ def test_a_job_that_kills_every_worker_ends_as_failed(app: Flask, database_url: 
         wait_until(lambda: status_of(number) == ("failed", 11))
 
 
+def test_the_more_urgent_job_is_taken_first(app: Flask, database_url: str) -> None:
+    seen: list[str] = []
+    names = [JobName(urgency.name, urgency) for urgency in Urgency]
+    jobs = Jobs.of([Job(name, remember(seen)) for name in names])
+    for name in (*names, *names):
+        enqueue(jobs, name, urgency=name)
+
+    one_slot = WorkerOptions(concurrency=1)
+    asyncio.run(run_worker(app, jobs, database_url, one_slot, once=True))
+
+    assert seen == ["PAYMENTS", "PAYMENTS", "MAIL", "MAIL", "LATER", "LATER"]
+
+
+def test_a_job_that_is_repeated_stays_as_urgent(app: Flask, database_url: str) -> None:
+    jobs = Jobs.of([Job(JobName("pay", Urgency.PAYMENTS), lambda: 1 / 0)])
+    enqueue(jobs, "pay")
+    work_once(app, jobs, database_url)
+    with transaction() as session:
+        kept = session.execute(text("SELECT status::text, priority FROM procrastinate_jobs")).all()
+    assert kept == [("todo", Urgency.PAYMENTS)]
+
+
+def test_one_job_of_a_lock_runs_at_a_time_and_the_oldest_first(app: Flask, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row, **connection_limits()) as connection:
+        connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (task_name, queue_name, lock) VALUES"
+            " ('first', 'default', 'a'), ('second', 'default', 'a'), ('third', 'default', 'b')"
+        )
+
+        def take() -> str | None:
+            row = connection.execute(TAKE, {"queues": [QUEUE], "worker_id": 1}).fetchone()
+            return row and row["task_name"]
+
+        assert [take(), take(), take()] == ["first", "third", None]
+        connection.execute("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE task_name = 'first'")
+        assert take() == "second"
+
+
+def test_taking_a_job_costs_the_same_however_many_wait(app: Flask, database_url: str) -> None:
+    """Also with a plan that was made while the queue was nearly empty, and kept."""
+    waiting = "INSERT INTO procrastinate_jobs (task_name, queue_name) SELECT 'x', 'default' FROM generate_series(1, {})"
+    with psycopg.connect(database_url, autocommit=True, **connection_limits()) as connection:
+        connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
+        connection.execute(waiting.format(5))
+        connection.execute("DELETE FROM procrastinate_jobs WHERE id < 5")
+        connection.execute("VACUUM ANALYZE procrastinate_jobs")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        statement = TAKE.replace("%(queues)s", "$1").replace("%(worker_id)s", "$2")
+        connection.execute(f"PREPARE take (varchar[], bigint) AS {statement}".encode())
+        connection.execute("EXECUTE take ('{default}', 1)")
+        connection.execute(waiting.format(5000).encode())
+        (plan,) = connection.execute(
+            "EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) EXECUTE take ('{default}', 1)"
+        ).fetchone() or ([],)
+
+    assert 0 < most_rows(plan[0]["Plan"]) < 100
+
+
+def most_rows(plan: dict[str, Any]) -> float:
+    """The largest number of rows that one node of the plan gave or threw away."""
+    own = sum(value for name, value in plan.items() if name == "Actual Rows" or name.startswith("Rows Removed"))
+    return float(max([own * plan["Actual Loops"], *map(most_rows, plan.get("Plans", []))]))
+
+
+def test_a_job_whose_end_could_not_be_written_down_is_run_again(app: Flask, database_url: str) -> None:
+    seen: list[str] = []
+    jobs = Jobs.of([Job("greet", remember(seen))])
+    with transaction() as session:
+        session.execute(
+            text(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away'; END $$;"
+                " CREATE TRIGGER refuse BEFORE DELETE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+        )
+    with RunningWorker(app, jobs, database_url):
+        enqueue(jobs, "greet", person="alice")
+        wait_until(lambda: bool(seen))
+        with transaction() as session:
+            session.execute(text("DROP TRIGGER refuse ON procrastinate_jobs"))
+        wait_until(lambda: jobs_left() == 0)
+
+
 class RunningWorker:
     """A worker in a thread, stopped at the end of the block."""
 
     def __init__(self, app: Flask, jobs: Jobs, url: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._work = self._loop.create_task(run_worker(app, jobs, url, QUICK))
+        self._loop, self._stopping = asyncio.new_event_loop(), asyncio.Event()
+        self._work = run_worker(app, jobs, url, QUICK, stopping=self._stopping)
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        self._loop.run_until_complete(asyncio.wait([self._work]))
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._work)
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._work.cancel)
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(20)
         assert not self._thread.is_alive()

@@ -11,7 +11,8 @@ CATALOGUE = """
     WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'procrastinate%'
     UNION SELECT 'trigger', pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
     UNION SELECT 'index', indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename LIKE 'procrastinate%'
-    UNION SELECT 'enum', enumtypid::regtype || ' ' || enumlabel FROM pg_enum
+    UNION SELECT 'enum', enumtypid::regtype || ' ' || string_agg(enumlabel, ', ' ORDER BY enumsortorder)
+    FROM pg_enum GROUP BY enumtypid
 """
 
 

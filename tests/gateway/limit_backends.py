@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 from flask_migrate import upgrade
 from sqlalchemy import Engine, create_engine, text
 
-import sandbox.postgres
 from database import db
 from database.base import uuid7
 from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
@@ -21,7 +20,6 @@ from gateway.exact_limits import ExactLimits
 from gateway.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
-from sandbox.postgres import EmbeddedPostgres
 from tests.bare_app import bare_app
 
 FEATURE = "predict"
@@ -170,13 +168,3 @@ def migrated(url: str) -> None:
     with app.app_context():
         upgrade()
         db.engine.dispose()
-
-
-def start_again(server: EmbeddedPostgres, port: int) -> None:
-    """On the same port, as a restarted server would be."""
-    chosen = sandbox.postgres.free_port
-    sandbox.postgres.free_port = lambda: port
-    try:
-        server.start()
-    finally:
-        sandbox.postgres.free_port = chosen

@@ -22,7 +22,6 @@ from tests.gateway.limit_backends import (
     migrated,
     plan,
     somebody,
-    start_again,
 )
 
 SLOW_BURST = {"burst": 3, "burst_seconds": 3600}
@@ -395,10 +394,9 @@ def test_with_postgres_stopped_nothing_is_admitted_and_afterwards_all_is_exact(
     migrated(url)
     with backend(url, None) as made:
         made.settle(made.take(alice, plan(2)))
-        port = own_postgres.port
         own_postgres.stop()
         with pytest.raises(LimitsUnavailable):
             made.limits.reserve(ask(alice, plan(2)))
-        start_again(own_postgres, port)
+        own_postgres.start()
         made.settle(made.take(alice, plan(2)))
         assert made.refused(alice, plan(2)).violated == ("day",)

@@ -6,8 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from database import db, reading, transaction
-from gateway import purge
+from database import batch, db, reading, transaction
 from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
 from tests.bare_app import bare_app
 
@@ -64,7 +63,7 @@ def test_the_log_of_calls_is_kept_for_90_days(app: Flask) -> None:
 
 
 def test_what_is_more_than_a_portion_goes_in_one_run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "PORTION", 10)
+    monkeypatch.setattr(batch, "PORTION", 10)
     log("91 days", 35)
     log("1 day", 3)
     assert purge_prediction_requests() == 35
@@ -72,8 +71,8 @@ def test_what_is_more_than_a_portion_goes_in_one_run(app: Flask, monkeypatch: py
 
 
 def test_a_run_ends_and_leaves_the_rest_to_the_next_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "PORTION", 10)
-    monkeypatch.setattr(purge, "MOST_PORTIONS", 2)
+    monkeypatch.setattr(batch, "PORTION", 10)
+    monkeypatch.setattr(batch, "MOST_PORTIONS", 2)
     log("91 days", 35)
     assert [purge_prediction_requests() for _ in range(3)] == [20, 15, 0]
 

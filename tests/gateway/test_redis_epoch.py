@@ -28,7 +28,6 @@ from tests.gateway.limit_backends import (
     migrated,
     plan,
     somebody,
-    start_again,
 )
 
 NEVER_DRAINED = replace(QUICK, drain=3600.0)
@@ -237,12 +236,12 @@ def test_a_process_that_cannot_reach_postgres_stops_trusting_redis_and_starts_ag
     url = own_postgres.ensure_database("epochs")
     migrated(url)
     with backend(url, redis_url) as running:
-        before, port = running.lease(), own_postgres.port
+        before = running.lease()
         own_postgres.stop()
         eventually(lambda: running.leases.current() is None)
         with pytest.raises(LimitsUnavailable):
             running.limits.reserve(ask(somebody(), plan(1)))
-        start_again(own_postgres, port)
+        own_postgres.start()
         assert running.lease() is before
 
 

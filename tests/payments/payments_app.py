@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,11 +97,18 @@ class RunningPayments:
             provider=Provider.STRIPE, external_id=external_id, kind="test", environment=None, body=body
         )
 
-    def work(self) -> int:
-        """What a worker does now: every job of an event that is enqueued, once. Returns how many events were settled."""
+    def work(self, *, workers: int = 1) -> int:
+        """What workers do now: every job of an event that is enqueued, once. Returns how many events were settled."""
         taken = self.query("DELETE FROM procrastinate_jobs WHERE task_name = 'apply_billing_event' RETURNING args")
-        with self.app.app_context():
-            return sum(self.payments.inbox.apply(uuid.UUID(job.args["event_id"])) for job in taken)
+
+        def apply(job: Any) -> int:
+            with self.app.app_context():
+                return self.payments.inbox.apply(uuid.UUID(job.args["event_id"]))
+
+        if workers == 1:
+            return sum(map(apply, taken))
+        with ThreadPoolExecutor(workers) as side_by_side:
+            return sum(side_by_side.map(apply, taken))
 
     def run_job(self, name: str) -> object:
         job = next(job for job in self.payments.jobs if job.name == name)

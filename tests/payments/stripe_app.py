@@ -18,10 +18,12 @@ from payments.apply_stripe_event import apply_stripe_event
 from payments.assembly import Payments
 from payments.billing_rules import BillingRules
 from payments.event_inbox import EventInbox
+from payments.late_payments import late_payment_commands
 from payments.payment_commands import payment_commands
 from payments.product_table import ProductTable
 from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
+from payments.return_pages import return_pages
 from payments.routes import payment_routes
 from payments.store_event import event_writer
 from payments.stripe_commands import stripe_commands
@@ -49,6 +51,7 @@ PRICES = (
     f"{ENTERPRISE_YEARLY}:enterprise:yearly,{LEGACY}:pro"
 )
 HOME = "https://app.example.com/billing"
+OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
 
 
@@ -169,8 +172,9 @@ def running_stripe(
     secrets: tuple[str, ...] | None = None,
     grace: timedelta = timedelta(days=7),
     clock: Clock = lambda: NOON,
+    own_pages: bool = False,
 ) -> Iterator[RunningStripe]:
-    """`secrets`: the webhook secrets that our side has; Stripe's own unless given."""
+    """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
     server = StripeServer(clock=clock, livemode=livemode)
     add_development_prices(server)
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
@@ -184,7 +188,7 @@ def running_stripe(
         handler=handler,
         billing=billing,
         prices=ProductTable.read(prices),
-        redirects=Redirects(HOME, frozenset({OTHER_ORIGIN})),
+        redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
         enqueue=enqueuer(lambda: rules),
@@ -200,10 +204,12 @@ def running_stripe(
         inbox=inbox,
         reconcilers=stripe_reconcilers(rules, inbox),
         provider_jobs=stripe_jobs(rules),
+        provider_commands=late_payment_commands(rules),
     )
     app = bare_app(url)
     install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
     app.register_blueprint(payment_routes(payments))
+    app.register_blueprint(return_pages())
     app.register_blueprint(stripe_routes(rules, payments.owner, inbox))
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(stripe_commands(rules))

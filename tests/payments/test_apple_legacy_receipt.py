@@ -39,6 +39,15 @@ def test_a_receipt_gives_the_tier(apple: RunningApple) -> None:
     assert apple.subscriptions()[0]["apple_transaction_id"] == bought.original_transaction_id
 
 
+def test_base64_may_be_broken_into_lines(apple: RunningApple) -> None:
+    """Apple's own libraries offer lines of 64 characters."""
+    alice = apple.user()
+    apple.buy(alice)
+    receipt = apple.production.receipt_for("alice")
+    lines = "\r\n".join(receipt[start : start + 64] for start in range(0, len(receipt), 64))
+    assert apple.hand_in(f" {lines}\n", alice).get_json()["tier"] == "pro"
+
+
 def test_the_newest_of_many_periods_counts(apple: RunningApple) -> None:
     alice = apple.user()
     bought = apple.buy(alice)

@@ -6,8 +6,12 @@ from datetime import timedelta
 import pytest
 
 from auth.tiers import Tier
+from database import reading
+from payments.provider_choice import present_seller
 from tests.payments.apple_app import PRO, RunningApple
 from tests.payments.conftest import MakeApple
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -114,12 +118,52 @@ def test_apple_being_away_is_said_and_the_next_run_finds_it(apple: RunningApple,
     assert apple.tier(alice) is Tier.PRO
 
 
-def test_a_subscription_that_apple_does_not_know_is_left_alone(apple: RunningApple, alice: uuid.UUID) -> None:
+def seller(apple: RunningApple, user: uuid.UUID) -> object:
+    with apple.app.app_context(), reading() as session:
+        return present_seller(session, user, "test", apple.clock())
+
+
+def test_what_apple_does_not_know_is_over_and_keeps_nobody_from_buying_elsewhere(
+    apple: RunningApple, alice: uuid.UUID
+) -> None:
     apple.buy_and_hand_in(alice)
-    apple.query("UPDATE subscriptions SET apple_transaction_id = '999', period_end = now() - interval '1 day'")
-    apple.deliver()
-    assert apple.cli("reconcile").exit_code == 0
-    assert "999" in {row["apple_transaction_id"] for row in apple.subscriptions()}
+    apple.query("INSERT INTO reconcile_cursors VALUES ('apple_notifications_production', :p, now())", p=just_now(apple))
+    apple.query(
+        "UPDATE subscriptions SET apple_transaction_id = '999', status = 'billing_retry', period_end = :day",
+        day=apple.clock() - DAY,
+    )
+    assert seller(apple, alice) is not None
+
+    assert reconcile(apple) == "1 checked, 1 corrected."
+
+    [row] = apple.subscriptions()
+    assert (row["status"], row["provider_status"]) == ("expired", "missing at Apple")
+    assert apple.tier(alice) is Tier.FREE
+    assert seller(apple, alice) is None
+    assert apple.counted("apple_missing") == 1
+
+
+def test_what_apple_does_not_know_today_is_not_taken_away_while_it_runs(apple: RunningApple, alice: uuid.UUID) -> None:
+    apple.buy_and_hand_in(alice)
+    apple.query(
+        "UPDATE subscriptions SET apple_transaction_id = '999', status = 'grace', period_end = :day, grace_end = :end",
+        day=apple.clock() - DAY,
+        end=apple.clock() + DAY,
+    )
+    reconcile(apple)
+
+    assert {row["status"] for row in apple.subscriptions() if row["apple_transaction_id"] == "999"} == {"grace"}
+    assert apple.counted("apple_missing") == 0
+
+
+def test_a_later_period_brings_back_what_was_missing(apple: RunningApple, alice: uuid.UUID) -> None:
+    bought = apple.buy_and_hand_in(alice)
+    apple.query("UPDATE subscriptions SET status = 'expired', provider_status = 'missing at Apple'")
+    apple.app_store.advance(timedelta(days=32))
+
+    assert apple.hand_in(apple.signed(bought), alice).status_code == 200
+    assert apple.subscriptions()[0]["status"] == "active"
+    assert apple.tier(alice) is Tier.PRO
 
 
 def test_without_a_key_nothing_is_reconciled(make_apple: MakeApple) -> None:

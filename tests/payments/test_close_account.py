@@ -8,7 +8,7 @@ from typing import Any
 from auth.tiers import Tier
 from database import transaction
 from payments.billing_customer import billing_customer
-from payments.close_account import CANCEL_AT_STRIPE, end_subscriptions, let_go_of_subscriptions
+from payments.close_account import CANCEL_AT_STRIPE, STOP_RENEWING, end_subscriptions, let_go_of_subscriptions
 from payments.grant_manually import grant_manually
 from payments.personal_data import export_payments
 from payments.subscription_status import Provider, SubscriptionStatus
@@ -33,20 +33,18 @@ def delete(running: RunningPayments, user: uuid.UUID) -> None:
     running.query("DELETE FROM users WHERE id = :user", user=user)
 
 
-def cancelled(running: RunningPayments) -> list[str]:
-    jobs = running.query(
-        "SELECT args FROM procrastinate_jobs WHERE task_name = :name ORDER BY id", name=CANCEL_AT_STRIPE
-    )
+def enqueued(running: RunningPayments, job: str) -> list[str]:
+    jobs = running.query("SELECT args FROM procrastinate_jobs WHERE task_name = :name ORDER BY id", name=job)
     return [job.args["subscription_id"] for job in jobs]
 
 
-def test_live_stripe_subscriptions_are_cancelled_and_ended_ones_are_not(running: RunningPayments) -> None:
+def test_live_stripe_subscriptions_renew_no_more_and_ended_ones_are_left_alone(running: RunningPayments) -> None:
     alice = running.user()
     end = running.clock() + timedelta(days=30)
     running.record(fact(period_end=end), alice)
     running.record(fact(period_end=end, external_id="sub_2", status=SubscriptionStatus.CANCELED), alice)
     assert close(running, alice) == ()
-    assert cancelled(running) == ["sub_1"]
+    assert enqueued(running, STOP_RENEWING) == ["sub_1"]
 
 
 def test_apple_has_to_be_told_by_the_user(running: RunningPayments) -> None:
@@ -70,12 +68,12 @@ def test_who_comes_back_in_time_still_has_what_apple_goes_on_selling(running: Ru
     assert running.tier(alice) is Tier.PRO
 
 
-def test_what_was_bought_after_closing_is_cancelled_at_the_end(running: RunningPayments) -> None:
+def test_what_runs_at_the_deletion_is_cancelled(running: RunningPayments) -> None:
     alice = running.user()
     close(running, alice)
     running.record(fact(period_end=running.clock() + timedelta(days=30)), alice)
     delete(running, alice)
-    assert cancelled(running) == ["sub_1"]
+    assert enqueued(running, CANCEL_AT_STRIPE) == ["sub_1"]
 
 
 def test_after_the_end_later_facts_change_nobody(running: RunningPayments) -> None:

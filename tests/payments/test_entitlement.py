@@ -50,13 +50,26 @@ def test_nothing_is_free() -> None:
         (pro(period_end=LATER), LATER + RENEWAL_LEEWAY),
         (pro(period_end=LATER, cancel_at=LATER), LATER),
         (pro(period_end=LATER, cancel_at=NOW + timedelta(days=1)), NOW + timedelta(days=1)),
+        (pro(period_end=LATER, cancel_at=LATER + timedelta(days=9)), LATER + RENEWAL_LEEWAY),
+        (pro(period_end=LATER, cancel_at=LATER + timedelta(minutes=1)), LATER + timedelta(minutes=1)),
         (pro(SubscriptionStatus.TRIALING, period_end=LATER), LATER + RENEWAL_LEEWAY),
         (pro(SubscriptionStatus.GRACE, period_end=NOW, grace_end=LATER), LATER),
         (pro(SubscriptionStatus.BILLING_RETRY, period_end=LATER), LATER),
         (pro(SubscriptionStatus.UNKNOWN, period_end=LATER), LATER),
         (pro(), None),
     ],
-    ids=["renewing", "cancelled", "cancelled earlier", "trial", "grace", "retry", "unknown", "without end"],
+    ids=[
+        "renewing",
+        "cancelled",
+        "cancelled earlier",
+        "cancelled for a later period",
+        "cancelled within the leeway",
+        "trial",
+        "grace",
+        "retry",
+        "unknown",
+        "without end",
+    ],
 )
 def test_access_lasts_until(holding: Holding, until: datetime | None) -> None:
     assert entitlement([holding], NOW) == Entitlement(Tier.PRO, until, Provider.STRIPE)

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from auth.tiers import Tier
 from database import db
 from database.jobs import Jobs
-from database.run_worker import WorkerOptions, run_worker
+from database.run_worker import run_worker
+from database.worker_options import WorkerOptions
 from payments.event_inbox import (
     CLAIMED_FOR,
     LONGEST_WAIT,
@@ -168,6 +169,24 @@ def test_an_event_whose_worker_died_is_taken_up_again(running: RunningPayments, 
     assert running.work() == 1
 
 
+def test_an_event_with_a_job_that_waits_is_not_enqueued_again(running: RunningPayments, provider: Provider) -> None:
+    """Behind a backlog the sweeper would make the queue longer every minute."""
+    for name in ("evt_1", "evt_2"):
+        running.store(name)
+    running.query("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
+    clock_of(running).now += 2 * CLAIMED_FOR
+
+    assert running.run_job("sweep_billing_events") == 0
+    assert len(running.query("SELECT 1 FROM procrastinate_jobs")) == 2
+
+
+def test_an_event_of_a_seller_that_is_switched_off_ends_as_dead(running: RunningPayments) -> None:
+    running.store()
+    running.query("UPDATE billing_events SET provider = 'paddle'")
+    assert running.work() == 0
+    assert running.events()[0]["last_error"] == "ValueError"
+
+
 def killed(work: Callable[[], object]) -> int:
     """Do the work in a process of its own, and return the code that it ended with."""
     child = os.fork()
@@ -254,7 +273,35 @@ def test_the_waits_grow_to_six_hours() -> None:
     assert max(waits) == 6 * 3600
 
 
-@pytest.mark.parametrize("arguments", [(), ("--dead", "--event", str(uuid.uuid4()))])
+def test_ignored_events_are_started_anew_by_their_reason(running: RunningPayments, provider: Provider) -> None:
+    owner, provider.owner = provider.owner, None
+    running.store("evt_1")
+    running.work()
+    running.store("evt_2")
+    running.query("UPDATE billing_events SET state = 'ignored', last_error = 'sandbox' WHERE external_id = 'evt_2'")
+    running.query("DELETE FROM procrastinate_jobs")
+    provider.owner = owner
+
+    wrong = running.cli("replay", "--ignored", "--reason", "nobdoy")
+    assert (wrong.exit_code, wrong.output.splitlines()[-1]) == (
+        1,
+        'Error: No event was ignored for "nobdoy". There are: "nobody", "sandbox".',
+    )
+    assert running.cli("replay", "--ignored", "--reason", "nobody").output.startswith("1 started anew")
+    assert running.work() == 1
+    assert running.tier(alice(provider)) is Tier.PRO
+    assert running.cli("replay", "--ignored").output.startswith("1 started anew")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--dead", "--event", str(uuid.uuid4())),
+        ("--dead", "--ignored"),
+        ("--dead", "--reason", "sandbox"),
+    ],
+)
 def test_replay_wants_to_know_what(running: RunningPayments, arguments: tuple[str, ...]) -> None:
     assert running.cli("replay", *arguments).exit_code == 2
 

@@ -290,11 +290,87 @@ def test_a_customer_who_was_deleted_at_stripe_is_made_anew(stripe: RunningStripe
     assert stripe.customer_of(alice) != first
 
 
-def test_a_price_that_stripe_does_not_sell_is_our_mistake(stripe: RunningStripe) -> None:
+def test_an_archived_price_is_not_on_sale(stripe: RunningStripe) -> None:
     stripe.server.books.objects[PRO]["active"] = False
     answer = stripe.checkout(stripe.user())
 
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "plan_not_on_sale")
+
+
+def test_a_price_that_stripe_does_not_know_is_our_mistake(make_stripe: MakeStripe) -> None:
+    stripe = make_stripe(prices="price_none:pro:monthly")
+    answer = stripe.checkout(stripe.user())
+
     assert (answer.status_code, answer.get_json()["error"]) == (502, "payments_misconfigured")
+
+
+def test_whoever_paid_in_another_currency_is_told_and_support_can_help(make_stripe: MakeStripe) -> None:
+    stripe = make_stripe(prices="price_euro:pro:monthly")
+    stripe.server.catalogue.add_price("prod_pro", 1900, "eur", "month", price_id="price_euro")
+    alice = stripe.user()
+    stripe.checkout(alice)
+    first = stripe.server.books.get("customer", stripe.customer_of(alice))
+    first["currency"] = "usd"
+    stripe.server.advance(timedelta(hours=2))
+    answer = stripe.checkout(alice)
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "currency_differs")
+    assert answer.get_json()["currency"] == "usd"
+
+    cli = stripe.app.test_cli_runner()
+    assert cli.invoke(args=["stripe", "new-customer", str(alice)]).exit_code == 0
+    assert stripe.checkout(alice).status_code == 200
+    assert stripe.customer_of(alice) != first["id"]
+
+
+def test_a_new_billing_account_is_not_begun_beside_a_subscription(stripe: RunningStripe) -> None:
+    alice = stripe.user()
+    cli = stripe.app.test_cli_runner()
+    assert "no billing account" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
+    stripe.buy(alice)
+
+    assert "has to end first" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
+    assert stripe.customer_of(alice) != "None"
+
+
+def test_an_address_that_stripe_refuses_keeps_nobody_from_buying(stripe: RunningStripe) -> None:
+    stripe.server.customers.refused_emails.add("alice@example.com")
+    alice = stripe.user()
+    stripe.buy(alice)
+
+    assert stripe.tier(alice) is Tier.PRO
+    assert stripe.server.books.get("customer", stripe.customer_of(alice))["email"] is None
+    stripe.query("UPDATE users SET email = 'alice@new.example.com', email_key = 'alice@new.example.com'")
+    assert stripe.cli("reconcile").exit_code == 0
+    assert stripe.server.books.get("customer", stripe.customer_of(alice))["email"] == "alice@new.example.com"
+
+
+def test_a_refusal_that_was_our_mistake_is_no_reason_to_repeat_it_for_ever(stripe: RunningStripe) -> None:
+    alice, key = stripe.user(), stripe.server.secret_key
+    stripe.server._api.secret_key = "sk_test_other"
+    assert stripe.checkout(alice).status_code == 502
+    stripe.server._api.secret_key = key
+    stripe.query("UPDATE users SET email = 'alice@new.example.com', email_key = 'alice@new.example.com'")
+
+    assert stripe.checkout(alice).status_code == 200
+    assert stripe.server.books.get("customer", stripe.customer_of(alice))["email"] == "alice@new.example.com"
+
+
+@pytest.mark.parametrize(("trouble", "made"), [(Trouble.LOST_ANSWER, True), (Trouble.RESET, False)])
+def test_a_customer_whose_making_was_not_answered_days_ago_is_found_or_made_anew(
+    stripe: RunningStripe, trouble: Trouble, made: bool
+) -> None:
+    """Stripe has forgotten the key by then."""
+    alice = stripe.user()
+    stripe.server.faults.add(trouble, times=3, under="/v1/customers")
+    assert stripe.checkout(alice).status_code == 503
+    before = [each["id"] for each in stripe.server.books.all("customer")]
+    assert bool(before) is made
+    stripe.server.advance(timedelta(days=3))
+    stripe.server._api.switch_key(stripe.server.secret_key)  # its keys are forgotten
+
+    assert stripe.checkout(alice).status_code == 200
+    assert len(list(stripe.server.books.all("customer"))) == 1
+    assert [stripe.customer_of(alice)] == (before or [stripe.customer_of(alice)])
 
 
 def test_a_wrong_key_is_our_mistake_and_is_not_shown(stripe: RunningStripe) -> None:

@@ -11,6 +11,7 @@ from payments.close_account import let_go_of_subscriptions
 from payments.entitlement import RENEWAL_LEEWAY
 from payments.subscription_status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
+from sandbox.stripe_server.response_shapes import Object
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, LEGACY, PRO, MakeStripe, RunningStripe
 
@@ -149,6 +150,24 @@ def test_a_cancellation_in_the_portal_is_shown_and_keeps_the_period(stripe: Runn
     assert stripe.tier(alice) is Tier.FREE
 
 
+def test_a_planned_end_behind_the_next_renewal_renews_before(stripe: RunningStripe, alice: UUID) -> None:
+    bought = stripe.buy(alice)
+    stripe.server.subscriptions.cancel_at(bought, int((stripe.clock() + timedelta(days=45)).timestamp()))
+    stripe.deliver()
+    own = stripe.own(alice)
+    assert (own["renews_at"][:10], own["ends_at"][:10]) == ("2026-04-10", "2026-04-24")
+
+    stripe.pass_time_unheard(days=31)
+    assert stripe.tier(alice) is Tier.PRO  # the renewal has not been told yet
+    stripe.cli("reconcile")
+    own = stripe.own(alice)
+    assert (own["renews_at"], own["ends_at"][:10]) == (None, "2026-04-24")
+    stripe.pass_time_unheard(days=13, hours=23)
+    assert stripe.tier(alice) is Tier.PRO
+    stripe.pass_time_unheard(hours=1)
+    assert stripe.tier(alice) is Tier.FREE
+
+
 def test_an_end_at_once_is_the_end(stripe: RunningStripe, alice: UUID) -> None:
     bought = stripe.buy(alice)
     stripe.server.subscriptions.end(bought, "payment_disputed")
@@ -203,6 +222,76 @@ def test_a_refund_of_an_earlier_period_changes_nothing(stripe: RunningStripe, al
     assert stripe.tier(alice) is Tier.PRO
 
 
+def test_a_refund_of_an_earlier_period_changes_nothing_while_the_present_one_is_not_paid(
+    stripe: RunningStripe, alice: UUID
+) -> None:
+    bought = stripe.buy(alice)
+    first = last_charge(stripe)
+    stripe.pass_time(days=32)
+    stripe.card_of(alice, Card.DECLINED)
+    stripe.pass_time(days=31)
+    stripe.server.refunds.refund(first)
+    stripe.deliver()
+
+    assert bought["status"] == "past_due"
+    assert (stripe.own(alice)["status"], stripe.tier(alice)) == ("grace", Tier.PRO)
+
+
+def test_a_refund_of_what_was_paid_last_ends_it_also_when_the_next_invoice_is_open(
+    stripe: RunningStripe, alice: UUID
+) -> None:
+    bought = stripe.buy(alice)
+    paid = last_charge(stripe)
+    stripe.card_of(alice, Card.DECLINED)
+    stripe.pass_time(days=31)
+    stripe.server.refunds.refund(paid)
+    stripe.deliver()
+
+    assert bought["status"] == "canceled"
+    assert stripe.tier(alice) is Tier.FREE
+
+
+def test_a_refund_of_an_upgrades_difference_leaves_the_plan_and_one_of_the_period_ends_it(
+    stripe: RunningStripe, alice: UUID
+) -> None:
+    bought = stripe.buy(alice)
+    period = last_charge(stripe)
+    stripe.server.advance(timedelta(days=10))
+    assert stripe.change(alice, "enterprise").status_code == 200
+    stripe.server.refunds.refund(last_charge(stripe))
+    stripe.deliver()
+    assert (bought["status"], stripe.tier(alice)) == ("active", Tier.ENTERPRISE)
+
+    stripe.server.refunds.refund(period)
+    stripe.deliver()
+    assert (bought["status"], stripe.tier(alice)) == ("canceled", Tier.FREE)
+
+
+@pytest.mark.parametrize("status", ["past_due", "trialing", "unpaid"])
+def test_while_collection_is_suspended_nothing_is_granted_whatever_the_status(
+    stripe: RunningStripe, alice: UUID, status: str
+) -> None:
+    bought = stripe.buy(alice)
+    end = bought["items"]["data"][0]["current_period_end"]
+    stripe.server.subscriptions.change(bought, status=status, trial_end=end, pause_collection={"behavior": "void"})
+    stripe.deliver()
+
+    assert stripe.tier(alice) is Tier.FREE
+    assert stripe.checkout(alice).status_code == 409
+
+
+def test_a_dispute_while_a_payment_is_due_suspends(stripe: RunningStripe, alice: UUID) -> None:
+    bought = stripe.buy(alice)
+    stripe.card_of(alice, Card.DECLINED)
+    stripe.pass_time(days=31)
+    assert stripe.tier(alice) is Tier.PRO
+    stripe.server.refunds.dispute(last_charge(stripe))
+    stripe.deliver()
+
+    assert (bought["status"], bought["pause_collection"]["behavior"]) == ("past_due", "void")
+    assert stripe.tier(alice) is Tier.FREE
+
+
 def test_a_dispute_suspends_and_a_lost_one_ends(stripe: RunningStripe, alice: UUID) -> None:
     bought = stripe.buy(alice)
     dispute = stripe.server.refunds.dispute(last_charge(stripe))
@@ -251,21 +340,38 @@ def test_an_inquiry_changes_nothing(stripe: RunningStripe, alice: UUID, closed: 
     assert stripe.tier(alice) is Tier.PRO
 
 
-def test_of_two_subscriptions_the_newer_one_is_given_back_once(stripe: RunningStripe, alice: UUID) -> None:
-    first = stripe.buy(alice)
+def second_subscription(stripe: RunningStripe, user: UUID, price: str) -> Object:
+    """As support makes one in the dashboard."""
     stripe.server.advance(timedelta(minutes=1))
-    price = stripe.server.books.get("price", ENTERPRISE)
-    second = stripe.server.subscriptions.begin(stripe.customer_of(alice), price, card=Card.GOOD, metadata={})
-    stripe.server.outbox.deliver_pending()
-    stripe.work()
-    assert stripe.tier(alice) is Tier.ENTERPRISE
+    at = stripe.server.books.get("price", price)
+    return stripe.server.subscriptions.begin(stripe.customer_of(user), at, card=Card.GOOD, metadata={})
 
+
+@pytest.mark.parametrize(("price", "kept", "refunded"), [(PRO, 0, 1900), (ENTERPRISE, 1, 1900)])
+def test_of_two_paid_subscriptions_the_higher_one_stays_and_of_equals_the_older(
+    stripe: RunningStripe, alice: UUID, price: str, kept: int, refunded: int
+) -> None:
+    both = [stripe.buy(alice), second_subscription(stripe, alice, price)]
     stripe.deliver()
-    assert (first["status"], second["status"]) == ("active", "canceled")
+
+    assert [each["status"] for each in both] == ["active" if number == kept else "canceled" for number in (0, 1)]
     [refund] = list(stripe.server.books.all("refund"))
-    assert refund["amount"] == 9900
-    assert stripe.tier(alice) is Tier.PRO
+    assert refund["amount"] == refunded
+    assert stripe.tier(alice) is (Tier.PRO if kept == 0 else Tier.ENTERPRISE)
     assert stripe.counted("stripe_double_subscription") == 1
+
+
+def test_of_two_subscriptions_the_paid_one_stays_however_old_the_other_is(stripe: RunningStripe, alice: UUID) -> None:
+    overdue = stripe.buy(alice, "enterprise")
+    stripe.card_of(alice, Card.DECLINED)
+    stripe.pass_time(days=31)
+    assert overdue["status"] == "past_due"
+    paid = second_subscription(stripe, alice, PRO)
+    stripe.deliver()
+
+    assert (overdue["status"], paid["status"]) == ("canceled", "active")
+    assert list(stripe.server.books.all("refund")) == []
+    assert stripe.tier(alice) is Tier.PRO
 
 
 def test_whoever_has_a_price_that_is_not_sold_any_more_keeps_the_tier(stripe: RunningStripe, alice: UUID) -> None:
@@ -314,6 +420,35 @@ def test_two_sellers_the_higher_tier_counts_and_hands_over_without_a_gap(stripe:
     stripe.server.subscriptions.end(stripe.latest("subscription"))
     stripe.deliver()
     assert stripe.tier(alice) is Tier.FREE
+
+
+def apple_subscription(stripe: RunningStripe, user: UUID) -> None:
+    end = stripe.clock() + timedelta(days=20)
+    apple = {"provider": Provider.APPLE, "environment": "Production", "external_id": "1000"}
+    stripe.record(fact(1, period_end=end, **apple), user)
+
+
+def test_a_page_that_is_paid_after_a_purchase_at_apple_is_given_back(stripe: RunningStripe, alice: UUID) -> None:
+    page = stripe.checkout(alice).get_json()["checkout_url"]
+    stripe.server.advance(timedelta(minutes=1))
+    apple_subscription(stripe, alice)
+    stripe.press(page, "good")
+    stripe.deliver()
+
+    assert stripe.latest("subscription")["status"] == "canceled"
+    assert [refund["amount"] for refund in stripe.server.books.all("refund")] == [1900]
+    assert stripe.counted("stripe_bought_beside_apple") == 1
+    assert (stripe.tier(alice), stripe.own(alice)["source"]) == (Tier.PRO, "apple")
+
+
+def test_a_purchase_at_apple_after_one_at_stripe_was_the_buyers_own_choice(stripe: RunningStripe, alice: UUID) -> None:
+    bought = stripe.buy(alice, deliver=False)
+    stripe.server.advance(timedelta(minutes=1))
+    apple_subscription(stripe, alice)
+    stripe.deliver()
+
+    assert bought["status"] == "active"
+    assert list(stripe.server.books.all("refund")) == []
 
 
 def delete_account(stripe: RunningStripe, user: UUID) -> None:

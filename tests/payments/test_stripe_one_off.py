@@ -289,6 +289,71 @@ def test_refunds_are_shown(stripe: RunningStripe, alice: UUID, amount: int | Non
     assert (body["status"], body["refunded_amount"]) == (status, amount or 1500)
 
 
+def fail_refund(stripe: RunningStripe) -> None:
+    """The buyer's bank sends the money back to us."""
+    refund, charge = stripe.latest("refund"), stripe.latest("charge")
+    refund["status"] = "failed"
+    charge.update(amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False)
+    stripe.server.books.announce("refund.failed", refund)
+    stripe.deliver()
+
+
+@pytest.mark.parametrize("corrected", [True, False], ids=["charge corrected", "charge as it was"])
+def test_a_refund_that_fails_is_no_refund(stripe: RunningStripe, alice: UUID, corrected: bool) -> None:
+    """Stripe does not promise to lower what the charge says was given back, so the refunds are asked for."""
+    payment = paid(stripe, alice)
+    stripe.server.refunds.refund(stripe.latest("charge"))
+    stripe.deliver()
+    assert read(stripe, alice, payment).get_json()["status"] == "refunded"
+    fail_refund(stripe)
+    if not corrected:
+        stripe.latest("charge").update(amount_refunded=1500, refunded=True)
+        stripe.server.books.announce("payment_intent.succeeded", stripe.latest("payment_intent"))
+        stripe.deliver()
+
+    body = read(stripe, alice, payment).get_json()
+    assert (body["status"], body["refunded_amount"]) == ("succeeded", 0)
+    assert stripe.counted("stripe_refund_failed") == 1
+
+
+def test_what_was_never_handed_over_is_held_when_its_refund_fails(stripe: RunningStripe, alice: UUID) -> None:
+    payment = ordered(stripe, alice)
+    stripe.query("UPDATE payments SET status = 'canceled'")
+    stripe.query("UPDATE items SET stock = 0")
+    with stripe.app.app_context():
+        stripe.rules.handler.confirm_intent(stripe.latest("payment_intent")["id"], GOOD)
+    stripe.deliver()
+    assert read(stripe, alice, payment).get_json()["status"] == "refunded"
+    fail_refund(stripe)
+
+    assert read(stripe, alice, payment).get_json()["status"] == "held"
+    assert stripe.query("SELECT fulfilled_at FROM payments")[0].fulfilled_at is None
+
+
+def test_a_refund_that_is_heard_of_before_its_payment(stripe: RunningStripe, alice: UUID) -> None:
+    payment = ordered(stripe, alice)
+    with stripe.app.app_context():
+        stripe.rules.handler.confirm_intent(stripe.latest("payment_intent")["id"], GOOD)
+    stripe.server.refunds.refund(stripe.latest("charge"))
+    stripe.deliver(tuple(reversed(range(len(stripe.server.outbox.pending())))))
+
+    assert read(stripe, alice, payment).get_json()["status"] == "refunded"
+    assert stripe.stock() == 5
+
+
+def test_no_late_word_of_the_payment_ends_a_dispute(stripe: RunningStripe, alice: UUID) -> None:
+    payment = paid(stripe, alice)
+    stripe.deliver()
+    stripe.server.refunds.dispute(stripe.latest("charge"))
+    stripe.deliver()
+    succeeded = next(row["id"] for row in stripe.events() if row["kind"] == "payment_intent.succeeded")
+    stripe.cli("replay", "--event", str(succeeded))
+    stripe.work()
+
+    assert read(stripe, alice, payment).get_json()["status"] == "disputed"
+    assert stripe.counted("stripe_dispute") == 1
+
+
 @pytest.mark.parametrize(("outcome", "status"), [("won", "succeeded"), ("lost", "disputed")])
 def test_a_dispute_is_followed(stripe: RunningStripe, alice: UUID, outcome: str, status: str) -> None:
     payment = paid(stripe, alice)
@@ -318,6 +383,57 @@ def test_an_order_that_stripe_never_answered_is_given_up(stripe: RunningStripe, 
 
     assert stripe.run_job("release_reservations") == 1
     assert stripe.stock() == 5
+
+
+@pytest.mark.parametrize("ask", ["order", "confirm", "read"])
+def test_a_payment_that_stripe_does_not_know_is_over_at_once(stripe: RunningStripe, alice: UUID, ask: str) -> None:
+    """Deleted there, or the key is of another account now: the buyer does not wait for half an hour."""
+    payment = ordered(stripe, alice)
+    del stripe.server.books.objects[stripe.latest("payment_intent")["id"]]
+    if ask == "confirm":
+        assert confirm(stripe, alice, payment).get_json()["error"] == "payment_closed"
+    elif ask == "read":
+        assert read(stripe, alice, payment).get_json()["status"] == "canceled"
+
+    assert ordered(stripe, alice) != payment
+    assert stripe.stock() == 4
+
+
+def test_after_a_change_of_the_key_the_buyer_gets_a_new_customer(stripe: RunningStripe, alice: UUID) -> None:
+    payment = ordered(stripe, alice)
+    before = stripe.customer_of(alice)
+    del stripe.server.books.objects[stripe.latest("payment_intent")["id"]]
+    del stripe.server.books.objects[before]
+
+    assert ordered(stripe, alice) != payment
+    assert stripe.customer_of(alice) != before
+    assert stripe.stock() == 4
+
+
+@pytest.mark.parametrize("kind", ["one-off", "checkout"])
+def test_an_open_payment_is_asked_for_at_stripe_every_two_seconds_at_most(
+    stripe: RunningStripe, alice: UUID, kind: str
+) -> None:
+    payment = ordered(stripe, alice) if kind == "one-off" else stripe.checkout(alice).get_json()["payment_id"]
+    path = f"{INTENTS if kind == 'one-off' else '/v1/checkout/sessions'}/"
+
+    def asked() -> int:
+        return sum(each.path.startswith(path) and each.verb == "get" for each in stripe.server.seen)
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: read(stripe, alice, payment).status_code, range(12)))
+    assert (set(answers), asked()) == ({200}, 1)
+
+    stripe.server.advance(timedelta(seconds=2))
+    read(stripe, alice, payment)
+    assert asked() == 2
+
+
+def test_a_checkout_that_stripe_does_not_know_is_over(stripe: RunningStripe, alice: UUID) -> None:
+    started = stripe.checkout(alice).get_json()
+    del stripe.server.books.objects[started["session_id"]]
+
+    assert read(stripe, alice, started["payment_id"]).get_json()["status"] == "failed"
 
 
 def test_a_checkout_can_be_asked_for_by_its_buyer_alone(stripe: RunningStripe, alice: UUID) -> None:
@@ -355,6 +471,9 @@ def test_nothing_that_was_paid_becomes_unpaid() -> None:
         ("pass", "--title", "x", "--amount", "1"),
         ("pass", "--title", "x", "--amount", "100", "--currency", "US$"),
         ("pass", "--title", "x", "--amount", "100", "--stock", "-1"),
+        ("pass", "--title", "x", "--amount", "100", "--stock", "1", "--endless"),
+        ("pass", "--title", "x"),
+        ("pass", "--amount", "100"),
     ],
 )
 def test_a_wrong_item_is_refused(stripe: RunningStripe, arguments: tuple[str, ...]) -> None:
@@ -370,3 +489,34 @@ def test_items_are_listed(stripe: RunningStripe, alice: UUID) -> None:
 
     assert "pass  1500 usd  5 left  on sale  A pass" in output
     assert "other  1500 usd  any number  on sale  A pass" in output
+
+
+def set_item(stripe: RunningStripe, *arguments: str) -> tuple[int, str]:
+    result = stripe.app.test_cli_runner().invoke(args=["stripe", "set-item", "pass", *arguments])
+    return result.exit_code, result.output
+
+
+def test_what_is_not_named_stays_as_it_is(stripe: RunningStripe, alice: UUID) -> None:
+    set_item(stripe, "--currency", "eur", "--inactive")
+    before = stripe.query("SELECT amount, currency, stock, is_active FROM items")[0]
+
+    assert set_item(stripe, "--title", "Another name") == (0, "pass is not on sale.\n")
+
+    assert stripe.query("SELECT amount, currency, stock, is_active FROM items")[0] == before == (1500, "eur", 5, False)
+    assert stripe.query("SELECT title FROM items")[0].title == "Another name"
+
+
+def test_stock_is_counted_with_what_is_set_aside(stripe: RunningStripe, alice: UUID) -> None:
+    """There are five on the shelf, and two of them are set aside for somebody who may still pay."""
+    payment = ordered(stripe, alice, 2)
+
+    assert set_item(stripe, "--stock", "5")[0] == 0
+    assert stripe.stock() == 3
+    code, output = set_item(stripe, "--stock", "1")
+    assert (code, "2 of pass are set aside" in output) == (2, True)
+    assert stripe.stock() == 3
+    assert confirm(stripe, alice, payment).status_code == 200
+    assert set_item(stripe, "--stock", "5")[0] == 0
+    assert stripe.stock() == 5
+    assert set_item(stripe, "--endless")[0] == 0
+    assert stripe.stock() is None

@@ -7,6 +7,7 @@ import pytest
 
 from auth.tiers import Tier
 from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.response_shapes import Object
 from tests.payments.stripe_app import PRO, MakeStripe, RunningStripe
 
 
@@ -91,7 +92,7 @@ def test_a_payment_that_was_made_on_the_device_is_found(stripe: RunningStripe, a
 
 def test_many_customers_are_followed_step_by_step(stripe: RunningStripe) -> None:
     price = stripe.server.books.get("price", PRO)
-    users = [stripe.user(f"user{number}") for number in range(25)]
+    users = [stripe.user(f"user{number}") for number in range(21)]
     for user in users:
         customer = stripe.server.customers.add(email="user@example.com")["id"]
         stripe.query(
@@ -118,6 +119,112 @@ def test_receipts_follow_the_user_to_a_new_address(stripe: RunningStripe, alice:
     asked = len(stripe.seen(f"/v1/customers/{stripe.customer_of(alice)}"))
     stripe.cli("reconcile")
     assert len(stripe.seen(f"/v1/customers/{stripe.customer_of(alice)}")) == asked == 1
+
+
+def test_an_address_that_stripe_refuses_holds_up_nobody(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.buy(alice)
+    bob = stripe.user("bob")
+    bought = stripe.buy(bob)
+    stripe.query("UPDATE users SET email = 'alice@new.example.com', email_key = 'k' WHERE id = :user", user=alice)
+    stripe.server.customers.refused_emails.add("alice@new.example.com")
+    end_for_nothing(stripe, bought)
+    result = stripe.cli("reconcile")
+
+    assert result.exit_code == 0, result.output
+    assert stripe.tier(bob) is Tier.FREE
+    assert passed_over(stripe) == []
+
+
+def end_for_nothing(stripe: RunningStripe, subscription: Object) -> None:
+    """Its event was accepted and came to nothing, so Stripe does not list it as undelivered."""
+    stripe.server.subscriptions.end(subscription)
+    for delivery in stripe.server.outbox.forget_pending():
+        stripe.server.books.objects.pop(delivery.event["id"])
+
+
+def passed_over(stripe: RunningStripe) -> list[tuple[str, str, str]]:
+    rows = stripe.query("SELECT batch, item, reason FROM passed_over_items ORDER BY batch, item")
+    return [tuple(row) for row in rows]
+
+
+def test_a_customer_and_a_row_that_cannot_be_read_hold_up_nobody(stripe: RunningStripe, alice: UUID) -> None:
+    bad = stripe.buy(alice)
+    bob = stripe.user("bob")
+    good = stripe.buy(bob)
+    del bad["cancel_at_period_end"]
+    end_for_nothing(stripe, good)
+    result = stripe.cli("reconcile")
+
+    assert result.exit_code == 0, result.output
+    assert stripe.tier(bob) is Tier.FREE
+    assert stripe.tier(alice) is Tier.PRO
+    row, customer = stripe.subscriptions()[0], stripe.query("SELECT id FROM billing_customers ORDER BY id")[0]
+    assert passed_over(stripe) == [
+        ("reconcile:stripe_rows", str(row["id"]), "KeyError"),
+        ("reconcile:stripe_subscriptions", str(customer.id), "KeyError"),
+    ]
+
+
+def test_a_row_whose_customer_is_forgotten_is_asked_for_by_itself(stripe: RunningStripe, alice: UUID) -> None:
+    bought = stripe.buy(alice)
+    stripe.query("UPDATE billing_customers SET stripe_customer_id = NULL")
+    end_for_nothing(stripe, bought)
+    stripe.cli("reconcile")
+
+    assert stripe.tier(alice) is Tier.FREE
+    assert stripe.counted("drift:stripe_rows") == 1
+
+
+def test_an_event_that_cannot_be_stored_holds_up_no_other(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.server.outbox.drop_next(100)
+    stripe.buy(alice)
+    bad = next(each for each in stripe.server.books.all("event") if each["type"] == "invoice.paid")
+    del bad["livemode"]
+    assert stripe.cli("reconcile").exit_code == 0
+    stripe.work()
+
+    assert stripe.tier(alice) is Tier.PRO
+    assert passed_over(stripe) == [("reconcile:stripe_events", bad["id"], "KeyError")]
+
+
+def test_an_open_page_or_payment_that_cannot_be_followed_holds_up_no_other(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.item()
+    bob = stripe.user("bob")
+    stripe.checkout(alice)
+    bad = stripe.latest("checkout.session")
+    stripe.post("/stripe/create-intent", {"item": "pass"}, bob)
+    with stripe.app.app_context():
+        stripe.rules.handler.confirm_intent(stripe.latest("payment_intent")["id"], "pm_card_visa")
+    stripe.server.outbox.forget_pending()
+    stripe.server.advance(timedelta(minutes=11))
+    del bad["payment_status"]
+    result = stripe.cli("reconcile")
+
+    assert result.exit_code == 0, result.output
+    assert stripe.query("SELECT status FROM payments")[0].status == "succeeded"
+    [(batch, _, reason)] = passed_over(stripe)
+    assert (batch, reason) == ("reconcile:stripe_open_payments", "KeyError")
+
+
+def test_a_page_that_stripe_does_not_know_any_more_is_given_up(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.checkout(alice)
+    del stripe.server.books.objects[stripe.latest("checkout.session")["id"]]
+    stripe.server.advance(timedelta(minutes=11))
+    stripe.cli("reconcile")
+
+    assert stripe.query("SELECT state FROM checkout_intents WHERE kind = 'checkout'")[0].state == "failed"
+
+
+def test_with_a_key_that_stripe_refuses_the_run_fails_and_nobody_is_passed_over(
+    stripe: RunningStripe, alice: UUID
+) -> None:
+    stripe.buy(alice)
+    stripe.server._api.secret_key = "sk_test_other"
+    result = stripe.cli("reconcile")
+
+    assert result.exit_code == 1
+    assert "stripe_subscriptions" in result.output
+    assert passed_over(stripe) == []
 
 
 def test_while_stripe_is_away_nothing_is_taken_from_anybody(stripe: RunningStripe, alice: UUID) -> None:

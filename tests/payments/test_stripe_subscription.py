@@ -10,6 +10,7 @@ from auth.tiers import Tier
 from payments.subscription_status import Provider
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.response_shapes import Object
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, HOME, OTHER_ORIGIN, PRO, PRO_YEARLY, MakeStripe, RunningStripe
 
@@ -89,6 +90,56 @@ def test_an_unpaid_one_ends_at_once(stripe: RunningStripe, alice: UUID) -> None:
     stripe.deliver()
 
     assert stripe.act(alice, "cancel").get_json()["status"] == "canceled"
+
+
+def overdue(stripe: RunningStripe, user: UUID) -> Object:
+    bought = stripe.buy(user)
+    stripe.card_of(user, Card.DECLINED)
+    stripe.pass_time(days=31)
+    assert bought["status"] == "past_due"
+    return bought
+
+
+def test_cancelling_while_a_payment_is_due_ends_at_once_and_charges_no_more(stripe: RunningStripe, alice: UUID) -> None:
+    overdue(stripe, alice)
+    assert stripe.act(alice, "cancel").get_json()["status"] == "canceled"
+    stripe.card_of(alice, Card.GOOD)
+    charges = len(list(stripe.server.books.all("charge")))
+    stripe.pass_time(days=20)
+
+    assert len(list(stripe.server.books.all("charge"))) == charges
+    assert (stripe.tier(alice), stripe.checkout(alice).status_code) == (Tier.FREE, 200)
+
+
+def test_with_a_repaired_card_the_debt_is_paid_before_the_plan_changes(stripe: RunningStripe, alice: UUID) -> None:
+    bought = overdue(stripe, alice)
+    answer = stripe.change(alice, "enterprise")
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "payment_due")
+    stripe.card_of(alice, Card.GOOD)
+    answer = stripe.change(alice, "enterprise")
+
+    assert (answer.status_code, answer.get_json()["tier"]) == (200, "enterprise")
+    assert bought["status"] == "active"
+    assert [each["status"] for each in stripe.server.books.all("invoice")] == ["paid"] * 3
+    stripe.deliver()
+    assert stripe.tier(alice) is Tier.ENTERPRISE
+
+
+def test_cancelling_moves_an_end_behind_the_next_renewal_to_before_it(stripe: RunningStripe, alice: UUID) -> None:
+    bought = stripe.buy(alice)
+    stripe.server.subscriptions.cancel_at(bought, int((stripe.clock() + timedelta(days=45)).timestamp()))
+    stripe.deliver()
+    answer = stripe.act(alice, "cancel").get_json()
+
+    assert (answer["renews_at"], answer["ends_at"][:10]) == (None, "2026-04-10")
+
+
+def test_a_change_to_an_archived_price_is_not_on_sale(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.buy(alice)
+    stripe.server.books.objects[ENTERPRISE]["active"] = False
+    answer = stripe.change(alice, "enterprise")
+
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "plan_not_on_sale")
 
 
 @pytest.mark.parametrize(("command", "body"), [("cancel", None), ("resume", None), ("change", ("pro", "yearly"))])

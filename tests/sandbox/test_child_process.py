@@ -17,6 +17,15 @@ WITH_CHILD = (
 )
 
 
+def test_what_it_says_is_read_from_its_last_start_on(tmp_path: Path) -> None:
+    child = ChildProcess("it", [sys.executable, "-c", "print('on port 1')"], {}, tmp_path, tmp_path / "it.log")
+    child.log_file.write_text("on port 9\n")
+    child.start()
+    assert child.says(r"^on port (\d)$", 20) == "1"
+    assert child.says("(never)", 20) is None
+    assert child.exit_code == 0
+
+
 def start(program: str, folder: Path) -> ChildProcess:
     child = ChildProcess("it", [sys.executable, "-c", program], {}, folder, folder / "it.log")
     child.start()

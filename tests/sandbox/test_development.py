@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -26,8 +26,8 @@ PRIVATE = {"PRIVATE_API_URL": "http://127.0.0.1:1"}
 class Command:
     """Another command in the same folder, until the end of the block."""
 
-    def __init__(self, folder: Path, *argv: str) -> None:
-        command = [sys.executable, "-c", COMMAND, str(folder), json.dumps(PRIVATE), *argv]
+    def __init__(self, folder: Path, *argv: str, environ: Mapping[str, str] = PRIVATE) -> None:
+        command = [sys.executable, "-c", COMMAND, str(folder), json.dumps(environ), *argv]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> dict[str, str]:
@@ -80,6 +80,22 @@ def test_a_short_command_starts_postgresql_alone_and_lends_nothing(folder: Path)
     assert not can_connect(owner["DATABASE_URL"])
 
 
+def test_a_short_command_with_a_database_of_its_own_starts_nothing(folder: Path) -> None:
+    argv = ["flask", "db", "upgrade"]
+    with Command(folder, *argv, environ={"DATABASE_URL": "postgresql://db/x"}) as added:
+        assert set(added) == {"SECRET_KEY", "PRIVATE_API_SECRET"}
+
+
+def test_a_command_without_redis_lends_to_another_one_all_the_same(folder: Path) -> None:
+    """As `make run` on a machine without Valkey does, given PostgreSQL and a private server: it has nothing to lend."""
+    claim = claim_services(folder)
+    assert claim is not None
+    claim.publish({})
+    environ = {"DATABASE_URL": "postgresql://db/x", **PRIVATE}
+    assert "REDIS_URL" not in ensure_services(environ, folder, ["flask", "worker", "run"])
+    claim.release()
+
+
 def test_the_data_outlives_the_command(folder: Path) -> None:
     with Command(folder, "flask", "db", "upgrade") as first:
         connection = psycopg2.connect(first["DATABASE_URL"])
@@ -100,7 +116,19 @@ def test_an_address_that_the_running_command_does_not_have_is_named(folder: Path
     claim.publish({"REDIS_URL": "redis://127.0.0.1:1"})
     with pytest.raises(ServicesBusy, match="DATABASE_URL"):
         ensure_services(PRIVATE, folder, ["flask", "run"])
+    claim.publish({"DATABASE_URL": "postgresql://db/x"})
+    with pytest.raises(ServicesBusy, match="not for PRIVATE_API_URL"):
+        ensure_services({}, folder, ["flask", "run"])
     claim.release()
+
+
+def test_flask_run_says_that_it_has_no_worker(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {"DATABASE_URL": "postgresql://db/x", "REDIS_URL": "redis://cache", **PRIVATE}
+    for argv, said in ((["flask", "run"], True), (["flask", "worker", "run"], False), (["gunicorn"], False)):
+        ensure_services(environ, folder, argv)
+        assert ("`flask worker run` in another terminal" in capsys.readouterr().err) is said
+    ensure_services({**environ, "WERKZEUG_RUN_MAIN": "true"}, folder, ["flask", "run"])
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

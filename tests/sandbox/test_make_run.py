@@ -18,21 +18,20 @@ import psutil
 import pytest
 import requests
 
-from sandbox.postgres import free_port
 from sandbox.services import ROOT
 
 START_SECONDS = 90
 
 
 class MakeRun:
-    """`python -m sandbox.run` with a folder and a port of its own."""
+    """`python -m sandbox.run` with a folder of its own, on any free port."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.output = folder, free_port(), ""
+        self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
         unset |= {"STRIPE_SECRET_KEY"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
-        self.environ |= {"PORT": str(self.port), "FLASK_ENV": "development", "BCRYPT_COST": "4"}
+        self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, text=True)
@@ -42,6 +41,13 @@ class MakeRun:
             if "Ctrl-C" in line:
                 return
         raise AssertionError(f"make run ended: {self.process.wait()}")
+
+    @property
+    def url(self) -> str:
+        """Of the API, as it was announced."""
+        found = re.search(r"^API +(http://localhost:\d+)$", self.output, re.MULTILINE)
+        assert found is not None, self.output
+        return found[1]
 
     @property
     def command(self) -> list[str]:
@@ -84,7 +90,7 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     _, prediction, usage = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
-    assert f"http://127.0.0.1:{started.port}/docs" in started.output
+    assert f"{started.url}/docs" in started.output
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in letters_on_the_mail_page(started)
@@ -101,7 +107,7 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
 
 def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: str = "") -> dict[str, Any]:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{started.port}{path}",
+        f"{started.url}{path}",
         None if body is None else json.dumps(body).encode(),
         {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
     )
@@ -140,7 +146,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
         modules = {child.cmdline()[2] for child in psutil.Process(running.process.pid).children()}
         assert modules == {"gunicorn", "flask"}  # a mail server is given too
         assert "Mail " not in running.output
-        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/health/ready", timeout=10) as answer:
+        with urllib.request.urlopen(f"{running.url}/health/ready", timeout=10) as answer:
             assert set(json.load(answer)["parts"]) == {"database", "redis"}
     finally:
         running.stop()
@@ -165,7 +171,7 @@ def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path
 
 def letters_on_the_mail_page(running: MakeRun) -> str:
     """The page that was announced, as soon as the worker has written the first letter."""
-    found = re.search(r"^Mail +(http://127\.0\.0\.1:\d+)$", running.output, re.MULTILINE)
+    found = re.search(r"^Mail +(http://localhost:\d+)$", running.output, re.MULTILINE)
     assert found is not None
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -209,9 +215,9 @@ def test_a_wrong_setting_is_explained(tmp_path: Path, variables: dict[str, str],
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     running = MakeRun(tmp_path)
-    with socket.create_server(("127.0.0.1", running.port)):
-        done = subprocess.run(
-            running.command, env=running.environ, cwd=ROOT, capture_output=True, text=True, check=False
-        )
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        environ = {**running.environ, "PORT": port}
+        done = subprocess.run(running.command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"Port {running.port} is taken" in done.stderr
+    assert f"Port {port} is taken" in done.stderr

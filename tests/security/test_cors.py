@@ -63,6 +63,19 @@ def test_a_preflight_for_anything_else_allows_nothing(toy: Flask, method: str, h
     assert "Access-Control-Allow-Headers" not in answer.headers
 
 
+@pytest.mark.parametrize("tracing", ["sentry-trace, baggage", "traceparent, tracestate"])
+def test_a_page_may_send_what_tracing_adds(toy: Flask, tracing: str) -> None:
+    answer = preflight(toy, ALLOWED_ORIGIN, "POST", f"content-type, {tracing}")
+    allowed = {name.lower() for name in answer.headers["Access-Control-Allow-Headers"].split(", ")}
+    assert set(tracing.split(", ")) <= allowed
+
+
+def test_a_hybrid_app_may_read_the_answer() -> None:
+    app = toy_app(cors_origins=frozenset({"capacitor://localhost"}))
+    answer = app.test_client().get("/toy/wishes", headers={"Origin": "capacitor://localhost"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "capacitor://localhost"
+
+
 def test_a_preflight_needs_no_credential(toy: Flask) -> None:
     assert preflight(toy, ALLOWED_ORIGIN, "PUT").status_code == 204
 

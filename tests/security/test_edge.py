@@ -181,3 +181,13 @@ def test_a_foreign_host_is_400_and_does_not_come_back(canary: str) -> None:
     refused = client.get("/toy/wishes", headers={"Host": f"{canary}.example"})
     assert (refused.status_code, told(refused)["error"]) == (400, "malformed_request")
     assert canary not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("127.8.9.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("::1:2", 403), ("::12", 403)],
+)
+def test_only_loopback_may_speak_in_the_clear(address: str, status: int) -> None:
+    app = toy_app(require_https=True)
+    answer = app.test_client().get("/toy/wishes", environ_overrides={"REMOTE_ADDR": address})
+    assert answer.status_code == status

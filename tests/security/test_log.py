@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -50,6 +51,14 @@ def test_the_line_names_the_rule_and_never_the_path(capsys: pytest.CaptureFixtur
     output = capsys.readouterr().out
     assert canary not in output
     assert [json.loads(line)["route"] for line in output.splitlines()] == [None, "/toy/wishes/<uuid:wish_id>"]
+
+
+def test_of_flasks_own_server_only_its_address_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    server = logging.getLogger("werkzeug")
+    server.info("\x1b[31mWARNING: This is a development server.\x1b[0m\n * Running on http://127.0.0.1:8000")
+    server.info('127.0.0.1 - - [29/Nov/2026 10:00:00] "GET /?token=secret HTTP/1.1" 200 -')
+    assert [line["event"] for line in lines(capsys)] == ["listening on http://127.0.0.1:8000"]
 
 
 def test_one_callers_id_does_not_stay_for_the_next_request(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,8 +169,9 @@ def test_values_that_json_cannot_hold_do_not_stop_a_line(capsys: pytest.CaptureF
 def test_library_records_take_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO")
     with continue_request("request-of-alice"):
-        logging.getLogger("library").warning("slow by %d ms", 5)
+        logging.getLogger("library").warning("slow by %d ms", 5, extra={"part": "database"})
     (line,) = lines(capsys)
+    assert line["part"] == "database"
     assert (line["event"], line["logger"], line["level"]) == ("slow by 5 ms", "library", "warning")
     assert line["request_id"] == "request-of-alice"
 
@@ -178,3 +188,43 @@ def test_a_security_event_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     security_event("refresh_token_reused", session_id=ALICE)
     (line,) = lines(capsys)
     assert (line["event"], line["kind"], line["session_id"]) == ("refresh_token_reused", "security", str(ALICE))
+
+
+def test_only_what_may_be_an_attack_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    security_event("signed_in", notable=False)
+    security_event("sign_in_failed")
+    assert [line["level"] for line in lines(capsys)] == ["info", "warning"]
+
+
+def test_a_security_event_says_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    with toy_app(trusted_proxy_hops=1).test_request_context(headers={"X-Forwarded-For": "203.0.113.9"}):
+        security_event("sign_in_failed")
+    security_event("something_seen")
+    assert [line.get("ip") for line in lines(capsys)] == ["203.0.113.9", None]
+
+
+def test_every_line_has_one_form_of_time(capsys: pytest.CaptureFixture[str]) -> None:
+    logged_app().test_client().get("/toy/wishes")
+    structlog.get_logger().info("ours")
+    logging.getLogger("library").warning("theirs")
+    found = lines(capsys)
+    assert len(found) == 3
+    for line in found:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"]), line
+
+
+def test_staging_says_why_a_request_was_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    app = toy_app(request_log=configure_logging("DEBUG"))
+    app.test_client().put("/toy/wishes", json={"goal": 7}, headers={"Authorization": "Bearer good"})
+    app.test_client().put("/toy/wishes", json={"goal": "run"})
+    refused = [line for line in lines(capsys) if line["event"] == "refused"]
+    assert [(line["level"], line["status"], line["error"]) for line in refused] == [
+        ("debug", 422, "validation_failed"),
+        ("debug", 401, "not_signed_in"),
+    ]
+    assert refused[0]["errors"][0]["pointer"] == "/goal"
+    configure_logging("INFO")
+    app.test_client().put("/toy/wishes", json={"goal": "run"})
+    assert "refused" not in {line["event"] for line in lines(capsys)}

@@ -32,6 +32,7 @@ def sentry() -> Iterator[type[Captured]]:
     yield Captured
     sentry_sdk.get_client().close()
     sentry_sdk.get_global_scope().set_client(None)
+    configure_logging("INFO")
 
 
 def test_a_report_says_where_and_never_with_what(sentry: type[Captured], canary: str) -> None:
@@ -76,3 +77,24 @@ def test_a_clients_mistake_is_not_reported(sentry: type[Captured], path: str) ->
     toy_app().test_client().get(path)
     sentry_sdk.flush()
     assert sentry.envelopes == []
+
+
+def test_the_numbers_of_a_trace_stay_readable(sentry: type[Captured]) -> None:
+    app = toy_app()
+
+    @app.get("/toy/broken")
+    def broken() -> str:
+        raise RuntimeError("a bug with 123456")
+
+    trace, rand = "0af7651916cd43dd8448eb211c80319c", "0.628394"
+    headers = {
+        "sentry-trace": f"{trace}-b7ad6b7169203331-0",
+        "baggage": f"sentry-trace_id={trace},sentry-sample_rand={rand},sentry-sample_rate=0.000125",
+    }
+    assert app.test_client().get("/toy/broken", headers=headers).status_code == 500
+    sentry_sdk.flush()
+    (envelope,) = sentry.envelopes
+    report = envelope.get_event()
+    assert report is not None
+    assert "123456" not in str(report["exception"])
+    assert envelope.headers["trace"]["sample_rand"] == rand

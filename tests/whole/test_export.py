@@ -9,7 +9,8 @@ from flask import Flask
 from app import accounts_of, assemble, background_jobs, leases_of, payments_of
 from config import load_settings
 from database import db
-from database.run_worker import WorkerOptions, run_worker
+from database.run_worker import run_worker
+from database.worker_options import WorkerOptions
 from examples.private_server.server import PrivateServer
 from settings.model import Settings
 from tests.auth.accounts_app import PASSWORD, bearer

@@ -187,3 +187,16 @@ def test_a_header_cannot_change_the_method(web_server: WebServer, header: str) -
 def test_the_answer_does_not_name_the_server(web_server: WebServer) -> None:
     for path in ("/health", "/nothing", "/openapi.json"):
         assert web_server.get(path).headers["Server"] is None
+
+
+def test_every_line_of_the_log_has_one_form(web_server: WebServer) -> None:
+    """gunicorn's own lines too, of the master process as of the workers."""
+    web_server.get("/health")
+    with closing(web_server.connect()) as connection:
+        connection.sendall(b"GET / HTTP/9.9\r\n\r\n")
+        assert b" 400 " in connection.recv(4096)
+    lines = [json.loads(line) for line in web_server.output().splitlines()]
+    assert {"request", "request_unreadable"} <= {line["event"] for line in lines}
+    assert {"gunicorn.error", None} <= {line.get("logger") for line in lines}
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"]), line

@@ -17,7 +17,6 @@ from typing import Any
 import psutil
 
 from sandbox.child_process import ChildProcess
-from sandbox.postgres import free_port
 from tests.canary import canary
 from tests.whole.environment import PUBLIC_HOST
 
@@ -56,17 +55,20 @@ def new_address() -> str:
 
 
 class WebServer:
-    """`gunicorn -c gunicorn.conf.py "app:create_app()"` in this environment, on a free port."""
+    """`gunicorn -c gunicorn.conf.py "app:create_app()"` in this environment, on a free port. Starts once."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path, *, processes: int = 2, threads: int = 64) -> None:
-        self.port = free_port()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         sizes = {"PORT": str(self.port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"fd://{listener.fileno()}"]
         self.log_file = folder / "web.log"
         canary.watch(self.log_file)
         self.processes = processes
-        self._program = ChildProcess("web", command, {**kept, **sizes, **environ}, ROOT, self.log_file)
+        self._program = ChildProcess(
+            "web", [*command, "app:create_app()"], {**kept, **sizes, **environ}, ROOT, self.log_file, [listener]
+        )
 
     def start(self) -> None:
         self._program.start()

@@ -1,0 +1,102 @@
+"""Taking an account back from an intruder: one function says what must not survive, whichever way the owner comes back.
+
+The table in docs/accounts.md says which way back takes what; tests/auth/test_lock_out.py walks every table that holds a
+credential or a pending change.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from auth.account_state import raise_state_version
+from auth.assembly import Auth
+from auth.end_session import Reason, end_sessions
+from auth.identity_models import Identity
+from auth.known_device import forget_devices
+from auth.models import User
+from auth.one_time_codes import LINK_LIFETIMES, Purpose
+from auth.revoke_api_key import revoke_api_keys
+from auth.second_factor.forget_factors import forget_factors, void_unfinished
+
+DISTRUSTED = 2 * LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
+"""A change of address can be undone for a week, and whoever made it may have prepared a way in during the week before. What was
+added longer ago is the owner's, who was told of it by e-mail and would have noticed."""
+
+
+@dataclass(frozen=True)
+class LockedOut:
+    """What was taken away. Hand `state_version` to `AccountStates.changed` after the commit."""
+
+    state_version: int | None
+    sessions: int
+    api_keys: int
+    identities: int
+    factors: int
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """For the event of whoever called: the sessions, and what else there was."""
+        added = {
+            "api_keys_revoked": self.api_keys,
+            "identities_removed": self.identities,
+            "factors_removed": self.factors,
+        }
+        return {"sessions_ended": self.sessions, **{name: count for name, count in added.items() if count}}
+
+
+def lock_out(
+    auth: Auth,
+    session: Session,
+    user: User,
+    now: datetime,
+    reason: Reason,
+    *,
+    keep_session: UUID | None = None,
+    added_since: datetime | None = None,
+    all_api_keys: bool = False,
+) -> LockedOut:
+    """End the sessions, and void what is pending: codes, changes of address, sign-ins that wait, setups.
+
+    With `added_since` goes too what was added since then and lets somebody in: API keys, linked identities, second factors,
+    passkeys, known devices. `all_api_keys` revokes those that are older as well. `keep_session` stays, with the change of
+    address that it asked for. Undoing a change of address stays possible: that is a way back itself.
+
+    In the caller's transaction, which holds the user's row.
+    """
+    auth.one_time_codes.void(session, user.id, Purpose.RESET_PASSWORD)
+    auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL, but_of=keep_session)
+    void_unfinished(session, user.id, keep_session=keep_session)
+    ended = end_sessions(session, user.id, now, reason, keep=keep_session)
+    keys = identities = factors = 0
+    if added_since is not None:
+        identities = _unlink_identities(session, user.id, added_since)
+        factors = forget_factors(session, user.id, since=added_since)
+        forget_devices(session, user.id, since=added_since)
+    if added_since is not None or all_api_keys:
+        keys = revoke_api_keys(session, user.id, now, since=None if all_api_keys else added_since)
+    session.flush()
+    return LockedOut(raise_state_version(session, user.id, now), ended, keys, identities, factors)
+
+
+def lately(user: User, now: datetime) -> datetime:
+    """Since when nothing is trusted, where nobody says so."""
+    return after_registering(user, now - DISTRUSTED)
+
+
+def after_registering(user: User, moment: datetime) -> datetime:
+    """That moment, but never so early that it takes away what the account was made with, such as its only identity."""
+    return max(moment, user.created_at + timedelta(microseconds=1))
+
+
+def _unlink_identities(session: Session, user_id: UUID, since: datetime) -> int:
+    gone = session.execute(
+        delete(Identity)
+        .where(Identity.user_id == user_id, Identity.created_at >= since)
+        .returning(Identity.subject)
+        .execution_options(synchronize_session=False)
+    )
+    return len(gone.all())

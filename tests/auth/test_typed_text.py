@@ -1,0 +1,130 @@
+"""What people type and paste is read as they mean it: addresses, codes and names, with whatever stands around them."""
+
+from tests.auth.accounts_app import PASSWORD, Accounts
+from tests.auth.conftest import MakeAccounts
+from tests.auth.factor_owner import FactorOwner
+from tests.auth.key_holder import KeyHolder
+from tests.auth.letter_parts import code_in
+from tests.auth.test_invites import invite, register
+
+AROUND = [" {}", "{} ", "\u00a0{}\u00a0", "{}\n", "\r\n{}\t", "\ufeff{}\u200b"]
+
+
+def test_an_address_is_what_stands_between_the_blanks(accounts: Accounts) -> None:
+    for number, around in enumerate(AROUND):
+        meant = f"alice{number}@example.com"
+        typed = around.format(meant)
+        answer = accounts.post("/register", {"email": typed, "password": PASSWORD})
+        assert (answer.status_code, answer.get_json()["user"]["email"]) == (201, meant), typed
+        (letter,) = accounts.letters()
+        assert accounts.sign_in(typed).status_code == 200
+        assert accounts.post("/verify-email", {"email": typed, "code": code_in(letter)}).status_code == 204
+        for path in ("/resend-verification", "/forgot-password"):
+            assert accounts.post(path, {"email": typed}).status_code == 202
+        accounts.letters()
+
+
+def test_a_blank_within_an_address_is_a_mistake(accounts: Accounts) -> None:
+    answer = accounts.post("/register", {"email": "alice @example.com", "password": PASSWORD})
+    assert answer.status_code == 422
+
+
+def test_a_password_is_never_trimmed(accounts: Accounts) -> None:
+    for number, around in enumerate(AROUND):
+        email, typed = f"alice{number}@example.com", around.format(PASSWORD)
+        accounts.register(email, password=typed)
+        assert accounts.sign_in(email).status_code == 401
+        assert accounts.sign_in(email, typed).status_code == 200
+
+
+SIX_DIGITS = ["{0} {1}", "{0}\u00a0{1}", "{0}-{1}", "{0}\u2011{1}", "{0}{1}\n", "\t{0}{1} "]
+
+
+def arabic_indic(code: str) -> str:
+    return "".join(chr(0x0660 + int(digit)) for digit in code)
+
+
+def as_typed(code: str) -> list[str]:
+    return [*(form.format(code[:3], code[3:]) for form in SIX_DIGITS), arabic_indic(code)]
+
+
+def test_the_digits_of_an_app_may_stand_in_groups(accounts: Accounts) -> None:
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    for number in range(len(SIX_DIGITS) + 1):
+        typed = as_typed(alice.code())[number]
+        assert alice.finish(alice.begin_sign_in(), totp_code=typed).status_code == 200, typed
+        accounts.clock.advance(seconds=30)
+
+
+def test_the_digits_of_an_email_may_stand_in_groups(accounts: Accounts) -> None:
+    for number in range(len(SIX_DIGITS) + 1):
+        email = f"alice{number}@example.com"
+        accounts.post("/register", {"email": email, "password": PASSWORD})
+        (letter,) = accounts.letters()
+        typed = as_typed(code_in(letter))[number]
+        assert accounts.post("/verify-email", {"email": email, "code": typed}).status_code == 204, typed
+
+
+def test_what_is_not_six_digits_is_no_try(accounts: Accounts) -> None:
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    challenge = alice.begin_sign_in()
+    for typed in ("12345", "1234567", "12345a", "", "\u00b2\u00b212345", "123.456"):
+        assert alice.finish(challenge, totp_code=typed).status_code == 422, typed
+    assert alice.finish(challenge, totp_code=alice.code()).status_code == 200
+
+
+GROUPED = [
+    "{0}-{1}\n",
+    "{0}\t{1}",
+    "{0}\u2013{1}",
+    "{0}\u2011{1}",
+    "{0}\u00a0{1}",
+    "\ufeff{0}\u2212{1}",
+    "{0}\u00ad{1}",
+]
+
+
+def test_a_recovery_code_may_be_pasted(accounts: Accounts) -> None:
+    alice = FactorOwner(accounts)
+    alice.turn_on_totp()
+    for form, code in zip(GROUPED, alice.recovery_codes, strict=False):
+        typed = form.format(*code.split("-"))
+        assert alice.finish(alice.begin_sign_in(), recovery_code=typed).status_code == 200, typed
+    assert accounts.query("SELECT count(*) FROM wrong_second_factors") == [(0,)]
+
+
+def test_an_invite_code_may_be_pasted(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_mode="invite")
+    for number, form in enumerate(GROUPED):
+        typed = form.format(*invite(accounts).split("-"))
+        assert register(accounts, typed, f"alice{number}@example.com").status_code == 201, typed
+
+
+def test_letters_of_other_scripts_are_no_invite_code(make_accounts: MakeAccounts) -> None:
+    """Their upper case would be one of ours."""
+    accounts = make_accounts(registration_mode="invite")
+    invite(accounts)
+    accounts.query("UPDATE invites SET code_hash = :known", known=accounts.auth.invite_codes.hash_of("SSSSS-11111"))
+    for typed in ("\u017f" * 5 + "11111", "SSSSS" + "\u0131" * 5, "\uff33" * 5 + "11111"):
+        assert register(accounts, typed).status_code == 400
+    assert register(accounts, "sssss iIlL1").status_code == 201
+
+
+def test_names_are_what_can_be_seen(accounts: Accounts) -> None:
+    alice = FactorOwner(accounts)
+    for around in AROUND:
+        shown = alice.ask("PATCH", "/profile", {"display_name": around.format("Alice")})
+        assert shown.get_json()["display_name"] == "Alice"
+        assert accounts.sign_in(device_name=around.format("phone")).status_code == 200
+    names = {each["device_name"] for each in alice.ask("GET", "/sessions").get_json()["sessions"]}
+    assert names == {None, "phone"}
+    for around in AROUND:
+        alice.add_passkey(around.format("key"))
+    assert {each["name"] for each in alice.ask("GET", "/passkeys").get_json()["passkeys"]} == {"key"}
+
+
+def test_the_name_of_an_api_key_is_what_can_be_seen(accounts: Accounts) -> None:
+    alice = KeyHolder(accounts)
+    assert {alice.key(name=around.format("nightly report"))["name"] for around in AROUND} == {"nightly report"}

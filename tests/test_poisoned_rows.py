@@ -1,0 +1,254 @@
+"""Every job that is started by the clock gets three rows to deal with, the second of which cannot be dealt with.
+
+The other two are done all the same, the run does not fail, and the operators are told which row it was. A job that is
+declared without a row in BATCHES fails here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from config import load_settings
+from database import db, reading, transaction
+from database.jobs import Jobs
+from sandbox.stripe_server.development_prices import PRICES_SETTING
+from tests.whole.environment import production_environment
+
+LONG_AGO = "'2000-01-01'"
+ID = "'00000000-0000-7000-8000-00000000000{n}'"
+USER = "'00000000-0000-7000-8000-0000000000ff'"
+SECOND = ID.format(n=2).strip("'")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`row` are the columns and values of the row with the number `{n}`; `key` names it, as does `item` in the operators' list."""
+
+    job: str
+    name: str
+    table: str
+    columns: str
+    row: str
+    key: str = "id"
+    item: str = SECOND
+
+
+BATCHES = (
+    Batch(
+        "purge_sessions",
+        "purge_sessions",
+        "sessions",
+        "id, user_id, salt, created_at, auth_time, last_seen_at, idle_expires_at, expires_at, remember",
+        f"{ID}, {USER}, '', now(), now(), now(), {LONG_AGO}, {LONG_AGO}, false",
+    ),
+    Batch(
+        "purge_api_keys",
+        "purge_api_keys",
+        "api_keys",
+        "id, user_id, token_hash, start, name, scopes, allowed_networks, created_at, expires_at",
+        f"{ID}, {USER}, '\\x0{{n}}', 'x', 'x', '{{{{}}}}', '{{{{}}}}', now(), {LONG_AGO}",
+    ),
+    Batch(
+        "purge_second_factors",
+        "passkey_challenges",
+        "passkey_challenges",
+        "challenge, purpose, expires_at",
+        f"'\\x0{{n}}', 'sign_in', {LONG_AGO}",
+        key="challenge",
+        item="\\x02",
+    ),
+    Batch(
+        "purge_second_factors",
+        "sign_in_challenges",
+        "sign_in_challenges",
+        "id, user_id, token_hash, method, choices, state_version, created_at, expires_at",
+        f"{ID}, {USER}, '\\x0{{n}}', 'password', '{{{{}}}}', 1, now(), {LONG_AGO}",
+    ),
+    Batch(
+        "purge_second_factors",
+        "wrong_second_factors",
+        "wrong_second_factors",
+        "id, user_id, tried_at",
+        f"{ID}, {USER}, {LONG_AGO}",
+    ),
+    Batch(
+        "purge_events",
+        "purge_events",
+        "security_events",
+        "id, occurred_at, event, detail",
+        f"{ID}, {LONG_AGO}, 'signed_in', '{{{{}}}}'",
+    ),
+    Batch(
+        "forget_exports",
+        "forget_exports",
+        "data_exports",
+        "id, user_id, requested_at, expires_at",
+        f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}",
+    ),
+    Batch(
+        "purge_one_time_codes",
+        "purge_one_time_codes",
+        "one_time_codes",
+        "id, user_id, purpose, email, created_at, link_expires_at, code_expires_at, used_at",
+        f"{ID}, {USER}, 'verify_email', 'x', now(), {LONG_AGO}, {LONG_AGO}, now()",
+    ),
+    Batch(
+        "purge_accounts",
+        "purge_accounts",
+        "users",
+        "id, email, email_key, created_at, updated_at, is_active, delete_after",
+        f"{ID}, '{{n}}', '{{n}}', now(), now(), false, {LONG_AGO}",
+    ),
+    Batch(
+        "purge_prediction_requests",
+        "prediction_requests",
+        "prediction_requests",
+        "id, user_id, request_data_hash, success, response_time_ms, feature, tier, status, upstream_ms, window_date, created_at",
+        f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
+    ),
+    Batch(
+        "purge_usage_counters",
+        "usage_counters",
+        "usage_counters",
+        "user_id, feature, day, used",
+        f"{ID}, 'predict', {LONG_AGO}, 1",
+        key="user_id",
+        item=f"{SECOND}/predict/2000-01-01",
+    ),
+    Batch(
+        "purge_idempotency_keys",
+        "idempotency_keys",
+        "idempotency_keys",
+        "user_id, route, key_sha256, fingerprint, request_id, lease_until, created_at",
+        f"{ID}, 'predict', '\\x0{{n}}', 'x', {ID}, {LONG_AGO}, {LONG_AGO}",
+        key="user_id",
+        item=f"{SECOND}/predict/\\x02",
+    ),
+    Batch(
+        "sweep_reservations",
+        "usage_reservations",
+        "usage_reservations",
+        "request_id, user_id, feature, day, lease_until, created_at",
+        f"{ID}, {USER}, 'predict', {LONG_AGO}, {LONG_AGO}, now()",
+        key="request_id",
+    ),
+    Batch(
+        "forget_failed_jobs",
+        "forget_failed_jobs",
+        "procrastinate_jobs",
+        "id, queue_name, task_name, status",
+        "{n}, 'x', 'x', 'failed'",
+        item="2",
+    ),
+    Batch(
+        "forget_passed_over_items",
+        "forget_passed_over_items",
+        "passed_over_items",
+        "batch, item, reason, times, first_at, last_at",
+        f"'old', '{{n}}', 'x', 1, {LONG_AGO}, {LONG_AGO}",
+        key="item",
+        item="old/2",
+    ),
+)
+
+ELSEWHERE = {
+    "sweep_billing_events",
+    "release_reservations",
+    "hand_over_tiers",
+    "reconcile_billing",
+    "forget_billing_events",
+}
+"""Jobs of packages that have tests of their own."""
+
+
+@pytest.fixture
+def app(database_url: str) -> Iterator[Flask]:
+    settings = load_settings(
+        {
+            **production_environment(database_url, "https://predict.example.com"),
+            "FLASK_ENV": "development",
+            "STRIPE_SECRET_KEY": "sk_test_x",
+            "STRIPE_WEBHOOK_SECRET": "whsec_x",
+            "STRIPE_PRICES": PRICES_SETTING,
+        }
+    )
+    app = assemble(settings)
+    auth = accounts_of(settings, leases_of(settings, database_url))
+    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth)[0])
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def jobs_of(app: Flask) -> Jobs:
+    jobs: Jobs = app.extensions["jobs"]
+    return jobs
+
+
+def rows(statement: str) -> list[tuple[Any, ...]]:
+    with reading() as session:
+        return [tuple(row) for row in session.execute(text(statement))]
+
+
+def do(*statements: str) -> None:
+    with transaction() as session:
+        for statement in statements:
+            session.connection().exec_driver_sql(statement)
+
+
+def test_every_job_of_the_clock_has_a_batch_here(app: Flask) -> None:
+    assert {name for name, job in jobs_of(app).declared.items() if job.cron} == {
+        *(batch.job for batch in BATCHES),
+        *ELSEWHERE,
+    }
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)
+def test_one_bad_row_holds_up_no_other(app: Flask, batch: Batch) -> None:
+    do(
+        f"INSERT INTO users (id, email, email_key, created_at, updated_at) VALUES ({USER}, 'a', 'a', now(), now())",
+        *(f"INSERT INTO {batch.table} ({batch.columns}) VALUES ({batch.row.format(n=n)})" for n in (1, 2, 3)),
+        "UPDATE procrastinate_events SET at = '2000-01-01'",
+    )
+    ((second,),) = rows(f"SELECT {batch.key}::text FROM {batch.table} WHERE ({batch.key}::text LIKE '%2')")
+    do(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'an unexpected foreign key'; END $$",
+        f"CREATE TRIGGER refuse BEFORE DELETE ON {batch.table} FOR EACH ROW"
+        f" WHEN (OLD.{batch.key}::text = '{second}') EXECUTE FUNCTION refuse()",
+    )
+    run = jobs_of(app).declared[batch.job].run
+
+    assert run() == 2
+
+    left = rows(f"SELECT {batch.key}::text FROM {batch.table} WHERE {batch.key}::text <> {USER}")
+    assert (second,) in left
+    if batch.table != "passed_over_items":
+        assert left == [(second,)]
+    noted = f"SELECT item, reason, times FROM passed_over_items WHERE batch = '{batch.name}'"
+    assert rows(noted) == [(batch.item, "InternalError", 1)]
+
+    assert run() == 0
+    assert rows(noted) == [(batch.item, "InternalError", 1)]  # left alone for a while
+
+
+def test_more_bad_accounts_than_a_run_looks_at_do_not_starve_the_others(app: Flask) -> None:
+    do(
+        "INSERT INTO users (id, email, email_key, created_at, updated_at, is_active, delete_after)"
+        " SELECT gen_random_uuid(), n::text, n::text, now(), now(), false, timestamptz '2000-01-01' + n * interval '1 s'"
+        " FROM generate_series(1, 102) AS n",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'an unexpected foreign key'; END $$",
+        "CREATE TRIGGER refuse BEFORE DELETE ON users FOR EACH ROW"
+        " WHEN (OLD.email::int <= 100) EXECUTE FUNCTION refuse()",
+    )
+    run = jobs_of(app).declared["purge_accounts"].run
+
+    assert run() == 0
+    assert run() == 2
