@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import compare_digest
 from typing import Any
 from urllib.parse import urlencode
@@ -64,6 +64,8 @@ class Api:
                 reply = refused.reply(headers)
         if fault is not None and fault.trouble in {Trouble.LOST_ANSWER, Trouble.STALL}:
             return Reply(0, hang_up=True, stall_seconds=fault.stall_seconds)
+        if fault is not None and fault.trouble is Trouble.SLOW:
+            return replace(reply, stall_seconds=fault.stall_seconds)
         return reply
 
     def _carry_out(self, verb: str, request: Request, fault: Fault | None, headers: dict[str, str]) -> Reply:

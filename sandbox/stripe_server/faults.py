@@ -8,7 +8,10 @@ LOST_ANSWER_SECONDS = 0.05
 
 
 class Trouble(StrEnum):
-    """`LOST_ANSWER`: the work is done, the connection then closes. `STALL`: as that, after a long silence."""
+    """`LOST_ANSWER`: the work is done, the connection then closes. `STALL`: as that, after a long silence.
+
+    `SLOW`: the answer comes, and by then it may be out of date.
+    """
 
     SERVER_ERROR = "server_error"
     RATE_LIMIT = "rate_limit"
@@ -16,6 +19,7 @@ class Trouble(StrEnum):
     RESET = "reset"
     LOST_ANSWER = "lost_answer"
     STALL = "stall"
+    SLOW = "slow"
 
 
 @dataclass(frozen=True)

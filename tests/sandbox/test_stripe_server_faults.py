@@ -1,5 +1,8 @@
 """Idempotency keys, and trouble on demand, as the real client meets them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import stripe
 
@@ -84,3 +87,16 @@ def test_a_fault_waits_for_its_path(account: Account) -> None:
     assert account.customer().id
     with pytest.raises(stripe.RateLimitError):
         account.client.v1.subscriptions.list()
+
+
+def test_a_slow_answer_tells_what_was_true_when_it_was_asked_for(account: Account) -> None:
+    subscription, before = account.subscribe(), len(account.server.seen)
+    account.server.faults.add(Trouble.SLOW, under="/v1/subscriptions", verb="get", stall_seconds=0.2)
+    with ThreadPoolExecutor(1) as asking:
+        asked = asking.submit(account.client.v1.subscriptions.retrieve, subscription.id)
+        while len(account.server.seen) == before:
+            time.sleep(0.005)
+        with account.server.books.lock:
+            account.server.subscriptions.end(account.server.books.get("subscription", subscription.id))
+
+    assert (asked.result().status, account.again(subscription).status) == ("active", "canceled")
