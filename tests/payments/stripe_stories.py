@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from datetime import timedelta
 from random import Random
 
+from werkzeug.test import TestResponse
+
 from payments.stripe_handler import StripeAddress
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.event_outbox import Order
@@ -87,7 +89,7 @@ class Story:
 
     def switch_plan(self) -> None:
         self._own()
-        self._asked(self.stripe.change(self.user, self._tier("enterprise"), self._cycle()).status_code)
+        self._asked(self.stripe.change(self.user, self._tier("enterprise"), self._cycle()))
 
     def switch_in_the_portal(self) -> None:
         price = self.random.choice([PRO, PRO_YEARLY, ENTERPRISE])
@@ -100,11 +102,11 @@ class Story:
         """What nobody has paid for ends at once."""
         if (own := self._own())["status"] != "active":
             self.may_end.add(own["id"])
-        self._asked(self.stripe.act(self.user, "cancel").status_code)
+        self._asked(self.stripe.act(self.user, "cancel"))
 
     def resume(self) -> None:
         self._own()
-        self._asked(self.stripe.act(self.user, "resume").status_code)
+        self._asked(self.stripe.act(self.user, "resume"))
 
     def cancel_in_the_portal(self) -> None:
         if (own := self._own())["schedule"]:
@@ -232,8 +234,10 @@ class Story:
     def _cycle(self) -> str:
         return self.random.choice(["monthly", "monthly", "yearly"])
 
-    def _asked(self, status: int) -> None:
-        assert status in {200, 402, 409}, status
+    def _asked(self, answer: TestResponse) -> None:
+        """What ends at Stripe between our question and our command is refused there, without a code to tell it by."""
+        ended_meanwhile = answer.status_code == 502 and not self.view.running()
+        assert answer.status_code in {200, 402, 409} or ended_meanwhile, answer.text
 
     def _set_card(self, card: Card) -> None:
         self.server.books.put_on_file(self._own()["customer"], card)
