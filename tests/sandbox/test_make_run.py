@@ -147,7 +147,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
         assert modules == {"gunicorn", "flask"}  # a mail server is given too
         assert "Mail " not in running.output
         with urllib.request.urlopen(f"{running.url}/health/ready", timeout=10) as answer:
-            assert set(json.load(answer)["parts"]) == {"database", "redis"}
+            assert set(json.load(answer)["parts"]) == {"database", "redis", "worker"}
     finally:
         running.stop()
     assert f"must hold\nthe one in {tmp_path / 'development-secrets.json'}" in running.output
@@ -171,7 +171,7 @@ def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path
 
 def letters_on_the_mail_page(running: MakeRun) -> str:
     """The page that was announced, as soon as the worker has written the first letter."""
-    found = re.search(r"^Mail +(http://localhost:\d+)$", running.output, re.MULTILINE)
+    found = re.search(r"^Mail +(http://127\.0\.0\.1:\d+)$", running.output, re.MULTILINE)
     assert found is not None
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
