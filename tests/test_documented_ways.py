@@ -133,7 +133,7 @@ def test_the_quick_start(without: list[str]) -> None:
         address = re.search(r"^API +(\S+)$", said.string, re.MULTILINE)
         assert address is not None
         assert ("Redis          none" in said.string) is bool(without)
-        done = fresh.run(runnable(prediction).replace("http://127.0.0.1:8000", address[1]))
+        done = fresh.run(runnable(prediction).replace("http://localhost:8000", address[1]))
         assert done.returncode == 0, done.stderr
         assert '"predictions_remaining_today":4' in done.stdout
         parts = ask(address[1], "/health/ready")["parts"]
