@@ -26,7 +26,7 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES)
 
 test-postgres-versions: $(INSTALLED)  ## Run the tests of the database on PostgreSQL 15, the oldest, and on the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \

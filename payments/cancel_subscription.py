@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from payments.own_stripe_subscription import own_stripe_subscription, shown_afterwards
+from payments.own_stripe_subscription import changing, shown_afterwards
 from payments.read_subscription import OwnSubscription
 from payments.stripe_objects import StripeSubscription
 from payments.stripe_rules import StripeRules
@@ -12,8 +12,8 @@ NOTHING_PAID_FOR = frozenset({"past_due", "unpaid", "paused", "incomplete"})
 
 def cancel_subscription(rules: StripeRules, user_id: UUID) -> OwnSubscription:
     """Can be repeated. Raises NotManagedHere."""
-    found = own_stripe_subscription(rules, user_id)
-    let_end(rules, found)
+    with changing(rules, user_id) as found:
+        let_end(rules, found)
     return shown_afterwards(rules, found.id, f"cancelled by user:{user_id}")
 
 

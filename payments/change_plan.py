@@ -4,8 +4,8 @@ from uuid import UUID
 
 from auth.tiers import Tier
 from payments.explain_refusal import PlanNotOnSale, explain_refusal
-from payments.own_stripe_subscription import own_stripe_subscription, shown_afterwards
-from payments.product_table import BillingCycle
+from payments.own_stripe_subscription import changing, own_stripe_subscription, shown_afterwards
+from payments.product_table import BillingCycle, Product
 from payments.read_subscription import OwnSubscription
 from payments.refresh_stripe_subscription import refresh
 from payments.stripe_facts import best_item, tier_of
@@ -46,29 +46,35 @@ def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCyc
     product = rules.prices.on_sale.get((tier, cycle))
     if product is None:
         raise PlanNotOnSale
-    found = own_stripe_subscription(rules, user_id)
-    if found.status == "past_due" and settle_debt(rules, found):
-        found = own_stripe_subscription(rules, user_id)
+    with changing(rules, user_id) as before:
+        settled = before.status == "past_due" and settle_debt(rules, before)
+        found = own_stripe_subscription(rules, user_id) if settled else before
+        try:
+            change(rules, found, product, tier, cycle, cause=f"changed by user:{user_id}")
+        except StripeRefused:
+            explain_refusal(rules, product.product_id, found.customer_id)
+            raise
+    return shown_afterwards(rules, found.id, f"changed by user:{user_id}")
+
+
+def change(
+    rules: StripeRules, found: StripeSubscription, product: Product, tier: Tier, cycle: BillingCycle, *, cause: str
+) -> None:
+    """An upgrade at once, anything else at the end of the period."""
     if found.status not in CHANGEABLE or found.collection_paused is not None or found.update_pending:
         raise PaymentDue
     if found.ends_at is not None:
         raise SubscriptionEnding
     item = best_item(found, rules.prices) or found.items[0]
-    cause = f"changed by user:{user_id}"
-    try:
-        if item.price_id == product.product_id:
-            rules.handler.keep_price(found)
-        elif is_upgrade(rules, item, tier, cycle):
-            changed = rules.handler.change_price_now(found, product.product_id)
-            if changed.update_pending:
-                refresh(rules, found.id, cause)
-                raise ChangeNotPaid
-        elif found.next_price_id != product.product_id:
-            rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
-    except StripeRefused:
-        explain_refusal(rules, product.product_id, found.customer_id)
-        raise
-    return shown_afterwards(rules, found.id, cause)
+    if item.price_id == product.product_id:
+        rules.handler.keep_price(found)
+    elif is_upgrade(rules, item, tier, cycle):
+        changed = rules.handler.change_price_now(found, product.product_id)
+        if changed.update_pending:
+            refresh(rules, found.id, cause)
+            raise ChangeNotPaid
+    elif found.next_price_id != product.product_id:
+        rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
 
 
 def settle_debt(rules: StripeRules, found: StripeSubscription) -> bool:

@@ -1,5 +1,7 @@
 """The subscription at Stripe that a user's command is about."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,6 +12,7 @@ from payments.provider_choice import present_seller
 from payments.read_subscription import OwnSubscription, own_subscription
 from payments.refresh_stripe_subscription import OVER_AT_STRIPE, apply_fetched, fetch, refresh
 from payments.stripe_objects import StripeSubscription
+from payments.stripe_problems import StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
 from security.problems import Problem
 
@@ -32,6 +35,16 @@ def own_stripe_subscription(rules: StripeRules, user_id: UUID) -> StripeSubscrip
         apply_fetched(rules, fetched, "asked")
         raise NotManagedHere(managed_by=None)
     return found
+
+
+@contextmanager
+def changing(rules: StripeRules, user_id: UUID) -> Iterator[StripeSubscription]:
+    """The subscription to change, as Stripe has it now. Raises NotManagedHere, also when it ends before it is changed."""
+    try:
+        yield own_stripe_subscription(rules, user_id)
+    except (StripeRefused, StripeObjectMissing):
+        own_stripe_subscription(rules, user_id)  # Stripe has no code for "it has ended", so it is asked
+        raise
 
 
 def shown_afterwards(rules: StripeRules, subscription_id: str, cause: str) -> OwnSubscription:

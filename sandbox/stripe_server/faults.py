@@ -60,5 +60,10 @@ class Faults:
                 return fault
         return None
 
+    @property
+    def waiting(self) -> int:
+        """How many have not been used up."""
+        return len(self._waiting)
+
     def clear(self) -> None:
         self._waiting.clear()

@@ -1,6 +1,8 @@
 """POST /api/payments/stripe/subscription/cancel, /resume and /change, and the portal."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,25 @@ def alice(stripe: RunningStripe) -> UUID:
 def price_now(stripe: RunningStripe) -> str:
     price: str = stripe.latest("subscription")["items"]["data"][0]["price"]["id"]
     return price
+
+
+@pytest.mark.parametrize("command", ["cancel", "change"])
+def test_what_ends_between_the_question_and_the_change_is_not_managed_here(
+    stripe: RunningStripe, alice: UUID, command: str
+) -> None:
+    bought = stripe.buy(alice)
+    faults = stripe.server.faults
+    faults.add(Trouble.SLOW, under="/v1/subscriptions/", verb="get", stall_seconds=0.5)
+    body = {"tier": "enterprise", "billing_cycle": "monthly"} if command == "change" else None
+    with ThreadPoolExecutor(1) as buyer:
+        answered = buyer.submit(stripe.act, alice, command, body)
+        while faults.waiting and not answered.done():
+            sleep(0.01)
+        stripe.server.subscriptions.end(bought)
+        answer = answered.result(30)
+
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "not_managed_here")
+    assert stripe.tier(alice) is Tier.FREE
 
 
 def test_cancelling_keeps_what_was_paid_for(stripe: RunningStripe, alice: UUID) -> None:
