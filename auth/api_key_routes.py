@@ -16,9 +16,9 @@ from auth.principal import Principal
 from auth.revoke_api_key import revoke_api_key
 from auth.rotate_api_key import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.scopes import Scope
-from security.operation import Answer, AnswerBody, Body, Int, operation
+from security.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.problems import TooManyRequests
-from security.typed_text import TRIMMED
+from security.typed_text import trims
 
 NETWORKS_AT_MOST = 20
 LONGEST_NETWORK = 43  # eight groups of four digits, a slash and a length
@@ -53,10 +53,10 @@ NetworkText = Annotated[
 
 class CreateKeyBody(Body):
     name: Annotated[
-        str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable), TRIMMED
+        str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable), trims(100)
     ]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    expires_in_days: Annotated[Int, Field(ge=1, le=365)] = 90
+    expires_in_days: Annotated[int, Field(ge=1, le=365), WHOLE] = 90
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []
     """The key works from these networks alone. Empty: from everywhere."""
 

@@ -18,7 +18,7 @@ from auth.tiers import Tier
 from auth.token_cookies import TokenDelivery
 from auth.typed_code import LONGEST_TYPED
 from security.operation import AnswerBody, Body
-from security.typed_text import DIGITS, ONE_LINE, TRIMMED
+from security.typed_text import DIGITS, ONE_LINE, trims
 
 
 def without_default(schema: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ Email = Annotated[
     str,
     Field(max_length=MAXIMUM_LENGTH, json_schema_extra={"format": "email"}, examples=["alice@example.com"]),
     AfterValidator(acceptable_address),
-    TRIMMED,
+    trims(MAXIMUM_LENGTH),
 ]
 Password = Annotated[
     str,
@@ -63,7 +63,7 @@ SixDigits = Annotated[
     DIGITS,
 ]
 """Of an authenticator app or an e-mail."""
-DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"]), TRIMMED]
+DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"]), trims(64)]
 
 
 class NewSession(Body):

@@ -17,9 +17,9 @@ from auth.principal import Principal
 from auth.read_profile import read_profile
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from security.operation import Answer, AnswerBody, Body, operation
-from security.typed_text import ONE_LINE, TRIMMED
+from security.typed_text import ONE_LINE, trims
 
-DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), TRIMMED]
+DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), trims(80)]
 
 
 class ChangeProfileBody(Body):

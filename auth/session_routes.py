@@ -1,6 +1,7 @@
 """`/api/auth/sessions`: where the caller is signed in, and ending that."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint
@@ -14,14 +15,14 @@ from auth.list_sessions import OpenSession, list_sessions
 from auth.middleware import StaleSignIn
 from auth.principal import Principal
 from security.cursor import Cursor
-from security.operation import Answer, AnswerBody, Body, Int, operation
+from security.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.problems import NotFound
 
 
 class SessionsQuery(Body):
     cursor: Cursor | None = None
     """`next_cursor` of the page before."""
-    limit: Int = Field(default=20, ge=1, le=100)
+    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 20
 
 
 class SessionAnswer(AnswerBody):

@@ -12,7 +12,7 @@ from payments.payment_status import PaymentStatus
 from payments.product_table import BillingCycle
 from payments.read_payment import PaymentKind
 from payments.redirects import LONGEST
-from security.operation import AnswerBody, Body, Int
+from security.operation import WHOLE, AnswerBody, Body
 
 WebAddress = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["https://app.example.com/billing"])]
 
@@ -66,7 +66,7 @@ class CreateIntentBody(Body):
     """What is bought, never what it costs."""
 
     item: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["day-pass"])]
-    quantity: Annotated[Int, Field(ge=1, le=100)] = 1
+    quantity: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
 
 
 class ConfirmIntentBody(Body):

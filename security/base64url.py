@@ -6,6 +6,9 @@ Python's decoder ignores foreign characters and the spare bits of the last one, 
 import base64
 import binascii
 
+CANONICAL = "^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw])?$"
+"""The spare bits of the last character are zero."""
+
 
 def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -15,6 +15,7 @@ from security.docs_pages import DOCS_BLUEPRINT
 from security.operation import OPERATIONS_KEY, Operation
 from security.problems import (
     PROBLEM_JSON,
+    AddressTooLong,
     BodyTooLarge,
     DependencyUnavailable,
     HttpsRequired,
@@ -276,6 +277,8 @@ def _problems(declared: Operation, api: ApiDescription) -> Iterable[type[Problem
         yield NotFound
     if declared.body is not None:
         yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
+    if declared.query is not None:
+        yield AddressTooLong
     if declared.body is not None or declared.query is not None:
         yield ValidationFailed
     yield from declared.problems

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
@@ -35,8 +35,6 @@ WHOLE = BeforeValidator(_whole)
 
 Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they would be missing in the schema.
 """
-
-Int = Annotated[int, WHOLE]
 
 
 class Body(BaseModel):

@@ -110,6 +110,12 @@ class BodyTooLarge(Problem):
     status, error, title = 413, "body_too_large", "The body is too large"
 
 
+class AddressTooLong(Problem):
+    """gunicorn's `limit_request_line` is reached before any code of ours."""
+
+    status, error, title = 414, "request_uri_too_long", "Request-URI Too Long"
+
+
 class UnsupportedMediaType(Problem):
     """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
 

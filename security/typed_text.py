@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticKnownError
 
 # Controls, and characters that are not seen but change how others are: zero width, line and paragraph ends, direction.
 # U+200C and U+200D stay, because Persian, Indic scripts and emoji are written with them.
@@ -45,7 +46,17 @@ def _reads(read: Callable[[str], str]) -> BeforeValidator:
     return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
 
 
-TRIMMED = _reads(trimmed)
+def trims(most: int) -> BeforeValidator:
+    """Without the blanks around it. They count for the text's longest length, as the OpenAPI document says."""
+
+    def read(text: str) -> str:
+        if len(text) > most:
+            raise PydanticKnownError("string_too_long", {"max_length": most})
+        return trimmed(text)
+
+    return _reads(read)
+
+
 DIGITS = _reads(_ascii_digits)
 WITHOUT_BLANKS = _reads(_without_blanks)
 """For base64, which libraries break into lines."""

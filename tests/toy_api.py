@@ -1,6 +1,6 @@
 """A small API for the tests of the request's edge: every outcome of the edge, and nothing behind it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint, Flask, request
@@ -12,7 +12,7 @@ from security.docs_pages import docs_routes
 from security.edge import install_edge
 from security.log import RequestLog
 from security.openapi import ApiDescription, openapi_routes
-from security.operation import Answer, AnswerBody, Anyone, Body, Int, operation
+from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, operation
 from security.problems import InvalidToken, NotSignedIn, Problem
 
 BODY_LIMIT = 20_000
@@ -28,12 +28,12 @@ class Options(Body):
 
 class Wish(Body):
     goal: str = Field(min_length=1, max_length=400)
-    count: Int = Field(1, ge=0, le=10)
+    count: Annotated[int, Field(ge=0, le=10), WHOLE] = 1
     options: Options = Options()
 
 
 class Filter(Body):
-    limit: Int = Field(20, ge=1, le=100)
+    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 20
     state: list[Literal["open", "closed"]] = []
     mine: bool = False
     before: UUID | None = None

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from auth.bodies import LEFT_OUT, DeviceToken, NewSession, SixDigits
@@ -12,23 +12,18 @@ from auth.second_factor.ask_second_factor import LONGEST_TOKEN
 from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.typed_code import LONGEST_TYPED
-from security.base64url import bytes_of_base64url
+from security.base64url import CANONICAL
 from security.operation import AnswerBody, Body
-from security.typed_text import ONE_LINE, TRIMMED
+from security.typed_text import ONE_LINE, trims
 
 LONGEST_NAME = 64
 
 
-def canonical(text: str) -> str:
-    bytes_of_base64url(text)
-    return text
-
-
 TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]
-PasskeyName = Annotated[str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), TRIMMED]
-Base64Url = Annotated[
-    str, Field(pattern="^[A-Za-z0-9_-]+$", min_length=2, max_length=16_384), AfterValidator(canonical)
+PasskeyName = Annotated[
+    str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)
 ]
+Base64Url = Annotated[str, Field(pattern=CANONICAL, min_length=2, max_length=16_384)]
 """Binary data without padding (RFC 4648, 5)."""
 
 
