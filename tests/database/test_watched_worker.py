@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from flask import Flask
@@ -44,9 +45,9 @@ def app(database_url: str) -> Iterator[Flask]:
 
 
 @contextmanager
-def worker(url: str, **options: float) -> Iterator[subprocess.Popen[bytes]]:
+def worker(url: str, log: IO[bytes] | None = None, **options: float) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "tests.database.worker_program", url, json.dumps({**QUICK, **options})]
-    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]})
+    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, stderr=log)
     try:
         yield process
     finally:
@@ -90,11 +91,12 @@ def test_sigterm_ends_a_worker_whatever_it_does(app: Flask, database_url: str, t
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_worker_that_waits_for_postgresql() -> None:
-    with socket.socket() as silent:
+def test_sigterm_ends_a_worker_that_waits_for_postgresql(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with socket.socket() as silent, log.open("wb") as file:
         silent.bind(("127.0.0.1", 0))  # and does not listen
-        with worker(f"postgresql://alice@127.0.0.1:{silent.getsockname()[1]}/x") as process:
-            time.sleep(3)  # so that it is in any of its attempts
+        with worker(f"postgresql://alice@127.0.0.1:{silent.getsockname()[1]}/x", file) as process:
+            wait_until(lambda: "cannot reach PostgreSQL" in log.read_text())
             process.send_signal(signal.SIGTERM)
             assert process.wait(GRACE) == 0
 
