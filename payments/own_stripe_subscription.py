@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select
 
 from database import reading
@@ -39,12 +40,17 @@ def own_stripe_subscription(rules: StripeRules, user_id: UUID) -> StripeSubscrip
 
 @contextmanager
 def changing(rules: StripeRules, user_id: UUID) -> Iterator[StripeSubscription]:
-    """The subscription to change, as Stripe has it now. Raises NotManagedHere, also when it ends before it is changed."""
+    """The subscription to change, as Stripe has it now. Raises NotManagedHere, also when it ends before it is changed, and
+    StripeRefused when something else that we named is missing at Stripe, such as a price.
+    """
     try:
         yield own_stripe_subscription(rules, user_id)
-    except (StripeRefused, StripeObjectMissing):
+    except (StripeRefused, StripeObjectMissing) as refusal:
         own_stripe_subscription(rules, user_id)  # Stripe has no code for "it has ended", so it is asked
-        raise
+        if isinstance(refusal, StripeRefused):
+            raise
+        structlog.get_logger().error("stripe_object_missing", param=refusal.param)
+        raise StripeRefused from None
 
 
 def shown_afterwards(rules: StripeRules, subscription_id: str, cause: str) -> OwnSubscription:

@@ -46,6 +46,16 @@ def test_what_ends_between_the_question_and_the_change_is_not_managed_here(
     assert stripe.tier(alice) is Tier.FREE
 
 
+def test_a_change_to_a_price_that_stripe_does_not_know_is_our_mistake(stripe: RunningStripe, alice: UUID) -> None:
+    stripe.buy(alice)
+    del stripe.server.books.objects[ENTERPRISE]
+
+    answer = stripe.change(alice, "enterprise")
+
+    assert (answer.status_code, answer.get_json()["error"]) == (502, "payments_misconfigured")
+    assert stripe.tier(alice) is Tier.PRO
+
+
 def test_cancelling_keeps_what_was_paid_for(stripe: RunningStripe, alice: UUID) -> None:
     bought = stripe.buy(alice)
     answer = stripe.act(alice, "cancel")
