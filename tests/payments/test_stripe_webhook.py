@@ -163,7 +163,8 @@ def test_what_is_signed_and_cannot_be_applied_is_refused_with_the_way_out(
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "event_not_supported")
     assert answer.get_json()["detail"].startswith(reason)
-    assert [(line["event"], line["log_level"]) for line in logs] == [("stripe_event_refused", "error")]
+    told = [(line["event"], line["log_level"]) for line in logs if line["log_level"] != "debug"]
+    assert told == [("stripe_event_refused", "error")]
     assert stripe.events() == []
 
 
