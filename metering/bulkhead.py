@@ -4,7 +4,7 @@ import math
 import threading
 from time import monotonic
 
-from gateway.breaker import REDUCED_CAPACITY
+from metering.breaker import REDUCED_CAPACITY
 from security.problems import Problem, retry_after
 
 LONGEST_WAIT_SECONDS = 0.25

@@ -1,4 +1,4 @@
-"""What the gateway holds about a user: the log of calls, what was counted, and stored answers.
+"""What metering holds about a user: the log of calls, what was counted, and stored answers.
 
 It knows no word of what the user asked, so neither does the export; stored answers are in it, while they are kept.
 """
@@ -11,34 +11,33 @@ from sqlalchemy.orm import Session
 
 from auth.account_export import rows_of
 from auth.personal_data import PersonalData
-from gateway.limit_models import UsageCounter, UsageGate, UsageReservation
-from gateway.models import IdempotencyKey, PredictionRequest
+from metering.models import IdempotencyKey, RequestLog, UsageCounter, UsageGate, UsageReservation
 
 LONGEST_LOG = 50_000
 PORTION = 2_000
 
 LOG = (
-    PredictionRequest.id,
-    PredictionRequest.created_at,
-    PredictionRequest.feature,
-    PredictionRequest.tier,
-    PredictionRequest.success,
-    PredictionRequest.status,
-    PredictionRequest.error_code,
-    PredictionRequest.response_time_ms,
-    PredictionRequest.window_date,
-    PredictionRequest.request_data_hash,
+    RequestLog.id,
+    RequestLog.created_at,
+    RequestLog.feature,
+    RequestLog.tier,
+    RequestLog.success,
+    RequestLog.status,
+    RequestLog.error_code,
+    RequestLog.response_time_ms,
+    RequestLog.window_date,
+    RequestLog.request_data_hash,
 )
-USAGE = (UsageCounter.feature, UsageCounter.day, UsageCounter.used)
+USAGE = (UsageCounter.feature, UsageCounter.unit, UsageCounter.window, UsageCounter.used)
 ANSWERS = (IdempotencyKey.route, IdempotencyKey.request_id, IdempotencyKey.created_at, IdempotencyKey.answer)
-ALL_TABLES = (PredictionRequest, IdempotencyKey, UsageReservation, UsageCounter, UsageGate)
+ALL_TABLES = (RequestLog, IdempotencyKey, UsageReservation, UsageCounter, UsageGate)
 
 
 def export_calls(session: Session, user_id: UUID) -> dict[str, Any]:
     """The newest calls first; `log_is_complete` says whether all of them are there."""
-    log = select(*LOG).where(PredictionRequest.user_id == user_id)
-    calls = rows_of(session, log.order_by(PredictionRequest.created_at.desc()).limit(LONGEST_LOG + 1))
-    usage = select(*USAGE).where(UsageCounter.user_id == user_id).order_by(UsageCounter.day, UsageCounter.feature)
+    log = select(*LOG).where(RequestLog.user_id == user_id)
+    calls = rows_of(session, log.order_by(RequestLog.created_at.desc()).limit(LONGEST_LOG + 1))
+    usage = select(*USAGE).where(UsageCounter.user_id == user_id).order_by(UsageCounter.window, UsageCounter.feature)
     kept = select(*ANSWERS).where(IdempotencyKey.user_id == user_id).order_by(IdempotencyKey.created_at)
     return {
         "calls": calls[:LONGEST_LOG],
@@ -60,4 +59,4 @@ def erase_calls(session: Session, user_id: UUID) -> int:
     return 0
 
 
-GATEWAY_DATA = PersonalData("gateway", export_calls, erase=erase_calls)
+METERING_DATA = PersonalData("gateway", export_calls, erase=erase_calls)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from auth.tiers import Tier
-from gateway.limits import PolicyState, Refusal
+from metering.limits import PolicyState, Refusal
 from security.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"

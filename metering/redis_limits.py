@@ -1,0 +1,84 @@
+"""Limits in Redis, for calls that draw nothing but themselves: one script takes a call, another gives it back or counts it."""
+
+from pathlib import Path
+
+import redis
+
+from database.redis_script import Script, ScriptRunner
+from database.redis_server import KEY_PREFIX
+from metering.limits import BURST, CONCURRENCY, MICROSECONDS, AccountStateChanged, Ask, Reservation, Standing, Verdict
+
+RESERVE = Script(Path(__file__).with_name("reserve.lua"))
+SETTLE = Script(Path(__file__).with_name("settle.lua"))
+
+STATE_CHANGED = -1
+RELEASED, REFUSED = 0, -1
+
+
+class RedisLimits:
+    """On one server. Everything here may raise redis.RedisError and OSError."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._scripts = ScriptRunner(client)
+
+    def reserve(self, ask: Ask, counted: int | None = None) -> Verdict | None:
+        """None: ask again with what PostgreSQL has counted in this window. Raises AccountStateChanged."""
+        (draw,) = ask.draws
+        keys = keys_of(ask)
+        tail: tuple[str | int, ...] = (0,)
+        if ask.cached is not None:
+            keys += (ask.cached.key,)
+            tail = (len(ask.cached.fields), *ask.cached.fields, *ask.cached.values)
+        if counted is not None:
+            tail += (counted,)
+        interval = ask.burst.interval
+        code, *rest = self._scripts.run(
+            RESERVE,
+            len(keys),
+            *keys,
+            draw.window.name,
+            ask.request_id.hex,
+            round(ask.lease_seconds * 1000),
+            -1 if draw.allowed is None else draw.allowed,
+            interval,
+            interval * ask.burst.calls,
+            ask.concurrency,
+            *tail,
+        )
+        if code == STATE_CHANGED:
+            raise AccountStateChanged
+        if code < 0:
+            return None
+        violated, used, held, in_flight, tat, now = rest
+        names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY))
+        return Verdict(
+            frozenset(name for bit, name in names if violated & bit), (1,), Standing((used,), (held,), in_flight, tat, now)
+        )
+
+    def settle(self, done: Reservation, used: int) -> None:
+        """Remove a call in flight. `used` may be RELEASED or REFUSED."""
+        self._scripts.run(SETTLE, 2, *keys_of(done.ask)[:2], done.ask.draws[0].window.name, done.request_id.hex, used)
+
+    def in_flight(self, ask: Ask) -> tuple[int, int, int]:
+        """Calls of the window and of any window, and the burst clock (microseconds)."""
+        _, held_key, burst_key = keys_of(ask)
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            pipeline.zrange(held_key, 0, -1, withscores=True)
+            pipeline.get(burst_key)
+            (seconds, microseconds), held, tat = pipeline.execute()
+        now_ms = (seconds * MICROSECONDS + microseconds) // 1000
+        live = [call for call, lease_end in held if lease_end > now_ms]
+        prefix = f"{ask.draws[0].window.name}:".encode()
+        return sum(call.startswith(prefix) for call in live), len(live), int(tat or 0)
+
+
+def keys_of(ask: Ask) -> tuple[str, ...]:
+    """Of this user: the window's counter, the calls in flight, the burst clock."""
+    user, window = ask.user_id.hex, ask.draws[0].window.name
+    return (
+        f"{KEY_PREFIX}used:{ask.feature}:{window}:{user}",
+        f"{KEY_PREFIX}held:{ask.feature}:{user}",
+        f"{KEY_PREFIX}burst:{ask.feature}:{user}",
+    )
