@@ -44,8 +44,10 @@ class UsageLimits:
         return Reservation(ask, verdict.amounts, policy_states(ask, verdict.standing), in_postgres)
 
     def settled(self, reservation: Reservation, used: int | None) -> None:
-        if not reservation.in_postgres:  # else the settling transaction removed it
+        if not reservation.in_postgres:
             self._tell_redis(reservation, REFUSED if used is None else used)
+        elif used is None:  # else the settling transaction removed it
+            self.release(reservation)
 
     def release(self, reservation: Reservation) -> None:
         if not reservation.in_postgres:
