@@ -19,13 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from auth.principal import Caller
 from auth.tiers import Tier
 from database.base import Clock, utc_now, uuid7
-from gateway.breaker import Breaker
+from gateway.breaker import Breaker, Ticket
 from gateway.bulkhead import Bulkhead
 from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
 from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
 from gateway.plan_limits import PlanLimits
 from gateway.private_server import PredictionCall, PrivateServer
-from gateway.private_server_problems import PrivateServerFailed, PrivateServerUnreachable
+from gateway.private_server_problems import HealthSign, PrivateServerFailed, PrivateServerUnreachable
 from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
 from gateway.result_document import with_metadata
 from gateway.settle import SettledCall, Settlement, UsageNotRecorded
@@ -111,8 +111,8 @@ class PredictionProxy:
             raise
 
     def _with_capacity(self, caller: Caller, call: "_Call") -> Prediction:
-        ticket = self.breaker.admit()
-        verdict: Callable[[int], None] = self.breaker.not_judged
+        ticket = self.breaker.admit(caller.user_id)
+        verdict: Callable[[Ticket], None] = self.breaker.not_judged
         try:
             self.bulkhead.enter(self.plans[caller.tier].shed_from)
             try:
@@ -126,7 +126,8 @@ class PredictionProxy:
             verdict = self.breaker.not_connected
             raise
         except PrivateServerFailed as failure:
-            verdict = self.breaker.failed if failure.unhealthy else self.breaker.succeeded
+            if failure.health is not HealthSign.UNKNOWN:
+                verdict = self.breaker.failed if failure.health is HealthSign.BAD else self.breaker.succeeded
             raise
         finally:
             verdict(ticket)

@@ -16,6 +16,7 @@ from gateway.http_connection import ConnectionLost, HttpConnection, Origin, Repl
 from gateway.private_server_problems import (
     PredictionFailed,
     PredictionRefused,
+    PrivateServerBroke,
     PrivateServerBusy,
     PrivateServerTimedOut,
     PrivateServerUnreachable,
@@ -169,7 +170,7 @@ class PrivateServer:
                 now = monotonic()
                 lay_closed = pooled is not None and not lost.answered and now - sent_at <= LONGEST_UNNOTICED_CLOSE
                 if not lay_closed or deadline - now < least_seconds:
-                    raise PredictionFailed("connection_lost") from lost
+                    raise PrivateServerBroke("connection_lost") from lost
                 first_try = False  # it was closed while it lay idle, and so probably were the others
                 self._pool.close()
                 continue
@@ -197,7 +198,7 @@ class PrivateServer:
             raise SignatureNotAccepted(reason)
         if reply.status in {400, 422}:
             raise PredictionRefused(reason)
-        raise PredictionFailed(reason)
+        raise (PrivateServerBroke if reply.status >= 500 else PredictionFailed)(reason)
 
     def _prove_origin(self, reply: Reply, nonce: str) -> None:
         if self._verify is VerifyResponse.OFF:
