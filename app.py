@@ -55,18 +55,18 @@ from database.schema import schema_check
 from database.worker_commands import worker_commands
 from database.worker_status import worker_status
 from database.writer_connection import writer_connection
-from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
+from metering.breaker import Breaker
+from metering.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
-from gateway.personal_data import GATEWAY_DATA
+from metering.idempotency import IdempotencyKeys
+from metering.personal_data import GATEWAY_DATA
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
+from metering.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, call_writer
+from metering.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
 from payments.apple_notifications import AppleEvents
 from payments.apple_purchase import AppleEnvironment

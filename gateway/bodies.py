@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
-from gateway.breaker import BreakerState
+from metering.breaker import BreakerState
 from gateway.private_health import HealthStatus
 from security.operation import AnswerBody, Body
 

@@ -1,46 +1,30 @@
-"""Make a prediction: the one metered call, from the checked request to the answer's bytes.
+"""Make a prediction: what is special about it among metered calls (metering.metered_calls owns their order)."""
 
-The order is what makes it exact: claim the idempotency key, breaker, bulkhead, reserve, call, settle, answer. Up to `reserve`
-nothing is taken from the user. After it every way out passes exactly one of settle and release, except when it is unknown
-whether the settle was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from time import perf_counter
-from uuid import UUID
+from datetime import datetime
 
 import orjson
-import psycopg2
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from database.base import Clock, utc_now, uuid7
-from gateway.breaker import Breaker, Ticket
-from gateway.bulkhead import Bulkhead
-from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
-from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
 from gateway.plan_limits import PlanLimits
 from gateway.private_server import PredictionCall, PrivateServer
-from gateway.private_server_problems import HealthSign, PrivateServerFailed, PrivateServerUnreachable
-from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
 from gateway.result_document import with_metadata
-from gateway.settle import SettledCall, Settlement, UsageNotRecorded
+from metering.limits import CALL, Ask, Burst, Draw, Standing
+from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
+from metering.rate_limit_headers import DAY
+from metering.windows import day_of
 from security.keyed_digest import keyed_digest
-from security.problems import DependencyUnavailable, Problem
 
 FEATURE = "predict"
 ROUTE = "POST /api/gateway/predict"
 ENHANCED_GROUNDING = "enhanced_grounding"
 LEASE_MARGIN_SECONDS = 30.0
-MOST_ACCOUNT_CHANGES = 3
 UNLIMITED = -1
 
 
-class FeatureNotInTier(Problem):
+class FeatureNotInTier(NotInPlan):
     """The caller's plan does not have an option that was asked for. Nothing was reserved."""
 
     status, error, title = 403, "feature_not_in_tier", "Your plan does not include this option"
@@ -60,215 +44,64 @@ class Question:
     traceparent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    body: bytes
-    headers: Mapping[str, str]
-
-
 @dataclass(frozen=True)
 class PredictionProxy:
-    """What a metered call needs. One per process.
+    """One per process. `hash_key`: the server's key of `request_data_hash`."""
 
-    `confirm` authenticates a caller anew after the account changed while its state was cached, or raises as sign-in does.
-    `hash_key`: the server's key of `request_data_hash`.
-    """
-
-    limits: Limits
+    calls: MeteredCalls
     plans: Mapping[Tier, PlanLimits]
     private_server: PrivateServer
-    breaker: Breaker
-    bulkhead: Bulkhead
-    settlement: Settlement
-    idempotency: IdempotencyKeys
-    confirm: Callable[[Caller], Caller]
     hash_key: bytes
-    clock: Clock = utc_now
 
-    def predict(self, caller: Caller, question: Question) -> Prediction:
+    def predict(self, caller: Caller, question: Question) -> Delivered:
         """Raises a Problem for every way in which there is no prediction; none of them is charged."""
-        started = perf_counter()
-        own_id = uuid7()
-        request_hash = keyed_digest(self.hash_key, question.document).hex()
-        caller = self._with_features(caller, question)
-        held: HeldKey | None = None
-        if question.idempotency_key is not None:
-            # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
-            caller = self.confirm(caller)
-            claimed = self.idempotency.claim(
-                caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=own_id
-            )
-            if isinstance(claimed, StoredAnswer):
-                return Prediction(claimed.body, {"Idempotency-Replayed": "true"})
-            held = claimed
-        call = _Call(own_id if held is None else held.request_id, own_id, request_hash, question, held, started)
-        try:
-            return self._with_capacity(caller, call)
-        except Exception as error:
-            may_be_stored = isinstance(error, UsageNotRecorded) and error.may_be_counted
-            if held is not None and not may_be_stored:
-                self._release_key(held)
-            raise
 
-    def _with_capacity(self, caller: Caller, call: "_Call") -> Prediction:
-        ticket = self.breaker.admit(caller.user_id)
-        verdict: Callable[[Ticket], None] = self.breaker.not_judged
-        try:
-            self.bulkhead.enter(self.plans[caller.tier].shed_from)
-            try:
-                caller, reservation = self._reserve(caller, call)
-                result, upstream_ms = self._ask_private_server(caller, call, reservation)
-                verdict = self.breaker.succeeded
-                return self._deliver(caller, call, reservation, result, upstream_ms)
-            finally:
-                self.bulkhead.leave()
-        except PrivateServerUnreachable:
-            verdict = self.breaker.not_connected
-            raise
-        except PrivateServerFailed as failure:
-            if failure.health is not HealthSign.UNKNOWN:
-                verdict = self.breaker.failed if failure.health is HealthSign.BAD else self.breaker.succeeded
-            raise
-        finally:
-            verdict(ticket)
-
-    def _reserve(self, caller: Caller, call: "_Call") -> tuple[Caller, Reservation]:
-        """All policies at once, or none. The caller returned is the one whose tier was counted against."""
-        for _ in range(MOST_ACCOUNT_CHANGES):
-            try:
-                outcome = self.limits.reserve(
-                    Ask(
-                        request_id=call.own_id,
-                        user_id=caller.user_id,
-                        feature=FEATURE,
-                        limits=self.plans[caller.tier],
-                        cached=caller.cached,
-                        lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
-                    )
-                )
-            except AccountStateChanged:
-                caller = self._with_features(self.confirm(caller), call.question)
-                continue
-            if isinstance(outcome, Refusal):
-                raise RateLimitExceeded(outcome, caller.tier, self.clock())
-            return caller, outcome
-        raise DependencyUnavailable
-
-    def _ask_private_server(self, caller: Caller, call: "_Call", reservation: Reservation) -> tuple[bytes, float]:
-        """The result and the private server's milliseconds. Whatever goes wrong here is given back."""
-        asked = perf_counter()
-        try:
+        def perform(running: Running, _tally: Tally) -> bytes:
             result = self.private_server.predict(
                 PredictionCall(
-                    request_id=call.request_id,
-                    user_id=caller.user_id,
-                    tier=caller.tier.value,
-                    document=call.question.document,
-                    trace_request_id=call.question.trace_request_id,
-                    traceparent=call.question.traceparent,
+                    request_id=running.request_id,
+                    user_id=running.caller.user_id,
+                    tier=running.caller.tier.value,
+                    document=question.document,
+                    trace_request_id=question.trace_request_id,
+                    traceparent=question.traceparent,
                 )
             )
-        except PrivateServerFailed as failure:
-            upstream_ms = (perf_counter() - asked) * 1000
-            ended = _Ending(failure.status, failure.reason, call.elapsed_ms(), upstream_ms)
-            failure.headers.update(timing_headers(ended.total_ms, upstream_ms))
-            self.limits.release(reservation)
-            self.settlement.note_failure(self._settled(caller, call, reservation.day, ended))
-            raise
-        except BaseException:
-            self.limits.release(reservation)
-            raise
-        return result, (perf_counter() - asked) * 1000
+            left = running.remaining(DAY)
+            metadata = {
+                "request_id": running.request_id,
+                "user_tier": running.caller.tier.value,
+                "response_time_ms": round(running.elapsed_ms()),
+                "predictions_remaining_today": UNLIMITED if left is None else left,
+            }
+            return with_metadata(result, orjson.dumps(metadata))
 
-    def _deliver(
-        self, caller: Caller, call: "_Call", reservation: Reservation, result: bytes, upstream_ms: float
-    ) -> Prediction:
-        """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
-        day = next((policy.remaining for policy in reservation.policies if policy.name == DAY), UNLIMITED)
-        total_ms = call.elapsed_ms()
-        metadata = {
-            "request_id": call.request_id,
-            "user_tier": caller.tier.value,
-            "response_time_ms": round(total_ms),
-            "predictions_remaining_today": day,
-        }
-        body = with_metadata(result, orjson.dumps(metadata))
-        kept = kept_form(body) if call.held is not None else None
-        ended = _Ending(200, None, total_ms, upstream_ms, kept)
-        row = reservation.request_id if self.limits.held_in_postgres(reservation) else None
-        try:
-            used = self.settlement.count(self._settled(caller, call, reservation.day, ended, row))
-        except psycopg2.Error:
-            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
-            raise
-        except UsageNotRecorded as unrecorded:
-            if not unrecorded.may_be_counted:
-                self.limits.release(reservation)
-            raise
-        self.limits.settled(reservation, used)
-        headers = rate_limit_headers(reservation.policies, self.clock())
-        headers |= timing_headers(call.elapsed_ms(), upstream_ms)
-        return Prediction(body, headers)
+        return self.calls.once(caller, self._work(question), perform)
 
-    def _settled(
-        self, caller: Caller, call: "_Call", day: date, ended: "_Ending", reservation: UUID | None = None
-    ) -> SettledCall:
-        """`reservation`: the row that must go in the same transaction."""
-        return SettledCall(
-            request_id=call.request_id,
-            user_id=caller.user_id,
+    def usage(self, caller: Caller) -> tuple[Ask, Standing]:
+        """Today's figures, nothing taken. Raises LimitsUnavailable."""
+        return self.calls.usage(caller, self._work(None))
+
+    def _work(self, question: Question | None) -> Work:
+        return Work(
             feature=FEATURE,
-            tier=caller.tier.value,
-            window_date=day,
-            request_data_hash=call.request_hash,
-            status=ended.status,
-            error_code=ended.error_code,
-            response_time_ms=round(ended.total_ms),
-            upstream_ms=round(ended.upstream_ms),
-            held=reservation,
-            key=call.held,
-            answer=ended.answer,
+            noun="predictions",
+            route=ROUTE,
+            fingerprint="" if question is None else keyed_digest(self.hash_key, question.document).hex(),
+            idempotency_key=None if question is None else question.idempotency_key,
+            lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
+            allowance=lambda caller, now: self._allowance(
+                caller, now, enhanced_grounding=question is not None and question.enhanced_grounding
+            ),
         )
 
-    def _with_features(self, caller: Caller, question: Question) -> Caller:
-        """The caller, whose plan has every option that was asked for. Raises FeatureNotInTier."""
-        if not question.enhanced_grounding or ENHANCED_GROUNDING in self.plans[caller.tier].features:
-            return caller
-        caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
-        if ENHANCED_GROUNDING not in self.plans[caller.tier].features:
+    def _allowance(self, caller: Caller, now: datetime, *, enhanced_grounding: bool) -> Allowance:
+        plan = self.plans[caller.tier]
+        if enhanced_grounding and ENHANCED_GROUNDING not in plan.features:
             raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier)
-        return caller
-
-    def _release_key(self, held: HeldKey) -> None:
-        try:
-            self.idempotency.release(held)
-        except SQLAlchemyError as error:  # its lease ends by itself, and the client's answer is decided already
-            structlog.get_logger().warning("idempotency_key_not_released", cause=type(error).__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """`own_id` names its reservation. It differs from `request_id` when an idempotency key was taken over: the first holder
-    may still be alive, and whatever it gives back must not be this call's.
-    """
-
-    request_id: UUID
-    own_id: UUID
-    request_hash: str
-    question: Question
-    held: HeldKey | None
-    started: float
-
-    def elapsed_ms(self) -> float:
-        return (perf_counter() - self.started) * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a call ended; `answer` only when it is kept for a client that asks again."""
-
-    status: int
-    error_code: str | None
-    total_ms: float
-    upstream_ms: float
-    answer: str | None = None
+        return Allowance(
+            draws=(Draw(DAY, FEATURE, CALL, day_of(now), plan.per_day),),
+            burst=Burst(plan.burst, plan.burst_seconds),
+            concurrency=plan.concurrency,
+            shed_from=plan.shed_from,
+        )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from time import monotonic
 
 from database.base import Clock, utc_now
-from gateway.breaker import Breaker, BreakerState
+from metering.breaker import Breaker, BreakerState
 from gateway.private_server import PrivateServer
 
 FRESH_SECONDS = 10.0

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from time import monotonic
 from uuid import UUID
 
@@ -21,6 +21,17 @@ class BreakerIsOpen(Problem):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(headers=retry_after(seconds))
+
+
+class HealthSign(Enum):
+    """What one call says about its upstream. Whatever may depend on the one question says nothing."""
+
+    GOOD = "good"
+    """An answer of the 4xx kind proves that the server works."""
+    BAD = "bad"
+    UNREACHABLE = "unreachable"
+    """No connection came about, which no user can cause."""
+    UNKNOWN = "unknown"
 
 
 class BreakerState(StrEnum):
@@ -92,6 +103,17 @@ class Breaker:
             if self._open_until is not None:
                 self._admit_probe(user, self._open_until)
             return Ticket(user, self._generation)
+
+    def judge(self, ticket: Ticket, sign: HealthSign) -> None:
+        """Say how the call of a ticket ended, once."""
+        if sign is HealthSign.GOOD:
+            self.succeeded(ticket)
+        elif sign is HealthSign.BAD:
+            self.failed(ticket)
+        elif sign is HealthSign.UNREACHABLE:
+            self.not_connected(ticket)
+        else:
+            self.not_judged(ticket)
 
     def succeeded(self, ticket: Ticket) -> None:
         with self._lock:

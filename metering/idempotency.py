@@ -1,7 +1,8 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): asking twice with one key is asking once.
 
-A key belongs to one user and one route. It is claimed before anything else happens; the answer is written in the
-transaction that counts the call, so there is no moment in which a call is counted and its answer lost.
+A key belongs to one user and one route. It is looked up before anything else happens, and claimed when the call may run, so
+that a refused call writes nothing. The answer is written in the transaction that counts the call: there is no moment in which
+a call is counted and its answer lost.
 """
 
 import hashlib
@@ -9,11 +10,12 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
-from database import transaction
+from database import reading, transaction
 from security.problems import Problem, retry_after
 
 KEY = re.compile(r"[!-~]{1,255}")
@@ -102,6 +104,15 @@ class IdempotencyKeys:
     def __init__(self, lease: timedelta) -> None:
         self._lease = lease
 
+    def look(self, user_id: UUID, route: str, key: str, fingerprint: str) -> StoredAnswer | None:
+        """The answer that the key stands for; None when a call with it may run, if it can then be claimed.
+
+        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
+        """
+        with reading() as session:
+            found = session.execute(LOOK, _names(user_id, route, key)).one_or_none()
+        return None if found is None else _answer_of(found, fingerprint)
+
     def claim(
         self, user_id: UUID, route: str, key: str, *, fingerprint: str, request_id: UUID
     ) -> HeldKey | StoredAnswer:
@@ -109,29 +120,21 @@ class IdempotencyKeys:
 
         Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
         """
-        if not KEY.fullmatch(key):
-            raise MalformedIdempotencyKey
-        key_sha256 = hashlib.sha256(key.encode()).digest()
-        names = {"user_id": user_id, "route": route, "key_sha256": key_sha256}
+        names = _names(user_id, route, key)
         values = names | {"fingerprint": fingerprint, "request_id": request_id, "lease": self._lease}
         with transaction() as session:
             for _ in range(3):
                 for statement in (CLAIM, TAKE_OVER):
                     if row := session.execute(statement, values).one_or_none():
                         holder, lease_until = row
-                        return HeldKey(user_id, route, key_sha256, holder, lease_until, statement is TAKE_OVER)
+                        return HeldKey(
+                            user_id, route, names["key_sha256"], holder, lease_until, statement is TAKE_OVER
+                        )
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago
-                known, answer, left = found
-                if not hmac.compare_digest(known, fingerprint):
-                    raise IdempotencyKeyReused
-                if answer == TOO_LARGE_TO_KEEP:
-                    raise AnswerNotKept
-                if answer is not None:
-                    return StoredAnswer(answer.encode())
-                if left > 0:
-                    raise RequestStillRunning(left)
+                if (stored := _answer_of(found, fingerprint)) is not None:
+                    return stored
         raise RequestStillRunning(1)
 
     def release(self, held: HeldKey) -> None:
@@ -151,3 +154,23 @@ class IdempotencyKeys:
                     "lease_until": held.lease_until,
                 },
             )
+
+
+def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
+    if not KEY.fullmatch(key):
+        raise MalformedIdempotencyKey
+    return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
+
+
+def _answer_of(found: Row[Any], fingerprint: str) -> StoredAnswer | None:
+    """None when its holder has died."""
+    known, answer, left = found
+    if not hmac.compare_digest(known, fingerprint):
+        raise IdempotencyKeyReused
+    if answer == TOO_LARGE_TO_KEEP:
+        raise AnswerNotKept
+    if answer is not None:
+        return StoredAnswer(answer.encode())
+    if left > 0:
+        raise RequestStillRunning(left)
+    return None

@@ -5,7 +5,6 @@ A reservation is named by its request id, so that each step may be repeated: it 
 
 import random
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from auth.principal import CachedFields
@@ -19,7 +18,9 @@ FAILURE = "failure"
 MICROSECONDS = 1_000_000
 RESET_JITTER_SECONDS = 30.0
 CONCURRENCY_RETRY_SECONDS = 1.0
-BURST, CONCURRENCY = "burst", "concurrency"
+MOST_FAILURES = 20
+"""Calls of one feature that may fail in one hour for one user."""
+BURST, CONCURRENCY, FAILURES = "burst", "concurrency", "failures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,25 @@ class Draw:
 class Ask:
     """One call that wants to be made. The first of `draws` is the call itself.
 
-    `concurrency`: calls of this feature that the user may have at once. `lease_seconds` must be longer than the call and its
-    settling can take, or the call must be extended.
+    `hour`: whose failures count. `concurrency`: calls of this feature that the user may have at once. `lease_seconds` must be
+    longer than the call and its settling can take, unless it `is_extended` while it runs.
     """
 
     request_id: UUID
     user_id: UUID
     feature: str
     draws: tuple[Draw, ...]
+    hour: Window
     burst: Burst
     concurrency: int
     cached: CachedFields | None
     lease_seconds: float
+    is_extended: bool = False
 
     @property
     def only_counts(self) -> bool:
-        """True when nothing but the one call is drawn."""
-        return len(self.draws) == 1
+        """True for a short call that draws nothing but itself."""
+        return len(self.draws) == 1 and not self.is_extended
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +123,6 @@ class LimitsUnavailable(Problem):
 
     def __init__(self, seconds: float = 2) -> None:
         super().__init__(headers=retry_after(seconds))
-
-
-class Limits(Protocol):
-    def reserve(self, ask: Ask) -> Reservation | Refusal:
-        """Take what every draw asks for, or nothing from any. Raises AccountStateChanged and LimitsUnavailable."""
-
-    def settled(self, reservation: Reservation, used: int | None) -> None:
-        """Say, after the commit, that the call was counted: `used` is what its counter stands at. None: it was refused there.
-
-        Never raises.
-        """
-
-    def release(self, reservation: Reservation) -> None:
-        """Give the call back, because nothing was delivered. The burst is not given back. Never raises."""
-
-    def usage(self, ask: Ask) -> "Standing":
-        """The figures as they stand, nothing taken. Raises LimitsUnavailable when PostgreSQL cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +184,8 @@ def refusal(ask: Ask, standing: Standing, violated: frozenset[str]) -> Refusal:
     """`violated`: names of policies."""
     policies = policy_states(ask, standing)
     waits: dict[str, float] = {}
+    if FAILURES in violated:
+        waits[FAILURES] = ask.hour.seconds_left(standing.now / MICROSECONDS)
     for policy in policies:
         if policy.name not in violated:
             continue

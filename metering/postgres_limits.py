@@ -12,7 +12,7 @@ import psycopg2
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, Verdict
+from metering.limits import BURST, CONCURRENCY, FAILURES, MOST_FAILURES, Ask, LimitsUnavailable, Standing, Verdict
 
 RESERVE = Path(__file__).with_name("reserve_usage.sql").read_text(encoding="utf-8")
 USED = """
@@ -58,23 +58,27 @@ class PostgresLimits:
                 "user": str(ask.user_id),
                 "feature": ask.feature,
                 "draws": _document(ask),
+                "hour": ask.hour.name,
+                "most_failures": MOST_FAILURES,
                 "interval": interval,
                 "capacity": interval * ask.burst.calls,
                 "concurrency": ask.concurrency,
                 "lease": timedelta(seconds=ask.lease_seconds),
             },
         )
-        reserved, too_fast, too_many, too_much, in_flight, tat, now = rows[0][:7]
-        violated = {draw.policy for draw, row in zip(ask.draws, rows, strict=True) if too_much and row[10]}
+        reserved, too_fast, too_many, too_bad, too_much, in_flight, tat, now = rows[0][:8]
+        violated = {draw.policy for draw, row in zip(ask.draws, rows, strict=True) if too_much and row[11]}
         if too_fast:
             violated.add(BURST)
         if too_many:
             violated.add(CONCURRENCY)
+        if too_bad:
+            violated.add(FAILURES)
         taken = not violated
-        amounts = tuple(row[9] for row in rows)
+        amounts = tuple(row[10] for row in rows)
         standing = Standing(
-            used=tuple(row[7] for row in rows),
-            held=tuple(row[8] + (row[9] if taken else 0) for row in rows),
+            used=tuple(row[8] for row in rows),
+            held=tuple(row[9] + (row[10] if taken else 0) for row in rows),
             in_flight=in_flight + taken,
             burst_tat=tat + (interval if taken and not reserved else 0),
             now=now,

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from auth.tiers import Tier
-from metering.limits import PolicyState, Refusal
+from metering.limits import BURST, CONCURRENCY, PolicyState, Refusal
 from security.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-DAY, CONCURRENCY = "day", "concurrency"
+DAY = "day"
 
 METERED_HEADERS = {
     "RateLimit": "What is left of each policy: r requests, for t seconds",
@@ -33,7 +33,7 @@ class RateLimitExceeded(Problem):
     status, error, title = 429, "rate_limit_exceeded", "A limit of your plan is reached"
     type = QUOTA_EXCEEDED
 
-    def __init__(self, refusal: Refusal, tier: Tier, now: datetime) -> None:
+    def __init__(self, refusal: Refusal, tier: Tier, noun: str, now: datetime) -> None:
         day = next((policy for policy in refusal.policies if policy.name == DAY), None)
         members: dict[str, object] = {"violated-policies": list(refusal.violated), "tier": tier.value}
         if day is not None:
@@ -45,13 +45,14 @@ class RateLimitExceeded(Problem):
             }
         shown = [policy for policy in refusal.policies if policy.name in refusal.violated]
         headers = rate_limit_headers(refusal.policies, now, nearest=shown) | retry_after(refusal.retry_after_seconds)
-        super().__init__(DETAILS.get(refusal.violated[0] if refusal.violated else ""), headers=headers, **members)
+        detail = DETAILS.get(refusal.violated[0] if refusal.violated else "")
+        super().__init__(None if detail is None else detail.format(noun), headers=headers, **members)
 
 
 DETAILS = {
-    DAY: "All predictions of this UTC day are used",
-    "burst": "Too many predictions in quick succession",
-    CONCURRENCY: "Too many predictions at the same time",
+    DAY: "All {} of this UTC day are used",
+    BURST: "Too many {} in quick succession",
+    CONCURRENCY: "Too many {} at the same time",
 }
 
 

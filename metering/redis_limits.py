@@ -6,13 +6,25 @@ import redis
 
 from database.redis_script import Script, ScriptRunner
 from database.redis_server import KEY_PREFIX
-from metering.limits import BURST, CONCURRENCY, MICROSECONDS, AccountStateChanged, Ask, Reservation, Standing, Verdict
+from metering.limits import (
+    BURST,
+    CONCURRENCY,
+    FAILURES,
+    MICROSECONDS,
+    MOST_FAILURES,
+    AccountStateChanged,
+    Ask,
+    Reservation,
+    Standing,
+    Verdict,
+)
 
 RESERVE = Script(Path(__file__).with_name("reserve.lua"))
 SETTLE = Script(Path(__file__).with_name("settle.lua"))
 
 STATE_CHANGED = -1
-RELEASED, REFUSED = 0, -1
+NOT_COUNTED, REFUSED = 0, -1
+DID_NOT_FAIL, FAILED_UNCOUNTED = -1, 0
 
 
 class RedisLimits:
@@ -44,6 +56,7 @@ class RedisLimits:
             interval,
             interval * ask.burst.calls,
             ask.concurrency,
+            MOST_FAILURES,
             *tail,
         )
         if code == STATE_CHANGED:
@@ -51,18 +64,20 @@ class RedisLimits:
         if code < 0:
             return None
         violated, used, held, in_flight, tat, now = rest
-        names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY))
+        names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY), (8, FAILURES))
         return Verdict(
             frozenset(name for bit, name in names if violated & bit), (1,), Standing((used,), (held,), in_flight, tat, now)
         )
 
-    def settle(self, done: Reservation, used: int) -> None:
-        """Remove a call in flight. `used` may be RELEASED or REFUSED."""
-        self._scripts.run(SETTLE, 2, *keys_of(done.ask)[:2], done.ask.draws[0].window.name, done.request_id.hex, used)
+    def settle(self, done: Reservation, used: int, failures: int = DID_NOT_FAIL) -> None:
+        """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL or FAILED_UNCOUNTED."""
+        counter, held, _, failed = keys_of(done.ask)
+        window = done.ask.draws[0].window.name
+        self._scripts.run(SETTLE, 3, counter, held, failed, window, done.request_id.hex, used, failures)
 
     def in_flight(self, ask: Ask) -> tuple[int, int, int]:
         """Calls of the window and of any window, and the burst clock (microseconds)."""
-        _, held_key, burst_key = keys_of(ask)
+        _, held_key, burst_key, _ = keys_of(ask)
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.time()
             pipeline.zrange(held_key, 0, -1, withscores=True)
@@ -75,10 +90,11 @@ class RedisLimits:
 
 
 def keys_of(ask: Ask) -> tuple[str, ...]:
-    """Of this user: the window's counter, the calls in flight, the burst clock."""
+    """Of this user: the window's counter, the calls in flight, the burst clock, the hour's failures."""
     user, window = ask.user_id.hex, ask.draws[0].window.name
     return (
         f"{KEY_PREFIX}used:{ask.feature}:{window}:{user}",
         f"{KEY_PREFIX}held:{ask.feature}:{user}",
         f"{KEY_PREFIX}burst:{ask.feature}:{user}",
+        f"{KEY_PREFIX}failed:{ask.feature}:{ask.hour.name}:{user}",
     )

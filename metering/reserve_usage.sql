@@ -40,27 +40,31 @@ WITH asked AS MATERIALIZED (
         )) AS tat,
         (SELECT count(*) FROM live
          WHERE feature = %(feature)s AND unit = 'call' AND request_id <> %(request)s::uuid) AS in_flight,
-        EXISTS (SELECT 1 FROM live WHERE request_id = %(request)s::uuid) AS reserved
+        EXISTS (SELECT 1 FROM live WHERE request_id = %(request)s::uuid) AS reserved,
+        coalesce((SELECT used FROM usage_counters
+                  WHERE user_id = %(user)s::uuid AND feature = %(feature)s AND unit = 'failure' AND "window" = %(hour)s), 0)
+            AS failures
     FROM asked
 ), verdict AS MATERIALIZED (
     SELECT
         gate.*,
         NOT reserved AND tat + %(interval)s - %(capacity)s > now_us AS too_fast,
         NOT reserved AND in_flight + 1 > %(concurrency)s AS too_many,
+        NOT reserved AND failures >= %(most_failures)s AS too_bad,
         NOT reserved AND EXISTS (SELECT 1 FROM offer WHERE amount < at_least) AS too_much
     FROM gate
 ), taken AS (
     INSERT INTO usage_reservations AS known (request_id, feature, unit, "window", user_id, amount, lease_until, created_at)
     SELECT %(request)s::uuid, offer.counter, offer.unit, offer."window", %(user)s::uuid, offer.amount,
            verdict.moment + %(lease)s, verdict.moment
-    FROM offer, verdict WHERE NOT (reserved OR too_fast OR too_many OR too_much)
+    FROM offer, verdict WHERE NOT (reserved OR too_fast OR too_many OR too_bad OR too_much)
     ON CONFLICT (request_id, feature, unit) DO UPDATE SET
         "window" = excluded."window", amount = excluded.amount, lease_until = excluded.lease_until
 ), clocked AS (
     INSERT INTO usage_gates AS known (user_id, feature, burst_tat)
     SELECT %(user)s::uuid, %(feature)s, tat + %(interval)s
-    FROM verdict WHERE NOT (reserved OR too_fast OR too_many OR too_much)
+    FROM verdict WHERE NOT (reserved OR too_fast OR too_many OR too_bad OR too_much)
     ON CONFLICT (user_id, feature) DO UPDATE SET burst_tat = excluded.burst_tat
 )
-SELECT verdict.reserved, too_fast, too_many, too_much, in_flight, tat, now_us, used, held, amount, amount < at_least
+SELECT verdict.reserved, too_fast, too_many, too_bad, too_much, in_flight, tat, now_us, used, held, amount, amount < at_least
 FROM verdict, offer ORDER BY offer.place

@@ -262,12 +262,12 @@ class Settlement:
         self._writer = writer
         self._seconds = seconds
 
-    def count(self, call: SettledCall) -> int:
-        """Record a call that used something: what its first counter stands at with it.
+    def count(self, call: SettledCall, seconds: float | None = None) -> int:
+        """Record a call that used something: what its first counter stands at with it. `seconds`: longer than usual.
 
         Raises UsageNotRecorded when that is not certain, and LimitReachedMeanwhile.
         """
-        deadline, pause = monotonic() + self._seconds, FIRST_PAUSE_SECONDS
+        deadline, pause = monotonic() + (seconds or self._seconds), FIRST_PAUSE_SECONDS
         may_be_counted = False
         while True:
             try:
@@ -284,10 +284,14 @@ class Settlement:
                 sleep(pause)
                 pause = min(pause * 2, 0.5)
 
-    def note_failure(self, call: SettledCall) -> None:
-        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises."""
+    def note_failure(self, call: SettledCall) -> int | None:
+        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises.
+
+        Returns what its first counter stands at with it; None when it has none, or it was not recorded.
+        """
         try:
-            self._writer.submit_within(call, FAILURE_SECONDS)
+            return self._writer.submit_within(call, FAILURE_SECONDS)
         except (CommitNotConfirmed, psycopg2.Error) as error:
             cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
+            return None

@@ -4,6 +4,7 @@ Neither is the proof of a limit: that is the statement that counts a call (meter
 So a cache that was emptied, restored or stopped can let a call begin in vain, and can never let one too many be delivered.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import redis
@@ -21,11 +22,11 @@ from metering.limits import (
     refusal,
 )
 from metering.postgres_limits import PostgresLimits
-from metering.redis_limits import REFUSED, RELEASED, RedisLimits
+from metering.redis_limits import DID_NOT_FAIL, FAILED_UNCOUNTED, NOT_COUNTED, REFUSED, RedisLimits
 
 
 class UsageLimits:
-    """Implements metering.limits.Limits."""
+    """Every call is reserved, then settled, failed or released."""
 
     def __init__(self, postgres: PostgresLimits, server: RedisServer) -> None:
         self._postgres = postgres
@@ -33,6 +34,7 @@ class UsageLimits:
         self._redis: RedisLimits | None = None
 
     def reserve(self, ask: Ask) -> Reservation | Refusal:
+        """Take what every draw asks for, or nothing from any. Raises AccountStateChanged and LimitsUnavailable."""
         verdict = self._in_redis(ask) if ask.only_counts else None
         in_postgres = verdict is None
         if verdict is None:
@@ -44,22 +46,49 @@ class UsageLimits:
         return Reservation(ask, verdict.amounts, policy_states(ask, verdict.standing), in_postgres)
 
     def settled(self, reservation: Reservation, used: int | None) -> None:
+        """Say, after the commit, that a call was counted: `used` is what its counter stands at. None: it was refused there.
+
+        Never raises.
+        """
         if not reservation.in_postgres:
             self._tell_redis(reservation, REFUSED if used is None else used)
         elif used is None:  # else the settling transaction removed it
             self.release(reservation)
 
+    def failed(self, reservation: Reservation, failures: int | None) -> None:
+        """Give a call back that reached its upstream in vain. `failures`: how many of this hour PostgreSQL counted with it,
+        None when it could not be told. Never raises.
+        """
+        if reservation.in_postgres:
+            self.release(reservation)
+        else:
+            self._tell_redis(reservation, NOT_COUNTED, failures or FAILED_UNCOUNTED)
+
     def release(self, reservation: Reservation) -> None:
+        """Give a call back. The burst is not given back. Never raises."""
         if not reservation.in_postgres:
-            self._tell_redis(reservation, RELEASED)
+            self._tell_redis(reservation, NOT_COUNTED)
             return
         with suppress(LimitsUnavailable):  # what cannot be deleted now stops counting when its lease ends
             self._postgres.release(reservation.request_id)
 
+    def refusal_of(self, reservation: Reservation, amounts: Sequence[int]) -> Refusal:
+        """Why a call with these amounts could not be counted. Raises LimitsUnavailable."""
+        ask = reservation.ask
+        standing = self._postgres.standing(ask)
+        violated = {
+            draw.policy
+            for draw, used, amount in zip(ask.draws, standing.used, amounts, strict=True)
+            if draw.allowed is not None and used + amount > draw.allowed
+        }
+        return refusal(ask, standing, frozenset(violated or {ask.draws[0].policy}))
+
     def extend(self, reservation: Reservation, seconds: float) -> bool:
+        """Let a call run so much longer from now. False: its lease is over. Raises LimitsUnavailable."""
         return self._postgres.extend(reservation.request_id, seconds)
 
     def usage(self, ask: Ask) -> Standing:
+        """The figures as they stand, nothing taken. Raises LimitsUnavailable when PostgreSQL cannot be read."""
         standing = self._postgres.standing(ask)
         limits = self._in_use() if ask.only_counts else None
         if limits is None:
@@ -91,12 +120,12 @@ class UsageLimits:
             return None
         return verdict
 
-    def _tell_redis(self, reservation: Reservation, used: int) -> None:
+    def _tell_redis(self, reservation: Reservation, used: int, failures: int = DID_NOT_FAIL) -> None:
         limits = self._in_use()
         if limits is None:
             return
         try:
-            limits.settle(reservation, used)
+            limits.settle(reservation, used, failures)
         except (redis.RedisError, OSError):
             self._server.failed()
 

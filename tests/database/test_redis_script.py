@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from database.redis_connections import RedisAddress, connect
+from database.redis_server import RedisAddress, connect
 from database.redis_script import Script, ScriptRunner
 from sandbox.valkey import EmbeddedValkey
 

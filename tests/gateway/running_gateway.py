@@ -23,22 +23,22 @@ from database.redis_lease import WithoutRedis
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer
-from gateway.breaker import Breaker, BreakerRules
-from gateway.bulkhead import Bulkhead
+from metering.breaker import Breaker, BreakerRules
+from metering.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
+from metering.idempotency import IdempotencyKeys
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, call_writer
+from metering.settle import Settlement, call_writer
 from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
-from tests.gateway.limit_backends import QUICK, eventually
+from tests.metering.limit_backends import QUICK, eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {

@@ -11,7 +11,7 @@ from auth.tiers import Tier
 from examples.private_server.switches import Switches
 from gateway.plan_limits import PlanLimits
 from sandbox.valkey import EmbeddedValkey
-from tests.gateway.limit_backends import eventually
+from tests.metering.limit_backends import eventually
 from tests.gateway.running_gateway import PLANS, RunningGateway, running_gateway
 
 THREADS = 24

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.breaker import Breaker, BreakerRules, BreakerState
-from tests.gateway.limit_backends import eventually
+from metering.breaker import Breaker, BreakerRules, BreakerState
+from tests.metering.limit_backends import eventually
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mirroros-test' AND wait_event_type = 'Lock'"

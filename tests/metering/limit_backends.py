@@ -23,7 +23,7 @@ from metering.limits import CALL, Ask, Burst, Draw, LimitsUnavailable, Refusal, 
 from metering.postgres_limits import PostgresLimits
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, call_writer
 from metering.usage_limits import UsageLimits
-from metering.windows import day_of
+from metering.windows import day_of, hour_of
 from tests.bare_app import bare_app
 
 FEATURE = "predict"
@@ -48,8 +48,18 @@ def ask(
     lease_seconds: float = 60,
     moment: datetime | None = None,
 ) -> Ask:
-    day = Draw("day", FEATURE, CALL, day_of(moment or utc_now()), limits.per_day)
-    return Ask(request_id or uuid7(), user, FEATURE, (day,), limits.burst, limits.concurrency, None, lease_seconds)
+    now = moment or utc_now()
+    return Ask(
+        request_id=request_id or uuid7(),
+        user_id=user,
+        feature=FEATURE,
+        draws=(Draw("day", FEATURE, CALL, day_of(now), limits.per_day),),
+        hour=hour_of(now),
+        burst=limits.burst,
+        concurrency=limits.concurrency,
+        cached=None,
+        lease_seconds=lease_seconds,
+    )
 
 
 class Backend:

@@ -13,7 +13,7 @@ import pytest
 from database.base import utc_now, uuid7
 from metering.limits import CALL, Ask, Burst, Draw, Refusal, Reservation, policy_states
 from metering.settle import LimitReachedMeanwhile
-from metering.windows import day_of, month_of
+from metering.windows import day_of, hour_of, month_of
 from tests.metering.limit_backends import Backend, backend, eventually, hammer, somebody
 
 SPAWN = get_context("spawn")
@@ -28,17 +28,18 @@ def chat(
     """A call of a feature with a budget of tokens a month."""
     now = utc_now()
     return Ask(
-        uuid7(),
-        user,
-        "chat",
-        (
+        request_id=uuid7(),
+        user_id=user,
+        feature="chat",
+        draws=(
             Draw("day", "chat", CALL, day_of(now), None),
             Draw("tokens", "account", "token", month_of(now), allowed, at_least, at_most),
         ),
-        Burst(1000, 1),
-        1000,
-        None,
-        lease_seconds,
+        hour=hour_of(now),
+        burst=Burst(1000, 1),
+        concurrency=1000,
+        cached=None,
+        lease_seconds=lease_seconds,
     )
 
 

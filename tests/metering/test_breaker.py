@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.breaker import Breaker, BreakerIsOpen, BreakerState, Ticket
+from metering.breaker import Breaker, BreakerIsOpen, BreakerState, Ticket
 
 USERS = [UUID(int=number) for number in range(1, 6)]
 NUMBERS = count(100)

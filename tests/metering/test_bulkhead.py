@@ -6,7 +6,7 @@ import pytest
 
 from auth.tiers import Tier
 from examples.private_server.switches import Switches
-from gateway.bulkhead import Bulkhead, TooManyInFlight
+from metering.bulkhead import Bulkhead, TooManyInFlight
 from tests.gateway.running_gateway import running_gateway
 
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.idempotency import LARGEST_KEPT_ANSWER
+from metering.idempotency import LARGEST_KEPT_ANSWER
 from gateway.private_server import VerifyResponse
-from gateway.purge import purge_idempotency_keys
+from metering.purge import purge_idempotency_keys
 from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import QUESTION, RunningGateway, running_gateway
 

@@ -3,7 +3,7 @@
 import uuid
 
 from database import reading, transaction
-from gateway.personal_data import erase_calls, export_calls
+from metering.personal_data import erase_calls, export_calls
 from tests.gateway.running_gateway import QUESTION, RunningGateway, running_gateway
 
 TABLES = ("prediction_requests", "idempotency_keys", "usage_counters", "usage_gates", "usage_reservations")

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from database import batch, db, reading, transaction
-from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
+from metering.purge import purge_request_logs, purge_usage_counters, sweep_reservations
 from tests.bare_app import bare_app
 
 
@@ -39,17 +39,21 @@ def log(age: str, many: int = 1) -> None:
     )
 
 
-def counted(days_ago: int, feature: str = "predict") -> None:
+def counted(days_ago: int, feature: str = "predict", unit: str = "call", hour: str = "") -> None:
     execute(
-        "INSERT INTO usage_counters VALUES (gen_random_uuid(), :feature, current_date - :days_ago, 1)",
+        "INSERT INTO usage_counters (user_id, feature, unit, \"window\", used)"
+        " VALUES (gen_random_uuid(), :feature, :unit, (current_date - :days_ago)::text || :hour, 1)",
         days_ago=days_ago,
         feature=feature,
+        unit=unit,
+        hour=hour,
     )
 
 
 def reserved(lease: str) -> None:
     execute(
-        "INSERT INTO usage_reservations VALUES (gen_random_uuid(), gen_random_uuid(), 'predict', current_date,"
+        "INSERT INTO usage_reservations (request_id, user_id, feature, unit, \"window\", amount, lease_until, created_at)"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), 'predict', 'call', current_date::text, 1,"
         " now() + CAST(:lease AS interval), now())",
         lease=lease,
     )
@@ -58,28 +62,35 @@ def reserved(lease: str) -> None:
 def test_the_log_of_calls_is_kept_for_90_days(app: Flask) -> None:
     for age in ("91 days", "89 days", "0 days"):
         log(age)
-    assert purge_prediction_requests() == 1
-    assert count("prediction_requests") == 2
+    assert purge_request_logs() == 1
+    assert count("request_logs") == 2
 
 
 def test_what_is_more_than_a_portion_goes_in_one_run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PORTION", 10)
     log("91 days", 35)
     log("1 day", 3)
-    assert purge_prediction_requests() == 35
-    assert count("prediction_requests") == 3
+    assert purge_request_logs() == 35
+    assert count("request_logs") == 3
 
 
 def test_a_run_ends_and_leaves_the_rest_to_the_next_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PORTION", 10)
     monkeypatch.setattr(batch, "MOST_PORTIONS", 2)
     log("91 days", 35)
-    assert [purge_prediction_requests() for _ in range(3)] == [20, 15, 0]
+    assert [purge_request_logs() for _ in range(3)] == [20, 15, 0]
 
 
 def test_counts_are_kept_for_25_months(app: Flask) -> None:
     for days_ago in (762, 761, 0):
         counted(days_ago)
+    assert purge_usage_counters() == 1
+    assert count("usage_counters") == 2
+
+
+def test_failures_are_forgotten_after_their_day(app: Flask) -> None:
+    for days_ago in (2, 1, 0):
+        counted(days_ago, unit="failure", hour="T17")
     assert purge_usage_counters() == 1
     assert count("usage_counters") == 2
 

@@ -1,4 +1,4 @@
-"""The settle transaction: counted once however often it is written, exact counts within one batch."""
+"""The settling statement: counted once however often it is written, exact counts within one batch, never beyond a limit."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,11 +7,13 @@ from datetime import date
 
 import psycopg2
 import pytest
+from psycopg2.errors import CheckViolation, RestrictViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from gateway.settle import SettledCall, prepare_settle, write_calls
+from metering.settle import FENCE, Outcome, SettledCall, Spent, prepare_settle, write_calls
 
 TODAY = date(2026, 11, 23)
+CALL = Spent("predict", "call", "2026-11-23", 1, None)
 
 
 @pytest.fixture
@@ -31,20 +33,23 @@ def a_call(user: uuid.UUID, **changes: object) -> SettledCall:
         tier="free",
         window_date=TODAY,
         request_data_hash="0" * 64,
+        outcome=Outcome.DELIVERED,
         status=200,
         error_code=None,
         response_time_ms=5,
         upstream_ms=4,
-        held=None,
-        key=None,
-        answer=None,
+        spent=(CALL,),
     )
     return replace(call, **changes)  # type: ignore[arg-type]
 
 
+def a_failure(user: uuid.UUID, **changes: object) -> SettledCall:
+    return a_call(user, outcome=Outcome.FAILED, error_code="timeout", status=504, spent=(), **changes)
+
+
 def test_two_calls_of_one_user_in_one_batch_get_counts_of_their_own(connection: Connection) -> None:
     alice, bob = uuid.uuid4(), uuid.uuid4()
-    calls = [a_call(alice), a_call(bob), a_call(alice), a_call(alice, error_code="timeout", status=504), a_call(alice)]
+    calls = [a_call(alice), a_call(bob), a_call(alice), a_failure(alice), a_call(alice)]
     assert write_calls(connection, calls) == [1, 1, 2, None, 3]
     assert write_calls(connection, [a_call(alice), a_call(bob)]) == [4, 2]
 
@@ -58,9 +63,10 @@ def test_a_call_that_is_written_again_is_not_counted_again(connection: Connectio
 
 
 def test_a_failed_call_that_succeeds_later_under_the_same_id_is_counted_then(connection: Connection) -> None:
-    failed = a_call(uuid.uuid4(), error_code="timeout", status=504)
+    failed = a_failure(uuid.uuid4())
     assert write_calls(connection, [failed]) == [None]
-    assert write_calls(connection, [replace(failed, error_code=None, status=200)]) == [1]
+    delivered = replace(failed, outcome=Outcome.DELIVERED, error_code=None, status=200, spent=(CALL,))
+    assert write_calls(connection, [delivered]) == [1]
     assert write_calls(connection, [failed]) == [None]
     with connection.cursor() as cursor:
         cursor.execute("SELECT success, error_code, status FROM prediction_requests")
@@ -69,7 +75,7 @@ def test_a_failed_call_that_succeeds_later_under_the_same_id_is_counted_then(con
 
 def test_days_are_counted_apart(connection: Connection) -> None:
     alice = uuid.uuid4()
-    calls = [a_call(alice), a_call(alice, window_date=date(2026, 11, 24))]
+    calls = [a_call(alice), a_call(alice, spent=(replace(CALL, window="2026-11-24"),))]
     assert write_calls(connection, calls) == [1, 1]
 
 
@@ -79,9 +85,58 @@ def test_the_reservation_goes_in_the_same_transaction(connection: Connection) ->
     with connection.cursor() as cursor:
         for call in calls:
             cursor.execute(
-                "INSERT INTO usage_reservations VALUES (%s, %s, 'predict', %s, now() + interval '1 minute', now())",
-                (str(call.request_id), str(call.user_id), TODAY),
+                "INSERT INTO usage_reservations (request_id, user_id, feature, unit, \"window\", amount, lease_until, created_at)"
+                " VALUES (%s, %s, 'predict', 'call', %s, 1, now() + interval '1 minute', now())",
+                (str(call.request_id), str(call.user_id), CALL.window),
             )
         write_calls(connection, calls)
         cursor.execute("SELECT request_id::text FROM usage_reservations")
         assert cursor.fetchall() == [(str(calls[1].request_id),)]
+
+
+def test_no_batch_raises_a_counter_above_its_limit(connection: Connection) -> None:
+    alice = uuid.uuid4()
+    limited = replace(CALL, allowed=2)
+    assert write_calls(connection, [a_call(alice, spent=(limited,))]) == [1]
+    with pytest.raises(CheckViolation) as refusal:
+        write_calls(connection, [a_call(alice, spent=(limited,)) for _ in range(2)])
+    assert refusal.value.diag.constraint_name == FENCE
+    assert write_calls(connection, [a_call(alice, spent=(limited,))]) == [2]
+    with pytest.raises(CheckViolation):
+        write_calls(connection, [a_call(alice, spent=(limited,))])
+    assert write_calls(connection, [a_call(alice, spent=(CALL,))]) == [3]  # whoever has no limit is counted
+
+
+def test_several_units_of_one_call_are_counted_together_or_not_at_all(connection: Connection) -> None:
+    alice = uuid.uuid4()
+    tokens = Spent("account", "token", "2026-11", 700, 1000)
+    assert write_calls(connection, [a_call(alice, spent=(CALL, tokens))]) == [1]
+    with pytest.raises(CheckViolation):
+        write_calls(connection, [a_call(alice, spent=(CALL, tokens))])
+    assert write_calls(connection, [a_call(alice, spent=(CALL, replace(tokens, amount=300)))]) == [2]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT feature, unit, used, allowed FROM usage_counters ORDER BY feature")
+        assert cursor.fetchall() == [("account", "token", 1000, 1000), ("predict", "call", 2, None)]
+
+
+def test_what_a_call_costs_is_charged_once_and_never_changed(connection: Connection) -> None:
+    call = a_call(uuid.uuid4(), provider="openai", model="m", units={"token": 7}, price_micros=1200, cost_micros=300)
+    write_calls(connection, [call])
+    write_calls(connection, [call])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT request_id::text, feature, units, price_micros, cost_micros FROM charges")
+        assert cursor.fetchall() == [(str(call.request_id), "predict", {"token": 7}, 1200, 300)]
+        cursor.execute("SELECT provider, model, units, price_micros, cost_micros, outcome FROM request_logs")
+        assert cursor.fetchall() == [("openai", "m", {"token": 7}, 1200, 300, "delivered")]
+        for change in ("UPDATE charges SET price_micros = 1", "DELETE FROM charges"):
+            with pytest.raises(RestrictViolation):
+                cursor.execute(change)
+
+
+def test_the_promised_table_of_predictions_can_be_read_and_written(connection: Connection) -> None:
+    call = a_call(uuid.uuid4())
+    write_calls(connection, [call, a_call(uuid.uuid4(), feature="solve")])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE prediction_requests SET response_time_ms = 9")
+        cursor.execute("SELECT id::text, user_id::text, success, response_time_ms FROM prediction_requests")
+        assert cursor.fetchall() == [(str(call.request_id), str(call.user_id), True, 9)]

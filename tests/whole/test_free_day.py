@@ -5,7 +5,7 @@ import redis
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
 from sandbox.valkey import EmbeddedValkey
-from tests.gateway.limit_backends import eventually
+from tests.metering.limit_backends import eventually
 from tests.whole.attempts import assert_exactly_five, attempt_in_parallel
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment

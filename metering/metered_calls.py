@@ -1,0 +1,478 @@
+"""Metered calls: the one order in which everything that costs is done.
+
+A slot, the idempotency key, reserve, call, settle, answer. Up to `reserve` nothing is taken from the user. After it every way
+out passes exactly one of settle and release, except when it is unknown whether the settling was written: then the reservation
+stays until its lease ends, for nothing is given back that may be counted.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import monotonic, perf_counter
+from uuid import UUID
+
+import psycopg2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth.principal import Caller, KeyPrincipal
+from database.base import Clock, uuid7
+from metering.breaker import Breaker, HealthSign
+from metering.bulkhead import Bulkhead
+from metering.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
+from metering.limits import (
+    FAILURE,
+    FAILURES,
+    MOST_FAILURES,
+    AccountStateChanged,
+    Ask,
+    Burst,
+    Draw,
+    LimitsUnavailable,
+    Refusal,
+    Reservation,
+    Standing,
+)
+from metering.rate_limit_headers import QUOTA_EXCEEDED, RateLimitExceeded, rate_limit_headers, timing_headers
+from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
+from metering.upstream import UpstreamFailed
+from metering.usage_limits import UsageLimits
+from metering.windows import hour_of
+from security.problems import DependencyUnavailable, Problem, retry_after
+
+MOST_ACCOUNT_CHANGES = 3
+STREAM_SETTLE_SECONDS = 60.0
+"""A stream was read already, so its counting waits longer for PostgreSQL: nobody else waits for it."""
+
+
+class TooManyFailures(Problem):
+    """Calls that fail cost the caller nothing, so an hour has only so many."""
+
+    status, error, title = 429, "too_many_failures", "Too many requests failed this hour"
+    type = QUOTA_EXCEEDED
+
+    def __init__(self, noun: str, seconds: float) -> None:
+        super().__init__(
+            f"{MOST_FAILURES} {noun} failed within this hour (UTC). Correct the requests and try again when the hour is over",
+            headers=retry_after(seconds),
+        )
+
+
+class NotInPlan(Problem):
+    """The caller's plan does not have what was asked for. Nothing was reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller's plan allows of one feature now. `shed_from`: the share of all slots from which it is turned away."""
+
+    draws: tuple[Draw, ...]
+    burst: Burst
+    concurrency: int
+    shed_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A call that was admitted. `request_id` names it for the user; its reservation may have another name, for an idempotency
+    key that was taken over: the first holder may still be alive, and whatever it gives back must not be this call's.
+    """
+
+    request_id: UUID
+    caller: Caller
+    reservation: Reservation
+    held: HeldKey | None
+    started: float
+
+    def elapsed_ms(self) -> float:
+        return (perf_counter() - self.started) * 1000
+
+    def remaining(self, policy: str) -> int | None:
+        """What is left of a policy after this call; None when it has no limit."""
+        return next((state.remaining for state in self.reservation.policies if state.name == policy), None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a call has used so far. `amounts` by draw: the call itself, and what was reserved of the others unless it says less.
+
+    Money is in millionths. `answer`: what is kept for a client that asks again with its Idempotency-Key.
+    """
+
+    amounts: list[int]
+    provider: str | None = None
+    model: str | None = None
+    units: dict[str, int] = field(default_factory=dict)
+    price_micros: int = 0
+    cost_micros: int = 0
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is special about one call of a feature.
+
+    `noun` is what its calls are called, in the plural. `fingerprint` stands for the request: equal requests have equal ones.
+    `allowance` says what a caller may use, or raises NotInPlan.
+    """
+
+    feature: str
+    noun: str
+    route: str
+    fingerprint: str
+    idempotency_key: str | None
+    lease_seconds: float
+    allowance: Callable[[Caller, datetime], Allowance]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MeteredCalls:
+    """All metered calls of one upstream, in this process.
+
+    `confirm` authenticates a caller anew after the account changed while its state was cached, or raises as sign-in does.
+    """
+
+    limits: UsageLimits
+    breaker: Breaker
+    bulkhead: Bulkhead
+    settlement: Settlement
+    idempotency: IdempotencyKeys
+    confirm: Callable[[Caller], Caller]
+    clock: Clock
+
+    def once(self, caller: Caller, work: Work, perform: Callable[[Running, Tally], bytes]) -> Delivered:
+        """Make a call that is answered as a whole: delivered and counted, or a Problem and not charged.
+
+        `perform` makes it and returns the answer's body, or raises UpstreamFailed.
+        """
+        admitted = self._admit(caller, work, perf_counter())
+        if isinstance(admitted, Delivered):
+            return admitted
+        running, slot = admitted
+        try:
+            tally = Tally(list(running.reservation.amounts))
+            asked = perf_counter()
+            with self._failure_costs_nothing(running, work, slot):
+                body = perform(running, tally)
+            upstream_ms = (perf_counter() - asked) * 1000
+            slot.sign = HealthSign.GOOD
+            return self._deliver(running, work, tally, body, upstream_ms)
+        finally:
+            slot.leave()
+
+    def streamed(
+        self, caller: Caller, work: Work, perform: Callable[[Running, Tally], Iterator[bytes]]
+    ) -> "Delivered | Stream":
+        """Make a call that is answered in parts. What was used is counted once, however the reading ends.
+
+        `perform` yields the parts and keeps the tally; it raises UpstreamFailed before the first part, and after it ends its
+        stream by itself. The first part is here when this returns, so whatever fails before it is an ordinary Problem. The
+        stream must be closed, as WSGI servers do.
+        """
+        admitted = self._admit(caller, work, perf_counter(), streamed=True)
+        if isinstance(admitted, Delivered):
+            return admitted
+        running, slot = admitted
+        try:
+            tally = Tally(list(running.reservation.amounts))
+            parts = perform(running, tally)
+            with self._failure_costs_nothing(running, work, slot):
+                first = next(parts, b"")
+        except BaseException:
+            slot.leave()
+            raise
+        slot.sign = HealthSign.GOOD
+        return Stream(self, running, work, slot, tally, first, parts)
+
+    def usage(self, caller: Caller, work: Work) -> tuple[Ask, Standing]:
+        """The figures as they stand, nothing taken. Raises LimitsUnavailable."""
+        ask = self._ask(caller, work, uuid7(), work.allowance(caller, self.clock()))
+        return ask, self.limits.usage(ask)
+
+    def _admit(
+        self, caller: Caller, work: Work, started: float, *, streamed: bool = False
+    ) -> "Delivered | tuple[Running, _Slot]":
+        """A call that may run, with its slot; or the stored answer of an earlier one."""
+        caller, allowance = self._allowed(caller, work)
+        if work.idempotency_key is not None:
+            # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
+            caller = self.confirm(caller)
+            stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
+            if stored is not None:
+                return _replayed(stored)
+        slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
+        try:
+            own_id = uuid7()
+            caller, reservation = self._reserve(caller, work, own_id, streamed=streamed)
+            if work.idempotency_key is None:
+                return Running(own_id, caller, reservation, None, started), slot
+            try:
+                claimed = self.idempotency.claim(
+                    caller.user_id, work.route, work.idempotency_key, fingerprint=work.fingerprint, request_id=own_id
+                )
+            except BaseException:
+                self.limits.release(reservation)
+                raise
+            if isinstance(claimed, StoredAnswer):  # it was answered while this one came in
+                self.limits.release(reservation)
+                slot.leave()
+                return _replayed(claimed)
+            return Running(claimed.request_id, caller, reservation, claimed, started), slot
+        except BaseException:
+            slot.leave()
+            raise
+
+    def _allowed(self, caller: Caller, work: Work) -> tuple[Caller, Allowance]:
+        try:
+            return caller, work.allowance(caller, self.clock())
+        except NotInPlan:
+            caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
+            return caller, work.allowance(caller, self.clock())
+
+    def _ask(self, caller: Caller, work: Work, own_id: UUID, allowance: Allowance, *, streamed: bool = False) -> Ask:
+        return Ask(
+            request_id=own_id,
+            user_id=caller.user_id,
+            feature=work.feature,
+            draws=allowance.draws,
+            hour=hour_of(self.clock()),
+            burst=allowance.burst,
+            concurrency=allowance.concurrency,
+            cached=caller.cached,
+            lease_seconds=work.lease_seconds,
+            is_extended=streamed,
+        )
+
+    def _reserve(self, caller: Caller, work: Work, own_id: UUID, *, streamed: bool) -> tuple[Caller, Reservation]:
+        """All policies at once, or none. The caller returned is the one whose plan was counted against."""
+        for _ in range(MOST_ACCOUNT_CHANGES):
+            caller, allowance = self._allowed(caller, work)
+            try:
+                outcome = self.limits.reserve(self._ask(caller, work, own_id, allowance, streamed=streamed))
+            except AccountStateChanged:
+                caller = self.confirm(caller)
+                continue
+            if isinstance(outcome, Refusal):
+                raise refused(outcome, caller, work, self.clock())
+            return caller, outcome
+        raise DependencyUnavailable
+
+    @contextmanager
+    def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot") -> Iterator[None]:
+        """Whatever goes wrong inside is given back, and counts in the hour's failures when the upstream had work with it."""
+        asked = perf_counter()
+        try:
+            yield
+        except UpstreamFailed as failure:
+            slot.sign = failure.health
+            upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
+            failure.headers.update(timing_headers(total_ms, upstream_ms))
+            failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, 1, None)
+            call = self._settled(
+                running,
+                work,
+                Tally([]),
+                Ending(Outcome.FAILED, failure.status, failure.reason, total_ms, upstream_ms),
+                (failed,) if failure.reached else (),
+            )
+            failures = self.settlement.note_failure(call)
+            if failure.reached:
+                self.limits.failed(running.reservation, failures)
+            else:
+                self.limits.release(running.reservation)
+            self._release_key(running)
+            raise
+        except BaseException:
+            self.limits.release(running.reservation)
+            self._release_key(running)
+            raise
+
+    def _deliver(self, running: Running, work: Work, tally: Tally, body: bytes, upstream_ms: float) -> Delivered:
+        """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
+        reservation = running.reservation
+        tally.answer = kept_form(body) if running.held is not None else None
+        ending = Ending(Outcome.DELIVERED, 200, None, running.elapsed_ms(), upstream_ms)
+        spent = tuple(
+            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed)
+            for draw, amount in zip(reservation.ask.draws, tally.amounts, strict=True)
+        )
+        try:
+            used = self.settlement.count(self._settled(running, work, tally, ending, spent))
+        except LimitReachedMeanwhile:
+            raise self._refuse_late(running, work, tally, ending) from None
+        except UsageNotRecorded as unrecorded:
+            if not unrecorded.may_be_counted:
+                self.limits.release(reservation)
+                self._release_key(running)
+            raise
+        except psycopg2.Error:
+            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            self._release_key(running)
+            raise
+        self.limits.settled(reservation, used)
+        headers = rate_limit_headers(reservation.policies, self.clock())
+        return Delivered(body, headers | timing_headers(running.elapsed_ms(), upstream_ms))
+
+    def _refuse_late(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> Problem:
+        """Others were counted while this call ran. It is not delivered, and its row says so."""
+        self.limits.settled(running.reservation, None)
+        refusal = self.limits.refusal_of(running.reservation, tally.amounts)
+        problem = refused(refusal, running.caller, work, self.clock())
+        failed = replace(ending, outcome=Outcome.FAILED, status=problem.status, error_code=problem.error)
+        self.settlement.note_failure(self._settled(running, work, Tally([]), failed, ()))
+        self._release_key(running)
+        return problem
+
+    def end_stream(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> None:
+        """Count what was used of a stream. It was read already, so no limit refuses it, and nobody is told of a failure."""
+        spent = tuple(
+            Spent(draw.counter, draw.unit, draw.window.name, amount, None)
+            for draw, amount in zip(running.reservation.ask.draws, tally.amounts, strict=True)
+        )
+        try:
+            used = self.settlement.count(self._settled(running, work, tally, ending, spent), STREAM_SETTLE_SECONDS)
+        except (UsageNotRecorded, psycopg2.Error) as error:
+            # Its reservation stays until the lease ends.
+            structlog.get_logger().error(
+                "stream_not_counted", call=str(running.request_id), amounts=tally.amounts, cause=type(error).__name__
+            )
+            return
+        self.limits.settled(running.reservation, used)
+
+    def _settled(
+        self, running: Running, work: Work, tally: Tally, ending: "Ending", spent: tuple[Spent, ...]
+    ) -> SettledCall:
+        ask, caller = running.reservation.ask, running.caller
+        succeeded = ending.outcome is not Outcome.FAILED
+        return SettledCall(
+            request_id=running.request_id,
+            user_id=caller.user_id,
+            feature=work.feature,
+            tier=caller.tier.value,
+            window_date=datetime.fromtimestamp(ask.hour.begins, UTC).date(),
+            request_data_hash=work.fingerprint,
+            outcome=ending.outcome,
+            status=ending.status,
+            error_code=ending.error_code,
+            response_time_ms=round(ending.total_ms),
+            upstream_ms=round(ending.upstream_ms),
+            spent=spent,
+            held=ask.request_id if running.reservation.in_postgres else None,
+            key=running.held,
+            answer=tally.answer if succeeded else None,
+            api_key_id=caller.key_id if isinstance(caller, KeyPrincipal) else None,
+            provider=tally.provider,
+            model=tally.model,
+            units=tally.units,
+            price_micros=tally.price_micros,
+            cost_micros=tally.cost_micros,
+        )
+
+    def _release_key(self, running: Running) -> None:
+        if running.held is None:
+            return
+        try:
+            self.idempotency.release(running.held)
+        except SQLAlchemyError as error:  # its lease ends by itself, and the client's answer is decided already
+            structlog.get_logger().warning("idempotency_key_not_released", cause=type(error).__name__)
+
+
+class Stream(Iterator[bytes]):
+    """The parts of an answer. It counts what was used when it ends, is closed, or breaks; once."""
+
+    def __init__(
+        self,
+        calls: MeteredCalls,
+        running: Running,
+        work: Work,
+        slot: "_Slot",
+        tally: Tally,
+        first: bytes,
+        parts: Iterator[bytes],
+    ) -> None:
+        self.headers = rate_limit_headers(running.reservation.policies, calls.clock())
+        self._calls, self._running, self._work, self._slot, self._tally = calls, running, work, slot, tally
+        self._first: bytes | None = first
+        self._parts = parts
+        self._extend_at = monotonic() + work.lease_seconds / 3
+        self._ending = threading.Lock()
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        if monotonic() >= self._extend_at:
+            self._extend()
+        try:
+            return next(self._parts)
+        except StopIteration:
+            self._end(Outcome.DELIVERED)
+            raise
+        except BaseException:
+            self._end(Outcome.CUT_SHORT)
+            raise
+
+    def close(self) -> None:
+        if isinstance(self._parts, Generator):
+            self._parts.close()
+        self._end(Outcome.CUT_SHORT)
+
+    def _extend(self) -> None:
+        self._extend_at = monotonic() + self._work.lease_seconds / 3
+        with suppress(LimitsUnavailable):  # the next third of the lease tries again
+            self._calls.limits.extend(self._running.reservation, self._work.lease_seconds)
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._ending.acquire(blocking=False):
+            return
+        self._slot.leave()
+        total_ms = self._running.elapsed_ms()
+        ending = Ending(outcome, 200, None, total_ms, total_ms)
+        self._calls.end_stream(self._running, self._work, self._tally, ending)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended. Times are milliseconds."""
+
+    outcome: Outcome
+    status: int
+    error_code: str | None
+    total_ms: float
+    upstream_ms: float
+
+
+class _Slot:
+    """A place in the process and leave of the breaker, from here until `leave`. `sign`: what the call said of its upstream."""
+
+    def __init__(self, breaker: Breaker, bulkhead: Bulkhead, user_id: UUID, shed_from: float) -> None:
+        self.sign = HealthSign.UNKNOWN
+        self._breaker, self._bulkhead = breaker, bulkhead
+        self._ticket = breaker.admit(user_id)
+        try:
+            bulkhead.enter(shed_from)
+        except BaseException:
+            breaker.judge(self._ticket, HealthSign.UNKNOWN)
+            raise
+
+    def leave(self) -> None:
+        self._bulkhead.leave()
+        self._breaker.judge(self._ticket, self.sign)
+
+
+def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:
+    if FAILURES in refusal.violated:
+        return TooManyFailures(work.noun, refusal.retry_after_seconds)
+    return RateLimitExceeded(refusal, caller.tier, work.noun, now)
+
+
+def _replayed(stored: StoredAnswer) -> Delivered:
+    return Delivered(stored.body, {"Idempotency-Replayed": "true"})
