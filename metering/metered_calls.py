@@ -421,9 +421,11 @@ class Stream(Iterator[bytes]):
             raise
 
     def close(self) -> None:
-        if isinstance(self._parts, Generator):
-            self._parts.close()
-        self._end(Outcome.CUT_SHORT)
+        try:
+            if isinstance(self._parts, Generator):
+                self._parts.close()
+        finally:
+            self._end(Outcome.CUT_SHORT)
 
     def _extend(self) -> None:
         self._extend_at = monotonic() + self._work.lease_seconds / 3
