@@ -64,7 +64,13 @@ from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
+from gateway.purge import (
+    purge_idempotency_keys,
+    purge_prediction_requests,
+    purge_usage_counters,
+    purge_usage_failures,
+    sweep_reservations,
+)
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
@@ -461,6 +467,7 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
             Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
+            Job("purge_usage_failures", purge_usage_failures, cron="47 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,

@@ -105,7 +105,13 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
         Tier.FREE: Plan(
             title="Free",
             limits=PlanLimits(
-                per_day=5, burst=10, burst_seconds=60, concurrency=2, shed_from=0.7, features=frozenset()
+                per_day=5,
+                burst=10,
+                burst_seconds=60,
+                concurrency=2,
+                shed_from=0.7,
+                features=frozenset(),
+                failures_per_hour=20,
             ),
         ),
         Tier.PRO: Plan(
@@ -117,6 +123,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=8,
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
+                failures_per_hour=20,
             ),
         ),
         Tier.ENTERPRISE: Plan(

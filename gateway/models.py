@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base
 from database.redis_epoch_models import RedisEpochMember, RedisEpochRow
-from gateway.limit_models import UsageCounter, UsageGate, UsageReservation
+from gateway.limit_models import UsageCounter, UsageFailures, UsageGate, UsageReservation
 
 __all__ = [
     "IdempotencyKey",
@@ -16,6 +16,7 @@ __all__ = [
     "RedisEpochMember",
     "RedisEpochRow",
     "UsageCounter",
+    "UsageFailures",
     "UsageGate",
     "UsageReservation",
 ]

@@ -7,7 +7,6 @@ whether the settle was written: then the reservation stays until its lease ends,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from time import perf_counter
 from uuid import UUID
 
@@ -22,11 +21,11 @@ from database.base import Clock, utc_now, uuid7
 from gateway.breaker import Breaker, Ticket
 from gateway.bulkhead import Bulkhead
 from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
-from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
+from gateway.limits import FAILURES, AccountStateChanged, Ask, Limits, Refusal, Reservation, hour_name
 from gateway.plan_limits import PlanLimits
 from gateway.private_server import PredictionCall, PrivateServer
 from gateway.private_server_problems import HealthSign, PrivateServerFailed, PrivateServerUnreachable
-from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
+from gateway.rate_limit_headers import DAY, RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from gateway.result_document import with_metadata
 from gateway.settle import SettledCall, Settlement, UsageNotRecorded
 from security.keyed_digest import keyed_digest
@@ -150,6 +149,8 @@ class PredictionProxy:
                 caller = self._with_features(self.confirm(caller), call.question)
                 continue
             if isinstance(outcome, Refusal):
+                if FAILURES in outcome.violated:
+                    raise TooManyFailures(outcome, self.clock())
                 raise RateLimitExceeded(outcome, caller.tier, self.clock())
             return caller, outcome
         raise DependencyUnavailable
@@ -172,11 +173,17 @@ class PredictionProxy:
             upstream_ms = (perf_counter() - asked) * 1000
             ended = _Ending(failure.status, failure.reason, call.elapsed_ms(), upstream_ms)
             failure.headers.update(timing_headers(ended.total_ms, upstream_ms))
-            self.limits.release(reservation)
-            self.settlement.note_failure(self._settled(caller, call, reservation.day, ended))
+            # Written before the call's place is given to another one: who has had enough failures gets none.
+            recorded = self.settlement.note_failure(
+                self._settled(caller, call, reservation, ended, failed=failure.sent)
+            )
+            if failure.sent:
+                self.limits.failed(reservation, recorded, failure.sent)
+            else:
+                self.limits.release(reservation)
             raise
         except BaseException:
-            self.limits.release(reservation)
+            self.limits.failed(reservation, None)
             raise
         return result, (perf_counter() - asked) * 1000
 
@@ -197,13 +204,13 @@ class PredictionProxy:
         ended = _Ending(200, None, total_ms, upstream_ms, kept)
         row = reservation.request_id if self.limits.held_in_postgres(reservation) else None
         try:
-            used = self.settlement.count(self._settled(caller, call, reservation.day, ended, row))
+            used = self.settlement.count(self._settled(caller, call, reservation, ended, held=row))
         except psycopg2.Error:
-            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            self.limits.failed(reservation, None)  # PostgreSQL refused the row, so nothing was counted
             raise
         except UsageNotRecorded as unrecorded:
             if not unrecorded.may_be_counted:
-                self.limits.release(reservation)
+                self.limits.failed(reservation, None)
             raise
         self.limits.settled(reservation, used)
         headers = rate_limit_headers(reservation.policies, self.clock())
@@ -211,23 +218,32 @@ class PredictionProxy:
         return Prediction(body, headers)
 
     def _settled(
-        self, caller: Caller, call: "_Call", day: date, ended: "_Ending", reservation: UUID | None = None
+        self,
+        caller: Caller,
+        call: "_Call",
+        reservation: Reservation,
+        ended: "_Ending",
+        *,
+        held: UUID | None = None,
+        failed: int = 0,
     ) -> SettledCall:
-        """`reservation`: the row that must go in the same transaction."""
+        """`held`: the reservation's row, when it must go in the same transaction."""
         return SettledCall(
             request_id=call.request_id,
             user_id=caller.user_id,
             feature=FEATURE,
             tier=caller.tier.value,
-            window_date=day,
+            window_date=reservation.day,
             request_data_hash=call.request_hash,
             status=ended.status,
             error_code=ended.error_code,
             response_time_ms=round(ended.total_ms),
             upstream_ms=round(ended.upstream_ms),
-            held=reservation,
+            held=held,
             key=call.held,
             answer=ended.answer,
+            hour=hour_name(reservation.hour) if failed else None,
+            failed=failed,
         )
 
     def _with_features(self, caller: Caller, question: Question) -> Caller:

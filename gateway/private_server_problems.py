@@ -27,6 +27,8 @@ class PrivateServerFailed(Problem):
     def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
         super().__init__(headers=retry_after(retry_seconds) if retry_seconds is not None else None)
         self.reason = reason
+        self.sent = 0
+        """How many times the private server was sent the request; 0 when it never left."""
 
 
 class PredictionFailed(PrivateServerFailed):

@@ -32,9 +32,13 @@ class RedisLostEpoch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HeldInPostgres:
-    """What PostgreSQL says of one user and day: calls used, and its reservations as script members with ms left."""
+    """What PostgreSQL says of one user and day: calls used, failures of the present hour (counted since 1970), and its
+    reservations as script members with ms left.
+    """
 
     used: int
+    hour: int
+    failed: int
     reservations: tuple[tuple[str, int], ...]
 
 
@@ -47,7 +51,7 @@ class NeedsReading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`violated` is a bit set: 1 day, 2 burst, 4 concurrency; 0 when the call was reserved."""
+    """`violated` is a bit set: 1 day, 2 burst, 4 concurrency, 8 failures; 0 when the call was reserved."""
 
     violated: int
     day: date
@@ -81,8 +85,9 @@ class RedisLimits:
             keys += (cached.key,)
             tail = (len(cached.fields), *cached.fields, *cached.values)
         if reading is not None:
-            tail += (int(reading.accept), reading.seen_at, reading.held.used)
-            for member in reading.held.reservations:
+            held = reading.held
+            tail += (int(reading.accept), reading.seen_at, held.used, held.hour, held.failed)
+            for member in held.reservations:
                 tail += member
         answer = self._run_on(lease).run(
             RESERVE,
@@ -95,6 +100,7 @@ class RedisLimits:
             interval,
             interval * limits.burst,
             limits.concurrency,
+            -1 if limits.failures_per_hour is None else limits.failures_per_hour,
             *tail,
         )
         code = answer[0]
@@ -107,11 +113,15 @@ class RedisLimits:
             raise AccountStateChanged
         return day_of(answer[1]) if code == ANOTHER_DAY else NeedsReading(answer[1])
 
-    def settle(self, lease: RedisLease, done: Reservation, used: int) -> None:
-        """Remove a reservation. `used` is 0 for a call that was released. Raises RedisLostEpoch and redis.RedisError."""
+    def settle(self, lease: RedisLease, done: Reservation, used: int, failures: int = 0) -> None:
+        """Remove a reservation. `used` is 0 for a call that was released; `failures` of its hour, when it failed.
+
+        Raises RedisLostEpoch and redis.RedisError.
+        """
         day = day_number(done.day)
         keys = keys_of(lease, done.user_id, done.feature, day)[:3]
-        if self._run_on(lease).run(SETTLE, 3, *keys, day, done.request_id.hex, used) == ANOTHER_EPOCH:
+        answer = self._run_on(lease).run(SETTLE, 3, *keys, day, done.request_id.hex, used, done.hour, failures)
+        if answer == ANOTHER_EPOCH:
             raise RedisLostEpoch
 
     def in_flight(self, lease: RedisLease, user_id: UUID, feature: str, today: date) -> tuple[int, int, int]:
