@@ -5,6 +5,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,7 @@ from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
+from auth.tiers import Tier
 from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
@@ -60,6 +62,7 @@ from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
 from gateway.idempotency import IdempotencyKeys
 from gateway.personal_data import GATEWAY_DATA
+from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
@@ -235,6 +238,13 @@ def redis_address(settings: Settings) -> RedisAddress | None:
     return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
 
 
+def plan_limits_of(settings: Settings) -> dict[Tier, PlanLimits]:
+    limits = {tier: plan.limits for tier, plan in PLANS.items()}
+    if settings.rate_limit_general:
+        return limits
+    return {tier: replace(each, requests_per_minute=None) for tier, each in limits.items()}
+
+
 def longest_call(settings: Settings) -> float:
     """Seconds after which a metered call has certainly ended, settled or not."""
     return settings.private_api_timeout + LEASE_MARGIN_SECONDS
@@ -252,6 +262,11 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
         web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
+        requests_per_minute={
+            tier: limits.requests_per_minute
+            for tier, limits in plan_limits_of(settings).items()
+            if limits.requests_per_minute is not None
+        },
     )
     return assemble_auth(
         auth_settings,
@@ -309,7 +324,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
         limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
     proxy = PredictionProxy(
         limits=limits,
-        plans={tier: plan.limits for tier, plan in PLANS.items()},
+        plans=plan_limits_of(settings),
         private_server=private_server,
         breaker=breaker,
         bulkhead=Bulkhead(settings.predict_max_in_flight),

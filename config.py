@@ -112,6 +112,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=0.7,
                 features=frozenset(),
                 failures_per_hour=20,
+                requests_per_minute=60,
             ),
         ),
         Tier.PRO: Plan(
@@ -124,6 +125,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
                 failures_per_hour=20,
+                requests_per_minute=300,
             ),
         ),
         Tier.ENTERPRISE: Plan(
@@ -135,6 +137,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=32,
                 shed_from=1.0,
                 features=frozenset({"enhanced_grounding"}),
+                requests_per_minute=5000,
             ),
         ),
     }

@@ -136,11 +136,14 @@ class ExactLimits:
         return answer
 
     def _verdict(self, lease: RedisLease, ask: Ask) -> Verdict:
-        today = self._clock().date()
+        now = self._clock()
+        today = now.date()
+        minute = None if ask.counted else int(now.timestamp()) // 60
         reading: Reading | None = None
         readings = 0
         while True:
-            answer = self._redis.reserve(lease, ask, today, reading)
+            answer = self._redis.reserve(lease, ask, today, reading, minute)
+            minute = None
             if isinstance(answer, Verdict):
                 return answer
             if isinstance(answer, NeedsReading):

@@ -24,7 +24,10 @@ FAILURES = "failures"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call that wants to be made. `lease_seconds` must be longer than the call and its settling can take."""
+    """One call that wants to be made. `lease_seconds` must be longer than the call and its settling can take.
+
+    `counted`: the request is in the user's count of requests a minute already.
+    """
 
     request_id: UUID
     user_id: UUID
@@ -32,6 +35,7 @@ class Ask:
     limits: PlanLimits
     cached: CachedFields | None
     lease_seconds: float
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,9 @@ class Refusal:
 
 
 class AccountStateChanged(Exception):
-    """What the caller's permission rested on has changed, or cannot be checked here: authenticate again, then ask again."""
+    """What the caller's permission rested on has changed or cannot be checked here, or the general limit may be reached:
+    authenticate again, then ask again.
+    """
 
 
 class LimitsUnavailable(Problem):

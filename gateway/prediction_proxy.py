@@ -93,7 +93,7 @@ class PredictionProxy:
         held: HeldKey | None = None
         if question.idempotency_key is not None:
             # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
-            caller = self.confirm(caller)
+            caller = caller if caller.fresh else self.confirm(caller)
             claimed = self.idempotency.claim(
                 caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=own_id
             )
@@ -143,6 +143,7 @@ class PredictionProxy:
                         limits=self.plans[caller.tier],
                         cached=caller.cached,
                         lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
+                        counted=caller.fresh,
                     )
                 )
             except AccountStateChanged:

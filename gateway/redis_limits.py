@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+from auth.general_limit import count_key
 from database.redis_lease import RedisLease
 from database.redis_script import Script, ScriptRunner
 from gateway.limits import (
@@ -74,16 +75,23 @@ class RedisLimits:
         self._runner: tuple[RedisLease, ScriptRunner] | None = None
 
     def reserve(
-        self, lease: RedisLease, ask: Ask, today: date, reading: Reading | None
+        self, lease: RedisLease, ask: Ask, today: date, reading: Reading | None, minute: int | None = None
     ) -> Verdict | NeedsReading | date:
-        """A date means: Redis has another day; ask again with that one. Raises AccountStateChanged and RedisLostEpoch."""
+        """A date means: Redis has another day; ask again with that one. `minute`: in which the request is to be counted too.
+
+        Raises AccountStateChanged and RedisLostEpoch.
+        """
         limits, cached = ask.limits, ask.cached
         interval = burst_interval(limits)
         keys = keys_of(lease, ask.user_id, ask.feature, day_number(today))
-        tail: tuple[str | int, ...] = (0,)
+        tail: tuple[str | int, ...] = (-1, 0)
         if cached is not None:
             keys += (cached.key,)
-            tail = (len(cached.fields), *cached.fields, *cached.values)
+            requests = -1
+            if minute is not None and limits.requests_per_minute is not None:
+                keys += (count_key(lease, ask.user_id, minute),)
+                requests = limits.requests_per_minute
+            tail = (requests, len(cached.fields), *cached.fields, *cached.values)
         if reading is not None:
             held = reading.held
             tail += (int(reading.accept), reading.seen_at, held.used, held.hour, held.failed)

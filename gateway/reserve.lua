@@ -1,10 +1,11 @@
 -- Takes one call from every policy, or nothing from any. One round trip; all times come from this server's clock.
 --
--- KEYS: epoch sentinel, day's counter {used, seeded, and of its latest hour with failures: hour, failed}, calls in flight (score: end of lease, ms), burst clock [, account state]
+-- KEYS: epoch sentinel, day's counter {used, seeded, and of its latest hour with failures: hour, failed}, calls in flight (score: end of lease, ms), burst clock
+--       [, account state, requests of this minute]
 -- ARGV: day number, request id, lease ms, daily limit (-1: none), burst interval us, burst capacity us, concurrency,
---       failures allowed (-1: no limit), n, n field names, n expected values
+--       failures allowed (-1: no limit), requests a minute allowed (-1: this one is not counted here), n, n field names, n expected values
 --       [, reading of PostgreSQL: accept, seen at ms, used, hour, failed, (member, ms left)...]
--- Returns {-1} another epoch | {-2} account state changed | {-3, day} another day | {-4, now ms} read PostgreSQL
+-- Returns {-1} another epoch | {-2} account state changed, or too many requests | {-3, day} another day | {-4, now ms} read PostgreSQL
 --       | {1 reserved or 0 refused, violated bits, used, in flight today, in flight, burst clock us, now us, day}
 --
 -- A member is "<day>:<request id>", with ":p" behind it when PostgreSQL holds the reservation.
@@ -14,11 +15,17 @@ local now_ms = math.floor(now_us / 1000)
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return {-1} end
 
-local fields = tonumber(ARGV[9])
+local fields = tonumber(ARGV[10])
 if fields > 0 then
-  local found = redis.call('HMGET', KEYS[5], unpack(ARGV, 10, 9 + fields))
+  local found = redis.call('HMGET', KEYS[5], unpack(ARGV, 11, 10 + fields))
   for i = 1, fields do
-    if found[i] ~= ARGV[9 + fields + i] then return {-2} end
+    if found[i] ~= ARGV[10 + fields + i] then return {-2} end
+  end
+  local requests_allowed = tonumber(ARGV[9])
+  if requests_allowed >= 0 then
+    local requests = redis.call('INCR', KEYS[6])
+    if requests == 1 then redis.call('EXPIRE', KEYS[6], 120) end
+    if requests > requests_allowed then return {-2} end
   end
 end
 
@@ -29,7 +36,7 @@ local counter = redis.call('HMGET', KEYS[2], 'used', 'seeded', 'hour', 'failed')
 local used = tonumber(counter[1] or 0)
 local hour, failed = math.floor(time[1] / 3600), 0
 if tonumber(counter[3]) == hour then failed = tonumber(counter[4]) end
-local reading = 10 + 2 * fields
+local reading = 11 + 2 * fields
 local has_reading = ARGV[reading] ~= nil
 
 if has_reading then
