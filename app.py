@@ -45,28 +45,27 @@ from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
-from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
+from database.engine import EngineOptions, engine_options, sqlalchemy_url
 from database.forget_failures import upkeep_jobs
 from database.jobs import Job, Jobs
-from database.redis_connections import RedisAddress, redis_check
-from database.redis_epoch import EpochTimes, RedisEpoch
-from database.redis_lease import WithoutRedis
+from database.redis_server import RedisAddress, RedisServer, redis_check
 from database.schema import schema_check
 from database.worker_commands import worker_commands
 from database.worker_status import worker_status
 from database.writer_connection import writer_connection
-from metering.breaker import Breaker
-from metering.bulkhead import Bulkhead
-from gateway.exact_limits import ExactLimits
-from metering.idempotency import IdempotencyKeys
-from metering.personal_data import GATEWAY_DATA
-from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from metering.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
+from metering.breaker import Breaker
+from metering.bulkhead import Bulkhead
+from metering.idempotency import IdempotencyKeys
+from metering.metered_calls import MeteredCalls
+from metering.personal_data import METERING_DATA
+from metering.postgres_limits import PostgresLimits
+from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
 from metering.settle import Settlement, call_writer
+from metering.usage_limits import UsageLimits
 from payments.apple import Apple, SandboxPolicy
 from payments.apple_notifications import AppleEvents
 from payments.apple_purchase import AppleEnvironment
@@ -121,8 +120,6 @@ except PackageNotFoundError:  # it is run from its folder, not installed
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
 
-Leases = RedisEpoch | WithoutRedis
-
 
 def create_app() -> Flask:
     """The application of this process's environment. Wrong settings are printed and end the process with code 78."""
@@ -171,9 +168,9 @@ def assemble(settings: Settings) -> Flask:
         request_log=request_log,
     )
     connect_database(app, settings, database_url)
-    leases = leases_of(settings, database_url)
-    auth = accounts_of(settings, leases)
-    gateway = gateway_of(app, settings, database_url, auth, leases)
+    redis = RedisServer(redis_address(settings))
+    auth = accounts_of(settings, redis)
+    gateway = gateway_of(app, settings, database_url, auth, redis)
     payments, payments_blueprints = payments_of(settings, database_url, auth)
     api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
     for routes in (
@@ -216,13 +213,6 @@ def connect_database(app: Flask, settings: Settings, url: str) -> None:
     migrate.init_app(app, db)
 
 
-def leases_of(settings: Settings, database_url: str) -> Leases:
-    address = redis_address(settings)
-    if address is None:
-        return WithoutRedis()
-    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=longest_call(settings)))
-
-
 def redis_address(settings: Settings) -> RedisAddress | None:
     if settings.redis_url is None:
         return None
@@ -234,7 +224,7 @@ def longest_call(settings: Settings) -> float:
     return settings.private_api_timeout + LEASE_MARGIN_SECONDS
 
 
-def accounts_of(settings: Settings, leases: Leases) -> Auth:
+def accounts_of(settings: Settings, redis: RedisServer) -> Auth:
     auth_settings = AuthSettings(
         issuer=settings.public_base_url,
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
@@ -246,12 +236,15 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
         web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
+        requests_per_minute=(
+            {tier: plan.requests_per_minute for tier, plan in PLANS.items()} if settings.rate_limit_general else {}
+        ),
     )
     return assemble_auth(
         auth_settings,
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
-        leases=leases,
+        redis=redis,
         throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
         invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
@@ -261,7 +254,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
-        personal_data=(GATEWAY_DATA, PAYMENTS_DATA),
+        personal_data=(METERING_DATA, PAYMENTS_DATA),
     )
 
 
@@ -290,7 +283,7 @@ def identity_providers(settings: Settings) -> list[IdentityTokens]:
     ]
 
 
-def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
+def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, redis: RedisServer) -> Gateway:
     address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
     private_server = PrivateServer(
         address,
@@ -300,16 +293,19 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
     )
     breaker = Breaker()
     with app.app_context():
-        limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
+        limits = UsageLimits(PostgresLimits(db.engine), redis)
     proxy = PredictionProxy(
-        limits=limits,
+        calls=MeteredCalls(
+            limits=limits,
+            breaker=breaker,
+            bulkhead=Bulkhead(settings.predict_max_in_flight),
+            settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
+            idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
+            confirm=auth.signed_in_metered.renew,
+            clock=utc_now,
+        ),
         plans={tier: plan.limits for tier, plan in PLANS.items()},
         private_server=private_server,
-        breaker=breaker,
-        bulkhead=Bulkhead(settings.predict_max_in_flight),
-        settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
-        idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
-        confirm=auth.signed_in_metered.renew,
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
     )
     return Gateway(
@@ -459,7 +455,7 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
     return Jobs.of(
         (
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
-            Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
+            Job("purge_request_logs", purge_request_logs, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),

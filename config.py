@@ -98,6 +98,8 @@ class Plan:
 
     title: str
     limits: PlanLimits
+    requests_per_minute: int
+    """Requests of any kind in one UTC minute."""
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
@@ -105,8 +107,15 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
         Tier.FREE: Plan(
             title="Free",
             limits=PlanLimits(
-                per_day=5, burst=10, burst_seconds=60, concurrency=2, shed_from=0.7, features=frozenset()
+                per_day=5,
+                burst=10,
+                burst_seconds=60,
+                concurrency=2,
+                shed_from=0.7,
+                features=frozenset(),
+                failures_per_hour=20,
             ),
+            requests_per_minute=60,
         ),
         Tier.PRO: Plan(
             title="Pro",
@@ -117,7 +126,9 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=8,
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
+                failures_per_hour=20,
             ),
+            requests_per_minute=300,
         ),
         Tier.ENTERPRISE: Plan(
             title="Enterprise",
@@ -129,6 +140,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=1.0,
                 features=frozenset({"enhanced_grounding"}),
             ),
+            requests_per_minute=5000,
         ),
     }
 )

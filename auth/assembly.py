@@ -12,6 +12,7 @@ from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
 from auth.data_keys import DataKeys
+from auth.general_limit import GeneralLimit
 from auth.invite_code import InviteCodes
 from auth.letter_limits import LetterLimits
 from auth.mail.letters import Letters
@@ -25,9 +26,10 @@ from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.tiers import Tier
 from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
-from database.redis_lease import RedisLeases
+from database.redis_server import RedisServer
 from security.derived_key import derived_key
 
 
@@ -37,7 +39,8 @@ class AuthSettings:
 
     `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
-    cookie. An account that its owner closed can be restored for `deletion_grace`.
+    cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
+    of each tier; empty for none.
     """
 
     issuer: str
@@ -56,6 +59,7 @@ class AuthSettings:
     passkey_site: PasskeySite | None = None
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
+    requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def assemble_auth(
     *,
     access_keys: KeyRing,
     refresh_key: bytes,
-    leases: RedisLeases,
+    redis: RedisServer,
     throttle_key: bytes,
     one_time_key: bytes,
     invite_key: bytes,
@@ -119,8 +123,8 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(leases, clock)
-    address_limits = AddressLimits(leases)
+    states = AccountStates(redis, clock, GeneralLimit(settings.requests_per_minute, clock))
+    address_limits = AddressLimits(redis)
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
     signed_in = SignedIn(access_tokens, states, api_keys, clock)
     codes = OneTimeCodes(one_time_key)
@@ -136,12 +140,12 @@ def assemble_auth(
         signed_in=signed_in,
         signed_in_as_oneself=SignedInAsOneself(signed_in),
         recently_signed_in=RecentlySignedIn(signed_in, clock),
-        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, leases, clock),
+        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, redis, clock),
         api_keys=api_keys,
         address_limits=address_limits,
-        letter_limits=LetterLimits(leases, throttle_key, settings.limits.letters_to_one_address),
+        letter_limits=LetterLimits(redis, throttle_key, settings.limits.letters_to_one_address),
         throttle=AccountThrottle(
-            leases,
+            redis,
             throttle_key,
             strangers=settings.limits.strangers,
             known_devices=settings.limits.known_devices,

@@ -1,7 +1,7 @@
 """Guards of routes: who may pass. Each turns the request's credential into a Principal or raises a Problem."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,13 +11,14 @@ from auth.access_token import AccessClaims, AccessTokens
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
+from auth.general_limit import RateLimited
 from auth.impersonated_state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal
 from auth.roles import Role
 from auth.scopes import Scope
 from auth.tiers import Tier
 from database.base import Clock
-from database.redis_lease import RedisLease, RedisLeases
+from database.redis_server import RedisServer
 from security.operation import Guard
 from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
@@ -63,10 +64,12 @@ class SignedIn:
         InvalidToken,
         ImpersonationReadOnly,
         *API_KEY_PROBLEMS,
+        RateLimited,
         DependencyUnavailable,
     )
 
     def __init__(self, tokens: AccessTokens, states: AccountStates, keys: ApiKeys, clock: Clock) -> None:
+        self.general = states.general
         self._tokens = tokens
         self._states = states
         self._keys = keys
@@ -205,9 +208,8 @@ class HasRole:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """The last known state of one session or key, under the lease's prefix at that time, with the caller of either tier."""
+    """The last known state of one session or key, with the caller of either tier."""
 
-    prefix: str
     tier_expires_at: datetime | None
     ends_at: datetime | None
     caller: Caller
@@ -218,7 +220,8 @@ class SignedInMetered:
     """For metered calls: no Redis trip of its own. Takes API keys with the scope too.
 
     A known caller is admitted on the state that this process saw last. `cached` of the caller says what that was, and the
-    script that reserves the call compares it in Redis in its own round trip. When it differs, the gateway calls `renew`.
+    script that reserves the call compares it in Redis in its own round trip, and counts the request against the general limit.
+    When the state differs or the limit is reached, the gateway calls `renew`.
     A route that reserves nothing must use SignedIn or SignedInOrKey.
     """
 
@@ -230,15 +233,16 @@ class SignedInMetered:
         signed_in: SignedIn,
         keys: ApiKeys,
         scope: Scope,
-        leases: RedisLeases,
+        redis: RedisServer,
         clock: Clock,
         *,
         remembered: int = 8192,
     ) -> None:
         self._signed_in = signed_in
+        self._general = signed_in.general
         self._keys = keys
         self._scope = scope
-        self._leases = leases
+        self._redis = redis
         self._clock = clock
         self._remembered: BoundedCache[UUID, _Remembered] = BoundedCache(remembered)
 
@@ -261,42 +265,43 @@ class SignedInMetered:
         return self._ask_of_key(caller.user_id, caller.key_id)
 
     def _recall(self, credential_id: UUID, user_id: UUID) -> Caller | None:
-        """The caller as this process knows it; None when it must ask."""
+        """The caller as this process knows it; None when it must ask. Raises RateLimited."""
         known = self._remembered.get(credential_id)
         if known is None or known.caller.user_id != user_id:
             return None
-        lease = self._leases.current()
-        if lease is None or known.prefix != lease.prefix:
+        if self._redis.client() is None:
             return None
-        if known.tier_expires_at is None and known.ends_at is None:
-            return known.caller
-        now = self._clock()
-        if known.ends_at is not None and now >= known.ends_at:
-            return None
-        return known.caller if known.tier_expires_at is None or now < known.tier_expires_at else known.after_expiry
+        self._general.refuse_known(user_id)
+        caller = known.caller
+        if known.tier_expires_at is not None or known.ends_at is not None:
+            now = self._clock()
+            if known.ends_at is not None and now >= known.ends_at:
+                return None
+            if known.tier_expires_at is not None and now >= known.tier_expires_at:
+                caller = known.after_expiry
+        if caller.cached is None or not self._general.is_on:
+            return caller
+        return replace(
+            caller, cached=replace(caller.cached, requests=self._general.count_elsewhere(user_id, caller.tier))
+        )
 
     def _ask(self, user_id: UUID, session_id: UUID) -> Caller:
-        lease = self._leases.current()
         state = self._signed_in.state(user_id, session_id)
         return self._remember(
-            lease, session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
+            session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
         )
 
     def _ask_of_key(self, user_id: UUID, key_id: UUID) -> Caller:
-        lease = self._leases.current()
         state = self._keys.state(user_id, key_id)
-        return self._remember(lease, key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
+        return self._remember(key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
 
-    def _remember(
-        self, lease: RedisLease | None, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]
-    ) -> Caller:
-        if lease is not None and state.cached is not None and state.cached.key.startswith(lease.prefix):
+    def _remember(self, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]) -> Caller:
+        if state.cached is not None:
             known = _Remembered(
-                prefix=lease.prefix,
                 tier_expires_at=state.tier_expires_at,
                 ends_at=state.ends_at,
                 caller=caller_of(state.tier),
                 after_expiry=caller_of(Tier.FREE),
             )
             self._remembered.put(credential_id, known)
-        return caller_of(state.tier_at(self._clock()))
+        return replace(caller_of(state.tier_at(self._clock())), fresh=True)

@@ -1,6 +1,6 @@
 """Who is calling: all that the packages above `auth` may know of a user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from auth.roles import Role
@@ -14,6 +14,16 @@ class CachedFields:
     key: str
     fields: tuple[str, ...]
     values: tuple[str, ...]
+    requests: "RequestCount | None" = None
+    """For a request that no reading of the state has counted: that script counts it."""
+
+
+@dataclass(frozen=True)
+class RequestCount:
+    """A counter in Redis, which each request raises by one, and the most that it may reach."""
+
+    key: str
+    allowed: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Principal:
     role: Role = Role.USER
     impersonated_by: UUID | None = None
     """The member of the staff who looks through this account. Such a caller reads, and has no role."""
+    fresh: bool = field(default=False, compare=False)
+    """The state was read for this request, which was counted with it. What a guard remembers of an earlier one is not."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class KeyPrincipal:
     key_id: UUID
     tier: Tier
     cached: CachedFields | None
+    fresh: bool = field(default=False, compare=False)
 
 
 Caller = Principal | KeyPrincipal

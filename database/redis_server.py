@@ -39,9 +39,12 @@ class RedisServer:
         self._making = threading.Lock()
         self._client: redis.Redis | None = None
 
-    def client(self) -> redis.Redis | None:
-        """None when there is no Redis, or it failed a moment ago. Connects to nothing."""
-        if self._address is None or monotonic() < self._resting_until:
+    def client(self, *, even_at_rest: bool = False) -> redis.Redis | None:
+        """None when there is no Redis, or it failed a moment ago. Connects to nothing.
+
+        `even_at_rest`: for what must be said to Redis now or never.
+        """
+        if self._address is None or (monotonic() < self._resting_until and not even_at_rest):
             return None
         if self._client is None:
             with self._making:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
-from metering.breaker import BreakerState
 from gateway.private_health import HealthStatus
+from metering.breaker import BreakerState
 from security.operation import AnswerBody, Body
 
 

@@ -103,5 +103,6 @@ class PredictionProxy:
             draws=(Draw(DAY, FEATURE, CALL, day_of(now), plan.per_day),),
             burst=Burst(plan.burst, plan.burst_seconds),
             concurrency=plan.concurrency,
+            failures_per_hour=plan.failures_per_hour,
             shed_from=plan.shed_from,
         )

@@ -18,6 +18,7 @@ from gateway.private_server_problems import (
     PredictionRefused,
     PrivateServerBroke,
     PrivateServerBusy,
+    PrivateServerFailed,
     PrivateServerTimedOut,
     PrivateServerUnreachable,
     SignatureNotAccepted,
@@ -101,9 +102,11 @@ class PrivateServer:
         timestamp and nonce but the same `idem` in its context, so that a server that did take the first one can tell.
         """
         nonce = ""
+        sent = 0
 
         def signed_request(deadline: float) -> bytes:
-            nonlocal nonce
+            nonlocal nonce, sent
+            sent += 1
             left_ms = max(1, int((deadline - monotonic()) * 1000))
             request_id = str(call.request_id)
             context = CallContext(request_id, str(call.user_id), call.tier, left_ms, request_id)
@@ -123,15 +126,12 @@ class PrivateServer:
                 f"X-Request-ID: {call.trace_request_id}\r\ntraceparent: {call.traceparent}\r\n\r\n"
             ).encode("ascii") + call.document
 
-        reply = self._exchange(signed_request, monotonic() + self.timeout)
-        self._refuse_other_statuses(reply)
-        if reply.header("content-encoding") not in {None, "identity"}:
-            raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
-        self._prove_origin(reply, nonce)
         try:
-            return check_result(reply.body)
-        except ResultNotUsable as error:
-            raise PredictionFailed(error.reason) from None
+            reply = self._exchange(signed_request, monotonic() + self.timeout)
+            return self._result_of(reply, nonce)
+        except PrivateServerFailed as failure:
+            failure.sent = sent
+            raise
 
     def answers_health(self, seconds: float) -> bool:
         """GET /health within the deadline; never a prediction. Nobody is told what it says, so it is not signed."""
@@ -186,6 +186,16 @@ class PrivateServer:
             else:
                 connection.close()
             return reply
+
+    def _result_of(self, reply: Reply, nonce: str) -> bytes:
+        self._refuse_other_statuses(reply)
+        if reply.header("content-encoding") not in {None, "identity"}:
+            raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
+        self._prove_origin(reply, nonce)
+        try:
+            return check_result(reply.body)
+        except ResultNotUsable as error:
+            raise PredictionFailed(error.reason) from None
 
     def _refuse_other_statuses(self, reply: Reply) -> None:
         if reply.status == 200:

@@ -11,7 +11,7 @@ class PrivateServerFailed(UpstreamFailed):
     status, error, title = 502, "prediction_failed", "The prediction service did not give a usable answer"
 
     def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
-        super().__init__(reason, headers=retry_after(retry_seconds) if retry_seconds is not None else None)
+        super().__init__(reason, headers=retry_after(retry_seconds) if retry_seconds is not None else None, sent=0)
 
 
 class PredictionFailed(PrivateServerFailed):
@@ -25,7 +25,7 @@ class PrivateServerBroke(PredictionFailed):
 
 
 class PrivateServerUnreachable(PrivateServerFailed):
-    health, reached = HealthSign.UNREACHABLE, False
+    health = HealthSign.UNREACHABLE
     status, error, title = 503, "service_unavailable", "The prediction service cannot be reached right now"
 
     def __init__(self, reason: str) -> None:

@@ -127,9 +127,7 @@ class IdempotencyKeys:
                 for statement in (CLAIM, TAKE_OVER):
                     if row := session.execute(statement, values).one_or_none():
                         holder, lease_until = row
-                        return HeldKey(
-                            user_id, route, names["key_sha256"], holder, lease_until, statement is TAKE_OVER
-                        )
+                        return HeldKey(user_id, route, names["key_sha256"], holder, lease_until, statement is TAKE_OVER)
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago

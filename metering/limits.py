@@ -18,8 +18,6 @@ FAILURE = "failure"
 MICROSECONDS = 1_000_000
 RESET_JITTER_SECONDS = 30.0
 CONCURRENCY_RETRY_SECONDS = 1.0
-MOST_FAILURES = 20
-"""Calls of one feature that may fail in one hour for one user."""
 BURST, CONCURRENCY, FAILURES = "burst", "concurrency", "failures"
 
 
@@ -57,8 +55,9 @@ class Draw:
 class Ask:
     """One call that wants to be made. The first of `draws` is the call itself.
 
-    `hour`: whose failures count. `concurrency`: calls of this feature that the user may have at once. `lease_seconds` must be
-    longer than the call and its settling can take, unless it `is_extended` while it runs.
+    `concurrency`: calls of this feature that the user may have at once. `failures_per_hour`: how many may have failed in
+    `hour`; None for no limit. `lease_seconds` must be longer than the call and its settling can take, unless it `is_extended`
+    while it runs.
     """
 
     request_id: UUID
@@ -68,6 +67,7 @@ class Ask:
     hour: Window
     burst: Burst
     concurrency: int
+    failures_per_hour: int | None
     cached: CachedFields | None
     lease_seconds: float
     is_extended: bool = False
@@ -113,7 +113,9 @@ class Refusal:
 
 
 class AccountStateChanged(Exception):
-    """What the caller's permission rested on has changed, or cannot be checked here: authenticate again, then ask again."""
+    """What the caller's permission rested on has changed or cannot be checked here, or the general limit may be reached:
+    authenticate again, then ask again.
+    """
 
 
 class LimitsUnavailable(Problem):
@@ -182,10 +184,12 @@ def policy_states(ask: Ask, standing: Standing) -> tuple[PolicyState, ...]:
 
 def refusal(ask: Ask, standing: Standing, violated: frozenset[str]) -> Refusal:
     """`violated`: names of policies."""
+    if FAILURES in violated and ask.failures_per_hour is not None:
+        left = ask.hour.seconds_left(standing.now / MICROSECONDS)
+        failures = PolicyState(FAILURES, ask.failures_per_hour, 0, left, ask.hour.seconds)
+        return Refusal((FAILURES,), (failures,), max(1.0, left))
     policies = policy_states(ask, standing)
     waits: dict[str, float] = {}
-    if FAILURES in violated:
-        waits[FAILURES] = ask.hour.seconds_left(standing.now / MICROSECONDS)
     for policy in policies:
         if policy.name not in violated:
             continue

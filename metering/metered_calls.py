@@ -25,7 +25,6 @@ from metering.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_fo
 from metering.limits import (
     FAILURE,
     FAILURES,
-    MOST_FAILURES,
     AccountStateChanged,
     Ask,
     Burst,
@@ -35,29 +34,16 @@ from metering.limits import (
     Reservation,
     Standing,
 )
-from metering.rate_limit_headers import QUOTA_EXCEEDED, RateLimitExceeded, rate_limit_headers, timing_headers
+from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import hour_of
-from security.problems import DependencyUnavailable, Problem, retry_after
+from security.problems import DependencyUnavailable, Problem
 
 MOST_ACCOUNT_CHANGES = 3
 STREAM_SETTLE_SECONDS = 60.0
 """A stream was read already, so its counting waits longer for PostgreSQL: nobody else waits for it."""
-
-
-class TooManyFailures(Problem):
-    """Calls that fail cost the caller nothing, so an hour has only so many."""
-
-    status, error, title = 429, "too_many_failures", "Too many requests failed this hour"
-    type = QUOTA_EXCEEDED
-
-    def __init__(self, noun: str, seconds: float) -> None:
-        super().__init__(
-            f"{MOST_FAILURES} {noun} failed within this hour (UTC). Correct the requests and try again when the hour is over",
-            headers=retry_after(seconds),
-        )
 
 
 class NotInPlan(Problem):
@@ -66,11 +52,16 @@ class NotInPlan(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a caller's plan allows of one feature now. `shed_from`: the share of all slots from which it is turned away."""
+    """What a caller's plan allows of one feature now.
+
+    `failures_per_hour`: calls that may reach the upstream in vain; None for no limit. `shed_from`: the share of all slots from
+    which the caller is turned away.
+    """
 
     draws: tuple[Draw, ...]
     burst: Burst
     concurrency: int
+    failures_per_hour: int | None
     shed_from: float
 
 
@@ -204,7 +195,7 @@ class MeteredCalls:
         caller, allowance = self._allowed(caller, work)
         if work.idempotency_key is not None:
             # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
-            caller = self.confirm(caller)
+            caller = caller if caller.fresh else self.confirm(caller)
             stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
             if stored is not None:
                 return _replayed(stored)
@@ -246,6 +237,7 @@ class MeteredCalls:
             hour=hour_of(self.clock()),
             burst=allowance.burst,
             concurrency=allowance.concurrency,
+            failures_per_hour=allowance.failures_per_hour,
             cached=caller.cached,
             lease_seconds=work.lease_seconds,
             is_extended=streamed,
@@ -275,16 +267,16 @@ class MeteredCalls:
             slot.sign = failure.health
             upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
             failure.headers.update(timing_headers(total_ms, upstream_ms))
-            failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, 1, None)
+            failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, failure.sent, None)
             call = self._settled(
                 running,
                 work,
                 Tally([]),
                 Ending(Outcome.FAILED, failure.status, failure.reason, total_ms, upstream_ms),
-                (failed,) if failure.reached else (),
+                (failed,) if failure.sent else (),
             )
             failures = self.settlement.note_failure(call)
-            if failure.reached:
+            if failure.sent:
                 self.limits.failed(running.reservation, failures)
             else:
                 self.limits.release(running.reservation)
@@ -310,11 +302,11 @@ class MeteredCalls:
             raise self._refuse_late(running, work, tally, ending) from None
         except UsageNotRecorded as unrecorded:
             if not unrecorded.may_be_counted:
-                self.limits.release(reservation)
+                self.limits.failed(reservation, None)
                 self._release_key(running)
             raise
         except psycopg2.Error:
-            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            self.limits.failed(reservation, None)  # PostgreSQL refused the row, so nothing was counted
             self._release_key(running)
             raise
         self.limits.settled(reservation, used)
@@ -472,7 +464,7 @@ class _Slot:
 
 def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:
     if FAILURES in refusal.violated:
-        return TooManyFailures(work.noun, refusal.retry_after_seconds)
+        return TooManyFailures(refusal, work.noun, now)
     return RateLimitExceeded(refusal, caller.tier, work.noun, now)
 
 

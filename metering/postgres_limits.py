@@ -12,7 +12,7 @@ import psycopg2
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from metering.limits import BURST, CONCURRENCY, FAILURES, MOST_FAILURES, Ask, LimitsUnavailable, Standing, Verdict
+from metering.limits import BURST, CONCURRENCY, FAILURES, Ask, LimitsUnavailable, Standing, Verdict
 
 RESERVE = Path(__file__).with_name("reserve_usage.sql").read_text(encoding="utf-8")
 USED = """
@@ -59,7 +59,7 @@ class PostgresLimits:
                 "feature": ask.feature,
                 "draws": _document(ask),
                 "hour": ask.hour.name,
-                "most_failures": MOST_FAILURES,
+                "failures_allowed": ask.failures_per_hour,
                 "interval": interval,
                 "capacity": interval * ask.burst.calls,
                 "concurrency": ask.concurrency,

@@ -49,6 +49,24 @@ class RateLimitExceeded(Problem):
         super().__init__(None if detail is None else detail.format(noun), headers=headers, **members)
 
 
+class TooManyFailures(Problem):
+    """Calls that reach an upstream in vain cost the caller nothing, so only so many are made in an hour."""
+
+    status, error, title = 429, "too_many_failures", "Too many of your requests failed in this hour"
+    type = QUOTA_EXCEEDED
+
+    def __init__(self, refusal: Refusal, noun: str, now: datetime) -> None:
+        (failures,) = refusal.policies
+        end = now + timedelta(seconds=failures.reset_seconds)
+        super().__init__(
+            f"{failures.limit} {noun} of this hour were begun and failed. Change what you ask for. "
+            f"You can ask again at {end:%H:%M} UTC",
+            headers=rate_limit_headers(refusal.policies, now) | retry_after(refusal.retry_after_seconds),
+            **{"violated-policies": list(refusal.violated)},
+            reset_at=f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+
 DETAILS = {
     DAY: "All {} of this UTC day are used",
     BURST: "Too many {} in quick succession",

@@ -11,7 +11,6 @@ from metering.limits import (
     CONCURRENCY,
     FAILURES,
     MICROSECONDS,
-    MOST_FAILURES,
     AccountStateChanged,
     Ask,
     Reservation,
@@ -38,10 +37,14 @@ class RedisLimits:
         """None: ask again with what PostgreSQL has counted in this window. Raises AccountStateChanged."""
         (draw,) = ask.draws
         keys = keys_of(ask)
-        tail: tuple[str | int, ...] = (0,)
-        if ask.cached is not None:
-            keys += (ask.cached.key,)
-            tail = (len(ask.cached.fields), *ask.cached.fields, *ask.cached.values)
+        tail: tuple[str | int, ...] = (-1, 0)
+        if (cached := ask.cached) is not None:
+            keys += (cached.key,)
+            requests = -1
+            if cached.requests is not None and counted is None:
+                keys += (cached.requests.key,)
+                requests = cached.requests.allowed
+            tail = (requests, len(cached.fields), *cached.fields, *cached.values)
         if counted is not None:
             tail += (counted,)
         interval = ask.burst.interval
@@ -56,7 +59,7 @@ class RedisLimits:
             interval,
             interval * ask.burst.calls,
             ask.concurrency,
-            MOST_FAILURES,
+            -1 if ask.failures_per_hour is None else ask.failures_per_hour,
             *tail,
         )
         if code == STATE_CHANGED:
@@ -66,7 +69,9 @@ class RedisLimits:
         violated, used, held, in_flight, tat, now = rest
         names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY), (8, FAILURES))
         return Verdict(
-            frozenset(name for bit, name in names if violated & bit), (1,), Standing((used,), (held,), in_flight, tat, now)
+            frozenset(name for bit, name in names if violated & bit),
+            (1,),
+            Standing((used,), (held,), in_flight, tat, now),
         )
 
     def settle(self, done: Reservation, used: int, failures: int = DID_NOT_FAIL) -> None:

@@ -2,10 +2,12 @@
 --
 -- What is held here only saves work: PostgreSQL refuses to count a call beyond the limit, whatever was admitted here.
 --
--- KEYS: the window's counter, calls in flight (score: end of lease, ms), burst clock, failures of the hour [, account state]
--- ARGV: window, request id, lease ms, limit (-1: none), burst interval us, burst capacity us, concurrency, most failures,
+-- KEYS: the window's counter, calls in flight (score: end of lease, ms), burst clock, failures of the hour
+--       [, account state [, requests of this minute]]
+-- ARGV: window, request id, lease ms, limit (-1: none), burst interval us, burst capacity us, concurrency,
+--       failures allowed (-1: no limit), requests allowed (-1: this one is not counted here),
 --       n, n field names, n expected values [, what PostgreSQL has counted]
--- Returns {-1} account state changed | {-2} say what PostgreSQL has counted
+-- Returns {-1} account state changed, or too many requests | {-2} say what PostgreSQL has counted
 --       | {1 reserved or 0 refused, violated bits, used, in flight of the window, in flight, burst clock us, now us}
 --
 -- A call in flight is "<window>:<request id>".
@@ -13,16 +15,22 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
 
-local fields = tonumber(ARGV[9])
+local fields = tonumber(ARGV[10])
 if fields > 0 then
-  local found = redis.call('HMGET', KEYS[5], unpack(ARGV, 10, 9 + fields))
+  local found = redis.call('HMGET', KEYS[5], unpack(ARGV, 11, 10 + fields))
   for i = 1, fields do
-    if found[i] ~= ARGV[9 + fields + i] then return {-1} end
+    if found[i] ~= ARGV[10 + fields + i] then return {-1} end
   end
+end
+local requests_allowed = tonumber(ARGV[9])
+if requests_allowed >= 0 then
+  local requests = redis.call('INCR', KEYS[6])
+  if requests == 1 then redis.call('EXPIRE', KEYS[6], 120) end
+  if requests > requests_allowed then return {-1} end
 end
 
 local used = tonumber(redis.call('GET', KEYS[1]) or -1)
-local counted = tonumber(ARGV[10 + 2 * fields] or -1)
+local counted = tonumber(ARGV[11 + 2 * fields] or -1)
 if counted > used then
   used = counted
   redis.call('SET', KEYS[1], used, 'EX', 172800)
@@ -45,7 +53,8 @@ local violated, limit = 0, tonumber(ARGV[4])
 if limit >= 0 and used + in_window + 1 > limit then violated = violated + 1 end
 if tat + interval - capacity > now_us then violated = violated + 2 end
 if #held + 1 > tonumber(ARGV[7]) then violated = violated + 4 end
-if tonumber(redis.call('GET', KEYS[4]) or 0) >= tonumber(ARGV[8]) then violated = violated + 8 end
+local failures_allowed = tonumber(ARGV[8])
+if failures_allowed >= 0 and tonumber(redis.call('GET', KEYS[4]) or 0) >= failures_allowed then violated = violated + 8 end
 if violated > 0 then return {0, violated, used, in_window, #held, tat, now_us} end
 
 tat = tat + interval

@@ -50,7 +50,7 @@ WITH asked AS MATERIALIZED (
         gate.*,
         NOT reserved AND tat + %(interval)s - %(capacity)s > now_us AS too_fast,
         NOT reserved AND in_flight + 1 > %(concurrency)s AS too_many,
-        NOT reserved AND failures >= %(most_failures)s AS too_bad,
+        NOT reserved AND coalesce(failures >= %(failures_allowed)s, false) AS too_bad,
         NOT reserved AND EXISTS (SELECT 1 FROM offer WHERE amount < at_least) AS too_much
     FROM gate
 ), taken AS (

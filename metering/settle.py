@@ -119,10 +119,13 @@ WITH call AS MATERIALIZED (
     WHERE NOT kept.success AND excluded.success
     RETURNING kept.id, kept.user_id, kept.feature, kept.price_micros, kept.cost_micros, kept.units
 ), spent AS MATERIALIZED (
-    SELECT written.id, written.user_id, spent.* FROM written
-    JOIN json_to_recordset($2) AS spent (
+    SELECT call.request_id AS id, call.user_id, spent.counter, spent.unit, spent."window", spent.amount, spent.allowed
+    FROM json_to_recordset($2) AS spent (
         request_id uuid, counter text, unit text, "window" text, amount bigint, allowed bigint
-    ) ON spent.request_id = written.id
+    )
+    JOIN call ON call.request_id = spent.request_id
+    LEFT JOIN written ON written.id = spent.request_id
+    WHERE written.id IS NOT NULL OR spent.unit = 'failure'
 ), counted AS (
     INSERT INTO usage_counters AS counter (user_id, feature, unit, "window", used, allowed)
     SELECT user_id, counter, unit, "window", sum(amount), min(allowed) FROM spent
@@ -151,7 +154,8 @@ FROM spent JOIN counted
 """Counters are raised in one order of users and windows, so that two processes cannot wait for each other. A success replaces a
 failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already.
 
-Of several calls for one counter the smallest limit counts. When that refuses, each is written alone."""
+Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time:
+calls under a key that was taken over have one id and one row."""
 
 SETTLE = "EXECUTE settle (%s, %s)"
 USED = 'SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND unit = %s AND "window" = %s'

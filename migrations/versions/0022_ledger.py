@@ -8,8 +8,8 @@ from alembic import op
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 PREDICTION_REQUESTS = """
 CREATE VIEW prediction_requests AS
@@ -20,11 +20,16 @@ FROM request_logs WHERE feature = 'predict'
 
 
 def upgrade() -> None:
-    for function in ("reserve_usage", "enter_redis", "leave_redis", "redis_heartbeat"):
+    for function in ("reserve_call", "reserve_usage", "enter_redis", "leave_redis", "redis_heartbeat"):
         op.execute(f"DROP FUNCTION {function}")
     op.drop_table("redis_epoch_members")
     op.drop_table("redis_epoch")
     _rewrite_counters()
+    op.execute(
+        'INSERT INTO usage_counters (user_id, feature, unit, "window", used)'
+        " SELECT user_id, feature, 'failure', hour, failed FROM usage_failures"
+    )
+    op.drop_table("usage_failures")
     _rewrite_reservations()
     _rename_log("prediction_requests", "request_logs")
     for column in (
@@ -70,10 +75,16 @@ def downgrade() -> None:
         op.drop_column("request_logs", column)
     _rename_log("request_logs", "prediction_requests")
     _restore_reservations()
+    scripts = ScriptDirectory.from_config(op.get_context().config)
+    limits, failures = (scripts.get_revision(number).module for number in ("0002", "0021"))
+    failures.upgrade()
+    op.execute(
+        "INSERT INTO usage_failures (user_id, feature, hour, failed)"
+        " SELECT user_id, feature, \"window\", used FROM usage_counters WHERE unit = 'failure'"
+    )
     _restore_counters()
-    before = ScriptDirectory.from_config(op.get_context().config).get_revision("0002").module
-    before.create_epochs()
-    for function in (before.REDIS_HEARTBEAT, before.LEAVE_REDIS, before.ENTER_REDIS, before.RESERVE_USAGE):
+    limits.create_epochs()
+    for function in (limits.REDIS_HEARTBEAT, limits.LEAVE_REDIS, limits.ENTER_REDIS, limits.RESERVE_USAGE):
         op.execute(function)
 
 
