@@ -23,7 +23,8 @@ __all__ = [
 
 
 class PredictionRequest(Base):
-    """One call that reached for the private server. It holds no word of what the user asked.
+    """One call that reached for the private server, or the first in a minute that a limit refused. It holds no word of what
+    the user asked.
 
     There is no foreign key to users: it would lock the user's row in every settle transaction.
     """
