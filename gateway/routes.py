@@ -14,8 +14,7 @@ from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
 from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
-from metering.metered_calls import TooManyFailures
-from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded
+from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
 from security.operation import Answer, Anyone, Guard, operation
 from security.request_id import current_request_id, current_traceparent

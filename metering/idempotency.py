@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from database import reading, transaction
 from security.problems import Problem, retry_after
@@ -111,7 +111,7 @@ class IdempotencyKeys:
         """
         with reading() as session:
             found = session.execute(LOOK, _names(user_id, route, key)).one_or_none()
-        return None if found is None else _answer_of(found, fingerprint)
+        return None if found is None else _answer_of(tuple(found), fingerprint)
 
     def claim(
         self, user_id: UUID, route: str, key: str, *, fingerprint: str, request_id: UUID
@@ -131,7 +131,7 @@ class IdempotencyKeys:
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago
-                if (stored := _answer_of(found, fingerprint)) is not None:
+                if (stored := _answer_of(tuple(found), fingerprint)) is not None:
                     return stored
         raise RequestStillRunning(1)
 
@@ -160,7 +160,7 @@ def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
 
 
-def _answer_of(found: Row[Any], fingerprint: str) -> StoredAnswer | None:
+def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> StoredAnswer | None:
     """None when its holder has died."""
     known, answer, left = found
     if not hmac.compare_digest(known, fingerprint):

@@ -35,6 +35,7 @@ from metering.limits import (
     Standing,
 )
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
+from metering.sampled_refusals import SampledRefusals
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
@@ -138,6 +139,7 @@ class MeteredCalls:
     idempotency: IdempotencyKeys
     confirm: Callable[[Caller], Caller]
     clock: Clock
+    refusals: SampledRefusals = field(default_factory=SampledRefusals)
 
     def once(self, caller: Caller, work: Work, perform: Callable[[Running, Tally], bytes]) -> Delivered:
         """Make a call that is answered as a whole: delivered and counted, or a Problem and not charged.
@@ -176,12 +178,12 @@ class MeteredCalls:
             tally = Tally(list(running.reservation.amounts))
             parts = perform(running, tally)
             with self._failure_costs_nothing(running, work, slot):
-                first = next(parts, b"")
+                first = next(parts, None)
         except BaseException:
             slot.leave()
             raise
         slot.sign = HealthSign.GOOD
-        return Stream(self, running, work, slot, tally, first, parts)
+        return Stream(self, running, work, slot, tally, first=first, parts=parts)
 
     def usage(self, caller: Caller, work: Work) -> tuple[Ask, Standing]:
         """The figures as they stand, nothing taken. Raises LimitsUnavailable."""
@@ -253,9 +255,32 @@ class MeteredCalls:
                 caller = self.confirm(caller)
                 continue
             if isinstance(outcome, Refusal):
+                self._note_refusal(caller, work, outcome)
                 raise refused(outcome, caller, work, self.clock())
             return caller, outcome
         raise DependencyUnavailable
+
+    def _note_refusal(self, caller: Caller, work: Work, refusal: Refusal) -> None:
+        """In the log of calls, once a minute for each user and policy."""
+        now, policy = self.clock(), refusal.violated[0]
+        sample = self.refusals.sample(caller.user_id, work.feature, policy, now)
+        if sample is None:
+            return
+        self.settlement.note_failure(
+            SettledCall(
+                request_id=sample,
+                user_id=caller.user_id,
+                feature=work.feature,
+                tier=caller.tier.value,
+                window_date=now.date(),
+                request_data_hash=work.fingerprint,
+                outcome=Outcome.REFUSED,
+                status=RateLimitExceeded.status,
+                error_code=f"limit_{policy}",
+                response_time_ms=0,
+                upstream_ms=0,
+            )
+        )
 
     @contextmanager
     def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot") -> Iterator[None]:
@@ -387,19 +412,20 @@ class Stream(Iterator[bytes]):
         work: Work,
         slot: "_Slot",
         tally: Tally,
-        first: bytes,
+        *,
+        first: bytes | None,
         parts: Iterator[bytes],
     ) -> None:
         self.headers = rate_limit_headers(running.reservation.policies, calls.clock())
         self._calls, self._running, self._work, self._slot, self._tally = calls, running, work, slot, tally
-        self._first: bytes | None = first
+        self._first = first
         self._parts = parts
         self._extend_at = monotonic() + work.lease_seconds / 3
         self._ending = threading.Lock()
 
     def __next__(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
+        if (first := self._first) is not None:
+            self._first = None
             return first
         if monotonic() >= self._extend_at:
             self._extend()

@@ -69,7 +69,8 @@ class RequestLog(Base):
         CheckConstraint("response_time_ms >= 0", name="response_time_not_negative"),
         CheckConstraint("success = (error_code IS NULL)", name="failure_says_why"),
         CheckConstraint(
-            "outcome IN ('delivered', 'cut_short', 'failed') AND success = (outcome <> 'failed')", name="outcome_known"
+            "outcome IN ('delivered', 'cut_short', 'failed', 'refused') AND success = (outcome IN ('delivered', 'cut_short'))",
+            name="outcome_known",
         ),
         Index("ix_request_logs_user_id_created_at", "user_id", "created_at"),
         Index("ix_request_logs_created_at", "created_at"),

@@ -46,8 +46,9 @@ def sweep_reservations() -> int:
 
     By PostgreSQL's clock, which gave the lease: a worker's may be ahead.
     """
+    key = (UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit)
     over = UsageReservation.lease_until < func.now() - SWEEP_AFTER
     return purge(
         "usage_reservations",
-        select(UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit).where(over),
+        select(*key).where(over),
     )

@@ -50,6 +50,8 @@ class Outcome(StrEnum):
     CUT_SHORT = "cut_short"
     """A stream that ended early: what was read was used."""
     FAILED = "failed"
+    REFUSED = "refused"
+    """By a limit; one a minute stands for all of a user and policy."""
 
 
 @dataclass(frozen=True, slots=True)

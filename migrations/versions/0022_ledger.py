@@ -44,7 +44,9 @@ def upgrade() -> None:
         op.add_column("request_logs", column)
     op.execute("UPDATE request_logs SET outcome = 'failed' WHERE NOT success")
     op.create_check_constraint(
-        "outcome_known", "request_logs", "outcome IN ('delivered', 'cut_short', 'failed') AND success = (outcome <> 'failed')"
+        "outcome_known",
+        "request_logs",
+        "outcome IN ('delivered', 'cut_short', 'failed', 'refused') AND success = (outcome IN ('delivered', 'cut_short'))",
     )
     op.execute(PREDICTION_REQUESTS)
     op.create_table(

@@ -108,7 +108,14 @@ class RunningGateway:
             connection.close()
 
     def requests(self) -> list[dict[str, Any]]:
-        return self.rows("SELECT * FROM prediction_requests ORDER BY id")
+        """The calls that reached for the private server."""
+        return self.rows(
+            "SELECT * FROM prediction_requests WHERE success OR NOT starts_with(error_code, 'limit_') ORDER BY id"
+        )
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """What the log has of the refusals by the limits."""
+        return self.rows("SELECT * FROM prediction_requests WHERE starts_with(error_code, 'limit_') ORDER BY id")
 
     def used(self, user: uuid.UUID | None = None) -> int:
         found = self.rows("SELECT used FROM usage_counters WHERE user_id = %s", str(user or self.alice))

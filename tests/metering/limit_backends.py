@@ -19,7 +19,7 @@ from database.base import utc_now, uuid7
 from database.engine import EngineOptions, engine_options, sqlalchemy_url
 from database.redis_server import RedisAddress, RedisServer
 from database.writer_connection import writer_connection
-from metering.limits import CALL, Ask, Burst, Draw, LimitsUnavailable, Refusal, Reservation
+from metering.limits import CALL, FAILURE, Ask, Burst, Draw, LimitsUnavailable, Refusal, Reservation
 from metering.postgres_limits import PostgresLimits
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, call_writer
 from metering.usage_limits import UsageLimits
@@ -34,10 +34,17 @@ class Plan:
     per_day: int | None = 5
     burst: Burst = Burst(1000, 1)
     concurrency: int = 1000
+    failures_per_hour: int | None = None
 
 
-def plan(per_day: int | None = 5, burst: int = 1000, burst_seconds: int = 1, concurrency: int = 1000) -> Plan:
-    return Plan(per_day, Burst(burst, burst_seconds), concurrency)
+def plan(
+    per_day: int | None = 5,
+    burst: int = 1000,
+    burst_seconds: int = 1,
+    concurrency: int = 1000,
+    failures_per_hour: int | None = None,
+) -> Plan:
+    return Plan(per_day, Burst(burst, burst_seconds), concurrency, failures_per_hour)
 
 
 def ask(
@@ -57,6 +64,7 @@ def ask(
         hour=hour_of(now),
         burst=limits.burst,
         concurrency=limits.concurrency,
+        failures_per_hour=limits.failures_per_hour,
         cached=None,
         lease_seconds=lease_seconds,
     )
@@ -79,31 +87,43 @@ class Backend:
     def settle(self, reservation: Reservation, amounts: Sequence[int] | None = None) -> int:
         """Count a call as the gateway does. Raises LimitReachedMeanwhile. `amounts`: what it used of each draw."""
         asked = reservation.ask
-        call = SettledCall(
+        spent = tuple(
+            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed)
+            for draw, amount in zip(asked.draws, amounts or reservation.amounts, strict=True)
+        )
+        try:
+            used = self.settlement.count(self._ended(reservation, Outcome.DELIVERED, spent))
+        except LimitReachedMeanwhile:
+            self.limits.settled(reservation, None)
+            raise
+        self.limits.settled(reservation, used)
+        return used
+
+    def fail(self, reservation: Reservation) -> None:
+        """What the gateway does with a call that reached its upstream in vain."""
+        asked = reservation.ask
+        failure = Spent(asked.feature, FAILURE, asked.hour.name, 1, None)
+        self.limits.failed(
+            reservation, self.settlement.note_failure(self._ended(reservation, Outcome.FAILED, (failure,)))
+        )
+
+    def _ended(self, reservation: Reservation, outcome: Outcome, spent: tuple[Spent, ...]) -> SettledCall:
+        asked = reservation.ask
+        return SettledCall(
             request_id=asked.request_id,
             user_id=asked.user_id,
             feature=asked.feature,
             tier="free",
             window_date=utc_now().date(),
             request_data_hash="0" * 64,
-            outcome=Outcome.DELIVERED,
-            status=200,
-            error_code=None,
+            outcome=outcome,
+            status=200 if outcome is Outcome.DELIVERED else 502,
+            error_code=None if outcome is Outcome.DELIVERED else "status_500",
             response_time_ms=1,
             upstream_ms=1,
-            spent=tuple(
-                Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed)
-                for draw, amount in zip(asked.draws, amounts or reservation.amounts, strict=True)
-            ),
+            spent=spent,
             held=asked.request_id if reservation.in_postgres else None,
         )
-        try:
-            used = self.settlement.count(call)
-        except LimitReachedMeanwhile:
-            self.limits.settled(reservation, None)
-            raise
-        self.limits.settled(reservation, used)
-        return used
 
     def take(self, user: UUID, limits: Plan) -> Reservation:
         """A reservation that must be granted."""

@@ -38,6 +38,7 @@ def chat(
         hour=hour_of(now),
         burst=Burst(1000, 1),
         concurrency=1000,
+        failures_per_hour=None,
         cached=None,
         lease_seconds=lease_seconds,
     )
@@ -63,9 +64,7 @@ def refused(limits: Backend, asked: Ask) -> Refusal:
 
 def left(limits: Backend, user: UUID) -> int:
     asked = chat(user)
-    return next(
-        state.remaining for state in policy_states(asked, limits.limits.usage(asked)) if state.name == "tokens"
-    )
+    return next(state.remaining for state in policy_states(asked, limits.limits.usage(asked)) if state.name == "tokens")
 
 
 def test_a_call_is_granted_what_is_left_between_its_least_and_its_most(limits: Backend) -> None:

@@ -236,7 +236,7 @@ def test_what_was_used_before_counts(limits: Backend, alice: UUID) -> None:
 def counted(limits: Backend, user: UUID, used: int, *, days_ago: int = 0) -> None:
     """What another process counted."""
     limits.execute(
-        "INSERT INTO usage_counters (user_id, feature, unit, \"window\", used)"
+        'INSERT INTO usage_counters (user_id, feature, unit, "window", used)'
         " VALUES (:user, :feature, 'call', ((now() AT TIME ZONE 'UTC')::date - :ago)::text, :used)",
         user=user,
         feature=FEATURE,

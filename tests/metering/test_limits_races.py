@@ -157,6 +157,7 @@ def test_nobody_waits_for_a_redis_that_hangs_longer_than_its_time_limit(
         made.settle(made.take(somebody(), FREE))
         own_valkey.pause()
         asked: list[float] = []
+
         def reserve() -> None:
             begun = monotonic()
             made.settle(made.take(somebody(), FREE))

@@ -73,7 +73,7 @@ class Chat:
             Draw("day", "chat", CALL, day_of(now), 50),
             Draw("tokens", "account", "token", month_of(now), BUDGET, PER_CALL, PER_CALL),
         )
-        return Allowance(draws, Burst(1000, 1), 3, 1.0)
+        return Allowance(draws, Burst(1000, 1), concurrency=3, failures_per_hour=20, shed_from=1.0)
 
     def ask(self, perform: Callable[[Running, Tally], bytes], key: str | None = None) -> Delivered:
         return self.calls.once(self.alice, self.work(key), perform)
@@ -189,7 +189,7 @@ def test_a_plan_without_the_feature_is_refused_before_anything_is_taken(chat: Ch
 def test_a_call_that_others_outran_is_not_delivered_and_its_row_says_so(chat: Chat) -> None:
     def outrun(running: Running, tally: Tally) -> bytes:
         chat.rows(
-            "INSERT INTO usage_counters (user_id, feature, unit, \"window\", used)"
+            'INSERT INTO usage_counters (user_id, feature, unit, "window", used)'
             f" VALUES ('{running.caller.user_id}', 'account', 'token', '{month_of(utc_now()).name}', {BUDGET}) RETURNING 1"
         )
         return answered(running, tally)

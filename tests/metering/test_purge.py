@@ -41,7 +41,7 @@ def log(age: str, many: int = 1) -> None:
 
 def counted(days_ago: int, feature: str = "predict", unit: str = "call", hour: str = "") -> None:
     execute(
-        "INSERT INTO usage_counters (user_id, feature, unit, \"window\", used)"
+        'INSERT INTO usage_counters (user_id, feature, unit, "window", used)'
         " VALUES (gen_random_uuid(), :feature, :unit, (current_date - :days_ago)::text || :hour, 1)",
         days_ago=days_ago,
         feature=feature,
@@ -52,7 +52,7 @@ def counted(days_ago: int, feature: str = "predict", unit: str = "call", hour: s
 
 def reserved(lease: str) -> None:
     execute(
-        "INSERT INTO usage_reservations (request_id, user_id, feature, unit, \"window\", amount, lease_until, created_at)"
+        'INSERT INTO usage_reservations (request_id, user_id, feature, unit, "window", amount, lease_until, created_at)'
         " VALUES (gen_random_uuid(), gen_random_uuid(), 'predict', 'call', current_date::text, 1,"
         " now() + CAST(:lease AS interval), now())",
         lease=lease,

@@ -85,7 +85,7 @@ def test_the_reservation_goes_in_the_same_transaction(connection: Connection) ->
     with connection.cursor() as cursor:
         for call in calls:
             cursor.execute(
-                "INSERT INTO usage_reservations (request_id, user_id, feature, unit, \"window\", amount, lease_until, created_at)"
+                'INSERT INTO usage_reservations (request_id, user_id, feature, unit, "window", amount, lease_until, created_at)'
                 " VALUES (%s, %s, 'predict', 'call', %s, 1, now() + interval '1 minute', now())",
                 (str(call.request_id), str(call.user_id), CALL.window),
             )
