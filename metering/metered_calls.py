@@ -198,13 +198,19 @@ class MeteredCalls:
         if work.idempotency_key is not None:
             # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
             caller = caller if caller.fresh else self.confirm(caller)
-            stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
-            if stored is not None:
+            if (stored := self._look(caller, work)) is not None:
                 return _replayed(stored)
         slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
         try:
             own_id = uuid7()
-            caller, reservation = self._reserve(caller, work, own_id, streamed=streamed)
+            try:
+                caller, reservation = self._reserve(caller, work, own_id, streamed=streamed)
+            except (RateLimitExceeded, TooManyFailures):
+                # Of many requests with one key that came at the same time, one may have been admitted.
+                if work.idempotency_key is None or (stored := self._look(caller, work)) is None:
+                    raise
+                slot.leave()
+                return _replayed(stored)
             if work.idempotency_key is None:
                 return Running(own_id, caller, reservation, None, started), slot
             try:
@@ -222,6 +228,10 @@ class MeteredCalls:
         except BaseException:
             slot.leave()
             raise
+
+    def _look(self, caller: Caller, work: Work) -> StoredAnswer | None:
+        assert work.idempotency_key is not None
+        return self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
 
     def _allowed(self, caller: Caller, work: Work) -> tuple[Caller, Allowance]:
         try:

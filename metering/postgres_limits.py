@@ -15,9 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from metering.limits import BURST, CONCURRENCY, FAILURES, Ask, LimitsUnavailable, Standing, Verdict
 
 RESERVE = Path(__file__).with_name("reserve_usage.sql").read_text(encoding="utf-8")
-USED = """
-SELECT coalesce((SELECT used FROM usage_counters
-                 WHERE user_id = %s AND feature = %s AND unit = %s AND "window" = %s), 0)
+COUNTED = """
+SELECT coalesce(sum(used) FILTER (WHERE unit = 'call'), 0)::bigint,
+       coalesce(sum(used) FILTER (WHERE unit = 'failure'), 0)::bigint
+FROM usage_counters
+WHERE user_id = %s AND feature = %s AND (unit, "window") IN (('call', %s), ('failure', %s))
 """
 EXTEND = """
 WITH extended AS (
@@ -93,11 +95,11 @@ class PostgresLimits:
         """Remove a reservation, if it is there."""
         self._rows(RELEASE, (str(request_id),))
 
-    def used(self, ask: Ask) -> int:
-        """What the first draw's counter stands at."""
-        draw = ask.draws[0]
-        count: int = self._rows(USED, (str(ask.user_id), draw.counter, draw.unit, draw.window.name))[0][0]
-        return count
+    def counted(self, ask: Ask) -> tuple[int, int]:
+        """Calls of the window, and failures of the hour."""
+        windows = (ask.draws[0].window.name, ask.hour.name)
+        calls, failures = self._rows(COUNTED, (str(ask.user_id), ask.feature, *windows))[0]
+        return calls, failures
 
     def standing(self, ask: Ask) -> Standing:
         """The figures of this moment, nothing taken."""

@@ -33,8 +33,11 @@ class RedisLimits:
         self._client = client
         self._scripts = ScriptRunner(client)
 
-    def reserve(self, ask: Ask, counted: int | None = None) -> Verdict | None:
-        """None: ask again with what PostgreSQL has counted in this window. Raises AccountStateChanged."""
+    def reserve(self, ask: Ask, counted: tuple[int, int] | None = None) -> Verdict | None:
+        """None: ask again with what PostgreSQL has `counted`, calls of the window and failures of the hour.
+
+        Raises AccountStateChanged.
+        """
         (draw,) = ask.draws
         keys = keys_of(ask)
         tail: tuple[str | int, ...] = (-1, 0)
@@ -46,7 +49,7 @@ class RedisLimits:
                 requests = cached.requests.allowed
             tail = (requests, len(cached.fields), *cached.fields, *cached.values)
         if counted is not None:
-            tail += (counted,)
+            tail += counted
         interval = ask.burst.interval
         code, *rest = self._scripts.run(
             RESERVE,

@@ -6,7 +6,7 @@
 --       [, account state [, requests of this minute]]
 -- ARGV: window, request id, lease ms, limit (-1: none), burst interval us, burst capacity us, concurrency,
 --       failures allowed (-1: no limit), requests allowed (-1: this one is not counted here),
---       n, n field names, n expected values [, what PostgreSQL has counted]
+--       n, n field names, n expected values [, what PostgreSQL has counted, failures of the hour that it has counted]
 -- Returns {-1} account state changed, or too many requests | {-2} say what PostgreSQL has counted
 --       | {1 reserved or 0 refused, violated bits, used, in flight of the window, in flight, burst clock us, now us}
 --
@@ -30,10 +30,12 @@ if requests_allowed >= 0 then
 end
 
 local used = tonumber(redis.call('GET', KEYS[1]) or -1)
-local counted = tonumber(ARGV[11 + 2 * fields] or -1)
-if counted > used then
-  used = counted
+local failures = tonumber(redis.call('GET', KEYS[4]) or 0)
+if ARGV[11 + 2 * fields] then
+  used = math.max(used, tonumber(ARGV[11 + 2 * fields]))
+  failures = math.max(failures, tonumber(ARGV[12 + 2 * fields]))
   redis.call('SET', KEYS[1], used, 'EX', 172800)
+  redis.call('SET', KEYS[4], failures, 'EX', 7200)
 end
 if used < 0 then return {-2} end
 
@@ -54,7 +56,7 @@ if limit >= 0 and used + in_window + 1 > limit then violated = violated + 1 end
 if tat + interval - capacity > now_us then violated = violated + 2 end
 if #held + 1 > tonumber(ARGV[7]) then violated = violated + 4 end
 local failures_allowed = tonumber(ARGV[8])
-if failures_allowed >= 0 and tonumber(redis.call('GET', KEYS[4]) or 0) >= failures_allowed then violated = violated + 8 end
+if failures_allowed >= 0 and failures >= failures_allowed then violated = violated + 8 end
 if violated > 0 then return {0, violated, used, in_window, #held, tat, now_us} end
 
 tat = tat + interval

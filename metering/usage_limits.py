@@ -114,7 +114,7 @@ class UsageLimits:
         try:
             verdict = limits.reserve(ask)
             if verdict is None:
-                verdict = limits.reserve(ask, self._postgres.used(ask))
+                verdict = limits.reserve(ask, self._postgres.counted(ask))
         except (redis.RedisError, OSError):
             self._server.failed()
             return None

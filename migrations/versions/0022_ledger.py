@@ -33,7 +33,7 @@ def upgrade() -> None:
     _rewrite_reservations()
     _rename_log("prediction_requests", "request_logs")
     for column in (
-        sa.Column("outcome", sa.Text(), server_default="delivered", nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("api_key_id", sa.Uuid(), nullable=True),
         sa.Column("provider", sa.Text(), nullable=True),
         sa.Column("model", sa.Text(), nullable=True),
@@ -42,11 +42,9 @@ def upgrade() -> None:
         sa.Column("cost_micros", sa.BigInteger(), server_default="0", nullable=False),
     ):
         op.add_column("request_logs", column)
-    op.execute("UPDATE request_logs SET outcome = 'failed' WHERE NOT success")
+    op.execute("UPDATE request_logs SET outcome = CASE WHEN success THEN 'delivered' ELSE 'failed' END")
     op.create_check_constraint(
-        "outcome_known",
-        "request_logs",
-        "outcome IN ('delivered', 'cut_short', 'failed', 'refused') AND success = (outcome IN ('delivered', 'cut_short'))",
+        "outcome_known", "request_logs", "outcome IN ('delivered', 'cut_short', 'failed', 'refused')"
     )
     op.execute(PREDICTION_REQUESTS)
     op.create_table(

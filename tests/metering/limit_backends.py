@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -32,7 +32,7 @@ FEATURE = "predict"
 @dataclass(frozen=True)
 class Plan:
     per_day: int | None = 5
-    burst: Burst = Burst(1000, 1)
+    burst: Burst = field(default_factory=lambda: Burst(1000, 1))
     concurrency: int = 1000
     failures_per_hour: int | None = None
 

@@ -72,7 +72,7 @@ def test_a_full_process_refuses_the_lower_tier_and_reserves_nothing(database_url
     ):
         gateway.private.switches = Switches(delay_seconds=0.5)
         running = threads.submit(gateway.ask, tier=Tier.ENTERPRISE)
-        while gateway.proxy.bulkhead.taken == 0:
+        while gateway.proxy.calls.bulkhead.taken == 0:
             pass
         refused = gateway.ask(tier=Tier.FREE)
         assert (refused.status_code, refused.get_json()["error"]) == (503, "service_unavailable")

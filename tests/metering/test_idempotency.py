@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from metering.idempotency import LARGEST_KEPT_ANSWER
 from gateway.private_server import VerifyResponse
+from metering.idempotency import LARGEST_KEPT_ANSWER
 from metering.purge import purge_idempotency_keys
 from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import QUESTION, RunningGateway, running_gateway

@@ -55,13 +55,17 @@ class NotForYou(NotInPlan):
     status, error, title = 403, "feature_not_in_tier", "Your plan does not include chat"
 
 
+def person(tier: Tier = Tier.PRO) -> Principal:
+    return Principal(uuid4(), uuid4(), tier, None)
+
+
 @dataclass
 class Chat:
     """A feature that draws a call and tokens of a month."""
 
     calls: MeteredCalls
     url: str
-    alice: Principal = field(default_factory=lambda: person())
+    alice: Principal = field(default_factory=person)
 
     def work(self, key: str | None = None, lease_seconds: float = 60) -> Work:
         return Work("chat", "messages", "POST /chat", "0" * 64, key, lease_seconds, self._allowance)
@@ -105,10 +109,6 @@ class Chat:
 
     def in_flight(self) -> int:
         return len(self.rows("SELECT 1 FROM usage_reservations")) + self.calls.bulkhead.taken
-
-
-def person(tier: Tier = Tier.PRO) -> Principal:
-    return Principal(uuid4(), uuid4(), tier, None)
 
 
 @pytest.fixture

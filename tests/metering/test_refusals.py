@@ -9,9 +9,8 @@ import pytest
 
 from auth.tiers import Tier
 from examples.private_server.switches import Fault, Switches
-from gateway.breaker import Breaker
-from gateway.sampled_refusals import SampledRefusals
-from tests.gateway.limit_backends import eventually
+from metering.breaker import Breaker
+from metering.sampled_refusals import SampledRefusals
 from tests.gateway.running_gateway import PLANS, QUESTION, RunningGateway, running_gateway
 
 REFUSALS = 200
@@ -24,8 +23,6 @@ def gateway(request: pytest.FixtureRequest, database_url: str) -> Iterator[Runni
     redis_url = request.getfixturevalue("redis_url") if request.param == "redis" else None
     plans = {**PLANS, Tier.FREE: replace(PLANS[Tier.FREE], per_day=2, failures_per_hour=2)}
     with running_gateway(database_url, redis_url=redis_url, plans=plans) as running:
-        if redis_url is not None:
-            eventually(running.leases.current)
         yield running
 
 
@@ -92,7 +89,7 @@ def test_the_stored_answer_is_given_while_the_breaker_is_open(database_url: str)
 
 
 def test_all_processes_name_one_minutes_row_alike(gateway: RunningGateway) -> None:
-    now = gateway.proxy.clock()
+    now = gateway.proxy.calls.clock()
     one, other = (SampledRefusals().sample(gateway.alice, "predict", "day", now) for _ in range(2))
     assert one is not None
     assert (one, one.version, one.variant) == (other, 7, uuid.RFC_4122)
