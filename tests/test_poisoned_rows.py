@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs import Jobs
@@ -187,7 +187,7 @@ def app(database_url: str) -> Iterator[Flask]:
         }
     )
     app = assemble(settings)
-    auth = accounts_of(settings, leases_of(settings, database_url))
+    auth = accounts_of(settings, RedisServer(None))
     app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth)[0])
     with app.app_context():
         yield app

@@ -68,7 +68,7 @@ def test_a_disabled_user_has_no_working_keys(alice: KeyHolder) -> None:
 def test_a_deleted_user_has_no_working_keys(alice: KeyHolder) -> None:
     token = alice.key()["token"]
     alice.use(token)
-    alice.accounts.leases.lease = None
+    alice.accounts.redis.failed()
     alice.accounts.query("DELETE FROM users")
     assert alice.use(token).status_code == 401
     assert alice.accounts.query("SELECT count(*) FROM api_keys") == [(0,)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from database.redis_server import RedisAddress, connect
 from database.redis_script import Script, ScriptRunner
+from database.redis_server import RedisAddress, connect
 from sandbox.valkey import EmbeddedValkey
 
 

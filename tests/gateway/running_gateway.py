@@ -118,7 +118,9 @@ class RunningGateway:
         return self.rows("SELECT * FROM prediction_requests WHERE starts_with(error_code, 'limit_') ORDER BY id")
 
     def used(self, user: uuid.UUID | None = None) -> int:
-        found = self.rows("SELECT used FROM usage_counters WHERE unit = 'call' AND user_id = %s", str(user or self.alice))
+        found = self.rows(
+            "SELECT used FROM usage_counters WHERE unit = 'call' AND user_id = %s", str(user or self.alice)
+        )
         return found[0]["used"] if found else 0
 
     def reserved(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db
 from database.run_worker import run_worker
@@ -44,7 +44,7 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
-    auth = accounts_of(settings, leases_of(settings, database_url))
+    auth = accounts_of(settings, RedisServer(None))
     jobs = background_jobs(auth, payments_of(settings, database_url, auth)[0])
     asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
 
