@@ -26,12 +26,11 @@ from security.client_address import client_address
 from security.operation import Answer, Body, operation
 from security.problems import TooManyRequests
 
-IdToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 VISIBLE = "^[!-~]*$"
-"""ASCII without blanks (RFC 6749, A.11)."""
+"""ASCII without blanks: what Apple's codes and addresses are made of."""
+
+IdToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 Nonce = Annotated[str, Field(min_length=16, max_length=128)]
-
-
 AuthorizationCode = Annotated[str, Field(min_length=1, max_length=1024, pattern=VISIBLE)]
 RedirectUri = Annotated[str, Field(max_length=2048, pattern=VISIBLE, json_schema_extra={"format": "uri"})]
 
