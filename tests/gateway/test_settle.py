@@ -10,12 +10,14 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from gateway.settle import SettledCall, prepare_settle, write_calls
+from tests.gateway.known_users import register_who_calls
 
 TODAY = date(2026, 11, 23)
 
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
+    register_who_calls(database_url)
     opened = psycopg2.connect(database_url)
     opened.autocommit = True
     prepare_settle(opened)
