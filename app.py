@@ -451,6 +451,7 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
             tier=tier,
             title=plan.title,
             predictions_per_day=plan.limits.per_day,
+            requests_per_minute=plan.limits.requests_per_minute,
             features=tuple(sorted(plan.limits.features)),
             offers=(
                 *(

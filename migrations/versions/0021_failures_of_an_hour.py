@@ -52,7 +52,9 @@ def upgrade() -> None:
         f"ALTER TABLE prediction_requests ADD CONSTRAINT {FOREIGN_KEY}"
         " FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID"
     )
-    with op.get_context().autocommit_block():  # looking at the old rows must not hold up those that are written meanwhile
+    with (
+        op.get_context().autocommit_block()
+    ):  # looking at the old rows must not hold up those that are written meanwhile
         op.execute(
             "DELETE FROM prediction_requests AS call WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = call.user_id)"
         )
