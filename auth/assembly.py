@@ -13,6 +13,7 @@ from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
 from auth.apple_tokens import AppleTokens
 from auth.data_keys import DataKeys
+from auth.general_limit import GeneralLimit
 from auth.invite_code import InviteCodes
 from auth.letter_limits import LetterLimits
 from auth.mail.letters import Letters
@@ -26,6 +27,7 @@ from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.tiers import Tier
 from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
@@ -38,7 +40,8 @@ class AuthSettings:
 
     `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
-    cookie. An account that its owner closed can be restored for `deletion_grace`.
+    cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
+    of each tier; empty for none.
     """
 
     issuer: str
@@ -57,6 +60,7 @@ class AuthSettings:
     passkey_site: PasskeySite | None = None
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
+    requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(leases, clock)
+    states = AccountStates(leases, clock, GeneralLimit(settings.requests_per_minute, clock))
     address_limits = AddressLimits(leases)
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
     signed_in = SignedIn(access_tokens, states, api_keys, clock)

@@ -43,7 +43,9 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
     now = auth.clock()
     delete_after = now + auth.settings.deletion_grace
     with transaction() as session:
-        user = session.scalars(select(User).where(User.id == user_id, User.is_active).with_for_update()).one_or_none()
+        user = session.scalars(
+            select(User).where(User.id == user_id, User.is_active).with_for_update(key_share=True)
+        ).one_or_none()
         if user is None:
             raise InvalidToken
         email = user.email
@@ -84,7 +86,7 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
     auth.throttle.forget(email, None)
     with transaction() as session:
         user = session.scalars(
-            select(User).where(User.id == known.id, User.password_hash == stored).with_for_update()
+            select(User).where(User.id == known.id, User.password_hash == stored).with_for_update(key_share=True)
         ).one_or_none()
         if user is None:
             raise InvalidCredentials

@@ -140,7 +140,9 @@ def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
     is looked up once more.
     """
     linked = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
-    user = session.scalars(select(User).where(User.id == linked.scalar_subquery()).with_for_update()).one_or_none()
+    user = session.scalars(
+        select(User).where(User.id == linked.scalar_subquery()).with_for_update(key_share=True)
+    ).one_or_none()
     return user if user is not None and session.scalars(linked).one_or_none() == user.id else None
 
 
@@ -153,7 +155,9 @@ def _link(
     unverified, until the e-mail that goes there is answered.
     """
     made = _insert_user(auth, session, proven, email, now)
-    user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one_or_none()
+    user = session.scalars(
+        select(User).where(User.email_key == email.key).with_for_update(key_share=True)
+    ).one_or_none()
     if user is None:
         raise EmailTaken(
             "An account left this address within the last days. Its owner can take it back with the e-mail that said so"

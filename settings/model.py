@@ -197,6 +197,11 @@ class Settings(BaseModel):
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
     )
 
+    rate_limit_general: bool = Field(
+        default=True,
+        description="`off` takes away the limit on requests a minute that each plan has. For tests and load tests.",
+    )
+
     apple_client_ids: forms.ClientIds = Field(
         default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
     )

@@ -75,6 +75,7 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
         {"event": "x", "ip": "198.51.100.9", "user_agent": "staff", "detail": {}, "actor_id": "other"},
     ),
     "usage_counters": ({"feature": "predict"},),
+    "usage_failures": ({"feature": "predict", "hour": "2026-11-29T17"},),
     "usage_reservations": ({"feature": "predict"},),
     "usage_gates": ({"feature": "predict"},),
     "prediction_requests": (
@@ -121,6 +122,7 @@ SECTIONS = {
     "account.security_events_as_staff": "security_events",
     "gateway.calls": "prediction_requests",
     "gateway.usage": "usage_counters",
+    "gateway.failures": "usage_failures",
     "gateway.calls_in_flight": "usage_reservations",
     "gateway.bursts": "usage_gates",
     "gateway.stored_answers": "idempotency_keys",
@@ -412,9 +414,9 @@ def test_after_the_account_is_deleted_no_table_says_who_that_was(
     assert not {place for place in held if place.startswith("billing_events.")}
 
     close_account(service.auth, person.id, person.session_id)
-    with transaction() as session:
-        session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})
     fail_every_email(service, tmp_path / "mail")
+    with transaction() as session:  # only now: that worker may have had the job in its hands
+        session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})
     assert purge_accounts(service.auth) == 1
 
     assert places_with_traces() == set()

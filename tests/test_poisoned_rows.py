@@ -120,6 +120,15 @@ BATCHES = (
         f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
+        "purge_usage_failures",
+        "usage_failures",
+        "usage_failures",
+        "user_id, feature, hour, failed",
+        f"{ID}, 'predict', '2000-01-01T00', 1",
+        key="user_id",
+        item=f"{SECOND}/predict/2000-01-01T00",
+    ),
+    Batch(
         "purge_usage_counters",
         "usage_counters",
         "usage_counters",
