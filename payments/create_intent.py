@@ -4,24 +4,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import transaction
+from payments.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, take_stock, with_what_went_back
 from payments.grant_tier import lock_user
 from payments.models import Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
-from payments.refresh_stripe_subscription import fetch_version
-from payments.settle_payment import (
-    FetchedIntent,
-    fetch_intent,
-    give_up,
-    settle_now,
-    take_stock,
-    with_what_went_back,
-)
+from payments.record_subscription import fetch_version
 from payments.stripe_customer import forget_stripe_customer, stripe_customer
-from payments.stripe_objects import StripeIntent
 from payments.stripe_problems import StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
@@ -74,7 +66,7 @@ def create_intent(rules: StripeRules, user_id: UUID, code: str, quantity: int) -
         with transaction() as session:
             ordered = order(rules, session, user_id, code, quantity)
         try:
-            return settled(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
+            return followed(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
         except StripeObjectMissing as missing:
             # It was deleted there, or the key is of another account or mode now. Another try begins anew.
             give_up(rules, ordered.id, ordered.intent_id)
@@ -136,19 +128,11 @@ def order(rules: StripeRules, session: Session, user_id: UUID, code: str, quanti
     return OrderedPayment(payment.id, None, amount, item.currency)
 
 
-def settled(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
     """Write the intent down and show what came of it."""
-    intent: StripeIntent = fetched.intent
     with transaction() as session:
-        session.execute(
-            update(Payment)
-            .where(Payment.id == payment_id, Payment.external_id.is_(None))
-            .values(external_id=intent.id)
-            .execution_options(synchronize_session=False)
-        )
-    settle_now(rules, fetched)
-    with transaction() as session:
-        row = session.scalars(select(Payment).where(Payment.id == payment_id)).one()
+        follow_intent(rules, session, rules.billing.clock(), fetched)
+        row = session.get_one(Payment, payment_id)
         status = PaymentStatus(row.status)
-        secret = intent.client_secret if status in OPEN else None
+        secret = fetched.intent.client_secret if status in OPEN else None
         return OpenPayment(row.id, status, row.amount, row.currency, secret)

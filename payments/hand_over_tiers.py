@@ -1,6 +1,6 @@
 """A job: whoever's tier has run out gets the one that is still paid for, or free."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,10 +12,7 @@ from database import reading, transaction
 from database.base import Clock
 from database.batch import work_through
 from payments.entitlement import HANDOVER
-from payments.grant_tier import recompute_tier
-
-Announce = Callable[[UUID, int], None]
-"""`auth.states.changed`"""
+from payments.grant_tier import Announce, recompute_tier
 
 
 def hand_over_tiers(clock: Clock, announce: Announce) -> int:

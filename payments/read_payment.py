@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from database import reading, transaction
+from payments.follow_intent import follow_payment
 from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
-from payments.settle_payment import fetch_intent, give_up, settle_now
-from payments.start_checkout import settle
+from payments.start_checkout import OVER, mark_checkout
 from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound
@@ -57,14 +57,9 @@ def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPaym
         if kept.kind is PaymentKind.CHECKOUT:
             follow_checkout(rules, payment_id, external_id)
         else:
-            settle_now(rules, fetch_intent(external_id, rules))
+            follow_payment(rules, payment_id, external_id)
     except StripeUnavailable:
         return kept  # what is known is better than nothing
-    except StripeObjectMissing:
-        if kept.kind is PaymentKind.CHECKOUT:
-            settle(rules, payment_id, "failed")
-        else:
-            give_up(rules, payment_id, external_id)
     again = own_payment(user_id, payment_id)
     return kept if again is None else again[0]
 
@@ -83,11 +78,16 @@ def may_ask(payment: OwnPayment, now: datetime) -> bool:
 
 
 def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> None:
-    session = rules.handler.checkout_session(session_id)
+    """One that Stripe does not know is over."""
+    try:
+        session = rules.handler.checkout_session(session_id)
+    except StripeObjectMissing:
+        mark_checkout(rules, checkout_id, "failed")
+        return
     if session.subscription_id is not None:
         refresh(rules, session.subscription_id, f"checkout:{checkout_id}")
-    if session.status in {"complete", "expired"}:
-        settle(rules, checkout_id, "done" if session.status == "complete" else "expired", session_id)
+    if session.status in OVER:
+        mark_checkout(rules, checkout_id, OVER[session.status], session_id)
 
 
 def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None] | None:

@@ -95,11 +95,12 @@ def validate_receipt(apple: Apple, user_id: UUID, receipt: str, manage_urls: Man
     if not purchases:
         raise NoSubscriptionInReceipt
     with transaction() as session:
-        if not lock_user(session, user_id):
+        user = lock_user(session, user_id)
+        if user is None:
             raise InvalidToken
         now = apple.rules.clock()
         bound = _bind(apple, session, user_id, purchases, now)
-        change = recompute_tier(session, user_id, cause=f"apple:{bound[0].apple_transaction_id}", now=now)
+        change = recompute_tier(session, user_id, cause=f"apple:{bound[0].apple_transaction_id}", now=now, held=user)
         validated = _describe(session, user_id, bound, manage_urls, now)
     _announce(apple, change)
     return validated

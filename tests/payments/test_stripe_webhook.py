@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from uuid import UUID
@@ -21,7 +20,7 @@ from structlog.testing import capture_logs
 
 from auth.tiers import Tier
 from database import db
-from payments.apply_stripe_event import HANDLERS, apply_stripe_event
+from payments.apply_stripe_event import HANDLERS, stripe_events
 from payments.event_inbox import MOST_ATTEMPTS
 from payments.product_table import ProductTable
 from payments.subscription_status import Provider
@@ -382,7 +381,7 @@ def test_when_the_table_of_prices_is_repaired_what_was_ignored_is_applied(make_s
     ignored = sum(row["last_error"] == "unknown price" for row in stripe.events())
 
     rules = replace(stripe.rules, prices=ProductTable.read(PRICES))
-    inbox = replace(stripe.payments.inbox, handlers={Provider.STRIPE: partial(apply_stripe_event, rules)})
+    inbox = replace(stripe.payments.inbox, handlers={Provider.STRIPE: stripe_events(rules)})
     stripe.payments = replace(stripe.payments, inbox=inbox)
     assert stripe.cli("replay", "--ignored", "--reason", "unknown price").output.startswith(f"{ignored} started anew")
     stripe.work()

@@ -8,13 +8,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import transaction
-from database.jobs import JobName, Urgency
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.billing_counts import count
-from payments.event_inbox import Applied, Effect, EventState
+from payments.event_inbox import Applied, EventState
 from payments.models import Item, Payment
 from payments.payment_status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
-from payments.refresh_stripe_subscription import fetch_version
+from payments.record_subscription import fetch_version
 from payments.stripe_objects import StripeIntent
+from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 
@@ -47,25 +48,32 @@ def with_what_went_back(rules: StripeRules, version: int, intent: StripeIntent) 
     return FetchedIntent(version, intent, refunded, disputed)
 
 
-def settle_now(rules: StripeRules, fetched: FetchedIntent) -> None:
+def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: FetchedIntent) -> Applied:
+    """Write it down."""
+    intent = fetched.intent
+    row = payment_of(session, intent)
+    if row is None:
+        return Applied(EventState.IGNORED, note="not a payment of ours")
+    if fetched.version < row.source_version:
+        return Applied(note="older than what is known")
+    row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
+    row.refunded_amount = min(fetched.refunded, row.amount)
+    move(rules, session, row, status_of(row, fetched), now)
+    return Applied()
+
+
+def follow_intent_now(rules: StripeRules, fetched: FetchedIntent) -> None:
+    """The same in a transaction of its own, for whoever has just asked."""
     with transaction() as session:
-        settle_intent(rules, fetched)(session, rules.billing.clock())
+        follow_intent(rules, session, rules.billing.clock(), fetched)
 
 
-def settle_intent(rules: StripeRules, fetched: FetchedIntent) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        intent = fetched.intent
-        row = payment_of(session, intent)
-        if row is None:
-            return Applied(EventState.IGNORED, note="not a payment of ours")
-        if fetched.version < row.source_version:
-            return Applied(note="older than what is known")
-        row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
-        row.refunded_amount = min(fetched.refunded, row.amount)
-        move(rules, session, row, status_of(row, fetched), now)
-        return Applied()
-
-    return effect
+def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None:
+    """Ask how it is. One that Stripe does not know is over."""
+    try:
+        follow_intent_now(rules, fetch_intent(intent_id, rules))
+    except StripeObjectMissing:
+        give_up(rules, payment_id, intent_id)
 
 
 def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
@@ -102,7 +110,7 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
         return
     if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not reserve(session, row):
         # Paid at the very moment at which it was given up, and somebody else has the last one.
-        rules.enqueue(session, GIVE_MONEY_BACK, payment_id=str(row.id))
+        enqueue_job(session, GIVE_MONEY_BACK, payment_id=str(row.id))
         count(session, "stripe_paid_without_stock", now)
         return
     if due in {PaymentStatus.CANCELED, PaymentStatus.REFUNDED} and before in OPEN:
