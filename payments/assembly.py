@@ -21,8 +21,10 @@ from payments.event_inbox import EventHandler, EventInbox
 from payments.forget_billing_events import forget_billing_events
 from payments.grant_tier import Announce
 from payments.hand_over_tiers import hand_over_tiers
+from payments.items import Items
 from payments.plans import PlanOffer, on_offer
 from payments.product_table import ProductTable
+from payments.purchases import Purchases
 from payments.read_subscription import ManageUrls
 from payments.reconcile import Reconciler, reconcile
 from payments.reconcile_stripe import stripe_reconcilers
@@ -120,16 +122,17 @@ def assemble_payments(
     signed_in: Guard,
     owner: Guard,
     connect: Callable[[], Connection],
+    purchases: Sequence[Purchases] = (),
     clock: Clock = utc_now,
 ) -> Payments:
     """`announce` is told of every tier that changed, after the commit. `connect` opens the connection on which events are
-    stored.
+    stored. `purchases` are the kinds that packages above sell, besides items.
 
     Starts no thread and connects to nothing.
     """
     rules = BillingRules(announce, settings.grace, clock)
     apple = None if settings.apple is None else apple_of(settings.apple, rules)
-    stripe = None if settings.stripe is None else stripe_of(settings.stripe, rules)
+    stripe = None if settings.stripe is None else stripe_of(settings.stripe, rules, purchases)
     handlers: dict[Provider, EventHandler[Any]] = {}
     if apple is not None:
         handlers[Provider.APPLE] = apple_events(apple)
@@ -178,7 +181,7 @@ def apple_of(settings: AppleSettings, rules: BillingRules) -> Apple:
     )
 
 
-def stripe_of(settings: StripeSettings, rules: BillingRules) -> StripeRules:
+def stripe_of(settings: StripeSettings, rules: BillingRules, purchases: Sequence[Purchases]) -> StripeRules:
     return StripeRules(
         handler=StripeHandler(settings.address),
         billing=rules,
@@ -186,4 +189,5 @@ def stripe_of(settings: StripeSettings, rules: BillingRules) -> StripeRules:
         redirects=settings.redirects,
         trial=settings.trial,
         webhook_secrets=settings.webhook_secrets,
+        purchases=(Items(), *purchases),
     )

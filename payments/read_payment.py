@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from database import reading, transaction
-from payments.follow_intent import follow_payment
-from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
+from payments.follow_intent import follow_payment, purchase_of
+from payments.items import item_code
+from payments.models import CHECKOUT, CheckoutIntent, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
 from payments.start_checkout import OVER, mark_checkout
@@ -27,7 +28,9 @@ class PaymentKind(StrEnum):
 
 @dataclass(frozen=True)
 class OwnPayment:
-    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an item and an amount."""
+    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an amount; what is
+    bought as an item names it.
+    """
 
     id: UUID
     kind: PaymentKind
@@ -107,19 +110,16 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
                 billing_cycle=checkout.billing_cycle,
             )
             return shown, checkout.external_id
-        found = session.execute(
-            select(Payment, Item.code)
-            .join(Item, Item.id == Payment.item_id)
-            .where(Payment.id == payment_id, Payment.user_id == user_id)
+        payment = session.scalars(
+            select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)
         ).one_or_none()
-        if found is None:
+        if payment is None:
             return None
-        payment, code = found
         shown = OwnPayment(
             id=payment.id,
             kind=PaymentKind.ONE_OFF,
             status=PaymentStatus(payment.status).value,
-            item=code,
+            item=item_code(session, purchase_of(payment)),
             quantity=payment.quantity,
             amount=payment.amount,
             currency=payment.currency,

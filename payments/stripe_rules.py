@@ -1,10 +1,12 @@
 """What every part of the Stripe half works with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from payments.billing_rules import BillingRules
 from payments.product_table import ProductTable
+from payments.purchases import PurchaseKindOff, Purchases
 from payments.redirects import Redirects
 from payments.stripe_handler import StripeHandler
 
@@ -19,3 +21,12 @@ class StripeRules:
     redirects: Redirects
     trial: timedelta = timedelta()
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    purchases: Sequence[Purchases] = ()
+    """Each kind that is paid once."""
+
+    def purchases_of(self, kind: str) -> Purchases:
+        """Raises PurchaseKindOff."""
+        for each in self.purchases:
+            if each.kind == kind:
+                return each
+        raise PurchaseKindOff

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
 from payments.product_table import ProductTable
+from payments.purchases import Purchases
 from payments.redirects import Redirects
 from payments.stripe_handler import StripeAddress
 from payments.stripe_jobs import stripe_jobs
@@ -155,6 +156,7 @@ def running_stripe(
     grace: timedelta = timedelta(days=7),
     clock: Clock = lambda: NOON,
     own_pages: bool = False,
+    purchases: tuple[Purchases, ...] = (),
 ) -> Iterator[RunningStripe]:
     """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
     server = StripeServer(clock=clock, livemode=livemode)
@@ -170,7 +172,7 @@ def running_stripe(
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
     )
     payment_settings = PaymentSettings(grace=grace, stripe=settings)
-    payments = assembled(url, payment_settings, announced, clock=server.clock)
+    payments = assembled(url, payment_settings, announced, clock=server.clock, purchases=purchases)
     rules = payments.stripe
     assert rules is not None
     app = app_of(url, payments)
