@@ -54,18 +54,11 @@ from database.schema import schema_check
 from database.worker_commands import worker_commands
 from database.worker_status import worker_status
 from database.writer_connection import writer_connection
-from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
-from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
+from gateway.assembly import GatewaySettings, assemble_gateway
 from gateway.personal_data import GATEWAY_DATA
-from gateway.postgres_limits import PostgresLimits
-from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server import PrivateServerAddress, VerifyResponse
 from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, call_writer
 from payments.apple import SandboxPolicy
 from payments.apple_purchase import AppleEnvironment
 from payments.apple_validator import AppleApiKey
@@ -200,18 +193,13 @@ def leases_of(settings: Settings, database_url: str) -> Leases:
     address = redis_address(settings)
     if address is None:
         return WithoutRedis()
-    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=longest_call(settings)))
+    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=gateway_settings(settings).longest_call))
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:
     if settings.redis_url is None:
         return None
     return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
-
-
-def longest_call(settings: Settings) -> float:
-    """Seconds after which a metered call has certainly ended, settled or not."""
-    return settings.private_api_timeout + LEASE_MARGIN_SECONDS
 
 
 def accounts_of(settings: Settings, leases: Leases) -> Auth:
@@ -271,32 +259,27 @@ def identity_providers(settings: Settings) -> list[IdentityTokens]:
 
 
 def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
-    address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
-    private_server = PrivateServer(
-        address,
-        settings.private_server_keys,
-        VerifyResponse(settings.private_api_verify_response),
-        largest_pool=settings.predict_max_in_flight,
-    )
-    breaker = Breaker()
     with app.app_context():
-        limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
-    proxy = PredictionProxy(
-        limits=limits,
-        plans={tier: plan.limits for tier, plan in PLANS.items()},
-        private_server=private_server,
-        breaker=breaker,
-        bulkhead=Bulkhead(settings.predict_max_in_flight),
-        settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
-        idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
-        confirm=auth.signed_in_metered.renew,
+        engine = db.engine
+    return assemble_gateway(
+        gateway_settings(settings),
+        private_server_keys=settings.private_server_keys,
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
-    )
-    return Gateway(
-        proxy=proxy,
-        health=PrivateServerHealth(private_server, breaker),
-        usage_reader=auth.signed_in_or_key(Scope.USAGE),
+        engine=engine,
+        connect=writer_connection(database_url, EngineOptions()),
+        leases=leases,
+        confirm=auth.signed_in_metered.renew,
         metered=auth.signed_in_metered,
+        usage_reader=auth.signed_in_or_key(Scope.USAGE),
+    )
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    return GatewaySettings(
+        PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout),
+        VerifyResponse(settings.private_api_verify_response),
+        plans={tier: plan.limits for tier, plan in PLANS.items()},
+        most_in_flight=settings.predict_max_in_flight,
     )
 
 
