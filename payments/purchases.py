@@ -34,8 +34,8 @@ class Price:
 class Purchases(Protocol):
     """One kind. Every method runs in the transaction that moves the payment, and calls no other server.
 
-    `reserve` is followed by `release` or `paid`. After `release` it may come again: money arrived at the last moment.
-    `given_back` undoes `paid`, and `paid` comes again when the refund fails.
+    `reserve` is followed by `release` or `paid`; by neither while a person must look at the payment. After `release` it may
+    come again: money arrived at the last moment. `given_back` undoes `paid`, and `paid` comes again when the refund fails.
     """
 
     @property

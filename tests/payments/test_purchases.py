@@ -188,7 +188,7 @@ def test_both_kinds_are_paid_side_by_side_and_exported(seat: Seat) -> None:
 
     with seat.stripe.app.app_context(), transaction() as session:
         exported = export_payments(session, seat.buyer)["payments"]
-    assert [each["amount"] for each in exported] == [1500, 700]
+    assert [(each["purchase_kind"], each["amount"]) for each in exported] == [("item", 1500), ("seat", 700)]
 
 
 def test_while_a_kind_is_switched_off_its_payments_wait(seat: Seat) -> None:

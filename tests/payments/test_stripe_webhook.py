@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import stripe as stripe_library
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from structlog.testing import capture_logs
 
 from auth.tiers import Tier
@@ -504,3 +505,18 @@ def test_no_secret_is_in_an_answer_a_log_or_a_table(
     assert not logging.getLogger("stripe").isEnabledFor(logging.INFO)
     for secret in (stripe.rules.handler.address.api_key, stripe.server.webhook_secret, "_secret_", "alice@"):
         assert secret not in "".join(words)
+
+
+def test_a_new_tier_locks_and_writes_the_users_row_once(stripe: RunningStripe) -> None:
+    alice = stripe.user()
+    stripe.buy(alice, deliver=False)
+    statements: list[str] = []
+    with stripe.app.app_context():
+        listen(db.engine, "before_cursor_execute", lambda *about: statements.append(" ".join(about[2].split())))
+    stripe.deliver()
+
+    assert stripe.ledger(alice) == [("free", "pro")]
+    locked = [each for each in statements if "FROM users" in each and "FOR UPDATE" in each]
+    recorded = [each for each in statements if each.startswith("INSERT INTO subscriptions")]
+    assert len(locked) == len(recorded) > 0
+    assert sum(each.startswith("UPDATE users") for each in statements) == 1
