@@ -23,7 +23,7 @@ from payments.apple_validator import (
 from payments.billing_counts import count
 from payments.entitlement import access_until
 from payments.event_inbox import EventInbox
-from payments.grant_tier import LockedUser, StateChange, lock_user, recompute_tier
+from payments.grant_tier import LockedUser, StateChange, announce_change, lock_user, recompute_tier
 from payments.models import Subscription
 from payments.reconcile import Reconciler, Step
 from payments.record_subscription import holding_of
@@ -144,7 +144,7 @@ class OverdueSubscriptions:
             row.status, row.provider_status, row.updated_at = SubscriptionStatus.EXPIRED, "missing at Apple", now
             change = give_owner_their_tier(session, row, owner, now)
             count(session, "apple_missing", now)
-        self._announce(change)
+        announce_change(self._apple.rules.announce, change)
         return True
 
     def _correct(self, subscription_id: UUID, purchase: ApplePurchase, now: datetime) -> bool:
@@ -156,12 +156,8 @@ class OverdueSubscriptions:
             session.refresh(row)
             wrong = holding_of(row) != before
             change = give_owner_their_tier(session, row, owner, now)
-        self._announce(change)
+        announce_change(self._apple.rules.announce, change)
         return wrong
-
-    def _announce(self, change: StateChange | None) -> None:
-        if change is not None:
-            self._apple.rules.announce(change.user_id, change.version)
 
 
 def locked_with_its_owner(session: Session, subscription_id: UUID) -> tuple[Subscription, LockedUser | None]:

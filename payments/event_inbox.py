@@ -20,7 +20,7 @@ from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
 from database.jobs import Job, JobName, Urgency, enqueue_job
-from payments.grant_tier import Announce, StateChange
+from payments.grant_tier import Announce, StateChange, announce_change
 from payments.models import BillingEvent
 from payments.store_event import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.subscription_status import Provider
@@ -127,8 +127,7 @@ class EventInbox:
         except Exception as error:
             self._note_failure(event, error)
             return 0
-        if (change := applied.change) is not None:
-            self.announce(change.user_id, change.version)
+        announce_change(self.announce, applied.change)
         return 1
 
     def sweep(self) -> int:

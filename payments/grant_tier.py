@@ -19,10 +19,15 @@ Announce = Callable[[UUID, int], None]
 
 @dataclass(frozen=True)
 class StateChange:
-    """A tier that changed. `announce` it after the commit."""
+    """A tier that changed. Call `announce_change` after the commit."""
 
     user_id: UUID
     version: int
+
+
+def announce_change(announce: Announce, change: StateChange | None) -> None:
+    if change is not None:
+        announce(change.user_id, change.version)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from database.jobs import JobName, Urgency, enqueue_job
 from payments.billing_counts import count
 from payments.close_account import CANCEL_AT_STRIPE
 from payments.event_inbox import Applied, EventState
-from payments.grant_tier import LockedUser, lock_user, recompute_tier
+from payments.grant_tier import LockedUser, announce_change, lock_user, recompute_tier
 from payments.models import BillingCustomer, Subscription
 from payments.provider_choice import apple_goes_on
 from payments.record_subscription import fetch_version, record_subscription
@@ -158,14 +158,12 @@ def running_at_stripe(session: Session, user_id: UUID, environment: str) -> int:
     ).scalar_one()
 
 
-def refresh(rules: StripeRules, subscription_id: str, cause: str) -> Applied:
+def refresh(rules: StripeRules, subscription_id: str, cause: str) -> None:
     """Ask and write down at once, as commands do that have just changed something at Stripe."""
-    return apply_fetched(rules, fetch(rules, subscription_id), cause)
+    apply_fetched(rules, fetch(rules, subscription_id), cause)
 
 
-def apply_fetched(rules: StripeRules, fetched: Fetched, cause: str) -> Applied:
+def apply_fetched(rules: StripeRules, fetched: Fetched, cause: str) -> None:
     with transaction() as session:
         applied = write_subscription(rules, session, rules.billing.clock(), fetched, cause)
-    if (change := applied.change) is not None:
-        rules.billing.announce(change.user_id, change.version)
-    return applied
+    announce_change(rules.billing.announce, applied.change)
