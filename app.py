@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
+from auth.apple_tokens import AppleSignInKey, AppleTokens
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.demo_commands import demo_command
 from auth.email_routes import email_routes
@@ -283,7 +284,16 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
         personal_data=(GATEWAY_DATA, PAYMENTS_DATA),
+        apple_tokens=apple_tokens_of(settings),
     )
+
+
+def apple_tokens_of(settings: Settings) -> AppleTokens | None:
+    key_id, team_id = settings.apple_sign_in_key_id, settings.apple_sign_in_team_id
+    private_key = secret_text(settings.apple_sign_in_private_key)
+    if key_id is None or team_id is None or private_key is None:
+        return None
+    return AppleTokens(AppleSignInKey(key_id, team_id, private_key), settings.apple_sign_in_url, utc_now)
 
 
 def post_of(settings: Settings) -> Post | None:

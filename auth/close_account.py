@@ -19,6 +19,7 @@ from auth.email_address import EmailAddress
 from auth.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
+from auth.revoke_apple_tokens import let_go_of_apple_tokens
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from database import reading, transaction
 from security.problems import InvalidToken, Problem
@@ -50,6 +51,7 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
         email = user.email
         user.is_active, user.delete_after = False, delete_after
         taken = lock_out(auth, session, user, now, "account_closed", all_api_keys=True)
+        let_go_of_apple_tokens(session, user_id)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
         auth.letters.enqueue(

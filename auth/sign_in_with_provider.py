@@ -16,6 +16,7 @@ from auth.email_address import EmailAddress
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
+from auth.keep_apple_token import AppleCode, exchange_later
 from auth.letters_with_codes import send_code
 from auth.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
@@ -60,17 +61,19 @@ def sign_in_with_provider(
     device: Device,
     invite_code: str | None = None,
     restore: bool = False,
+    apple_code: AppleCode | None = None,
 ) -> SignedInUser:
     """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
     AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
-    `restore`: an account that its owner closed is opened again.
+    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = ask_for_invite(auth, invite_code)
     with transaction() as session:
         opened = _open(auth, session, proven, invite, remember=remember, device=device, restore=restore)
+        exchange_later(auth, session, proven, apple_code)
     if isinstance(opened, SecondFactorRequired):
         raise opened
     if opened.raised_version is not None:

@@ -6,8 +6,8 @@ The log of calls gets its foreign key to users.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 # Takes the user's lock first, so that two calls cannot both find the last failure that is allowed. `reserve_usage` takes it
 # again, which costs nothing, and stays as it is for the version that runs beside this one.
