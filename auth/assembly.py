@@ -11,6 +11,7 @@ from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
+from auth.apple_tokens import AppleTokens
 from auth.data_keys import DataKeys
 from auth.general_limit import GeneralLimit
 from auth.invite_code import InviteCodes
@@ -88,6 +89,7 @@ class Auth:
     passkey_site: PasskeySite
     cookies: TokenCookies
     personal_data: tuple[PersonalData, ...]
+    apple_tokens: AppleTokens | None
 
     def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
         """The guard of a route that takes API keys with this scope too."""
@@ -108,11 +110,13 @@ def assemble_auth(
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     personal_data: Sequence[PersonalData] = (),
+    apple_tokens: AppleTokens | None = None,
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
     codes in letters, `post` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
-    first, seal what the database must not give away. `personal_data` is what the packages above hold about users.
+    first, seal what the database must not give away. `personal_data` is what the packages above hold about users. `apple_tokens`
+    takes back Sign in with Apple.
 
     Starts no thread and connects to nothing.
     """
@@ -163,4 +167,5 @@ def assemble_auth(
             settings.issuer,
         ),
         personal_data=tuple(personal_data),
+        apple_tokens=apple_tokens,
     )

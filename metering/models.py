@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, Text, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,9 +58,11 @@ class UsageGate(Base):
 
 
 class RequestLog(Base):
-    """One metered call. It holds no word of what the user asked. Money is in millionths (micros).
+    """One call that reached for an upstream, or the first in a minute that a limit refused. It holds no word of what the user
+    asked. Money is in millionths (micros). `prediction_requests` is a view of those of predictions.
 
-    `prediction_requests` is a view of those of predictions.
+    Writing one shares a lock on the user's row (FOR KEY SHARE), so commands that change a user lock it FOR NO KEY UPDATE:
+    otherwise a settling batch, which is many users' calls, would wait for them.
     """
 
     __tablename__ = "request_logs"
@@ -75,7 +77,7 @@ class RequestLog(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     """The call's own id, a version 7 UUID: `metadata.request_id` of the answer."""
-    user_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     api_key_id: Mapped[UUID | None]
     request_data_hash: Mapped[str] = mapped_column(Text)
     """Keyed HMAC-SHA256 of the canonical request, hex: equal requests match, and nobody can guess goals from it."""

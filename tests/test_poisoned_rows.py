@@ -4,6 +4,7 @@ The other two are done all the same, the run does not fail, and the operators ar
 declared without a row in BATCHES fails here.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from sqlalchemy import text
 from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db, reading, transaction
-from database.jobs import Jobs
+from database.jobs import JobName, Jobs
+from database.redis_server import RedisServer
+from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment
 
@@ -105,29 +108,27 @@ BATCHES = (
         f"{ID}, '{{n}}', '{{n}}', now(), now(), false, {LONG_AGO}",
     ),
     Batch(
-        "purge_prediction_requests",
-        "prediction_requests",
-        "prediction_requests",
-        "id, user_id, request_data_hash, success, response_time_ms, feature, tier, status, upstream_ms, window_date, created_at",
-        f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
+        "revoke_apple_tokens",
+        "revoke_apple_tokens",
+        "apple_refresh_tokens",
+        "id, client_id, sealed_token, created_at",
+        f"{ID}, 'x', 'sealed under a key that is gone', now()",
     ),
     Batch(
-        "purge_usage_failures",
-        "usage_failures",
-        "usage_failures",
-        "user_id, feature, hour, failed",
-        f"{ID}, 'predict', '2000-01-01T00', 1",
-        key="user_id",
-        item=f"{SECOND}/predict/2000-01-01T00",
+        "purge_request_logs",
+        "request_logs",
+        "request_logs",
+        "id, user_id, request_data_hash, success, response_time_ms, feature, tier, status, upstream_ms, window_date, created_at",
+        f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
         "purge_usage_counters",
         "usage_counters",
         "usage_counters",
-        "user_id, feature, day, used",
-        f"{ID}, 'predict', {LONG_AGO}, 1",
+        'user_id, feature, unit, "window", used',
+        f"{ID}, 'predict', 'call', '2000-01-01', 1",
         key="user_id",
-        item=f"{SECOND}/predict/2000-01-01",
+        item=f"{SECOND}/predict/call/2000-01-01",
     ),
     Batch(
         "purge_idempotency_keys",
@@ -142,9 +143,10 @@ BATCHES = (
         "sweep_reservations",
         "usage_reservations",
         "usage_reservations",
-        "request_id, user_id, feature, day, lease_until, created_at",
-        f"{ID}, {USER}, 'predict', {LONG_AGO}, {LONG_AGO}, now()",
+        'request_id, user_id, feature, unit, "window", amount, lease_until, created_at',
+        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, now()",
         key="request_id",
+        item=f"{SECOND}/predict/call",
     ),
     Batch(
         "forget_failed_jobs",
@@ -184,11 +186,15 @@ def app(database_url: str) -> Iterator[Flask]:
             "STRIPE_SECRET_KEY": "sk_test_x",
             "STRIPE_WEBHOOK_SECRET": "whsec_x",
             "STRIPE_PRICES": PRICES_SETTING,
+            "APPLE_CLIENT_IDS": "com.example.app",
+            "APPLE_SIGN_IN_KEY_ID": "KEY0000001",
+            "APPLE_SIGN_IN_TEAM_ID": "TEAM000001",
+            "APPLE_SIGN_IN_PRIVATE_KEY": ServerApiKey().p8.decode(),
         }
     )
     app = assemble(settings)
     auth = accounts_of(settings, RedisServer(None))
-    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth)[0])
+    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth))
     with app.app_context():
         yield app
         db.session.remove()
@@ -216,6 +222,12 @@ def test_every_job_of_the_clock_has_a_batch_here(app: Flask) -> None:
         *(batch.job for batch in BATCHES),
         *ELSEWHERE,
     }
+
+
+def test_every_job_that_is_enqueued_is_one_that_workers_know(app: Flask) -> None:
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in {"auth", "gateway", "payments"}]
+    enqueued = {value for module in ours for value in vars(module).values() if isinstance(value, JobName)}
+    assert {"send_letter", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)

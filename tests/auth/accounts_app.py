@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
-import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from limits import RateLimitItemPerMinute
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from auth.account_throttle import Patience
@@ -76,7 +76,7 @@ class Accounts:
     box: LetterBox
 
     @property
-    def redis_client(self) -> redis.Redis:
+    def redis_client(self) -> Redis:
         client = self.redis.client()
         assert client is not None
         return client

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
+from auth.account_state import AccountStates, state_key
 from auth.principal import Caller
 from auth.tiers import Tier
 from database import db
@@ -49,7 +50,7 @@ def still_holds(accounts: Accounts, principal: Caller) -> bool:
     """The comparison that the gateway's script makes when it reserves a call."""
     assert principal.cached is not None
     values = accounts.redis_client.hmget(principal.cached.key, principal.cached.fields)
-    return values == [value.encode() for value in principal.cached.values]
+    return bool(values == [value.encode() for value in principal.cached.values])
 
 
 @contextmanager

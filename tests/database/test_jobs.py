@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import text
 
 from database import db, transaction
-from database.jobs import QUEUE, Job, JobName, Jobs, JobUnknown, Urgency
+from database.jobs import QUEUE, Job, JobName, Jobs, Urgency, enqueue_job
 from database.run_worker import run_worker
 from database.take_jobs import TAKE
 from database.worker_options import WorkerOptions, connection_limits
@@ -55,7 +55,7 @@ def status_of(number: int) -> tuple[str, int] | None:
 
 def enqueue(jobs: Jobs, name: str, **arguments: object) -> int:
     with transaction() as session:
-        return jobs.enqueue(session, name, **arguments)
+        return enqueue_job(session, JobName(name, jobs.declared[name].urgency), **arguments)
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 20) -> None:
@@ -80,18 +80,13 @@ def test_a_job_of_a_transaction_that_rolls_back_never_exists(app: Flask, databas
     seen: list[str] = []
     jobs = Jobs.of([Job("greet", remember(seen))])
     with pytest.raises(RuntimeError, match="changed my mind"), transaction() as session:
-        jobs.enqueue(session, "greet", person="alice")
+        enqueue_job(session, JobName("greet", Urgency.LATER), person="alice")
         raise RuntimeError("changed my mind")
     enqueue(jobs, "greet", person="bob")
 
     work_once(app, jobs, database_url)
 
     assert seen == ["bob"]
-
-
-def test_an_undeclared_job_is_refused(app: Flask) -> None:
-    with transaction() as session, pytest.raises(JobUnknown, match="gret"):
-        Jobs.of([]).enqueue(session, "gret")
 
 
 def test_two_jobs_of_one_name_are_refused() -> None:
@@ -121,6 +116,38 @@ def test_a_failing_job_is_repeated_and_then_kept(
     assert len(runs) == 3
     assert "job unlucky failed" in caplog.text
     assert "alice@example.com" not in caplog.text
+
+
+def test_what_is_kept_of_a_failed_job_names_nobody(app: Flask, database_url: str) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("no luck")
+
+    jobs = Jobs.of([Job("mail", fail, retries=0, personal=True), Job("count", fail, retries=0)])
+    mail, count = enqueue(jobs, "mail", to="alice@example.com"), enqueue(jobs, "count", item="item-1")
+
+    work_once(app, jobs, database_url)
+
+    with transaction() as session:
+        kept = session.execute(text("SELECT id, status::text, args FROM procrastinate_jobs ORDER BY id")).all()
+    assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
+
+
+def test_a_job_that_names_people_keeps_its_arguments_until_its_last_try(app: Flask, database_url: str) -> None:
+    reached: list[str] = []
+
+    def fail_once(to: str) -> None:
+        reached.append(to)
+        if len(reached) == 1:
+            raise RuntimeError("no luck")
+
+    jobs = Jobs.of([Job("mail", fail_once, retries=1, personal=True)])
+    enqueue(jobs, "mail", to="alice@example.com")
+    work_once(app, jobs, database_url)
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    work_once(app, jobs, database_url)
+
+    assert reached == ["alice@example.com", "alice@example.com"]
 
 
 def test_a_periodic_job_runs(app: Flask, database_url: str) -> None:

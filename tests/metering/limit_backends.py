@@ -25,6 +25,7 @@ from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlem
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, hour_of
 from tests.bare_app import bare_app
+from tests.metering.known_users import register_who_calls
 
 FEATURE = "predict"
 
@@ -74,6 +75,7 @@ class Backend:
     """One process's limits, and the statement that counts its calls."""
 
     def __init__(self, database_url: str, redis_url: str | None) -> None:
+        register_who_calls(database_url)
         self.engine: Engine = create_engine(sqlalchemy_url(database_url), **engine_options(EngineOptions()))
         self.server = RedisServer(None if redis_url is None else RedisAddress(redis_url))
         self.limits = UsageLimits(PostgresLimits(self.engine), self.server)

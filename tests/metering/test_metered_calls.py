@@ -31,16 +31,16 @@ from metering.metered_calls import (
     Running,
     Stream,
     Tally,
-    TooManyFailures,
     Work,
 )
 from metering.postgres_limits import PostgresLimits
-from metering.rate_limit_headers import RateLimitExceeded
+from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures
 from metering.settle import Settlement, call_writer
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
 from tests.bare_app import bare_app
+from tests.metering.known_users import register_who_calls
 
 BUDGET = 1000
 PER_CALL = 100
@@ -121,6 +121,7 @@ def app(database_url: str) -> Iterator[Flask]:
 
 @pytest.fixture
 def chat(app: Flask, database_url: str) -> Iterator[Chat]:
+    register_who_calls(database_url)
     writer = call_writer(writer_connection(database_url, EngineOptions()))
     calls = MeteredCalls(
         limits=UsageLimits(PostgresLimits(db.engine), RedisServer(None)),

@@ -9,10 +9,12 @@ from sqlalchemy import text
 from database import batch, db, reading, transaction
 from metering.purge import purge_request_logs, purge_usage_counters, sweep_reservations
 from tests.bare_app import bare_app
+from tests.metering.known_users import register_who_calls
 
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[Flask]:
+    register_who_calls(database_url)
     app = bare_app(database_url)
     with app.app_context():
         yield app

@@ -14,8 +14,8 @@ from metering.sampled_refusals import SampledRefusals
 from tests.gateway.running_gateway import PLANS, QUESTION, RunningGateway, running_gateway
 
 REFUSALS = 200
-MOST_WAL_BYTES = 64 * 1024
-"""Twenty refusals wrote as much when each claimed its key and gave it back."""
+MOST_WAL_BYTES = 24 * 1024
+"""Sixty refusals wrote as much when each claimed its key and gave it back."""
 
 
 @pytest.fixture(params=["redis", "postgres"])

@@ -9,6 +9,7 @@ from flask import Flask
 from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db
+from database.redis_server import RedisServer
 from database.run_worker import run_worker
 from database.worker_options import WorkerOptions
 from examples.private_server.server import PrivateServer
@@ -39,13 +40,13 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     alice = client.post("/api/auth/register", json=credentials, base_url=BASE).get_json()
     token = alice["access_token"]
-    counted = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', '2026-11-27', 3)"
+    counted = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', 3, 'call', '2026-11-27')"
     administer(database_url, counted)
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
     auth = accounts_of(settings, RedisServer(None))
-    jobs = background_jobs(auth, payments_of(settings, database_url, auth)[0])
+    jobs = background_jobs(auth, payments_of(settings, database_url, auth))
     asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
 
     path = f"/api/auth/export/{begun.get_json()['id']}"

@@ -1,10 +1,13 @@
-"""Calls that reached the private server and brought nothing are counted by the hour, and the reservation looks at them"""
+"""Calls that reached the private server and brought nothing are counted by the hour, and the reservation looks at them.
+
+The log of calls gets its foreign key to users.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 # Takes the user's lock first, so that two calls cannot both find the last failure that is allowed. `reserve_usage` takes it
 # again, which costs nothing, and stays as it is for the version that runs beside this one.
@@ -39,7 +42,27 @@ END $$
 """
 
 
+FOREIGN_KEY = "fk_prediction_requests_user_id_users"
+
+
 def upgrade() -> None:
+    # First what may have to be repeated: the rest has not happened when this is interrupted.
+    op.execute(f"ALTER TABLE prediction_requests DROP CONSTRAINT IF EXISTS {FOREIGN_KEY}")
+    op.execute(
+        f"ALTER TABLE prediction_requests ADD CONSTRAINT {FOREIGN_KEY}"
+        " FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID"
+    )
+    with (
+        op.get_context().autocommit_block()
+    ):  # looking at the old rows must not hold up those that are written meanwhile
+        op.execute(
+            "DELETE FROM prediction_requests AS call WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = call.user_id)"
+        )
+        op.execute(f"ALTER TABLE prediction_requests VALIDATE CONSTRAINT {FOREIGN_KEY}")
+    create_failures()
+
+
+def create_failures() -> None:
     op.create_table(
         "usage_failures",
         sa.Column("user_id", sa.Uuid(), nullable=False),
@@ -54,3 +77,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP FUNCTION reserve_call")
     op.drop_table("usage_failures")
+    op.drop_constraint(FOREIGN_KEY, "prediction_requests", type_="foreignkey")

@@ -8,8 +8,8 @@ from alembic import op
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0022"
-down_revision = "0021"
+revision = "0024"
+down_revision = "0023"
 
 PREDICTION_REQUESTS = """
 CREATE VIEW prediction_requests AS
@@ -76,8 +76,8 @@ def downgrade() -> None:
     _rename_log("request_logs", "prediction_requests")
     _restore_reservations()
     scripts = ScriptDirectory.from_config(op.get_context().config)
-    limits, failures = (scripts.get_revision(number).module for number in ("0002", "0021"))
-    failures.upgrade()
+    limits, failures = (scripts.get_revision(number).module for number in ("0002", "0022"))
+    failures.create_failures()
     op.execute(
         "INSERT INTO usage_failures (user_id, feature, hour, failed)"
         " SELECT user_id, feature, \"window\", used FROM usage_counters WHERE unit = 'failure'"
@@ -152,5 +152,6 @@ def _rename_log(before: str, after: str) -> None:
     for name in ("hash_is_sha256", "response_time_not_negative", "failure_says_why"):
         op.execute(f"ALTER TABLE {after} RENAME CONSTRAINT ck_{before}_{name} TO ck_{after}_{name}")
     op.execute(f"ALTER TABLE {after} RENAME CONSTRAINT pk_{before} TO pk_{after}")
+    op.execute(f"ALTER TABLE {after} RENAME CONSTRAINT fk_{before}_user_id_users TO fk_{after}_user_id_users")
     for columns in ("user_id_created_at", "created_at"):
         op.execute(f"ALTER INDEX ix_{before}_{columns} RENAME TO ix_{after}_{columns}")
