@@ -9,8 +9,8 @@ INSTALLED = .venv/.requirements-installed
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-strip-extras
 
 # What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
-POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/gateway/test_limits_contract.py \
-	tests/gateway/test_limits_races.py tests/gateway/test_settle.py tests/gateway/test_idempotency.py tests/gateway/test_postgres_restart.py
+POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
+	tests/gateway/test_postgres_restart.py
 
 .PHONY: help setup run test test-slow test-postgres-versions check check-code format lock check-lock bench migrate clean
 
