@@ -22,6 +22,8 @@ class PlanAnswer(AnswerBody):
     title: str
     predictions_per_day: int | None
     """None for no limit."""
+    requests_per_minute: int | None
+    """Requests of any kind, by session or API key. None for no limit."""
     features: list[str]
     offers: list[OfferAnswer]
     """How it can be bought; empty for a plan that cannot."""
@@ -64,6 +66,7 @@ def plan_answer(plan: PlanOffer) -> PlanAnswer:
         tier=plan.tier,
         title=plan.title,
         predictions_per_day=plan.predictions_per_day,
+        requests_per_minute=plan.requests_per_minute,
         features=list(plan.features),
         offers=[
             OfferAnswer(provider=offer.provider, billing_cycle=offer.billing_cycle, product_id=offer.product_id)

@@ -18,10 +18,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`predictions_per_day` is None for no limit."""
+    """`predictions_per_day` and `requests_per_minute` are None for no limit."""
 
     tier: Tier
     title: str
     predictions_per_day: int | None
+    requests_per_minute: int | None
     features: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
