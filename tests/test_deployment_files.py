@@ -18,7 +18,7 @@ import yaml
 
 from settings.model import Settings
 from tests.test_config import production
-from tests.toy_web_server import answers, exchange, post, received, toy_server, wait_until
+from tests.toy_web_server import IMPATIENT, answers, exchange, post, received, toy_server, wait_until
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in Settings.model_fields}
@@ -206,7 +206,7 @@ def refuses(port: int) -> bool:
 @pytest.fixture(scope="module")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """The port of a toy server, and the file of its log."""
-    with toy_server(tmp_path_factory.mktemp("gunicorn")) as server:
+    with toy_server(tmp_path_factory.mktemp("gunicorn"), IMPATIENT) as server:
         yield server.port, server.log
 
 

@@ -8,7 +8,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.toy_web_server import LARGE, ToyServer, answers, connect, exchange, post, received, toy_server, wait_until
+from tests.toy_web_server import (
+    IMPATIENT,
+    LARGE,
+    ToyServer,
+    answers,
+    connect,
+    exchange,
+    post,
+    received,
+    toy_server,
+    wait_until,
+)
 
 MOST_OF_ONE = 8
 CLIENTS = MOST_OF_ONE + 4
@@ -26,6 +37,12 @@ HALF = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyServer]:
     small = {"WEB_THREADS": "4", "WEB_WAITING_PER_ADDRESS": str(MOST_OF_ONE)}
     with toy_server(tmp_path_factory.mktemp("slow"), **small) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyServer]:
+    with toy_server(tmp_path_factory.mktemp("impatient"), IMPATIENT, WEB_THREADS="4") as running:
         yield running
 
 
@@ -77,9 +94,9 @@ def test_no_thread_waits_for_the_rest_of_a_request(server: ToyServer, clients: E
 
 
 @pytest.mark.parametrize("sent", list(HALF.values())[1:], ids=list(HALF)[1:])
-def test_a_request_that_trickles_in_is_408(server: ToyServer, clients: ExitStack, sent: bytes) -> None:
+def test_a_request_that_trickles_in_is_408(impatient_server: ToyServer, clients: ExitStack, sent: bytes) -> None:
     """Silence is not what ends it: a byte comes every 0.2 seconds."""
-    (connection,) = open_half(server.port, clients, sent, 1)
+    (connection,) = open_half(impatient_server.port, clients, sent, 1)
     connection.settimeout(0.2)
     answer, end = b"", time.monotonic() + 10
     while not answer and time.monotonic() < end:
@@ -94,9 +111,9 @@ def test_a_request_that_trickles_in_is_408(server: ToyServer, clients: ExitStack
     assert b"Connection: close" in head
 
 
-def test_a_slow_client_that_keeps_the_least_rate_is_served(server: ToyServer, clients: ExitStack) -> None:
+def test_a_slow_client_that_keeps_the_least_rate_is_served(impatient_server: ToyServer, clients: ExitStack) -> None:
     piece = b"a" * 1000
-    (connection,) = open_half(server.port, clients, post(b"Content-Length: 4000", b"Connection: close"), 1)
+    (connection,) = open_half(impatient_server.port, clients, post(b"Content-Length: 4000", b"Connection: close"), 1)
     for _ in range(4):
         connection.sendall(piece)
         time.sleep(0.8)

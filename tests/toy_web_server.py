@@ -52,14 +52,14 @@ CONFIGURATION = f"""
 from dataclasses import replace
 
 exec(compile(open({str(ROOT / 'gunicorn.conf.py')!r}).read(), "gunicorn.conf.py", "exec"))
-CLIENT_LIMITS = replace(CLIENT_LIMITS, patience=replace(CLIENT_LIMITS.patience, head=1, body=1))
 """
+
+IMPATIENT = "CLIENT_LIMITS = replace(CLIENT_LIMITS, patience=replace(CLIENT_LIMITS.patience, head=1, body=1))"
+"""A client has one second for a head, and one for a body with what it earns by sending."""
 
 
 @dataclass(frozen=True)
 class ToyServer:
-    """A client has one second for a head, and one for a body with what it earns by sending."""
-
     process: subprocess.Popen[bytes]
     port: int
     log: Path
