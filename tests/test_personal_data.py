@@ -439,7 +439,11 @@ def test_what_stays_of_a_deleted_account_is_what_happened_and_what_was_paid(serv
         session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})
     assert purge_accounts(service.auth) == 1
 
-    assert {name for name in OF_USERS if rows_with(name, person)} == {"security_events", "entitlement_ledger", "charges"}
+    assert {name for name in OF_USERS if rows_with(name, person)} == {
+        "security_events",
+        "entitlement_ledger",
+        "charges",
+    }
     left = {row["id"]: row for row in rows_with("security_events", person)}
     for event in events:
         detail = {key: value for key, value in event["detail"].items() if key != "reason"}
