@@ -5,13 +5,14 @@ it is in no log; the script reads it there.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from flask import Blueprint, Response, make_response, render_template
 
+from security.assets import serve_assets
 from security.response_headers import CONTENT_SECURITY_POLICY
 
-ASSET_SECONDS = 3600
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -90,17 +91,10 @@ def account_pages() -> Blueprint:
         __name__,
         url_prefix="/account",
         template_folder="templates",
-        static_folder="static",
-        static_url_path="/assets",
     )
+    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
     for page in PAGES:
         _show(routes, page)
-
-    @routes.after_request
-    def finish(response: Response) -> Response:
-        if response.status_code == 200 and response.mimetype != "text/html":
-            response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}"
-        return response
 
     return routes
 
