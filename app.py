@@ -7,12 +7,12 @@ import os
 import sys
 from datetime import timedelta
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from flask import Blueprint, Flask
 from pydantic import SecretStr
 
+from api_description import DESCRIPTION, NAME, TAGS, VERSION
 from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
 from auth.assembly import Auth, AuthSettings, assemble_auth
@@ -108,16 +108,6 @@ from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
 
-NAME = "MirrorOS Public API"
-DESCRIPTION = (
-    "Accounts, subscriptions, exact usage limits, and predictions of the private server. "
-    "Errors are problem documents (RFC 9457) with a stable `error` code."
-)
-try:
-    VERSION = version("mirroros-public")
-except PackageNotFoundError:  # it is run from its folder, not installed
-    VERSION = "0.1.0"
-
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
 
@@ -175,7 +165,14 @@ def assemble(settings: Settings) -> Flask:
     auth = accounts_of(settings, leases)
     gateway = gateway_of(app, settings, database_url, auth, leases)
     payments, payments_blueprints = payments_of(settings, database_url, auth)
-    api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
+    api = ApiDescription(
+        NAME,
+        VERSION,
+        server=settings.public_base_url,
+        tags=TAGS,
+        description=DESCRIPTION,
+        requires_https=settings.require_https,
+    )
     for routes in (
         auth_routes(auth),
         api_key_routes(auth),

@@ -97,13 +97,14 @@ def event_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "/security-events",
-        summary="What happened to the own account",
+        operation_id="listSecurityEvents",
+        summary="List what happened to your account",
         guard=auth.signed_in,
         query=EventsQuery,
         answers={200: OwnEventsAnswer},
     )
     def own_security_events(caller: Principal, query: EventsQuery) -> Answer:
-        """Events are kept for 400 days."""
+        """Newest first. Events are kept for 400 days."""
         page = _read(query, caller.user_id)
         return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.events], next=page.next))
 
@@ -111,13 +112,14 @@ def event_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "/admin/security-events",
-        summary="What happened to any account",
+        operation_id="listAllSecurityEvents",
+        summary="List what happened to any account",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         query=AllEventsQuery,
         answers={200: AllEventsAnswer},
     )
     def all_security_events(caller: Principal, query: AllEventsQuery) -> Answer:
-        """Admins read all events. The support reads those of one account, and names it in `user_id`."""
+        """Admins read all events. Support reads those of one account at a time, and names it in `user_id`."""
         if query.user_id is None and not caller.role.includes(Role.ADMIN):
             raise InsufficientRole("Name the account in user_id")
         security_event("security_events_read", actor_id=caller.user_id, subject_id=query.user_id)

@@ -38,6 +38,7 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/impersonate",
+        operation_id="startImpersonation",
         summary="See the service as one user does",
         guard=HasRole(auth.recently_signed_in, Role.SUPPORT),
         body=ImpersonateBody,
@@ -45,9 +46,10 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         problems=(NotFound, NotToBeImpersonated),
     )
     def begin_impersonation(caller: Principal, body: ImpersonateBody) -> Answer:
-        """For support and admins. The token only reads, for 15 minutes at most, and ends with the caller's own session.
+        """For support and admins. The token can only read. It lasts 15 minutes at most, and ends with your own session.
 
-        Only accounts of a lower role can be looked through. One begun before ends. The user sees it in the own events.
+        Only accounts of a lower role can be looked at. Starting again ends the one before. The user sees it among the
+        security events.
         """
         begun = impersonate(auth, caller, body.user_id, body.reason)
         return Answer(
@@ -61,12 +63,13 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "/impersonate",
+        operation_id="endImpersonation",
         summary="Stop seeing the service as another user",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         answers={204: None},
     )
     def end_impersonation(caller: Principal) -> Answer:
-        """With the caller's own token. Can be repeated."""
+        """Call it with your own token. Can be repeated."""
         stop_impersonating(auth, caller.user_id)
         return Answer(204)
 

@@ -29,7 +29,7 @@ class PredictionMetadata(AnswerBody):
     request_id: str
     user_tier: Tier
     response_time_ms: int
-    predictions_remaining_today: Annotated[int, Field(ge=-1, description="-1 when the plan has no daily limit")]
+    predictions_remaining_today: Annotated[int, Field(ge=-1, description="-1 when your plan has no daily limit")]
 
 
 class PredictionAnswer(AnswerBody):
@@ -47,13 +47,13 @@ class PolicyUsage(AnswerBody):
 
 
 class UsageAnswer(AnswerBody):
-    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. -1 stands for unlimited."""
+    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. Null stands for unlimited."""
 
     tier: Tier
     date: date
     used: int
-    limit: int
-    remaining: int
+    limit: int | None
+    remaining: int | None
     resets_at: datetime
     burst: PolicyUsage | None
     concurrency: PolicyUsage | None

@@ -14,14 +14,14 @@ class OfferAnswer(AnswerBody):
     provider: Provider
     billing_cycle: BillingCycle
     product_id: str | None
-    """Apple's product id, for StoreKit. None on the web, where tier and cycle are enough."""
+    """Apple's product id, for StoreKit. Null on the web, where tier and cycle are enough."""
 
 
 class PlanAnswer(AnswerBody):
     tier: Tier
     title: str
     predictions_per_day: int | None
-    """None for no limit."""
+    """Null for unlimited."""
     features: list[str]
     offers: list[OfferAnswer]
     """How it can be bought; empty for a plan that cannot."""
@@ -47,7 +47,7 @@ class SubscriptionAnswer(AnswerBody):
     tier: Tier
     """The tier that counts now."""
     source: Provider | None
-    """Where it comes from; None for free."""
+    """Where it comes from; null for free."""
     status: SubscriptionStatus | None
     renews_at: datetime | None
     ends_at: datetime | None
