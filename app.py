@@ -104,6 +104,7 @@ from security.health_routes import health_routes
 from security.log import configure_logging
 from security.openapi import ApiDescription, openapi_routes
 from security.sentry import start_sentry
+from security.switched_off import note_switched_off
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
@@ -196,6 +197,7 @@ def assemble(settings: Settings) -> Flask:
         docs_routes(NAME),
     ):
         app.register_blueprint(routes)
+    note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(invite_commands(auth))
@@ -204,6 +206,20 @@ def assemble(settings: Settings) -> Flask:
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(worker_commands(background_jobs(auth, payments), database_url))
     return app
+
+
+def switched_off(settings: Settings) -> dict[str, str]:
+    """Beginnings of paths to the setting without which there is no route."""
+    needed = {
+        "/api/payments/stripe/webhook": ("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret),
+        "/api/payments/stripe": ("STRIPE_SECRET_KEY", settings.stripe_secret_key),
+        "/api/payments/apple": ("APPLE_BUNDLE_ID", settings.apple_bundle_id),
+        "/api/auth/apple": ("APPLE_CLIENT_IDS", settings.apple_client_ids),
+        "/api/auth/identities/apple": ("APPLE_CLIENT_IDS", settings.apple_client_ids),
+        "/api/auth/google": ("GOOGLE_CLIENT_IDS", settings.google_client_ids),
+        "/api/auth/identities/google": ("GOOGLE_CLIENT_IDS", settings.google_client_ids),
+    }
+    return {beginning: name for beginning, (name, value) in needed.items() if not value}
 
 
 def connect_database(app: Flask, settings: Settings, url: str) -> None:

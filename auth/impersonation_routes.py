@@ -13,12 +13,20 @@ from auth.principal import Principal
 from auth.roles import Role
 from security.operation import Answer, AnswerBody, Body, operation
 from security.problems import NotFound
+from security.typed_text import NOT_BLANK, SEEN
 
 
 class ImpersonateBody(Body):
     user_id: UUID
     reason: Annotated[
-        str, Field(min_length=10, max_length=500, examples=["Ticket 4711: asks why predictions end at 5"])
+        str,
+        Field(
+            min_length=10,
+            max_length=500,
+            json_schema_extra={"pattern": SEEN},
+            examples=["Ticket 4711: asks why predictions end at 5"],
+        ),
+        NOT_BLANK,
     ]
     """The user reads it."""
 

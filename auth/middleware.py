@@ -44,6 +44,13 @@ def bearer_token() -> str | None:
     return token
 
 
+def not_signed_in() -> NotSignedIn:
+    """Says so when there is a credential, of another scheme."""
+    if "HTTP_AUTHORIZATION" in request.environ:
+        return NotSignedIn("The Authorization header must be `Bearer` and the access token")
+    return NotSignedIn()
+
+
 class ImpersonationReadOnly(Problem):
     """Who looks through somebody else's account changes nothing there, and does not see what is the owner's alone."""
 
@@ -82,7 +89,7 @@ class SignedIn:
         """
         token = bearer_token()
         if token is None:
-            raise NotSignedIn
+            raise not_signed_in()
         if is_api_key(token):
             self._keys.refuse(token)
         claims = self._tokens.verify(token)

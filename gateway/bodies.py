@@ -9,6 +9,7 @@ from auth.tiers import Tier
 from gateway.breaker import BreakerState
 from gateway.private_health import HealthStatus
 from security.operation import AnswerBody, Body
+from security.typed_text import NOT_BLANK, SEEN
 
 
 class PredictionOptions(Body):
@@ -19,8 +20,8 @@ class PredictionOptions(Body):
 class PredictionBody(Body):
     """Lengths are in characters."""
 
-    goal: Annotated[str, Field(min_length=10, max_length=5000)]
-    timeframe: Annotated[str, Field(min_length=1, max_length=100)]
+    goal: Annotated[str, Field(min_length=10, max_length=5000, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
+    timeframe: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
     context: Annotated[str, Field(max_length=1000)] = ""
     options: PredictionOptions = PredictionOptions()
 

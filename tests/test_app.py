@@ -166,6 +166,26 @@ def test_every_operation_says_in_words_what_it_does() -> None:
         assert not re.search("letter", each.summary + each.description), each.path
 
 
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        ("/api/payments/stripe/create-checkout-session", "STRIPE_SECRET_KEY"),
+        ("/api/payments/stripe/webhook", "STRIPE_WEBHOOK_SECRET"),
+        ("/api/payments/apple/validate-receipt", "APPLE_BUNDLE_ID"),
+        ("/api/auth/apple", "APPLE_CLIENT_IDS"),
+        ("/api/auth/identities/google", "GOOGLE_CLIENT_IDS"),
+    ],
+)
+def test_what_is_switched_off_is_told_developers_with_the_setting(app: Flask, path: str, setting: str) -> None:
+    assert (
+        app.test_client().post(path, base_url=f"https://{PUBLIC_HOST}").get_json()["detail"]
+        == "This is switched off here"
+    )
+    developing = assemble(load_settings({**production(), "FLASK_ENV": "development"}))
+    assert setting in developing.test_client().post(path).get_json()["detail"]
+    assert "switched off" not in everything().test_client().post(path).get_json()["detail"]
+
+
 def test_the_document_names_the_address_of_the_api(app: Flask) -> None:
     document = app.test_client().get("/openapi.json").get_json()
     assert document["servers"] == [{"url": f"https://{PUBLIC_HOST}"}]
