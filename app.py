@@ -444,6 +444,7 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
             title=plan.title,
             predictions_per_day=plan.limits.per_day,
             features=tuple(sorted(plan.limits.features)),
+            benefits=plan.benefits,
             offers=(
                 *(
                     Offer(Provider.APPLE, cycle, product.product_id)

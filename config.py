@@ -94,10 +94,14 @@ def _with_stand_ins(given: Mapping[str, str], refused: set[str]) -> Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """One row of the plan table: what a tier is called and what it may use."""
+    """One row of the plan table: what a tier is called, what it may use, and the words that it is sold with.
+
+    Support is given by people: no code looks at `benefits`.
+    """
 
     title: str
     limits: PlanLimits
+    benefits: tuple[str, ...]
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
@@ -107,6 +111,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
             limits=PlanLimits(
                 per_day=5, burst=10, burst_seconds=60, concurrency=2, shed_from=0.7, features=frozenset()
             ),
+            benefits=("Basic predictions",),
         ),
         Tier.PRO: Plan(
             title="Pro",
@@ -118,6 +123,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
             ),
+            benefits=("Enhanced grounding", "Priority support"),
         ),
         Tier.ENTERPRISE: Plan(
             title="Enterprise",
@@ -129,6 +135,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=1.0,
                 features=frozenset({"enhanced_grounding"}),
             ),
+            benefits=("All features", "Dedicated support"),
         ),
     }
 )

@@ -23,6 +23,9 @@ class PlanAnswer(AnswerBody):
     predictions_per_day: int | None
     """Null for unlimited."""
     features: list[str]
+    """Options that a prediction may ask for, such as `enhanced_grounding`."""
+    benefits: list[str]
+    """What the plan is sold with, in words for a price list."""
     offers: list[OfferAnswer]
     """How it can be bought; empty for a plan that cannot."""
 
@@ -65,6 +68,7 @@ def plan_answer(plan: PlanOffer) -> PlanAnswer:
         title=plan.title,
         predictions_per_day=plan.predictions_per_day,
         features=list(plan.features),
+        benefits=list(plan.benefits),
         offers=[
             OfferAnswer(provider=offer.provider, billing_cycle=offer.billing_cycle, product_id=offer.product_id)
             for offer in plan.offers

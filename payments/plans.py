@@ -18,10 +18,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`predictions_per_day` is None for no limit."""
+    """`predictions_per_day` is None for unlimited. `features` are options of requests, `benefits` words for a price list."""
 
     tier: Tier
     title: str
     predictions_per_day: int | None
     features: tuple[str, ...]
+    benefits: tuple[str, ...]
     offers: tuple[Offer, ...] = ()

@@ -186,6 +186,16 @@ def test_what_is_switched_off_is_told_developers_with_the_setting(app: Flask, pa
     assert "switched off" not in everything().test_client().post(path).get_json()["detail"]
 
 
+def test_the_plans_are_shown_with_the_words_that_they_are_sold_with(app: Flask) -> None:
+    answer = app.test_client().get("/api/payments/plans", base_url=f"https://{PUBLIC_HOST}")
+    plans = answer.get_json(force=True)["plans"]
+    assert {plan["tier"]: (plan["predictions_per_day"], plan["benefits"]) for plan in plans} == {
+        "free": (5, ["Basic predictions"]),
+        "pro": (100, ["Enhanced grounding", "Priority support"]),
+        "enterprise": (None, ["All features", "Dedicated support"]),
+    }
+
+
 def test_the_document_names_the_address_of_the_api(app: Flask) -> None:
     document = app.test_client().get("/openapi.json").get_json()
     assert document["servers"] == [{"url": f"https://{PUBLIC_HOST}"}]

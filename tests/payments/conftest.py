@@ -28,8 +28,15 @@ from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
-    PlanOffer(Tier.FREE, "Free", 5, ()),
-    PlanOffer(Tier.PRO, "Pro", 100, ("x",), (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),)),
+    PlanOffer(Tier.FREE, "Free", 5, (), ()),
+    PlanOffer(
+        Tier.PRO,
+        "Pro",
+        100,
+        ("x",),
+        ("Priority support",),
+        (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
+    ),
 )
 
 
