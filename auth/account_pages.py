@@ -30,14 +30,14 @@ class AccountPage:
     asks: frozenset[Literal["email", "code", "new_password"]]
     button: str
     done: str
-    spent: str = "This link or code is not valid any more. Ask for a new letter."
+    spent: str = "This link or code is not valid any more. Ask for a new e-mail."
 
 
 PAGES = (
     AccountPage(
         path="/verify-email",
         title="Confirm your e-mail address",
-        text="One press, and we know that this address is yours.",
+        text="Press the button to confirm that this address is yours.",
         posts_to="/api/auth/verify-email",
         asks=frozenset({"code"}),
         button="Confirm the address",
@@ -46,11 +46,11 @@ PAGES = (
     AccountPage(
         path="/forgot-password",
         title="Forgot your password?",
-        text="Tell us the address of your account. We send a letter there with which you set a new one.",
+        text="Enter the address of your account. We send you an e-mail with a link to set a new one.",
         posts_to="/api/auth/forgot-password",
         asks=frozenset({"email"}),
-        button="Send the letter",
-        done="If there is an account with this address, a letter is on its way. It can take a minute; look among the spam too.",
+        button="Send the e-mail",
+        done="If there is an account with this address, an e-mail is on its way. It can take a minute; look in your spam folder too.",
     ),
     AccountPage(
         path="/reset-password",
@@ -74,11 +74,11 @@ PAGES = (
         path="/undo-email-change",
         title="Take your account back",
         text="The account returns to this address, every session ends, and its password stops working. "
-        "We then send you a letter with which you set a new one.",
+        "We then send you an e-mail with a link to set a new one.",
         posts_to="/api/auth/email/undo",
         asks=frozenset(),
         button="Undo the change",
-        done="Your account is back. A letter is on its way with which you set a new password.",
+        done="Your account is back. An e-mail with a link to set a new password is on its way.",
         spent="This link is not valid any more. It works once, and for seven days.",
     ),
 )

@@ -144,11 +144,15 @@ class SignedInAsOneself:
 class StaleSignIn(Problem):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
-    status, error, title = 401, "insufficient_user_authentication", "Prove once more that it is you"
+    status, error, title = 401, "insufficient_user_authentication", "Sign in again for this"
 
     def __init__(self) -> None:
         challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
-        super().__init__(headers={"WWW-Authenticate": challenge})
+        minutes = FRESH_SECONDS // 60
+        detail = (
+            f"This needs a sign-in within the last {minutes} minutes: POST /api/auth/reauthenticate, or sign in again"
+        )
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class RecentlySignedIn:

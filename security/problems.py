@@ -97,7 +97,7 @@ class InternalError(Problem):
 class NotSignedIn(Problem):
     """RFC 6750, 3: no `error` member in the challenge when no credential was sent."""
 
-    status, error, title = 401, "not_signed_in", "Sign in first"
+    status, error, title = 401, "not_signed_in", "Sign in first, and send the access token as `Authorization: Bearer …`"
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
@@ -106,7 +106,7 @@ class NotSignedIn(Problem):
 class InvalidToken(Problem):
     """One answer for every bad token, so that nothing can be learned by trying."""
 
-    status, error, title = 401, "invalid_token", "The access token is not valid"
+    status, error, title = 401, "invalid_token", "The access token is not valid any more; refresh it, or sign in again"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros", error="invalid_token"'})
