@@ -1,7 +1,7 @@
 """`/api/auth/security-events`: what happened to the own account, and for the staff, to any."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,7 +24,10 @@ def _instant(text: object) -> object:
     """RFC 3339, 5.6, which is what `date-time` promises; pydantic would take the text of a number too."""
     if not isinstance(text, str) or RFC_3339.fullmatch(text) is None:
         raise ValueError("an instant is written as 2026-01-31T12:00:00Z")
-    return datetime.fromisoformat(text.upper())
+    try:  # in UTC, because PostgreSQL refuses offsets of 16 hours and more, which RFC 3339 allows
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant lies in the years 1 to 9999") from None
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]

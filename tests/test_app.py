@@ -233,7 +233,15 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["routes"], ["worker", "--help"], ["config", "show"], ["users", "--help"], ["bootstrap-demo", "--help"]]
+    "command",
+    [
+        ["routes"],
+        ["openapi"],
+        ["worker", "--help"],
+        ["config", "show"],
+        ["users", "--help"],
+        ["bootstrap-demo", "--help"],
+    ],
 )
 def test_a_command_is_there(command: list[str]) -> None:
     environ = {"PATH": os.environ["PATH"], **production()}
