@@ -5,6 +5,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from api_description import DESCRIPTION, NAME, TAGS, VERSION
 from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
+from auth.apple_tokens import AppleSignInKey, AppleTokens
 from auth.assembly import Auth, AuthSettings, assemble_auth
 from auth.demo_commands import demo_command
 from auth.email_routes import email_routes
@@ -40,6 +42,7 @@ from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
+from auth.tiers import Tier
 from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
@@ -60,11 +63,18 @@ from gateway.bulkhead import Bulkhead
 from gateway.exact_limits import ExactLimits
 from gateway.idempotency import IdempotencyKeys
 from gateway.personal_data import GATEWAY_DATA
+from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
-from gateway.purge import purge_idempotency_keys, purge_prediction_requests, purge_usage_counters, sweep_reservations
+from gateway.purge import (
+    purge_idempotency_keys,
+    purge_prediction_requests,
+    purge_usage_counters,
+    purge_usage_failures,
+    sweep_reservations,
+)
 from gateway.routes import Gateway, gateway_routes
 from gateway.settle import Settlement, call_writer
 from payments.apple import Apple, SandboxPolicy
@@ -242,6 +252,13 @@ def redis_address(settings: Settings) -> RedisAddress | None:
     return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
 
 
+def plan_limits_of(settings: Settings) -> dict[Tier, PlanLimits]:
+    limits = {tier: plan.limits for tier, plan in PLANS.items()}
+    if settings.rate_limit_general:
+        return limits
+    return {tier: replace(each, requests_per_minute=None) for tier, each in limits.items()}
+
+
 def longest_call(settings: Settings) -> float:
     """Seconds after which a metered call has certainly ended, settled or not."""
     return settings.private_api_timeout + LEASE_MARGIN_SECONDS
@@ -259,6 +276,11 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
         web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
+        requests_per_minute={
+            tier: limits.requests_per_minute
+            for tier, limits in plan_limits_of(settings).items()
+            if limits.requests_per_minute is not None
+        },
     )
     return assemble_auth(
         auth_settings,
@@ -275,7 +297,16 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
         personal_data=(GATEWAY_DATA, PAYMENTS_DATA),
+        apple_tokens=apple_tokens_of(settings),
     )
+
+
+def apple_tokens_of(settings: Settings) -> AppleTokens | None:
+    key_id, team_id = settings.apple_sign_in_key_id, settings.apple_sign_in_team_id
+    private_key = secret_text(settings.apple_sign_in_private_key)
+    if key_id is None or team_id is None or private_key is None:
+        return None
+    return AppleTokens(AppleSignInKey(key_id, team_id, private_key), settings.apple_sign_in_url, utc_now)
 
 
 def post_of(settings: Settings) -> Post | None:
@@ -316,7 +347,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
         limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
     proxy = PredictionProxy(
         limits=limits,
-        plans={tier: plan.limits for tier, plan in PLANS.items()},
+        plans=plan_limits_of(settings),
         private_server=private_server,
         breaker=breaker,
         bulkhead=Bulkhead(settings.predict_max_in_flight),
@@ -443,6 +474,7 @@ def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTa
             tier=tier,
             title=plan.title,
             predictions_per_day=plan.limits.per_day,
+            requests_per_minute=plan.limits.requests_per_minute,
             features=tuple(sorted(plan.limits.features)),
             benefits=plan.benefits,
             offers=(
@@ -475,6 +507,7 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
             Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
+            Job("purge_usage_failures", purge_usage_failures, cron="47 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,

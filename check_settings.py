@@ -72,6 +72,9 @@ def remarks_on(settings: Settings) -> list[str]:
             settings.apple_bundle_id is None
             and (settings.apple_shared_secret is not None or settings.apple_api_private_key is not None)
         ),
+        "APPLE_SIGN_IN_PRIVATE_KEY is not set: the App Store demands that deleting an account revokes Sign in with Apple.": (
+            bool(settings.apple_client_ids) and settings.apple_sign_in_private_key is None
+        ),
         "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it.": (
             settings.password_pepper is None
         ),

@@ -109,7 +109,14 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
         Tier.FREE: Plan(
             title="Free",
             limits=PlanLimits(
-                per_day=5, burst=10, burst_seconds=60, concurrency=2, shed_from=0.7, features=frozenset()
+                per_day=5,
+                burst=10,
+                burst_seconds=60,
+                concurrency=2,
+                shed_from=0.7,
+                features=frozenset(),
+                failures_per_hour=20,
+                requests_per_minute=60,
             ),
             benefits=("Basic predictions",),
         ),
@@ -122,6 +129,8 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=8,
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
+                failures_per_hour=20,
+                requests_per_minute=300,
             ),
             benefits=("Enhanced grounding", "Priority support"),
         ),
@@ -134,6 +143,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=32,
                 shed_from=1.0,
                 features=frozenset({"enhanced_grounding"}),
+                requests_per_minute=5000,
             ),
             benefits=("All features", "Dedicated support"),
         ),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -17,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from auth.api_key_models import ApiKey
+from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
 from auth.models import AuthSession, User
 from auth.principal import CachedFields
 from auth.roles import Role
@@ -30,16 +32,32 @@ MARK_LIFETIME_MS = 60_000
 SLOWEST_READ_SECONDS = 10.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# A request counts only for a credential that lives: whoever holds an ended one must not use up its owner's minute.
+READ_AND_COUNT = """
+local user, credential = unpack(redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]))
+local count = 0
+if user and credential and string.sub(user, 1, 1) == '1' and string.sub(credential, 1, 1) == '1' then
+  count = redis.call('INCR', KEYS[2])
+  if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+end
+return {user, credential, count}
+"""
+
 # An older copy never replaces a newer one, and the parts of one hash are always of one version. A copy of the same
 # version does not renew the hash, so no part of it is ever older than its lifetime.
 STORE_COPY = """
+local count = 0
+if tonumber(ARGV[6]) > 0 then
+  count = redis.call('INCR', KEYS[2])
+  if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
+end
 local held = redis.call('HGET', KEYS[1], 'v')
-if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
+if held and tonumber(held) > tonumber(ARGV[1]) then return count end
 if held and tonumber(held) < tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
 local started = redis.call('HEXISTS', KEYS[1], 'u') == 1
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'u', ARGV[2], ARGV[3], ARGV[4])
 if not started then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-return 1
+return count
 """
 
 # The mark outlives the slowest reader that could still bring an older copy.
@@ -76,9 +94,10 @@ class AccountState:
 
 
 class AccountStates:
-    """Reads account state through Redis, and says when it changed."""
+    """Reads account state through Redis, and says when it changed. Each reading counts as a request of the user."""
 
-    def __init__(self, leases: RedisLeases, clock: Clock) -> None:
+    def __init__(self, leases: RedisLeases, clock: Clock, general: GeneralLimit) -> None:
+        self.general = general
         self._leases = leases
         self._clock = clock
 
@@ -86,6 +105,7 @@ class AccountStates:
         """The state now; None when there is no such user. One Redis round trip when a copy is there.
 
         PostgreSQL is read when there is none, or no Redis. Its errors go through: access is never given without an answer.
+        Raises RateLimited, without reading anything when the user is known to be over the limit.
         """
         return self._read(user_id, f"s:{session_id}", lambda: self._read_of_session(user_id, session_id))
 
@@ -94,19 +114,39 @@ class AccountStates:
         return self._read(user_id, f"k:{key_id}", lambda: self._read_of_key(user_id, key_id))
 
     def _read(self, user_id: UUID, credential: str, read_postgres: "ReadPostgres") -> AccountState | None:
+        self.general.refuse_known(user_id)
         lease = self._leases.current()
         if lease is None:
-            return _without_version(read_postgres())
+            return self._counted_here(user_id, _without_version(read_postgres()))
         place = CachedFields(key=state_key(lease, user_id), fields=("u", credential), values=())
         try:
-            user, held = lease.client.hmget(place.key, place.fields)
+            user, held, count = self._ask_redis(lease, user_id, place)
         except redis.RedisError:
             self._leases.failed(lease)
-            return _without_version(read_postgres())
-        if user is not None and held is not None:
-            values = (text_of(user), text_of(held))
-            return replace(decode(*values), cached=replace(place, values=values))
-        return self._read_and_copy(lease, place, read_postgres)
+            return self._counted_here(user_id, _without_version(read_postgres()))
+        if user is None or held is None:
+            return self._read_and_copy(lease, user_id, place, read_postgres)
+        values = (text_of(user), text_of(held))
+        return self._judged(user_id, replace(decode(*values), cached=replace(place, values=values)), count)
+
+    def _ask_redis(self, lease: RedisLease, user_id: UUID, place: CachedFields) -> tuple[Any, Any, int]:
+        if not self.general.is_on:
+            user, held = lease.client.hmget(place.key, place.fields)
+            return user, held, 0
+        keys = (place.key, self.general.key(lease, user_id))
+        user, held, count = lease.client.eval(READ_AND_COUNT, 2, *keys, *place.fields, KEY_LIFETIME_SECONDS)
+        return user, held, count
+
+    def _judged(self, user_id: UUID, state: AccountState, count: int) -> AccountState:
+        now = self._clock()
+        if state.admitted_at(now):
+            self.general.judge(user_id, state.tier_at(now), count)
+        return state
+
+    def _counted_here(self, user_id: UUID, state: AccountState | None) -> AccountState | None:
+        if state is None or not state.admitted_at(self._clock()):
+            return state
+        return self._judged(user_id, state, self.general.count_here(user_id))
 
     def changed(self, user_id: UUID, version: int) -> None:
         """Drop every copy older than `version`. Called after the commit that raised the version."""
@@ -120,7 +160,7 @@ class AccountStates:
             self._leases.failed(lease)
 
     def _read_and_copy(
-        self, lease: RedisLease, place: CachedFields, read_postgres: "ReadPostgres"
+        self, lease: RedisLease, user_id: UUID, place: CachedFields, read_postgres: "ReadPostgres"
     ) -> AccountState | None:
         started = time.monotonic()
         found = read_postgres()
@@ -128,16 +168,26 @@ class AccountStates:
             return None
         state, version = found
         if time.monotonic() - started > SLOWEST_READ_SECONDS:
-            return state
+            return self._counted_here(user_id, state)
         values = encode(state)
+        counted = self.general.is_on and state.admitted_at(self._clock())
         try:
-            lease.client.eval(
-                STORE_COPY, 1, place.key, version, values[0], place.fields[1], values[1], COPY_LIFETIME_MS
+            count: int = lease.client.eval(
+                STORE_COPY,
+                2,
+                place.key,
+                self.general.key(lease, user_id),
+                version,
+                values[0],
+                place.fields[1],
+                values[1],
+                COPY_LIFETIME_MS,
+                KEY_LIFETIME_SECONDS if counted else 0,
             )
         except redis.RedisError:
             self._leases.failed(lease)
-            return state
-        return replace(state, cached=replace(place, values=values))
+            return self._counted_here(user_id, state)
+        return self._judged(user_id, replace(state, cached=replace(place, values=values)), count)
 
     def _read_of_session(self, user_id: UUID, session_id: UUID) -> "StateAndVersion | None":
         own_session = and_(AuthSession.user_id == User.id, AuthSession.id == session_id)

@@ -11,7 +11,9 @@ from auth.account_state import AccountStates
 from auth.account_throttle import AccountThrottle
 from auth.address_limits import AddressLimits, AuthLimits
 from auth.api_keys import ApiKeys
+from auth.apple_tokens import AppleTokens
 from auth.data_keys import DataKeys
+from auth.general_limit import GeneralLimit
 from auth.invite_code import InviteCodes
 from auth.letter_limits import LetterLimits
 from auth.mail.letters import Letters
@@ -25,6 +27,7 @@ from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.tiers import Tier
 from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
 from database.redis_lease import RedisLeases
@@ -37,7 +40,8 @@ class AuthSettings:
 
     `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
-    cookie. An account that its owner closed can be restored for `deletion_grace`.
+    cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
+    of each tier; empty for none.
     """
 
     issuer: str
@@ -56,6 +60,7 @@ class AuthSettings:
     passkey_site: PasskeySite | None = None
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
+    requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Auth:
     passkey_site: PasskeySite
     cookies: TokenCookies
     personal_data: tuple[PersonalData, ...]
+    apple_tokens: AppleTokens | None
 
     def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
         """The guard of a route that takes API keys with this scope too."""
@@ -104,11 +110,13 @@ def assemble_auth(
     peppers: Mapping[str, bytes] | None = None,
     pwned_passwords: Container[str] = frozenset(),
     personal_data: Sequence[PersonalData] = (),
+    apple_tokens: AppleTokens | None = None,
     clock: Clock = utc_now,
 ) -> Auth:
     """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
     codes in letters, `post` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
-    first, seal what the database must not give away. `personal_data` is what the packages above hold about users.
+    first, seal what the database must not give away. `personal_data` is what the packages above hold about users. `apple_tokens`
+    takes back Sign in with Apple.
 
     Starts no thread and connects to nothing.
     """
@@ -119,7 +127,7 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(leases, clock)
+    states = AccountStates(leases, clock, GeneralLimit(settings.requests_per_minute, clock))
     address_limits = AddressLimits(leases)
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
     signed_in = SignedIn(access_tokens, states, api_keys, clock)
@@ -159,4 +167,5 @@ def assemble_auth(
             settings.issuer,
         ),
         personal_data=tuple(personal_data),
+        apple_tokens=apple_tokens,
     )

@@ -42,7 +42,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
     now = auth.clock()
     within_limit = auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new)
     with transaction() as session:
-        user = session.get(User, caller.user_id, with_for_update=True)
+        user = session.get(User, caller.user_id, with_for_update={"key_share": True})
         if user is None:
             raise InvalidToken
         if user.email_key == new.key:

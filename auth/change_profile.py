@@ -13,7 +13,7 @@ def change_display_name(auth: Auth, user_id: UUID, display_name: str | None) -> 
     """None takes the name away. Raises InvalidToken when the user is gone."""
     now = auth.clock()
     with transaction() as session:
-        user = session.get(User, user_id, with_for_update=True)
+        user = session.get(User, user_id, with_for_update={"key_share": True})
         if user is None:
             raise InvalidToken
         user.display_name, user.updated_at = display_name, now

@@ -19,6 +19,7 @@ from auth.email_address import EmailAddress
 from auth.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
+from auth.revoke_apple_tokens import let_go_of_apple_tokens
 from auth.sign_in import AccountDisabled, InvalidCredentials
 from database import reading, transaction
 from security.problems import InvalidToken, Problem
@@ -42,12 +43,15 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
     now = auth.clock()
     delete_after = now + auth.settings.deletion_grace
     with transaction() as session:
-        user = session.scalars(select(User).where(User.id == user_id, User.is_active).with_for_update()).one_or_none()
+        user = session.scalars(
+            select(User).where(User.id == user_id, User.is_active).with_for_update(key_share=True)
+        ).one_or_none()
         if user is None:
             raise InvalidToken
         email = user.email
         user.is_active, user.delete_after = False, delete_after
         taken = lock_out(auth, session, user, now, "account_closed", all_api_keys=True)
+        let_go_of_apple_tokens(session, user_id)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
         auth.letters.enqueue(
@@ -82,7 +86,7 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
     auth.throttle.forget(email, None)
     with transaction() as session:
         user = session.scalars(
-            select(User).where(User.id == known.id, User.password_hash == stored).with_for_update()
+            select(User).where(User.id == known.id, User.password_hash == stored).with_for_update(key_share=True)
         ).one_or_none()
         if user is None:
             raise InvalidCredentials

@@ -18,7 +18,7 @@ def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None, added_sinc
     """
     now = auth.clock()
     with transaction() as session:
-        user = session.get(User, user_id, with_for_update=True)
+        user = session.get(User, user_id, with_for_update={"key_share": True})
         if user is None:
             raise InvalidToken
         since = None if added_since is None else after_registering(user, added_since)

@@ -48,7 +48,10 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
     now = auth.clock()
     with transaction() as session:
         # The user's row is locked, so that of two requests at once one sees the other.
-        if session.scalars(select(User.id).where(User.id == user_id).with_for_update()).one_or_none() is None:
+        if (
+            session.scalars(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
+            is None
+        ):
             raise InvalidToken
         last = session.scalars(
             select(DataExport.requested_at)

@@ -15,7 +15,7 @@ def hold_account(session: Session, user_id: UUID, session_id: UUID | None) -> Us
     The caller's session is asked for once more: a request that was let in, and waited for the row while its owner locked it
     out, must leave nothing behind. Raises InvalidToken when it has ended, or the user is gone.
     """
-    user = session.get(User, user_id, with_for_update=True, populate_existing=True)
+    user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
     if user is None:
         raise InvalidToken
     if session_id is not None:

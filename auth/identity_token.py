@@ -35,10 +35,11 @@ class IdentityTokenNotValid(Problem):
 
 @dataclass(frozen=True)
 class ProvenIdentity:
-    """Who the provider says is there. `email` only when the provider verified it; `authoritative` when it knows, moreover, that
-    the address has not changed hands since."""
+    """Who the provider says is there, to the app `client_id`. `email` only when the provider verified it; `authoritative` when
+    it knows, moreover, that the address has not changed hands since."""
 
     provider: ProviderName
+    client_id: str
     subject: str
     email: EmailAddress | None
     authoritative: bool
@@ -124,7 +125,7 @@ class IdentityTokens:
             raise ValueError("no subject")
         email = _verified_email(claims)
         authoritative = email is not None and self.provider.is_authoritative(email, claims)
-        return ProvenIdentity(self.provider.name, subject, email, authoritative)
+        return ProvenIdentity(self.provider.name, claims["aud"], subject, email, authoritative)
 
 
 def _verified_email(claims: Mapping[str, Any]) -> EmailAddress | None:

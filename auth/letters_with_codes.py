@@ -56,7 +56,9 @@ def answer_request_for_letter(auth: Auth, *, purpose: str, email_key: str, reque
     """The job. Repeated after a crash, it sends another letter, whose code voids the one before."""
     wanted, now = Purpose(purpose), auth.clock()
     with transaction() as session:
-        user = session.scalars(select(User).where(User.email_key == email_key).with_for_update()).one_or_none()
+        user = session.scalars(
+            select(User).where(User.email_key == email_key).with_for_update(key_share=True)
+        ).one_or_none()
         if user is None:
             return
         if wanted is Purpose.VERIFY_EMAIL:

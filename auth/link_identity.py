@@ -7,6 +7,7 @@ from auth.audit import record
 from auth.hold_account import hold_account
 from auth.identity_models import Identity
 from auth.identity_token import ProvenIdentity
+from auth.keep_apple_token import AppleCode, exchange_later
 from auth.list_identities import LinkedIdentity, shown
 from auth.mail.notices import notify
 from auth.principal import Principal
@@ -18,7 +19,9 @@ class IdentityTaken(Problem):
     status, error, title = 409, "identity_taken", "This Apple or Google account signs in to another account here"
 
 
-def link_identity(auth: Auth, caller: Principal, proven: ProvenIdentity) -> LinkedIdentity:
+def link_identity(
+    auth: Auth, caller: Principal, proven: ProvenIdentity, apple_code: AppleCode | None = None
+) -> LinkedIdentity:
     """Its e-mail address does not matter: the caller has proved both accounts. Linking again changes nothing.
 
     Raises IdentityTaken, and InvalidToken when the session has ended or the user is gone.
@@ -35,6 +38,7 @@ def link_identity(auth: Auth, caller: Principal, proven: ProvenIdentity) -> Link
         identity = session.get_one(Identity, (proven.provider, proven.subject))
         if identity.user_id != user.id:
             raise IdentityTaken
+        exchange_later(auth, session, proven, apple_code)
         if made is not None:
             record(
                 session,

@@ -193,7 +193,9 @@ Change = Callable[[Session, User, datetime], Mapping[str, Any]]
 def _change(auth: Auth, email: EmailAddress, event: str, change: Change) -> None:
     now = auth.clock()
     with transaction() as session:
-        user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one_or_none()
+        user = session.scalars(
+            select(User).where(User.email_key == email.key).with_for_update(key_share=True)
+        ).one_or_none()
         if user is None:
             raise NoSuchAccount
         user_id, detail = user.id, change(session, user, now)

@@ -1,7 +1,7 @@
 """Guards of routes: who may pass. Each turns the request's credential into a Principal or raises a Problem."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from auth.access_token import AccessClaims, AccessTokens
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
+from auth.general_limit import RateLimited
 from auth.impersonated_state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal
 from auth.roles import Role
@@ -70,10 +71,12 @@ class SignedIn:
         InvalidToken,
         ImpersonationReadOnly,
         *API_KEY_PROBLEMS,
+        RateLimited,
         DependencyUnavailable,
     )
 
     def __init__(self, tokens: AccessTokens, states: AccountStates, keys: ApiKeys, clock: Clock) -> None:
+        self.general = states.general
         self._tokens = tokens
         self._states = states
         self._keys = keys
@@ -229,7 +232,8 @@ class SignedInMetered:
     """For metered calls: no Redis trip of its own. Takes API keys with the scope too.
 
     A known caller is admitted on the state that this process saw last. `cached` of the caller says what that was, and the
-    script that reserves the call compares it in Redis in its own round trip. When it differs, the gateway calls `renew`.
+    script that reserves the call compares it in Redis in its own round trip, and counts the request against the general limit.
+    When the state differs or the limit is reached, the gateway calls `renew`.
     A route that reserves nothing must use SignedIn or SignedInOrKey.
     """
 
@@ -247,6 +251,7 @@ class SignedInMetered:
         remembered: int = 8192,
     ) -> None:
         self._signed_in = signed_in
+        self._general = signed_in.general
         self._keys = keys
         self._scope = scope
         self._leases = leases
@@ -272,13 +277,14 @@ class SignedInMetered:
         return self._ask_of_key(caller.user_id, caller.key_id)
 
     def _recall(self, credential_id: UUID, user_id: UUID) -> Caller | None:
-        """The caller as this process knows it; None when it must ask."""
+        """The caller as this process knows it; None when it must ask. Raises RateLimited."""
         known = self._remembered.get(credential_id)
         if known is None or known.caller.user_id != user_id:
             return None
         lease = self._leases.current()
         if lease is None or known.prefix != lease.prefix:
             return None
+        self._general.refuse_known(user_id)
         if known.tier_expires_at is None and known.ends_at is None:
             return known.caller
         now = self._clock()
@@ -310,4 +316,4 @@ class SignedInMetered:
                 after_expiry=caller_of(Tier.FREE),
             )
             self._remembered.put(credential_id, known)
-        return caller_of(state.tier_at(self._clock()))
+        return replace(caller_of(state.tier_at(self._clock())), fresh=True)

@@ -108,7 +108,7 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
 def _hold(session: Session, user_id: UUID, proved: _Proved) -> User:
     """The user, with the row locked. Raises InvalidCredentials when it no longer holds the password that was checked."""
     query = select(User).where(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
-    user = session.scalars(query.with_for_update()).one_or_none()
+    user = session.scalars(query.with_for_update(key_share=True)).one_or_none()
     if user is None:
         raise InvalidCredentials
     return user

@@ -1,6 +1,6 @@
 """Who is calling: all that the packages above `auth` may know of a user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from auth.roles import Role
@@ -28,6 +28,8 @@ class Principal:
     role: Role = Role.USER
     impersonated_by: UUID | None = None
     """The member of the staff who looks through this account. Such a caller reads, and has no role."""
+    fresh: bool = field(default=False, compare=False)
+    """The state was read for this request, which was counted with it. What a guard remembers of an earlier one is not."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class KeyPrincipal:
     key_id: UUID
     tier: Tier
     cached: CachedFields | None
+    fresh: bool = field(default=False, compare=False)
 
 
 Caller = Principal | KeyPrincipal

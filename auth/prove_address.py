@@ -48,7 +48,7 @@ def take_proof(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: P
     Whether there is such an account makes no difference in what is asked and written, so the time says nothing of it.
     """
     for user_id in _owners(codes, session, purpose, proof, now):
-        user = session.get(User, user_id, with_for_update=True, populate_existing=True)
+        user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
         if isinstance(proof, LinkProof):
             taken = codes.take_link(session, purpose, proof.token, now)
         else:

@@ -11,6 +11,7 @@ from auth.bodies import InviteCode, NewSession, SignedInAnswer
 from auth.give_tokens import SET_COOKIE, answer_signed_in
 from auth.identity_routes import IdentityAnswer, identity_answer
 from auth.identity_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
+from auth.keep_apple_token import AppleCode
 from auth.link_identity import IdentityTaken, link_identity
 from auth.principal import Principal
 from auth.provider_keys import ProviderUnavailable
@@ -25,13 +26,22 @@ from security.client_address import client_address
 from security.operation import Answer, Body, operation
 from security.problems import TooManyRequests
 
+VISIBLE = "^[!-~]*$"
+"""ASCII without blanks: what Apple's codes and addresses are made of."""
+
 IdToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
 Nonce = Annotated[str, Field(min_length=16, max_length=128)]
+AuthorizationCode = Annotated[str, Field(min_length=1, max_length=1024, pattern=VISIBLE)]
+RedirectUri = Annotated[str, Field(max_length=2048, pattern=VISIBLE, json_schema_extra={"format": "uri"})]
 
 
 class LinkIdentityBody(Body):
     id_token: IdToken
     nonce: Nonce
+
+    @property
+    def apple_code(self) -> AppleCode | None:
+        return None
 
 
 class IdentityTokenBody(NewSession):
@@ -42,6 +52,29 @@ class IdentityTokenBody(NewSession):
     """For a new account, where those are made by invitation."""
     restore_account: bool = False
     """Have an account back that was closed and is not deleted yet."""
+
+    @property
+    def apple_code(self) -> AppleCode | None:
+        return None
+
+
+class AppleCodeFields(Body):
+    authorization_code: AuthorizationCode | None = None
+    """Apple's, from the same sign-in. With it the sign-in can be taken back at Apple when the account is deleted."""
+    redirect_uri: RedirectUri | None = None
+    """Web apps: the one that the code was asked for with."""
+
+    @property
+    def apple_code(self) -> AppleCode | None:
+        return None if self.authorization_code is None else AppleCode(self.authorization_code, self.redirect_uri)
+
+
+class AppleTokenBody(AppleCodeFields, IdentityTokenBody):
+    pass
+
+
+class LinkAppleBody(AppleCodeFields, LinkIdentityBody):
+    pass
 
 
 def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
@@ -73,6 +106,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
             device=device(body.device_name),
             invite_code=body.invite_code,
             restore=body.restore_account,
+            apple_code=body.apple_code,
         )
         return answer_signed_in(signed_in, cookies=cookies)
 
@@ -86,7 +120,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
         ),
-        body=IdentityTokenBody,
+        body=AppleTokenBody if name == "apple" else IdentityTokenBody,
         answers={200: SignedInAnswer},
         problems=(
             IdentityTokenNotValid,
@@ -111,7 +145,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         """From now on it signs in to your account, whatever its e-mail address. The owner is told by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
-        return Answer(200, identity_answer(link_identity(auth, caller, proven)))
+        return Answer(200, identity_answer(link_identity(auth, caller, proven, body.apple_code)))
 
     link.__name__ = f"link_{name}"
     operation(
@@ -121,7 +155,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         operation_id=f"link{name.capitalize()}Account",
         summary=f"Link your {name.capitalize()} account",
         guard=auth.recently_signed_in,
-        body=LinkIdentityBody,
+        body=LinkAppleBody if name == "apple" else LinkIdentityBody,
         answers={200: IdentityAnswer},
         problems=(IdentityTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
     )(link)

@@ -16,6 +16,7 @@ from auth.email_address import EmailAddress
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
 from auth.issue_tokens import issue_tokens
+from auth.keep_apple_token import AppleCode, exchange_later
 from auth.letters_with_codes import send_code
 from auth.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
@@ -60,17 +61,19 @@ def sign_in_with_provider(
     device: Device,
     invite_code: str | None = None,
     restore: bool = False,
+    apple_code: AppleCode | None = None,
 ) -> SignedInUser:
     """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
     AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
-    `restore`: an account that its owner closed is opened again.
+    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = ask_for_invite(auth, invite_code)
     with transaction() as session:
         opened = _open(auth, session, proven, invite, remember=remember, device=device, restore=restore)
+        exchange_later(auth, session, proven, apple_code)
     if isinstance(opened, SecondFactorRequired):
         raise opened
     if opened.raised_version is not None:
@@ -137,7 +140,9 @@ def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
     is looked up once more.
     """
     linked = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
-    user = session.scalars(select(User).where(User.id == linked.scalar_subquery()).with_for_update()).one_or_none()
+    user = session.scalars(
+        select(User).where(User.id == linked.scalar_subquery()).with_for_update(key_share=True)
+    ).one_or_none()
     return user if user is not None and session.scalars(linked).one_or_none() == user.id else None
 
 
@@ -150,7 +155,9 @@ def _link(
     unverified, until the e-mail that goes there is answered.
     """
     made = _insert_user(auth, session, proven, email, now)
-    user = session.scalars(select(User).where(User.email_key == email.key).with_for_update()).one_or_none()
+    user = session.scalars(
+        select(User).where(User.email_key == email.key).with_for_update(key_share=True)
+    ).one_or_none()
     if user is None:
         raise EmailTaken(
             "An account left this address within the last days. Its owner can take it back with the e-mail that said so"

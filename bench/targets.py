@@ -54,6 +54,7 @@ def production_environment(addresses: Addresses) -> dict[str, str]:
         "WEB_CONCURRENCY": "1",
         "WEB_THREADS": str(THREADS),
         "LOG_LEVEL": "INFO",
+        "RATE_LIMIT_GENERAL": "off",
     }
 
 

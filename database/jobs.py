@@ -49,12 +49,14 @@ class Job:
     so `run` must bear being repeated. `cron` (five fields, UTC) makes it periodic: it takes no arguments, and its next
     turn is the repetition of a failed one. `retries` is how often a failed run of another job is repeated, after 4,
     16, 64 ... seconds; then the job is kept as failed, for 30 days. A plain text as `name` means Urgency.LATER.
+    `personal`: its arguments name people, so what is kept of a failed one has none.
     """
 
     name: str
     run: Callable[..., object]
     cron: str | None = None
     retries: int = 5
+    personal: bool = False
 
     @property
     def urgency(self) -> Urgency:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -47,6 +47,7 @@ async def run_worker(
     logging.getLogger("procrastinate.worker").disabled = True
     progress = progress or WorkerProgress(options.concurrency, options.longest_job)
     stopping = stopping or asyncio.Event()
+    personal = {name for name, job in jobs.declared.items() if job.personal}
     with giving_signs_of_life(database_url, progress, options):
         while not stopping.is_set():
             try:
@@ -54,7 +55,7 @@ async def run_worker(
                     taking = _app_of(app, jobs, progress)
                     await taking.connector.open_async(pool)
                     log.info("worker started")
-                    await _take_jobs(taking, options, progress, stopping, once)
+                    await _take_jobs(taking, options, progress, stopping, personal=personal, once=once)
             except UNREACHABLE as error:
                 if once:
                     raise
@@ -92,7 +93,13 @@ async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
 
 
 async def _take_jobs(
-    taking: procrastinate.App, options: WorkerOptions, progress: WorkerProgress, stopping: asyncio.Event, once: bool
+    taking: procrastinate.App,
+    options: WorkerOptions,
+    progress: WorkerProgress,
+    stopping: asyncio.Event,
+    *,
+    personal: Container[str],
+    once: bool,
 ) -> None:
     """Until `stopping` is set or the connection is lost."""
     worker = Worker(
@@ -107,7 +114,7 @@ async def _take_jobs(
         shutdown_graceful_timeout=options.stop_within,
         install_signal_handlers=False,
     )
-    taking.job_manager = ObservedJobs(taking.connector, progress, worker.stop)
+    taking.job_manager = ObservedJobs(taking.connector, progress, worker.stop, personal)
     working = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
     stop = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((working, stop), return_when=asyncio.FIRST_COMPLETED)

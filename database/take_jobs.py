@@ -1,6 +1,6 @@
 """procrastinate's manager of jobs, with a statement of our own for taking one, and told apart what it could not write down."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 
 from procrastinate.connector import BaseConnector
@@ -30,11 +30,22 @@ TAKE = """
 """
 
 
-class ObservedJobs(JobManager):
-    """`give_up` is called when the end of a job could not be written down: the job stays ours until we are gone."""
+FORGET_ARGUMENTS = "UPDATE procrastinate_jobs SET args = '{}' WHERE id = %(id)s"
 
-    def __init__(self, connector: BaseConnector, progress: WorkerProgress, give_up: Callable[[], None]) -> None:
+
+class ObservedJobs(JobManager):
+    """`give_up` is called when the end of a job could not be written down: the job stays ours until we are gone. Of the jobs
+    named in `personal` no arguments are kept once they failed for good."""
+
+    def __init__(
+        self,
+        connector: BaseConnector,
+        progress: WorkerProgress,
+        give_up: Callable[[], None],
+        personal: Container[str] = (),
+    ) -> None:
         super().__init__(connector)
+        self._personal = personal
         self._progress = progress
         self._give_up = give_up
 
@@ -45,6 +56,8 @@ class ObservedJobs(JobManager):
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         try:
+            if not delete_job and job.task_name in self._personal:
+                await self.connector.execute_query_async(FORGET_ARGUMENTS, id=job.id)
             await super().finish_job(job, status, delete_job)
         except Exception:
             self._give_up()

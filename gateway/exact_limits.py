@@ -3,6 +3,7 @@
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
 import redis
@@ -12,6 +13,7 @@ from database.redis_epoch import RedisEpoch
 from database.redis_lease import RedisLease, WithoutRedis
 from gateway.in_flight import Call, CallsInFlight
 from gateway.limits import (
+    MICROSECONDS,
     AccountStateChanged,
     Ask,
     Counts,
@@ -19,12 +21,14 @@ from gateway.limits import (
     PolicyState,
     Refusal,
     Reservation,
+    hour_number,
     policy_states,
     refusal,
 )
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import OthersNotReady, PostgresLimits, RedisAdmits
 from gateway.redis_limits import NeedsReading, Reading, RedisLimits, RedisLostEpoch, Verdict, today_of
+from gateway.unrecorded_failures import UnrecordedFailures
 
 SWITCH_WAIT_SECONDS = 3.5
 """How long a call waits while the processes move from one backend to the other."""
@@ -47,11 +51,13 @@ class ExactLimits:
         self._leases = leases
         self._clock = clock
         self._in_flight = CallsInFlight()
+        self._unrecorded = UnrecordedFailures()
         if isinstance(leases, RedisEpoch):
             leases.publish_with(self._in_flight.publish)
 
     def reserve(self, ask: Ask) -> Reservation | Refusal:
         wait_until = time.monotonic() + SWITCH_WAIT_SECONDS
+        ask = self._with_failures_of_this_process(ask)
         while True:
             lease = self._leases.current()
             answer = self._in_redis(lease, ask) if lease is not None else self._in_postgres(ask)
@@ -72,6 +78,11 @@ class ExactLimits:
     def release(self, reservation: Reservation) -> None:
         self._finish(reservation, 0, row_may_be_left=reservation.epoch is None)
 
+    def failed(self, reservation: Reservation, recorded: int | None, times: int = 1) -> None:
+        if recorded is None:
+            self._unrecorded.add(reservation.user_id, reservation.feature, reservation.hour, times)
+        self._finish(reservation, 0, row_may_be_left=reservation.epoch is None, failures=recorded or 0)
+
     def usage(self, user_id: UUID, feature: str, limits: PlanLimits) -> tuple[PolicyState, ...]:
         counts = self._postgres.counts(user_id, feature)
         lease = self._leases.current()
@@ -89,6 +100,15 @@ class ExactLimits:
                     counts.now,
                 )
         return policy_states(limits, counts)
+
+    def _with_failures_of_this_process(self, ask: Ask) -> Ask:
+        """Fewer failures are allowed to who had some that could not be written down."""
+        allowed = ask.limits.failures_per_hour
+        if allowed is None or self._unrecorded.is_empty():
+            return ask
+        now = int(self._clock().timestamp()) * MICROSECONDS
+        unrecorded = self._unrecorded.of(ask.user_id, ask.feature, hour_number(now))
+        return replace(ask, limits=replace(ask.limits, failures_per_hour=max(0, allowed - unrecorded)))
 
     def _in_redis(self, lease: RedisLease, ask: Ask) -> Reservation | Refusal | None:
         """None when Redis cannot be believed: look for another lease, or go to PostgreSQL."""
@@ -116,11 +136,14 @@ class ExactLimits:
         return answer
 
     def _verdict(self, lease: RedisLease, ask: Ask) -> Verdict:
-        today = self._clock().date()
+        now = self._clock()
+        today = now.date()
+        minute = None if ask.counted else int(now.timestamp()) // 60
         reading: Reading | None = None
         readings = 0
         while True:
-            answer = self._redis.reserve(lease, ask, today, reading)
+            answer = self._redis.reserve(lease, ask, today, reading, minute)
+            minute = None
             if isinstance(answer, Verdict):
                 return answer
             if isinstance(answer, NeedsReading):
@@ -146,7 +169,7 @@ class ExactLimits:
             return refusal(ask.limits, verdict.counts, verdict.violated)
         return reservation(ask, verdict, None)
 
-    def _finish(self, done: Reservation, used: int, *, row_may_be_left: bool) -> None:
+    def _finish(self, done: Reservation, used: int, *, row_may_be_left: bool, failures: int = 0) -> None:
         # A row that cannot be deleted now stops counting when its lease ends.
         with suppress(LimitsUnavailable):
             if self._in_flight.forget(done.request_id) or row_may_be_left:
@@ -155,11 +178,13 @@ class ExactLimits:
         if lease is None:
             return
         try:
-            self._redis.settle(lease, done, used)
+            self._redis.settle(lease, done, used, failures)
         except (redis.RedisError, OSError, RedisLostEpoch):
             self._leases.failed(lease)
 
 
 def reservation(ask: Ask, verdict: Verdict, epoch: int | None) -> Reservation:
     policies = policy_states(ask.limits, verdict.counts)
-    return Reservation(ask.request_id, ask.user_id, ask.feature, verdict.day, policies, verdict.counts.used, epoch)
+    counts = verdict.counts
+    hour = hour_number(counts.now)
+    return Reservation(ask.request_id, ask.user_id, ask.feature, verdict.day, hour, policies, counts.used, epoch)

@@ -1,7 +1,7 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): asking twice with one key is asking once.
 
-A key belongs to one user and one route. It is claimed before anything else happens; the answer is written in the
-transaction that counts the call, so there is no moment in which a call is counted and its answer lost.
+A key belongs to one user and one route. It is claimed when the limits have admitted the call, before the call is made; the
+answer is written in the transaction that counts the call, so there is no moment in which a call is counted and its answer lost.
 """
 
 import hashlib
@@ -9,11 +9,13 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from database import transaction
+from database import reading, transaction
 from security.problems import Problem, retry_after
 
 KEY = re.compile(r"[!-~]{1,255}")
@@ -96,6 +98,33 @@ def kept_form(body: bytes) -> str:
     return body.decode() if len(body) <= LARGEST_KEPT_ANSWER else TOO_LARGE_TO_KEEP
 
 
+def check_key(key: str) -> None:
+    """Raises MalformedIdempotencyKey."""
+    if not KEY.fullmatch(key):
+        raise MalformedIdempotencyKey
+
+
+def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
+    return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
+
+
+def _look(session: Session, names: dict[str, Any], fingerprint: str) -> StoredAnswer | None:
+    """None when nobody holds the key: it was never used, or released, or its holder's lease is over."""
+    found = session.execute(LOOK, names).one_or_none()
+    if found is None:
+        return None
+    known, answer, left = found
+    if not hmac.compare_digest(known, fingerprint):
+        raise IdempotencyKeyReused
+    if answer == TOO_LARGE_TO_KEEP:
+        raise AnswerNotKept
+    if answer is not None:
+        return StoredAnswer(answer.encode())
+    if left > 0:
+        raise RequestStillRunning(left)
+    return None
+
+
 class IdempotencyKeys:
     """`lease`: longer than a call can last. A holder that died is taken over after it."""
 
@@ -107,32 +136,26 @@ class IdempotencyKeys:
     ) -> HeldKey | StoredAnswer:
         """Take the key, or find the answer that it stands for.
 
-        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
+        Raises IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
         """
-        if not KEY.fullmatch(key):
-            raise MalformedIdempotencyKey
-        key_sha256 = hashlib.sha256(key.encode()).digest()
-        names = {"user_id": user_id, "route": route, "key_sha256": key_sha256}
+        names = _names(user_id, route, key)
         values = names | {"fingerprint": fingerprint, "request_id": request_id, "lease": self._lease}
         with transaction() as session:
             for _ in range(3):
                 for statement in (CLAIM, TAKE_OVER):
                     if row := session.execute(statement, values).one_or_none():
                         holder, lease_until = row
-                        return HeldKey(user_id, route, key_sha256, holder, lease_until, statement is TAKE_OVER)
-                found = session.execute(LOOK, names).one_or_none()
-                if found is None:
-                    continue  # released a moment ago
-                known, answer, left = found
-                if not hmac.compare_digest(known, fingerprint):
-                    raise IdempotencyKeyReused
-                if answer == TOO_LARGE_TO_KEEP:
-                    raise AnswerNotKept
-                if answer is not None:
-                    return StoredAnswer(answer.encode())
-                if left > 0:
-                    raise RequestStillRunning(left)
+                        return HeldKey(
+                            **names, request_id=holder, lease_until=lease_until, taken_over=statement is TAKE_OVER
+                        )
+                if stored := _look(session, names, fingerprint):
+                    return stored
         raise RequestStillRunning(1)
+
+    def find(self, user_id: UUID, route: str, key: str, *, fingerprint: str) -> StoredAnswer | None:
+        """The answer that the key stands for; None when a request may be made with it. Writes nothing. Raises as `claim`."""
+        with reading() as session:
+            return _look(session, _names(user_id, route, key), fingerprint)
 
     def release(self, held: HeldKey) -> None:
         """Nothing was delivered, so the key may be used again. An answer that is stored stays.

@@ -24,6 +24,18 @@ class UsageCounter(Base):
     used: Mapped[int]
 
 
+class UsageFailures(Base):
+    """Calls of one UTC hour that reached the private server and brought no prediction."""
+
+    __tablename__ = "usage_failures"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    feature: Mapped[str] = mapped_column(Text, primary_key=True)
+    hour: Mapped[str] = mapped_column(Text, primary_key=True)
+    """The window's name: `2026-11-29T17`."""
+    failed: Mapped[int]
+
+
 class UsageReservation(Base):
     """A call in flight. It counts until `lease_until`, so that a killed process returns what it had taken."""
 

@@ -15,14 +15,19 @@ from security.problems import Problem, retry_after
 
 MICROSECONDS = 1_000_000
 DAY_SECONDS = 86_400
+HOUR_SECONDS = 3_600
 EPOCH_DAY = date(1970, 1, 1)
 RESET_JITTER_SECONDS = 30.0
 CONCURRENCY_RETRY_SECONDS = 1.0
+FAILURES = "failures"
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call that wants to be made. `lease_seconds` must be longer than the call and its settling can take."""
+    """One call that wants to be made. `lease_seconds` must be longer than the call and its settling can take.
+
+    `counted`: the request is in the user's count of requests a minute already.
+    """
 
     request_id: UUID
     user_id: UUID
@@ -30,6 +35,7 @@ class Ask:
     limits: PlanLimits
     cached: CachedFields | None
     lease_seconds: float
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,16 @@ class PolicyState:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Leave to make one call. `used_today` does not count this call, nor others that are still in flight."""
+    """Leave to make one call. `used_today` does not count this call, nor others that are still in flight.
+
+    `day` and `hour` (counted since 1970) are the windows that the call belongs to, whenever it ends.
+    """
 
     request_id: UUID
     user_id: UUID
     feature: str
     day: date
+    hour: int
     policies: tuple[PolicyState, ...]
     used_today: int | None
     epoch: int | None = field(default=None, repr=False)
@@ -68,7 +78,9 @@ class Refusal:
 
 
 class AccountStateChanged(Exception):
-    """What the caller's permission rested on has changed, or cannot be checked here: authenticate again, then ask again."""
+    """What the caller's permission rested on has changed or cannot be checked here, or the general limit may be reached:
+    authenticate again, then ask again.
+    """
 
 
 class LimitsUnavailable(Problem):
@@ -92,6 +104,13 @@ class Limits(Protocol):
 
     def release(self, reservation: Reservation) -> None:
         """Give the call back, because nothing was delivered. The burst is not given back. Never raises."""
+
+    def failed(self, reservation: Reservation, recorded: int | None, times: int = 1) -> None:
+        """Give the call back, which reached the private server so many times and brought nothing. Never raises.
+
+        `recorded`: the user's failures of that hour with this one, as PostgreSQL says after the commit; None when it was not
+        written, then this process remembers it.
+        """
 
     def usage(self, user_id: UUID, feature: str, limits: PlanLimits) -> tuple[PolicyState, ...]:
         """The policies as they stand, nothing taken. Raises LimitsUnavailable when PostgreSQL cannot be read."""
@@ -138,7 +157,11 @@ def policy_states(limits: PlanLimits, counts: Counts) -> tuple[PolicyState, ...]
 
 
 def refusal(limits: PlanLimits, counts: Counts, violated: int) -> Refusal:
-    """`violated` is the backends' bit set: 1 day, 2 burst, 4 concurrency."""
+    """`violated` is the backends' bit set: 1 day, 2 burst, 4 concurrency, 8 failures, of which the others need not be known."""
+    if violated & 8 and limits.failures_per_hour is not None:
+        left = until_next_hour(counts.now)
+        failures = PolicyState(FAILURES, limits.failures_per_hour, 0, left, HOUR_SECONDS)
+        return Refusal((FAILURES,), (failures,), left, counts.used)
     waits: dict[str, float] = {}
     if violated & 1:
         # Jitter after midnight, never before: all refused clients would come back in the same second.
@@ -156,6 +179,22 @@ def refusal(limits: PlanLimits, counts: Counts, violated: int) -> Refusal:
 def until_midnight(now: int) -> float:
     """Seconds to the end of the UTC day of `now` (microseconds)."""
     return (DAY_SECONDS * MICROSECONDS - now % (DAY_SECONDS * MICROSECONDS)) / MICROSECONDS
+
+
+def until_next_hour(now: int) -> float:
+    """Seconds to the end of the UTC hour of `now` (microseconds)."""
+    return (HOUR_SECONDS * MICROSECONDS - now % (HOUR_SECONDS * MICROSECONDS)) / MICROSECONDS
+
+
+def hour_number(now: int) -> int:
+    """Hours since 1970 at `now` (microseconds)."""
+    return now // (HOUR_SECONDS * MICROSECONDS)
+
+
+def hour_name(number: int) -> str:
+    """The window's name in PostgreSQL: `2026-11-29T17`."""
+    day, hour = divmod(number, 24)
+    return f"{day_of(day)}T{hour:02}"
 
 
 def day_number(day: date) -> int:

@@ -3,12 +3,12 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, SmallInteger, Text, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base
 from database.redis_epoch_models import RedisEpochMember, RedisEpochRow
-from gateway.limit_models import UsageCounter, UsageGate, UsageReservation
+from gateway.limit_models import UsageCounter, UsageFailures, UsageGate, UsageReservation
 
 __all__ = [
     "IdempotencyKey",
@@ -16,15 +16,18 @@ __all__ = [
     "RedisEpochMember",
     "RedisEpochRow",
     "UsageCounter",
+    "UsageFailures",
     "UsageGate",
     "UsageReservation",
 ]
 
 
 class PredictionRequest(Base):
-    """One call that reached for the private server. It holds no word of what the user asked.
+    """One call that reached for the private server, or the first in a minute that a limit refused. It holds no word of what
+    the user asked.
 
-    There is no foreign key to users: it would lock the user's row in every settle transaction.
+    Writing one shares a lock on the user's row (FOR KEY SHARE), so commands that change a user lock it FOR NO KEY UPDATE:
+    otherwise a settling batch, which is many users' calls, would wait for them.
     """
 
     __tablename__ = "prediction_requests"
@@ -38,7 +41,7 @@ class PredictionRequest(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     """The call's own id, a version 7 UUID: `metadata.request_id` of the answer."""
-    user_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     request_data_hash: Mapped[str] = mapped_column(Text)
     """Keyed HMAC-SHA256 of the canonical request, hex: equal requests match, and nobody can guess goals from it."""
     success: Mapped[bool]

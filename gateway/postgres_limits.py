@@ -1,4 +1,4 @@
-"""Limits in PostgreSQL: the same answers as the Redis scripts, from one function (migration 0002) in one round trip."""
+"""Limits in PostgreSQL: the same answers as the Redis scripts, from one function (reserve_call) in one round trip."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,7 +38,7 @@ class PostgresLimits:
         limits = ask.limits
         interval = burst_interval(limits)
         row = self._row(
-            "SELECT * FROM reserve_usage(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT * FROM reserve_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 str(ask.request_id),
                 str(ask.user_id),
@@ -49,6 +49,7 @@ class PostgresLimits:
                 interval * limits.burst,
                 limits.concurrency,
                 self._drain,
+                limits.failures_per_hour,
             ),
         )
         outcome, violated, day, used, day_in_flight, in_flight, tat, now, detail = row
@@ -69,13 +70,17 @@ class PostgresLimits:
         row = self._row(
             "SELECT coalesce((SELECT used FROM usage_counters WHERE user_id = %(user)s AND feature = %(feature)s"
             " AND day = %(day)s), 0),"
+            " floor(extract(epoch FROM now()) / 3600)::integer,"
+            " coalesce((SELECT failed FROM usage_failures WHERE user_id = %(user)s AND feature = %(feature)s"
+            """ AND hour = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')), 0),"""
             " coalesce(array_agg((day - DATE '1970-01-01') || ':' || replace(request_id::text, '-', '') || ':p'), '{}'),"
             " coalesce(array_agg(ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint), '{}')"
             " FROM usage_reservations"
             " WHERE user_id = %(user)s AND feature = %(feature)s AND lease_until > clock_timestamp()",
             {"user": str(user_id), "feature": feature, "day": day},
         )
-        return HeldInPostgres(row[0], tuple(zip(row[1], row[2], strict=True)))
+        used, hour, failed, members, left_ms = row
+        return HeldInPostgres(used, hour, failed, tuple(zip(members, left_ms, strict=True)))
 
     def counts(self, user_id: UUID, feature: str) -> Counts:
         """The figures of this moment, nothing taken. Raises LimitsUnavailable."""

@@ -1,13 +1,14 @@
 """Make a prediction: the one metered call, from the checked request to the answer's bytes.
 
-The order is what makes it exact: claim the idempotency key, breaker, bulkhead, reserve, call, settle, answer. Up to `reserve`
-nothing is taken from the user. After it every way out passes exactly one of settle and release, except when it is unknown
-whether the settle was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
+The order is what makes it exact: breaker, bulkhead, reserve, claim the idempotency key, call, settle, answer. Up to `reserve`
+nothing is taken from the user and nothing is written, so a refusal costs no write; whoever is refused gets the answer that is
+stored under the key, if there is one. After `reserve` every way out passes exactly one of settle, failed and release, except
+when it is unknown whether the settle was written: then the reservation stays until its lease ends, for nothing is given back
+that may be counted.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
 from time import perf_counter
 from uuid import UUID
 
@@ -19,15 +20,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from auth.principal import Caller
 from auth.tiers import Tier
 from database.base import Clock, utc_now, uuid7
-from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
-from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
-from gateway.limits import AccountStateChanged, Ask, Limits, Refusal, Reservation
+from gateway.breaker import Breaker, BreakerIsOpen, Ticket
+from gateway.bulkhead import Bulkhead, TooManyInFlight
+from gateway.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, check_key, kept_form
+from gateway.limits import (
+    FAILURES,
+    AccountStateChanged,
+    Ask,
+    Limits,
+    LimitsUnavailable,
+    Refusal,
+    Reservation,
+    hour_name,
+)
 from gateway.plan_limits import PlanLimits
 from gateway.private_server import PredictionCall, PrivateServer
-from gateway.private_server_problems import PrivateServerFailed, PrivateServerUnreachable
-from gateway.rate_limit_headers import DAY, RateLimitExceeded, rate_limit_headers, timing_headers
+from gateway.private_server_problems import HealthSign, PrivateServerFailed, PrivateServerUnreachable
+from gateway.rate_limit_headers import DAY, RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from gateway.result_document import with_metadata
+from gateway.sampled_refusals import SampledRefusals
 from gateway.settle import SettledCall, Settlement, UsageNotRecorded
 from security.keyed_digest import keyed_digest
 from security.problems import DependencyUnavailable, Problem
@@ -38,6 +49,8 @@ ENHANCED_GROUNDING = "enhanced_grounding"
 LEASE_MARGIN_SECONDS = 30.0
 MOST_ACCOUNT_CHANGES = 3
 UNLIMITED = -1
+NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)
+"""Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
 
 
 class FeatureNotInTier(Problem):
@@ -91,39 +104,40 @@ class PredictionProxy:
     confirm: Callable[[Caller], Caller]
     hash_key: bytes
     clock: Clock = utc_now
+    refusals: SampledRefusals = field(default_factory=SampledRefusals)
 
     def predict(self, caller: Caller, question: Question) -> Prediction:
         """Raises a Problem for every way in which there is no prediction; none of them is charged."""
-        started = perf_counter()
-        own_id = uuid7()
-        request_hash = keyed_digest(self.hash_key, question.document).hex()
+        call = _Call(uuid7(), keyed_digest(self.hash_key, question.document).hex(), question, perf_counter())
         caller = self._with_features(caller, question)
-        held: HeldKey | None = None
-        if question.idempotency_key is not None:
-            # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
-            caller = self.confirm(caller)
-            claimed = self.idempotency.claim(
-                caller.user_id, ROUTE, question.idempotency_key, fingerprint=request_hash, request_id=own_id
-            )
-            if isinstance(claimed, StoredAnswer):
-                return Prediction(claimed.body, {"Idempotency-Replayed": "true"})
-            held = claimed
-        call = _Call(own_id if held is None else held.request_id, own_id, request_hash, question, held, started)
+        key = question.idempotency_key
+        if key is not None:
+            check_key(key)
+            # A replay may reserve nothing, so nothing else would notice that the session was revoked a moment ago.
+            caller = caller if caller.fresh else self.confirm(caller)
         try:
             return self._with_capacity(caller, call)
         except Exception as error:
-            may_be_stored = isinstance(error, UsageNotRecorded) and error.may_be_counted
-            if held is not None and not may_be_stored:
-                self._release_key(held)
+            if call.held is not None:
+                may_be_stored = isinstance(error, UsageNotRecorded) and error.may_be_counted
+                if not may_be_stored:
+                    self._release_key(call.held)
+            elif key is not None and isinstance(error, NOT_ADMITTED):
+                stored = self.idempotency.find(caller.user_id, ROUTE, key, fingerprint=call.request_hash)
+                if stored is not None:
+                    return _replay(stored)
             raise
 
     def _with_capacity(self, caller: Caller, call: "_Call") -> Prediction:
-        ticket = self.breaker.admit()
-        verdict: Callable[[int], None] = self.breaker.not_judged
+        ticket = self.breaker.admit(caller.user_id)
+        verdict: Callable[[Ticket], None] = self.breaker.not_judged
         try:
             self.bulkhead.enter(self.plans[caller.tier].shed_from)
             try:
                 caller, reservation = self._reserve(caller, call)
+                stored = self._claim_key(caller, call, reservation)
+                if stored is not None:
+                    return stored
                 result, upstream_ms = self._ask_private_server(caller, call, reservation)
                 verdict = self.breaker.succeeded
                 return self._deliver(caller, call, reservation, result, upstream_ms)
@@ -133,7 +147,8 @@ class PredictionProxy:
             verdict = self.breaker.not_connected
             raise
         except PrivateServerFailed as failure:
-            verdict = self.breaker.failed if failure.unhealthy else self.breaker.succeeded
+            if failure.health is not HealthSign.UNKNOWN:
+                verdict = self.breaker.failed if failure.health is HealthSign.BAD else self.breaker.succeeded
             raise
         finally:
             verdict(ticket)
@@ -150,15 +165,61 @@ class PredictionProxy:
                         limits=self.plans[caller.tier],
                         cached=caller.cached,
                         lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
+                        counted=caller.fresh,
                     )
                 )
             except AccountStateChanged:
                 caller = self._with_features(self.confirm(caller), call.question)
                 continue
             if isinstance(outcome, Refusal):
+                self._note_refusal(caller, call, outcome)
+                if FAILURES in outcome.violated:
+                    raise TooManyFailures(outcome, self.clock())
                 raise RateLimitExceeded(outcome, caller.tier, self.clock())
             return caller, outcome
         raise DependencyUnavailable
+
+    def _note_refusal(self, caller: Caller, call: "_Call", refusal: Refusal) -> None:
+        """In the log of calls, once a minute for each user and policy."""
+        now, policy = self.clock(), refusal.violated[0]
+        sample = self.refusals.sample(caller.user_id, FEATURE, policy, now)
+        if sample is None:
+            return
+        self.settlement.note_failure(
+            SettledCall(
+                request_id=sample,
+                user_id=caller.user_id,
+                feature=FEATURE,
+                tier=caller.tier.value,
+                window_date=now.date(),
+                request_data_hash=call.request_hash,
+                status=RateLimitExceeded.status,
+                error_code=f"limit_{policy}",
+                response_time_ms=round(call.elapsed_ms()),
+                upstream_ms=0,
+                held=None,
+                key=None,
+                answer=None,
+            )
+        )
+
+    def _claim_key(self, caller: Caller, call: "_Call", reservation: Reservation) -> Prediction | None:
+        """The stored answer, when the key has one: then the reservation is given back."""
+        key = call.question.idempotency_key
+        if key is None:
+            return None
+        try:
+            claimed = self.idempotency.claim(
+                caller.user_id, ROUTE, key, fingerprint=call.request_hash, request_id=call.own_id
+            )
+        except BaseException:
+            self.limits.release(reservation)
+            raise
+        if isinstance(claimed, StoredAnswer):
+            self.limits.release(reservation)
+            return _replay(claimed)
+        call.held = claimed
+        return None
 
     def _ask_private_server(self, caller: Caller, call: "_Call", reservation: Reservation) -> tuple[bytes, float]:
         """The result and the private server's milliseconds. Whatever goes wrong here is given back."""
@@ -178,11 +239,17 @@ class PredictionProxy:
             upstream_ms = (perf_counter() - asked) * 1000
             ended = _Ending(failure.status, failure.reason, call.elapsed_ms(), upstream_ms)
             failure.headers.update(timing_headers(ended.total_ms, upstream_ms))
-            self.limits.release(reservation)
-            self.settlement.note_failure(self._settled(caller, call, reservation.day, ended))
+            # Written before the call's place is given to another one: who has had enough failures gets none.
+            recorded = self.settlement.note_failure(
+                self._settled(caller, call, reservation, ended, failed=failure.sent)
+            )
+            if failure.sent:
+                self.limits.failed(reservation, recorded, failure.sent)
+            else:
+                self.limits.release(reservation)
             raise
         except BaseException:
-            self.limits.release(reservation)
+            self.limits.failed(reservation, None)
             raise
         return result, (perf_counter() - asked) * 1000
 
@@ -203,13 +270,13 @@ class PredictionProxy:
         ended = _Ending(200, None, total_ms, upstream_ms, kept)
         row = reservation.request_id if self.limits.held_in_postgres(reservation) else None
         try:
-            used = self.settlement.count(self._settled(caller, call, reservation.day, ended, row))
+            used = self.settlement.count(self._settled(caller, call, reservation, ended, held=row))
         except psycopg2.Error:
-            self.limits.release(reservation)  # PostgreSQL refused the row, so nothing was counted
+            self.limits.failed(reservation, None)  # PostgreSQL refused the row, so nothing was counted
             raise
         except UsageNotRecorded as unrecorded:
             if not unrecorded.may_be_counted:
-                self.limits.release(reservation)
+                self.limits.failed(reservation, None)
             raise
         self.limits.settled(reservation, used)
         headers = rate_limit_headers(reservation.policies, self.clock())
@@ -217,23 +284,32 @@ class PredictionProxy:
         return Prediction(body, headers)
 
     def _settled(
-        self, caller: Caller, call: "_Call", day: date, ended: "_Ending", reservation: UUID | None = None
+        self,
+        caller: Caller,
+        call: "_Call",
+        reservation: Reservation,
+        ended: "_Ending",
+        *,
+        held: UUID | None = None,
+        failed: int = 0,
     ) -> SettledCall:
-        """`reservation`: the row that must go in the same transaction."""
+        """`held`: the reservation's row, when it must go in the same transaction."""
         return SettledCall(
             request_id=call.request_id,
             user_id=caller.user_id,
             feature=FEATURE,
             tier=caller.tier.value,
-            window_date=day,
+            window_date=reservation.day,
             request_data_hash=call.request_hash,
             status=ended.status,
             error_code=ended.error_code,
             response_time_ms=round(ended.total_ms),
             upstream_ms=round(ended.upstream_ms),
-            held=reservation,
+            held=held,
             key=call.held,
             answer=ended.answer,
+            hour=hour_name(reservation.hour) if failed else None,
+            failed=failed,
         )
 
     def _with_features(self, caller: Caller, question: Question) -> Caller:
@@ -252,18 +328,25 @@ class PredictionProxy:
             structlog.get_logger().warning("idempotency_key_not_released", cause=type(error).__name__)
 
 
-@dataclass(frozen=True, slots=True)
+def _replay(stored: StoredAnswer) -> Prediction:
+    return Prediction(stored.body, {"Idempotency-Replayed": "true"})
+
+
+@dataclass(slots=True)
 class _Call:
     """`own_id` names its reservation. It differs from `request_id` when an idempotency key was taken over: the first holder
     may still be alive, and whatever it gives back must not be this call's.
     """
 
-    request_id: UUID
     own_id: UUID
     request_hash: str
     question: Question
-    held: HeldKey | None
     started: float
+    held: HeldKey | None = None
+
+    @property
+    def request_id(self) -> UUID:
+        return self.own_id if self.held is None else self.held.request_id
 
     def elapsed_ms(self) -> float:
         return (perf_counter() - self.started) * 1000

@@ -16,7 +16,9 @@ from gateway.http_connection import ConnectionLost, HttpConnection, Origin, Repl
 from gateway.private_server_problems import (
     PredictionFailed,
     PredictionRefused,
+    PrivateServerBroke,
     PrivateServerBusy,
+    PrivateServerFailed,
     PrivateServerTimedOut,
     PrivateServerUnreachable,
     SignatureNotAccepted,
@@ -100,9 +102,11 @@ class PrivateServer:
         timestamp and nonce but the same `idem` in its context, so that a server that did take the first one can tell.
         """
         nonce = ""
+        sent = 0
 
         def signed_request(deadline: float) -> bytes:
-            nonlocal nonce
+            nonlocal nonce, sent
+            sent += 1
             left_ms = max(1, int((deadline - monotonic()) * 1000))
             request_id = str(call.request_id)
             context = CallContext(request_id, str(call.user_id), call.tier, left_ms, request_id)
@@ -122,15 +126,12 @@ class PrivateServer:
                 f"X-Request-ID: {call.trace_request_id}\r\ntraceparent: {call.traceparent}\r\n\r\n"
             ).encode("ascii") + call.document
 
-        reply = self._exchange(signed_request, monotonic() + self.timeout)
-        self._refuse_other_statuses(reply)
-        if reply.header("content-encoding") not in {None, "identity"}:
-            raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
-        self._prove_origin(reply, nonce)
         try:
-            return check_result(reply.body)
-        except ResultNotUsable as error:
-            raise PredictionFailed(error.reason) from None
+            reply = self._exchange(signed_request, monotonic() + self.timeout)
+            return self._result_of(reply, nonce)
+        except PrivateServerFailed as failure:
+            failure.sent = sent
+            raise
 
     def answers_health(self, seconds: float) -> bool:
         """GET /health within the deadline; never a prediction. Nobody is told what it says, so it is not signed."""
@@ -169,7 +170,7 @@ class PrivateServer:
                 now = monotonic()
                 lay_closed = pooled is not None and not lost.answered and now - sent_at <= LONGEST_UNNOTICED_CLOSE
                 if not lay_closed or deadline - now < least_seconds:
-                    raise PredictionFailed("connection_lost") from lost
+                    raise PrivateServerBroke("connection_lost") from lost
                 first_try = False  # it was closed while it lay idle, and so probably were the others
                 self._pool.close()
                 continue
@@ -186,6 +187,16 @@ class PrivateServer:
                 connection.close()
             return reply
 
+    def _result_of(self, reply: Reply, nonce: str) -> bytes:
+        self._refuse_other_statuses(reply)
+        if reply.header("content-encoding") not in {None, "identity"}:
+            raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
+        self._prove_origin(reply, nonce)
+        try:
+            return check_result(reply.body)
+        except ResultNotUsable as error:
+            raise PredictionFailed(error.reason) from None
+
     def _refuse_other_statuses(self, reply: Reply) -> None:
         if reply.status == 200:
             return
@@ -197,7 +208,7 @@ class PrivateServer:
             raise SignatureNotAccepted(reason)
         if reply.status in {400, 422}:
             raise PredictionRefused(reason)
-        raise PredictionFailed(reason)
+        raise (PrivateServerBroke if reply.status >= 500 else PredictionFailed)(reason)
 
     def _prove_origin(self, reply: Reply, nonce: str) -> None:
         if self._verify is VerifyResponse.OFF:

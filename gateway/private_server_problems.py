@@ -1,5 +1,6 @@
 """How a call to the private server can fail, as the client is told. Nothing that the private server wrote is passed on."""
 
+from enum import Enum
 from typing import ClassVar
 
 from security.problems import Problem, retry_after
@@ -7,25 +8,41 @@ from security.problems import Problem, retry_after
 SHORTEST_RETRY, LONGEST_RETRY = 1, 300
 
 
+class HealthSign(Enum):
+    GOOD = "good"
+    """An answer of the 4xx kind proves that the server works."""
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
 class PrivateServerFailed(Problem):
     """No prediction was delivered, so nothing is charged. `reason` says why, in the row and in the log.
 
-    `unhealthy`: whether the breaker counts it. An answer of the 4xx kind proves that the server works.
+    `health`: what it says about the server, for the breaker. Whatever may depend on the one question says nothing.
     """
 
-    unhealthy: ClassVar[bool] = True
+    health: ClassVar[HealthSign] = HealthSign.UNKNOWN
     status, error, title = 502, "prediction_failed", "The prediction service did not give a usable answer"
 
     def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
         super().__init__(headers=retry_after(retry_seconds) if retry_seconds is not None else None)
         self.reason = reason
+        self.sent = 0
+        """How many times the private server was sent the request; 0 when it never left."""
 
 
 class PredictionFailed(PrivateServerFailed):
-    """The answer was cut, too large, not signed as it must be, or no JSON object; or the server failed by itself."""
+    """The answer was too large, not signed as it must be, or no JSON object."""
+
+
+class PrivateServerBroke(PredictionFailed):
+    """5xx, or the connection was lost before the answer was complete."""
+
+    health = HealthSign.BAD
 
 
 class PrivateServerUnreachable(PrivateServerFailed):
+    health = HealthSign.BAD
     status, error, title = 503, "service_unavailable", "The prediction service cannot be reached right now"
 
     def __init__(self, reason: str) -> None:
@@ -33,6 +50,7 @@ class PrivateServerUnreachable(PrivateServerFailed):
 
 
 class PrivateServerTimedOut(PrivateServerFailed):
+    health = HealthSign.BAD
     status, error, title = 504, "request_timeout", "The prediction service took too long"
 
     def __init__(self) -> None:
@@ -42,14 +60,14 @@ class PrivateServerTimedOut(PrivateServerFailed):
 class SignatureNotAccepted(PrivateServerFailed):
     """401 or 403: keys or clocks differ, which is ours to repair and none of the client's credentials."""
 
-    unhealthy = False
+    health = HealthSign.GOOD
     status, error, title = 502, "request_failed", "The prediction service refused our request"
 
 
 class PrivateServerBusy(PrivateServerFailed):
     """The private server's own limit, not the client's."""
 
-    unhealthy = False
+    health = HealthSign.GOOD
     status, error, title = 429, "service_busy", "The prediction service is busy"
 
     def __init__(self, seconds: str | None) -> None:
@@ -60,7 +78,7 @@ class PrivateServerBusy(PrivateServerFailed):
 class PredictionRefused(PrivateServerFailed):
     """400 or 422: the private server cannot answer this goal."""
 
-    unhealthy = False
+    health = HealthSign.GOOD
     status, error, title = 422, "prediction_refused", "The prediction service cannot answer this request"
 
 

@@ -6,12 +6,13 @@ from sqlalchemy import func, select
 
 from database.batch import purge
 from gateway.idempotency import KEPT_FOR as KEEP_IDEMPOTENCY_KEYS
-from gateway.limit_models import UsageCounter, UsageReservation
+from gateway.limit_models import UsageCounter, UsageFailures, UsageReservation
 from gateway.models import IdempotencyKey, PredictionRequest
 
 KEEP_REQUESTS = timedelta(days=90)
 KEEP_COUNTERS_DAYS = 761
 """25 months, so that a month can be compared with the same one two years before."""
+KEEP_FAILURES = timedelta(days=2)
 SWEEP_AFTER = timedelta(seconds=60)
 
 
@@ -25,6 +26,13 @@ def purge_usage_counters() -> int:
     """Delete the counts of days that are more than 25 months ago. Returns how many rows."""
     old = UsageCounter.day < func.current_date() - KEEP_COUNTERS_DAYS
     return purge("usage_counters", select(UsageCounter.user_id, UsageCounter.feature, UsageCounter.day).where(old))
+
+
+def purge_usage_failures() -> int:
+    """Delete the counts of failures of hours that are more than two days ago. Returns how many rows."""
+    oldest = func.to_char(func.timezone("UTC", func.now() - KEEP_FAILURES), 'YYYY-MM-DD"T"HH24')
+    key = (UsageFailures.user_id, UsageFailures.feature, UsageFailures.hour)
+    return purge("usage_failures", select(*key).where(UsageFailures.hour < oldest))
 
 
 def purge_idempotency_keys() -> int:

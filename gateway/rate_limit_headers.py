@@ -48,6 +48,24 @@ class RateLimitExceeded(Problem):
         super().__init__(DETAILS.get(refusal.violated[0] if refusal.violated else ""), headers=headers, **members)
 
 
+class TooManyFailures(Problem):
+    """Calls that reach the private server and bring no prediction cost nothing, so only so many are made in an hour."""
+
+    status, error, title = 429, "too_many_failures", "Too many of your requests failed in this hour"
+    type = QUOTA_EXCEEDED
+
+    def __init__(self, refusal: Refusal, now: datetime) -> None:
+        (failures,) = refusal.policies
+        end = now + timedelta(seconds=failures.reset_seconds)
+        super().__init__(
+            f"{failures.limit} of your requests in this hour reached the prediction service and brought no prediction. "
+            f"You can ask again at {end:%H:%M} UTC",
+            headers=rate_limit_headers(refusal.policies, now) | retry_after(refusal.retry_after_seconds),
+            **{"violated-policies": list(refusal.violated)},
+            reset_at=f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+
 DETAILS = {
     DAY: "All predictions of this UTC day are used",
     "burst": "Too many predictions in quick succession",

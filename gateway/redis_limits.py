@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+from auth.general_limit import count_key
 from database.redis_lease import RedisLease
 from database.redis_script import Script, ScriptRunner
 from gateway.limits import (
@@ -32,9 +33,13 @@ class RedisLostEpoch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HeldInPostgres:
-    """What PostgreSQL says of one user and day: calls used, and its reservations as script members with ms left."""
+    """What PostgreSQL says of one user and day: calls used, failures of the present hour (counted since 1970), and its
+    reservations as script members with ms left.
+    """
 
     used: int
+    hour: int
+    failed: int
     reservations: tuple[tuple[str, int], ...]
 
 
@@ -47,7 +52,7 @@ class NeedsReading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`violated` is a bit set: 1 day, 2 burst, 4 concurrency; 0 when the call was reserved."""
+    """`violated` is a bit set: 1 day, 2 burst, 4 concurrency, 8 failures; 0 when the call was reserved."""
 
     violated: int
     day: date
@@ -70,19 +75,27 @@ class RedisLimits:
         self._runner: tuple[RedisLease, ScriptRunner] | None = None
 
     def reserve(
-        self, lease: RedisLease, ask: Ask, today: date, reading: Reading | None
+        self, lease: RedisLease, ask: Ask, today: date, reading: Reading | None, minute: int | None = None
     ) -> Verdict | NeedsReading | date:
-        """A date means: Redis has another day; ask again with that one. Raises AccountStateChanged and RedisLostEpoch."""
+        """A date means: Redis has another day; ask again with that one. `minute`: in which the request is to be counted too.
+
+        Raises AccountStateChanged and RedisLostEpoch.
+        """
         limits, cached = ask.limits, ask.cached
         interval = burst_interval(limits)
         keys = keys_of(lease, ask.user_id, ask.feature, day_number(today))
-        tail: tuple[str | int, ...] = (0,)
+        tail: tuple[str | int, ...] = (-1, 0)
         if cached is not None:
             keys += (cached.key,)
-            tail = (len(cached.fields), *cached.fields, *cached.values)
+            requests = -1
+            if minute is not None and limits.requests_per_minute is not None:
+                keys += (count_key(lease, ask.user_id, minute),)
+                requests = limits.requests_per_minute
+            tail = (requests, len(cached.fields), *cached.fields, *cached.values)
         if reading is not None:
-            tail += (int(reading.accept), reading.seen_at, reading.held.used)
-            for member in reading.held.reservations:
+            held = reading.held
+            tail += (int(reading.accept), reading.seen_at, held.used, held.hour, held.failed)
+            for member in held.reservations:
                 tail += member
         answer = self._run_on(lease).run(
             RESERVE,
@@ -95,6 +108,7 @@ class RedisLimits:
             interval,
             interval * limits.burst,
             limits.concurrency,
+            -1 if limits.failures_per_hour is None else limits.failures_per_hour,
             *tail,
         )
         code = answer[0]
@@ -107,11 +121,15 @@ class RedisLimits:
             raise AccountStateChanged
         return day_of(answer[1]) if code == ANOTHER_DAY else NeedsReading(answer[1])
 
-    def settle(self, lease: RedisLease, done: Reservation, used: int) -> None:
-        """Remove a reservation. `used` is 0 for a call that was released. Raises RedisLostEpoch and redis.RedisError."""
+    def settle(self, lease: RedisLease, done: Reservation, used: int, failures: int = 0) -> None:
+        """Remove a reservation. `used` is 0 for a call that was released; `failures` of its hour, when it failed.
+
+        Raises RedisLostEpoch and redis.RedisError.
+        """
         day = day_number(done.day)
         keys = keys_of(lease, done.user_id, done.feature, day)[:3]
-        if self._run_on(lease).run(SETTLE, 3, *keys, day, done.request_id.hex, used) == ANOTHER_EPOCH:
+        answer = self._run_on(lease).run(SETTLE, 3, *keys, day, done.request_id.hex, used, done.hour, failures)
+        if answer == ANOTHER_EPOCH:
             raise RedisLostEpoch
 
     def in_flight(self, lease: RedisLease, user_id: UUID, feature: str, today: date) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from gateway.limits import LimitsUnavailable
 from gateway.prediction_proxy import FEATURE, FeatureNotInTier, PredictionProxy, Question
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
-from gateway.rate_limit_headers import CONCURRENCY, DAY, METERED_HEADERS, RateLimitExceeded
+from gateway.rate_limit_headers import CONCURRENCY, DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from gateway.read_usage import Usage, read_usage
 from gateway.settle import UsageNotRecorded
 from security.operation import Answer, Anyone, Guard, operation
@@ -50,6 +50,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         problems=(
             FeatureNotInTier,
             RateLimitExceeded,
+            TooManyFailures,
             LimitsUnavailable,
             BreakerIsOpen,
             TooManyInFlight,

@@ -41,6 +41,7 @@ class SettledCall:
     """How one call ended. `error_code` None means delivered, and only a delivered call is counted.
 
     `held`: its reservation, when that lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
+    `failed`: how many times a call that failed had reached the private server, which is counted in its `hour`.
     """
 
     request_id: UUID
@@ -56,6 +57,8 @@ class SettledCall:
     held: UUID | None
     key: HeldKey | None
     answer: str | None
+    hour: str | None = None
+    failed: int = 0
 
 
 PREPARE_SETTLE = """
@@ -64,7 +67,7 @@ WITH call AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1) AS call (
         request_id uuid, user_id uuid, feature text, tier text, window_date date, request_data_hash text,
         status smallint, error_code text, response_time_ms integer, upstream_ms integer,
-        held uuid, key_sha256 text, route text, lease_until timestamptz, answer text
+        held uuid, key_sha256 text, route text, lease_until timestamptz, answer text, hour text, failed integer
     )
 ), written AS (
     INSERT INTO prediction_requests AS kept (
@@ -84,6 +87,12 @@ WITH call AS MATERIALIZED (
     GROUP BY user_id, feature, window_date ORDER BY user_id, feature, window_date
     ON CONFLICT (user_id, feature, day) DO UPDATE SET used = counter.used + excluded.used
     RETURNING user_id, feature, day, used
+), failing AS (
+    INSERT INTO usage_failures AS known (user_id, feature, hour, failed)
+    SELECT user_id, feature, hour, sum(failed) FROM call WHERE failed > 0
+    GROUP BY user_id, feature, hour ORDER BY user_id, feature, hour
+    ON CONFLICT (user_id, feature, hour) DO UPDATE SET failed = known.failed + excluded.failed
+    RETURNING user_id, feature, hour, failed
 ), freed AS (
     DELETE FROM usage_reservations AS reservation USING call WHERE reservation.request_id = call.held
 ), answered AS (
@@ -97,9 +106,14 @@ SELECT written.id::text, counted.used
 FROM written LEFT JOIN counted
     ON written.success AND counted.user_id = written.user_id AND counted.feature = written.feature
     AND counted.day = written.window_date
+UNION ALL
+SELECT call.request_id::text, failing.failed
+FROM failing JOIN call
+    ON call.failed > 0 AND call.user_id = failing.user_id AND call.feature = failing.feature AND call.hour = failing.hour
 """
 """Counters are raised in one order of users and days, so that two processes cannot wait for each other. A success replaces a
-failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already."""
+failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already. Each
+failure counts, also under an id that failed before: the private server was asked again."""
 
 SETTLE = "EXECUTE settle (%s)"
 USED = "SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND day = %s"
@@ -114,7 +128,8 @@ def prepare_settle(connection: Connection) -> None:
 def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
     """Write calls in one transaction, on a connection that `prepare_settle` was run on.
 
-    Returns for each call the user's count of that day with this call in it; None for a failed one.
+    Returns for each call the user's count of that day with this call in it; for a failed one the user's failures of that hour,
+    None when it had not reached the private server.
     """
     document = orjson.dumps([_as_row(call) for call in calls]).decode()
     with connection.cursor() as cursor:
@@ -124,7 +139,7 @@ def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[in
         counted_later: dict[tuple[UUID, str, date], int] = {}
         for call in reversed(calls):
             if call.error_code is not None:
-                results.append(None)
+                results.append(written.get(str(call.request_id)) if call.failed else None)
                 continue
             used = written.get(str(call.request_id))
             if used is None:
@@ -155,6 +170,8 @@ def _as_row(call: SettledCall) -> dict[str, object]:
         "upstream_ms": call.upstream_ms,
         "held": call.held,
     }
+    if call.failed:
+        row |= {"hour": call.hour, "failed": call.failed}
     if call.key is not None:
         row |= {
             "key_sha256": call.key.key_sha256.hex(),
@@ -196,10 +213,14 @@ class Settlement:
                 sleep(pause)
                 pause = min(pause * 2, 0.5)
 
-    def note_failure(self, call: SettledCall) -> None:
-        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises."""
+    def note_failure(self, call: SettledCall) -> int | None:
+        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises.
+
+        The user's failures of that hour, when PostgreSQL confirmed them.
+        """
         try:
-            self._writer.submit_within(call, FAILURE_SECONDS)
+            return self._writer.submit_within(call, FAILURE_SECONDS)
         except (CommitNotConfirmed, psycopg2.Error) as error:
             cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
+            return None

@@ -22,6 +22,8 @@ class PlanAnswer(AnswerBody):
     title: str
     predictions_per_day: int | None
     """Null for unlimited."""
+    requests_per_minute: int | None
+    """Requests of any kind, by session or API key. Null for unlimited."""
     features: list[str]
     """Options that a prediction may ask for, such as `enhanced_grounding`."""
     benefits: list[str]
@@ -67,6 +69,7 @@ def plan_answer(plan: PlanOffer) -> PlanAnswer:
         tier=plan.tier,
         title=plan.title,
         predictions_per_day=plan.predictions_per_day,
+        requests_per_minute=plan.requests_per_minute,
         features=list(plan.features),
         benefits=list(plan.benefits),
         offers=[

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from database.jobs import JobName, Urgency, enqueue_job
@@ -40,13 +40,17 @@ def let_go_of_subscriptions(session: Session, user_id: UUID) -> int:
     """Before the user's row is deleted. Says how many rows that were; 0 when there is nothing left.
 
     The rows stay without an owner and can never be claimed again, so a receipt cannot be carried to a new account, and
-    what the providers still send about them changes nobody. What still runs at Stripe is cancelled at once.
+    what the providers still send about them changes nobody. What still runs at Stripe is cancelled at once. Of requests to
+    Stripe the text goes, which names the user, but for a page that is still to be closed.
     """
     for row in _running(session, user_id):
         if row.stripe_subscription_id is not None:
             enqueue_job(session, CANCEL_AT_STRIPE, subscription_id=row.stripe_subscription_id)
     manual = delete(Subscription).where(Subscription.user_id == user_id, Subscription.provider == Provider.MANUAL)
     count = _count(session.execute(manual))
+    text_goes = or_(CheckoutIntent.kind != CHECKOUT, CheckoutIntent.state != "open")
+    requests = update(CheckoutIntent).where(CheckoutIntent.user_id == user_id, CheckoutIntent.parameters.is_not(None))
+    count += _count(session.execute(requests.where(text_goes).values(parameters=None)))
     for table in (Subscription, BillingCustomer):
         count += _count(session.execute(update(table).where(table.user_id == user_id).values(user_id=None)))
     session.expire_all()

@@ -25,7 +25,9 @@ class StateChange:
 
 def lock_user(session: Session, user_id: UUID) -> bool:
     """Take the user's row, before any row of `subscriptions`. False when there is no such user."""
-    found = session.execute(select(User.id).where(User.id == user_id).with_for_update()).scalar_one_or_none()
+    found = session.execute(
+        select(User.id).where(User.id == user_id).with_for_update(key_share=True)
+    ).scalar_one_or_none()
     return found is not None
 
 
@@ -36,7 +38,9 @@ def recompute_tier(session: Session, user_id: UUID, *, cause: str, now: datetime
     user's subscriptions.
     """
     user = session.execute(
-        select(User.tier, User.tier_expires_at, User.tier_source).where(User.id == user_id).with_for_update()
+        select(User.tier, User.tier_expires_at, User.tier_source)
+        .where(User.id == user_id)
+        .with_for_update(key_share=True)
     ).one_or_none()
     if user is None:
         return None

@@ -99,7 +99,10 @@ class BillingCustomer(Base):
 
 
 class BillingEvent(Base):
-    """The inbox: what a provider told us, verified, as it came, once. `payments/event_inbox.py` applies it."""
+    """The inbox: what a provider told us, verified, once. `payments/event_inbox.py` applies it.
+
+    `body` is Apple's signed text, which names nobody, or what is kept of an event of Stripe (what_an_event_names.py).
+    """
 
     __tablename__ = "billing_events"
     __table_args__ = (

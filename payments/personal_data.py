@@ -9,20 +9,26 @@ from sqlalchemy.orm import Session
 from auth.account_export import rows_of
 from auth.personal_data import PersonalData
 from payments.close_account import end_subscriptions, let_go_of_subscriptions
-from payments.models import BillingCustomer, EntitlementChange, Payment, Subscription
+from payments.models import BillingCustomer, CheckoutIntent, EntitlementChange, Payment, Subscription
 
 SUBSCRIPTIONS = (
     Subscription.id,
     Subscription.provider,
+    Subscription.environment,
     Subscription.stripe_subscription_id,
     Subscription.apple_transaction_id,
     Subscription.product_id,
     Subscription.tier,
+    Subscription.pending_tier,
     Subscription.status,
+    Subscription.provider_status,
     Subscription.trial,
     Subscription.period_end,
+    Subscription.grace_end,
+    Subscription.payment_failed_at,
     Subscription.cancel_at,
     Subscription.revoked_at,
+    Subscription.bound_at,
     Subscription.created_at,
     Subscription.updated_at,
 )
@@ -30,21 +36,47 @@ PAYMENTS = (
     Payment.id,
     Payment.provider,
     Payment.external_id,
+    Payment.item_id,
+    Payment.quantity,
     Payment.amount,
     Payment.currency,
     Payment.refunded_amount,
     Payment.status,
+    Payment.reserved_until,
+    Payment.fulfilled_at,
+    Payment.asked_at,
     Payment.created_at,
     Payment.updated_at,
 )
 TIERS = (
+    EntitlementChange.id,
     EntitlementChange.at,
     EntitlementChange.from_tier,
     EntitlementChange.to_tier,
     EntitlementChange.expires_at,
     EntitlementChange.source,
 )
-CUSTOMERS = (BillingCustomer.stripe_customer_id, BillingCustomer.apple_account_token, BillingCustomer.created_at)
+CUSTOMERS = (
+    BillingCustomer.id,
+    BillingCustomer.stripe_customer_id,
+    BillingCustomer.apple_account_token,
+    BillingCustomer.created_at,
+)
+CHECKOUTS = (
+    CheckoutIntent.id,
+    CheckoutIntent.provider,
+    CheckoutIntent.kind,
+    CheckoutIntent.tier,
+    CheckoutIntent.billing_cycle,
+    CheckoutIntent.parameters,
+    CheckoutIntent.state,
+    CheckoutIntent.external_id,
+    CheckoutIntent.url,
+    CheckoutIntent.expires_at,
+    CheckoutIntent.asked_at,
+    CheckoutIntent.created_at,
+    CheckoutIntent.updated_at,
+)
 
 
 def export_payments(session: Session, user_id: UUID) -> dict[str, Any]:
@@ -53,11 +85,13 @@ def export_payments(session: Session, user_id: UUID) -> dict[str, Any]:
     payments = select(*PAYMENTS).where(Payment.user_id == user_id).order_by(Payment.id)
     tiers = select(*TIERS).where(EntitlementChange.user_id == user_id).order_by(EntitlementChange.id)
     customers = select(*CUSTOMERS).where(BillingCustomer.user_id == user_id)
+    checkouts = select(*CHECKOUTS).where(CheckoutIntent.user_id == user_id).order_by(CheckoutIntent.id)
     return {
         "subscriptions": rows_of(session, subscriptions),
         "payments": rows_of(session, payments),
         "tiers": rows_of(session, tiers),
         "customers": rows_of(session, customers),
+        "checkouts": rows_of(session, checkouts),
     }
 
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 from sqlalchemy import select
 
@@ -26,6 +25,7 @@ from payments.stripe_handler import environment_name
 from payments.stripe_problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider
+from payments.what_an_event_names import what_it_names
 from security.problems import DependencyUnavailable
 
 KEPT_AT_STRIPE = timedelta(days=30)
@@ -62,7 +62,7 @@ class MissedEvents:
             external_id=event["id"],
             kind=event["type"],
             environment=environment_name(live=event["livemode"]),
-            body=orjson.dumps(event, default=str),
+            body=what_it_names(event),
         )
         return stored is not None
 

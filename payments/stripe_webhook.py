@@ -1,5 +1,6 @@
-"""What Stripe tells us: verified over the bytes as they came, stored once, answered at once. A job does the rest."""
+"""What Stripe tells us: verified over the bytes as they came, what it names stored once, answered at once. A job does the rest."""
 
+import orjson
 import structlog
 
 from payments.event_inbox import EventInbox
@@ -7,6 +8,7 @@ from payments.stripe_handler import environment_name
 from payments.stripe_problems import EventNotAuthentic, EventNotUsable
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
+from payments.what_an_event_names import what_it_names
 from security.problems import Problem
 
 LARGEST_EVENT = 1024 * 1024
@@ -39,6 +41,6 @@ def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature:
         external_id=event.id,
         kind=event.kind,
         environment=environment_name(live=event.live),
-        body=body,
+        body=what_it_names(orjson.loads(body)),
     )
     return stored is not None

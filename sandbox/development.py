@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.cannot_start import CannotStart
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development_secrets import development_secrets, is_set
-from sandbox.services import ROOT, STRIPE_VARIABLES, Services, unset_addresses
+from sandbox.services import ROOT, STRIPE_VARIABLES, Services, unset_addresses, unset_sign_in
 from sandbox.valkey import ValkeyUnavailable
 
 DATA = ROOT / ".data"
@@ -40,7 +40,8 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
             return additions | start_services(claim, folder, needed, {**environ, **additions}, lasting=lasting)
         if (running := published_addresses(folder)) is not None:
             refuse_what_is_missing(running, needed, folder)
-            lent = unset if is_set(environ, "STRIPE_SECRET_KEY") else (*unset, *STRIPE_VARIABLES)
+            lent = (*unset, *unset_sign_in(environ))
+            lent = lent if is_set(environ, "STRIPE_SECRET_KEY") else (*lent, *STRIPE_VARIABLES)
             return additions | {name: running[name] for name in lent if name in running}
         time.sleep(0.05)
     raise ServicesBusy(f"Process {holder(folder)} has been starting the embedded servers of this folder for a minute.")

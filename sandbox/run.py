@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -82,6 +83,7 @@ def run(folder: Path, stop: StopSignal) -> None:
         base_url = f"http://127.0.0.1:{port}"
         if not is_set(environ, "STRIPE_SECRET_KEY"):
             addresses |= services.start_stripe(environ, base_url)
+        addresses |= services.start_sign_in(environ)
         environ |= addresses
         if not is_set(environ, "EMAIL_HOST") and not is_set(environ, "EMAIL_FOLDER"):
             environ["EMAIL_FOLDER"] = str(folder / "mail")
@@ -98,7 +100,8 @@ def run(folder: Path, stop: StopSignal) -> None:
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
-        announce(public_url, mail_url, services, remark_on_made_up_key(folder) if made_up_for_foreign_server else "")
+        remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
+        announce(public_url, mail_url, services, environ, remark=remark)
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -213,7 +216,9 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(base_url: str, mail_url: str | None, services: Services, remark: str) -> None:
+def announce(
+    base_url: str, mail_url: str | None, services: Services, environ: Mapping[str, str], *, remark: str
+) -> None:
     mail = "" if mail_url is None else f"Mail           {mail_url}\n"
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
@@ -221,6 +226,7 @@ def announce(base_url: str, mail_url: str | None, services: Services, remark: st
         f"Documentation  {base_url}/docs\n"
         f"{mail}"
         f"{remark_on_stripe(services)}"
+        f"{remark_on_sign_in(environ)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
@@ -230,6 +236,14 @@ def announce(base_url: str, mail_url: str | None, services: Services, remark: st
 
 def remark_on_stripe(services: Services) -> str:
     return "Payments       with a stand-in for Stripe: nobody is charged\n" if services.stripe else ""
+
+
+def remark_on_sign_in(environ: Mapping[str, str]) -> str:
+    """The addresses of the stand-ins that are in use."""
+    stand_ins = (("Apple", "APPLE_KEYS_URL"), ("Google", "GOOGLE_KEYS_URL"))
+    urls = {name: urlsplit(environ.get(variable, "")) for name, variable in stand_ins}
+    shown = [f"{name} http://{url.netloc}" for name, url in urls.items() if url.hostname == "127.0.0.1"]
+    return f"Sign-in        with stand-ins: {', '.join(shown)}\n" if shown else ""
 
 
 def remark_on_made_up_key(folder: Path) -> str:

@@ -1,5 +1,7 @@
-"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe."""
+"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, and the sign-in of
+Apple and Google."""
 
+import json
 import secrets
 import subprocess
 import sys
@@ -18,11 +20,29 @@ ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
 DATABASE = "mirroros"
 STRIPE_VARIABLES = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_PRICES")
+SIGN_IN_VARIABLES = {
+    "APPLE_CLIENT_IDS": (
+        "APPLE_KEYS_URL",
+        "APPLE_SIGN_IN_URL",
+        "APPLE_SIGN_IN_KEY_ID",
+        "APPLE_SIGN_IN_TEAM_ID",
+        "APPLE_SIGN_IN_PRIVATE_KEY",
+    ),
+    "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
+}
+"""Whoever has set the first one has apps of their own at that provider; the others go with it."""
 START_WITHIN_SECONDS = 20
 
 
 def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in ADDRESSES if not is_set(environ, name))
+
+
+def unset_sign_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that a stand-in's sign-in would fill in."""
+    return tuple(
+        name for first, others in SIGN_IN_VARIABLES.items() if not is_set(environ, first) for name in (first, *others)
+    )
 
 
 @dataclass
@@ -36,6 +56,7 @@ class Services:
     """Why there is none. Nothing needs one."""
     private_server: ChildProcess | None = field(default=None, init=False)
     stripe: ChildProcess | None = field(default=None, init=False)
+    sign_in: ChildProcess | None = field(default=None, init=False)
 
     @property
     def logs(self) -> Path:
@@ -59,7 +80,7 @@ class Services:
 
     def stop(self) -> None:
         """In the opposite order. Stops nothing that was there before."""
-        for child in (self.stripe, self.private_server):
+        for child in (self.sign_in, self.stripe, self.private_server):
             if child is not None:
                 child.stop(5)
         if self.valkey is not None:
@@ -74,6 +95,7 @@ class Services:
             ("Valkey", self.valkey.process if self.valkey else None, "valkey"),
             ("the private server", self.private_server.process if self.private_server else None, "private-server"),
             ("the Stripe stand-in", self.stripe.process if self.stripe else None, "stripe"),
+            ("the sign-in stand-in", self.sign_in.process if self.sign_in else None, "sign-in"),
         )
         for name, process, log in running:
             if process is not None and process.poll() is not None:
@@ -118,6 +140,23 @@ class Services:
         if url is None:
             raise CannotStart(f"The Stripe stand-in did not start; see {log_file}")
         return {**keys, "STRIPE_API_BASE": url, "STRIPE_PRICES": PRICES_SETTING}
+
+    def start_sign_in(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Stand-ins for Apple's and Google's sign-in, of which those that `environ` has no apps for are used. Gives the variables
+        that the API needs for that.
+        """
+        wanted = unset_sign_in(environ)
+        if not wanted:
+            return {}
+        settings = self.folder / "sign-in" / "settings.json"
+        command = [sys.executable, "-m", "sandbox.identity_server", "--settings", str(settings)]
+        log_file = self.log_file("sign-in")
+        self.sign_in = ChildProcess("the sign-in stand-in", command, environ, ROOT, log_file)
+        self.sign_in.start()
+        if self.sign_in.says(r"^settings: (.+)$", START_WITHIN_SECONDS) is None:
+            raise CannotStart(f"The stand-in for the sign-in of Apple and Google did not start; see {log_file}")
+        given: dict[str, dict[str, str]] = json.loads(settings.read_text())
+        return {name: value for each in given.values() for name, value in each.items() if name in wanted}
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "examples.private_server", "--port", "0"]

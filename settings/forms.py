@@ -286,6 +286,7 @@ AppleBundleId = Annotated[
     str, AfterValidator(_matching(r"[A-Za-z0-9.-]{1,155}", "must be a bundle id such as com.example.app"))
 ]
 AppleKeyId = Annotated[str, AfterValidator(_matching(r"[A-Z0-9]{10}", "must be the key's ten characters"))]
+AppleTeamId = Annotated[str, AfterValidator(_matching(r"[A-Z0-9]{10}", "must be the team's ten characters"))]
 AppleIssuerId = Annotated[str, AfterValidator(_uuid)]
 AppleSigningKey = Annotated[SecretStr, AfterValidator(_signing_key_file)]
 EmailKeys = Annotated[frozenset[Annotated[str, AfterValidator(_email_key)]], BeforeValidator(_comma_list)]

@@ -105,7 +105,7 @@ class Settings(BaseModel):
     data_keys: forms.DataKeysText | None = Field(
         default=None,
         description=(
-            "Seal what second factors store: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
+            "Seal second factors and Apple's tokens: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
             "Default: derived from `SECRET_KEY`, which stays readable."
         ),
     )
@@ -197,11 +197,29 @@ class Settings(BaseModel):
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
     )
 
+    rate_limit_general: bool = Field(
+        default=True,
+        description="`off` takes away the limit on requests a minute that each plan has. For tests and load tests.",
+    )
+
     apple_client_ids: forms.ClientIds = Field(
         default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
     )
     apple_keys_url: forms.HttpUrl = Field(
         default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
+    )
+    apple_sign_in_key_id: forms.AppleKeyId | None = Field(
+        default=None,
+        description="The id of the Sign in with Apple key. With the three, deleting an account takes its sign-in back at Apple.",
+    )
+    apple_sign_in_team_id: forms.AppleTeamId | None = Field(
+        default=None, description="The team id of the developer account, ten characters."
+    )
+    apple_sign_in_private_key: forms.AppleSigningKey | None = Field(
+        default=None, description="The Sign in with Apple key: the content of its .p8 file."
+    )
+    apple_sign_in_url: forms.BaseUrl = Field(
+        default="https://appleid.apple.com", description="Apple's token endpoints. For tests and development."
     )
     google_client_ids: forms.ClientIds = Field(
         default=frozenset(), description="OAuth client ids that may sign in with Google, separated by commas."

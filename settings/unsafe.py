@@ -86,11 +86,18 @@ def _halves_of_apple(settings: Settings) -> Iterator[Problem]:
         "APPLE_API_ISSUER_ID": settings.apple_api_issuer_id,
         "APPLE_API_PRIVATE_KEY": settings.apple_api_private_key,
     }
-    for whole in ({**app, "APPLE_PRODUCTS": settings.apple_products or None}, key):
+    sign_in = {
+        "APPLE_SIGN_IN_KEY_ID": settings.apple_sign_in_key_id,
+        "APPLE_SIGN_IN_TEAM_ID": settings.apple_sign_in_team_id,
+        "APPLE_SIGN_IN_PRIVATE_KEY": settings.apple_sign_in_private_key,
+    }
+    for whole in ({**app, "APPLE_PRODUCTS": settings.apple_products or None}, key, sign_in):
         missing = [name for name, value in whole.items() if value is None]
         if missing and len(missing) < len(whole):
             for name in missing:
                 yield name, f"must be set as well, like {', '.join(sorted(whole.keys() - set(missing)))}"
+    if settings.apple_sign_in_private_key is not None and not settings.apple_client_ids:
+        yield "APPLE_CLIENT_IDS", "must be set as well, like APPLE_SIGN_IN_PRIVATE_KEY"
 
 
 def _weak_secrets(settings: Settings) -> Iterator[Problem]:
@@ -116,6 +123,8 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
     for name, url in (("APPLE_KEYS_URL", settings.apple_keys_url), ("GOOGLE_KEYS_URL", settings.google_keys_url)):
         if url != Settings.model_fields[name.lower()].default:
             yield name, "must be left unset: whoever serves these keys can sign in as anybody"
+    if settings.apple_sign_in_url != Settings.model_fields["apple_sign_in_url"].default:
+        yield "APPLE_SIGN_IN_URL", "must be left unset: whoever answers there is handed what Apple gave your users"
     if settings.stripe_api_base != Settings.model_fields["stripe_api_base"].default:
         yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
     if urlsplit(settings.checkout_return_url or "https:").scheme != "https":

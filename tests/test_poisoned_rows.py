@@ -16,6 +16,7 @@ from app import accounts_of, assemble, background_jobs, leases_of, payments_of
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs import Jobs
+from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment
 
@@ -105,11 +106,27 @@ BATCHES = (
         f"{ID}, '{{n}}', '{{n}}', now(), now(), false, {LONG_AGO}",
     ),
     Batch(
+        "revoke_apple_tokens",
+        "revoke_apple_tokens",
+        "apple_refresh_tokens",
+        "id, client_id, sealed_token, created_at",
+        f"{ID}, 'x', 'sealed under a key that is gone', now()",
+    ),
+    Batch(
         "purge_prediction_requests",
         "prediction_requests",
         "prediction_requests",
         "id, user_id, request_data_hash, success, response_time_ms, feature, tier, status, upstream_ms, window_date, created_at",
         f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
+    ),
+    Batch(
+        "purge_usage_failures",
+        "usage_failures",
+        "usage_failures",
+        "user_id, feature, hour, failed",
+        f"{ID}, 'predict', '2000-01-01T00', 1",
+        key="user_id",
+        item=f"{SECOND}/predict/2000-01-01T00",
     ),
     Batch(
         "purge_usage_counters",
@@ -175,6 +192,10 @@ def app(database_url: str) -> Iterator[Flask]:
             "STRIPE_SECRET_KEY": "sk_test_x",
             "STRIPE_WEBHOOK_SECRET": "whsec_x",
             "STRIPE_PRICES": PRICES_SETTING,
+            "APPLE_CLIENT_IDS": "com.example.app",
+            "APPLE_SIGN_IN_KEY_ID": "KEY0000001",
+            "APPLE_SIGN_IN_TEAM_ID": "TEAM000001",
+            "APPLE_SIGN_IN_PRIVATE_KEY": ServerApiKey().p8.decode(),
         }
     )
     app = assemble(settings)

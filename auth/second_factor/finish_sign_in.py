@@ -126,7 +126,9 @@ def _finish(auth: Auth, session: Session, token: str, proof: Proof, device: Devi
 def _waiting(session: Session, token: str, now: datetime) -> tuple[User, SignInChallenge]:
     """The user, whose row is locked so that parallel tries count each other, and the sign-in."""
     owner = select(SignInChallenge.user_id).where(SignInChallenge.token_hash == token_hash(token))
-    user = session.scalars(select(User).where(User.id == owner.scalar_subquery()).with_for_update()).one_or_none()
+    user = session.scalars(
+        select(User).where(User.id == owner.scalar_subquery()).with_for_update(key_share=True)
+    ).one_or_none()
     waiting = find_waiting(session, token, now) if user is not None else None
     if user is None or waiting is None:
         raise SignInChallengeNotValid

@@ -21,7 +21,9 @@ def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof)
     """A new access token of the same session. Raises SecondFactorOff, SecondFactorRefused, TooManyRequests, InvalidToken."""
     now = auth.clock()
     with transaction() as session:
-        user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one_or_none()
+        user = session.scalars(
+            select(User).where(User.id == caller.user_id).with_for_update(key_share=True)
+        ).one_or_none()
         if user is None:
             raise InvalidToken
         if not factors_of(session, user.id).on:
@@ -40,7 +42,7 @@ def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:
     now = auth.clock()
     with transaction() as session:
         # The user's row before any challenge, as everywhere: whoever answers at the same moment takes them in that order.
-        session.execute(select(User.id).where(User.id == caller.user_id).with_for_update())
+        session.execute(select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True))
         known = known_credentials(session, caller.user_id)
         if not known:
             raise SecondFactorOff

@@ -54,7 +54,9 @@ def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
     """What to ask the browser for. Raises TooManyPasskeys."""
     now = auth.clock()
     with transaction() as session:
-        email = session.scalars(select(User.email).where(User.id == caller.user_id).with_for_update()).one_or_none()
+        email = session.scalars(
+            select(User.email).where(User.id == caller.user_id).with_for_update(key_share=True)
+        ).one_or_none()
         if email is None:
             raise InvalidToken
         known = known_credentials(session, caller.user_id)

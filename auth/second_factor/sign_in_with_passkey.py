@@ -90,5 +90,5 @@ def _owner_of(session: Session, credential: Credential) -> User | None:
     except CeremonyRefused:
         return None
     owner = select(Passkey.user_id).where(Passkey.credential_id == credential_id).scalar_subquery()
-    user = session.scalars(select(User).where(User.id == owner).with_for_update()).one_or_none()
+    user = session.scalars(select(User).where(User.id == owner).with_for_update(key_share=True)).one_or_none()
     return user if user is not None and user.id.bytes == handle else None

@@ -59,7 +59,9 @@ def set_up_totp(auth: Auth, caller: Principal) -> TotpSetup:
         "last_step": None,
     }
     with transaction() as session:
-        email = session.scalars(select(User.email).where(User.id == caller.user_id).with_for_update()).one_or_none()
+        email = session.scalars(
+            select(User.email).where(User.id == caller.user_id).with_for_update(key_share=True)
+        ).one_or_none()
         if email is None:
             raise InvalidToken
         if factors_of(session, caller.user_id).totp:

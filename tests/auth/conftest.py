@@ -11,6 +11,7 @@ import structlog
 from auth.access_key_ring import KeyRing, SigningKey
 from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
+from auth.apple_tokens import AppleTokens
 from auth.assembly import AuthSettings, assemble_auth
 from auth.email_routes import email_routes
 from auth.event_routes import event_routes
@@ -25,6 +26,7 @@ from auth.routes import auth_routes
 from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
 from database import db
+from database.base import Clock
 from database.redis_lease import RedisLease
 from security.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock, OneLease, connect
@@ -58,6 +60,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         redis_at: str | None = redis_url,
         database_at: str = database_url,
         personal_data: Sequence[PersonalData] = (),
+        apple_tokens_of: Callable[[Clock], AppleTokens] | None = None,
         **changes: Any,
     ) -> Accounts:
         clock, box = MovableClock(), LetterBox()
@@ -76,6 +79,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             data_keys={"d1": secrets.token_bytes(32)},
             post=box,
             personal_data=personal_data,
+            apple_tokens=None if apple_tokens_of is None else apple_tokens_of(clock),
             leases=leases,
             clock=clock,
         )

@@ -54,6 +54,7 @@ NEITHER = {
     "data_exports": "downloading one takes a session and a fresh proof",
     "security_events": "a record",
     "usage_counters": "a count",
+    "usage_failures": "a count",
     "usage_reservations": "a count",
     "usage_gates": "a lock",
     "prediction_requests": "a record",

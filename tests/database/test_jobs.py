@@ -123,6 +123,38 @@ def test_a_failing_job_is_repeated_and_then_kept(
     assert "alice@example.com" not in caplog.text
 
 
+def test_what_is_kept_of_a_failed_job_names_nobody(app: Flask, database_url: str) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("no luck")
+
+    jobs = Jobs.of([Job("mail", fail, retries=0, personal=True), Job("count", fail, retries=0)])
+    mail, count = enqueue(jobs, "mail", to="alice@example.com"), enqueue(jobs, "count", item="item-1")
+
+    work_once(app, jobs, database_url)
+
+    with transaction() as session:
+        kept = session.execute(text("SELECT id, status::text, args FROM procrastinate_jobs ORDER BY id")).all()
+    assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
+
+
+def test_a_job_that_names_people_keeps_its_arguments_until_its_last_try(app: Flask, database_url: str) -> None:
+    reached: list[str] = []
+
+    def fail_once(to: str) -> None:
+        reached.append(to)
+        if len(reached) == 1:
+            raise RuntimeError("no luck")
+
+    jobs = Jobs.of([Job("mail", fail_once, retries=1, personal=True)])
+    enqueue(jobs, "mail", to="alice@example.com")
+    work_once(app, jobs, database_url)
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    work_once(app, jobs, database_url)
+
+    assert reached == ["alice@example.com", "alice@example.com"]
+
+
 def test_a_periodic_job_runs(app: Flask, database_url: str) -> None:
     visits: list[bool] = []
     jobs = Jobs.of([Job("visit", lambda: visits.append(True), cron="* * * * *")])

@@ -17,7 +17,7 @@ from database.redis_connections import RedisAddress
 from database.redis_epoch import EpochTimes, RedisEpoch
 from database.redis_lease import RedisLease, WithoutRedis
 from gateway.exact_limits import ExactLimits
-from gateway.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation
+from gateway.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation, hour_name
 from gateway.plan_limits import PlanLimits
 from gateway.postgres_limits import PostgresLimits
 from tests.bare_app import bare_app
@@ -26,8 +26,14 @@ FEATURE = "predict"
 QUICK = EpochTimes(heartbeat=0.1, first_probe=0.1, longest_probe=0.3, drain=1.0, wait_at_start=2.0)
 
 
-def plan(per_day: int | None = 5, burst: int = 1000, burst_seconds: int = 1, concurrency: int = 1000) -> PlanLimits:
-    return PlanLimits(per_day, burst, burst_seconds, concurrency, 1.0, frozenset())
+def plan(
+    per_day: int | None = 5,
+    burst: int = 1000,
+    burst_seconds: int = 1,
+    concurrency: int = 1000,
+    failures_per_hour: int | None = None,
+) -> PlanLimits:
+    return PlanLimits(per_day, burst, burst_seconds, concurrency, 1.0, frozenset(), failures_per_hour)
 
 
 def ask(user: UUID, limits: PlanLimits, *, request_id: UUID | None = None, lease_seconds: float = 60) -> Ask:
@@ -64,6 +70,18 @@ class Backend:
             ).scalar_one()
         self.limits.settled(reservation, used)
         return used
+
+    def fail(self, reservation: Reservation) -> None:
+        """What the gateway does with a call that reached the private server and brought nothing."""
+        with self.engine.begin() as connection:
+            failed: int = connection.execute(
+                text(
+                    "INSERT INTO usage_failures (user_id, feature, hour, failed) VALUES (:user, :feature, :hour, 1)"
+                    " ON CONFLICT (user_id, feature, hour) DO UPDATE SET failed = usage_failures.failed + 1 RETURNING failed"
+                ),
+                {"user": reservation.user_id, "feature": reservation.feature, "hour": hour_name(reservation.hour)},
+            ).scalar_one()
+        self.limits.failed(reservation, failed)
 
     def take(self, user: UUID, limits: PlanLimits) -> Reservation:
         """A reservation that must be granted."""

@@ -38,6 +38,7 @@ from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
+from tests.gateway.known_users import register_who_calls
 from tests.gateway.limit_backends import QUICK, eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
@@ -108,7 +109,14 @@ class RunningGateway:
             connection.close()
 
     def requests(self) -> list[dict[str, Any]]:
-        return self.rows("SELECT * FROM prediction_requests ORDER BY id")
+        """The calls that reached for the private server."""
+        return self.rows(
+            "SELECT * FROM prediction_requests WHERE success OR NOT starts_with(error_code, 'limit_') ORDER BY id"
+        )
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """What the log has of the refusals by the limits."""
+        return self.rows("SELECT * FROM prediction_requests WHERE starts_with(error_code, 'limit_') ORDER BY id")
 
     def used(self, user: uuid.UUID | None = None) -> int:
         found = self.rows("SELECT used FROM usage_counters WHERE user_id = %s", str(user or self.alice))
@@ -136,6 +144,7 @@ def running_gateway(
     redis_url: str | None = None,
 ) -> Iterator[RunningGateway]:
     secret = secrets.token_bytes(32)
+    register_who_calls(url)
     app = bare_app(url)
     breaker = breaker or Breaker(NEVER_OPENS)
     options = EngineOptions(application_name="mirroros-test")

@@ -3,10 +3,18 @@
 import uuid
 
 from database import reading, transaction
+from examples.private_server.switches import Fault, Switches
 from gateway.personal_data import erase_calls, export_calls
 from tests.gateway.running_gateway import QUESTION, RunningGateway, running_gateway
 
-TABLES = ("prediction_requests", "idempotency_keys", "usage_counters", "usage_gates", "usage_reservations")
+TABLES = (
+    "prediction_requests",
+    "idempotency_keys",
+    "usage_counters",
+    "usage_failures",
+    "usage_gates",
+    "usage_reservations",
+)
 
 
 def erase_all(gateway: RunningGateway, user: uuid.UUID) -> list[int]:
@@ -54,9 +62,12 @@ def test_erasing_leaves_nothing_of_that_user_and_everything_of_others(database_u
         for user in (gateway.alice, mallory):
             gateway.ask(user=user, key="goal-1")
             gateway.ask(user=user)
+            gateway.private.switches = Switches(Fault.STATUS)
+            gateway.ask(user=user)
+            gateway.private.switches = Switches()
         before = {table: len(gateway.rows(f"SELECT 1 FROM {table}")) for table in TABLES}
         portions = erase_all(gateway, gateway.alice)
-        assert portions[0] == 2
+        assert portions[0] == 3
         for table in TABLES:
             left = gateway.rows(f"SELECT user_id FROM {table}")
             assert {row["user_id"] for row in left} <= {str(mallory)}

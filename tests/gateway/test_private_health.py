@@ -2,6 +2,7 @@
 
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,8 +53,8 @@ def test_after_ten_seconds_it_is_asked_again(gateway: RunningGateway, monkeypatc
 
 def test_one_that_answers_but_failed_predictions_is_degraded(gateway: RunningGateway) -> None:
     gateway.private.switches = Switches(Fault.STATUS, status=500)
-    for _ in range(10):
-        assert gateway.ask().status_code == 502
+    for user in [uuid.uuid4() for _ in range(5)] * 2:
+        assert gateway.ask(user=user).status_code == 502
     refused = gateway.ask()
     assert (refused.status_code, refused.get_json()["error"]) == (503, "service_unavailable")
     assert refused.get_json()["type"].endswith("#temporary-reduced-capacity")

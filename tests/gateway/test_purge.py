@@ -7,12 +7,14 @@ from flask import Flask
 from sqlalchemy import text
 
 from database import batch, db, reading, transaction
-from gateway.purge import purge_prediction_requests, purge_usage_counters, sweep_reservations
+from gateway.purge import purge_prediction_requests, purge_usage_counters, purge_usage_failures, sweep_reservations
 from tests.bare_app import bare_app
+from tests.gateway.known_users import register_who_calls
 
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[Flask]:
+    register_who_calls(database_url)
     app = bare_app(database_url)
     with app.app_context():
         yield app
@@ -82,6 +84,16 @@ def test_counts_are_kept_for_25_months(app: Flask) -> None:
         counted(days_ago)
     assert purge_usage_counters() == 1
     assert count("usage_counters") == 2
+
+
+def test_failures_are_kept_for_two_days(app: Flask) -> None:
+    for hours_ago in (50, 47, 0):
+        execute(
+            "INSERT INTO usage_failures SELECT gen_random_uuid(), 'predict',"
+            f""" to_char(now() AT TIME ZONE 'UTC' - interval '{hours_ago} hours', 'YYYY-MM-DD"T"HH24'), 1"""
+        )
+    assert purge_usage_failures() == 1
+    assert count("usage_failures") == 2
 
 
 def test_a_row_that_cannot_be_deleted_holds_up_no_other(app: Flask) -> None:

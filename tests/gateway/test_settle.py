@@ -10,12 +10,14 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from gateway.settle import SettledCall, prepare_settle, write_calls
+from tests.gateway.known_users import register_who_calls
 
 TODAY = date(2026, 11, 23)
 
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
+    register_who_calls(database_url)
     opened = psycopg2.connect(database_url)
     opened.autocommit = True
     prepare_settle(opened)
@@ -65,6 +67,19 @@ def test_a_failed_call_that_succeeds_later_under_the_same_id_is_counted_then(con
     with connection.cursor() as cursor:
         cursor.execute("SELECT success, error_code, status FROM prediction_requests")
         assert cursor.fetchall() == [(True, None, 200)]
+
+
+def test_failures_that_reached_the_private_server_are_counted_by_the_hour(connection: Connection) -> None:
+    alice, bob = uuid.uuid4(), uuid.uuid4()
+    failed = a_call(alice, error_code="timeout", status=504, hour="2026-11-23T17", failed=1)
+    again = replace(failed, request_id=uuid.uuid4(), failed=2)
+    later = replace(failed, request_id=uuid.uuid4(), hour="2026-11-23T18")
+    unreached = a_call(alice, error_code="connect_failed", status=503)
+    calls = [failed, a_call(bob), a_call(alice), unreached, later]
+    assert write_calls(connection, calls) == [1, 1, 1, None, 1]
+    assert write_calls(connection, [again]) == [3]
+    assert write_calls(connection, [failed]) == [4], "asked again under the same id"
+    assert write_calls(connection, [replace(failed, error_code=None, status=200, failed=0)]) == [2]
 
 
 def test_days_are_counted_apart(connection: Connection) -> None:

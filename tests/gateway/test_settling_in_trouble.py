@@ -18,7 +18,9 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mirroros-t
 
 @pytest.fixture
 def gateway(database_url: str) -> Iterator[RunningGateway]:
-    with running_gateway(database_url, breaker=Breaker(BreakerRules(least_calls=1)), settle_seconds=0.05) as running:
+    with running_gateway(
+        database_url, breaker=Breaker(BreakerRules(least_calls=1, users=1)), settle_seconds=0.05
+    ) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.claim import claim_services, published_addresses
 from sandbox.development import ServicesBusy, ensure_services, is_lasting
+from sandbox.services import SIGN_IN_VARIABLES
 
 COMMAND = """
 import json, pathlib, sys
@@ -120,6 +121,20 @@ def test_an_address_that_the_running_command_does_not_have_is_named(folder: Path
     with pytest.raises(ServicesBusy, match="not for PRIVATE_API_URL"):
         ensure_services({}, folder, ["flask", "run"])
     claim.release()
+
+
+def test_the_stand_ins_for_sign_in_are_lent_to_whoever_has_no_app_at_that_provider(folder: Path) -> None:
+    claim = claim_services(folder)
+    assert claim is not None
+    apple = dict.fromkeys(("APPLE_CLIENT_IDS", *SIGN_IN_VARIABLES["APPLE_CLIENT_IDS"]), "apple's")
+    google = dict.fromkeys(("GOOGLE_CLIENT_IDS", *SIGN_IN_VARIABLES["GOOGLE_CLIENT_IDS"]), "google's")
+    claim.publish({"DATABASE_URL": "postgresql://db/x", **apple, **google})
+    argv = ["flask", "worker", "run"]
+    assert (apple | google).items() <= ensure_services(PRIVATE, folder, argv).items()
+    added = ensure_services({**PRIVATE, "APPLE_CLIENT_IDS": "com.example.own"}, folder, argv)
+    claim.release()
+    assert google.items() <= added.items()
+    assert not apple.keys() & added.keys()
 
 
 def test_flask_run_says_that_it_has_no_worker(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ class MakeRun:
     def __init__(self, folder: Path) -> None:
         self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
-        unset |= {"STRIPE_SECRET_KEY"}
+        unset |= {"STRIPE_SECRET_KEY", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -100,7 +100,8 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    assert len(children) >= 7  # PostgreSQL, Valkey, the private server, a Stripe, the API, the worker, the mail box
+    # PostgreSQL, Valkey, the private server, a Stripe, Apple and Google, the API, the worker, the mail box
+    assert len(children) >= 8
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 
@@ -133,6 +134,36 @@ def test_a_plan_can_be_bought_from_the_stand_in(started: MakeRun) -> None:
     assert "Payments" in started.output
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the documented lines need curl")
+def test_the_documented_lines_sign_in_with_apple_and_google_and_closing_takes_it_back(started: MakeRun) -> None:
+    found = re.search(r"^Sign-in +with stand-ins: Apple (\S+), Google (\S+)$", started.output, re.MULTILINE)
+    assert found is not None, started.output
+    page = (ROOT / "docs" / "accounts.md").read_text(encoding="utf-8")
+    block = page[page.index("### Trying it") :].split("```")[1].removeprefix("bash\n")
+    block = block.replace("http://127.0.0.1:40001", found[1]).replace("http://127.0.0.1:40002", found[2])
+    block = block.replace("http://localhost:8000", started.url)
+    done = subprocess.run(["bash", "-euc", block], capture_output=True, text=True, check=False, timeout=60)
+    decoder = json.JSONDecoder()
+    by_apple, end = decoder.raw_decode(done.stdout)
+    by_google, _ = decoder.raw_decode(done.stdout[end:].strip())
+    assert by_apple["user"]["email"] == "apple@example.com"
+    assert by_google["user"]["email"] == "google@gmail.com"
+
+    wait_for_authorizations(found[1], 1)
+    own = {"Authorization": f"Bearer {by_apple['access_token']}"}
+    assert requests.delete(f"{started.url}/api/auth/profile", headers=own, timeout=30).status_code == 200
+    wait_for_authorizations(found[1], 0)
+
+
+def wait_for_authorizations(apple_url: str, number: int) -> None:
+    """The job that revokes runs every minute."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(requests.get(f"{apple_url}/controls/authorizations", timeout=10).json()["authorizations"]) != number:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_servers_that_are_given_are_used_and_none_is_started(
     tmp_path: Path, empty_database_url: str, redis_url: str
 ) -> None:
@@ -140,12 +171,14 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
     running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
+    running.environ |= {"APPLE_CLIENT_IDS": "com.example.given", "GOOGLE_CLIENT_IDS": "given"}
     running.environ.pop("PRIVATE_API_SECRET", None)
     try:
         running.start()
         modules = {child.cmdline()[2] for child in psutil.Process(running.process.pid).children()}
         assert modules == {"gunicorn", "flask"}  # a mail server is given too
         assert "Mail " not in running.output
+        assert "Sign-in" not in running.output
         with urllib.request.urlopen(f"{running.url}/health/ready", timeout=10) as answer:
             assert set(json.load(answer)["parts"]) == {"database", "redis", "worker"}
     finally:

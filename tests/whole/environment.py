@@ -54,5 +54,6 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "PRIVATE_API_TIMEOUT": "5",
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
+        "RATE_LIMIT_GENERAL": "off",
     }
     return environ if redis_url is None else {**environ, "REDIS_URL": redis_url}
