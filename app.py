@@ -7,10 +7,9 @@ import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from importlib.util import find_spec
 
-from flask import Blueprint, Flask
+from flask import Flask
 from pydantic import SecretStr
 
 from api_description import DESCRIPTION, NAME, TAGS, VERSION
@@ -58,16 +57,10 @@ from database.schema import schema_check
 from database.worker_commands import worker_commands
 from database.worker_status import worker_status
 from database.writer_connection import writer_connection
-from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
-from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
+from gateway.assembly import GatewaySettings, assemble_gateway
 from gateway.personal_data import GATEWAY_DATA
 from gateway.plan_limits import PlanLimits
-from gateway.postgres_limits import PostgresLimits
-from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server import PrivateServerAddress, VerifyResponse
 from gateway.purge import (
     purge_idempotency_keys,
     purge_prediction_requests,
@@ -76,35 +69,18 @@ from gateway.purge import (
     sweep_reservations,
 )
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, call_writer
-from payments.apple import Apple, SandboxPolicy
-from payments.apple_notifications import AppleEvents
+from payments.apple import SandboxPolicy
 from payments.apple_purchase import AppleEnvironment
-from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
-from payments.apple_reconcile import apple_reconcilers
-from payments.apple_routes import apple_routes
-from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
-from payments.apply_stripe_event import apply_stripe_event
-from payments.assembly import Payments
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventHandler, EventInbox
+from payments.apple_validator import AppleApiKey
+from payments.assembly import AppleSettings, Payments, PaymentSettings, StripeSettings, assemble_payments
 from payments.grant_manually import grant_by_operator
-from payments.late_payments import late_payment_commands
 from payments.payment_commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
-from payments.plans import Offer, PlanOffer
+from payments.plans import PlanOffer
 from payments.product_table import ProductTable
-from payments.reconcile_stripe import stripe_reconcilers
 from payments.redirects import Redirects
-from payments.return_pages import return_pages
-from payments.routes import payment_routes
-from payments.store_event import event_writer
-from payments.stripe_commands import stripe_commands
-from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import enqueuer, stripe_jobs
-from payments.stripe_routes import stripe_routes
-from payments.stripe_rules import StripeRules
-from payments.subscription_status import Provider
+from payments.routes import payment_blueprints
+from payments.stripe_handler import StripeAddress
 from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes
@@ -118,9 +94,6 @@ from security.switched_off import note_switched_off
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
-
-APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
-"""Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
 
 Leases = RedisEpoch | WithoutRedis
 
@@ -175,7 +148,7 @@ def assemble(settings: Settings) -> Flask:
     leases = leases_of(settings, database_url)
     auth = accounts_of(settings, leases)
     gateway = gateway_of(app, settings, database_url, auth, leases)
-    payments, payments_blueprints = payments_of(settings, database_url, auth)
+    payments = payments_of(settings, database_url, auth)
     api = ApiDescription(
         NAME,
         VERSION,
@@ -201,7 +174,7 @@ def assemble(settings: Settings) -> Flask:
         second_factor_routes(auth),
         passkey_routes(auth),
         gateway_routes(gateway),
-        *payments_blueprints,
+        *payment_blueprints(payments),
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
         docs_routes(NAME),
@@ -243,7 +216,7 @@ def leases_of(settings: Settings, database_url: str) -> Leases:
     address = redis_address(settings)
     if address is None:
         return WithoutRedis()
-    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=longest_call(settings)))
+    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=gateway_settings(settings).longest_call))
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:
@@ -257,11 +230,6 @@ def plan_limits_of(settings: Settings) -> dict[Tier, PlanLimits]:
     if settings.rate_limit_general:
         return limits
     return {tier: replace(each, requests_per_minute=None) for tier, each in limits.items()}
-
-
-def longest_call(settings: Settings) -> float:
-    """Seconds after which a metered call has certainly ended, settled or not."""
-    return settings.private_api_timeout + LEASE_MARGIN_SECONDS
 
 
 def accounts_of(settings: Settings, leases: Leases) -> Auth:
@@ -335,124 +303,90 @@ def identity_providers(settings: Settings) -> list[IdentityTokens]:
 
 
 def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
-    address = PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout)
-    private_server = PrivateServer(
-        address,
-        settings.private_server_keys,
-        VerifyResponse(settings.private_api_verify_response),
-        largest_pool=settings.predict_max_in_flight,
-    )
-    breaker = Breaker()
     with app.app_context():
-        limits = ExactLimits(PostgresLimits(db.engine, drain_seconds=longest_call(settings)), leases)
-    proxy = PredictionProxy(
-        limits=limits,
-        plans=plan_limits_of(settings),
-        private_server=private_server,
-        breaker=breaker,
-        bulkhead=Bulkhead(settings.predict_max_in_flight),
-        settlement=Settlement(call_writer(writer_connection(database_url, EngineOptions()))),
-        idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call(settings))),
-        confirm=auth.signed_in_metered.renew,
+        engine = db.engine
+    return assemble_gateway(
+        gateway_settings(settings),
+        private_server_keys=settings.private_server_keys,
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
-    )
-    return Gateway(
-        proxy=proxy,
-        health=PrivateServerHealth(private_server, breaker),
-        usage_reader=auth.signed_in_or_key(Scope.USAGE),
+        engine=engine,
+        connect=writer_connection(database_url, EngineOptions()),
+        leases=leases,
+        confirm=auth.signed_in_metered.renew,
         metered=auth.signed_in_metered,
+        usage_reader=auth.signed_in_or_key(Scope.USAGE),
     )
 
 
-def payments_of(settings: Settings, database_url: str, auth: Auth) -> tuple[Payments, list[Blueprint]]:
-    """With the routes of every provider that is set up."""
-    rules = BillingRules(announce=auth.states.changed, grace=timedelta(days=settings.payment_grace_days))
-    apple = apple_of(settings, rules)
-    stripe = stripe_of(settings, rules)
-    handlers: dict[Provider, EventHandler] = {}
-    if apple is not None:
-        handlers[Provider.APPLE] = AppleEvents(apple)
-    if stripe is not None:
-        handlers[Provider.STRIPE] = partial(apply_stripe_event, stripe)
-    writer = event_writer(writer_connection(database_url, EngineOptions()))
-    inbox = EventInbox(handlers, writer, rules.announce, rules.clock)
-    payments = Payments(
-        rules=rules,
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    return GatewaySettings(
+        PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout),
+        VerifyResponse(settings.private_api_verify_response),
+        plans=plan_limits_of(settings),
+        most_in_flight=settings.predict_max_in_flight,
+    )
+
+
+def payments_of(settings: Settings, database_url: str, auth: Auth) -> Payments:
+    payment_settings = PaymentSettings(
+        plans=[
+            PlanOffer(
+                tier,
+                plan.title,
+                predictions_per_day=plan.limits.per_day,
+                requests_per_minute=plan.limits.requests_per_minute,
+                features=tuple(sorted(plan.limits.features)),
+                benefits=plan.benefits,
+            )
+            for tier, plan in PLANS.items()
+        ],
+        grace=timedelta(days=settings.payment_grace_days),
+        apple=apple_settings(settings),
+        stripe=stripe_settings(settings),
+    )
+    return assemble_payments(
+        payment_settings,
+        announce=auth.states.changed,
         signed_in=auth.signed_in,
         owner=auth.signed_in_as_oneself,
-        plans=plans_on_offer(None if apple is None else apple.products, None if stripe is None else stripe.prices),
-        manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
-        inbox=inbox,
-        reconcilers=(
-            *(() if apple is None else apple_reconcilers(apple, inbox)),
-            *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
-        ),
-        provider_jobs=() if stripe is None else stripe_jobs(stripe),
-        provider_commands=() if stripe is None else late_payment_commands(stripe),
+        connect=writer_connection(database_url, EngineOptions()),
     )
-    routes = [payment_routes(payments)]
-    if stripe is not None:
-        web = stripe_routes(stripe, payments.owner, inbox)
-        web.cli.add_command(stripe_commands(stripe))
-        routes += [web, return_pages()]
-    if apple is not None:
-        routes.append(apple_routes(payments, apple))
-    return payments, routes
 
 
-def apple_of(settings: Settings, rules: BillingRules) -> Apple | None:
+def apple_settings(settings: Settings) -> AppleSettings | None:
     """None when no app is set up."""
     if settings.apple_bundle_id is None or settings.apple_app_id is None:
         return None
-    own_root = settings.apple_root_certificate
-    online_checks = settings.apple_online_checks and own_root is None
-    signatures = AppleSignatures(
-        bundle_id=settings.apple_bundle_id,
-        app_apple_id=settings.apple_app_id,
-        root_certificate=None if own_root is None else own_root.read_bytes(),
-        online_checks=online_checks,
-    )
-    own_urls = {
-        environment: url
-        for environment, url in (
-            (AppleEnvironment.PRODUCTION, settings.apple_production_url),
-            (AppleEnvironment.SANDBOX, settings.apple_sandbox_url),
-        )
-        if url is not None
-    }
-    receipts, api = None, None
-    if settings.apple_shared_secret is not None:
-        own_receipt_urls = {environment: f"{url}/verifyReceipt" for environment, url in own_urls.items()}
-        receipts = LegacyReceipts(
-            settings.apple_bundle_id,
-            settings.apple_shared_secret.get_secret_value(),
-            {**VERIFY_RECEIPT_URLS, **own_receipt_urls},
-        )
+    root, api_key = settings.apple_root_certificate, None
     if settings.apple_api_key_id and settings.apple_api_issuer_id and settings.apple_api_private_key:
         private_key = settings.apple_api_private_key.get_secret_value().encode()
-        key = AppleApiKey(settings.apple_api_key_id, settings.apple_api_issuer_id, private_key)
-        api = AppleServerApi(key, settings.apple_bundle_id, signatures, own_urls)
-    return Apple(
-        rules=rules,
+        api_key = AppleApiKey(settings.apple_api_key_id, settings.apple_api_issuer_id, private_key)
+    urls = {
+        AppleEnvironment.PRODUCTION: settings.apple_production_url,
+        AppleEnvironment.SANDBOX: settings.apple_sandbox_url,
+    }
+    return AppleSettings(
+        bundle_id=settings.apple_bundle_id,
+        app_id=settings.apple_app_id,
         products=ProductTable.read(settings.apple_products),
-        signatures=signatures,
         sandbox=SandboxPolicy(
             everybody=settings.flask_env is not Environment.PRODUCTION, accounts=settings.apple_sandbox_accounts
         ),
-        online_checks=online_checks,
-        receipts=receipts,
-        api=api,
+        online_checks=settings.apple_online_checks and root is None,
+        shared_secret=secret_text(settings.apple_shared_secret),
+        api_key=api_key,
+        root_certificate=None if root is None else root.read_bytes(),
+        urls={environment: url for environment, url in urls.items() if url is not None},
     )
 
 
-def stripe_of(settings: Settings, rules: BillingRules) -> StripeRules | None:
+def stripe_settings(settings: Settings) -> StripeSettings | None:
     """None without a key."""
     if settings.stripe_secret_key is None:
         return None
     secrets = secret_text(settings.stripe_webhook_secret)
-    made = StripeRules(
-        handler=StripeHandler(StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)),
-        billing=rules,
+    return StripeSettings(
+        address=StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base),
         prices=ProductTable.read(settings.stripe_prices),
         redirects=Redirects(
             settings.checkout_return_url or settings.public_base_url,
@@ -461,33 +395,7 @@ def stripe_of(settings: Settings, rules: BillingRules) -> StripeRules | None:
         ),
         trial=timedelta(days=settings.stripe_trial_days),
         webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
-        enqueue=enqueuer(lambda: made),
     )
-    return made
-
-
-def plans_on_offer(apple_products: ProductTable | None, stripe_prices: ProductTable | None) -> list[PlanOffer]:
-    on_sale = {} if apple_products is None else apple_products.on_sale
-    on_the_web = {} if stripe_prices is None else stripe_prices.on_sale
-    return [
-        PlanOffer(
-            tier=tier,
-            title=plan.title,
-            predictions_per_day=plan.limits.per_day,
-            requests_per_minute=plan.limits.requests_per_minute,
-            features=tuple(sorted(plan.limits.features)),
-            benefits=plan.benefits,
-            offers=(
-                *(
-                    Offer(Provider.APPLE, cycle, product.product_id)
-                    for (sold, cycle), product in on_sale.items()
-                    if sold is tier
-                ),
-                *(Offer(Provider.STRIPE, cycle) for sold, cycle in on_the_web if sold is tier),
-            ),
-        )
-        for tier, plan in PLANS.items()
-    ]
 
 
 def health_of(settings: Settings, database_url: str) -> HealthCheck:

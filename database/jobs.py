@@ -37,10 +37,6 @@ class JobName(str):
         return made
 
 
-class JobUnknown(LookupError):
-    """No job of that name was declared: a worker could not run it."""
-
-
 @dataclass(frozen=True)
 class Job:
     """A piece of background work. `run` gets the arguments that it was enqueued with, in an application context.
@@ -78,18 +74,12 @@ class Jobs:
             declared[job.name] = job
         return cls(declared)
 
-    def enqueue(self, session: Session, name: str, **arguments: Any) -> int:
-        """Add a job to the session's transaction and return its number. It exists once that transaction is committed.
-
-        The arguments must be JSON values. Raises JobUnknown.
-        """
-        if name not in self.declared:
-            raise JobUnknown(name)
-        return enqueue_job(session, JobName(name, self.declared[name].urgency), **arguments)
-
 
 def enqueue_job(session: Session, name: JobName, **arguments: Any) -> int:
-    """The same for those who do not know the declarations. Nobody runs a job whose name is not declared."""
+    """Add a job to the session's transaction and return its number. It exists once that transaction is committed.
+
+    The arguments must be JSON values. Nobody runs a job whose name is not declared.
+    """
     values = {"queue": QUEUE, "name": str(name), "urgency": int(name.urgency)}
     number: int = session.execute(ENQUEUE, {**values, "arguments": orjson.dumps(arguments).decode()}).scalar_one()
     return number

@@ -102,13 +102,10 @@ class ExactLimits:
         return policy_states(limits, counts)
 
     def _with_failures_of_this_process(self, ask: Ask) -> Ask:
-        """Fewer failures are allowed to who had some that could not be written down."""
-        allowed = ask.limits.failures_per_hour
-        if allowed is None or self._unrecorded.is_empty():
+        if self._unrecorded.is_empty():
             return ask
         now = int(self._clock().timestamp()) * MICROSECONDS
-        unrecorded = self._unrecorded.of(ask.user_id, ask.feature, hour_number(now))
-        return replace(ask, limits=replace(ask.limits, failures_per_hour=max(0, allowed - unrecorded)))
+        return replace(ask, unrecorded_failures=self._unrecorded.of(ask.user_id, ask.feature, hour_number(now)))
 
     def _in_redis(self, lease: RedisLease, ask: Ask) -> Reservation | Refusal | None:
         """None when Redis cannot be believed: look for another lease, or go to PostgreSQL."""

@@ -26,7 +26,8 @@ FAILURES = "failures"
 class Ask:
     """One call that wants to be made. `lease_seconds` must be longer than the call and its settling can take.
 
-    `counted`: the request is in the user's count of requests a minute already.
+    `counted`: the request is in the user's count of requests a minute already. `unrecorded_failures`: those of this hour that
+    only this process knows.
     """
 
     request_id: UUID
@@ -36,6 +37,13 @@ class Ask:
     cached: CachedFields | None
     lease_seconds: float
     counted: bool = True
+    unrecorded_failures: int = 0
+
+    @property
+    def failures_allowed(self) -> int | None:
+        """How many PostgreSQL may know of; None for no limit."""
+        allowed = self.limits.failures_per_hour
+        return None if allowed is None else max(0, allowed - self.unrecorded_failures)
 
 
 @dataclass(frozen=True, slots=True)

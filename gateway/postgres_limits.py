@@ -49,7 +49,7 @@ class PostgresLimits:
                 interval * limits.burst,
                 limits.concurrency,
                 self._drain,
-                limits.failures_per_hour,
+                ask.failures_allowed,
             ),
         )
         outcome, violated, day, used, day_in_flight, in_flight, tat, now, detail = row

@@ -108,7 +108,7 @@ class RedisLimits:
             interval,
             interval * limits.burst,
             limits.concurrency,
-            -1 if limits.failures_per_hour is None else limits.failures_per_hour,
+            -1 if ask.failures_allowed is None else ask.failures_allowed,
             *tail,
         )
         code = answer[0]

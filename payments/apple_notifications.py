@@ -6,6 +6,7 @@ forgeries alone, 200 for everything that is Apple's, and 5xx for whatever should
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -16,7 +17,7 @@ from payments.apple import Apple
 from payments.apple_purchase import AppleNotification, AppleTransaction
 from payments.apple_validator import AppleUnavailable, SignedDataForged
 from payments.billing_counts import count
-from payments.event_inbox import Applied, Effect, EventInbox, EventState, StoredEvent
+from payments.event_inbox import Applied, EventHandler, EventInbox, EventState, StoredEvent
 from payments.grant_tier import lock_user, recompute_tier
 from payments.models import BillingCustomer, Subscription
 from payments.subscription_status import Provider
@@ -67,48 +68,46 @@ def keep_notification(inbox: EventInbox, notification: AppleNotification, signed
     return event_id is not None
 
 
-class AppleEvents:
-    """Applies stored notifications. Asks nobody: all that is needed was signed and sent along."""
+def apple_events(apple: Apple) -> EventHandler[AppleNotification]:
+    """Asks nobody: all that is needed was signed and sent along."""
+    return EventHandler(lambda event: read_stored(apple, event), partial(write_notification, apple))
 
-    def __init__(self, apple: Apple) -> None:
-        self._apple = apple
 
-    def __call__(self, event: StoredEvent) -> Effect:
-        notification = self._apple.signatures.stored_notification(event.body.decode())
-        if not notification.known:
-            structlog.get_logger().warning("apple_notification_unknown", event_id=str(event.id), kind=notification.kind)
+def read_stored(apple: Apple, event: StoredEvent) -> AppleNotification:
+    notification = apple.signatures.stored_notification(event.body.decode())
+    if not notification.known:
+        structlog.get_logger().warning("apple_notification_unknown", event_id=str(event.id), kind=notification.kind)
+    return notification
 
-        def effect(session: Session, now: datetime) -> Applied:
-            applied = self._apply(session, notification, now)
-            if not notification.known:
-                count(session, "apple_notification_unknown", now)
-            if notification.kind == CONSENT_RESCINDED:
-                count(session, "apple_consent_rescinded", now)
-            return applied
 
-        return effect
+def write_notification(apple: Apple, session: Session, now: datetime, notification: AppleNotification) -> Applied:
+    applied = write_purchase(apple, session, now, notification)
+    if not notification.known:
+        count(session, "apple_notification_unknown", now)
+    if notification.kind == CONSENT_RESCINDED:
+        count(session, "apple_consent_rescinded", now)
+    return applied
 
-    def _apply(self, session: Session, notification: AppleNotification, now: datetime) -> Applied:
-        """What is Apple's word of a subscription is written down even before anybody owns it: its owner appears when the
-        app posts the receipt.
-        """
-        purchase = notification.purchase
-        if purchase is None or purchase.transaction.expires_at is None:
-            return Applied(EventState.IGNORED, note="no subscription")
-        owner, proven = owner_of(session, purchase.transaction)
-        if not self._apple.sandbox.admits(session, purchase.transaction.environment, owner):
-            return Applied(EventState.IGNORED, note="sandbox")
-        if owner is not None:
-            lock_user(session, owner)
-        recorded = self._apple.record(session, purchase, owner=owner, proven=proven, now=now)
-        if recorded is None:
-            count(session, "apple_product_unknown", now)
-            return Applied(EventState.IGNORED, note="product unknown")
-        if recorded.user_id is None:
-            return Applied(note="account deleted" if recorded.was_owned else "no owner yet")
-        cause = f"apple:{notification.notification_id}"
-        change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
-        return Applied(changes=() if change is None else (change,))
+
+def write_purchase(apple: Apple, session: Session, now: datetime, notification: AppleNotification) -> Applied:
+    """What is Apple's word of a subscription is written down even before anybody owns it: its owner appears when the app posts
+    the receipt.
+    """
+    purchase = notification.purchase
+    if purchase is None or purchase.transaction.expires_at is None:
+        return Applied(EventState.IGNORED, note="no subscription")
+    owner, proven = owner_of(session, purchase.transaction)
+    if not apple.sandbox.admits(session, purchase.transaction.environment, owner):
+        return Applied(EventState.IGNORED, note="sandbox")
+    user = None if owner is None else lock_user(session, owner)
+    recorded = apple.record(session, purchase, owner=owner, proven=proven, now=now)
+    if recorded is None:
+        count(session, "apple_product_unknown", now)
+        return Applied(EventState.IGNORED, note="product unknown")
+    if recorded.user_id is None:
+        return Applied(note="account deleted" if recorded.was_owned else "no owner yet")
+    cause = f"apple:{notification.notification_id}"
+    return Applied(change=recompute_tier(session, recorded.user_id, cause=cause, now=now, held=user))
 
 
 def owner_of(session: Session, bought: AppleTransaction) -> tuple[UUID | None, bool]:

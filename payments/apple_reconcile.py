@@ -23,7 +23,7 @@ from payments.apple_validator import (
 from payments.billing_counts import count
 from payments.entitlement import access_until
 from payments.event_inbox import EventInbox
-from payments.grant_tier import StateChange, lock_user, recompute_tier
+from payments.grant_tier import LockedUser, StateChange, announce_change, lock_user, recompute_tier
 from payments.models import Subscription
 from payments.reconcile import Reconciler, Step
 from payments.record_subscription import holding_of
@@ -137,43 +137,42 @@ class OverdueSubscriptions:
         What runs is not taken away for that. A later period, or a word about the renewal of this one, brings the row back.
         """
         with transaction() as session:
-            row = locked_with_its_owner(session, subscription_id)
+            row, owner = locked_with_its_owner(session, subscription_id)
             access_ends = access_until(holding_of(row))
             if row.status in ENDED or (access_ends is not None and now < access_ends):
                 return False
             row.status, row.provider_status, row.updated_at = SubscriptionStatus.EXPIRED, "missing at Apple", now
-            change = give_owner_their_tier(session, row, now)
+            change = give_owner_their_tier(session, row, owner, now)
             count(session, "apple_missing", now)
-        self._announce(change)
+        announce_change(self._apple.rules.announce, change)
         return True
 
     def _correct(self, subscription_id: UUID, purchase: ApplePurchase, now: datetime) -> bool:
         """Through the same function as every notification. Says whether the row was wrong."""
         with transaction() as session:
-            row = locked_with_its_owner(session, subscription_id)
+            row, owner = locked_with_its_owner(session, subscription_id)
             before = holding_of(row)
             self._apple.record(session, purchase, owner=row.user_id, proven=False, now=now)
             session.refresh(row)
             wrong = holding_of(row) != before
-            change = give_owner_their_tier(session, row, now)
-        self._announce(change)
+            change = give_owner_their_tier(session, row, owner, now)
+        announce_change(self._apple.rules.announce, change)
         return wrong
 
-    def _announce(self, change: StateChange | None) -> None:
-        if change is not None:
-            self._apple.rules.announce(change.user_id, change.version)
 
-
-def locked_with_its_owner(session: Session, subscription_id: UUID) -> Subscription:
+def locked_with_its_owner(session: Session, subscription_id: UUID) -> tuple[Subscription, LockedUser | None]:
     owner = session.execute(select(Subscription.user_id).where(Subscription.id == subscription_id)).scalar_one()
-    if owner is not None:
-        lock_user(session, owner)
-    return session.get_one(Subscription, subscription_id, with_for_update=True)
+    user = None if owner is None else lock_user(session, owner)
+    return session.get_one(Subscription, subscription_id, with_for_update=True), user
 
 
-def give_owner_their_tier(session: Session, row: Subscription, now: datetime) -> StateChange | None:
+def give_owner_their_tier(
+    session: Session, row: Subscription, owner: LockedUser | None, now: datetime
+) -> StateChange | None:
     session.flush()
-    return None if row.user_id is None else recompute_tier(session, row.user_id, cause="reconcile", now=now)
+    if row.user_id is None:
+        return None
+    return recompute_tier(session, row.user_id, cause="reconcile", now=now, held=owner)
 
 
 def fingerprint(signed: str) -> str:

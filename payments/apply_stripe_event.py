@@ -1,10 +1,13 @@
 """What an event of Stripe does. It is a hint that something changed: how things are now is asked, and then written down.
 
-So duplicates, any order, and events of another API version all lead to the same state.
+So duplicates, any order, and events of another API version all lead to the same state. A handler asks Stripe and says what
+it found; `write_finding` alone writes.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,13 +16,20 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from payments.billing_counts import count, count_hourly
-from payments.event_inbox import Applied, Effect, EventState, StoredEvent
+from payments.event_inbox import Applied, EventHandler, EventState, StoredEvent
+from payments.follow_intent import FetchedIntent, fetch_intent, follow_intent
 from payments.late_payments import is_late, note_late_payment
 from payments.models import CheckoutIntent
-from payments.refresh_stripe_subscription import fetch, write_down
-from payments.settle_payment import fetch_intent, settle_intent
+from payments.refresh_stripe_subscription import Fetched, fetch, write_subscription
+from payments.start_checkout import OVER
 from payments.stripe_customer import forget_stripe_customer
-from payments.stripe_objects import StripeDispute, id_of, subscription_of_invoice
+from payments.stripe_objects import (
+    StripeCheckoutSession,
+    StripeDispute,
+    StripeInvoice,
+    id_of,
+    subscription_of_invoice,
+)
 from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 
@@ -29,8 +39,27 @@ DISPUTE_OPEN = frozenset({"needs_response", "under_review"})
 Named = dict[str, Any]
 
 
-def apply_stripe_event(rules: StripeRules, event: StoredEvent) -> Effect:
-    """The handler of the inbox. Any error means that it is tried again."""
+@dataclass(frozen=True)
+class Finding:
+    """What a handler found out about an event. What is None was not asked for. `ignored` says why nothing was."""
+
+    event: StoredEvent
+    subscription: Fetched | None = None
+    late_invoice: StripeInvoice | None = None
+    """Paid after the end of `subscription`."""
+    intent: FetchedIntent | None = None
+    checkout: StripeCheckoutSession | None = None
+    deleted_customer: str | None = None
+    counts: tuple[str, ...] = ()
+    ignored: str | None = None
+
+
+def stripe_events(rules: StripeRules) -> EventHandler[Finding]:
+    return EventHandler(partial(find_out, rules), partial(write_finding, rules))
+
+
+def find_out(rules: StripeRules, event: StoredEvent) -> Finding:
+    """Any error means that it is tried again."""
     document = orjson.loads(event.body)
     version = document.get("api_version")
     # It is applied all the same, because only ids are read from it.
@@ -38,88 +67,103 @@ def apply_stripe_event(rules: StripeRules, event: StoredEvent) -> Effect:
         "stripe_event_of_another_version", rules.billing.clock()
     ):
         structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
-    return effect_of(rules, event, document)
-
-
-def effect_of(rules: StripeRules, event: StoredEvent, document: Named) -> Effect:
     if document["livemode"] is not rules.handler.address.live:
-        return ignored("other mode", "stripe_other_mode")
-    named: Named = document["data"]["object"]
+        return Finding(event, ignored="other mode", counts=("stripe_other_mode",))
     handler = handler_of(event.kind)
+    if handler is None:
+        return Finding(event, ignored="not needed")
     try:
-        return ignored("not needed") if handler is None else handler(rules, event, named)
+        return handler(rules, event, document["data"]["object"])
     except StripeObjectMissing:
-        return ignored("missing at Stripe", "stripe_missing")
+        return Finding(event, ignored="missing at Stripe", counts=("stripe_missing",))
 
 
-def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Effect] | None:
+def write_finding(rules: StripeRules, session: Session, now: datetime, finding: Finding) -> Applied:
+    """In the order in which rows are locked; what is counted comes last."""
+    applied = Applied() if finding.ignored is None else Applied(EventState.IGNORED, note=finding.ignored)
+    if finding.checkout is not None:
+        close_checkout(session, now, finding.checkout)
+    if finding.deleted_customer is not None:
+        forget_stripe_customer(session, finding.deleted_customer)
+    if finding.intent is not None:
+        applied = follow_intent(rules, session, now, finding.intent)
+    if finding.subscription is not None:
+        cause = f"stripe:{finding.event.external_id}"
+        applied = write_subscription(rules, session, now, finding.subscription, cause)
+    if finding.late_invoice is not None:
+        applied = replace(applied, note=note_late_payment(session, finding.event.id, finding.late_invoice))
+    for name in finding.counts:
+        count(session, name, now)
+    return applied
+
+
+def close_checkout(session: Session, now: datetime, found: StripeCheckoutSession) -> None:
+    if found.status in OVER:
+        session.execute(
+            update(CheckoutIntent)
+            .where(CheckoutIntent.external_id == found.id, CheckoutIntent.state == "open")
+            .values(state=OVER[found.status], updated_at=now)
+        )
+
+
+def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Finding] | None:
     return HANDLERS.get(kind)
 
 
-def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
-    return refreshed(rules, event, named["id"])
+def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
+    return Finding(event, subscription=fetch(rules, named["id"]))
 
 
-def invoice_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def invoice_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     subscription_id = subscription_of_invoice(named) or rules.handler.invoice(named["id"]).subscription_id
     if subscription_id is None:
-        return ignored("not of a subscription")
-    fetched = fetch(rules, subscription_id)
-    effect = write_down(rules, fetched, f"stripe:{event.external_id}")
-    if event.kind != "invoice.paid" or fetched.subscription is None or fetched.subscription.ended_at is None:
-        return effect
+        return Finding(event, ignored="not of a subscription")
+    finding = Finding(event, subscription=(fetched := fetch(rules, subscription_id)))
+    found = fetched.subscription
+    if event.kind != "invoice.paid" or found is None or found.ended_at is None:
+        return finding
     invoice = rules.handler.invoice(named["id"])
-    return note_late_payment(rules, event, invoice, effect) if is_late(invoice, fetched.subscription) else effect
+    if not is_late(invoice, found):
+        return finding
+    return replace(finding, late_invoice=invoice, counts=("stripe_paid_after_end",))
 
 
-def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def checkout_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     """A completed session is not a paid one. The subscription says what was paid."""
     session = rules.handler.checkout_session(named["id"])
-    states = {"complete": "done", "expired": "expired"}
-
-    def close_intent(database_session: Session, now: datetime) -> None:
-        if session.status in states:
-            database_session.execute(
-                update(CheckoutIntent)
-                .where(CheckoutIntent.external_id == session.id, CheckoutIntent.state == "open")
-                .values(state=states[session.status], updated_at=now)
-            )
-
-    if session.subscription_id is None:
-        return only(close_intent)
-    return after(close_intent, refreshed(rules, event, session.subscription_id))
+    subscription = None if session.subscription_id is None else fetch(rules, session.subscription_id)
+    return Finding(event, checkout=session, subscription=subscription)
 
 
-def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     """All of the latest period's payment given back: the subscription ends, or it would charge again.
 
     A part, an earlier period, or the difference of an upgrade changes nothing.
     """
     charge = rules.handler.charge(named["id"])
     if charge.intent_id is None:
-        return ignored("not of an intent")
+        return Finding(event, ignored="not of an intent")
     invoice = rules.handler.invoice_of_intent(charge.intent_id)
     if invoice is None or invoice.subscription_id is None:
-        return settle_intent(rules, fetch_intent(charge.intent_id, rules))
+        return Finding(event, intent=fetch_intent(charge.intent_id, rules))
     if charge.fully_refunded:
         latest = rules.handler.latest_period_paid(invoice.subscription_id)
         if latest is not None and latest.id == invoice.id:
             rules.handler.cancel_subscription(invoice.subscription_id)
-    return refreshed(rules, event, invoice.subscription_id)
+    return Finding(event, subscription=fetch(rules, invoice.subscription_id))
 
 
-def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
+    counts = ("stripe_dispute",) if event.kind == "charge.dispute.created" else ()
     dispute = rules.handler.dispute(named["id"])
     intent_id = dispute.intent_id or rules.handler.charge(dispute.charge_id).intent_id
-    invoice = rules.handler.invoice_of_intent(intent_id) if intent_id else None
     if intent_id is None:
-        return ignored("not of an intent")
+        return Finding(event, ignored="not of an intent")
+    invoice = rules.handler.invoice_of_intent(intent_id)
     if invoice is None or invoice.subscription_id is None:
-        effect = settle_intent(rules, fetch_intent(intent_id, rules))
-    else:
-        follow_dispute(rules, dispute, invoice.subscription_id)
-        effect = refreshed(rules, event, invoice.subscription_id)
-    return counted(effect, "stripe_dispute") if event.kind == "charge.dispute.created" else effect
+        return Finding(event, intent=fetch_intent(intent_id, rules), counts=counts)
+    follow_dispute(rules, dispute, invoice.subscription_id)
+    return Finding(event, subscription=fetch(rules, invoice.subscription_id), counts=counts)
 
 
 def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: str) -> None:
@@ -136,32 +180,31 @@ def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: 
         rules.handler.unsuspend(subscription_id)
 
 
-def customer_deleted(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
-    customer_id: str = named["id"]
-    return only(lambda session, now: forget_stripe_customer(session, customer_id))
+def customer_deleted(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
+    return Finding(event, deleted_customer=named["id"])
 
 
-def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
-    return settle_intent(rules, fetch_intent(named["id"], rules))
+def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
+    return Finding(event, intent=fetch_intent(named["id"], rules))
 
 
-def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     """The money is ours again and the buyer has none of it, so a person has to give it back in another way."""
     refund = rules.handler.read_refund(named["id"])
     structlog.get_logger().error("stripe_refund_failed", refund=refund.id)
-    effect = ignored("not of an intent")
-    if refund.intent_id is not None:
-        effect = settle_intent(rules, fetch_intent(refund.intent_id, rules))
-    return counted(effect, "stripe_refund_failed")
+    finding = Finding(event, counts=("stripe_refund_failed",))
+    if refund.intent_id is None:
+        return replace(finding, ignored="not of an intent")
+    return replace(finding, intent=fetch_intent(refund.intent_id, rules))
 
 
-def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Effect:
+def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     """For a person: a refund now costs less than the dispute that follows."""
     structlog.get_logger().error("stripe_fraud_warning", charge=id_of(named.get("charge")))
-    return only(lambda session, now: count(session, "stripe_early_fraud_warning", now))
+    return Finding(event, counts=("stripe_early_fraud_warning",))
 
 
-HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
+HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Finding]] = {
     "customer.subscription.created": subscription_changed,
     "customer.subscription.updated": subscription_changed,
     "customer.subscription.deleted": subscription_changed,
@@ -195,44 +238,6 @@ HANDLERS: dict[str, Callable[[StripeRules, StoredEvent, Named], Effect]] = {
 }
 """What the endpoint subscribes to, as docs/payments.md lists it. Whole types, because relatives differ: `invoice.upcoming`
 is of an invoice that does not exist yet and has no id."""
-
-
-def refreshed(rules: StripeRules, event: StoredEvent, subscription_id: str) -> Effect:
-    return write_down(rules, fetch(rules, subscription_id), f"stripe:{event.external_id}")
-
-
-def ignored(note: str, counter: str | None = None) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        if counter is not None:
-            count(session, counter, now)
-        return Applied(EventState.IGNORED, note=note)
-
-    return effect
-
-
-def only(act: Callable[[Session, datetime], object]) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        act(session, now)
-        return Applied()
-
-    return effect
-
-
-def after(act: Callable[[Session, datetime], object], then: Effect) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        act(session, now)
-        return then(session, now)
-
-    return effect
-
-
-def counted(effect: Effect, name: str) -> Effect:
-    def with_count(session: Session, now: datetime) -> Applied:
-        applied = effect(session, now)
-        count(session, name, now)
-        return applied
-
-    return with_count
 
 
 def version_differs(theirs: str | None, ours: str) -> bool:

@@ -1,24 +1,87 @@
 """The parts of this package, put together for one application."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
-from click import Command
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from database.base import Clock, utc_now
 from database.jobs import Job, JobName, Urgency
+from payments.apple import Apple, SandboxPolicy
+from payments.apple_notifications import apple_events
+from payments.apple_purchase import AppleEnvironment
+from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
+from payments.apple_reconcile import apple_reconcilers
+from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
+from payments.apply_stripe_event import stripe_events
 from payments.billing_rules import BillingRules
-from payments.event_inbox import EventInbox
+from payments.event_inbox import EventHandler, EventInbox
 from payments.forget_billing_events import forget_billing_events
+from payments.grant_tier import Announce
 from payments.hand_over_tiers import hand_over_tiers
-from payments.plans import PlanOffer
+from payments.items import Items
+from payments.plans import PlanOffer, on_offer
+from payments.product_table import ProductTable
+from payments.purchases import Purchases
 from payments.read_subscription import ManageUrls
 from payments.reconcile import Reconciler, reconcile
+from payments.reconcile_stripe import stripe_reconcilers
+from payments.redirects import Redirects
+from payments.store_event import event_writer
+from payments.stripe_handler import StripeAddress, StripeHandler
+from payments.stripe_jobs import stripe_jobs
+from payments.stripe_rules import StripeRules
+from payments.subscription_status import Provider
 from security.operation import Guard
+
+APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
+"""Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
+
+
+@dataclass(frozen=True)
+class AppleSettings:
+    """One app of the App Store. `shared_secret` is for receipts of StoreKit 1, `api_key` for the App Store Server API.
+
+    `root_certificate` and `urls` take the place of Apple's.
+    """
+
+    bundle_id: str
+    app_id: int
+    products: ProductTable
+    sandbox: SandboxPolicy
+    online_checks: bool = True
+    shared_secret: str | None = field(default=None, repr=False)
+    api_key: AppleApiKey | None = field(default=None, repr=False)
+    root_certificate: bytes | None = None
+    urls: Mapping[AppleEnvironment, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StripeSettings:
+    """For `trial` and `webhook_secrets` see StripeRules."""
+
+    address: StripeAddress
+    prices: ProductTable
+    redirects: Redirects
+    trial: timedelta = timedelta()
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class PaymentSettings:
+    """What is None is not sold through. `plans` are shown with what these two sell; for `grace` see BillingRules."""
+
+    plans: Sequence[PlanOffer] = ()
+    grace: timedelta = timedelta(days=7)
+    apple: AppleSettings | None = None
+    stripe: StripeSettings | None = None
 
 
 @dataclass(frozen=True)
 class Payments:
-    """What the commands and routes of payments work with."""
+    """What the commands and routes of payments work with. Made by `assemble_payments`."""
 
     rules: BillingRules
     signed_in: Guard
@@ -28,9 +91,8 @@ class Payments:
     manage_urls: ManageUrls
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
-    provider_jobs: Sequence[Job] = ()
-    provider_commands: Sequence[Command] = ()
-    """For `flask payments`."""
+    apple: Apple | None = None
+    stripe: StripeRules | None = None
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -38,7 +100,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
-            *self.provider_jobs,
+            *(() if self.stripe is None else stripe_jobs(self.stripe)),
             Job(
                 JobName("hand_over_tiers", Urgency.PAYMENTS),
                 lambda: hand_over_tiers(rules.clock, rules.announce),
@@ -51,3 +113,81 @@ class Payments:
             ),
             Job("forget_billing_events", lambda: forget_billing_events(rules.clock()), cron="47 3 * * *"),
         )
+
+
+def assemble_payments(
+    settings: PaymentSettings,
+    *,
+    announce: Announce,
+    signed_in: Guard,
+    owner: Guard,
+    connect: Callable[[], Connection],
+    purchases: Sequence[Purchases] = (),
+    clock: Clock = utc_now,
+) -> Payments:
+    """`announce` is told of every tier that changed, after the commit. `connect` opens the connection on which events are
+    stored. `purchases` are the kinds that packages above sell, besides items.
+
+    Starts no thread and connects to nothing.
+    """
+    rules = BillingRules(announce, settings.grace, clock)
+    apple = None if settings.apple is None else apple_of(settings.apple, rules)
+    stripe = None if settings.stripe is None else stripe_of(settings.stripe, rules, purchases)
+    handlers: dict[Provider, EventHandler[Any]] = {}
+    if apple is not None:
+        handlers[Provider.APPLE] = apple_events(apple)
+    if stripe is not None:
+        handlers[Provider.STRIPE] = stripe_events(stripe)
+    inbox = EventInbox(handlers, event_writer(connect), announce, clock)
+    return Payments(
+        rules=rules,
+        signed_in=signed_in,
+        owner=owner,
+        plans=on_offer(
+            settings.plans, None if apple is None else apple.products, None if stripe is None else stripe.prices
+        ),
+        manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
+        inbox=inbox,
+        reconcilers=(
+            *(() if apple is None else apple_reconcilers(apple, inbox)),
+            *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
+        ),
+        apple=apple,
+        stripe=stripe,
+    )
+
+
+def apple_of(settings: AppleSettings, rules: BillingRules) -> Apple:
+    signatures = AppleSignatures(
+        bundle_id=settings.bundle_id,
+        app_apple_id=settings.app_id,
+        root_certificate=settings.root_certificate,
+        online_checks=settings.online_checks,
+    )
+    receipts, api = None, None
+    if settings.shared_secret is not None:
+        own_urls = {environment: f"{url}/verifyReceipt" for environment, url in settings.urls.items()}
+        receipts = LegacyReceipts(settings.bundle_id, settings.shared_secret, {**VERIFY_RECEIPT_URLS, **own_urls})
+    if settings.api_key is not None:
+        api = AppleServerApi(settings.api_key, settings.bundle_id, signatures, settings.urls)
+    return Apple(
+        rules=rules,
+        products=settings.products,
+        signatures=signatures,
+        sandbox=settings.sandbox,
+        online_checks=settings.online_checks,
+        receipts=receipts,
+        api=api,
+    )
+
+
+def stripe_of(settings: StripeSettings, rules: BillingRules, purchases: Sequence[Purchases]) -> StripeRules:
+    return StripeRules(
+        handler=StripeHandler(settings.address),
+        billing=rules,
+        prices=settings.prices,
+        redirects=settings.redirects,
+        trial=settings.trial,
+        webhook_secrets=settings.webhook_secrets,
+        purchases=(Items(), *purchases),
+    )

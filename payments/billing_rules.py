@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from database.base import Clock, utc_now
-from payments.hand_over_tiers import Announce
+from payments.grant_tier import Announce
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCyc
     if product is None:
         raise PlanNotOnSale
     with changing(rules, user_id) as before:
-        settled = before.status == "past_due" and settle_debt(rules, before)
-        found = own_stripe_subscription(rules, user_id) if settled else before
+        paid = before.status == "past_due" and pay_debt(rules, before)
+        found = own_stripe_subscription(rules, user_id) if paid else before
         try:
             change(rules, found, product, tier, cycle, cause=f"changed by user:{user_id}")
         except StripeRefused:
@@ -77,7 +77,7 @@ def change(
         rules.handler.change_price_later(found, product.product_id, INTERVALS[cycle])
 
 
-def settle_debt(rules: StripeRules, found: StripeSubscription) -> bool:
+def pay_debt(rules: StripeRules, found: StripeSubscription) -> bool:
     """Whether anything was paid. Stripe tries a repaired card only days later; whoever changes the plan wants to go on now."""
     if found.latest_invoice is None or found.latest_invoice.status != "open":
         return False

@@ -5,11 +5,11 @@ from uuid import UUID
 from sqlalchemy import select
 
 from database import reading
-from payments.create_intent import OpenPayment, settled
+from payments.create_intent import OpenPayment, followed
+from payments.follow_intent import FetchedIntent, fetch_intent, follow_intent_now, give_up, with_what_went_back
 from payments.models import Payment
 from payments.payment_status import OPEN, PaymentStatus
-from payments.refresh_stripe_subscription import fetch_version
-from payments.settle_payment import FetchedIntent, fetch_intent, give_up, settle_now, with_what_went_back
+from payments.record_subscription import fetch_version
 from payments.stripe_problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound, Problem, ValidationFailed
@@ -42,7 +42,7 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
         raise ValidationFailed(
             [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
         ) from None
-    return settled(rules, payment_id, fetched)
+    return followed(rules, payment_id, fetched)
 
 
 def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> FetchedIntent:
@@ -50,7 +50,7 @@ def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> Fetche
     try:
         return with_what_went_back(rules, version, rules.handler.confirm_intent(intent_id, payment_method))
     except CardDeclined:
-        settle_now(rules, fetch_intent(intent_id, rules))
+        follow_intent_now(rules, fetch_intent(intent_id, rules))
         raise
     except StripeStateConflict:
         return fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice

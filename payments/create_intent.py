@@ -1,31 +1,24 @@
-"""Order something that is sold once: its price is ours, its stock is set aside, and Stripe waits for a card."""
+"""Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import transaction
+from payments.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
 from payments.grant_tier import lock_user
-from payments.models import Item, Payment
+from payments.models import Payment
 from payments.payment_status import OPEN, PaymentStatus
-from payments.refresh_stripe_subscription import fetch_version
-from payments.settle_payment import (
-    FetchedIntent,
-    fetch_intent,
-    give_up,
-    settle_now,
-    take_stock,
-    with_what_went_back,
-)
+from payments.purchases import Purchase
+from payments.record_subscription import fetch_version
 from payments.stripe_customer import forget_stripe_customer, stripe_customer
-from payments.stripe_objects import StripeIntent
 from payments.stripe_problems import StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
-from security.problems import InvalidToken, NotFound, Problem
+from security.problems import InvalidToken, Problem
 
 RESERVED_FOR = timedelta(minutes=30)
 LARGEST_AMOUNT = 99_999_999
@@ -67,14 +60,14 @@ class OpenPayment:
     client_secret: str | None = field(repr=False)
 
 
-def create_intent(rules: StripeRules, user_id: UUID, code: str, quantity: int) -> OpenPayment:
+def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPayment:
     """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
     for _ in range(3):
         customer_id = stripe_customer(rules, user_id)
         with transaction() as session:
-            ordered = order(rules, session, user_id, code, quantity)
+            ordered = order(rules, session, user_id, purchase)
         try:
-            return settled(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
+            return followed(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
         except StripeObjectMissing as missing:
             # It was deleted there, or the key is of another account or mode now. Another try begins anew.
             give_up(rules, ordered.id, ordered.intent_id)
@@ -99,33 +92,37 @@ def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, custom
     return with_what_went_back(rules, version, made)
 
 
-def order(rules: StripeRules, session: Session, user_id: UUID, code: str, quantity: int) -> OrderedPayment:
-    """The open payment for this item, or a new one. The amount is computed here and nowhere else."""
+def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase) -> OrderedPayment:
+    """The open payment for this purchase, or a new one."""
     now = rules.billing.clock()
     if not lock_user(session, user_id):
         raise InvalidToken
-    item = session.scalars(select(Item).where(Item.code == code, Item.is_active)).one_or_none()
-    if item is None:
-        raise NotFound
+    purchases = rules.purchases_of(purchase.kind)
+    price = purchases.price(session, user_id, purchase)
     found = session.scalars(
-        select(Payment).where(Payment.user_id == user_id, Payment.item_id == item.id, Payment.status.in_(OPEN))
+        select(Payment).where(
+            Payment.user_id == user_id,
+            Payment.purchase_kind == purchase.kind,
+            Payment.purchase_id == purchase.id,
+            Payment.status.in_(OPEN),
+        )
     ).one_or_none()
     if found is not None:
-        if found.quantity != quantity:
+        if found.quantity != purchase.quantity:
             raise PaymentOpen(payment_id=str(found.id))
         return OrderedPayment(found.id, found.external_id, found.amount, found.currency)
-    amount = item.amount * quantity
-    if amount > LARGEST_AMOUNT:
+    if price.amount > LARGEST_AMOUNT:
         raise AmountTooLarge
-    if not take_stock(session, item.id, quantity):
+    if not purchases.reserve(session, purchase):
         raise OutOfStock
     payment = Payment(
         user_id=user_id,
         provider=Provider.STRIPE,
-        amount=amount,
-        currency=item.currency,
-        item_id=item.id,
-        quantity=quantity,
+        amount=price.amount,
+        currency=price.currency,
+        purchase_kind=purchase.kind,
+        purchase_id=purchase.id,
+        quantity=purchase.quantity,
         reserved_until=now + RESERVED_FOR,
         status=PaymentStatus.PENDING,
         created_at=now,
@@ -133,22 +130,14 @@ def order(rules: StripeRules, session: Session, user_id: UUID, code: str, quanti
     )
     session.add(payment)
     session.flush()
-    return OrderedPayment(payment.id, None, amount, item.currency)
+    return OrderedPayment(payment.id, None, price.amount, price.currency)
 
 
-def settled(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
     """Write the intent down and show what came of it."""
-    intent: StripeIntent = fetched.intent
     with transaction() as session:
-        session.execute(
-            update(Payment)
-            .where(Payment.id == payment_id, Payment.external_id.is_(None))
-            .values(external_id=intent.id)
-            .execution_options(synchronize_session=False)
-        )
-    settle_now(rules, fetched)
-    with transaction() as session:
-        row = session.scalars(select(Payment).where(Payment.id == payment_id)).one()
+        follow_intent(rules, session, rules.billing.clock(), fetched)
+        row = session.get_one(Payment, payment_id)
         status = PaymentStatus(row.status)
-        secret = intent.client_secret if status in OPEN else None
+        secret = fetched.intent.client_secret if status in OPEN else None
         return OpenPayment(row.id, status, row.amount, row.currency, secret)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -19,11 +20,12 @@ from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
 from database.jobs import Job, JobName, Urgency, enqueue_job
-from payments.grant_tier import StateChange
-from payments.hand_over_tiers import Announce
+from payments.grant_tier import Announce, StateChange, announce_change
 from payments.models import BillingEvent
 from payments.store_event import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.subscription_status import Provider
+
+Finding = TypeVar("Finding")
 
 CLAIMED_FOR = timedelta(minutes=5)
 """A worker that died leaves its event claimed for so long."""
@@ -63,23 +65,29 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class Applied:
-    """What an effect did. `note` says why an event was ignored."""
+    """What came of an event. `note` says why it was ignored."""
 
     state: EventState = EventState.DONE
-    changes: tuple[StateChange, ...] = ()
+    change: StateChange | None = None
     note: str | None = None
 
 
-Effect = Callable[[Session, datetime], Applied]
-"""Runs in the transaction that marks the event as done. It must not call another server."""
+@dataclass(frozen=True)
+class EventHandler(Generic[Finding]):
+    """One provider's half: the handler finds out, the inbox writes.
 
-EventHandler = Callable[[StoredEvent], Effect]
-"""Prepares an effect, outside of any transaction: here the provider may be asked. Any error means: try again later."""
+    `find` says what an event means, as a plain value. It runs outside of any transaction and may ask the provider; any error
+    means: try again later. `write` is the only one that writes, in the transaction that marks the event as done. It calls no
+    other server.
+    """
+
+    find: Callable[[StoredEvent], Finding]
+    write: Callable[[Session, datetime, Finding], Applied]
 
 
 @dataclass(frozen=True)
 class EventInbox:
-    handlers: Mapping[Provider, EventHandler]
+    handlers: Mapping[Provider, EventHandler[Any]]
     writer: EventWriter
     announce: Announce
     clock: Clock
@@ -104,22 +112,22 @@ class EventInbox:
         return event.id if store_event(self.writer, event) else None
 
     def apply(self, event_id: UUID) -> int:
-        """1 when the event was settled by this call. Never raises for an event that fails: that is written down."""
+        """1 when the event was applied by this call. Never raises for an event that fails: that is written down."""
         event = self._claim(event_id)
         if event is None:
             return 0
         try:
-            effect = self.handlers[Provider(event.provider)](event)
+            handler = self.handlers[Provider(event.provider)]
+            finding = handler.find(event)
             with transaction() as session:
                 if not self._still_open(session, event.id):
                     return 0
-                applied = effect(session, self.clock())
-                self._settle(session, event.id, applied)
+                applied = handler.write(session, self.clock(), finding)
+                self._mark_done(session, event.id, applied)
         except Exception as error:
             self._note_failure(event, error)
             return 0
-        for change in applied.changes:
-            self.announce(change.user_id, change.version)
+        announce_change(self.announce, applied.change)
         return 1
 
     def sweep(self) -> int:
@@ -178,11 +186,11 @@ class EventInbox:
             return StoredEvent(row.id, row.provider, row.external_id, row.kind, row.environment, row.body)
 
     def _still_open(self, session: Session, event_id: UUID) -> bool:
-        """Locks the event's row: of two workers with the same event, the second finds it settled."""
+        """Locks the event's row: of two workers with the same event, the second finds it done."""
         query = select(BillingEvent.state).where(BillingEvent.id == event_id).with_for_update()
         return session.execute(query).scalar_one_or_none() == EventState.RECEIVED
 
-    def _settle(self, session: Session, event_id: UUID, applied: Applied) -> None:
+    def _mark_done(self, session: Session, event_id: UUID, applied: Applied) -> None:
         session.execute(
             update(BillingEvent)
             .where(BillingEvent.id == event_id)

@@ -1,4 +1,4 @@
-"""A job: delete provider events that were settled long ago. What came of them stands in the ledger."""
+"""A job: delete provider events that were dealt with long ago. What came of them stands in the ledger."""
 
 from datetime import datetime, timedelta
 

@@ -1,6 +1,6 @@
 """A job: whoever's tier has run out gets the one that is still paid for, or free."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,10 +12,7 @@ from database import reading, transaction
 from database.base import Clock
 from database.batch import work_through
 from payments.entitlement import HANDOVER
-from payments.grant_tier import recompute_tier
-
-Announce = Callable[[UUID, int], None]
-"""`auth.states.changed`"""
+from payments.grant_tier import Announce, announce_change, recompute_tier
 
 
 def hand_over_tiers(clock: Clock, announce: Announce) -> int:
@@ -24,10 +21,8 @@ def hand_over_tiers(clock: Clock, announce: Announce) -> int:
     def hand_over(user_id: UUID) -> int:
         with transaction() as session:
             change = recompute_tier(session, user_id, cause="time", now=clock())
-        if change is None:
-            return 0
-        announce(change.user_id, change.version)
-        return 1
+        announce_change(announce, change)
+        return change is not None
 
     return work_through("hand_over_tiers", _due(clock()), hand_over)
 

@@ -13,12 +13,10 @@ from flask.cli import with_appcontext
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from auth.models import User
 from database import reading, transaction
-from database.jobs import JobName, Urgency
-from payments.billing_counts import count
-from payments.event_inbox import Applied, Effect, StoredEvent
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.models import BillingEvent, Subscription
-from payments.refresh_stripe_subscription import is_usable
 from payments.stripe_objects import StripeInvoice, StripeSubscription
 from payments.stripe_problems import CardDeclined, StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe_rules import StripeRules
@@ -43,20 +41,16 @@ def is_late(invoice: StripeInvoice, subscription: StripeSubscription) -> bool:
     return bool(invoice.amount_paid and paid_at and ended_at and paid_at > ended_at)
 
 
-def note_late_payment(rules: StripeRules, event: StoredEvent, invoice: StripeInvoice, effect: Effect) -> Effect:
-    """Of an account that cannot be used any more it goes back by itself."""
-
-    def noted(session: Session, now: datetime) -> Applied:
-        applied = effect(session, now)
-        owner = session.execute(
-            select(Subscription.user_id).where(Subscription.stripe_subscription_id == invoice.subscription_id)
-        ).scalar_one_or_none()
-        if owner is None or not is_usable(session, owner):
-            rules.enqueue(session, GIVE_BACK_LATE, event_id=str(event.id))
-        count(session, "stripe_paid_after_end", now)
-        return Applied(applied.state, applied.changes, KEPT)
-
-    return noted
+def note_late_payment(session: Session, event_id: UUID, invoice: StripeInvoice) -> str:
+    """Of an account that cannot be used any more it goes back by itself. The note for the event."""
+    owner_is_active = session.execute(
+        select(User.is_active)
+        .join(Subscription, Subscription.user_id == User.id)
+        .where(Subscription.stripe_subscription_id == invoice.subscription_id)
+    ).scalar_one_or_none()
+    if not owner_is_active:
+        enqueue_job(session, GIVE_BACK_LATE, event_id=str(event_id))
+    return KEPT
 
 
 def late_payments() -> list[LatePayment]:

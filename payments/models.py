@@ -23,7 +23,7 @@ from database.base import Base, uuid7
 OPEN_PAYMENT = "status IN ('pending', 'action_required', 'processing')"
 
 FETCH_VERSIONS = Sequence("billing_fetch_versions", metadata=Base.metadata)
-"""Numbers for facts that we fetch ourselves. See `next_fetch_version` in record_subscription.py."""
+"""Numbers for facts that we fetch ourselves. See `fetch_version` in record_subscription.py."""
 
 
 class Subscription(Base):
@@ -212,7 +212,8 @@ class Item(Base):
 class Payment(Base):
     """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units.
 
-    It is an order as well: `quantity` of the item is set aside until `reserved_until`, and handed over at `fulfilled_at`.
+    It is for a purchase (payments/purchases.py), of which `quantity` is set aside until `reserved_until`, and handed over at
+    `fulfilled_at`.
     """
 
     __tablename__ = "payments"
@@ -225,7 +226,12 @@ class Payment(Base):
         Index("ix_payments_user_id", "user_id"),
         Index("ix_payments_reserved_until_open", "reserved_until", postgresql_where=text(OPEN_PAYMENT)),
         Index(
-            "uq_payments_user_id_item_id_open", "user_id", "item_id", unique=True, postgresql_where=text(OPEN_PAYMENT)
+            "uq_payments_user_id_purchase_open",
+            "user_id",
+            "purchase_kind",
+            "purchase_id",
+            unique=True,
+            postgresql_where=text(OPEN_PAYMENT),
         ),
     )
 
@@ -235,7 +241,10 @@ class Payment(Base):
     external_id: Mapped[str | None] = mapped_column(Text)
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
-    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id"))
+    purchase_kind: Mapped[str] = mapped_column(Text)
+    purchase_id: Mapped[UUID]
+    item_id: Mapped[UUID | None] = mapped_column(ForeignKey("items.id"))
+    """For processes of the release before, which know items alone. A trigger keeps it; the next migration drops both."""
     quantity: Mapped[int]
     reserved_until: Mapped[datetime]
     fulfilled_at: Mapped[datetime | None]

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from database import reading
 from payments.assembly import Payments
 from payments.event_inbox import EventState
+from payments.late_payments import late_payment_commands
 from payments.models import BillingCount, BillingEvent
 from payments.reconcile import reconcile
 
@@ -52,7 +53,7 @@ def payment_commands(payments: Payments) -> AppGroup:
         if reason is not None and reason not in (known := reasons()):
             there_are = ", ".join(f'"{each}"' for each in known) or "none"
             raise click.ClickException(f'No event was ignored for "{reason}". There are: {there_are}.')
-        restarted = payments.inbox.replay(set(event_ids) or settled_as(dead=dead, reason=reason))
+        restarted = payments.inbox.replay(set(event_ids) or ended_as(dead=dead, reason=reason))
         click.echo(f"{restarted} started anew; the workers apply them.")
         if event_ids and restarted < len(set(event_ids)):
             raise click.ClickException("Some of these events do not exist.")
@@ -65,12 +66,13 @@ def payment_commands(payments: Payments) -> AppGroup:
         if result.failed:
             raise click.ClickException(f"Could not ask: {', '.join(result.failed)}.")
 
-    for command in payments.provider_commands:
-        group.add_command(command)
+    if payments.stripe is not None:
+        for command in late_payment_commands(payments.stripe):
+            group.add_command(command)
     return group
 
 
-def settled_as(*, dead: bool, reason: str | None) -> list[UUID]:
+def ended_as(*, dead: bool, reason: str | None) -> list[UUID]:
     """Dead events, or ignored ones, of one reason or all; the oldest first."""
     query = select(BillingEvent.id).where(BillingEvent.state == (EventState.DEAD if dead else EventState.IGNORED))
     if reason is not None:

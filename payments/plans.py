@@ -1,9 +1,10 @@
 """The plans as they are offered: what each is called, what it may use, and how it is bought."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
-from payments.product_table import BillingCycle
+from payments.product_table import BillingCycle, ProductTable
 from payments.subscription_status import Provider
 
 
@@ -30,3 +31,16 @@ class PlanOffer:
     features: tuple[str, ...]
     benefits: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
+
+
+def on_offer(
+    plans: Iterable[PlanOffer], apple_products: ProductTable | None, stripe_prices: ProductTable | None
+) -> tuple[PlanOffer, ...]:
+    """The plans with the ways to buy each; None for a provider that is not set up."""
+    apple = {} if apple_products is None else apple_products.on_sale
+    stripe = {} if stripe_prices is None else stripe_prices.on_sale
+    offers = [
+        *((tier, Offer(Provider.APPLE, cycle, product.product_id)) for (tier, cycle), product in apple.items()),
+        *((tier, Offer(Provider.STRIPE, cycle)) for tier, cycle in stripe),
+    ]
+    return tuple(replace(plan, offers=tuple(offer for tier, offer in offers if tier is plan.tier)) for plan in plans)

@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy import or_, select, update
 
 from database import reading, transaction
-from payments.models import CHECKOUT, CheckoutIntent, Item, Payment
+from payments.follow_intent import follow_payment, purchase_of
+from payments.items import item_code
+from payments.models import CHECKOUT, CheckoutIntent, Payment
 from payments.payment_status import OPEN, PaymentStatus
 from payments.refresh_stripe_subscription import refresh
-from payments.settle_payment import fetch_intent, give_up, settle_now
-from payments.start_checkout import settle
+from payments.start_checkout import OVER, mark_checkout
 from payments.stripe_problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe_rules import StripeRules
 from security.problems import NotFound
@@ -27,7 +28,9 @@ class PaymentKind(StrEnum):
 
 @dataclass(frozen=True)
 class OwnPayment:
-    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an item and an amount."""
+    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an amount; what is
+    bought as an item names it.
+    """
 
     id: UUID
     kind: PaymentKind
@@ -57,14 +60,9 @@ def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPaym
         if kept.kind is PaymentKind.CHECKOUT:
             follow_checkout(rules, payment_id, external_id)
         else:
-            settle_now(rules, fetch_intent(external_id, rules))
+            follow_payment(rules, payment_id, external_id)
     except StripeUnavailable:
         return kept  # what is known is better than nothing
-    except StripeObjectMissing:
-        if kept.kind is PaymentKind.CHECKOUT:
-            settle(rules, payment_id, "failed")
-        else:
-            give_up(rules, payment_id, external_id)
     again = own_payment(user_id, payment_id)
     return kept if again is None else again[0]
 
@@ -83,11 +81,16 @@ def may_ask(payment: OwnPayment, now: datetime) -> bool:
 
 
 def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> None:
-    session = rules.handler.checkout_session(session_id)
+    """One that Stripe does not know is over."""
+    try:
+        session = rules.handler.checkout_session(session_id)
+    except StripeObjectMissing:
+        mark_checkout(rules, checkout_id, "failed")
+        return
     if session.subscription_id is not None:
         refresh(rules, session.subscription_id, f"checkout:{checkout_id}")
-    if session.status in {"complete", "expired"}:
-        settle(rules, checkout_id, "done" if session.status == "complete" else "expired", session_id)
+    if session.status in OVER:
+        mark_checkout(rules, checkout_id, OVER[session.status], session_id)
 
 
 def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None] | None:
@@ -107,19 +110,16 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
                 billing_cycle=checkout.billing_cycle,
             )
             return shown, checkout.external_id
-        found = session.execute(
-            select(Payment, Item.code)
-            .join(Item, Item.id == Payment.item_id)
-            .where(Payment.id == payment_id, Payment.user_id == user_id)
+        payment = session.scalars(
+            select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)
         ).one_or_none()
-        if found is None:
+        if payment is None:
             return None
-        payment, code = found
         shown = OwnPayment(
             id=payment.id,
             kind=PaymentKind.ONE_OFF,
             status=PaymentStatus(payment.status).value,
-            item=code,
+            item=item_code(session, purchase_of(payment)),
             quantity=payment.quantity,
             amount=payment.amount,
             currency=payment.currency,

@@ -14,13 +14,14 @@ from database import reading
 from database.batch import work_through
 from payments.apply_stripe_event import handler_of
 from payments.event_inbox import EventInbox
+from payments.follow_intent import follow_payment
 from payments.models import CHECKOUT, BillingCustomer, CheckoutIntent, Payment, Subscription
 from payments.payment_status import OPEN
 from payments.read_payment import follow_checkout
 from payments.reconcile import Reconciler, Step, batch_of
-from payments.refresh_stripe_subscription import TEST_MODE, Fetched, apply_fetched, fetch, fetch_version
-from payments.settle_payment import fetch_intent, give_up, settle_now
-from payments.start_checkout import settle
+from payments.record_subscription import fetch_version
+from payments.refresh_stripe_subscription import TEST_MODE, Fetched, apply_fetched, fetch
+from payments.start_checkout import mark_checkout
 from payments.stripe_handler import environment_name
 from payments.stripe_problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, StripeObjectMissing
 from payments.stripe_rules import StripeRules
@@ -189,13 +190,12 @@ class OpenPayments:
     def _follow(self, row: tuple[UUID, str, str | None]) -> bool:
         """Whether it turned out to be over."""
         row_id, kind, external_id = row
-        if kind == CHECKOUT:
-            self._follow_checkout(row_id, external_id)
-        elif external_id is not None:
-            try:
-                settle_now(self.rules, fetch_intent(external_id, self.rules))
-            except StripeObjectMissing:
-                give_up(self.rules, row_id, external_id)
+        if kind != CHECKOUT and external_id is not None:
+            follow_payment(self.rules, row_id, external_id)
+        elif kind == CHECKOUT and external_id is not None:
+            follow_checkout(self.rules, row_id, external_id)
+        elif kind == CHECKOUT:
+            self._give_up(row_id)
         with reading() as session:
             state = session.execute(
                 select(CheckoutIntent.state).where(CheckoutIntent.id == row_id)
@@ -204,15 +204,6 @@ class OpenPayments:
             ).scalar_one()
         return state not in {"open", *OPEN}
 
-    def _follow_checkout(self, checkout_id: UUID, session_id: str | None) -> None:
-        if session_id is None:
-            self._give_up(checkout_id)
-            return
-        try:
-            follow_checkout(self.rules, checkout_id, session_id)
-        except StripeObjectMissing:
-            settle(self.rules, checkout_id, "failed")
-
     def _give_up(self, checkout_id: UUID) -> None:
         """Its page could not be reached by anybody, and would be closed by now."""
         with reading() as session:
@@ -220,7 +211,7 @@ class OpenPayments:
                 select(CheckoutIntent.expires_at).where(CheckoutIntent.id == checkout_id)
             ).scalar_one()
         if ends is not None and ends < self.rules.billing.clock():
-            settle(self.rules, checkout_id, "failed")
+            mark_checkout(self.rules, checkout_id, "failed")
 
 
 def stripe_reconcilers(rules: StripeRules, inbox: EventInbox) -> tuple[Reconciler, ...]:

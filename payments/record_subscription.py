@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from auth.tiers import Tier
+from database import transaction
 from database.base import uuid7
 from payments.entitlement import Holding, access_until
 from payments.models import FETCH_VERSIONS, Subscription
@@ -21,7 +22,7 @@ PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
 class SubscriptionFact:
     """What a provider says of one of its subscriptions.
 
-    Facts are ordered by `epoch`, then by `version`. Stripe: epoch 0, version of `next_fetch_version`. Apple: the purchase date
+    Facts are ordered by `epoch`, then by `version`. Stripe: epoch 0, version of `fetch_version`. Apple: the purchase date
     of the transaction and the moment at which it was signed, in milliseconds; its renewal is signed by itself, hence
     `renewal_version`. None: as old as the rest.
     `tier` comes from our own table of products, never from what a client or a provider calls it; None for a product that
@@ -65,14 +66,15 @@ class Recorded:
     """Whether this was the first that was heard of the subscription."""
 
 
-def next_fetch_version(session: Session) -> int:
-    """Draw it before asking the provider, in a transaction of its own.
+def fetch_version() -> int:
+    """Draw it before asking the provider. It is a transaction of its own.
 
     Of two answers the one that was asked for later is the newer. One that was asked for before a change may miss it, but
     the change has an event of its own, which is asked for after it.
     """
-    version: int = session.execute(FETCH_VERSIONS.next_value()).scalar_one()
-    return version
+    with transaction() as session:
+        version: int = session.execute(FETCH_VERSIONS.next_value()).scalar_one()
+        return version
 
 
 def record_subscription(

@@ -1,6 +1,5 @@
 """Asking Stripe how a subscription is, and writing that down. Events, commands and the reconciler all end here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,16 +7,15 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from auth.models import User
 from database import transaction
-from database.jobs import JobName, Urgency
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.billing_counts import count
 from payments.close_account import CANCEL_AT_STRIPE
 from payments.event_inbox import Applied, EventState
-from payments.grant_tier import lock_user, recompute_tier
+from payments.grant_tier import LockedUser, announce_change, lock_user, recompute_tier
 from payments.models import BillingCustomer, Subscription
 from payments.provider_choice import apple_goes_on
-from payments.record_subscription import Recorded, next_fetch_version, record_subscription
+from payments.record_subscription import fetch_version, record_subscription
 from payments.stripe_facts import STATUSES, best_item, fact_of, missing_fact
 from payments.stripe_handler import environment_name
 from payments.stripe_objects import StripeSubscription
@@ -25,7 +23,7 @@ from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import ENDED, Provider, SubscriptionStatus
 
-SETTLE_DOUBLES = JobName("settle_double_subscriptions", Urgency.PAYMENTS)
+END_DOUBLES = JobName("end_double_subscriptions", Urgency.PAYMENTS)
 GIVE_BACK = JobName("give_back_subscription", Urgency.PAYMENTS)
 NOT_RUNNING = frozenset({*ENDED, SubscriptionStatus.INCOMPLETE})
 OVER_AT_STRIPE = frozenset({"canceled", "incomplete_expired"})
@@ -50,27 +48,52 @@ def fetch(rules: StripeRules, subscription_id: str) -> Fetched:
         return Fetched(version, subscription_id, None)
 
 
-def fetch_version() -> int:
-    with transaction() as session:
-        return next_fetch_version(session)
-
-
-def write_down(rules: StripeRules, fetched: Fetched, cause: str) -> Callable[[Session, datetime], Applied]:
-    """The effect: the row, the owner's tier, and what a person must know or a job must do."""
+def write_subscription(rules: StripeRules, session: Session, now: datetime, fetched: Fetched, cause: str) -> Applied:
+    """The row, the owner's tier, and what a person must know or a job must do."""
     found = fetched.subscription
     if found is None:
-        return lambda session, now: write_down_missing(rules, session, fetched, cause, now)
+        return write_missing(rules, session, now, fetched, cause)
     if found.live is not rules.handler.address.live:
-        return other_mode
-    return lambda session, now: write_down_found(rules, session, found, version=fetched.version, cause=cause, now=now)
+        count(session, "stripe_other_mode", now)
+        return Applied(EventState.IGNORED, note="other mode")
+    known, owner = owner_of(session, found)
+    if not known:
+        count(session, "stripe_unknown_customer", now)
+        return Applied(EventState.IGNORED, note="unknown customer")
+    user = None if owner is None else lock_user(session, owner)
+    fact = fact_of(found, rules.prices, fetched.version)
+    recorded = record_subscription(
+        session, fact, owner=None if user is None else user.id, grace=rules.billing.grace, now=now
+    )
+    if recorded is None:
+        count(session, "stripe_unknown_price", now)
+        return Applied(EventState.IGNORED, note="unknown price")
+    charged = found.status not in OVER_AT_STRIPE
+    if recorded.user_id is None:
+        if charged:
+            # The account is gone. Nobody may be charged for what nobody can use.
+            enqueue_job(session, CANCEL_AT_STRIPE if recorded.was_owned else GIVE_BACK, subscription_id=found.id)
+            count(session, "stripe_bought_for_deleted_account", now)
+        return Applied(note="no owner")
+    if (
+        user is not None
+        and recorded.is_new
+        and charged
+        and (why := bought_for_nothing(session, user, found, now)) is not None
+    ):
+        enqueue_job(session, GIVE_BACK, subscription_id=found.id)
+        count(session, why, now)
+    change = recompute_tier(session, recorded.user_id, cause=cause, now=now, held=user)
+    if running_at_stripe(session, recorded.user_id, rules.handler.address.environment) > 1:
+        enqueue_job(session, END_DOUBLES, user_id=str(recorded.user_id))
+    if found.status not in STATUSES:
+        count(session, "stripe_unknown_status", now)
+    if best_item(found, rules.prices) is None:
+        count(session, "stripe_unknown_price", now)
+    return Applied(change=change)
 
 
-def other_mode(session: Session, now: datetime) -> Applied:
-    count(session, "stripe_other_mode", now)
-    return Applied(EventState.IGNORED, note="other mode")
-
-
-def write_down_missing(rules: StripeRules, session: Session, fetched: Fetched, cause: str, now: datetime) -> Applied:
+def write_missing(rules: StripeRules, session: Session, now: datetime, fetched: Fetched, cause: str) -> Applied:
     """What Stripe has no record of cannot be charged and gives nothing.
 
     Of a live subscription only a live key can say so. One of test mode is over as soon as the key is live.
@@ -83,7 +106,7 @@ def write_down_missing(rules: StripeRules, session: Session, fetched: Fetched, c
     if known is None or known.environment not in {rules.handler.address.environment, TEST_MODE}:
         count(session, "stripe_missing", now)
         return Applied(EventState.IGNORED, note="missing at Stripe")
-    owner = known.user_id if known.user_id is not None and lock_user(session, known.user_id) else None
+    user = None if known.user_id is None else lock_user(session, known.user_id)
     ended = missing_fact(
         fetched.subscription_id,
         environment=known.environment,
@@ -91,27 +114,13 @@ def write_down_missing(rules: StripeRules, session: Session, fetched: Fetched, c
         period_end=now if known.period_end is None else min(known.period_end, now),
         version=fetched.version,
     )
+    owner = None if user is None else user.id
     record_subscription(session, ended, owner=owner, grace=rules.billing.grace, now=now)
-    change = None if owner is None else recompute_tier(session, owner, cause=f"{cause}, missing at Stripe", now=now)
+    change = None
+    if user is not None:
+        change = recompute_tier(session, user.id, cause=f"{cause}, missing at Stripe", now=now, held=user)
     count(session, "stripe_missing", now)
-    return Applied(changes=() if change is None else (change,), note="missing at Stripe")
-
-
-def write_down_found(
-    rules: StripeRules, session: Session, found: StripeSubscription, *, version: int, cause: str, now: datetime
-) -> Applied:
-    known, owner = owner_of(session, found)
-    if not known:
-        count(session, "stripe_unknown_customer", now)
-        return Applied(EventState.IGNORED, note="unknown customer")
-    if owner is not None and not lock_user(session, owner):
-        owner = None
-    fact = fact_of(found, rules.prices, version)
-    recorded = record_subscription(session, fact, owner=owner, grace=rules.billing.grace, now=now)
-    if recorded is None:
-        count(session, "stripe_unknown_price", now)
-        return Applied(EventState.IGNORED, note="unknown price")
-    return settle_with_owner(rules, session, found, recorded, cause=cause, now=now)
+    return Applied(change=change, note="missing at Stripe")
 
 
 def owner_of(session: Session, found: StripeSubscription) -> tuple[bool, UUID | None]:
@@ -129,41 +138,13 @@ def owner_of(session: Session, found: StripeSubscription) -> tuple[bool, UUID | 
     return (False, None) if customer is None else (True, customer.user_id)
 
 
-def settle_with_owner(
-    rules: StripeRules, session: Session, found: StripeSubscription, recorded: Recorded, *, cause: str, now: datetime
-) -> Applied:
-    charged = found.status not in OVER_AT_STRIPE
-    if recorded.user_id is None:
-        if charged:
-            # The account is gone. Nobody may be charged for what nobody can use.
-            rules.enqueue(session, CANCEL_AT_STRIPE if recorded.was_owned else GIVE_BACK, subscription_id=found.id)
-            count(session, "stripe_bought_for_deleted_account", now)
-        return Applied(note="no owner")
-    if recorded.is_new and charged and (why := bought_for_nothing(session, recorded.user_id, found, now)) is not None:
-        rules.enqueue(session, GIVE_BACK, subscription_id=found.id)
-        count(session, why, now)
-    change = recompute_tier(session, recorded.user_id, cause=cause, now=now)
-    if running_at_stripe(session, recorded.user_id, rules.handler.address.environment) > 1:
-        rules.enqueue(session, SETTLE_DOUBLES, user_id=str(recorded.user_id))
-    if found.status not in STATUSES:
-        count(session, "stripe_unknown_status", now)
-    if best_item(found, rules.prices) is None:
-        count(session, "stripe_unknown_price", now)
-    return Applied(changes=() if change is None else (change,))
-
-
-def bought_for_nothing(session: Session, user_id: UUID, found: StripeSubscription, now: datetime) -> str | None:
+def bought_for_nothing(session: Session, user: LockedUser, found: StripeSubscription, now: datetime) -> str | None:
     """Why a new subscription is no use to its buyer, as the name of a count: a page was paid that should have been closed."""
-    if not is_usable(session, user_id):
+    if not user.is_active:
         return "stripe_bought_for_closed_account"
-    if apple_goes_on(session, user_id, now, known_by=found.created):
+    if apple_goes_on(session, user.id, now, known_by=found.created):
         return "stripe_bought_beside_apple"
     return None
-
-
-def is_usable(session: Session, user_id: UUID) -> bool:
-    """Whether the account is neither closed nor switched off."""
-    return bool(session.execute(select(User.is_active).where(User.id == user_id)).scalar_one_or_none())
 
 
 def running_at_stripe(session: Session, user_id: UUID, environment: str) -> int:
@@ -177,14 +158,12 @@ def running_at_stripe(session: Session, user_id: UUID, environment: str) -> int:
     ).scalar_one()
 
 
-def refresh(rules: StripeRules, subscription_id: str, cause: str) -> Applied:
+def refresh(rules: StripeRules, subscription_id: str, cause: str) -> None:
     """Ask and write down at once, as commands do that have just changed something at Stripe."""
-    return apply_fetched(rules, fetch(rules, subscription_id), cause)
+    apply_fetched(rules, fetch(rules, subscription_id), cause)
 
 
-def apply_fetched(rules: StripeRules, fetched: Fetched, cause: str) -> Applied:
+def apply_fetched(rules: StripeRules, fetched: Fetched, cause: str) -> None:
     with transaction() as session:
-        applied = write_down(rules, fetched, cause)(session, rules.billing.clock())
-    for change in applied.changes:
-        rules.billing.announce(change.user_id, change.version)
-    return applied
+        applied = write_subscription(rules, session, rules.billing.clock(), fetched, cause)
+    announce_change(rules.billing.announce, applied.change)

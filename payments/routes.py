@@ -3,11 +3,27 @@
 from flask import Blueprint
 
 from auth.principal import Principal
+from payments.apple_routes import apple_routes
 from payments.assembly import Payments
 from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
 from payments.read_subscription import read_subscription
+from payments.return_pages import return_pages
+from payments.stripe_commands import stripe_commands
+from payments.stripe_routes import stripe_routes
 from security.operation import Answer, Anyone, operation
 from security.problems import DependencyUnavailable
+
+
+def payment_blueprints(payments: Payments) -> list[Blueprint]:
+    """With those of every provider that is set up."""
+    routes = [payment_routes(payments)]
+    if (stripe := payments.stripe) is not None:
+        web = stripe_routes(stripe, payments.owner, payments.inbox)
+        web.cli.add_command(stripe_commands(stripe))
+        routes += [web, return_pages()]
+    if payments.apple is not None:
+        routes.append(apple_routes(payments, payments.apple))
+    return routes
 
 
 def payment_routes(payments: Payments) -> Blueprint:

@@ -16,7 +16,7 @@ from payments.grant_tier import lock_user
 from payments.models import CHECKOUT, CheckoutIntent
 from payments.product_table import BillingCycle, Product
 from payments.provider_choice import present_seller
-from payments.refresh_stripe_subscription import is_usable, refresh
+from payments.refresh_stripe_subscription import refresh
 from payments.stripe_customer import forget_stripe_customer, stripe_customer
 from payments.stripe_problems import KEY_LIVES, StripeObjectMissing, StripeRefused
 from payments.stripe_rules import StripeRules
@@ -27,6 +27,8 @@ from security.problems import InvalidToken, Problem
 LIVES = timedelta(minutes=60)
 """Stripe allows 30 minutes to a day. Short, so that a page left open in another tab cannot be paid much later."""
 LEAST_LEFT = timedelta(minutes=2)
+OVER = {"complete": "done", "expired": "expired"}
+"""What Stripe calls the end of a page, and we."""
 
 
 class AlreadySubscribed(Problem):
@@ -92,7 +94,8 @@ def start_checkout(rules: StripeRules, user_id: UUID, order: Order) -> StartedCh
 
 def refuse_second_purchase(rules: StripeRules, session: Session, user_id: UUID) -> None:
     now = rules.billing.clock()
-    if not lock_user(session, user_id) or not is_usable(session, user_id):
+    user = lock_user(session, user_id)
+    if user is None or not user.is_active:
         raise InvalidToken
     seller = present_seller(session, user_id, rules.handler.address.environment, now)
     if seller is not None:
@@ -175,7 +178,7 @@ def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> StartedChec
         else:
             session = rules.handler.checkout_session(intent.session_id)
     except StripeObjectMissing as missing:
-        settle(rules, intent.id, "failed")
+        mark_checkout(rules, intent.id, "failed")
         if missing.param == "customer":
             with transaction() as database_session:
                 forget_stripe_customer(database_session, customer_id)
@@ -183,20 +186,20 @@ def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> StartedChec
             raise StripeRefused from None
         return None
     except StripeRefused:
-        settle(rules, intent.id, "failed")
+        mark_checkout(rules, intent.id, "failed")
         if not intent.is_new:
             return None  # it waited too long to be sent as it was written down
         explain_refusal(rules, intent.parameters["line_items"][0]["price"], customer_id)
         raise
     if session.status == "complete":
-        settle(rules, intent.id, "done", session.id)
+        mark_checkout(rules, intent.id, "done", session.id)
         if session.subscription_id is not None:
             refresh(rules, session.subscription_id, f"checkout:{intent.id}")
         raise AlreadySubscribed(managed_by=Provider.STRIPE.value)
     if session.status != "open" or session.url is None or session.expires_at < rules.billing.clock() + LEAST_LEFT:
-        settle(rules, intent.id, "expired", session.id)
+        mark_checkout(rules, intent.id, "expired", session.id)
         return None
-    settle(rules, intent.id, "open", session.id)
+    mark_checkout(rules, intent.id, "open", session.id)
     return StartedCheckout(intent.id, session.id, session.url, session.expires_at)
 
 
@@ -210,14 +213,14 @@ def close_page(rules: StripeRules, intent: Intent) -> None:
         rules.handler.expire_checkout_session(session_id)
         session = rules.handler.checkout_session(session_id)
     except (StripeObjectMissing, StripeRefused):
-        settle(rules, intent.id, "failed")
+        mark_checkout(rules, intent.id, "failed")
         return
-    settle(rules, intent.id, "done" if session.status == "complete" else "expired", session_id)
+    mark_checkout(rules, intent.id, "done" if session.status == "complete" else "expired", session_id)
     if session.subscription_id is not None:
         refresh(rules, session.subscription_id, f"checkout:{intent.id}")
 
 
-def settle(rules: StripeRules, intent_id: UUID, state: str, session_id: str | None = None) -> None:
+def mark_checkout(rules: StripeRules, intent_id: UUID, state: str, session_id: str | None = None) -> None:
     """Only an open intent changes."""
     values: dict[str, Any] = {"state": state, "updated_at": rules.billing.clock()}
     if session_id is not None:

@@ -44,7 +44,7 @@ EXECUTE store_events (
 
 @dataclass(frozen=True, slots=True)
 class ArrivedEvent:
-    """`claimed_until`: when the sweeper enqueues it again, if it was not settled. The texts hold no NUL."""
+    """`claimed_until`: when the sweeper enqueues it again, if it was not applied. The texts hold no NUL."""
 
     id: UUID
     provider: Provider

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from payments.change_plan import INTERVALS
+from payments.items import ITEM
 from payments.models import Item, Payment
 from payments.payment_status import OPEN
 from payments.product_table import Product
@@ -103,7 +104,9 @@ def stripe_commands(rules: StripeRules) -> AppGroup:
 def left_to_sell(session: Session, item: Item, there_are: int) -> int:
     """Without what is set aside for payments that are open. The item is locked, so nothing is set aside meanwhile."""
     set_aside: int = session.execute(
-        select(func.coalesce(func.sum(Payment.quantity), 0)).where(Payment.item_id == item.id, Payment.status.in_(OPEN))
+        select(func.coalesce(func.sum(Payment.quantity), 0)).where(
+            Payment.purchase_kind == ITEM, Payment.purchase_id == item.id, Payment.status.in_(OPEN)
+        )
     ).scalar_one()
     if set_aside > there_are:
         raise click.UsageError(

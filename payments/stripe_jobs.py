@@ -1,31 +1,29 @@
 """Work at Stripe that waits for nobody: ends what must not be charged, gives money back, lets go of what was set aside."""
 
-from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.batch import work_through
-from database.jobs import Job, JobName, Jobs, Urgency
+from database.jobs import Job, JobName, Urgency
 from payments.billing_counts import count
 from payments.cancel_subscription import let_end
 from payments.close_account import CANCEL_AT_STRIPE, CLOSE_CHECKOUT, STOP_RENEWING
+from payments.follow_intent import (
+    GIVE_MONEY_BACK,
+    fetch_intent,
+    follow_intent_now,
+    give_up,
+    with_what_went_back,
+)
 from payments.late_payments import GIVE_BACK_LATE, give_back_late_payment
 from payments.models import CheckoutIntent, Payment, Subscription
 from payments.payment_status import OPEN
-from payments.refresh_stripe_subscription import (
-    GIVE_BACK,
-    OVER_AT_STRIPE,
-    SETTLE_DOUBLES,
-    fetch,
-    fetch_version,
-    refresh,
-)
-from payments.settle_payment import GIVE_MONEY_BACK, fetch_intent, give_up, settle_now, with_what_went_back
+from payments.record_subscription import fetch_version
+from payments.refresh_stripe_subscription import END_DOUBLES, GIVE_BACK, OVER_AT_STRIPE, fetch, refresh
 from payments.start_checkout import close_page, intent_of
 from payments.stripe_facts import best_item, status_of, tier_of
 from payments.stripe_objects import StripeSubscription
@@ -45,19 +43,10 @@ def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
         Job(CLOSE_CHECKOUT, lambda checkout_id: close_checkout(rules, UUID(checkout_id))),
         Job(GIVE_BACK, lambda subscription_id: give_back(rules, subscription_id)),
         Job(GIVE_BACK_LATE, lambda event_id: give_back_late_payment(rules, UUID(event_id))),
-        Job(SETTLE_DOUBLES, lambda user_id: settle_doubles(rules, UUID(user_id))),
+        Job(END_DOUBLES, lambda user_id: end_doubles(rules, UUID(user_id))),
         Job(GIVE_MONEY_BACK, lambda payment_id: give_money_back(rules, UUID(payment_id))),
         Job(JobName("release_reservations", Urgency.PAYMENTS), lambda: release_reservations(rules), cron="* * * * *"),
     )
-
-
-def enqueuer(rules: Callable[[], StripeRules]) -> Callable[..., int]:
-    """`StripeRules.enqueue` of these very rules, which exist only when this is called."""
-
-    def enqueue(session: Session, name: str, **arguments: object) -> int:
-        return Jobs.of(stripe_jobs(rules())).enqueue(session, name, **arguments)
-
-    return enqueue
 
 
 def cancel_at_stripe(rules: StripeRules, subscription_id: str) -> None:
@@ -91,7 +80,7 @@ def give_back(rules: StripeRules, subscription_id: str, reason: str = "nobody") 
     refresh(rules, subscription_id, f"given back:{reason}")
 
 
-def settle_doubles(rules: StripeRules, user_id: UUID) -> int:
+def end_doubles(rules: StripeRules, user_id: UUID) -> int:
     """One user, one subscription: what is paid and highest stays, of equals the oldest. Returns how many others were ended."""
     found = (fetch(rules, each).subscription for each in known_running(rules, user_id))
     running = [each for each in found if each is not None and is_charged(rules, each)]
@@ -173,7 +162,7 @@ def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
             fetched = with_what_went_back(rules, version, rules.handler.cancel_intent(intent_id))
     except StripeObjectMissing:
         return give_up(rules, payment_id, intent_id)
-    settle_now(rules, fetched)
+    follow_intent_now(rules, fetched)
     return 1
 
 

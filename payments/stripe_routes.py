@@ -13,6 +13,7 @@ from payments.confirm_intent import PaymentClosed, confirm_intent
 from payments.create_intent import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
 from payments.event_inbox import EventInbox
 from payments.explain_refusal import CurrencyDiffers, PlanNotOnSale
+from payments.items import item_purchase
 from payments.open_portal import NoBillingAccount, open_portal
 from payments.own_stripe_subscription import NotManagedHere
 from payments.product_table import BillingCycle
@@ -179,7 +180,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         """Sets it aside for half an hour. The price is set on our side. Asking again gives the same payment while it is
         open.
         """
-        return Answer(200, open_payment(create_intent(rules, caller.user_id, body.item, body.quantity)))
+        return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
 
     @operation(
         routes,

@@ -1,22 +1,14 @@
 """What every part of the Stripe half works with."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.orm import Session
-
 from payments.billing_rules import BillingRules
 from payments.product_table import ProductTable
+from payments.purchases import PurchaseKindOff, Purchases
 from payments.redirects import Redirects
 from payments.stripe_handler import StripeHandler
-
-Enqueue = Callable[..., object]
-"""`enqueue(session, job_name, **arguments)`: in the caller's transaction."""
-
-
-def nothing_enqueued(session: Session, name: str, **_: object) -> None:
-    raise LookupError(name)
 
 
 @dataclass(frozen=True)
@@ -29,4 +21,12 @@ class StripeRules:
     redirects: Redirects
     trial: timedelta = timedelta()
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
-    enqueue: Enqueue = nothing_enqueued
+    purchases: Sequence[Purchases] = ()
+    """Each kind that is paid once."""
+
+    def purchases_of(self, kind: str) -> Purchases:
+        """Raises PurchaseKindOff."""
+        for each in self.purchases:
+            if each.kind == kind:
+                return each
+        raise PurchaseKindOff

@@ -29,7 +29,7 @@ from payments.apple_validator import (
 )
 from payments.billing_customer import billing_customer
 from payments.entitlement import access_until
-from payments.grant_tier import StateChange, lock_user, recompute_tier
+from payments.grant_tier import announce_change, lock_user, recompute_tier
 from payments.models import Subscription
 from payments.read_subscription import ManageUrls, OwnSubscription, own_subscription
 from payments.record_subscription import holding_of
@@ -95,19 +95,15 @@ def validate_receipt(apple: Apple, user_id: UUID, receipt: str, manage_urls: Man
     if not purchases:
         raise NoSubscriptionInReceipt
     with transaction() as session:
-        if not lock_user(session, user_id):
+        user = lock_user(session, user_id)
+        if user is None:
             raise InvalidToken
         now = apple.rules.clock()
         bound = _bind(apple, session, user_id, purchases, now)
-        change = recompute_tier(session, user_id, cause=f"apple:{bound[0].apple_transaction_id}", now=now)
+        change = recompute_tier(session, user_id, cause=f"apple:{bound[0].apple_transaction_id}", now=now, held=user)
         validated = _describe(session, user_id, bound, manage_urls, now)
-    _announce(apple, change)
+    announce_change(apple.rules.announce, change)
     return validated
-
-
-def _announce(apple: Apple, change: StateChange | None) -> None:
-    if change is not None:
-        apple.rules.announce(change.user_id, change.version)
 
 
 def _read(apple: Apple, receipt: str) -> Iterable[ApplePurchase]:

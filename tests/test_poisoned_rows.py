@@ -4,6 +4,7 @@ The other two are done all the same, the run does not fail, and the operators ar
 declared without a row in BATCHES fails here.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from app import accounts_of, assemble, background_jobs, leases_of, payments_of
 from config import load_settings
 from database import db, reading, transaction
-from database.jobs import Jobs
+from database.jobs import JobName, Jobs
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment
@@ -200,7 +201,7 @@ def app(database_url: str) -> Iterator[Flask]:
     )
     app = assemble(settings)
     auth = accounts_of(settings, leases_of(settings, database_url))
-    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth)[0])
+    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth))
     with app.app_context():
         yield app
         db.session.remove()
@@ -228,6 +229,12 @@ def test_every_job_of_the_clock_has_a_batch_here(app: Flask) -> None:
         *(batch.job for batch in BATCHES),
         *ELSEWHERE,
     }
+
+
+def test_every_job_that_is_enqueued_is_one_that_workers_know(app: Flask) -> None:
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in {"auth", "gateway", "payments"}]
+    enqueued = {value for module in ours for value in vars(module).values() if isinstance(value, JobName)}
+    assert {"send_letter", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)

@@ -12,29 +12,15 @@ from flask import Flask
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
 from payments.apple import Apple, SandboxPolicy
-from payments.apple_notifications import AppleEvents
 from payments.apple_purchase import AppleEnvironment
-from payments.apple_receipts import LegacyReceipts
-from payments.apple_reconcile import apple_reconcilers
-from payments.apple_routes import apple_routes
-from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
-from payments.assembly import Payments
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventInbox
-from payments.payment_commands import payment_commands
+from payments.apple_validator import AppleApiKey
+from payments.assembly import AppleSettings, PaymentSettings
 from payments.product_table import ProductTable
-from payments.routes import payment_routes
-from payments.store_event import event_writer
-from payments.subscription_status import Provider
 from sandbox.apple_server.notification_outbox import SendAttempt
 from sandbox.apple_server.server import AppleHost, AppleServer
 from sandbox.apple_server.subscriptions import Subscription
-from security.edge import install_edge
-from tests.bare_app import bare_app
-from tests.payments.payments_app import NamedCaller, RunningPayments
+from tests.payments.payments_app import RunningPayments, app_of, assembled
 
 PRO, PRO_YEARLY = "com.mirroros.pro.monthly", "com.mirroros.pro.yearly"
 ENTERPRISE = "com.mirroros.enterprise.monthly"
@@ -104,47 +90,25 @@ def running_apple(
     store = AppleServer(ocsp_url=NOBODY_LISTENS if online_checks else None)
     store.start()
     announced: list[tuple[uuid.UUID, int]] = []
-    rules = BillingRules(announce=lambda user, version: announced.append((user, version)), clock=store.clock)
-    bundle_id = store.app.bundle_id
-    signatures = AppleSignatures(
-        bundle_id=bundle_id,
-        app_apple_id=store.app.app_apple_id,
-        root_certificate=store.root_certificate,
-        online_checks=online_checks,
-    )
-    hosts = {AppleEnvironment.PRODUCTION: store.production, AppleEnvironment.SANDBOX: store.sandbox}
-    receipt_urls = {environment: host.verify_receipt_url for environment, host in hosts.items()}
     key = AppleApiKey(store.api_key.key_id, store.api_key.issuer_id, store.api_key.p8)
-    api_urls = {environment: host.url for environment, host in hosts.items()}
-    apple = Apple(
-        rules=rules,
+    settings = AppleSettings(
+        bundle_id=store.app.bundle_id,
+        app_id=store.app.app_apple_id,
         products=ProductTable.read(products),
-        signatures=signatures,
         sandbox=SandboxPolicy(everybody=not production, accounts=frozenset({REVIEWER})),
         online_checks=online_checks,
-        receipts=LegacyReceipts(bundle_id, store.app.shared_secret, receipt_urls) if legacy else None,
-        api=AppleServerApi(key, bundle_id, signatures, api_urls) if api else None,
+        shared_secret=store.app.shared_secret if legacy else None,
+        api_key=key if api else None,
+        root_certificate=store.root_certificate,
+        urls={AppleEnvironment.PRODUCTION: store.production.url, AppleEnvironment.SANDBOX: store.sandbox.url},
     )
-    writer = event_writer(writer_connection(url, EngineOptions()))
-    inbox = EventInbox({Provider.APPLE: AppleEvents(apple)}, writer, rules.announce, rules.clock)
-    payments = Payments(
-        rules=rules,
-        signed_in=NamedCaller(),
-        owner=NamedCaller(),
-        plans=(),
-        manage_urls={Provider.APPLE: "https://apple.example.com"},
-        inbox=inbox,
-        reconcilers=apple_reconcilers(apple, inbox),
-    )
-    app = bare_app(url)
-    install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-    app.register_blueprint(payment_routes(payments))
-    app.register_blueprint(apple_routes(payments, apple))
-    app.cli.add_command(payment_commands(payments))
+    payments = assembled(url, PaymentSettings(apple=settings), announced, clock=store.clock)
+    assert payments.apple is not None
+    app = app_of(url, payments)
     with served(app) as address:
         store.notify(f"{address}/api/payments/apple/notifications")
         try:
-            yield RunningApple(app, payments, store.clock, announced, store, apple)
+            yield RunningApple(app, payments, store.clock, announced, store, payments.apple)
         finally:
             store.stop()
 

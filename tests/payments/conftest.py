@@ -2,28 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from auth.tiers import Tier
 from database import db
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
-from payments.assembly import Payments
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventHandler, EventInbox
-from payments.payment_commands import payment_commands
+from payments.assembly import PaymentSettings
+from payments.event_inbox import EventHandler
 from payments.plans import Offer, PlanOffer
 from payments.product_table import BillingCycle
 from payments.reconcile import Reconciler
-from payments.routes import payment_routes
-from payments.store_event import event_writer
 from payments.subscription_status import Provider
-from security.edge import install_edge
-from tests.bare_app import bare_app
 from tests.payments.apple_app import RunningApple, running_apple
-from tests.payments.payments_app import MovableClock, NamedCaller, RunningPayments, nothing_to_do
+from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, app_of, assembled
 from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
@@ -45,24 +39,15 @@ PLANS = (
 def make_payments(database_url: str) -> Iterator[MakePayments]:
     made: list[RunningPayments] = []
 
-    def make(*, handler: EventHandler = nothing_to_do, reconcilers: tuple[Reconciler, ...] = ()) -> RunningPayments:
+    def make(
+        *, handler: EventHandler[Any] = NOTHING_TO_DO, reconcilers: tuple[Reconciler, ...] = ()
+    ) -> RunningPayments:
+        announced: list[tuple[UUID, int]] = []
         clock = MovableClock()
-        app = bare_app(database_url)
-        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-        running = RunningPayments(app, None, clock, [])  # type: ignore[arg-type] # announced is needed first
-        rules = BillingRules(announce=lambda user, version: running.announced.append((user, version)), clock=clock)
-        writer = event_writer(writer_connection(database_url, EngineOptions()))
-        running.payments = Payments(
-            rules=rules,
-            signed_in=NamedCaller(),
-            owner=NamedCaller(),
-            plans=PLANS,
-            manage_urls={Provider.APPLE: "https://apple.example.com"},
-            inbox=EventInbox({Provider.STRIPE: handler}, writer, rules.announce, clock),
-            reconcilers=reconcilers,
-        )
-        app.register_blueprint(payment_routes(running.payments))
-        app.cli.add_command(payment_commands(running.payments))
+        none = assembled(database_url, PaymentSettings(), announced, clock=clock)
+        inbox = replace(none.inbox, handlers={Provider.STRIPE: handler})
+        payments = replace(none, plans=PLANS, inbox=inbox, reconcilers=reconcilers)
+        running = RunningPayments(app_of(database_url, payments), payments, clock, announced)
         made.append(running)
         return running
 

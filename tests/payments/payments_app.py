@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Never
 
 from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from auth.models import User
@@ -17,12 +18,19 @@ from auth.principal import Principal
 from auth.tiers import Tier, effective_tier
 from database import db, transaction
 from database.base import Clock
-from payments.assembly import Payments
-from payments.event_inbox import StoredEvent
+from database.engine import EngineOptions
+from database.writer_connection import writer_connection
+from payments.assembly import Payments, PaymentSettings, assemble_payments
+from payments.event_inbox import Applied, EventHandler, StoredEvent
+from payments.grant_manually import grant_by_operator
 from payments.grant_tier import lock_user, recompute_tier
+from payments.payment_commands import payment_commands
 from payments.record_subscription import Recorded, SubscriptionFact, record_subscription
+from payments.routes import payment_blueprints
 from payments.subscription_status import Provider
+from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
+from tests.bare_app import bare_app
 
 
 class NamedCaller:
@@ -92,6 +100,12 @@ class RunningPayments:
                 recompute_tier(session, recorded.user_id, cause="test", now=now)
             return recorded
 
+    def grant(self, user: uuid.UUID, tier: Tier, until: datetime | None = None) -> None:
+        """As `flask users set-tier` does."""
+        with self.app.app_context(), transaction() as session:
+            lock_user(session, user)
+            grant_by_operator(session, user, tier, until, self.clock())
+
     def store(self, external_id: str = "evt_1", body: bytes = b"{}") -> uuid.UUID | None:
         return self.payments.inbox.store(
             provider=Provider.STRIPE, external_id=external_id, kind="test", environment=None, body=body
@@ -138,9 +152,38 @@ class RunningPayments:
         return int(rows[0][0]) if rows else 0
 
 
+def assembled(url: str, settings: PaymentSettings, announced: list[tuple[uuid.UUID, int]], **more: Any) -> Payments:
+    """As app.py does it, but for who calls."""
+    return assemble_payments(
+        settings,
+        announce=lambda user, version: announced.append((user, version)),
+        signed_in=NamedCaller(),
+        owner=NamedCaller(),
+        connect=writer_connection(url, EngineOptions()),
+        **more,
+    )
+
+
+def app_of(url: str, payments: Payments) -> Flask:
+    """With the routes and commands of these payments, and nothing else."""
+    app = bare_app(url)
+    install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+    for routes in payment_blueprints(payments):
+        app.register_blueprint(routes)
+    app.cli.add_command(payment_commands(payments))
+    return app
+
+
 def as_caller(user: uuid.UUID | None) -> dict[str, str]:
     return {} if user is None else {"X-Test-User": str(user)}
 
 
-def nothing_to_do(event: StoredEvent) -> Any:
+def write_nothing(session: Session, now: datetime, finding: None) -> Applied:
+    return Applied()
+
+
+def find_nothing(event: StoredEvent) -> Never:
     raise AssertionError(f"no event of {event.provider} was expected")
+
+
+NOTHING_TO_DO = EventHandler(find_nothing, write_nothing)

@@ -5,42 +5,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import requests
 from werkzeug.test import TestResponse
 
 from database.base import Clock
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
-from payments.apply_stripe_event import apply_stripe_event
-from payments.assembly import Payments
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventInbox
-from payments.late_payments import late_payment_commands
-from payments.payment_commands import payment_commands
+from payments.assembly import PaymentSettings, StripeSettings
 from payments.product_table import ProductTable
-from payments.reconcile_stripe import stripe_reconcilers
+from payments.purchases import Purchases
 from payments.redirects import Redirects
-from payments.return_pages import return_pages
-from payments.routes import payment_routes
-from payments.store_event import event_writer
-from payments.stripe_commands import stripe_commands
-from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import enqueuer, stripe_jobs
-from payments.stripe_routes import stripe_routes
+from payments.stripe_handler import StripeAddress
+from payments.stripe_jobs import stripe_jobs
 from payments.stripe_rules import StripeRules
-from payments.subscription_status import Provider
 from sandbox.stripe_server.api import Seen
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.response_shapes import Object
 from sandbox.stripe_server.server import StripeServer
-from security.edge import install_edge
-from tests.bare_app import bare_app
 from tests.payments.apple_app import served
-from tests.payments.payments_app import NamedCaller, RunningPayments
+from tests.payments.payments_app import RunningPayments, app_of, assembled
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PRO, PRO_YEARLY = "price_pro_monthly", "price_pro_yearly"
@@ -109,11 +93,10 @@ class RunningStripe(RunningPayments):
 
     def run_stripe_jobs(self) -> int:
         """What effects enqueued besides: cancelling, giving money back."""
-        names = [job.name for job in self.payments.provider_jobs]
+        jobs = {job.name: job for job in stripe_jobs(self.rules)}
         taken = self.query(
-            "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) RETURNING task_name, args", names=names
+            "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) RETURNING task_name, args", names=list(jobs)
         )
-        jobs = {job.name: job for job in self.payments.provider_jobs}
         with self.app.app_context():
             for row in taken:
                 jobs[row.task_name].run(**row.args)
@@ -173,6 +156,7 @@ def running_stripe(
     grace: timedelta = timedelta(days=7),
     clock: Clock = lambda: NOON,
     own_pages: bool = False,
+    purchases: tuple[Purchases, ...] = (),
 ) -> Iterator[RunningStripe]:
     """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
     server = StripeServer(clock=clock, livemode=livemode)
@@ -180,43 +164,22 @@ def running_stripe(
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
     server.start()
     announced: list[tuple[uuid.UUID, int]] = []
-    billing = BillingRules(
-        announce=lambda user, version: announced.append((user, version)), grace=grace, clock=server.clock
-    )
-    handler = StripeHandler(StripeAddress(server.secret_key, server.url))
-    rules = StripeRules(
-        handler=handler,
-        billing=billing,
+    settings = StripeSettings(
+        address=StripeAddress(server.secret_key, server.url),
         prices=ProductTable.read(prices),
         redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
-        enqueue=enqueuer(lambda: rules),
     )
-    writer = event_writer(writer_connection(url, EngineOptions()))
-    inbox = EventInbox({Provider.STRIPE: partial(apply_stripe_event, rules)}, writer, billing.announce, billing.clock)
-    payments = Payments(
-        rules=billing,
-        signed_in=NamedCaller(),
-        owner=NamedCaller(),
-        plans=(),
-        manage_urls={},
-        inbox=inbox,
-        reconcilers=stripe_reconcilers(rules, inbox),
-        provider_jobs=stripe_jobs(rules),
-        provider_commands=late_payment_commands(rules),
-    )
-    app = bare_app(url)
-    install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
-    app.register_blueprint(payment_routes(payments))
-    app.register_blueprint(return_pages())
-    app.register_blueprint(stripe_routes(rules, payments.owner, inbox))
-    app.cli.add_command(payment_commands(payments))
-    app.cli.add_command(stripe_commands(rules))
+    payment_settings = PaymentSettings(grace=grace, stripe=settings)
+    payments = assembled(url, payment_settings, announced, clock=server.clock, purchases=purchases)
+    rules = payments.stripe
+    assert rules is not None
+    app = app_of(url, payments)
     with served(app) as address:
         server.outbox.url = f"{address}/api/payments/stripe/webhook"
         try:
             yield RunningStripe(app, payments, server.clock, announced, server, rules, address)
         finally:
-            handler.close()
+            rules.handler.close()
             server.stop()

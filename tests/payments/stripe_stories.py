@@ -10,6 +10,7 @@ from random import Random
 from werkzeug.test import TestResponse
 
 from payments.stripe_handler import StripeAddress
+from payments.stripe_jobs import stripe_jobs
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.event_outbox import Order
 from sandbox.stripe_server.faults import Trouble
@@ -291,7 +292,7 @@ class Story:
     def work(self) -> None:
         """Four workers take every job, the effects' own ones too, until there is none. A job that fails is tried again."""
         failures, order = Counter[str](), Random(len(self.told))
-        jobs = {job.name: job for job in (*self.stripe.payments.provider_jobs, *self.stripe.payments.inbox.jobs)}
+        jobs = {job.name: job for job in (*stripe_jobs(self.stripe.rules), *self.stripe.payments.inbox.jobs)}
 
         def run(name: str, arguments: dict[str, object]) -> tuple[str, dict[str, object]] | None:
             with self.stripe.app.app_context():
@@ -314,7 +315,7 @@ class Story:
         taken = self.stripe.query(
             "DELETE FROM procrastinate_jobs WHERE task_name = 'apply_billing_event' OR task_name = ANY(:names)"
             " RETURNING task_name, args",
-            names=[job.name for job in self.stripe.payments.provider_jobs],
+            names=[job.name for job in stripe_jobs(self.stripe.rules)],
         )
         return [(row.task_name, row.args) for row in taken]
 

@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 import pytest
 
 from auth.tiers import Tier
-from payments.apple_notifications import AppleEvents
+from payments.apple_notifications import apple_events
 from payments.entitlement import RENEWAL_LEEWAY
 from payments.product_table import ProductTable
 from payments.subscription_status import Provider
@@ -320,7 +320,7 @@ def test_an_unknown_product_is_counted_and_replayed_when_the_table_has_it(make_a
     assert apple.counted("apple_product_unknown") == 1
 
     complete = replace(apple.apple, products=ProductTable.read(PRODUCTS))
-    corrected = replace(apple.payments.inbox, handlers={Provider.APPLE: AppleEvents(complete)})
+    corrected = replace(apple.payments.inbox, handlers={Provider.APPLE: apple_events(complete)})
     apple.payments = replace(apple.payments, inbox=corrected)
     assert apple.cli("replay", "--event", str(event["id"])).exit_code == 0
     apple.work()

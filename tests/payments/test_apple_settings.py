@@ -7,18 +7,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from app import apple_of, assemble
+from app import apple_settings, assemble
 from config import SettingsInvalid, load_settings
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
-from payments.apple_reconcile import apple_reconcilers
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventInbox
-from payments.store_event import event_writer
+from payments.assembly import Payments, PaymentSettings
 from sandbox.apple_server.sold_app import ServerApiKey
 from security.operation import OPERATIONS_KEY
 from settings.model import Settings
+from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment
 
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
@@ -37,11 +33,14 @@ ROUTES = {
     "/api/payments/apple/notifications",
     "/api/payments/apple/account-token",
 }
-RULES = BillingRules(announce=lambda user, version: None)
 
 
 def settings(**changes: str) -> Settings:
     return load_settings({**production_environment(NOWHERE, "https://predict.example.com"), **changes})
+
+
+def payments(**changes: str) -> Payments:
+    return assembled(NOWHERE, PaymentSettings(apple=apple_settings(settings(**changes))), [])
 
 
 def problems(**changes: str) -> set[str]:
@@ -75,7 +74,7 @@ def test_the_plans_say_what_the_app_store_sells() -> None:
 
 
 def test_in_production_the_sandbox_is_closed_and_certificates_are_checked_online() -> None:
-    apple = apple_of(settings(**APP, APPLE_SANDBOX_ACCOUNTS="Review@Example.com"), RULES)
+    apple = payments(**APP, APPLE_SANDBOX_ACCOUNTS="Review@Example.com").apple
     assert apple is not None
     assert not apple.sandbox.everybody
     assert apple.sandbox.accounts == {"review@example.com"}
@@ -83,12 +82,8 @@ def test_in_production_the_sandbox_is_closed_and_certificates_are_checked_online
 
 
 def test_with_a_key_there_is_something_to_reconcile_with() -> None:
-    writer = event_writer(writer_connection(NOWHERE, EngineOptions()))
-    inbox = EventInbox({}, writer, RULES.announce, RULES.clock)
-    without, with_key = apple_of(settings(**APP), RULES), apple_of(settings(**APP, **KEY), RULES)
-    assert without is not None and with_key is not None
-    assert apple_reconcilers(without, inbox) == ()
-    assert [each.name for each in apple_reconcilers(with_key, inbox)] == [
+    assert payments(**APP).reconcilers == ()
+    assert [each.name for each in payments(**APP, **KEY).reconcilers] == [
         "apple_notifications_production",
         "apple_notifications_sandbox",
         "apple_overdue",

@@ -9,7 +9,6 @@ from auth.tiers import Tier
 from database import transaction
 from payments.billing_customer import billing_customer
 from payments.close_account import CANCEL_AT_STRIPE, STOP_RENEWING, end_subscriptions, let_go_of_subscriptions
-from payments.grant_manually import grant_manually
 from payments.personal_data import export_payments
 from payments.subscription_status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
@@ -94,10 +93,9 @@ def test_the_original_id_cannot_be_carried_to_another_account(running: RunningPa
 
 def test_a_manual_grant_goes_and_the_customer_stays_without_a_name(running: RunningPayments) -> None:
     alice = running.user()
-    with running.app.app_context():
-        with transaction() as session:
-            billing_customer(session, alice, running.clock())
-        grant_manually(running.payments.rules, alice, Tier.PRO, until=None, actor="support")
+    with running.app.app_context(), transaction() as session:
+        billing_customer(session, alice, running.clock())
+    running.grant(alice, Tier.PRO)
     delete(running, alice)
     assert running.subscriptions() == []
     assert running.query("SELECT user_id FROM billing_customers")[0].user_id is None

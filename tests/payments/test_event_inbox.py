@@ -22,7 +22,7 @@ from payments.event_inbox import (
     LONGEST_WAIT,
     MOST_ATTEMPTS,
     Applied,
-    Effect,
+    EventHandler,
     EventState,
     StoredEvent,
     wait_after,
@@ -43,25 +43,24 @@ class Provider:
         self.fail_inside = False
         self.asked = 0
 
-    def __call__(self, event: StoredEvent) -> Effect:
+    def find(self, event: StoredEvent) -> str:
         self.asked += 1
         if self.failures and not self.fail_inside:
             self.failures -= 1
             raise ConnectionError("the card number 4242 must not be kept")
+        return f"stripe:{event.external_id}"
 
-        def effect(session: Session, now: datetime) -> Applied:
-            if self.owner is None:
-                return Applied(EventState.IGNORED, note="nobody")
-            lock_user(session, self.owner)
-            new = fact(1, period_end=now + timedelta(days=30))
-            record_subscription(session, new, owner=self.owner, grace=timedelta(days=7), now=now)
-            change = recompute_tier(session, self.owner, cause=f"stripe:{event.external_id}", now=now)
-            if self.failures:
-                self.failures -= 1
-                raise ConnectionError
-            return Applied(changes=() if change is None else (change,))
-
-        return effect
+    def write(self, session: Session, now: datetime, cause: str) -> Applied:
+        if self.owner is None:
+            return Applied(EventState.IGNORED, note="nobody")
+        lock_user(session, self.owner)
+        new = fact(1, period_end=now + timedelta(days=30))
+        record_subscription(session, new, owner=self.owner, grace=timedelta(days=7), now=now)
+        change = recompute_tier(session, self.owner, cause=cause, now=now)
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError
+        return Applied(change=change)
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def provider() -> Provider:
 
 @pytest.fixture
 def running(make_payments: MakePayments, provider: Provider) -> RunningPayments:
-    running = make_payments(handler=provider)
+    running = make_payments(handler=EventHandler(provider.find, provider.write))
     provider.owner = running.user()
     return running
 
@@ -208,17 +207,14 @@ def test_a_worker_that_is_killed(running: RunningPayments, provider: Provider, w
     def dies(*_: object) -> Never:
         os._exit(9)
 
-    def effect_then_death(stored: StoredEvent) -> Effect:
-        effect = provider(stored)
-
-        def effect_and_death(session: Session, now: datetime) -> Applied:
-            effect(session, now)
-            dies()
-
-        return effect_and_death
+    def write_then_die(session: Session, now: datetime, cause: str) -> Applied:
+        provider.write(session, now, cause)
+        dies()
 
     deadly = {
-        "before the commit": replace(inbox, handlers=dict.fromkeys(inbox.handlers, effect_then_death)),
+        "before the commit": replace(
+            inbox, handlers=dict.fromkeys(inbox.handlers, EventHandler(provider.find, write_then_die))
+        ),
         "after the commit": replace(inbox, announce=dies),
     }[when]
 

@@ -11,13 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from auth.tiers import Tier
-from payments.event_inbox import Applied, StoredEvent
+from payments.event_inbox import EventHandler
 from sandbox.http_listener import Reply
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.apple_app import PRO, RunningApple
 from tests.payments.conftest import MakePayments
 from tests.payments.facts import fact
-from tests.payments.payments_app import MovableClock, RunningPayments
+from tests.payments.payments_app import MovableClock, RunningPayments, write_nothing
 from tests.payments.stripe_app import RunningStripe
 
 OVER = timedelta(minutes=30)
@@ -128,12 +128,8 @@ def test_a_user_whose_tier_cannot_be_computed_keeps_nobody_elses(running: Runnin
     assert passed_over(running) == [("hand_over_tiers", str(alice), "ValueError", 1)]
 
 
-def done(event: StoredEvent) -> Any:
-    return lambda session, now: Applied()
-
-
 def three_events(make_payments: MakePayments) -> tuple[RunningPayments, list[UUID]]:
-    running = make_payments(handler=done)
+    running = make_payments(handler=EventHandler(lambda event: None, write_nothing))
     events = [running.store(f"evt_{number}") for number in range(3)]
     running.query("DELETE FROM procrastinate_jobs")
     return running, [each for each in events if each is not None]

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from auth.tiers import Tier
 from database import db
 from payments.event_inbox import CLAIMED_FOR
-from payments.stripe_jobs import settle_doubles
+from payments.stripe_jobs import end_doubles
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.stripe_app import PRO, RunningStripe
@@ -162,7 +162,7 @@ def test_while_a_second_subscription_is_given_back(stripe: RunningStripe, alice:
     stripe.work()
     verb = "post" if path == "/v1/refunds" else "delete"
     under = path if verb == "post" else f"{path}/{second['id']}"
-    kill_while(stripe, lambda: settle_doubles(stripe.rules, alice), stall(stripe, under, verb))
+    kill_while(stripe, lambda: end_doubles(stripe.rules, alice), stall(stripe, under, verb))
     stripe.deliver()
 
     assert second["status"] == "canceled"

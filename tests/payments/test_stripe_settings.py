@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from app import assemble, stripe_of
+from app import assemble, stripe_settings
 from auth.tiers import Tier
 from config import SettingsInvalid, load_settings
 from database import db
-from payments.billing_rules import BillingRules
+from payments.assembly import PaymentSettings
 from payments.product_table import BillingCycle
 from payments.stripe_rules import StripeRules
+from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment
 
 LIVE = {"STRIPE_SECRET_KEY": f"sk_live_{secrets.token_hex(8)}", "STRIPE_WEBHOOK_SECRET": "whsec_a, whsec_b"}
@@ -31,7 +32,8 @@ def problems_of(**changes: str) -> set[str]:
 
 
 def rules_of(**changes: str) -> StripeRules:
-    rules = stripe_of(load_settings(environ(**changes)), BillingRules(announce=lambda user, version: None))
+    settings = load_settings(environ(**changes))
+    rules = assembled("postgresql://db/x", PaymentSettings(stripe=stripe_settings(settings)), []).stripe
     assert rules is not None
     return rules
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from uuid import UUID
@@ -17,11 +16,12 @@ from uuid import UUID
 import pytest
 import stripe as stripe_library
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from structlog.testing import capture_logs
 
 from auth.tiers import Tier
 from database import db
-from payments.apply_stripe_event import HANDLERS, apply_stripe_event
+from payments.apply_stripe_event import HANDLERS, stripe_events
 from payments.event_inbox import MOST_ATTEMPTS
 from payments.product_table import ProductTable
 from payments.subscription_status import Provider
@@ -384,7 +384,7 @@ def test_when_the_table_of_prices_is_repaired_what_was_ignored_is_applied(make_s
     ignored = sum(row["last_error"] == "unknown price" for row in stripe.events())
 
     rules = replace(stripe.rules, prices=ProductTable.read(PRICES))
-    inbox = replace(stripe.payments.inbox, handlers={Provider.STRIPE: partial(apply_stripe_event, rules)})
+    inbox = replace(stripe.payments.inbox, handlers={Provider.STRIPE: stripe_events(rules)})
     stripe.payments = replace(stripe.payments, inbox=inbox)
     assert stripe.cli("replay", "--ignored", "--reason", "unknown price").output.startswith(f"{ignored} started anew")
     stripe.work()
@@ -521,3 +521,18 @@ def test_who_the_buyer_is_is_not_stored(bought: tuple[RunningStripe, UUID]) -> N
     assert b"buyer" not in bytes(stored["body"]).lower()
     stripe.work()
     assert stripe.tier(alice) is Tier.PRO
+
+
+def test_a_new_tier_locks_and_writes_the_users_row_once(stripe: RunningStripe) -> None:
+    alice = stripe.user()
+    stripe.buy(alice, deliver=False)
+    statements: list[str] = []
+    with stripe.app.app_context():
+        listen(db.engine, "before_cursor_execute", lambda *about: statements.append(" ".join(about[2].split())))
+    stripe.deliver()
+
+    assert stripe.ledger(alice) == [("free", "pro")]
+    locked = [each for each in statements if "FROM users" in each and "FOR NO KEY UPDATE" in each]
+    recorded = [each for each in statements if each.startswith("INSERT INTO subscriptions")]
+    assert len(locked) == len(recorded) > 0
+    assert sum(each.startswith("UPDATE users") for each in statements) == 1

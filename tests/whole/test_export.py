@@ -45,7 +45,7 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     assert begun.status_code == 202
 
     auth = accounts_of(settings, leases_of(settings, database_url))
-    jobs = background_jobs(auth, payments_of(settings, database_url, auth)[0])
+    jobs = background_jobs(auth, payments_of(settings, database_url, auth))
     asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
 
     path = f"/api/auth/export/{begun.get_json()['id']}"

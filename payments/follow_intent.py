@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import transaction
-from database.jobs import JobName, Urgency
+from database.jobs import JobName, Urgency, enqueue_job
 from payments.billing_counts import count
-from payments.event_inbox import Applied, Effect, EventState
-from payments.models import Item, Payment
+from payments.event_inbox import Applied, EventState
+from payments.models import Payment
 from payments.payment_status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
-from payments.refresh_stripe_subscription import fetch_version
+from payments.purchases import Purchase
+from payments.record_subscription import fetch_version
 from payments.stripe_objects import StripeIntent
+from payments.stripe_problems import StripeObjectMissing
 from payments.stripe_rules import StripeRules
 from payments.subscription_status import Provider
 
@@ -47,25 +49,32 @@ def with_what_went_back(rules: StripeRules, version: int, intent: StripeIntent) 
     return FetchedIntent(version, intent, refunded, disputed)
 
 
-def settle_now(rules: StripeRules, fetched: FetchedIntent) -> None:
+def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: FetchedIntent) -> Applied:
+    """Write it down."""
+    intent = fetched.intent
+    row = payment_of(session, intent)
+    if row is None:
+        return Applied(EventState.IGNORED, note="not a payment of ours")
+    if fetched.version < row.source_version:
+        return Applied(note="older than what is known")
+    row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
+    row.refunded_amount = min(fetched.refunded, row.amount)
+    move(rules, session, row, status_of(row, fetched), now)
+    return Applied()
+
+
+def follow_intent_now(rules: StripeRules, fetched: FetchedIntent) -> None:
+    """The same in a transaction of its own, for whoever has just asked."""
     with transaction() as session:
-        settle_intent(rules, fetched)(session, rules.billing.clock())
+        follow_intent(rules, session, rules.billing.clock(), fetched)
 
 
-def settle_intent(rules: StripeRules, fetched: FetchedIntent) -> Effect:
-    def effect(session: Session, now: datetime) -> Applied:
-        intent = fetched.intent
-        row = payment_of(session, intent)
-        if row is None:
-            return Applied(EventState.IGNORED, note="not a payment of ours")
-        if fetched.version < row.source_version:
-            return Applied(note="older than what is known")
-        row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
-        row.refunded_amount = min(fetched.refunded, row.amount)
-        move(rules, session, row, status_of(row, fetched), now)
-        return Applied()
-
-    return effect
+def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None:
+    """Ask how it is. One that Stripe does not know is over."""
+    try:
+        follow_intent_now(rules, fetch_intent(intent_id, rules))
+    except StripeObjectMissing:
+        give_up(rules, payment_id, intent_id)
 
 
 def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
@@ -100,19 +109,29 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
         due = PaymentStatus.HELD  # the refund failed, and nothing is set aside for this payment any more
     if due is before or due not in TRANSITIONS[before]:
         return
-    if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not reserve(session, row):
+    purchases, purchase = rules.purchases_of(row.purchase_kind), purchase_of(row)
+    if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not purchases.reserve(session, purchase):
         # Paid at the very moment at which it was given up, and somebody else has the last one.
-        rules.enqueue(session, GIVE_MONEY_BACK, payment_id=str(row.id))
+        enqueue_job(session, GIVE_MONEY_BACK, payment_id=str(row.id))
         count(session, "stripe_paid_without_stock", now)
         return
     if due in {PaymentStatus.CANCELED, PaymentStatus.REFUNDED} and before in OPEN:
-        release(session, row)
-    if due is PaymentStatus.SUCCEEDED and row.fulfilled_at is None:
+        purchases.release(session, purchase)
+    if row.fulfilled_at is None and due is PaymentStatus.SUCCEEDED:
         row.fulfilled_at = now
+        purchases.paid(session, purchase, now)
+    elif row.fulfilled_at is not None and before is PaymentStatus.REFUNDED:
+        purchases.paid(session, purchase, now)
+    elif row.fulfilled_at is not None and due is PaymentStatus.REFUNDED:
+        purchases.given_back(session, purchase, now)
     row.status = due
     session.flush()
     if due is PaymentStatus.HELD and before is not PaymentStatus.REFUNDED:
         count(session, "stripe_payment_differs_from_order", now)
+
+
+def purchase_of(row: Payment) -> Purchase:
+    return Purchase(row.purchase_kind, row.purchase_id, row.quantity)
 
 
 def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
@@ -129,28 +148,3 @@ def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
         if intent_id is not None:
             count(session, "stripe_missing", now)
         return 1
-
-
-def reserve(session: Session, row: Payment) -> bool:
-    return take_stock(session, row.item_id, row.quantity)
-
-
-def take_stock(session: Session, item_id: UUID, quantity: int) -> bool:
-    """One statement decides: of two buyers of the last one, the second finds none."""
-    taken = session.execute(
-        update(Item)
-        .where(Item.id == item_id, (Item.stock.is_(None)) | (Item.stock >= quantity))
-        .values(stock=Item.stock - quantity)
-        .returning(Item.id)
-        .execution_options(synchronize_session=False)
-    )
-    return taken.first() is not None
-
-
-def release(session: Session, row: Payment) -> None:
-    session.execute(
-        update(Item)
-        .where(Item.id == row.item_id, Item.stock.is_not(None))
-        .values(stock=Item.stock + row.quantity)
-        .execution_options(synchronize_session=False)
-    )
