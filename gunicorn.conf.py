@@ -12,12 +12,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
-from web_worker import limit_silence
+from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
 settings = load_settings_or_exit()
 
-CLIENT_SILENCE_SECONDS = 10
+CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - the processes' heartbeat files; on a disk they can block
 
 bind = f"0.0.0.0:{settings.port}"
@@ -25,7 +25,7 @@ worker_class = "web_worker.WebWorker"
 logger_class = "web_worker.BriefLogger"
 workers = settings.web_concurrency
 threads = settings.web_threads
-worker_connections = settings.web_threads + 1000  # Idle kept-alive connections hold no thread.
+worker_connections = settings.web_threads + 1000  # Connections that are waited for hold no thread.
 backlog = 2048
 preload_app = False  # Each process opens its own connections.
 worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
@@ -37,6 +37,7 @@ graceful_timeout = int(settings.private_api_timeout) + 10  # Predictions in prog
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
+sendfile = False  # The system would hold the thread until the client has read the file.
 header_map = "drop"  # `X_User_Id` must not become the same variable as `X-User-Id`.
 forwarder_headers = ""  # No proxy may set SCRIPT_NAME or PATH_INFO.
 forwarded_allow_ips = ""  # Forwarded headers are read by the application alone, by TRUSTED_PROXY_HOPS.
@@ -48,5 +49,5 @@ control_socket_disable = True
 proc_name = "mirroros"
 
 
-def when_ready(server: Any) -> None:
-    limit_silence([listener.sock for listener in server.LISTENERS], CLIENT_SILENCE_SECONDS)
+def post_fork(_: Any, worker: WebWorker) -> None:
+    worker.limits = CLIENT_LIMITS

@@ -1,24 +1,32 @@
 """gunicorn's threaded worker, with what strangers on the internet would use against it changed, and how it stops."""
 
+import errno
 import json
 import logging
+import resource
+import selectors
 import socket
-import struct
-import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import gunicorn.http.wsgi
-from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http import RequestParser, errors
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from security.arriving_request import ArrivingRequest
+from security.client_socket import ClientSocket
 from security.timestamp import timestamp
+from security.waiting_clients import WaitingClients
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
 """Small enough for thousands of threads, and large enough for Python's recursion limit.
@@ -27,6 +35,10 @@ With 1 MiB a deeply nested value ends the process by a segmentation fault and no
 x86-64 Linux). A stack is address space: it costs memory only as far as it has been used.
 """
 
+
+RECEIVED_AT_ONCE = 16 * 1024
+OTHER_OPEN_FILES = 1000
+ROOM_IS_NEEDED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 UNREADABLE = (
     (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
@@ -46,8 +58,65 @@ class QuietResponse(gunicorn.http.wsgi.Response):  # type: ignore[misc]
         return [header for header in super().default_headers() if not header.startswith("Server:")]
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that a client has. Every `bytes_per_second` that it sends of a body, or takes of an answer, earn it one more."""
+
+    head: float = 10
+    body: float = 20
+    answer: float = 20
+    close: float = 2
+    bytes_per_second: int = 500
+
+
+@dataclass(frozen=True)
+class ClientLimits:
+    """`per_address`: how many connections of one address a process waits for at once, see `WaitingClients`."""
+
+    per_address: int
+    trusted_proxy_hops: int
+    patience: Patience = Patience()
+    bytes_in_all: int = 64 * 1024 * 1024
+    """Of requests that are not whole, and of answers that are not taken."""
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """The main loop reads it and sends what a client is slow to take. A thread gets it with a whole request."""
+
+    def __init__(self, cfg: Any, accepted: socket.socket, client: Any, server: Any) -> None:
+        self.sock: ClientSocket
+        super().__init__(cfg, ClientSocket(accepted), client, server)
+        self.parser = RequestParser(cfg, (), client)
+        self.initialized = self.data_ready = True  # or gunicorn's thread would wait for the first byte
+        self.peer = client[0] if isinstance(client, tuple) else ""  # a Unix socket has no address
+        self.request = ArrivingRequest()
+        self.sender: str | None = None
+        """Whom it counts for while it is waited for: the client's network, None for a proxy's own connection."""
+        self.keep_alive = True
+        """Whether a request may come; else its answer is all that is left."""
+        self.until = 0.0
+        """When it is given up, on the monotonic clock."""
+        self.held_bytes = 0
+
+
 class WebWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threads read from the client and write to it, so a few hundred slow clients hold them all. Here they never
+    wait for a client: the main loop does, for all of them at once, and for none of them for long.
+    """
+
+    limits: ClientLimits
+    """Set by gunicorn.conf.py."""
+
     def init_process(self) -> None:
+        # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
+        from security.client_address import TrustedProxies, network_of  # noqa: PLC0415
+
+        self._proxies, self._network_of = TrustedProxies(self.limits.trusted_proxy_hops), network_of
+        self._waiting = WaitingClients[Connection](self.max_keepalived, self.limits.per_address)
+        self._held_bytes = 0
+        self._given_up: Counter[str] = Counter()
+        self._next_look = 0.0
+        allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = QuietResponse
         super().init_process()
@@ -69,30 +138,56 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         if self.alive:
             return
         for listener in self.sockets:
-            while self.nr_conns < self.worker_connections:
-                before = self.nr_conns
-                self.accept(listener)
-                if self.nr_conns == before:
-                    break
+            while self.nr_conns < self.worker_connections and self.accept(listener):
+                pass
             listener.close()
 
-    def handle(self, conn: TConn) -> Any:
-        """Close a finished connection here, in the request's own thread.
+    def accept(self, listener: socket.socket) -> bool:
+        try:
+            accepted, client = listener.accept()
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED}:
+                raise
+            return False
+        self.nr_conns += 1
+        conn = Connection(self.cfg, accepted, client, listener.getsockname())
+        if not self._proxies.hops:
+            conn.sender = self._sender(conn)
+        self._wait_for_request(conn)
+        return True
 
-        gunicorn 27 closes it in the main loop, where it waits up to 2 seconds for the client to close too: one client that keeps
-        its side open stops the process from accepting anyone.
-        """
-        outcome = super().handle(conn)
-        if outcome is False:
-            conn.close(graceful=True)
-            conn.close = _is_closed_already
-        return outcome
+    def finish_request(self, conn: Connection, future: Future[Any]) -> None:
+        """The thread has handed back the connection, with its answer as far as the client was slow to take it."""
+        try:
+            conn.keep_alive = not future.cancelled() and bool(future.result())
+        except Exception:
+            conn.keep_alive = False
+        if conn.sock.fileno() < 0:
+            self.nr_conns -= 1
+        elif conn.sock.unsent:
+            if self._proxies.hops:
+                conn.sender = self._sender(conn)
+            self._wait(conn, self.limits.patience.answer, selectors.EVENT_WRITE, self._send_more)
+            self._hold(conn, sum(map(len, conn.sock.unsent)))
+        else:
+            self._answered(conn)
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        # The body is here, or will not be waited for.
+        req._expected_100_continue = False
+        if not conn.request.whole:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        """What the application left unread of a whole body is here; without a whole one the next request's start is unknown."""
+        try:
+            return bool(keepalive and conn.request.whole and conn.parser.finish_body())
+        except (errors.ParseException, errors.NoMoreData):
+            return False
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """A problem document like every other refusal. gunicorn's own page, and its log line, repeat what was sent."""
-        # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
-        from security.unread_request import unread_request_answer  # noqa: PLC0415
-
         status = next(
             (status for kind, status in UNREADABLE if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
         )
@@ -100,12 +195,191 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             self.log.error("request_failed_outside_application", exc_info=exc)
         else:
             self.log.info("request_unreadable", extra={"reason": type(exc).__name__})
-        with suppress(OSError):
-            util.write_nonblock(client, unread_request_answer(status))
+        _refuse(client, status)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Give up those whose time is over, or all. gunicorn calls it after every turn of the main loop."""
+        now = time.monotonic()
+        if now < self._next_look and not force:
+            return
+        self._next_look = now + 1
+        for conn in self._waiting:
+            if force:
+                self._close(conn)
+            elif conn.until <= now:
+                self._give_up(conn, HTTPStatus.REQUEST_TIMEOUT)
+        if self._given_up:
+            most = ", ".join(f"{count} times {what}" for what, count in self._given_up.most_common(5))
+            self.log.info("clients_given_up", extra={"reason": most})
+            self._given_up.clear()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for conn in self._waiting:
+            if conn.keep_alive and not conn.request.received:
+                conn.until = min(conn.until, deadline)
+
+    def _wait_for_request(self, conn: Connection) -> None:
+        conn.request = ArrivingRequest()
+        if self._proxies.hops:
+            conn.sender = None
+        idle = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
+        self._wait(conn, idle, selectors.EVENT_READ, self._receive)
+
+    def _answered(self, conn: Connection) -> None:
+        if not conn.keep_alive:
+            self._wait_for_close(conn)
+            return
+        begun = conn.parser.unreader.take_buffered()
+        self._wait_for_request(conn)
+        if begun:
+            self._take(conn, begun)
+
+    def _wait_for_close(self, conn: Connection) -> None:
+        """Closing while the client still sends would take the answer from it (RFC 9112, 9.6)."""
+        conn.keep_alive = False
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+        else:
+            self._wait(conn, self.limits.patience.close, selectors.EVENT_READ, self._discard)
+
+    def _wait(
+        self, conn: Connection, seconds: float, event: int, then: Callable[[Connection, socket.socket], None]
+    ) -> None:
+        conn.until = time.monotonic() + seconds
+        self.poller.register(conn.sock, event, partial(then, conn))
+        self._waiting.add(conn)
+        self._make_room(conn.sender)
+
+    def _make_room(self, sender: str | None) -> None:
+        if (longest := self._waiting.one_too_many_of(sender)) is not None:
+            self._give_up(longest, HTTPStatus.TOO_MANY_REQUESTS)
+        if (longest := self._waiting.one_too_many()) is not None:
+            self._give_up(longest, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _stop_waiting(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        self._waiting.remove(conn)
+        self._held_bytes -= conn.held_bytes
+        conn.held_bytes = 0
+
+    def _close(self, conn: Connection) -> None:
+        self._stop_waiting(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _give_up(self, conn: Connection, status: HTTPStatus) -> None:
+        """With an answer to whoever has begun a request."""
+        begun = conn.keep_alive and bool(conn.request.received)
+        if begun or conn.sock.unsent:
+            self._given_up[f"{status.value} for {conn.sender or conn.peer}"] += 1
+        if begun:
+            _refuse(conn.sock, status)
+        if begun and status not in ROOM_IS_NEEDED:
+            self._stop_waiting(conn)
+            self._wait_for_close(conn)
+        else:
+            self._close(conn)
+
+    def _hold(self, conn: Connection, more: int) -> None:
+        conn.held_bytes += more
+        self._held_bytes += more
+        if self._held_bytes > self.limits.bytes_in_all:
+            self._give_up(next(each for each in self._waiting if each.held_bytes), HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _receive(self, conn: Connection, _: socket.socket) -> None:
+        try:
+            data = conn.sock.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(conn)
+            return
+        if data:
+            self._take(conn, data)
+        elif conn.request.has_head:
+            self._hand_over(conn)  # The client sends no more, and may read the refusal.
+        else:
+            self._close(conn)
+
+    def _take(self, conn: Connection, data: bytes) -> None:
+        request, patience = conn.request, self.limits.patience
+        is_first, had_head = not request.received, request.has_head
+        request.add(data)
+        if request.ready:
+            self._hand_over(conn)
+            return
+        if request.refusal is not None:
+            self._give_up(conn, request.refusal)
+            return
+        if had_head:
+            conn.until += len(data) / patience.bytes_per_second
+        elif request.has_head:
+            self._begin_body(conn)
+        elif is_first:
+            conn.until = time.monotonic() + patience.head
+        self._hold(conn, len(data))
+
+    def _begin_body(self, conn: Connection) -> None:
+        conn.until = time.monotonic() + self.limits.patience.body
+        if conn.request.expects_continue:
+            with suppress(OSError):
+                conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._proxies.hops:
+            # Until here a proxy waited for its client: it cannot name the client before it has the whole head.
+            self._waiting.remove(conn)
+            conn.sender = self._sender(conn)
+            self._waiting.add(conn)
+            self._make_room(conn.sender)
+
+    def _hand_over(self, conn: Connection) -> None:
+        self._stop_waiting(conn)
+        conn.parser.unreader.unread(conn.request.received)
+        conn.request.forget_body()
+        self.enqueue_req(conn)
+
+    def _send_more(self, conn: Connection, _: socket.socket) -> None:
+        try:
+            conn.until += conn.sock.send_more() / self.limits.patience.bytes_per_second
+        except OSError:
+            self._close(conn)
+            return
+        if not conn.sock.unsent:
+            self._stop_waiting(conn)
+            self._answered(conn)
+
+    def _discard(self, conn: Connection, _: socket.socket) -> None:
+        try:
+            if conn.sock.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._close(conn)
+
+    def _sender(self, conn: Connection) -> str:
+        forwarded = conn.request.header("x-forwarded-for") if self._proxies.hops else ""
+        environ = {"REMOTE_ADDR": conn.peer, "HTTP_X_FORWARDED_FOR": forwarded}
+        return self._network_of(self._proxies.client_address(environ))
 
 
-def _is_closed_already(graceful: bool = False) -> None:
-    """The main loop closes every finished connection; for these it only has to count them."""
+def _refuse(client: socket.socket, status: HTTPStatus) -> None:
+    from security.unread_request import unread_request_answer  # noqa: PLC0415
+
+    with suppress(OSError):
+        client.sendall(unread_request_answer(status))
+
+
+def allow_open_files(wanted: int) -> None:
+    """As far as the system lets us: each connection is one, and a server that runs out of them ends."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+        )
 
 
 class JsonLines(logging.Formatter):
@@ -127,26 +401,9 @@ class JsonLines(logging.Formatter):
 
 
 class BriefLogger(Logger):  # type: ignore[misc]
-    """The master's and the workers' own lines. A flood of half-open connections must not become a flood of tracebacks."""
+    """The master's and the workers' own lines."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(JsonLines())
-
-    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        if isinstance(sys.exception(), BlockingIOError):
-            self.info("client_fell_silent")
-        else:
-            super().exception(msg, *args, **kwargs)
-
-
-def limit_silence(listeners: Iterable[socket.socket], seconds: int) -> None:
-    """How long a client may send nothing within a request, or refuse to read its answer. Accepted connections inherit it.
-
-    Without it a client that sends half a request holds its thread for ever: gthread reads without a limit.
-    """
-    limit = struct.pack("ll", seconds, 0)
-    for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

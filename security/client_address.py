@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import current_app, request
@@ -55,6 +55,15 @@ def client_address() -> str:
     """
     proxies: TrustedProxies = current_app.extensions.get(EXTENSION_KEY) or TrustedProxies()
     return proxies.client_address(request.environ)
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """What one sender has at least: an IPv4 address, or a /64 of IPv6 (RFC 6177). `address` is canonical."""
+    parsed = ip_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(ip_network((parsed, 64), strict=False).network_address)
 
 
 @lru_cache(maxsize=4096)

@@ -192,6 +192,15 @@ class Settings(BaseModel):
         le=4096,
         description="Threads of one web process; each request in progress holds one.",
     )
+    web_waiting_per_address: int = Field(
+        default=100,
+        ge=8,
+        le=1000,
+        description=(
+            "Connections of one address for whose request a web process waits; of more, the one that waits longest is "
+            "closed. Requests in progress do not count."
+        ),
+    )
     predict_max_in_flight: int = Field(
         ge=1,
         description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",

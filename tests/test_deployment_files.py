@@ -6,12 +6,10 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import yaml
 
 from settings.model import Settings
 from tests.test_config import production
+from tests.toy_web_server import IMPATIENT, answers, exchange, post, received, toy_server, wait_until
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in Settings.model_fields}
@@ -168,107 +167,6 @@ class TestFiles:
         assert f"FROM python:{version}-slim" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-TOY = """
-import os
-import time
-
-def app(environ, start_response):
-    body = environ["wsgi.input"].read()
-    if environ["PATH_INFO"] == "/until-allowed":
-        open("begun", "w").close()
-        while not os.path.exists("allowed"):
-            time.sleep(0.01)
-        body = b"finished"
-    elif environ["PATH_INFO"] == "/nested":
-        def deeper(level):
-            return sorted([level], key=lambda value: deeper(value + 1))
-        try:
-            deeper(0)
-        except RecursionError:
-            body = b"RecursionError"
-    else:
-        seen = {name: environ.get(name, "") for name in ("HTTP_X_USER_ID", "SCRIPT_NAME", "wsgi.url_scheme", "REMOTE_ADDR")}
-        body = body or repr(seen).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-"""
-
-CONFIGURATION = f"""
-exec(compile(open({str(ROOT / 'gunicorn.conf.py')!r}).read(), "gunicorn.conf.py", "exec"))
-CLIENT_SILENCE_SECONDS = 2
-"""
-
-
-@dataclass(frozen=True)
-class ToyServer:
-    """gunicorn with our configuration around a toy. Clients may be silent for 2 seconds."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-
-@contextmanager
-def toy_server(folder: Path) -> Iterator[ToyServer]:
-    (folder / "toy.py").write_text(TOY, encoding="utf-8")
-    (folder / "conf.py").write_text(f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}", encoding="utf-8")
-    environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development", "HOME": str(folder)}
-    log = folder / "log"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
-        port, number = listener.getsockname()[1], listener.fileno()
-        command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", "toy:app"]
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output, pass_fds=[number])
-    try:
-        wait_until(lambda: answers(port), log)
-        yield ToyServer(process, port, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-@pytest.fixture(scope="module")
-def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """The port of a toy server, and the file of its log."""
-    with toy_server(tmp_path_factory.mktemp("gunicorn")) as server:
-        yield server.port, server.log
-
-
-def wait_until(holds: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
-
-
-def answers(port: int) -> bool:
-    try:
-        return exchange(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
-
-
-def refuses(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=10).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-def exchange(port: int, request: bytes) -> bytes:
-    """What the server sends until it closes the connection; the test's own limit is 10 seconds."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request)
-        received = b""
-        while piece := connection.recv(65536):
-            received += piece
-        return received
-
-
-def post(*headers: bytes, body: bytes = b"") -> bytes:
-    return b"\r\n".join([b"POST / HTTP/1.1", b"Host: a", *headers, b"", body])
-
-
 REFUSED = {
     "content-length and transfer-encoding": (
         post(b"Content-Length: 3", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
@@ -295,6 +193,21 @@ REFUSED = {
     "101 headers": (post(*[b"X-A: 1"] * 101), 431),
     "address of 5 KB": (b"GET /" + b"a" * 5120 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
 }
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a toy server, and the file of its log."""
+    with toy_server(tmp_path_factory.mktemp("gunicorn"), IMPATIENT) as server:
+        yield server.port, server.log
 
 
 class TestWebServer:
@@ -349,7 +262,8 @@ class TestWebServer:
                 half_open.append(connection)
             assert answers(port)
             for connection in half_open:
-                assert connection.recv(1) == b""
+                status = received(connection).split()[1]
+                assert status in {b"408", b"429"}
         assert answers(port)
         assert "Traceback" not in log.read_text()
 

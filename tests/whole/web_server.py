@@ -106,6 +106,7 @@ class WebServer:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60,
+        source: str = "127.0.0.1",
     ) -> Reply:
         """One request on a connection of its own, so that any worker may get it. Bytes are sent as they are."""
         sent = {"Host": PUBLIC_HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": new_address()}
@@ -115,7 +116,7 @@ class WebServer:
             sent["Content-Type"] = "application/json"
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout, (source, 0))) as connection:
             connection.request(method, path, body, {**sent, **(headers or {})})
             response = connection.getresponse()
             reply = Reply(response.status, response.headers, response.read())
