@@ -94,10 +94,14 @@ def _with_stand_ins(given: Mapping[str, str], refused: set[str]) -> Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """One row of the plan table: what a tier is called and what it may use."""
+    """One row of the plan table: what a tier is called, what it may use, and the words that it is sold with.
+
+    Support is given by people: no code looks at `benefits`.
+    """
 
     title: str
     limits: PlanLimits
+    benefits: tuple[str, ...]
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
@@ -114,6 +118,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 failures_per_hour=20,
                 requests_per_minute=60,
             ),
+            benefits=("Basic predictions",),
         ),
         Tier.PRO: Plan(
             title="Pro",
@@ -127,6 +132,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 failures_per_hour=20,
                 requests_per_minute=300,
             ),
+            benefits=("Enhanced grounding", "Priority support"),
         ),
         Tier.ENTERPRISE: Plan(
             title="Enterprise",
@@ -139,6 +145,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 features=frozenset({"enhanced_grounding"}),
                 requests_per_minute=5000,
             ),
+            benefits=("All features", "Dedicated support"),
         ),
     }
 )

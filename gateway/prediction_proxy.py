@@ -58,8 +58,15 @@ class FeatureNotInTier(Problem):
 
     status, error, title = 403, "feature_not_in_tier", "Your plan does not include this option"
 
-    def __init__(self, feature: str, tier: Tier) -> None:
-        super().__init__(feature=feature, tier=tier.value)
+    def __init__(self, feature: str, tier: Tier, plans: Mapping[Tier, PlanLimits]) -> None:
+        including = [each.value for each, plan in plans.items() if feature in plan.features]
+        elsewhere = f"These plans do: {', '.join(including)}" if including else "No plan does"
+        super().__init__(
+            f"The {tier.value} plan does not include {feature}. {elsewhere}",
+            feature=feature,
+            tier=tier.value,
+            included_in=including,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +318,7 @@ class PredictionProxy:
             return caller
         caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
         if ENHANCED_GROUNDING not in self.plans[caller.tier].features:
-            raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier)
+            raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier, self.plans)
         return caller
 
     def _release_key(self, held: HeldKey) -> None:
