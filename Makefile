@@ -8,11 +8,18 @@ BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-strip-extras
 
+LOCKED = requirements requirements-dev tests/openapi_clients/requirements
+
+# The clients that others generate from the OpenAPI document, with their tools.
+CLIENTS = tests/openapi_clients
+CLIENT_TOOLS = $(CLIENTS)/.venv/.requirements-installed
+GENERATED = .data/openapi-clients
+
 # What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
 	tests/gateway/test_postgres_restart.py
 
-.PHONY: help setup run test test-slow test-postgres-versions check check-code format lock check-lock bench migrate clean
+.PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock bench migrate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
@@ -43,20 +50,32 @@ check-code: $(INSTALLED) check-lock  ## The same without the tests
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
+check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and compile the README's bodies against generated clients
+	@rm -rf $(GENERATED)
+	$(BIN)/python -m tests.openapi_clients.write_bodies $(GENERATED)
+	@export PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$(CURDIR)/$(CLIENTS)/node_modules/.bin:$$PATH" && set -e -x && \
+		redocly lint --config $(CLIENTS)/redocly.yaml $(GENERATED)/openapi.json && \
+		openapi-typescript $(GENERATED)/openapi.json --output $(GENERATED)/schema.ts 2>$(GENERATED)/warnings && \
+		! grep . $(GENERATED)/warnings && \
+		tsc --project $(CLIENTS) && \
+		openapi-python-client generate --fail-on-warning --meta none \
+			--path $(GENERATED)/openapi.json --output-path $(GENERATED)/mirroros_client
+	! grep -rn 'body: Any' $(GENERATED)/mirroros_client/api
+	MYPYPATH=$(GENERATED) $(BIN)/mypy --python-executable $(CLIENTS)/.venv/bin/python $(GENERATED)/bodies.py
+
 format: $(INSTALLED)  ## Write the format that the checks expect
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/black --quiet .
 
-lock: $(INSTALLED)  ## Write requirements.txt and requirements-dev.txt from their .in files
-	$(COMPILE) requirements.in --output-file requirements.txt
-	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+lock: $(INSTALLED)  ## Write the locked requirements from their .in files
+	for name in $(LOCKED); do $(COMPILE) "$$name.in" --output-file "$$name.txt" || exit 1; done
 
 # The present lock is the starting point, so a new release on the index is no difference, and a changed .in file is one.
 check-lock: $(INSTALLED)  ## Check that the locked requirements follow from the .in files
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in requirements requirements-dev; do \
-		cp "$$name.txt" "$$folder" && \
-		$(COMPILE) "$$name.in" --output-file "$$folder/$$name.txt" && \
-		diff -u "$$name.txt" "$$folder/$$name.txt" || { echo "$$name.txt does not follow from $$name.in: make lock" >&2; exit 1; }; \
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in $(LOCKED); do \
+		cp "$$name.txt" "$$folder/locked.txt" && \
+		$(COMPILE) "$$name.in" --output-file "$$folder/locked.txt" && \
+		diff -u "$$name.txt" "$$folder/locked.txt" || { echo "$$name.txt does not follow from $$name.in: make lock" >&2; exit 1; }; \
 	done
 
 bench: $(INSTALLED)  ## Measure what a metered call and a webhook cost
@@ -66,7 +85,7 @@ migrate: $(INSTALLED)  ## Bring the database of the environment up to date
 	$(BIN)/python -m flask db upgrade
 
 clean:  ## Remove .venv, caches and reports; the data in .data stays
-	rm -rf .venv htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(CLIENTS)/.venv $(CLIENTS)/node_modules $(GENERATED) htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -76,4 +95,11 @@ $(INSTALLED): requirements-dev.txt
 	@echo "Installing the locked requirements into .venv (a minute, only now and after they change) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(CLIENT_TOOLS): $(CLIENTS)/requirements.txt $(CLIENTS)/package-lock.json
+	@echo "Installing Node.js and the generators into $(CLIENTS) (a minute, only now and after they change) ..."
+	@$(PYTHON) -m venv $(CLIENTS)/.venv
+	@$(CLIENTS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(CLIENTS)/requirements.txt
+	@cd $(CLIENTS) && PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$$PATH" npm ci --silent
 	@touch $@

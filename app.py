@@ -6,12 +6,12 @@
 import os
 import sys
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from flask import Flask
 from pydantic import SecretStr
 
+from api_description import DESCRIPTION, NAME, TAGS, VERSION
 from auth.account_pages import account_pages
 from auth.api_key_routes import api_key_routes
 from auth.apple_tokens import AppleSignInKey, AppleTokens
@@ -79,19 +79,10 @@ from security.health_routes import health_routes
 from security.log import configure_logging
 from security.openapi import ApiDescription, openapi_routes
 from security.sentry import start_sentry
+from security.switched_off import note_switched_off
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
-
-NAME = "MirrorOS Public API"
-DESCRIPTION = (
-    "Accounts, subscriptions, exact usage limits, and predictions of the private server. "
-    "Errors are problem documents (RFC 9457) with a stable `error` code."
-)
-try:
-    VERSION = version("mirroros-public")
-except PackageNotFoundError:  # it is run from its folder, not installed
-    VERSION = "0.1.0"
 
 
 def create_app() -> Flask:
@@ -145,7 +136,14 @@ def assemble(settings: Settings) -> Flask:
     auth = accounts_of(settings, redis)
     gateway = gateway_of(app, settings, database_url, auth, redis)
     payments = payments_of(settings, database_url, auth)
-    api = ApiDescription(NAME, VERSION, description=DESCRIPTION, requires_https=settings.require_https)
+    api = ApiDescription(
+        NAME,
+        VERSION,
+        server=settings.public_base_url,
+        tags=TAGS,
+        description=DESCRIPTION,
+        requires_https=settings.require_https,
+    )
     for routes in (
         auth_routes(auth),
         api_key_routes(auth),
@@ -169,6 +167,7 @@ def assemble(settings: Settings) -> Flask:
         docs_routes(NAME),
     ):
         app.register_blueprint(routes)
+    note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))
     app.cli.add_command(invite_commands(auth))
@@ -177,6 +176,20 @@ def assemble(settings: Settings) -> Flask:
     app.cli.add_command(payment_commands(payments))
     app.cli.add_command(worker_commands(background_jobs(auth, payments), database_url))
     return app
+
+
+def switched_off(settings: Settings) -> dict[str, str]:
+    """Beginnings of paths to the setting without which there is no route."""
+    needed = {
+        "/api/payments/stripe/webhook": ("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret),
+        "/api/payments/stripe": ("STRIPE_SECRET_KEY", settings.stripe_secret_key),
+        "/api/payments/apple": ("APPLE_BUNDLE_ID", settings.apple_bundle_id),
+        "/api/auth/apple": ("APPLE_CLIENT_IDS", settings.apple_client_ids),
+        "/api/auth/identities/apple": ("APPLE_CLIENT_IDS", settings.apple_client_ids),
+        "/api/auth/google": ("GOOGLE_CLIENT_IDS", settings.google_client_ids),
+        "/api/auth/identities/google": ("GOOGLE_CLIENT_IDS", settings.google_client_ids),
+    }
+    return {beginning: name for beginning, (name, value) in needed.items() if not value}
 
 
 def connect_database(app: Flask, settings: Settings, url: str) -> None:
@@ -294,6 +307,7 @@ def payments_of(settings: Settings, database_url: str, auth: Auth) -> Payments:
                 predictions_per_day=plan.limits.per_day,
                 requests_per_minute=plan.requests_per_minute,
                 features=tuple(sorted(plan.limits.features)),
+                benefits=plan.benefits,
             )
             for tier, plan in PLANS.items()
         ],

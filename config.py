@@ -94,12 +94,15 @@ def _with_stand_ins(given: Mapping[str, str], refused: set[str]) -> Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """One row of the plan table: what a tier is called and what it may use."""
+    """One row of the plan table: what a tier is called, what it may use, and the words that it is sold with.
+
+    Support is given by people: no code looks at `benefits`.
+    """
 
     title: str
     limits: PlanLimits
     requests_per_minute: int
-    """Requests of any kind in one UTC minute."""
+    benefits: tuple[str, ...]
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
@@ -116,6 +119,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 failures_per_hour=20,
             ),
             requests_per_minute=60,
+            benefits=("Basic predictions",),
         ),
         Tier.PRO: Plan(
             title="Pro",
@@ -129,6 +133,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 failures_per_hour=20,
             ),
             requests_per_minute=300,
+            benefits=("Enhanced grounding", "Priority support"),
         ),
         Tier.ENTERPRISE: Plan(
             title="Enterprise",
@@ -141,6 +146,7 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 features=frozenset({"enhanced_grounding"}),
             ),
             requests_per_minute=5000,
+            benefits=("All features", "Dedicated support"),
         ),
     }
 )

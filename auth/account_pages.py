@@ -5,13 +5,14 @@ it is in no log; the script reads it there.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from flask import Blueprint, Response, make_response, render_template
 
+from security.assets import serve_assets
 from security.response_headers import CONTENT_SECURITY_POLICY
 
-ASSET_SECONDS = 3600
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -29,14 +30,14 @@ class AccountPage:
     asks: frozenset[Literal["email", "code", "new_password"]]
     button: str
     done: str
-    spent: str = "This link or code is not valid any more. Ask for a new letter."
+    spent: str = "This link or code is not valid any more. Ask for a new e-mail."
 
 
 PAGES = (
     AccountPage(
         path="/verify-email",
         title="Confirm your e-mail address",
-        text="One press, and we know that this address is yours.",
+        text="Press the button to confirm that this address is yours.",
         posts_to="/api/auth/verify-email",
         asks=frozenset({"code"}),
         button="Confirm the address",
@@ -45,11 +46,11 @@ PAGES = (
     AccountPage(
         path="/forgot-password",
         title="Forgot your password?",
-        text="Tell us the address of your account. We send a letter there with which you set a new one.",
+        text="Enter the address of your account. We send you an e-mail with a link to set a new one.",
         posts_to="/api/auth/forgot-password",
         asks=frozenset({"email"}),
-        button="Send the letter",
-        done="If there is an account with this address, a letter is on its way. It can take a minute; look among the spam too.",
+        button="Send the e-mail",
+        done="If there is an account with this address, an e-mail is on its way. It can take a minute; look in your spam folder too.",
     ),
     AccountPage(
         path="/reset-password",
@@ -73,11 +74,11 @@ PAGES = (
         path="/undo-email-change",
         title="Take your account back",
         text="The account returns to this address, every session ends, and its password stops working. "
-        "We then send you a letter with which you set a new one.",
+        "We then send you an e-mail with a link to set a new one.",
         posts_to="/api/auth/email/undo",
         asks=frozenset(),
         button="Undo the change",
-        done="Your account is back. A letter is on its way with which you set a new password.",
+        done="Your account is back. An e-mail with a link to set a new password is on its way.",
         spent="This link is not valid any more. It works once, and for seven days.",
     ),
 )
@@ -90,17 +91,10 @@ def account_pages() -> Blueprint:
         __name__,
         url_prefix="/account",
         template_folder="templates",
-        static_folder="static",
-        static_url_path="/assets",
     )
+    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
     for page in PAGES:
         _show(routes, page)
-
-    @routes.after_request
-    def finish(response: Response) -> Response:
-        if response.status_code == 200 and response.mimetype != "text/html":
-            response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}"
-        return response
 
     return routes
 

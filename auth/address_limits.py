@@ -12,12 +12,13 @@ from auth.attempt_counts import AttemptCounts
 from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
 from database.redis_server import RedisServer
 from security.client_address import client_address
-from security.problems import Problem, TooManyRequests
+from security.problems import Problem, TooManyRequests, in_words
 
 IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 of the former; to a mobile carrier, many customers
 SITE_ALLOWANCE = 5
 """How many times as much such a site may do as one network in it."""
+_PERSONS = {"register_email": "for one e-mail address", "refresh_session": "in one session"}
 SITE_ALLOWANCES = {"register": 2}
 """Stricter, because an account that needs no confirmed address is worth something."""
 
@@ -65,16 +66,17 @@ class AddressLimits:
 
     def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
-        _refuse_for(self._counts.hit(limit, name, subject))
+        _refuse_for(self._counts.hit(limit, name, subject), limit, name)
 
     def check_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Raises TooManyRequests when one more attempt would be too many. Counts nothing."""
-        _refuse_for(self._counts.look(limit, name, subject))
+        _refuse_for(self._counts.look(limit, name, subject), limit, name)
 
 
-def _refuse_for(seconds: float | None) -> None:
+def _refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
     if seconds is not None:
-        raise TooManyRequests(seconds)
+        whose = _PERSONS.get(name, "from one network address")
+        raise TooManyRequests(seconds, f"At most {limit.amount} tries {whose} within {in_words(limit.get_expiry())}")
 
 
 @dataclass(frozen=True)

@@ -98,14 +98,15 @@ def api_key_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "",
-        summary="Make an API key",
+        operation_id="createApiKey",
+        summary="Create an API key",
         guard=auth.recently_signed_in,
         body=CreateKeyBody,
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests),
     )
     def create(caller: Principal, body: CreateKeyBody) -> Answer:
-        """The answer holds the token, this once. An account has 25 keys at most, and makes 30 an hour."""
+        """The answer holds the key itself, this once. An account can have 25 keys, and create 30 an hour."""
         wish = KeyWish(
             body.name,
             frozenset(body.scopes),
@@ -118,24 +119,28 @@ def api_key_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "",
-        summary="The API keys of the account",
+        operation_id="listApiKeys",
+        summary="List the API keys of your account",
         guard=auth.signed_in_as_oneself,
         answers={200: KeysAnswer},
     )
     def show(caller: Principal) -> Answer:
-        """Those that live first, then those that ended within the last month. Never a token."""
+        """Those that work come first, then those that ended within the last month. The keys themselves are never shown
+        again.
+        """
         return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in list_api_keys(auth, caller.user_id)]))
 
     @operation(
         routes,
         "DELETE",
         "/<uuid:key_id>",
+        operation_id="revokeApiKey",
         summary="Revoke an API key",
         guard=auth.signed_in,
         answers={204: None},
     )
     def revoke(caller: Principal, key_id: UUID) -> Answer:
-        """It stops at once."""
+        """It stops working at once."""
         revoke_api_key(auth, caller.user_id, caller.session_id, key_id)
         return Answer(204)
 
@@ -143,6 +148,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/<uuid:key_id>/rotate",
+        operation_id="rotateApiKey",
         summary="Replace an API key",
         guard=auth.recently_signed_in,
         body=RotateKeyBody,
@@ -150,7 +156,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         problems=(ApiKeyReplaced, TooManyRequests),
     )
     def rotate(caller: Principal, key_id: UUID, body: RotateKeyBody) -> Answer:
-        """The new key has the same name, scopes, networks and lifetime. The old one ends when the overlap is over."""
+        """The new key has the same name, scopes, networks and lifetime. The old one works until the overlap is over."""
         made = rotate_api_key(auth, caller.user_id, caller.session_id, key_id, body.overlap)
         return Answer(201, new_key_answer(made))
 

@@ -29,12 +29,16 @@ Network = IPv4Network | IPv6Network
 class InsufficientScope(Problem):
     """The API key is good, but not for this (RFC 6750, 3.1)."""
 
-    status, error, title = 403, "insufficient_scope", "The API key is not good for this"
+    status, error, title = 403, "insufficient_scope", "The API key may not do this"
 
     def __init__(self, needed: Scope | None) -> None:
         scope = ACCOUNT if needed is None else needed.value
         challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
-        detail = "An API key does not do here; sign in" if needed is None else f"The API key lacks the scope {scope}"
+        detail = (
+            "API keys are not accepted here. Sign in, and send the access token"
+            if needed is None
+            else f"The API key lacks the scope {scope}"
+        )
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 

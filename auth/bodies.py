@@ -1,10 +1,11 @@
 """The JSON that the routes of accounts take and give."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.issue_tokens import TokenPair
@@ -19,14 +20,6 @@ from auth.token_cookies import TokenDelivery
 from auth.typed_code import LONGEST_TYPED
 from security.operation import AnswerBody, Body
 from security.typed_text import DIGITS, ONE_LINE, trims
-
-
-def without_default(schema: dict[str, Any]) -> None:
-    """Null is no value that a client may send, so the schema must not call it the default."""
-    del schema["default"]
-
-
-LEFT_OUT: Any = Field(default=None, json_schema_extra=without_default)
 
 
 def is_none(value: object) -> bool:
@@ -116,9 +109,9 @@ class ProfileAnswer(UserAnswer):
 
 class TokensAnswer(AnswerBody):
     access_token: str
-    refresh_token: str | None = Field(default=None, exclude_if=is_none)
+    refresh_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
     """Not when it is in a cookie."""
-    csrf_token: str | None = Field(default=None, exclude_if=is_none)
+    csrf_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
     """Beside a cookie: send it as X-CSRF-Token."""
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int

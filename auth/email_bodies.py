@@ -2,24 +2,17 @@
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Discriminator, Field, Tag
 
-from auth.bodies import LEFT_OUT, Email, Password, SixDigits
+from auth.bodies import Email, Password, SixDigits
 from auth.email_address import parse_email
 from auth.one_time_codes import LONGEST_LINK_TOKEN
 from auth.prove_address import CodeProof, LinkProof, Proof
-from security.operation import Body
+from security.operation import Body, OneOfBody
 
 LinkToken = Annotated[
-    str, Field(max_length=LONGEST_LINK_TOKEN, description="What stands behind # in the letter's link.")
+    str, Field(max_length=LONGEST_LINK_TOKEN, description="What stands after # in the link of the e-mail.")
 ]
-_ONE_FORM: dict[str, Any] = {
-    "oneOf": [
-        {"required": ["token"], "not": {"anyOf": [{"required": ["email"]}, {"required": ["code"]}]}},
-        {"required": ["email", "code"], "not": {"required": ["token"]}},
-    ]
-}
 
 
 class EmailBody(Body):
@@ -34,28 +27,51 @@ class TokenBody(Body):
     token: LinkToken
 
 
-class LetterProofBody(Body):
-    """What a letter holds: `token`, or `code` with the `email` that it went to."""
+def _proof_of(document: Any) -> str | None:
+    """The tag of the form that a body has; None for both or neither."""
+    members = document.keys() if isinstance(document, dict) else set()
+    by_code = bool(members & {"email", "code"})
+    return ("code" if by_code else "link") if by_code != ("token" in members) else None
 
-    model_config = ConfigDict(json_schema_extra=_ONE_FORM)
 
-    token: LinkToken | SkipJsonSchema[None] = LEFT_OUT
-    email: Email | SkipJsonSchema[None] = LEFT_OUT
-    code: SixDigits | SkipJsonSchema[None] = LEFT_OUT
+ONE_PROOF = Discriminator(
+    _proof_of, custom_error_type="one_of", custom_error_message="Send the token of the e-mail's link, or email and code"
+)
 
-    @model_validator(mode="after")
-    def one_form(self) -> "LetterProofBody":
-        given = {name for name in ("token", "email", "code") if getattr(self, name) is not None}
-        if given not in ({"token"}, {"email", "code"}):
-            raise ValueError("Send the token of the letter's link, or email and code.")
-        return self
+
+class ByLink(Body):
+    token: LinkToken
 
     @property
     def proof(self) -> Proof:
-        if self.token is not None:
-            return LinkProof(self.token)
-        return CodeProof(parse_email(self.email or ""), self.code or "")
+        return LinkProof(self.token)
 
 
-class ResetPasswordBody(LetterProofBody):
+class ByCode(Body):
+    email: Email
+    """The address that the e-mail went to."""
+    code: SixDigits
+
+    @property
+    def proof(self) -> Proof:
+        return CodeProof(parse_email(self.email), self.code)
+
+
+class EmailProofBody(OneOfBody[Annotated[Annotated[ByLink, Tag("link")] | Annotated[ByCode, Tag("code")], ONE_PROOF]]):
+    """What an e-mail holds: the `token` of its link, or its `code` with the `email` address that it went to."""
+
+
+class ResetPasswordByLink(ByLink):
     new_password: Password
+
+
+class ResetPasswordByCode(ByCode):
+    new_password: Password
+
+
+class ResetPasswordBody(
+    OneOfBody[
+        Annotated[Annotated[ResetPasswordByLink, Tag("link")] | Annotated[ResetPasswordByCode, Tag("code")], ONE_PROOF]
+    ]
+):
+    """The new password, with the `token` of the e-mail's link, or its `code` and the `email` address that it went to."""

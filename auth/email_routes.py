@@ -7,7 +7,7 @@ from auth.assembly import Auth
 from auth.bodies import CheckEmailAnswer
 from auth.change_email import SameEmailAddress, confirm_email_change, request_email_change, undo_email_change
 from auth.email_address import parse_email
-from auth.email_bodies import EmailBody, LetterProofBody, NewEmailBody, ResetPasswordBody, TokenBody
+from auth.email_bodies import EmailBody, EmailProofBody, NewEmailBody, ResetPasswordBody, TokenBody
 from auth.letters_with_codes import request_letter
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
@@ -31,28 +31,30 @@ def email_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/verify-email",
-        summary="Confirm the address of an account",
+        operation_id="verifyEmail",
+        summary="Confirm the e-mail address of an account",
         guard=proving,
-        body=LetterProofBody,
+        body=EmailProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid,),
     )
-    def verify(body: LetterProofBody) -> Answer:
-        """With the `token` of the letter's link, or with its `code` and the address. Each works once."""
-        verify_email(auth, body.proof)
+    def verify(body: EmailProofBody) -> Answer:
+        """With the `token` of the e-mail's link, or with its `code` and the address. Each works once."""
+        verify_email(auth, body.root.proof)
         return Answer(204)
 
     @operation(
         routes,
         "POST",
         "/resend-verification",
-        summary="Send the letter that confirms an address again",
+        operation_id="resendVerification",
+        summary="Send the confirmation e-mail again",
         guard=asking,
         body=EmailBody,
         answers={202: CheckEmailAnswer},
     )
     def resend_verification(body: EmailBody) -> Answer:
-        """The answer is the same whether or not there is such an account. One letter a minute is sent to an address."""
+        """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
         request_letter(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
@@ -60,13 +62,14 @@ def email_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/forgot-password",
-        summary="Send a letter with which the password can be reset",
+        operation_id="requestPasswordReset",
+        summary="Ask for an e-mail to reset a forgotten password",
         guard=asking,
         body=EmailBody,
         answers={202: CheckEmailAnswer},
     )
     def forgot_password(body: EmailBody) -> Answer:
-        """The answer is the same whether or not there is such an account. One letter a minute is sent to an address."""
+        """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
         request_letter(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
@@ -74,31 +77,33 @@ def email_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/reset-password",
-        summary="Set a new password with that letter",
+        operation_id="resetPassword",
+        summary="Set a new password",
         guard=proving,
         body=ResetPasswordBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy),
     )
     def reset(body: ResetPasswordBody) -> Answer:
-        """Ends every session. The link works for 30 minutes, the code for ten and for five tries. A password that is
-        refused spends neither.
+        """With what the e-mail holds. Ends every session. The link works for 30 minutes, the code for ten minutes and five tries.
+        A password that is refused spends neither.
         """
-        reset_password(auth, body.proof, body.new_password)
+        reset_password(auth, body.root.proof, body.root.new_password)
         return Answer(204)
 
     @operation(
         routes,
         "POST",
         "/email/change",
-        summary="Ask to move the account to another address",
+        operation_id="requestEmailChange",
+        summary="Ask to move the account to another e-mail address",
         guard=auth.recently_signed_in,
         body=NewEmailBody,
         answers={202: CheckEmailAnswer},
         problems=(SameEmailAddress, TooManyRequests),
     )
     def change_email(body: NewEmailBody, caller: Principal) -> Answer:
-        """Nothing changes before the letter to the new address is answered. When another account has that address, its
+        """Nothing changes before the e-mail to the new address is answered. When another account has that address, its
         owner is told, and the answer is the same.
         """
         auth.address_limits.count(limits.letters, "letters", client_address())
@@ -109,30 +114,32 @@ def email_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/email/confirm",
-        summary="Confirm the new address",
+        operation_id="confirmEmailChange",
+        summary="Confirm the new e-mail address",
         guard=proving,
-        body=LetterProofBody,
+        body=EmailProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
-    def confirm_email(body: LetterProofBody) -> Answer:
+    def confirm_email(body: EmailProofBody) -> Answer:
         """`email` is the new address. Ends all sessions but the one that asked for the change."""
-        confirm_email_change(auth, body.proof)
+        confirm_email_change(auth, body.root.proof)
         return Answer(204)
 
     @operation(
         routes,
         "POST",
         "/email/undo",
-        summary="Go back to the old address",
+        operation_id="undoEmailChange",
+        summary="Go back to the old e-mail address",
         guard=proving,
         body=TokenBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
     def undo_email(body: TokenBody) -> Answer:
-        """With the letter that the old address got; it works for seven days. Ends every session and takes the password
-        away; a letter with which a new one is set follows.
+        """With the e-mail that went to the old address, within seven days. Ends every session and removes the password;
+        an e-mail to set a new one follows.
         """
         undo_email_change(auth, body.token)
         return Answer(204)

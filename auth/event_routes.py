@@ -1,7 +1,7 @@
 """`/api/auth/security-events`: what happened to the own account, and for the staff, to any."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,7 +24,10 @@ def _instant(text: object) -> object:
     """RFC 3339, 5.6, which is what `date-time` promises; pydantic would take the text of a number too."""
     if not isinstance(text, str) or RFC_3339.fullmatch(text) is None:
         raise ValueError("an instant is written as 2026-01-31T12:00:00Z")
-    return datetime.fromisoformat(text.upper())
+    try:  # in UTC, because PostgreSQL refuses offsets of 16 hours and more, which RFC 3339 allows
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant lies in the years 1 to 9999") from None
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
@@ -97,13 +100,14 @@ def event_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "/security-events",
-        summary="What happened to the own account",
+        operation_id="listSecurityEvents",
+        summary="List what happened to your account",
         guard=auth.signed_in,
         query=EventsQuery,
         answers={200: OwnEventsAnswer},
     )
     def own_security_events(caller: Principal, query: EventsQuery) -> Answer:
-        """Events are kept for 400 days."""
+        """Newest first. Events are kept for 400 days."""
         page = _read(query, caller.user_id)
         return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.events], next=page.next))
 
@@ -111,13 +115,14 @@ def event_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "/admin/security-events",
-        summary="What happened to any account",
+        operation_id="listAllSecurityEvents",
+        summary="List what happened to any account",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         query=AllEventsQuery,
         answers={200: AllEventsAnswer},
     )
     def all_security_events(caller: Principal, query: AllEventsQuery) -> Answer:
-        """Admins read all events. The support reads those of one account, and names it in `user_id`."""
+        """Admins read all events. Support reads those of one account at a time, and names it in `user_id`."""
         if query.user_id is None and not caller.role.includes(Role.ADMIN):
             raise InsufficientRole("Name the account in user_id")
         security_event("security_events_read", actor_id=caller.user_id, subject_id=query.user_id)

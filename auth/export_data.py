@@ -29,7 +29,7 @@ BETWEEN_TWO = timedelta(days=1)
 
 
 class ExportNotReady(Problem):
-    status, error, title = 409, "export_not_ready", "The data is still being collected; a letter says when it is ready"
+    status, error, title = 409, "export_not_ready", "The data is still being collected; an e-mail says when it is ready"
 
 
 @dataclass(frozen=True)

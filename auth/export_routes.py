@@ -40,30 +40,34 @@ def export_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "",
-        summary="Collect what is held about me",
+        operation_id="startExport",
+        summary="Start an export of your data",
         guard=auth.recently_signed_in,
         answers={202: ExportAnswer},
         problems=(TooManyRequests,),
     )
     def begin(caller: Principal) -> Answer:
-        """Once a day. A letter says when it can be downloaded."""
+        """Once a day. An e-mail says when it can be downloaded."""
         return Answer(202, _export_answer(request_export(auth, caller.user_id, caller.session_id)))
 
     @operation(
         routes,
         "GET",
         "",
-        summary="My exports",
+        operation_id="listExports",
+        summary="List your exports",
         guard=auth.signed_in,
         answers={200: ExportsAnswer},
     )
     def list_own(caller: Principal) -> Answer:
+        """The newest first, with their status and when they are deleted."""
         return Answer(200, ExportsAnswer(exports=[_export_answer(each) for each in list_exports(auth, caller.user_id)]))
 
     @operation(
         routes,
         "GET",
         "/<uuid:export_id>",
+        operation_id="downloadExport",
         summary="Download an export",
         guard=auth.recently_signed_in,
         answers={200: ExportDocument},
@@ -71,6 +75,7 @@ def export_routes(auth: Auth) -> Blueprint:
         answer_headers={"Content-Disposition": "The name of the file."},
     )
     def download(caller: Principal, export_id: UUID) -> Answer:
+        """Everything that is held about you, as one JSON document. 409 `export_not_ready` until it is ready."""
         content = download_export(auth, caller.user_id, caller.session_id, export_id)
         return Answer(200, content, {"Content-Disposition": 'attachment; filename="mirroros-export.json"'})
 

@@ -32,12 +32,13 @@ def identity_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "",
-        summary="Linked Apple and Google accounts",
+        operation_id="listIdentities",
+        summary="List the linked Apple and Google accounts",
         guard=auth.signed_in,
         answers={200: IdentitiesAnswer},
     )
     def list_own(caller: Principal) -> Answer:
-        """Those that can sign in to this account, the oldest first."""
+        """Those that can sign in to your account, the oldest first."""
         found = [identity_answer(each) for each in list_identities(caller.user_id)]
         return Answer(200, IdentitiesAnswer(identities=found))
 
@@ -45,13 +46,14 @@ def identity_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "/<uuid:identity_id>",
+        operation_id="unlinkIdentity",
         summary="Unlink an Apple or Google account",
         guard=auth.recently_signed_in,
         answers={204: None},
         problems=(LastWayToSignIn,),
     )
     def unlink(caller: Principal, identity_id: UUID) -> Answer:
-        """It can no longer sign in, and all other sessions end. The only way to sign in is not removed: 409
+        """It can no longer sign in, and all other sessions end. The only way to sign in cannot be removed: 409
         `last_way_to_sign_in`.
         """
         unlink_identity(auth, caller, identity_id)

@@ -13,12 +13,20 @@ from auth.principal import Principal
 from auth.roles import Role
 from security.operation import Answer, AnswerBody, Body, operation
 from security.problems import NotFound
+from security.typed_text import NOT_BLANK, SEEN
 
 
 class ImpersonateBody(Body):
     user_id: UUID
     reason: Annotated[
-        str, Field(min_length=10, max_length=500, examples=["Ticket 4711: asks why predictions end at 5"])
+        str,
+        Field(
+            min_length=10,
+            max_length=500,
+            json_schema_extra={"pattern": SEEN},
+            examples=["Ticket 4711: asks why predictions end at 5"],
+        ),
+        NOT_BLANK,
     ]
     """The user reads it."""
 
@@ -38,6 +46,7 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/impersonate",
+        operation_id="startImpersonation",
         summary="See the service as one user does",
         guard=HasRole(auth.recently_signed_in, Role.SUPPORT),
         body=ImpersonateBody,
@@ -45,9 +54,10 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         problems=(NotFound, NotToBeImpersonated),
     )
     def begin_impersonation(caller: Principal, body: ImpersonateBody) -> Answer:
-        """For support and admins. The token only reads, for 15 minutes at most, and ends with the caller's own session.
+        """For support and admins. The token can only read. It lasts 15 minutes at most, and ends with your own session.
 
-        Only accounts of a lower role can be looked through. One begun before ends. The user sees it in the own events.
+        Only accounts of a lower role can be looked at. Starting again ends the one before. The user sees it among the
+        security events.
         """
         begun = impersonate(auth, caller, body.user_id, body.reason)
         return Answer(
@@ -61,12 +71,13 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "/impersonate",
+        operation_id="endImpersonation",
         summary="Stop seeing the service as another user",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         answers={204: None},
     )
     def end_impersonation(caller: Principal) -> Answer:
-        """With the caller's own token. Can be repeated."""
+        """Call it with your own token. Can be repeated."""
         stop_impersonating(auth, caller.user_id)
         return Answer(204)
 

@@ -42,12 +42,15 @@ def jwks_routes(ring: KeyRing) -> Blueprint:
         routes,
         "GET",
         "/jwks.json",
-        summary="The public keys of access tokens",
+        operation_id="listPublicKeys",
+        summary="Get the public keys of access tokens",
         guard=Anyone("public keys are public"),
         answers={200: PublicKeys},
     )
     def read_public_keys() -> Answer:
-        """Empty while tokens are signed with HS256. During a rotation the coming key stands here before it signs."""
+        """A JSON Web Key Set (RFC 7517). Empty while tokens are signed with HS256. Before a rotation the coming key is
+        listed already.
+        """
         return Answer(200, published, {"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
 
     return routes

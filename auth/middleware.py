@@ -45,6 +45,13 @@ def bearer_token() -> str | None:
     return token
 
 
+def not_signed_in() -> NotSignedIn:
+    """Says so when there is a credential, of another scheme."""
+    if "HTTP_AUTHORIZATION" in request.environ:
+        return NotSignedIn("The Authorization header must be `Bearer` and the access token")
+    return NotSignedIn()
+
+
 class ImpersonationReadOnly(Problem):
     """Who looks through somebody else's account changes nothing there, and does not see what is the owner's alone."""
 
@@ -85,7 +92,7 @@ class SignedIn:
         """
         token = bearer_token()
         if token is None:
-            raise NotSignedIn
+            raise not_signed_in()
         if is_api_key(token):
             self._keys.refuse(token)
         claims = self._tokens.verify(token)
@@ -140,11 +147,15 @@ class SignedInAsOneself:
 class StaleSignIn(Problem):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
-    status, error, title = 401, "insufficient_user_authentication", "Prove once more that it is you"
+    status, error, title = 401, "insufficient_user_authentication", "Sign in again for this"
 
     def __init__(self) -> None:
         challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
-        super().__init__(headers={"WWW-Authenticate": challenge})
+        minutes = FRESH_SECONDS // 60
+        detail = (
+            f"This needs a sign-in within the last {minutes} minutes: POST /api/auth/reauthenticate, or sign in again"
+        )
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class RecentlySignedIn:

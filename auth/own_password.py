@@ -25,7 +25,11 @@ from security.problems import InvalidToken, Problem
 class PasswordNotEnough(Problem):
     """Whoever stole a session and a password must not turn off the factor that protects from that."""
 
-    status, error, title = 403, "second_factor_required", "Prove it by your second factor"
+    status, error, title = (
+        403,
+        "second_factor_required",
+        "Use your second factor: POST /api/auth/reauthenticate/second-factor",
+    )
 
 
 @dataclass(frozen=True)

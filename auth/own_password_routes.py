@@ -42,15 +42,16 @@ def own_password_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/reauthenticate",
-        summary="Prove once more that it is you",
+        operation_id="reauthenticate",
+        summary="Enter your password again",
         guard=auth.signed_in,
         body=ReauthenticateBody,
         answers={200: FreshTokenAnswer},
         problems=(InvalidCredentials, PasswordNotEnough, TooManyRequests, PasswordWorkBusy),
     )
     def prove_again(caller: Principal, body: ReauthenticateBody) -> Answer:
-        """Answers an access token of the same session that opens for five minutes what a stolen session must not do. An
-        account with a second factor proves itself by `POST /api/auth/reauthenticate/second-factor` instead.
+        """Answers an access token of the same session which, for five minutes, may do what needs a recent sign-in. An account
+        with a second factor uses `POST /api/auth/reauthenticate/second-factor` instead.
         """
         count_address()
         token = reauthenticate(auth, caller, body.password)
@@ -60,7 +61,8 @@ def own_password_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/password/change",
-        summary="Choose another password",
+        operation_id="changePassword",
+        summary="Change your password",
         guard=auth.signed_in,
         body=ChangePasswordBody,
         answers={204: None},
@@ -74,7 +76,7 @@ def own_password_routes(auth: Auth) -> Blueprint:
         ),
     )
     def change(caller: Principal, body: ChangePasswordBody) -> Answer:
-        """Every other session ends, this one stays, and the owner gets a letter."""
+        """Ends every other session, and the owner is told by e-mail."""
         count_address()
         change_password(auth, caller, body.current_password, body.new_password)
         return Answer(204)

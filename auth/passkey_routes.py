@@ -48,19 +48,22 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/registration/options",
-        summary="Ask for a new passkey",
+        operation_id="getPasskeyRegistrationOptions",
+        summary="Get the options to create a passkey",
         guard=auth.recently_signed_in,
         answers={200: OptionsAnswer},
         problems=(TooManyPasskeys,),
     )
     def registration_options(caller: Principal) -> Answer:
+        """For `navigator.credentials.create()`. Send what it gives to `POST /api/auth/passkeys/registration`."""
         return Answer(200, OptionsAnswer(options=passkey_to_register(auth, caller)))
 
     @operation(
         routes,
         "POST",
         "/registration",
-        summary="Register a passkey",
+        operation_id="registerPasskey",
+        summary="Add a passkey",
         guard=auth.recently_signed_in,
         body=RegisterPasskeyBody,
         answers={201: PasskeyAddedAnswer},
@@ -78,26 +81,38 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         answer = PasskeyAddedAnswer(passkey=passkey_answer(added.passkey), recovery_codes=added.recovery_codes)
         return Answer(201, answer)
 
-    @operation(routes, "GET", "", summary="The own passkeys", guard=auth.signed_in, answers={200: PasskeysAnswer})
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="listPasskeys",
+        summary="List your passkeys",
+        guard=auth.signed_in,
+        answers={200: PasskeysAnswer},
+    )
     def passkeys(caller: Principal) -> Answer:
+        """With their names, and when each was last used."""
         return Answer(200, PasskeysAnswer(passkeys=[passkey_answer(each) for each in list_passkeys(caller.user_id)]))
 
     @operation(
         routes,
         "PATCH",
         "/<uuid:passkey_id>",
+        operation_id="renamePasskey",
         summary="Rename a passkey",
         guard=auth.signed_in,
         body=RenamePasskeyBody,
         answers={200: PasskeyAnswer},
     )
     def rename(caller: Principal, passkey_id: UUID, body: RenamePasskeyBody) -> Answer:
+        """The name is for its owner alone."""
         return Answer(200, passkey_answer(rename_passkey(caller.user_id, passkey_id, body.name)))
 
     @operation(
         routes,
         "DELETE",
         "/<uuid:passkey_id>",
+        operation_id="deletePasskey",
         summary="Delete a passkey",
         guard=auth.recently_signed_in,
         answers={204: None},
@@ -116,18 +131,22 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/sign-in/options",
-        summary="Ask for a passkey to sign in with",
+        operation_id="getPasskeySignInOptions",
+        summary="Get the options to sign in with a passkey",
         guard=anyone,
         answers={200: OptionsAnswer},
     )
     def sign_in_options() -> Answer:
-        """The browser offers what it has; nobody needs to type an address."""
+        """For `navigator.credentials.get()`. The browser offers the passkeys that it has; nobody needs to type an
+        address.
+        """
         return Answer(200, OptionsAnswer(options=passkey_to_sign_in(auth)))
 
     @operation(
         routes,
         "POST",
         "/sign-in",
+        operation_id="signInWithPasskey",
         summary="Sign in with a passkey",
         guard=anyone,
         body=PasskeySignInBody,

@@ -47,23 +47,27 @@ def profile_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "",
-        summary="The own account",
+        operation_id="getProfile",
+        summary="Get your account",
         guard=auth.signed_in,
         answers={200: ProfileAnswer},
     )
     def profile(caller: Principal) -> Answer:
+        """The address, the name, and the tier that counts now."""
         return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
 
     @operation(
         routes,
         "PATCH",
         "",
-        summary="Change the own account",
+        operation_id="updateProfile",
+        summary="Change your account",
         guard=auth.signed_in,
         body=ChangeProfileBody,
         answers={200: UserAnswer},
     )
     def change(caller: Principal, body: ChangeProfileBody) -> Answer:
+        """What is not sent stays as it is."""
         if "display_name" not in body.model_fields_set:
             return Answer(200, user_answer(read_profile(auth, caller.user_id)))
         return Answer(200, user_answer(change_display_name(auth, caller.user_id, body.display_name)))
@@ -72,13 +76,14 @@ def profile_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "",
-        summary="Close the account",
+        operation_id="closeAccount",
+        summary="Close your account",
         guard=auth.recently_signed_in,
         answers={200: ClosedAnswer},
     )
     def close(caller: Principal) -> Answer:
-        """Every session and API key stops at once, and subscriptions are ended. The account is deleted after a time of grace,
-        in which it can be restored; until then its address stays taken.
+        """Every session and API key stops at once, and subscriptions are ended. The account is deleted after
+        `ACCOUNT_DELETION_GRACE_DAYS`; until then it can be restored, and its address stays taken.
         """
         closed = close_account(auth, caller.user_id, caller.session_id)
         return Answer(200, ClosedAnswer(delete_after=closed.delete_after, cancel_yourself=list(closed.cancel_yourself)))
@@ -87,7 +92,8 @@ def profile_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/restore",
-        summary="Have a closed account back",
+        operation_id="restoreAccount",
+        summary="Restore a closed account",
         guard=AnyoneWithin(
             "nobody can sign in to a closed account", auth.address_limits, auth.settings.limits.sign_in, "sign_in"
         ),
@@ -96,7 +102,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         problems=(InvalidCredentials, AccountDisabled, AccountNotClosing, PasswordWorkBusy),
     )
     def restore(body: RestoreBody) -> Answer:
-        """Within the time of grace. Sign in afterwards. Subscriptions that were ended stay ended."""
+        """Possible until `delete_after`. Sign in afterwards. Subscriptions that were ended stay ended."""
         restore_account(auth, parse_email(body.email), body.password)
         return Answer(204)
 

@@ -90,11 +90,11 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
     name, limits = tokens.provider.name, auth.settings.limits
 
     def sign_in(body: IdentityTokenBody) -> Answer:
-        """The app asks the provider for an identity token with a nonce of its own, and posts both within ten minutes.
+        """The app asks the provider for an identity token with a nonce of its own, and sends both within ten minutes.
 
-        A new identity makes an account, or joins the one of its e-mail address. It joins only where the provider answers for
-        who has the address now: Apple always, Google for Gmail and Workspace. Otherwise 409 `address_needs_proof`: sign in to
-        the account in another way, then link it. An account with a second factor asks for it here too: see
+        Creates an account, or joins the one that has the e-mail address. It joins only where the provider knows who has the
+        address now: Apple always, Google for Gmail and Workspace. Otherwise the answer is 409 `address_needs_proof`: sign in
+        to the account in another way, then link it. An account with a second factor asks for it here too: see
         `POST /api/auth/login/second-factor`.
         """
         cookies = auth.cookies.wanted(body.token_delivery)
@@ -115,6 +115,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         routes,
         "POST",
         f"/{name}",
+        operation_id=f"signInWith{name.capitalize()}",
         summary=f"Sign in with {name.capitalize()}",
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
@@ -141,7 +142,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
     name = tokens.provider.name
 
     def link(body: LinkIdentityBody, caller: Principal) -> Answer:
-        """From now on it signs in to this account, whatever its e-mail address. The owner gets a notice."""
+        """From now on it signs in to your account, whatever its e-mail address. The owner is told by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
         return Answer(200, identity_answer(link_identity(auth, caller, proven, body.apple_code)))
@@ -151,7 +152,8 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         routes,
         "POST",
         f"/identities/{name}",
-        summary=f"Link a {name.capitalize()} account",
+        operation_id=f"link{name.capitalize()}Account",
+        summary=f"Link your {name.capitalize()} account",
         guard=auth.recently_signed_in,
         body=LinkAppleBody if name == "apple" else LinkIdentityBody,
         answers={200: IdentityAnswer},

@@ -46,20 +46,31 @@ def auth_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/register",
+        operation_id="registerAccount",
         summary="Create an account",
         guard=AnyoneWithin(
             "an account begins here", auth.address_limits, limits.register, "register", also=limits.register_daily
         ),
         body=RegisterBody,
-        answers={202: CheckEmailAnswer} if private else {201: SignedInAnswer},
-        problems=(PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy)
-        + registration_problems(auth)
-        + (() if private else (EmailTaken, CsrfFailed)),
-        answer_headers={} if private else SET_COOKIE,
+        answers={201: SignedInAnswer, 202: CheckEmailAnswer},
+        problems=(
+            PasswordRefused,
+            PasswordBreached,
+            PasswordTooWeak,
+            PasswordWorkBusy,
+            EmailTaken,
+            CsrfFailed,
+            *registration_problems(auth),
+        ),
+        answer_headers=SET_COOKIE,
         credentials=True,
     )
     def register_account(body: RegisterBody) -> Answer:
-        """Where registrations are private, the answer is 202 whether or not the address has an account already."""
+        """Answers 201 with tokens where `REGISTRATION_RESPONSE` is `classic`, the default in development.
+
+        Where it is `private`, the default everywhere else, the answer is 202 without tokens, whether or not the address has
+        an account already, and an e-mail says how to go on. 409 `email_taken` is of `classic` alone.
+        """
         email = parse_email(body.email)
         if private:
             register_privately(auth, email, body.password, body.invite_code)
@@ -75,6 +86,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/login",
+        operation_id="signIn",
         summary="Sign in with e-mail address and password",
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
@@ -93,13 +105,13 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def login(body: SignInBody) -> Answer:
-        """`remember_me` lets the session live 30 days without use and 90 in all, instead of one day and seven.
+        """With `remember_me` the session lives for 30 days without use and 90 days in all, otherwise for one day and seven.
 
-        After five tries in a row an account makes strangers wait. A device that keeps its `device_token` from an earlier
+        After five wrong tries in a row an account makes strangers wait. A device that keeps the `device_token` of an earlier
         sign-in and sends it has tries of its own.
 
-        An account with a second factor answers `mfa_required` with a `challenge`, good for five minutes and five tries, and
-        with the `methods` that it has. `POST /api/auth/login/second-factor` takes both factors together to tokens.
+        An account with a second factor answers 401 `mfa_required` with a `challenge`, good for five minutes and five tries,
+        and the `methods` that it has. Finish with `POST /api/auth/login/second-factor`.
         """
         email = parse_email(body.email)
         cookies = auth.cookies.wanted(body.token_delivery)
@@ -117,6 +129,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/refresh",
+        operation_id="refreshTokens",
         summary="Trade a refresh token for new tokens",
         guard=AnyoneWithin("the refresh token is the credential", auth.address_limits, limits.refresh, "refresh"),
         body=RefreshBody,
@@ -143,7 +156,8 @@ def auth_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "/csrf-token",
-        summary="A CSRF token for the cookie",
+        operation_id="getCsrfToken",
+        summary="Get the CSRF token of the cookie",
         guard=AnyoneWithin("the cookie is the credential", auth.address_limits, limits.refresh, "csrf_token"),
         answers={200: CsrfTokenAnswer},
         problems=(RefreshTokenNotValid, CsrfFailed),
@@ -160,6 +174,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         routes,
         "POST",
         "/logout",
+        operation_id="signOut",
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
         body=SignOutBody,

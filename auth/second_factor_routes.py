@@ -44,11 +44,13 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         routes,
         "GET",
         "/second-factor",
-        summary="Which second factors the own account has",
+        operation_id="getSecondFactors",
+        summary="Get the second factors of your account",
         guard=auth.signed_in,
         answers={200: FactorsAnswer},
     )
     def status(caller: Principal) -> Answer:
+        """What is set up, and how many recovery codes are left."""
         factors = read_factors(caller.user_id)
         return Answer(
             200,
@@ -64,13 +66,14 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/second-factor/totp/setup",
-        summary="Begin to set up an authenticator app",
+        operation_id="startTotpSetup",
+        summary="Start to set up an authenticator app",
         guard=auth.recently_signed_in,
         answers={200: TotpSetupAnswer},
         problems=(TotpAlreadyOn,),
     )
     def totp_setup(caller: Principal) -> Answer:
-        """Gives a secret. It counts once a code of it is confirmed, within 15 minutes; a new setup replaces it."""
+        """Gives a secret. It counts once one of its codes is confirmed, within 15 minutes; a new setup replaces it."""
         setup = set_up_totp(auth, caller)
         return Answer(200, TotpSetupAnswer(secret=setup.secret, otpauth_uri=setup.otpauth_uri, qr_svg=setup.qr_svg))
 
@@ -78,6 +81,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/second-factor/totp/confirm",
+        operation_id="confirmTotp",
         summary="Turn the authenticator app on",
         guard=auth.recently_signed_in,
         body=CodeBody,
@@ -92,6 +96,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         routes,
         "DELETE",
         "/second-factor/totp",
+        operation_id="removeTotp",
         summary="Turn the authenticator app off",
         guard=auth.recently_signed_in,
         answers={204: None},
@@ -106,13 +111,14 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/second-factor/recovery-codes",
+        operation_id="createRecoveryCodes",
         summary="Get ten new recovery codes",
         guard=auth.recently_signed_in,
         answers={200: RecoveryCodesAnswer},
         problems=(SecondFactorOff,),
     )
     def recovery_codes(caller: Principal) -> Answer:
-        """The old ones are void, and all other sessions end."""
+        """The old ones stop working, and all other sessions end."""
         return Answer(200, RecoveryCodesAnswer(recovery_codes=replace_recovery_codes(auth, caller)))
 
 
@@ -128,6 +134,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         routes,
         "POST",
         "/login/second-factor",
+        operation_id="finishSignIn",
         summary="Finish a sign-in with the second factor",
         guard=anyone,
         body=FinishSignInBody,
@@ -137,49 +144,55 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         credentials=True,
     )
     def finish(body: FinishSignInBody) -> Answer:
-        """Takes the `challenge` of an `mfa_required` answer and one proof. Five wrong ones void the challenge, and twenty in
-        an hour make the account wait.
+        """Takes the `challenge` of an `mfa_required` answer and one proof. After five wrong ones the challenge is void; after
+        twenty in an hour the account has to wait.
         """
-        cookies = auth.cookies.wanted(body.token_delivery)
-        signed_in = finish_sign_in(auth, body.challenge, body.proof, device(body.device_name))
+        finishing = body.root
+        cookies = auth.cookies.wanted(finishing.token_delivery)
+        signed_in = finish_sign_in(auth, finishing.challenge, finishing.proof, device(finishing.device_name))
         return answer_signed_in(signed_in, cookies=cookies)
 
     @operation(
         routes,
         "POST",
         "/login/second-factor/passkey/options",
-        summary="Ask for a passkey as the second factor",
+        operation_id="getSignInPasskeyOptions",
+        summary="Get the options to finish a sign-in with a passkey",
         guard=anyone,
         body=WaitingSignInBody,
         answers={200: OptionsAnswer},
         problems=(SignInChallengeNotValid,),
     )
     def finish_options(body: WaitingSignInBody) -> Answer:
+        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/login/second-factor`."""
         return Answer(200, OptionsAnswer(options=passkey_for_sign_in(auth, body.challenge)))
 
     @operation(
         routes,
         "POST",
         "/reauthenticate/second-factor",
-        summary="Prove once more that it is you, by the second factor",
+        operation_id="reauthenticateWithSecondFactor",
+        summary="Use your second factor again",
         guard=auth.signed_in,
         body=ProofBody,
         answers={200: AccessTokenAnswer},
         problems=(SecondFactorOff, SecondFactorRefused, TooManyRequests),
     )
     def reauthenticate(caller: Principal, body: ProofBody) -> Answer:
-        """Gives an access token of the same session with which the next five minutes count as freshly signed in."""
-        token = reauthenticate_by_second_factor(auth, caller, body.proof)
+        """Gives an access token of the same session which, for five minutes, may do what needs a recent sign-in."""
+        token = reauthenticate_by_second_factor(auth, caller, body.root.proof)
         return Answer(200, AccessTokenAnswer(access_token=token.text, expires_in=token.expires_in))
 
     @operation(
         routes,
         "POST",
         "/reauthenticate/second-factor/passkey/options",
-        summary="Ask for a passkey as that proof",
+        operation_id="getReauthenticationPasskeyOptions",
+        summary="Get the options to use your passkey again",
         guard=auth.signed_in,
         answers={200: OptionsAnswer},
         problems=(SecondFactorOff,),
     )
     def reauthenticate_options(caller: Principal) -> Answer:
+        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/reauthenticate/second-factor`."""
         return Answer(200, OptionsAnswer(options=passkey_to_reauthenticate(auth, caller)))

@@ -62,7 +62,8 @@ def session_routes(auth: Auth) -> Blueprint:
         routes,
         "GET",
         "",
-        summary="Where I am signed in",
+        operation_id="listSessions",
+        summary="List where you are signed in",
         guard=auth.signed_in,
         query=SessionsQuery,
         answers={200: SessionsAnswer},
@@ -77,12 +78,13 @@ def session_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "/<uuid:session_id>",
+        operation_id="endSession",
         summary="Sign out one device",
         guard=auth.signed_in,
         answers={204: None},
     )
     def end_one(caller: Principal, session_id: UUID) -> Answer:
-        """Its tokens stop at once. It may be the own one."""
+        """Its tokens stop working at once. It may be the device that asks."""
         if not end_session(auth, user_id=caller.user_id, session_id=session_id, reason="revoked"):
             raise NotFound
         return Answer(204)
@@ -91,6 +93,7 @@ def session_routes(auth: Auth) -> Blueprint:
         routes,
         "DELETE",
         "",
+        operation_id="endSessions",
         summary="Sign out everywhere, or everywhere else",
         guard=auth.signed_in,
         query=EndSessionsQuery,

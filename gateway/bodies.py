@@ -9,6 +9,7 @@ from auth.tiers import Tier
 from gateway.private_health import HealthStatus
 from metering.breaker import BreakerState
 from security.operation import AnswerBody, Body
+from security.typed_text import NOT_BLANK, SEEN
 
 
 class PredictionOptions(Body):
@@ -19,8 +20,8 @@ class PredictionOptions(Body):
 class PredictionBody(Body):
     """Lengths are in characters."""
 
-    goal: Annotated[str, Field(min_length=10, max_length=5000)]
-    timeframe: Annotated[str, Field(min_length=1, max_length=100)]
+    goal: Annotated[str, Field(min_length=10, max_length=5000, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
+    timeframe: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
     context: Annotated[str, Field(max_length=1000)] = ""
     options: PredictionOptions = PredictionOptions()
 
@@ -29,7 +30,7 @@ class PredictionMetadata(AnswerBody):
     request_id: str
     user_tier: Tier
     response_time_ms: int
-    predictions_remaining_today: Annotated[int, Field(ge=-1, description="-1 when the plan has no daily limit")]
+    predictions_remaining_today: Annotated[int, Field(ge=-1, description="-1 when your plan has no daily limit")]
 
 
 class PredictionAnswer(AnswerBody):
@@ -47,13 +48,13 @@ class PolicyUsage(AnswerBody):
 
 
 class UsageAnswer(AnswerBody):
-    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. -1 stands for unlimited."""
+    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. Null stands for unlimited."""
 
     tier: Tier
     date: date
     used: int
-    limit: int
-    remaining: int
+    limit: int | None
+    remaining: int | None
     resets_at: datetime
     burst: PolicyUsage | None
     concurrency: PolicyUsage | None

@@ -29,8 +29,15 @@ class FeatureNotInTier(NotInPlan):
 
     status, error, title = 403, "feature_not_in_tier", "Your plan does not include this option"
 
-    def __init__(self, feature: str, tier: Tier) -> None:
-        super().__init__(feature=feature, tier=tier.value)
+    def __init__(self, feature: str, tier: Tier, plans: Mapping[Tier, PlanLimits]) -> None:
+        including = [each.value for each, plan in plans.items() if feature in plan.features]
+        elsewhere = f"These plans do: {', '.join(including)}" if including else "No plan does"
+        super().__init__(
+            f"The {tier.value} plan does not include {feature}. {elsewhere}",
+            feature=feature,
+            tier=tier.value,
+            included_in=including,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class PredictionProxy:
     def _allowance(self, caller: Caller, now: datetime, *, enhanced_grounding: bool) -> Allowance:
         plan = self.plans[caller.tier]
         if enhanced_grounding and ENHANCED_GROUNDING not in plan.features:
-            raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier)
+            raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier, self.plans)
         return Allowance(
             draws=(Draw(DAY, FEATURE, CALL, day_of(now), plan.per_day),),
             burst=Burst(plan.burst, plan.burst_seconds),

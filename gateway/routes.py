@@ -7,7 +7,7 @@ from flask import Blueprint, request
 
 from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
-from gateway.prediction_proxy import UNLIMITED, FeatureNotInTier, PredictionProxy, Question
+from gateway.prediction_proxy import FeatureNotInTier, PredictionProxy, Question
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
 from metering.breaker import BreakerIsOpen
@@ -39,6 +39,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         routes,
         "POST",
         "/predict",
+        operation_id="createPrediction",
         summary="Make a prediction",
         guard=gateway.metered,
         body=PredictionBody,
@@ -62,10 +63,11 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         ),
     )
     def predict(caller: Caller, body: PredictionBody) -> Answer:
-        """Costs one prediction of the caller's plan, and only when one is delivered.
+        """Costs one prediction of your plan, and only when one is delivered.
 
-        The answer is the private server's result with `metadata` added. With an `Idempotency-Key`, asking again gives the
-        stored answer and costs nothing.
+        The answer is the private server's result with `metadata` added. `metadata.predictions_remaining_today` is -1 when
+        your plan has no daily limit; everywhere else null stands for unlimited. With an `Idempotency-Key`, asking again
+        gives the stored answer and costs nothing.
         """
         question = Question(
             document=body.__pydantic_serializer__.to_json(body),
@@ -81,7 +83,8 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         routes,
         "GET",
         "/predict/usage",
-        summary="What is used and what is left today",
+        operation_id="getUsage",
+        summary="Get what you have used and have left today",
         guard=gateway.usage_reader,
         answers={200: UsageAnswer},
         problems=(LimitsUnavailable,),
@@ -95,12 +98,13 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         routes,
         "GET",
         "/predict/health",
-        summary="Is the private server well?",
+        operation_id="getPrivateServerHealth",
+        summary="Get the health of the private server",
         guard=Anyone("monitoring asks without an account; the answer is cached and has a fixed vocabulary"),
         answers={200: PrivateHealthAnswer},
     )
     def health() -> Answer:
-        """Known from a probe that is at most ten seconds old when somebody asks that often. Never makes a prediction."""
+        """Comes from a check that is at most ten seconds old. Never makes a prediction."""
         found = gateway.health.read()
         return Answer(
             200,
@@ -124,8 +128,8 @@ def _usage_answer(caller: Caller, ask: Ask, standing: Standing) -> UsageAnswer:
         tier=caller.tier,
         date=date.fromisoformat(today.name),
         used=standing.used[0],
-        limit=day.limit if day is not None else UNLIMITED,
-        remaining=day.remaining if day is not None else UNLIMITED,
+        limit=None if day is None else day.limit,
+        remaining=None if day is None else day.remaining,
         resets_at=datetime.fromtimestamp(today.ends, UTC),
         burst=shown.get(BURST),
         concurrency=shown.get(CONCURRENCY),

@@ -66,7 +66,8 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         routes,
         "POST",
         "/validate-receipt",
-        summary="Hand in a purchase of the App Store",
+        operation_id="validateAppleReceipt",
+        summary="Hand in a purchase from the App Store",
         guard=payments.owner,
         body=ReceiptBody,
         body_limit=LARGEST_RECEIPT_BODY,
@@ -83,7 +84,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         ),
     )
     def validate_apple_receipt(body: ReceiptBody, caller: Principal) -> Answer:
-        """Call it after every purchase and at the app's start; repeating it changes nothing. A subscription belongs to the
+        """Call it after every purchase and when the app starts; repeating it changes nothing. A subscription belongs to the
         first account that hands it in, or to the one whose token it was bought with.
         """
         validated = validate_receipt(apple, caller.user_id, body.receipt_data, payments.manage_urls)
@@ -93,7 +94,8 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         routes,
         "POST",
         "/notifications",
-        summary="App Store Server Notifications (version 2)",
+        operation_id="receiveAppleNotification",
+        summary="Receive a notification of the App Store",
         guard=Anyone("Apple calls it, and what it sends carries Apple's signature"),
         body=NotificationBody,
         body_limit=LARGEST_NOTIFICATION_BODY,
@@ -101,7 +103,9 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         problems=(NotificationNotValid, AppleNotReachable, DependencyUnavailable),
     )
     def receive_apple_notification(body: NotificationBody) -> Answer:
-        """For Apple. The address belongs into App Store Connect, for production and for the sandbox."""
+        """For Apple alone: App Store Server Notifications, version 2. Enter this address in App Store Connect, for
+        production and for the sandbox.
+        """
         receive_notification(apple, payments.inbox, body.signedPayload)
         return Answer(200)
 
@@ -109,7 +113,8 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         routes,
         "GET",
         "/account-token",
-        summary="The token to buy with",
+        operation_id="getAppleAccountToken",
+        summary="Get the token to buy with",
         guard=payments.owner,
         answers={200: AccountTokenAnswer},
         problems=(DependencyUnavailable,),

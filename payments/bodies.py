@@ -14,17 +14,20 @@ class OfferAnswer(AnswerBody):
     provider: Provider
     billing_cycle: BillingCycle
     product_id: str | None
-    """Apple's product id, for StoreKit. None on the web, where tier and cycle are enough."""
+    """Apple's product id, for StoreKit. Null on the web, where tier and cycle are enough."""
 
 
 class PlanAnswer(AnswerBody):
     tier: Tier
     title: str
     predictions_per_day: int | None
-    """None for no limit."""
+    """Null for unlimited."""
     requests_per_minute: int | None
-    """Requests of any kind, by session or API key. None for no limit."""
+    """Requests of any kind, by session or API key. Null for unlimited."""
     features: list[str]
+    """Options that a prediction may ask for, such as `enhanced_grounding`."""
+    benefits: list[str]
+    """What the plan is sold with, in words for a price list."""
     offers: list[OfferAnswer]
     """How it can be bought; empty for a plan that cannot."""
 
@@ -49,7 +52,7 @@ class SubscriptionAnswer(AnswerBody):
     tier: Tier
     """The tier that counts now."""
     source: Provider | None
-    """Where it comes from; None for free."""
+    """Where it comes from; null for free."""
     status: SubscriptionStatus | None
     renews_at: datetime | None
     ends_at: datetime | None
@@ -68,6 +71,7 @@ def plan_answer(plan: PlanOffer) -> PlanAnswer:
         predictions_per_day=plan.predictions_per_day,
         requests_per_minute=plan.requests_per_minute,
         features=list(plan.features),
+        benefits=list(plan.benefits),
         offers=[
             OfferAnswer(provider=offer.provider, billing_cycle=offer.billing_cycle, product_id=offer.product_id)
             for offer in plan.offers

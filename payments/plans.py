@@ -19,13 +19,17 @@ class Offer:
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`predictions_per_day` and `requests_per_minute` are None for no limit."""
+    """`predictions_per_day` and `requests_per_minute` are None for unlimited.
+
+    `features` are options of requests, `benefits` words for a price list.
+    """
 
     tier: Tier
     title: str
     predictions_per_day: int | None
     requests_per_minute: int | None
     features: tuple[str, ...]
+    benefits: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
 
 

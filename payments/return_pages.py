@@ -1,13 +1,14 @@
 """The pages that Stripe leads back to where no app does: they only say what happens next, and believe nothing."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from flask import Blueprint, Response, make_response, render_template
 
 from payments.redirects import RETURN_PAGES
+from security.assets import serve_assets
 from security.response_headers import CONTENT_SECURITY_POLICY
 
-ASSET_SECONDS = 3600
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
@@ -41,17 +42,10 @@ def return_pages() -> Blueprint:
         __name__,
         url_prefix=RETURN_PAGES,
         template_folder="templates",
-        static_folder="static",
-        static_url_path="/assets",
     )
+    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
     for page in PAGES:
         _show(routes, page)
-
-    @routes.after_request
-    def finish(response: Response) -> Response:
-        if response.status_code == 200 and response.mimetype != "text/html":
-            response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}"
-        return response
 
     return routes
 

@@ -33,26 +33,29 @@ def payment_routes(payments: Payments) -> Blueprint:
         routes,
         "GET",
         "/plans",
-        summary="The plans",
+        operation_id="listPlans",
+        summary="List the plans",
         guard=Anyone("prices are looked at before anybody signs up"),
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan may use, and how it can be bought here."""
+        """What each plan includes, and how it can be bought here."""
         return Answer(200, PlansAnswer(plans=[plan_answer(plan) for plan in payments.plans]))
 
     @operation(
         routes,
         "GET",
         "/subscription",
-        summary="The own subscription",
+        operation_id="getSubscription",
+        summary="Get your subscription",
         guard=payments.signed_in,
         answers={200: SubscriptionAnswer},
         problems=(DependencyUnavailable,),
     )
     def subscription(caller: Principal) -> Answer:
         """The tier that counts and where it comes from. `renews_at` is null when it ends at `ends_at` without
-        renewing before."""
+        renewing before.
+        """
         own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
         return Answer(200, subscription_answer(own))
 

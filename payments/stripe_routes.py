@@ -55,6 +55,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         routes,
         "POST",
         "/stripe/create-checkout-session",
+        operation_id="createCheckoutSession",
         summary="Buy a plan",
         guard=owner,
         body=CheckoutBody,
@@ -64,7 +65,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
         """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
 
-        The plan is active when Stripe has told us of the payment, not when the page leads back.
+        The plan is active once Stripe has told us of the payment, not when the page leads back.
         """
         order = Order(
             tier=body.tier.tier,
@@ -87,6 +88,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         routes,
         "POST",
         "/stripe/create-portal-session",
+        operation_id="createPortalSession",
         summary="Manage payment method and invoices",
         guard=owner,
         body=PortalBody,
@@ -95,7 +97,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
-        """Gives the address of the customer's own page at Stripe. Ask anew for every click."""
+        """Gives the address of your own page at Stripe. Ask anew for every click."""
         return_url = checked(rules, body.return_url if body else None, "return_url")
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
@@ -105,7 +107,8 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         routes,
         "POST",
         "/stripe/subscription/cancel",
-        summary="Cancel at the end of the period",
+        operation_id="cancelSubscription",
+        summary="Cancel your subscription at the end of the period",
         guard=owner,
         answers={200: SubscriptionItem},
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
@@ -121,6 +124,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         routes,
         "POST",
         "/stripe/subscription/resume",
+        operation_id="resumeSubscription",
         summary="Take the cancellation back",
         guard=owner,
         answers={200: SubscriptionItem},
@@ -134,7 +138,8 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         routes,
         "POST",
         "/stripe/subscription/change",
-        summary="Change the plan",
+        operation_id="changeSubscription",
+        summary="Change your plan",
         guard=owner,
         body=ChangeBody,
         answers={200: SubscriptionItem},
@@ -164,20 +169,24 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         routes,
         "POST",
         "/stripe/create-intent",
-        summary="Order something that is sold once",
+        operation_id="createPayment",
+        summary="Order an item that is sold once",
         guard=owner,
         body=CreateIntentBody,
         answers={200: OpenPaymentAnswer},
         problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def order(caller: Principal, body: CreateIntentBody) -> Answer:
-        """Sets it aside for half an hour. The price is ours. Asking again gives the same payment while it is open."""
+        """Sets it aside for half an hour. The price is set on our side. Asking again gives the same payment while it is
+        open.
+        """
         return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
 
     @operation(
         routes,
         "POST",
         "/stripe/confirm",
+        operation_id="confirmPayment",
         summary="Pay an open payment",
         guard=owner,
         body=ConfirmIntentBody,
@@ -185,7 +194,7 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def confirm(caller: Principal, body: ConfirmIntentBody) -> Answer:
-        """With a payment method that Stripe's library made on the buyer's device. With `action_required` that library goes
+        """With a payment method that Stripe's library made on the buyer's device. After `action_required` that library goes
         on with `client_secret`. After a decline, try another method.
         """
         return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
@@ -194,13 +203,16 @@ def add_one_off_payments(routes: Blueprint, rules: StripeRules, owner: Guard) ->
         routes,
         "GET",
         "/<uuid:payment_id>",
-        summary="What became of a payment",
+        operation_id="getPayment",
+        summary="Get one of your payments",
         guard=owner,
         answers={200: PaymentAnswer},
         problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def payment(caller: Principal, payment_id: UUID) -> Answer:
-        """Of an own checkout or one-off payment. What is still open is asked for at Stripe, at most every two seconds."""
+        """What became of a checkout or a one-off payment. For one that is still open Stripe is asked, at most every two
+        seconds.
+        """
         own = read_payment(rules, caller.user_id, payment_id)
         return Answer(
             200,
@@ -224,7 +236,8 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         routes,
         "POST",
         "/stripe/webhook",
-        summary="Events of Stripe",
+        operation_id="receiveStripeEvent",
+        summary="Receive an event of Stripe",
         guard=Anyone("the signature over the body says that it is Stripe"),
         answers={200: ReceivedAnswer},
         problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),

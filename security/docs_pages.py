@@ -2,11 +2,13 @@
 policy.
 """
 
+from pathlib import Path
+
 from flask import Blueprint, Response, make_response, render_template
 
+from security.assets import serve_assets
 from security.response_headers import CONTENT_SECURITY_POLICY
 
-ASSET_SECONDS = 3600
 DOCS_BLUEPRINT = "docs"
 _REDOC_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
@@ -23,13 +25,8 @@ def docs_routes(title: str) -> Blueprint:
 
     Both pages read `/openapi.json` in the browser and nothing from another address.
     """
-    routes = Blueprint(
-        DOCS_BLUEPRINT,
-        __name__,
-        template_folder="templates",
-        static_folder="static",
-        static_url_path="/docs/assets",
-    )
+    routes = Blueprint(DOCS_BLUEPRINT, __name__, template_folder="templates")
+    serve_assets(routes, Path(__file__).with_name("static"), "/docs/assets")
 
     @routes.get("/docs")
     def swagger() -> Response:
@@ -38,12 +35,6 @@ def docs_routes(title: str) -> Blueprint:
     @routes.get("/redoc")
     def redoc() -> Response:
         return _page("redoc.html", title, styles=_REDOC_STYLES)
-
-    @routes.after_request
-    def keep_assets(response: Response) -> Response:
-        if response.status_code == 200 and response.mimetype != "text/html":
-            response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}"
-        return response
 
     return routes
 

@@ -3,6 +3,7 @@ parts.
 """
 
 from functools import lru_cache
+from http import HTTPStatus
 from typing import ClassVar
 
 import psycopg
@@ -11,7 +12,7 @@ import redis
 import sqlalchemy.exc
 import structlog
 from flask import Flask, Response, current_app, got_request_exception, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from security.problems import (
     PROBLEM_JSON,
@@ -26,6 +27,7 @@ from security.problems import (
     ValidationFailed,
 )
 from security.request_id import current_request_id
+from security.switched_off import told_of_path
 
 _BY_STATUS: dict[int, type[Problem]] = {
     problem.status: problem
@@ -83,11 +85,23 @@ def answer_problem(problem: Problem) -> Response:
 def _answer_http_exception(error: HTTPException) -> Response:
     """Werkzeug's own refusals. Its descriptions are replaced, because some repeat what the client sent."""
     status = error.code or 500
-    problem = problem_of_status(status, error.name)()
+    problem = problem_of_status(status, error.name)(_detail(error))
     # `Allow` of a 405, `Location` of a redirect, `Content-Range` of a 416.
     kept = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
     problem.headers.update(kept)
     return answer_problem(problem)
+
+
+def _detail(error: HTTPException) -> str | None:
+    """What to do about it, where only the edge knows; None for what the problem says itself."""
+    if isinstance(error, SecurityError):
+        return (
+            "This API does not answer to the host that was asked for. Use the address in its documentation. "
+            "Operators: TRUSTED_HOSTS lists the hosts"
+        )
+    if error.code == HTTPStatus.NOT_FOUND:
+        return told_of_path(current_app, request.path) or "There is no such address. /openapi.json lists all of them"
+    return None
 
 
 @lru_cache

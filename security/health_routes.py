@@ -50,12 +50,28 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
     """`health` knows the parts `database` and `worker`, and `redis` when a Redis is configured."""
     routes = Blueprint("health", __name__, url_prefix="/health")
 
-    @operation(routes, "GET", "", summary="What is running", guard=OPEN, answers={200: Health})
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="getHealth",
+        summary="Get version and environment",
+        guard=OPEN,
+        answers={200: Health},
+    )
     def read_health() -> Answer:
-        """The process answers. Its version and environment; see /health/ready for the parts that it stands on."""
+        """Answers while the process runs. See `/health/ready` for the parts that it needs."""
         return Answer(200, Health(status="ok", version=version, environment=environment))
 
-    @operation(routes, "GET", "/live", summary="Whether the process lives", guard=OPEN, answers={200: Liveness})
+    @operation(
+        routes,
+        "GET",
+        "/live",
+        operation_id="getLiveness",
+        summary="Check that the process is alive",
+        guard=OPEN,
+        answers={200: Liveness},
+    )
     def read_liveness() -> Answer:
         """Asks nothing of any other server, so that an outage of one does not restart every process."""
         return Answer(200, Liveness(status="ok"))
@@ -64,14 +80,15 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         routes,
         "GET",
         "/ready",
-        summary="Whether requests can be served",
+        operation_id="getReadiness",
+        summary="Check that requests can be served",
         guard=OPEN,
         answers={200: Readiness, 503: Readiness},
     )
     def read_readiness() -> Answer:
-        """PostgreSQL with every migration is needed. Without Redis the service is slower but exact: degraded.
+        """Needs PostgreSQL with every migration. Without Redis the service is slower but exact: `degraded`.
 
-        So it is when no worker is at work: requests are served, but e-mails and payment events wait.
+        It is `degraded` too while no worker runs: requests are served, but e-mails and payment events wait.
         """
         findings = health.examine()
         failing = [name for name, finding in findings.items() if not finding.working]
@@ -88,19 +105,21 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         routes,
         "GET",
         "/db",
-        summary="Whether PostgreSQL works",
+        operation_id="getDatabaseHealth",
+        summary="Check PostgreSQL",
         guard=OPEN,
         answers={200: PartHealth, 503: PartHealth},
     )
     def read_database_health() -> Answer:
-        """Connects anew and reads the schema's revision."""
+        """Opens a new connection and reads the schema's revision."""
         return answer_part(health, "database")
 
     @operation(
         routes,
         "GET",
         "/redis",
-        summary="Whether Redis works",
+        operation_id="getRedisHealth",
+        summary="Check Redis",
         guard=OPEN,
         answers={200: PartHealth, 503: PartHealth},
     )

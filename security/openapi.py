@@ -4,13 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
+import click
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from security.compressible import Compressible
 from security.docs_pages import DOCS_BLUEPRINT
 from security.operation import OPERATIONS_KEY, Operation
 from security.problems import (
@@ -97,33 +99,43 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 class ApiDescription:
     """What the document says beyond the operations.
 
-    `security_schemes` are OpenAPI objects by the guards' names.
+    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name. `license` is
+    an SPDX identifier. `security_schemes` are OpenAPI objects by the guards' names.
     """
 
     title: str
     version: str
+    server: str
+    tags: Mapping[str, str]
+    license: str = "MIT"
     description: str = ""
     security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SCHEMES)
     requires_https: bool = False
 
 
 def openapi_routes(api: ApiDescription) -> Blueprint:
-    """`GET /openapi.json`.
+    """`GET /openapi.json`, and the command `flask openapi`, which prints the same document.
 
     The document is written once, on the first request, when every route is registered.
     """
-    routes = Blueprint("openapi", __name__)
-    written: list[bytes] = []
+    routes = Blueprint("openapi", __name__, cli_group=None)
+    written: list[Compressible] = []
+
+    def write() -> bytes:
+        return orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api))
 
     @routes.get("/openapi.json")
     def document() -> Response:
         if not written:
-            written.append(orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api)))
-        response = Response(written[0], content_type=JSON)
+            written.append(Compressible(write(), JSON))
+        response = written[0].answer(request)
         response.headers["Cache-Control"] = f"public, max-age={DOCUMENT_SECONDS}"
-        response.add_etag()
-        response.make_conditional(request.environ)
         return response
+
+    @routes.cli.command("openapi")
+    def print_document() -> None:
+        """Print the OpenAPI document of this configuration."""
+        click.echo(write())
 
     return routes
 
@@ -145,9 +157,14 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
         paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
     return {
         "openapi": "3.1.1",
-        "info": {"title": api.title, "version": api.version, "description": api.description},
-        "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in sorted({declared.tag for declared in operations.values()})],
+        "info": {
+            "title": api.title,
+            "version": api.version,
+            "description": api.description,
+            "license": {"name": api.license, "identifier": api.license},
+        },
+        "servers": [{"url": api.server}],
+        "tags": [_tag(name, api) for name in sorted({declared.tag for declared in operations.values()})],
         "paths": dict(paths),
         "components": {
             "schemas": {**models.components, "Problem": _PROBLEM_SCHEMA},
@@ -162,44 +179,72 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
     }
 
 
-Mode = Literal["validation", "serialization"]
+def _tag(name: str, api: ApiDescription) -> dict[str, str]:
+    if name not in api.tags:
+        raise ValueError(f"the tag {name!r} is not described")
+    return {"name": name, "description": api.tags[name]}
 
 
 class _Models:
-    """The schemas of all models, as components: what is read and what is written can differ for one model."""
+    """The schemas of all models. Those of bodies and answers are components; those of queries become parameters."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        wanted: dict[tuple[type[BaseModel], Mode], None] = {}
-        for declared in operations:
-            for read in (declared.body, declared.query):
-                if read is not None:
-                    wanted[read, "validation"] = None
-            for answered in declared.answers.values():
-                if answered is not None:
-                    wanted[answered, "serialization"] = None
-        self._references, definitions = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
-        self.components: dict[str, Any] = definitions.get("$defs", {})
+        operations = list(operations)
+        self._references, definitions = models_json_schema(
+            [
+                *((declared.body, "validation") for declared in operations if declared.body is not None),
+                *((declared.query, "validation") for declared in operations if declared.query is not None),
+                *(
+                    (answered, "serialization")
+                    for declared in operations
+                    for answered in declared.answers.values()
+                    if answered is not None
+                ),
+            ],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas: dict[str, Any] = definitions.get("$defs", {})
+        queries = {self._name(declared.query) for declared in operations if declared.query is not None}
+        self._queries = {name: schemas.pop(name) for name in queries}
+        for schema in schemas.values():
+            for member in schema.get("properties", {}).values():
+                _tell_default(member)
+        self.components = schemas
 
-    def reference(self, model: type[BaseModel], mode: Mode) -> dict[str, Any]:
-        return dict(self._references[model, mode])
+    def of_body(self, model: type[BaseModel]) -> dict[str, Any]:
+        return dict(self._references[model, "validation"])
 
-    def properties(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
+    def of_answer(self, model: type[BaseModel]) -> dict[str, Any]:
+        return dict(self._references[model, "serialization"])
+
+    def of_query(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
         """A query model's members and which of them are required."""
-        schema = self.components[self.reference(model, "validation")["$ref"].rpartition("/")[2]]
+        schema = self._queries[self._name(model)]
         return schema.get("properties", {}), set(schema.get("required", []))
+
+    def _name(self, model: type[BaseModel]) -> str:
+        return str(self._references[model, "validation"]["$ref"]).rpartition("/")[2]
+
+
+def _tell_default(member: dict[str, Any]) -> None:
+    """Say a default in words: openapi-typescript takes a member with `default` for one that must be sent."""
+    default = member.pop("default", None)
+    if default not in (None, "", [], {}) and "const" not in member and "$ref" not in member:
+        described = member.get("description")
+        told = f"Default: `{orjson.dumps(default).decode()}`."
+        member["description"] = told if described is None else f"{described} {told}"
 
 
 def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": f"{declared.tag}_{declared.name}",
+        "operationId": declared.id,
         "summary": declared.summary,
+        "description": declared.description,
         "tags": [declared.tag],
         "parameters": list(_parameters(declared, models)),
         "responses": _responses(declared, api, models),
         "security": [],
     }
-    if declared.description:
-        described["description"] = declared.description
     scheme = declared.guard.scheme
     if scheme is not None:
         alternatives = (scheme,) if isinstance(scheme, str) else scheme
@@ -208,7 +253,7 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
                 raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
         described["security"] = [{name: []} for name in alternatives]
     if declared.body is not None:
-        content = {JSON: {"schema": models.reference(declared.body, "validation")}}
+        content = {JSON: {"schema": models.of_body(declared.body)}}
         described["requestBody"] = {"required": not declared.body_optional, "content": content}
     return described
 
@@ -218,9 +263,9 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
         schema = {"type": "string", "format": "uuid"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     if declared.query is not None:
-        properties, required = models.properties(declared.query)
+        properties, required = models.of_query(declared.query)
         for name, schema in properties.items():
-            yield {"name": name, "in": "query", "required": name in required, "schema": schema}
+            yield {"name": name, "in": "query", "required": name in required, **_query_schema(schema)}
     if declared.accepts_idempotency_key:
         yield {
             "name": "Idempotency-Key",
@@ -238,6 +283,19 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
     }
 
 
+def _query_schema(member: dict[str, Any]) -> dict[str, Any]:
+    """Without the null of `… | None`, which no query can spell."""
+    schema = {name: value for name, value in member.items() if name not in {"anyOf", "description"}}
+    choices = [choice for choice in member.get("anyOf", []) if choice != {"type": "null"}]
+    if choices:
+        (choice,) = choices
+        schema |= choice
+        if schema.get("default") is None:
+            del schema["default"]
+    described = {"description": member["description"]} if "description" in member else {}
+    return {**described, "schema": schema}
+
+
 def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in declared.answers.items():
@@ -246,7 +304,7 @@ def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dic
             "headers": _headers(declared.answer_headers),
         }
         if model is not None:
-            described["content"] = {JSON: {"schema": models.reference(model, "serialization")}}
+            described["content"] = {JSON: {"schema": models.of_answer(model)}}
         responses[str(status)] = described
     by_status: dict[int, list[type[Problem]]] = defaultdict(list)
     for problem in dict.fromkeys(_problems(declared, api)):

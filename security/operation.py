@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
 
 from security.problems import MalformedJson, Problem, ValidationFailed
 from security.request_id import note_caller
@@ -42,13 +43,35 @@ class Body(BaseModel):
     change.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+Form = TypeVar("Form", bound=Body)
+
+
+class OneOfBody(RootModel[Form]):
+    """Base of a body that has one of several forms, each a `Body` of its own: a union with a discriminator.
+
+    The discriminator is a function, because no member of the JSON says which form it is.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class AnswerBody(BaseModel):
-    """Base of every answer body."""
+    """Base of every answer body. It has every member always, but for those with `exclude_if`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        handler.resolve_ref_schema(schema)["required"] = [
+            member.serialization_alias or name for name, member in cls.model_fields.items() if member.exclude_if is None
+        ]
+        return schema
 
 
 class Guard(Protocol):
@@ -92,7 +115,7 @@ class Answer:
 class Operation:
     method: str
     path: str
-    name: str
+    id: str
     summary: str
     description: str
     tag: str
@@ -126,6 +149,7 @@ def operation(
     method: str,
     path: str,
     *,
+    operation_id: str,
     summary: str,
     guard: Guard,
     answers: Mapping[int, type[BaseModel] | None],
@@ -141,9 +165,10 @@ def operation(
     """Register a handler under `routes` with its declaration.
 
     The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
-    path's arguments, which are UUIDs. Its docstring is the description in the OpenAPI document. `body_limit`
-    is bytes. `answer_headers` names the headers of its own that an answer carries, with a description of
-    each. `credentials`: pages of listed origins may call it with cookies (see cors.py).
+    path's arguments, which are UUIDs. Its docstring is the description in the OpenAPI document. `operation_id`
+    is what generated clients call it: a verb and a noun, and once published it stays. `body_limit` is bytes.
+    `answer_headers` names the headers of its own that an answer carries, with a description of each.
+    `credentials`: pages of listed origins may call it with cookies (see cors.py).
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid":
@@ -153,7 +178,7 @@ def operation(
         declared = Operation(
             method=method,
             path=path,
-            name=handler.__name__,
+            id=operation_id,
             summary=summary,
             description=cleandoc(handler.__doc__ or ""),
             tag=routes.name,
@@ -212,12 +237,13 @@ def parse(model: type[Model], document: bytes) -> Model:
         found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         raise MalformedJson
-    raise ValidationFailed([_field_error(each) for each in found[:MOST_ERRORS]])
+    tags = 1 if issubclass(model, OneOfBody) else 0  # pydantic puts the form's tag before the names of its members
+    raise ValidationFailed([_field_error(each, each["loc"][tags:]) for each in found[:MOST_ERRORS]])
 
 
-def _field_error(error: ErrorDetails) -> dict[str, str]:
+def _field_error(error: ErrorDetails, location: tuple[str | int, ...]) -> dict[str, str]:
     return {
-        "pointer": "".join(f"/{_escaped(part)}" for part in error["loc"]),
+        "pointer": "".join(f"/{_escaped(part)}" for part in location),
         "code": error["type"],
         "message": error["msg"].removeprefix("Value error, "),
     }

@@ -3,6 +3,7 @@
 Each error is a class with its status and its stable code; one place turns them into answers.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -55,6 +56,13 @@ def problem_members(problem: type[Problem], detail: str, request_id: str) -> dic
     }
 
 
+def in_words(seconds: float) -> str:
+    """How long to wait, rounded up, for a sentence: `34 seconds`, `2 minutes`."""
+    unit, length = next((each for each in (("hours", 3600), ("minutes", 60)) if seconds >= 2 * each[1]), ("seconds", 1))
+    count = max(1, math.ceil(seconds / length))
+    return "1 second" if (count, unit) == (1, "seconds") else f"{count} {unit}"
+
+
 def retry_after(seconds: float) -> dict[str, str]:
     """The `Retry-After` header (RFC 9110, 10.2.3): whole seconds, rounded up, at least 1."""
     return {"Retry-After": str(max(1, -int(-seconds // 1)))}
@@ -73,6 +81,12 @@ class HttpsRequired(Problem):
 
     status, error, title = 403, "https_required", "Use https"
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Use https: this API refuses plain http. Operators: a proxy that ends https must count in TRUSTED_PROXY_HOPS "
+            "and set X-Forwarded-Proto"
+        )
+
 
 class InternalError(Problem):
     """Says nothing about the cause; the log line with the same request id does."""
@@ -83,7 +97,7 @@ class InternalError(Problem):
 class NotSignedIn(Problem):
     """RFC 6750, 3: no `error` member in the challenge when no credential was sent."""
 
-    status, error, title = 401, "not_signed_in", "Sign in first"
+    status, error, title = 401, "not_signed_in", "Sign in first, and send the access token as `Authorization: Bearer …`"
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
@@ -92,7 +106,7 @@ class NotSignedIn(Problem):
 class InvalidToken(Problem):
     """One answer for every bad token, so that nothing can be learned by trying."""
 
-    status, error, title = 401, "invalid_token", "The access token is not valid"
+    status, error, title = 401, "invalid_token", "The access token is not valid any more; refresh it, or sign in again"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros", error="invalid_token"'})
@@ -103,7 +117,11 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    status, error, title = 405, "method_not_allowed", "This address does not know that method"
+    status, error, title = (
+        405,
+        "method_not_allowed",
+        "This address does not take that method; `Allow` names those that it takes",
+    )
 
 
 class BodyTooLarge(Problem):
@@ -119,7 +137,7 @@ class AddressTooLong(Problem):
 class UnsupportedMediaType(Problem):
     """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
 
-    status, error, title = 415, "unsupported_media_type", "The body must be application/json, not encoded"
+    status, error, title = 415, "unsupported_media_type", "Send the body as application/json"
 
 
 class ValidationFailed(Problem):
@@ -138,7 +156,7 @@ class TooManyRequests(Problem):
     status, error, title = 429, "too_many_requests", "Too many requests"
 
     def __init__(self, seconds: float, detail: str | None = None) -> None:
-        super().__init__(detail, headers=retry_after(seconds))
+        super().__init__(f"{detail or self.title}. Try again in {in_words(seconds)}", headers=retry_after(seconds))
 
 
 class DependencyUnavailable(Problem):

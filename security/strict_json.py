@@ -7,7 +7,7 @@ surprise anything behind.
 
 import re
 from collections.abc import Iterator
-from json import JSONDecoder
+from json import JSONDecodeError, JSONDecoder
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ LARGEST_INTEGER = 2**53
 _USUAL_MEDIA_TYPES = frozenset(
     {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
 )
+_UTF_8 = frozenset({"utf-8", "utf8"})
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """Possessive, so that a text of many quotes takes linear time. An open string takes the rest of the text."""
 
@@ -46,17 +48,25 @@ def check_json(document: bytes) -> None:
 
     The checks that need a walk in Python run only when a cheap count says that they could find something.
     """
+    if document.startswith(_BYTE_ORDER_MARKS):
+        raise MalformedJson("The body begins with a byte order mark. Send UTF-8 without it")
     try:
         text = document.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedJson("The body is not UTF-8") from None
+    if not text or text.isspace():
+        raise MalformedJson("The body is empty. Send a JSON object, {} at least")
     openings = text.count("{") + text.count("[")
     if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
         raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
     try:
         value = _decode(text)
+    except JSONDecodeError as error:
+        # Its message quotes nothing of the body, only what it expected and where.
+        raise MalformedJson(
+            f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        ) from None
     except ValueError as error:
-        # The decoder's own message quotes nothing of the body, only what it expected and where.
         raise MalformedJson(f"The body is not acceptable JSON: {error}") from None
     # Every value after the first of its container follows a comma, so this sum is never less than the number
     # of values.
@@ -69,10 +79,20 @@ def _require_plain_json(environ: dict[str, Any]) -> None:
     if media_type not in _USUAL_MEDIA_TYPES:
         essence, parameters = parse_options_header(media_type)
         charset = parameters.pop("charset", "utf-8")
-        if essence.lower() != "application/json" or charset.lower() != "utf-8" or parameters:
-            raise UnsupportedMediaType(headers={"Accept-Post": "application/json"})
-    if "HTTP_CONTENT_ENCODING" in environ:
-        raise UnsupportedMediaType("The body must not be encoded", headers={"Accept-Encoding": "identity"})
+        if essence.lower() != "application/json":
+            raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
+        if charset.lower() not in _UTF_8:
+            raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
+        if parameters:
+            raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType(
+            "Send the body uncompressed, without Content-Encoding", headers={"Accept-Encoding": "identity"}
+        )
+
+
+def _not_json_by_name(detail: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(detail, headers={"Accept-Post": "application/json"})
 
 
 def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticKnownError
 
 # Controls, and characters that are not seen but change how others are: zero width, line and paragraph ends, direction.
@@ -15,10 +15,13 @@ from pydantic_core import PydanticKnownError
 UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 BLANKS = r"\s\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
 """What AutoFill and the clipboard put around a text: white space, and marks without a width."""
+SEEN = rf"[^\s{UNSEEN}]"
+"""Something to see, anywhere."""
 ONE_LINE = rf"^[{BLANKS}]*[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?[{BLANKS}]*$"
 """A name that people gave, trimmed: something to see at both ends, and one line."""
 
 _AROUND = "".join(re.findall(rf"[{BLANKS}]", "".join(map(chr, (*range(0x2070), 0x3000, 0xFEFF)))))
+_SEEN = re.compile(SEEN)
 _BETWEEN = re.compile(rf"[{BLANKS}\-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+")
 """Blanks and every hyphen and dash: keyboards and word processors replace the one that was printed."""
 
@@ -26,6 +29,12 @@ _BETWEEN = re.compile(rf"[{BLANKS}\-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]
 def trimmed(text: str) -> str:
     """Without the blanks around it."""
     return text.strip(_AROUND)
+
+
+def _with_something_to_see(text: str) -> str:
+    if _SEEN.search(text) is None:
+        raise ValueError("There is nothing but blanks in it")
+    return text
 
 
 def without_groups(text: str) -> str:
@@ -57,6 +66,8 @@ def trims(most: int) -> BeforeValidator:
     return _reads(read)
 
 
+NOT_BLANK = AfterValidator(_with_something_to_see)
+"""For texts that are kept as they are. The schema says it by `SEEN`."""
 DIGITS = _reads(_ascii_digits)
 WITHOUT_BLANKS = _reads(_without_blanks)
 """For base64, which libraries break into lines."""

@@ -1,5 +1,6 @@
 """The application as a whole: it starts from the environment, and every route is declared, guarded and described."""
 
+import json
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from database.redis_server import RedisServer
 from security.openapi import undeclared_routes
 from security.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings
-from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN, production_environment
+from tests.whole.environment import EVERYTHING, PUBLIC_HOST, WEB_ORIGIN, production_environment
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
@@ -39,6 +40,12 @@ DOCUMENTED = {
     ("GET", "/health/redis"),
 }
 """What the source document promises. Clients have these addresses built in."""
+
+
+VERBS = (
+    "add|cancel|change|close|confirm|create|delete|download|end|finish|get|link|list|reauthenticate|receive|refresh|register|remove|"
+    "rename|request|resend|reset|restore|resume|revoke|rotate|sign|start|undo|unlink|update|validate|verify"
+)
 
 
 def production(**changes: str) -> dict[str, str]:
@@ -134,12 +141,73 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
     assert re.findall(r'"(?:ge|le|gt|lt|multiple_of)":', document) == []
 
 
-def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(app: Flask) -> None:
+def everything(**changes: str) -> Flask:
+    """With all that can be switched on."""
+    return assemble(load_settings(production(**EVERYTHING, **changes)))
+
+
+def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:
+    ids = [each.id for each in operations(everything())]
+    assert len(set(ids)) == len(ids)
+    assert [each for each in ids if not re.fullmatch(rf"(?:{VERBS})(?:[A-Z][a-z]+)*", each)] == []
+    assert {each for each in ids if re.fullmatch(VERBS, each)} == {"reauthenticate"}
+
+
+def test_operation_ids_stay_as_they_were_published(app: Flask) -> None:
+    """Generated clients name their functions by them. Add new ones here; never change one."""
+    ids = {f"{each.method} {each.path_template}": each.id for each in operations(everything())}
+    assert ids == json.loads((ROOT / "tests/operation_ids.json").read_text())
+
+
+def test_every_operation_says_in_words_what_it_does() -> None:
+    for each in operations(everything()):
+        assert re.fullmatch("[A-Z].*[^.]", each.summary), each.path
+        assert re.fullmatch("[A-Z`].*[.]", each.description, re.DOTALL), each.path
+        assert not re.search("letter", each.summary + each.description), each.path
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        ("/api/payments/stripe/create-checkout-session", "STRIPE_SECRET_KEY"),
+        ("/api/payments/stripe/webhook", "STRIPE_WEBHOOK_SECRET"),
+        ("/api/payments/apple/validate-receipt", "APPLE_BUNDLE_ID"),
+        ("/api/auth/apple", "APPLE_CLIENT_IDS"),
+        ("/api/auth/identities/google", "GOOGLE_CLIENT_IDS"),
+    ],
+)
+def test_what_is_switched_off_is_told_developers_with_the_setting(app: Flask, path: str, setting: str) -> None:
+    assert (
+        app.test_client().post(path, base_url=f"https://{PUBLIC_HOST}").get_json()["detail"]
+        == "This is switched off here"
+    )
+    developing = assemble(load_settings({**production(), "FLASK_ENV": "development"}))
+    assert setting in developing.test_client().post(path).get_json()["detail"]
+    assert "switched off" not in everything().test_client().post(path).get_json()["detail"]
+
+
+def test_the_plans_are_shown_with_the_words_that_they_are_sold_with(app: Flask) -> None:
+    answer = app.test_client().get("/api/payments/plans", base_url=f"https://{PUBLIC_HOST}")
+    plans = answer.get_json(force=True)["plans"]
+    assert {plan["tier"]: (plan["predictions_per_day"], plan["benefits"]) for plan in plans} == {
+        "free": (5, ["Basic predictions"]),
+        "pro": (100, ["Enhanced grounding", "Priority support"]),
+        "enterprise": (None, ["All features", "Dedicated support"]),
+    }
+
+
+def test_the_document_names_the_address_of_the_api(app: Flask) -> None:
     document = app.test_client().get("/openapi.json").get_json()
-    described = [operation for methods in document["paths"].values() for operation in methods.values()]
-    names = [operation["operationId"] for operation in described]
-    assert len(set(names)) == len(names)
-    assert all(operation["summary"] for operation in described)
+    assert document["servers"] == [{"url": f"https://{PUBLIC_HOST}"}]
+
+
+@pytest.mark.parametrize("mode", ["classic", "private"])
+def test_the_document_declares_both_answers_to_a_registration(mode: str) -> None:
+    registering = everything(
+        REGISTRATION_RESPONSE=mode, EMAIL_HOST="mail.example.com", DEFAULT_FROM_EMAIL="a@example.com"
+    )
+    declared = next(each for each in operations(registering) if each.path == "/api/auth/register")
+    assert set(declared.answers) == {201, 202}
 
 
 def test_no_description_is_indented(app: Flask) -> None:
@@ -165,7 +233,15 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["routes"], ["worker", "--help"], ["config", "show"], ["users", "--help"], ["bootstrap-demo", "--help"]]
+    "command",
+    [
+        ["routes"],
+        ["openapi"],
+        ["worker", "--help"],
+        ["config", "show"],
+        ["users", "--help"],
+        ["bootstrap-demo", "--help"],
+    ],
 )
 def test_a_command_is_there(command: list[str]) -> None:
     environ = {"PATH": os.environ["PATH"], **production()}

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint, Flask, request
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
 from security.api_flask import ApiFlask
@@ -12,13 +13,15 @@ from security.docs_pages import docs_routes
 from security.edge import install_edge
 from security.log import RequestLog
 from security.openapi import ApiDescription, openapi_routes
-from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, operation
+from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
 from security.problems import InvalidToken, NotSignedIn, Problem
 
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
 BOB = UUID("0193a5b0-7c1e-7000-8000-0242ac120003")
+
+TOY_DESCRIPTION = ApiDescription("Toy", "1.0.0", server="https://api.example.com", tags={"toy": "Wishes."})
 
 
 class Options(Body):
@@ -37,6 +40,31 @@ class Filter(Body):
     state: list[Literal["open", "closed"]] = []
     mine: bool = False
     before: UUID | None = None
+
+
+class ByCoin(Body):
+    coins: int
+
+
+class ByNote(Body):
+    note: int
+    serial: str
+
+
+def _form_of(document: Any) -> str | None:
+    return "coin" if isinstance(document, dict) and "coins" in document else "note"
+
+
+class Payment(
+    OneOfBody[Annotated[Annotated[ByCoin, Tag("coin")] | Annotated[ByNote, Tag("note")], Discriminator(_form_of)]]
+):
+    """By coin or by note."""
+
+
+class Paid(AnswerBody):
+    state: Literal["paid"] = "paid"
+    amount: int
+    serial: str | SkipJsonSchema[None] = Field(default=None, exclude_if=lambda serial: serial is None)
 
 
 class Granted(AnswerBody):
@@ -83,6 +111,7 @@ def toy_routes() -> Blueprint:
         routes,
         "POST",
         "/wishes",
+        operation_id="createWish",
         summary="Wish",
         guard=everyone,
         body=Wish,
@@ -96,6 +125,7 @@ def toy_routes() -> Blueprint:
         routes,
         "PUT",
         "/wishes",
+        operation_id="replaceWish",
         summary="Wish by name",
         guard=KnownBearer(),
         body=Wish,
@@ -111,13 +141,46 @@ def toy_routes() -> Blueprint:
             raise MalformedKey
         return Answer(200, Granted(goal=body.goal, count=body.count), {"RateLimit": '"day";r=1'})
 
-    @operation(routes, "GET", "/wishes", summary="List", guard=everyone, query=Filter, answers={200: Found})
+    @operation(
+        routes,
+        "GET",
+        "/wishes",
+        operation_id="listWishes",
+        summary="List",
+        guard=everyone,
+        query=Filter,
+        answers={200: Found},
+    )
     def wishes(query: Filter) -> Answer:
         return Answer(200, Found(limit=query.limit, state=list(query.state), mine=query.mine))
 
-    @operation(routes, "DELETE", "/wishes/<uuid:wish_id>", summary="Drop", guard=everyone, answers={204: None})
+    @operation(
+        routes,
+        "DELETE",
+        "/wishes/<uuid:wish_id>",
+        operation_id="deleteWish",
+        summary="Drop",
+        guard=everyone,
+        answers={204: None},
+    )
     def drop(wish_id: UUID) -> Answer:
         return Answer(204)
+
+    @operation(
+        routes,
+        "POST",
+        "/payments",
+        operation_id="createPayment",
+        summary="Pay",
+        guard=everyone,
+        body=Payment,
+        answers={200: Paid},
+    )
+    def pay(body: Payment) -> Answer:
+        means = body.root
+        if isinstance(means, ByCoin):
+            return Answer(200, Paid(amount=means.coins))
+        return Answer(200, Paid(amount=means.note, serial=means.serial))
 
     return routes
 
@@ -140,7 +203,7 @@ def toy_app(
         request_log=request_log,
     )
     app.register_blueprint(toy_routes())
-    app.register_blueprint(openapi_routes(ApiDescription(title="Toy", version="1.0.0")))
+    app.register_blueprint(openapi_routes(TOY_DESCRIPTION))
     app.register_blueprint(docs_routes("Toy"))
     return app
 

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from auth.bodies import LEFT_OUT, DeviceToken, NewSession, SixDigits
+from auth.bodies import DeviceToken, NewSession, SixDigits
 from auth.second_factor.ask_second_factor import LONGEST_TOKEN
 from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.typed_code import LONGEST_TYPED
 from security.base64url import CANONICAL
-from security.operation import AnswerBody, Body
+from security.operation import AnswerBody, Body, OneOfBody
 from security.typed_text import ONE_LINE, trims
 
 LONGEST_NAME = 64
@@ -38,6 +37,7 @@ class FromBrowser(BaseModel):
         strict=True,
         frozen=True,
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
         json_schema_extra={"additionalProperties": False},
     )
 
@@ -73,40 +73,88 @@ class AssertionCredential(FromBrowser):
     response: SignedAssertion
 
 
-PROOFS = ("totp_code", "recovery_code", "passkey")
+ChallengeToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
+PROOFS = {"totp_code", "recovery_code", "passkey"}
 
 
-class ProofBody(Body):
-    """Exactly one of the three proofs."""
+def _proof_of(document: Any) -> str | None:
+    """The one proof that is given, which is the tag of its form; None for several or none."""
+    given = PROOFS & document.keys() if isinstance(document, dict) else set()
+    return given.pop() if len(given) == 1 else None
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PROOFS]})
 
-    totp_code: SixDigits | SkipJsonSchema[None] = LEFT_OUT
-    recovery_code: TypedCode | SkipJsonSchema[None] = LEFT_OUT
-    passkey: AssertionCredential | SkipJsonSchema[None] = LEFT_OUT
+ONE_PROOF = Discriminator(
+    _proof_of,
+    custom_error_type="one_of",
+    custom_error_message="Send exactly one of totp_code, recovery_code and passkey",
+)
 
-    @model_validator(mode="after")
-    def one_of_them(self) -> "ProofBody":
-        if sum(given is not None for given in (self.totp_code, self.recovery_code, self.passkey)) != 1:
-            raise ValueError("exactly one of totp_code, recovery_code and passkey must be given")
-        return self
+
+class ByTotpCode(Body):
+    totp_code: SixDigits
 
     @property
     def proof(self) -> Proof:
-        if self.totp_code is not None:
-            return TotpCode(self.totp_code)
-        if self.recovery_code is not None:
-            return TypedRecoveryCode(self.recovery_code)
-        assert self.passkey is not None
+        return TotpCode(self.totp_code)
+
+
+class ByRecoveryCode(Body):
+    recovery_code: TypedCode
+
+    @property
+    def proof(self) -> Proof:
+        return TypedRecoveryCode(self.recovery_code)
+
+
+class ByPasskey(Body):
+    passkey: AssertionCredential
+
+    @property
+    def proof(self) -> Proof:
         return SignedChallenge(document_of(self.passkey))
 
 
-ChallengeToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
+class ProofBody(
+    OneOfBody[
+        Annotated[
+            Annotated[ByTotpCode, Tag("totp_code")]
+            | Annotated[ByRecoveryCode, Tag("recovery_code")]
+            | Annotated[ByPasskey, Tag("passkey")],
+            ONE_PROOF,
+        ]
+    ]
+):
+    """One proof: a code of the authenticator app, a recovery code or a passkey."""
 
 
-class FinishSignInBody(ProofBody, NewSession):
+class FinishSignIn(NewSession):
     challenge: ChallengeToken
     """From the `mfa_required` answer."""
+
+
+class FinishByTotpCode(ByTotpCode, FinishSignIn):
+    pass
+
+
+class FinishByRecoveryCode(ByRecoveryCode, FinishSignIn):
+    pass
+
+
+class FinishByPasskey(ByPasskey, FinishSignIn):
+    pass
+
+
+class FinishSignInBody(
+    OneOfBody[
+        Annotated[
+            Annotated[FinishByTotpCode, Tag("totp_code")]
+            | Annotated[FinishByRecoveryCode, Tag("recovery_code")]
+            | Annotated[FinishByPasskey, Tag("passkey")],
+            ONE_PROOF,
+        ]
+    ]
+):
+    """The `challenge` with one proof: a code of the authenticator app, a recovery code or a passkey."""
 
 
 class WaitingSignInBody(Body):

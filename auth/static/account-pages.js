@@ -12,7 +12,7 @@ function say(text, kind) {
 
 function show() {
   if (token === null && form.dataset.needsToken !== undefined) {
-    say("Open the link of the letter again, all of it: a part is missing.", "problem");
+    say("A part of the link is missing. Open it from the e-mail again, all of it.", "problem");
     return;
   }
   if (token !== null) {

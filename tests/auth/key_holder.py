@@ -57,11 +57,27 @@ def routes_with_keys(accounts: Accounts) -> Blueprint:
     and compares it as the script does that reserves one."""
     routes, auth = Blueprint("tried", __name__, url_prefix="/tried"), accounts.auth
 
-    @operation(routes, "GET", "/usage", summary="", guard=auth.signed_in_or_key(Scope.USAGE), answers={200: Seen})
+    @operation(
+        routes,
+        "GET",
+        "/usage",
+        operation_id="getUsage",
+        summary="",
+        guard=auth.signed_in_or_key(Scope.USAGE),
+        answers={200: Seen},
+    )
     def usage(caller: Caller) -> Answer:
         return Answer(200, Seen(tier=caller.tier))
 
-    @operation(routes, "GET", "/metered", summary="", guard=auth.signed_in_metered, answers={200: Seen})
+    @operation(
+        routes,
+        "GET",
+        "/metered",
+        operation_id="getMetered",
+        summary="",
+        guard=auth.signed_in_metered,
+        answers={200: Seen},
+    )
     def metered(caller: Caller) -> Answer:
         client = accounts.redis.client()
         if client is not None and caller.cached is not None:

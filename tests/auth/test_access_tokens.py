@@ -302,6 +302,12 @@ def test_a_malformed_authorization_header_is_unauthorised(accounts: Accounts) ->
         assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="mirroros"')
 
 
+def test_a_credential_of_another_scheme_is_told_the_right_one(accounts: Accounts) -> None:
+    for guarded in ("/api/auth/profile", "/api/auth/tokens"):
+        answer = accounts.client.get(guarded, headers={"Authorization": "Basic YWxpY2U6YQ=="}).get_json()
+        assert (answer["error"], "Bearer" in answer["detail"]) == ("not_signed_in", True)
+
+
 def test_the_scheme_is_read_in_any_case(accounts: Accounts) -> None:
     token = accounts.register()["access_token"]
     for scheme in ("bearer", "BEARER", "Bearer"):

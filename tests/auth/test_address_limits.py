@@ -1,5 +1,6 @@
 """How often one address may try."""
 
+import re
 import secrets
 from dataclasses import replace
 from datetime import timedelta
@@ -30,6 +31,11 @@ def test_one_password_tried_on_many_accounts_from_one_address_is_stopped(make_ac
     refused = sign_in_from(accounts, "192.0.2.1")
     assert refused.get_json()["error"] == "too_many_requests"
     assert 1 <= int(refused.headers["Retry-After"]) <= 61
+    said = refused.get_json()["detail"]
+    assert re.fullmatch(
+        "At most 20 tries from one network address within 60 seconds. Try again in [0-9]+ seconds?",
+        said,
+    )
 
 
 def test_another_address_and_another_route_are_counted_apart(make_accounts: MakeAccounts) -> None:

@@ -82,7 +82,7 @@ def guarded(accounts: Accounts) -> Desk:
 
     for name, guard in guards.items():
         read.__name__ = name
-        operation(routes, "GET", f"/{name}", summary=name, guard=guard, answers={204: None})(read)
+        operation(routes, "GET", f"/{name}", operation_id=name, summary=name, guard=guard, answers={204: None})(read)
     accounts.app.register_blueprint(routes)
     return Desk(accounts)
 

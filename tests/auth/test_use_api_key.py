@@ -6,6 +6,7 @@ import pytest
 from limits import RateLimitItemPerMinute
 from sqlalchemy import text
 
+from api_description import TAGS
 from auth.account_state import raise_state_version
 from auth.address_limits import AuthLimits
 from auth.base62 import checksum
@@ -280,7 +281,8 @@ def test_a_use_that_cannot_be_noted_does_not_stop_the_call(alice: KeyHolder) -> 
 
 
 def test_the_document_names_both_ways_to_authenticate(alice: KeyHolder) -> None:
-    document = openapi_document(alice.accounts.app.extensions[OPERATIONS_KEY], ApiDescription("Test", "1"))
+    api = ApiDescription("Test", "1", server="https://api.example.com", tags={**TAGS, "tried": "x"})
+    document = openapi_document(alice.accounts.app.extensions[OPERATIONS_KEY], api)
     for path in PATHS:
         assert document["paths"][path]["get"]["security"] == [{"bearer": []}, {"apiKey": []}]
     assert document["paths"]["/api/auth/tokens"]["get"]["security"] == [{"bearer": []}]

@@ -100,7 +100,10 @@ def test_a_free_plan_may_not_ask_for_enhanced_grounding(gateway: RunningGateway)
     question = {**QUESTION, "options": {"enhanced_grounding": True}}
     refused = gateway.ask(question)
     assert refused.status_code == 403
-    assert refused.get_json()["error"] == "feature_not_in_tier"
+    problem = refused.get_json()
+    assert problem["error"] == "feature_not_in_tier"
+    assert problem["detail"] == "The free plan does not include enhanced_grounding. These plans do: pro, enterprise"
+    assert (problem["feature"], problem["included_in"]) == ("enhanced_grounding", ["pro", "enterprise"])
     assert (gateway.requests(), gateway.reserved(), gateway.private.seen.predictions) == ([], 0, 0)
     assert gateway.ask(question, tier=Tier.PRO).status_code == 200
 
@@ -109,6 +112,9 @@ def test_a_free_plan_may_not_ask_for_enhanced_grounding(gateway: RunningGateway)
     ("change", "pointer"),
     [
         ({"goal": "too short"}, "/goal"),
+        ({"goal": " " * 20}, "/goal"),
+        ({"goal": "\u200b\u00a0\t\n" * 5}, "/goal"),
+        ({"timeframe": "  "}, "/timeframe"),
         ({"goal": "x" * 5001}, "/goal"),
         ({"timeframe": "x" * 101}, "/timeframe"),
         ({"timeframe": None}, "/timeframe"),

@@ -32,10 +32,10 @@ def test_what_was_delivered_is_used(gateway: RunningGateway) -> None:
     assert usage["concurrency"]["remaining"] == 1000
 
 
-def test_an_unlimited_plan_says_minus_one_and_what_was_used(gateway: RunningGateway) -> None:
+def test_an_unlimited_plan_says_null_and_what_was_used(gateway: RunningGateway) -> None:
     gateway.ask(tier=Tier.ENTERPRISE)
     usage = gateway.get("/predict/usage", tier=Tier.ENTERPRISE).get_json()
-    assert (usage["used"], usage["limit"], usage["remaining"]) == (1, -1, -1)
+    assert (usage["used"], usage["limit"], usage["remaining"]) == (1, None, None)
 
 
 def test_asking_costs_nothing(gateway: RunningGateway) -> None:

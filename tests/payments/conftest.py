@@ -22,8 +22,16 @@ from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
-    PlanOffer(Tier.FREE, "Free", 5, 60, ()),
-    PlanOffer(Tier.PRO, "Pro", 100, 300, ("x",), (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),)),
+    PlanOffer(Tier.FREE, "Free", 5, 60, (), ()),
+    PlanOffer(
+        Tier.PRO,
+        "Pro",
+        100,
+        300,
+        ("x",),
+        ("Priority support",),
+        (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
+    ),
 )
 
 

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import re
 import shutil
@@ -36,10 +37,36 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere(toy: Flask,
 
 @pytest.mark.parametrize("name", ["swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js"])
 def test_an_asset_is_the_recorded_one_and_can_be_cached(toy: Flask, name: str) -> None:
-    with toy.test_client().get(f"/docs/assets/{name}") as answer:
-        assert answer.headers["Cache-Control"] == "public, max-age=3600"
-        digest = hashlib.sha256(answer.data).hexdigest()
+    answer = toy.test_client().get(f"/docs/assets/{name}")
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    assert "Content-Encoding" not in answer.headers
+    digest = hashlib.sha256(answer.data).hexdigest()
     assert re.search(rf"\| {re.escape(name)} \|.*\| {digest} \|", (STATIC / "README.md").read_text())
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_a_page_names_its_assets_by_their_content_so_that_they_are_kept_for_good(toy: Flask, path: str) -> None:
+    client = toy.test_client()
+    addresses = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', client.get(path).text)
+    assert addresses
+    for address in addresses:
+        answer = client.get(address)
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        stale = client.get(re.sub("v=.*", "v=0123456789abcdef", address))
+        assert (stale.status_code, stale.headers["Cache-Control"]) == (200, "public, max-age=3600")
+
+
+def test_a_script_is_compressed_for_whoever_accepts_it(toy: Flask) -> None:
+    client, path = toy.test_client(), "/docs/assets/swagger-ui-bundle.js"
+    plain, packed = client.get(path), client.get(path, headers={"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data
+    assert len(packed.data) < len(plain.data) / 3
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    again = client.get(path, headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]})
+    assert again.status_code == 304
+    assert "Content-Encoding" not in client.get(path, headers={"Accept-Encoding": "gzip;q=0"}).headers
 
 
 @pytest.mark.parametrize("name", ["../strict_json.py", "..%2fstrict_json.py", "%2e%2e/strict_json.py", "", "no.js"])

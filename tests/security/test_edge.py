@@ -9,6 +9,7 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from security.problems import PROBLEM_JSON
 from security.request_id import current_request_id, current_traceparent
+from security.switched_off import note_switched_off
 from tests.toy_api import ALLOWED_ORIGIN, BODY_LIMIT, told, toy_app
 
 
@@ -181,6 +182,29 @@ def test_a_foreign_host_is_400_and_does_not_come_back(canary: str) -> None:
     refused = client.get("/toy/wishes", headers={"Host": f"{canary}.example"})
     assert (refused.status_code, told(refused)["error"]) == (400, "malformed_request")
     assert canary not in refused.text
+    assert "TRUSTED_HOSTS" in told(refused)["detail"]
+
+
+def test_plain_http_is_told_what_an_operator_can_do() -> None:
+    answer = (
+        toy_app(require_https=True).test_client().get("/toy/wishes", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+    )
+    assert (answer.status_code, told(answer)["error"]) == (403, "https_required")
+    assert "TRUSTED_PROXY_HOPS" in told(answer)["detail"]
+
+
+@pytest.mark.parametrize(("name_settings", "told_more"), [(True, True), (False, False)])
+@pytest.mark.parametrize("path", ["/shop", "/shop/orders", "/shop/orders/1"])
+def test_a_route_that_is_only_switched_off_says_so(
+    toy: Flask, path: str, *, name_settings: bool, told_more: bool
+) -> None:
+    note_switched_off(toy, {"/shop": "SHOP_KEY"}, name_settings=name_settings)
+    problem = told(toy.test_client().get(path))
+    assert (problem["status"], problem["error"]) == (404, "not_found")
+    assert "switched off" in problem["detail"]
+    assert ("SHOP_KEY" in problem["detail"]) == told_more
+    for other in ("/shopping", "/toy"):
+        assert "switched off" not in told(toy.test_client().get(other))["detail"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.test import TestResponse
 
 from security.log import configure_logging
+from security.problems import TooManyRequests
 from tests.toy_api import told, toy_app
 
 
@@ -170,3 +171,19 @@ def test_debug_mode_shows_no_more(toy: Flask) -> None:
     toy.add_url_rule("/raise", view_func=lambda: str(1 / 0))
     answer = toy.test_client().get("/raise")
     assert (answer.status_code, "ZeroDivision" in answer.text) == (500, False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1 second"),
+        (0.2, "1 second"),
+        (34, "34 seconds"),
+        (119.5, "120 seconds"),
+        (120, "2 minutes"),
+        (9000, "3 hours"),
+    ],
+)
+def test_a_429_says_when_to_try_again(seconds: float, words: str) -> None:
+    answer = answer_to(TooManyRequests(seconds, "One a day"))
+    assert (answer.status_code, told(answer)["detail"]) == (429, f"One a day. Try again in {words}")

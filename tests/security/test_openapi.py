@@ -1,13 +1,16 @@
+import gzip
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from security.openapi import ApiDescription, openapi_document, undeclared_routes
+from security.openapi import openapi_document, undeclared_routes
 from security.operation import OPERATIONS_KEY
 from security.problems import PROBLEM_JSON
-from tests.toy_api import told, toy_app
+from tests.toy_api import TOY_DESCRIPTION, told, toy_app
 
 
 @pytest.fixture
@@ -23,6 +26,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_every_declared_operation_is_in_it(document: dict[str, Any]) -> None:
     assert {path: set(members) for path, members in document["paths"].items()} == {
+        "/toy/payments": {"post"},
         "/toy/wishes": {"get", "post", "put"},
         "/toy/wishes/{wish_id}": {"delete"},
     }
@@ -41,7 +45,7 @@ def test_an_operation_names_every_status_that_it_can_answer(document: dict[str, 
 
 
 def test_https_required_is_named_where_it_can_happen(toy: Flask) -> None:
-    api = ApiDescription("Toy", "1", requires_https=True)
+    api = replace(TOY_DESCRIPTION, requires_https=True)
     written = openapi_document(toy.extensions[OPERATIONS_KEY], api)
     assert (
         "https_required"
@@ -61,7 +65,8 @@ def test_an_example_is_what_the_error_answers(toy: Flask, document: dict[str, An
 
 def test_models_refuse_unknown_members(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    assert {name for name, schema in schemas.items() if schema["additionalProperties"]} == {"Problem"}
+    objects = {name: schema for name, schema in schemas.items() if "oneOf" not in schema}
+    assert {name for name, schema in objects.items() if schema["additionalProperties"]} == {"Problem"}
 
 
 def test_security_parameters_and_description_are_declared(document: dict[str, Any]) -> None:
@@ -87,9 +92,57 @@ def test_the_document_can_be_cached_and_revalidated(toy: Flask) -> None:
     assert client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
 
 
+def test_it_is_compressed_for_whoever_accepts_it(toy: Flask, document: dict[str, Any]) -> None:
+    answer = toy.test_client().get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert orjson.loads(gzip.decompress(answer.data)) == document
+
+
+def test_it_says_where_the_api_is_and_under_which_licence(document: dict[str, Any]) -> None:
+    assert document["servers"] == [{"url": "https://api.example.com"}]
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert document["tags"] == [{"name": "toy", "description": "Wishes."}]
+
+
+def test_what_may_be_left_out_of_a_body_has_no_default_in_the_schema_but_says_it(document: dict[str, Any]) -> None:
+    """openapi-typescript makes a member with a default one that must be sent."""
+    wish = document["components"]["schemas"]["Wish"]
+    assert wish["required"] == ["goal"]
+    assert "default" not in str(wish["properties"])
+    assert wish["properties"]["count"]["description"] == "Default: `1`."
+
+
+def test_an_answer_has_all_its_members_but_those_that_are_left_out_without_a_value(document: dict[str, Any]) -> None:
+    paid = document["components"]["schemas"]["Paid"]
+    assert (paid["required"], set(paid["properties"])) == (["state", "amount"], {"state", "amount", "serial"})
+
+
+def test_a_body_of_several_forms_is_a_union_of_components(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert [form["$ref"].rpartition("/")[2] for form in schemas["Payment"]["oneOf"]] == ["ByCoin", "ByNote"]
+    assert schemas["ByCoin"]["required"] == ["coins"]
+
+
+def test_a_query_becomes_parameters_and_no_component(document: dict[str, Any]) -> None:
+    assert "Filter" not in document["components"]["schemas"]
+    parameters = {each["name"]: each["schema"] for each in document["paths"]["/toy/wishes"]["get"]["parameters"]}
+    assert parameters["before"] == {"type": "string", "format": "uuid", "title": "Before"}
+    assert parameters["limit"]["default"] == 20
+
+
+def test_the_command_prints_the_same_document(toy: Flask, document: dict[str, Any]) -> None:
+    printed = toy.test_cli_runner().invoke(args=["openapi"])
+    assert orjson.loads(printed.output) == document
+
+
+def test_a_tag_that_nobody_described_is_refused(toy: Flask) -> None:
+    with pytest.raises(ValueError, match="toy"):
+        openapi_document(toy.extensions[OPERATIONS_KEY], replace(TOY_DESCRIPTION, tags={}))
+
+
 def test_a_scheme_that_nobody_described_is_refused(toy: Flask) -> None:
     with pytest.raises(ValueError, match="bearer"):
-        openapi_document(toy.extensions[OPERATIONS_KEY], ApiDescription("Toy", "1", security_schemes={}))
+        openapi_document(toy.extensions[OPERATIONS_KEY], replace(TOY_DESCRIPTION, security_schemes={}))
 
 
 def test_a_route_without_a_declaration_is_found() -> None:

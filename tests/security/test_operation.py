@@ -3,12 +3,15 @@ from flask import Blueprint, Flask
 
 from security.openapi import ApiDescription, openapi_document
 from security.operation import OPERATIONS_KEY, Answer, Anyone, operation
+from tests.toy_api import told
 
 
 def test_a_handler_under_nested_blueprints_is_declared_with_its_whole_path() -> None:
     outer, inner = Blueprint("outer", __name__, url_prefix="/outer"), Blueprint("inner", __name__)
 
-    @operation(inner, "GET", "/thing", summary="x", guard=Anyone("a test"), answers={200: None})
+    @operation(
+        inner, "GET", "/thing", operation_id="getThing", summary="x", guard=Anyone("a test"), answers={200: None}
+    )
     def thing() -> Answer:
         return Answer(200, b"{}")
 
@@ -17,15 +20,26 @@ def test_a_handler_under_nested_blueprints_is_declared_with_its_whole_path() -> 
     app.register_blueprint(outer)
     assert [declared.path for declared in app.extensions[OPERATIONS_KEY].values()] == ["/outer/inner/thing"]
     assert set(app.extensions[OPERATIONS_KEY]) == {rule.endpoint for rule in app.url_map.iter_rules()}
-    assert set(openapi_document(app.extensions[OPERATIONS_KEY], ApiDescription("x", "1"))["paths"]) == {
-        "/outer/inner/thing"
-    }
+    assert set(
+        openapi_document(
+            app.extensions[OPERATIONS_KEY],
+            ApiDescription("x", "1", server="https://api.example.com", tags={"inner": "x"}),
+        )["paths"]
+    ) == {"/outer/inner/thing"}
 
 
 @pytest.mark.parametrize("path", ["/<int:number>", "/<name>", "/<path:rest>"])
 def test_a_path_argument_that_is_no_uuid_cannot_be_declared(path: str) -> None:
     with pytest.raises(ValueError, match="UUID"):
-        operation(Blueprint("x", __name__), "GET", path, summary="x", guard=Anyone("a test"), answers={200: None})
+        operation(
+            Blueprint("x", __name__),
+            "GET",
+            path,
+            operation_id="getThing",
+            summary="x",
+            guard=Anyone("a test"),
+            answers={200: None},
+        )
 
 
 def test_an_answer_without_a_body_has_no_content_type(toy: Flask) -> None:
@@ -40,3 +54,21 @@ def test_head_answers_like_get_without_the_body(toy: Flask) -> None:
 
 def test_the_guard_is_asked_before_the_body_is_read(toy: Flask) -> None:
     assert toy.test_client().put("/toy/wishes", data=b"{").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"coins": "three"}, ["/coins"]),
+        ({"coins": 3, "note": 5}, ["/note"]),
+        ({"note": 5}, ["/serial"]),
+        ({}, ["/note", "/serial"]),
+        ([], [""]),
+    ],
+)
+def test_errors_of_a_body_of_several_forms_point_into_what_was_sent(
+    toy: Flask, body: object, pointers: list[str]
+) -> None:
+    answer = toy.test_client().post("/toy/payments", json=body)
+    assert (answer.status_code, [error["pointer"] for error in told(answer)["errors"]]) == (422, pointers)
+    assert told(toy.test_client().post("/toy/payments", json={"coins": 3})) == {"state": "paid", "amount": 3}

@@ -122,6 +122,7 @@ def test_an_escaped_backslash_before_u0000_is_text(client: FlaskClient) -> None:
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
         'application/json; charset="utf-8"',
+        "application/json; charset=utf8",
         "Application/JSON",
     ],
 )
@@ -151,10 +152,47 @@ def test_another_media_type_is_415(client: FlaskClient, media_type: str) -> None
     assert answer.headers["Accept-Post"] == "application/json"
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "identity", ""])
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_that_says_it_is_not_encoded_is_read(client: FlaskClient, coding: str) -> None:
+    assert send(client, WISH, **{"Content-Encoding": coding}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "The body is empty. Send a JSON object, {} at least"),
+        (b" \n", "The body is empty. Send a JSON object, {} at least"),
+        (b"\xef\xbb\xbf" + WISH, "The body begins with a byte order mark. Send UTF-8 without it"),
+        (WISH.decode().encode("utf-16"), "The body begins with a byte order mark. Send UTF-8 without it"),
+        (b"goal=run", "The body is not JSON: line 1, column 1: expecting value"),
+        (b'{"goal": "run"\n"count": 1}', "The body is not JSON: line 2, column 1: expecting ',' delimiter"),
+        (b'{"goal": NaN}', "The body is not acceptable JSON: NaN is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(client: FlaskClient, body: bytes, detail: str) -> None:
+    assert told(send(client, body))["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("media_type", "detail"),
+    [
+        ("text/plain", "Send the body as JSON, with `Content-Type: application/json`"),
+        (
+            "application/json; charset=latin-1",
+            "Send the body in UTF-8: no other charset of application/json is accepted",
+        ),
+        ("application/json; profile=x", "Send `Content-Type: application/json` without parameters"),
+    ],
+)
+def test_what_is_wrong_with_a_media_type_is_said(client: FlaskClient, media_type: str, detail: str) -> None:
+    assert told(client.post("/toy/wishes", data=WISH, content_type=media_type))["detail"] == detail
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity"])
 def test_an_encoded_body_is_415(client: FlaskClient, coding: str) -> None:
     answer = send(client, WISH, **{"Content-Encoding": coding})
     assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "identity")
+    assert told(answer)["detail"] == "Send the body uncompressed, without Content-Encoding"
 
 
 def test_a_body_over_its_limit_is_413(client: FlaskClient) -> None:

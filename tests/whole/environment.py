@@ -12,6 +12,19 @@ PUBLIC_HOST = "api.example.com"
 WEB_ORIGIN = "https://app.example.com"
 
 
+EVERYTHING = {
+    "STRIPE_SECRET_KEY": f"sk_live_{'a1B2c3D4' * 4}",
+    "STRIPE_WEBHOOK_SECRET": f"whsec_{'a1B2c3D4' * 5}",
+    "STRIPE_PRICES": "price_1Pro:pro:monthly",
+    "APPLE_BUNDLE_ID": "com.example.app",
+    "APPLE_APP_ID": "1",
+    "APPLE_PRODUCTS": "com.example.app.pro:pro:monthly",
+    "APPLE_CLIENT_IDS": "com.example.app",
+    "GOOGLE_CLIENT_IDS": "1-app.apps.googleusercontent.com",
+}
+"""Switches on every route, for whoever looks at the routes alone."""
+
+
 def private_server() -> PrivateServer:
     """A reference private server that has the key of `production_environment`."""
     return PrivateServer(Keys({"k1": PRIVATE_KEY.encode()}), test_switches=True)

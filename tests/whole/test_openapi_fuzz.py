@@ -49,7 +49,7 @@ def test_every_answer_is_as_described(
         administer(database_url, "UPDATE users SET tier = 'enterprise', role = 'admin'")
         environ |= {"FUZZ_TOKEN": alice.access_token, "FUZZ_URL": url}
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
-    command += ["run", f"{url}/openapi.json", "--checks", "all"]
+    command += ["run", f"{url}/openapi.json", "--url", url, "--checks", "all"]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--seed", str(SEED), "--no-color"]
     command += ["--max-examples", str(cases), "--generation-database", "none", "--continue-on-failure"]
     done = subprocess.run(command, cwd=server.log_file.parent, env=environ, capture_output=True, text=True, check=False)

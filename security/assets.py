@@ -1,0 +1,48 @@
+"""Scripts and style sheets of our own pages: at an address with their digest, so that browsers and a CDN keep them for good."""
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+
+from security.compressible import Compressible
+from security.problems import NotFound
+
+FOREVER: Final = "public, max-age=31536000, immutable"
+AN_HOUR: Final = "public, max-age=3600"
+
+
+def serve_assets(routes: Blueprint, folder: Path, path: str) -> None:
+    """Serve the files of `folder` under `path`; in the blueprint's templates `asset(name)` is the address of one."""
+    names = frozenset(file.name for file in folder.iterdir())
+
+    @routes.get(f"{path}/<name>")
+    def asset(name: str) -> Response:
+        if name not in names:
+            raise NotFound
+        found = _asset(folder / name)
+        response = found.content.answer(request)
+        response.headers["Cache-Control"] = FOREVER if request.args.get("v") == found.version else AN_HOUR
+        return response
+
+    @routes.context_processor
+    def addresses() -> dict[str, Any]:
+        prefix = f"{routes.url_prefix or ''}{path}"
+        return {"asset": lambda name: f"{prefix}/{quote(name)}?v={_asset(folder / name).version}"}
+
+
+@dataclass(frozen=True)
+class _Asset:
+    content: Compressible
+    version: str
+
+
+@cache
+def _asset(file: Path) -> _Asset:
+    content = file.read_bytes()
+    return _Asset(Compressible(content, guess_type(file.name)[0] or "text/plain"), sha256(content).hexdigest()[:16])
