@@ -197,14 +197,15 @@ class MeteredCalls:
         caller, allowance = self._allowed(caller, work)
         if work.idempotency_key is not None:
             # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
-            caller = caller if caller.fresh else self.confirm(caller)
+            if not caller.fresh:
+                caller, allowance = self._allowed(self.confirm(caller), work)
             if (stored := self._look(caller, work)) is not None:
                 return _replayed(stored)
         slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
         try:
             own_id = uuid7()
             try:
-                caller, reservation = self._reserve(caller, work, own_id, streamed=streamed)
+                caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
             except (RateLimitExceeded, TooManyFailures):
                 # Of many requests with one key that came at the same time, one may have been admitted.
                 if work.idempotency_key is None or (stored := self._look(caller, work)) is None:
@@ -255,14 +256,15 @@ class MeteredCalls:
             is_extended=streamed,
         )
 
-    def _reserve(self, caller: Caller, work: Work, own_id: UUID, *, streamed: bool) -> tuple[Caller, Reservation]:
+    def _reserve(
+        self, caller: Caller, allowance: Allowance, work: Work, own_id: UUID, *, streamed: bool
+    ) -> tuple[Caller, Reservation]:
         """All policies at once, or none. The caller returned is the one whose plan was counted against."""
         for _ in range(MOST_ACCOUNT_CHANGES):
-            caller, allowance = self._allowed(caller, work)
             try:
                 outcome = self.limits.reserve(self._ask(caller, work, own_id, allowance, streamed=streamed))
             except AccountStateChanged:
-                caller = self.confirm(caller)
+                caller, allowance = self._allowed(self.confirm(caller), work)
                 continue
             if isinstance(outcome, Refusal):
                 self._note_refusal(caller, work, outcome)

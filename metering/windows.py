@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+HOUR_SECONDS = 3_600
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +25,27 @@ class Window:
 
 
 def hour_of(moment: datetime) -> Window:
-    begins = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return _window(f"{begins:%Y-%m-%dT%H}", begins, begins + timedelta(hours=1))
+    return _hour(int(moment.timestamp()) // HOUR_SECONDS)
 
 
 def day_of(moment: datetime) -> Window:
-    begins = _midnight(moment)
-    return _window(f"{begins:%Y-%m-%d}", begins, begins + timedelta(days=1))
+    return _day(int(moment.timestamp()) // DAY_SECONDS)
 
 
 def month_of(moment: datetime) -> Window:
-    begins = _midnight(moment).replace(day=1)
-    return _window(f"{begins:%Y-%m}", begins, (begins + timedelta(days=31)).replace(day=1))
+    begins = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    ends = (begins + timedelta(days=31)).replace(day=1)
+    return Window(f"{begins:%Y-%m}", begins.timestamp(), ends.timestamp())
 
 
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+# Every call asks for the same few windows.
+@lru_cache(8)
+def _hour(number: int) -> Window:
+    begins = number * HOUR_SECONDS
+    return Window(f"{datetime.fromtimestamp(begins, UTC):%Y-%m-%dT%H}", begins, begins + HOUR_SECONDS)
 
 
-def _window(name: str, begins: datetime, ends: datetime) -> Window:
-    return Window(name, begins.timestamp(), ends.timestamp())
+@lru_cache(8)
+def _day(number: int) -> Window:
+    begins = number * DAY_SECONDS
+    return Window(f"{datetime.fromtimestamp(begins, UTC):%Y-%m-%d}", begins, begins + DAY_SECONDS)
