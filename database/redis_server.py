@@ -11,12 +11,14 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from database.redis_script import ScriptRunner
+
 log = logging.getLogger(__name__)
 
 KEY_PREFIX = "mos:"
 REST_SECONDS = 1.0
 POOL_WAIT_SECONDS = 2.0
-"""Long, because a pool in which all connections are in use says nothing about Redis: whoever has one finds out first."""
+"""Long, because a pool in which all connections are in use says nothing about Redis. Requests share `scripts` instead."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,29 @@ class RedisServer:
         self._resting_until = 0.0
         self._making = threading.Lock()
         self._client: redis.Redis | None = None
+        self._scripts: ScriptRunner | None = None
 
     def client(self, *, even_at_rest: bool = False) -> redis.Redis | None:
         """None when there is no Redis, or it failed a moment ago. Connects to nothing.
 
         `even_at_rest`: for what must be said to Redis now or never.
         """
-        if self._address is None or (monotonic() < self._resting_until and not even_at_rest):
+        if self._address is None or (self._rests() and not even_at_rest):
             return None
         if self._client is None:
             with self._making:
                 self._client = self._client or connect(self._address)
         return self._client
+
+    def scripts(self) -> ScriptRunner | None:
+        """The same for what every request asks, in shared trips. It tells by itself when Redis failed."""
+        client = self.client()
+        if client is None:
+            return None
+        if self._scripts is None:
+            with self._making:
+                self._scripts = self._scripts or ScriptRunner(client, rests=self._rests, failed=self.failed)
+        return self._scripts
 
     def failed(self) -> None:
         """Say that a command failed or was not answered in time."""
@@ -57,6 +70,9 @@ class RedisServer:
         if now >= self._resting_until:
             log.warning("redis_failed")
         self._resting_until = now + self._rest
+
+    def _rests(self) -> bool:
+        return monotonic() < self._resting_until
 
     def close(self) -> None:
         if self._client is not None:

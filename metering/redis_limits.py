@@ -2,36 +2,41 @@
 
 from pathlib import Path
 
-import redis
-
 from database.redis_script import Script, ScriptRunner
 from database.redis_server import KEY_PREFIX
 from metering.limits import (
     BURST,
     CONCURRENCY,
     FAILURES,
-    MICROSECONDS,
     AccountStateChanged,
     Ask,
-    Reservation,
     Standing,
     Verdict,
 )
 
-RESERVE = Script(Path(__file__).with_name("reserve.lua"))
-SETTLE = Script(Path(__file__).with_name("settle.lua"))
+RESERVE = Script(Path(__file__).with_name("reserve.lua").read_text(encoding="utf-8"))
+SETTLE = Script(Path(__file__).with_name("settle.lua").read_text(encoding="utf-8"))
+
+IN_FLIGHT = Script("""
+local time = redis.call('TIME')
+local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local held, of_window = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now_ms, '+inf'), 0
+for i = 1, #held do
+  if string.sub(held[i], 1, #ARGV[1] + 1) == ARGV[1] .. ':' then of_window = of_window + 1 end
+end
+return {of_window, #held, redis.call('GET', KEYS[2]) or '0'}
+""")
 
 STATE_CHANGED = -1
 NOT_COUNTED, REFUSED = 0, -1
-DID_NOT_FAIL, FAILED_UNCOUNTED = -1, 0
+DID_NOT_FAIL = 0
 
 
 class RedisLimits:
-    """On one server. Everything here may raise redis.RedisError and OSError."""
+    """On one server. Everything here may raise redis.RedisError."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._scripts = ScriptRunner(client)
+    def __init__(self, scripts: ScriptRunner) -> None:
+        self._scripts = scripts
 
     def reserve(self, ask: Ask, counted: tuple[int, int] | None = None) -> Verdict | None:
         """None: ask again with what PostgreSQL has `counted`, calls of the window and failures of the hour.
@@ -77,24 +82,18 @@ class RedisLimits:
             Standing((used,), (held,), in_flight, tat, now),
         )
 
-    def settle(self, done: Reservation, used: int, failures: int = DID_NOT_FAIL) -> None:
-        """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL or FAILED_UNCOUNTED."""
-        counter, held, _, failed = keys_of(done.ask)
-        window = done.ask.draws[0].window.name
-        self._scripts.run(SETTLE, 3, counter, held, failed, window, done.request_id.hex, used, failures)
+    def settle(self, ask: Ask, used: int, failures: int) -> None:
+        """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL."""
+        counter, held, _, failed = keys_of(ask)
+        self._scripts.run(
+            SETTLE, 3, counter, held, failed, ask.draws[0].window.name, ask.request_id.hex, used, failures
+        )
 
     def in_flight(self, ask: Ask) -> tuple[int, int, int]:
         """Calls of the window and of any window, and the burst clock (microseconds)."""
         _, held_key, burst_key, _ = keys_of(ask)
-        with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.time()
-            pipeline.zrange(held_key, 0, -1, withscores=True)
-            pipeline.get(burst_key)
-            (seconds, microseconds), held, tat = pipeline.execute()
-        now_ms = (seconds * MICROSECONDS + microseconds) // 1000
-        live = [call for call, lease_end in held if lease_end > now_ms]
-        prefix = f"{ask.draws[0].window.name}:".encode()
-        return sum(call.startswith(prefix) for call in live), len(live), int(tat or 0)
+        of_window, of_any, tat = self._scripts.run(IN_FLIGHT, 2, held_key, burst_key, ask.draws[0].window.name)
+        return of_window, of_any, int(tat)
 
 
 def keys_of(ask: Ask) -> tuple[str, ...]:

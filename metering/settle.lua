@@ -3,7 +3,7 @@
 -- KEYS: the window's counter, calls in flight, failures of the hour
 -- ARGV: window, request id,
 --       used (-1: PostgreSQL refused to count it, so the counter here is too low; 0: it was not counted),
---       failures (-1: it did not fail; 0: it failed, and PostgreSQL could not be told)
+--       failures of the hour (0: it did not fail)
 redis.call('ZREM', KEYS[2], ARGV[1] .. ':' .. ARGV[2])
 
 local used = tonumber(ARGV[3])
@@ -14,8 +14,5 @@ elseif used > tonumber(redis.call('GET', KEYS[1]) or 0) then
 end
 
 local failures = tonumber(ARGV[4])
-if failures >= 0 then
-  local known = tonumber(redis.call('GET', KEYS[3]) or 0)
-  redis.call('SET', KEYS[3], math.max(failures, known + (failures == 0 and 1 or 0)), 'EX', 7200)
-end
+if failures > tonumber(redis.call('GET', KEYS[3]) or 0) then redis.call('SET', KEYS[3], failures, 'EX', 7200) end
 return 1

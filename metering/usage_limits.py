@@ -4,8 +4,10 @@ Neither is the proof of a limit: that is the statement that counts a call (meter
 So a cache that was emptied, restored or stopped can let a call begin in vain, and can never let one too many be delivered.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import redis
 
@@ -22,7 +24,10 @@ from metering.limits import (
     refusal,
 )
 from metering.postgres_limits import PostgresLimits
-from metering.redis_limits import DID_NOT_FAIL, FAILED_UNCOUNTED, NOT_COUNTED, REFUSED, RedisLimits
+from metering.redis_limits import DID_NOT_FAIL, NOT_COUNTED, REFUSED, RedisLimits
+from metering.unrecorded_failures import UnrecordedFailures
+
+MOST_UNSAID = 10_000
 
 
 class UsageLimits:
@@ -31,16 +36,21 @@ class UsageLimits:
     def __init__(self, postgres: PostgresLimits, server: RedisServer) -> None:
         self._postgres = postgres
         self._server = server
-        self._redis: RedisLimits | None = None
+        self._unrecorded = UnrecordedFailures()
+        # What Redis could not be told. Without it calls that ended while it was away would hold their places until their leases end.
+        self._unsaid: deque[tuple[Ask, int, int]] = deque(maxlen=MOST_UNSAID)
 
     def reserve(self, ask: Ask) -> Reservation | Refusal:
         """Take what every draw asks for, or nothing from any. Raises AccountStateChanged and LimitsUnavailable."""
-        verdict = self._in_redis(ask) if ask.only_counts else None
+        limited = ask
+        if ask.failures_per_hour is not None and (unrecorded := self._unrecorded.of(ask)):
+            limited = replace(ask, failures_per_hour=max(0, ask.failures_per_hour - unrecorded))
+        verdict = self._in_redis(limited) if ask.only_counts else None
         in_postgres = verdict is None
         if verdict is None:
-            if ask.cached is not None:
+            if ask.only_counts and ask.cached is not None:
                 raise AccountStateChanged  # what it rests on lay in Redis and cannot be compared there
-            verdict = self._postgres.reserve(ask)
+            verdict = self._postgres.reserve(limited)
         if verdict.violated:
             return refusal(ask, verdict.standing, verdict.violated)
         return Reservation(ask, verdict.amounts, policy_states(ask, verdict.standing), in_postgres)
@@ -51,23 +61,25 @@ class UsageLimits:
         Never raises.
         """
         if not reservation.in_postgres:
-            self._tell_redis(reservation, REFUSED if used is None else used)
+            self._tell_redis(reservation.ask, REFUSED if used is None else used)
         elif used is None:  # else the settling transaction removed it
             self.release(reservation)
 
-    def failed(self, reservation: Reservation, failures: int | None) -> None:
-        """Give a call back that reached its upstream in vain. `failures`: how many of this hour PostgreSQL counted with it,
-        None when it could not be told. Never raises.
+    def failed(self, reservation: Reservation, failures: int | None, times: int = 1) -> None:
+        """Give a call back that reached its upstream in vain, so many times. `failures`: how many of this hour PostgreSQL
+        counted with it; None when it could not be told, then they count in this process. Never raises.
         """
+        if failures is None:
+            self._unrecorded.add(reservation.ask, times)
         if reservation.in_postgres:
             self.release(reservation)
         else:
-            self._tell_redis(reservation, NOT_COUNTED, failures or FAILED_UNCOUNTED)
+            self._tell_redis(reservation.ask, NOT_COUNTED, failures or DID_NOT_FAIL)
 
     def release(self, reservation: Reservation) -> None:
         """Give a call back. The burst is not given back. Never raises."""
         if not reservation.in_postgres:
-            self._tell_redis(reservation, NOT_COUNTED)
+            self._tell_redis(reservation.ask, NOT_COUNTED)
             return
         with suppress(LimitsUnavailable):  # what cannot be deleted now stops counting when its lease ends
             self._postgres.release(reservation.request_id)
@@ -84,7 +96,10 @@ class UsageLimits:
         return refusal(ask, standing, frozenset(violated or {ask.draws[0].policy}))
 
     def extend(self, reservation: Reservation, seconds: float) -> bool:
-        """Let a call run so much longer from now. False: its lease is over. Raises LimitsUnavailable."""
+        """Let a call run so much longer from now. False: its lease is over, and others may have what it held.
+
+        Raises LimitsUnavailable.
+        """
         return self._postgres.extend(reservation.request_id, seconds)
 
     def usage(self, ask: Ask) -> Standing:
@@ -95,8 +110,7 @@ class UsageLimits:
             return standing
         try:
             of_window, of_any, tat = limits.in_flight(ask)
-        except (redis.RedisError, OSError):
-            self._server.failed()
+        except redis.RedisError:
             return standing
         return Standing(
             standing.used,
@@ -115,24 +129,41 @@ class UsageLimits:
             verdict = limits.reserve(ask)
             if verdict is None:
                 verdict = limits.reserve(ask, self._postgres.counted(ask))
-        except (redis.RedisError, OSError):
-            self._server.failed()
+        except redis.ResponseError:
+            return None  # about this user's keys alone
+        except redis.RedisError:
+            self._unsaid.append((ask, NOT_COUNTED, DID_NOT_FAIL))  # it may have been carried out all the same
             return None
         return verdict
 
-    def _tell_redis(self, reservation: Reservation, used: int, failures: int = DID_NOT_FAIL) -> None:
+    def _tell_redis(self, ask: Ask, used: int, failures: int = DID_NOT_FAIL) -> None:
+        said = (ask, used, failures)
         limits = self._in_use()
-        if limits is None:
-            return
         try:
-            limits.settle(reservation, used, failures)
-        except (redis.RedisError, OSError):
-            self._server.failed()
+            if limits is not None:
+                limits.settle(*said)
+                return
+        except redis.ResponseError:
+            return  # about this user's keys alone, which end by themselves
+        except redis.RedisError:
+            pass
+        self._unsaid.append(said)
 
     def _in_use(self) -> RedisLimits | None:
-        client = self._server.client()
-        if client is None:
+        scripts = self._server.scripts()
+        if scripts is None:
             return None
-        if self._redis is None:
-            self._redis = RedisLimits(client)
-        return self._redis
+        limits = RedisLimits(scripts)
+        while self._unsaid:
+            try:
+                said = self._unsaid.popleft()
+            except IndexError:
+                break  # another thread took the last one
+            try:
+                limits.settle(*said)
+            except redis.ResponseError:
+                continue
+            except redis.RedisError:
+                self._unsaid.append(said)
+                return None
+        return limits

@@ -11,11 +11,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from auth.account_state import AccountStates, state_key
+from auth.account_state import state_key
 from auth.principal import Caller
 from auth.tiers import Tier
 from database import db
-from database.redis_server import RedisAddress, RedisServer
 from sandbox.valkey import EmbeddedValkey
 from security.problems import InvalidToken
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
@@ -257,16 +256,3 @@ def test_with_neither_redis_nor_postgresql_nobody_is_let_in_and_nobody_is_thrown
     ]
     assert [answer.status_code for answer in answers] == [503] * 5
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
-
-
-def test_a_client_made_to_decode_is_read_alike(accounts: Accounts, redis_url: str) -> None:
-    token = accounts.register()["access_token"]
-    decoding = RedisServer(RedisAddress(f"{redis_url}?decode_responses=true"))
-    states = AccountStates(decoding, accounts.clock, accounts.auth.states.general)
-    user_id, session_id = ids(accounts, token)
-    with accounts.app.app_context():
-        states.read(user_id, session_id)
-        with counted(accounts) as counts:
-            assert states.read(user_id, session_id) is not None
-    assert counts["postgres"] == 0
-    decoding.close()
