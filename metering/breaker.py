@@ -1,4 +1,4 @@
-"""A circuit breaker for one private server, kept per process: closed state costs a lock and no I/O."""
+"""A circuit breaker for one upstream, kept per process: closed state costs a lock and no I/O."""
 
 import random
 import threading
@@ -81,7 +81,7 @@ class Breaker:
 
     After a rest up to five users may make one call each: the first success closes the breaker, and it rests again, twice as
     long, when all five failed or a connection did. So one user's calls cannot keep it open either.
-    Every `admit()` is answered by exactly one of `succeeded`, `failed`, `not_connected` and `not_judged`, with the ticket it gave.
+    Every `admit()` is answered by exactly one `judge()`, with the ticket it gave.
     """
 
     def __init__(self, rules: BreakerRules | None = None, clock: Callable[[], float] = monotonic) -> None:

@@ -1,4 +1,4 @@
-"""How many predictions one process holds at once, and who is turned away first when it fills up."""
+"""How many calls of one upstream a process holds at once, and who is turned away first when it fills up."""
 
 import math
 import threading

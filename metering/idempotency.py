@@ -1,8 +1,8 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): asking twice with one key is asking once.
 
-A key belongs to one user and one route. It is looked up before anything else happens, and claimed when the call may run, so
-that a refused call writes nothing. The answer is written in the transaction that counts the call: there is no moment in which
-a call is counted and its answer lost.
+A key belongs to one user and one route. It is claimed when the limits have admitted the call, so that a refused call writes
+nothing. The answer is written in the transaction that counts the call: there is no moment in which a call is counted and its
+answer lost.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ class IdempotencyKeys:
     def look(self, user_id: UUID, route: str, key: str, fingerprint: str) -> StoredAnswer | None:
         """The answer that the key stands for; None when a call with it may run, if it can then be claimed.
 
-        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
+        Raises IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
         """
         with reading() as session:
             found = session.execute(LOOK, _names(user_id, route, key)).one_or_none()
@@ -118,7 +118,7 @@ class IdempotencyKeys:
     ) -> HeldKey | StoredAnswer:
         """Take the key, or find the answer that it stands for.
 
-        Raises MalformedIdempotencyKey, IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
+        Raises IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
         """
         names = _names(user_id, route, key)
         values = names | {"fingerprint": fingerprint, "request_id": request_id, "lease": self._lease}
@@ -154,9 +154,13 @@ class IdempotencyKeys:
             )
 
 
-def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
+def check_key(key: str) -> None:
+    """Raises MalformedIdempotencyKey."""
     if not KEY.fullmatch(key):
         raise MalformedIdempotencyKey
+
+
+def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
 
 

@@ -72,6 +72,11 @@ class Ask:
     lease_seconds: float
     is_extended: bool = False
 
+    def __post_init__(self) -> None:
+        first = self.draws[0]
+        if first.unit != CALL or first.counter != self.feature:
+            raise ValueError("The first draw of a call is the call itself, of its own feature")
+
     @property
     def only_counts(self) -> bool:
         """True for a short call that draws nothing but itself."""
@@ -201,4 +206,4 @@ def refusal(ask: Ask, standing: Standing, violated: frozenset[str]) -> Refusal:
         else:
             # Jitter after the window, never before its end: all refused clients would come back in the same second.
             waits[policy.name] = policy.reset_seconds + random.uniform(0, RESET_JITTER_SECONDS)  # noqa: S311
-    return Refusal(tuple(waits), policies, max(1.0, *waits.values()))
+    return Refusal(tuple(waits), policies, max([1.0, *waits.values()]))

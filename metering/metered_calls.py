@@ -1,13 +1,13 @@
 """Metered calls: the one order in which everything that costs is done.
 
-A slot, the idempotency key, reserve, call, settle, answer. Up to `reserve` nothing is taken from the user. After it every way
-out passes exactly one of settle and release, except when it is unknown whether the settling was written: then the reservation
-stays until its lease ends, for nothing is given back that may be counted.
+A slot, reserve, the idempotency key, call, settle, answer. Up to `reserve` nothing is taken from the user and nothing is
+written. After it every way out passes exactly one of settle, failed and release, except when it is unknown whether the
+settling was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
@@ -19,9 +19,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auth.principal import Caller, KeyPrincipal
 from database.base import Clock, uuid7
-from metering.breaker import Breaker, HealthSign
-from metering.bulkhead import Bulkhead
-from metering.idempotency import HeldKey, IdempotencyKeys, StoredAnswer, kept_form
+from metering.breaker import Breaker, BreakerIsOpen, HealthSign
+from metering.bulkhead import Bulkhead, TooManyInFlight
+from metering.idempotency import (
+    TOO_LARGE_TO_KEEP,
+    HeldKey,
+    IdempotencyKeys,
+    StoredAnswer,
+    check_key,
+    kept_form,
+)
 from metering.limits import (
     FAILURE,
     FAILURES,
@@ -43,6 +50,8 @@ from metering.windows import hour_of
 from security.problems import DependencyUnavailable, Problem
 
 MOST_ACCOUNT_CHANGES = 3
+NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)
+"""Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
 STREAM_SETTLE_SECONDS = 60.0
 """A stream was read already, so its counting waits longer for PostgreSQL: nobody else waits for it."""
 
@@ -153,7 +162,7 @@ class MeteredCalls:
         try:
             tally = Tally(list(running.reservation.amounts))
             asked = perf_counter()
-            with self._failure_costs_nothing(running, work, slot):
+            with self._failure_costs_nothing(running, work, slot, tally):
                 body = perform(running, tally)
             upstream_ms = (perf_counter() - asked) * 1000
             slot.sign = HealthSign.GOOD
@@ -177,7 +186,7 @@ class MeteredCalls:
         try:
             tally = Tally(list(running.reservation.amounts))
             parts = perform(running, tally)
-            with self._failure_costs_nothing(running, work, slot):
+            with self._failure_costs_nothing(running, work, slot, tally):
                 first = next(parts, None)
         except BaseException:
             slot.leave()
@@ -196,43 +205,48 @@ class MeteredCalls:
         """A call that may run, with its slot; or the stored answer of an earlier one."""
         caller, allowance = self._allowed(caller, work)
         if work.idempotency_key is not None:
-            # A replay reserves nothing, so nothing else would notice that the session was revoked a moment ago.
+            check_key(work.idempotency_key)
+            # A replay may reserve nothing, so nothing else would notice that the session was revoked a moment ago.
             if not caller.fresh:
                 caller, allowance = self._allowed(self.confirm(caller), work)
-            if (stored := self._look(caller, work)) is not None:
-                return _replayed(stored)
-        slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
         try:
-            own_id = uuid7()
+            slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
             try:
-                caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
-            except (RateLimitExceeded, TooManyFailures):
-                # Of many requests with one key that came at the same time, one may have been admitted.
-                if work.idempotency_key is None or (stored := self._look(caller, work)) is None:
-                    raise
-                slot.leave()
-                return _replayed(stored)
-            if work.idempotency_key is None:
-                return Running(own_id, caller, reservation, None, started), slot
-            try:
-                claimed = self.idempotency.claim(
-                    caller.user_id, work.route, work.idempotency_key, fingerprint=work.fingerprint, request_id=own_id
-                )
+                admitted = self._take(caller, allowance, work, started, streamed=streamed)
             except BaseException:
-                self.limits.release(reservation)
-                raise
-            if isinstance(claimed, StoredAnswer):  # it was answered while this one came in
-                self.limits.release(reservation)
                 slot.leave()
-                return _replayed(claimed)
-            return Running(claimed.request_id, caller, reservation, claimed, started), slot
-        except BaseException:
+                raise
+        except NOT_ADMITTED:
+            if work.idempotency_key is None:
+                raise
+            stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
+            if stored is None:
+                raise
+            return _replayed(stored)
+        if isinstance(admitted, StoredAnswer):
             slot.leave()
-            raise
+            return _replayed(admitted)
+        return admitted, slot
 
-    def _look(self, caller: Caller, work: Work) -> StoredAnswer | None:
-        assert work.idempotency_key is not None
-        return self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
+    def _take(
+        self, caller: Caller, allowance: Allowance, work: Work, started: float, *, streamed: bool
+    ) -> Running | StoredAnswer:
+        """The reservation and then the key."""
+        own_id = uuid7()
+        caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
+        if work.idempotency_key is None:
+            return Running(own_id, caller, reservation, None, started)
+        try:
+            claimed = self.idempotency.claim(
+                caller.user_id, work.route, work.idempotency_key, fingerprint=work.fingerprint, request_id=own_id
+            )
+        except BaseException:
+            self.limits.release(reservation)
+            raise
+        if isinstance(claimed, StoredAnswer):
+            self.limits.release(reservation)
+            return claimed
+        return Running(claimed.request_id, caller, reservation, claimed, started)
 
     def _allowed(self, caller: Caller, work: Work) -> tuple[Caller, Allowance]:
         try:
@@ -251,7 +265,8 @@ class MeteredCalls:
             burst=allowance.burst,
             concurrency=allowance.concurrency,
             failures_per_hour=allowance.failures_per_hour,
-            cached=caller.cached,
+            # A feature that reserves in PostgreSQL rests on the state that the guard has just read.
+            cached=caller.cached if len(allowance.draws) == 1 and not streamed else None,
             lease_seconds=work.lease_seconds,
             is_extended=streamed,
         )
@@ -295,7 +310,7 @@ class MeteredCalls:
         )
 
     @contextmanager
-    def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot") -> Iterator[None]:
+    def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot", tally: Tally) -> Iterator[None]:
         """Whatever goes wrong inside is given back, and counts in the hour's failures when the upstream had work with it."""
         asked = perf_counter()
         try:
@@ -308,19 +323,19 @@ class MeteredCalls:
             call = self._settled(
                 running,
                 work,
-                Tally([]),
+                tally,
                 Ending(Outcome.FAILED, failure.status, failure.reason, total_ms, upstream_ms),
                 (failed,) if failure.sent else (),
             )
             failures = self.settlement.note_failure(call)
             if failure.sent:
-                self.limits.failed(running.reservation, failures)
+                self.limits.failed(running.reservation, failures, failure.sent)
             else:
                 self.limits.release(running.reservation)
             self._release_key(running)
             raise
         except BaseException:
-            self.limits.release(running.reservation)
+            self.limits.failed(running.reservation, None)
             self._release_key(running)
             raise
 
@@ -329,11 +344,8 @@ class MeteredCalls:
         reservation = running.reservation
         tally.answer = kept_form(body) if running.held is not None else None
         ending = Ending(Outcome.DELIVERED, 200, None, running.elapsed_ms(), upstream_ms)
-        spent = tuple(
-            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed)
-            for draw, amount in zip(reservation.ask.draws, tally.amounts, strict=True)
-        )
         try:
+            spent = _spent(reservation.ask, tally, limited=True)
             used = self.settlement.count(self._settled(running, work, tally, ending, spent))
         except LimitReachedMeanwhile:
             raise self._refuse_late(running, work, tally, ending) from None
@@ -342,8 +354,8 @@ class MeteredCalls:
                 self.limits.failed(reservation, None)
                 self._release_key(running)
             raise
-        except psycopg2.Error:
-            self.limits.failed(reservation, None)  # PostgreSQL refused the row, so nothing was counted
+        except BaseException:  # the row cannot be made or was refused, so nothing was counted
+            self.limits.failed(reservation, None)
             self._release_key(running)
             raise
         self.limits.settled(reservation, used)
@@ -353,22 +365,21 @@ class MeteredCalls:
     def _refuse_late(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> Problem:
         """Others were counted while this call ran. It is not delivered, and its row says so."""
         self.limits.settled(running.reservation, None)
-        refusal = self.limits.refusal_of(running.reservation, tally.amounts)
-        problem = refused(refusal, running.caller, work, self.clock())
-        failed = replace(ending, outcome=Outcome.FAILED, status=problem.status, error_code=problem.error)
-        self.settlement.note_failure(self._settled(running, work, Tally([]), failed, ()))
+        status, error = RateLimitExceeded.status, RateLimitExceeded.error
+        failed = replace(ending, outcome=Outcome.FAILED, status=status, error_code=error)
+        self.settlement.note_failure(self._settled(running, work, tally, failed, ()))
         self._release_key(running)
-        return problem
+        refusal = self.limits.refusal_of(running.reservation, tally.amounts)
+        return refused(refusal, running.caller, work, self.clock())
 
     def end_stream(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> None:
         """Count what was used of a stream. It was read already, so no limit refuses it, and nobody is told of a failure."""
-        spent = tuple(
-            Spent(draw.counter, draw.unit, draw.window.name, amount, None)
-            for draw, amount in zip(running.reservation.ask.draws, tally.amounts, strict=True)
-        )
+        if ending.outcome is Outcome.CUT_SHORT or tally.answer is None:
+            tally.answer = TOO_LARGE_TO_KEEP  # or the key would stand for another stream when its lease ends
         try:
+            spent = _spent(running.reservation.ask, tally, limited=False)
             used = self.settlement.count(self._settled(running, work, tally, ending, spent), STREAM_SETTLE_SECONDS)
-        except (UsageNotRecorded, psycopg2.Error) as error:
+        except (UsageNotRecorded, psycopg2.Error, ValueError, TypeError) as error:
             # Its reservation stays until the lease ends.
             structlog.get_logger().error(
                 "stream_not_counted", call=str(running.request_id), amounts=tally.amounts, cause=type(error).__name__
@@ -386,7 +397,7 @@ class MeteredCalls:
             user_id=caller.user_id,
             feature=work.feature,
             tier=caller.tier.value,
-            window_date=datetime.fromtimestamp(ask.hour.begins, UTC).date(),
+            window_date=datetime.fromtimestamp(ask.draws[0].window.begins, UTC).date(),
             request_data_hash=work.fingerprint,
             outcome=ending.outcome,
             status=ending.status,
@@ -401,7 +412,7 @@ class MeteredCalls:
             provider=tally.provider,
             model=tally.model,
             units=tally.units,
-            price_micros=tally.price_micros,
+            price_micros=tally.price_micros if succeeded else 0,
             cost_micros=tally.cost_micros,
         )
 
@@ -439,8 +450,9 @@ class Stream(Iterator[bytes]):
         if (first := self._first) is not None:
             self._first = None
             return first
-        if monotonic() >= self._extend_at:
-            self._extend()
+        if monotonic() >= self._extend_at and not self._extended():
+            self.close()
+            raise StopIteration
         try:
             return next(self._parts)
         except StopIteration:
@@ -452,15 +464,18 @@ class Stream(Iterator[bytes]):
 
     def close(self) -> None:
         try:
-            if isinstance(self._parts, Generator):
-                self._parts.close()
+            if (close := getattr(self._parts, "close", None)) is not None:
+                close()
         finally:
             self._end(Outcome.CUT_SHORT)
 
-    def _extend(self) -> None:
+    def _extended(self) -> bool:
+        """False when the lease is over, and others may have what it held: then the stream ends here."""
         self._extend_at = monotonic() + self._work.lease_seconds / 3
-        with suppress(LimitsUnavailable):  # the next third of the lease tries again
-            self._calls.limits.extend(self._running.reservation, self._work.lease_seconds)
+        try:
+            return self._calls.limits.extend(self._running.reservation, self._work.lease_seconds)
+        except LimitsUnavailable:
+            return True  # the next third of the lease tries again
 
     def _end(self, outcome: Outcome) -> None:
         if not self._ending.acquire(blocking=False):
@@ -498,6 +513,16 @@ class _Slot:
     def leave(self) -> None:
         self._bulkhead.leave()
         self._breaker.judge(self._ticket, self.sign)
+
+
+def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
+    """Raises ValueError for an amount below nothing: counters only rise."""
+    if any(amount < 0 for amount in tally.amounts):
+        raise ValueError("A call cannot have used less than nothing")
+    return tuple(
+        Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed if limited else None)
+        for draw, amount in zip(ask.draws, tally.amounts, strict=True)
+    )
 
 
 def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:

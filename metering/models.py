@@ -40,7 +40,7 @@ class UsageReservation(Base):
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
     feature: Mapped[str] = mapped_column(Text, primary_key=True)
     unit: Mapped[str] = mapped_column(Text, primary_key=True)
-    window: Mapped[str] = mapped_column(Text)
+    window: Mapped[str] = mapped_column(Text, primary_key=True)
     user_id: Mapped[UUID]
     amount: Mapped[int] = mapped_column(BigInteger)
     lease_until: Mapped[datetime]

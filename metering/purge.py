@@ -46,7 +46,7 @@ def sweep_reservations() -> int:
 
     By PostgreSQL's clock, which gave the lease: a worker's may be ahead.
     """
-    key = (UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit)
+    key = (UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit, UsageReservation.window)
     over = UsageReservation.lease_until < func.now() - SWEEP_AFTER
     return purge(
         "usage_reservations",

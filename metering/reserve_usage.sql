@@ -32,6 +32,7 @@ WITH asked AS MATERIALIZED (
     ) AS others ON true
     LEFT JOIN live AS mine
         ON mine.request_id = %(request)s::uuid AND mine.feature = draw.counter AND mine.unit = draw.unit
+        AND mine."window" = draw."window"
 ), gate AS MATERIALIZED (
     SELECT
         asked.moment, asked.now_us,
@@ -58,8 +59,8 @@ WITH asked AS MATERIALIZED (
     SELECT %(request)s::uuid, offer.counter, offer.unit, offer."window", %(user)s::uuid, offer.amount,
            verdict.moment + %(lease)s, verdict.moment
     FROM offer, verdict WHERE NOT (reserved OR too_fast OR too_many OR too_bad OR too_much)
-    ON CONFLICT (request_id, feature, unit) DO UPDATE SET
-        "window" = excluded."window", amount = excluded.amount, lease_until = excluded.lease_until
+    ON CONFLICT (request_id, feature, unit, "window") DO UPDATE SET
+        amount = excluded.amount, lease_until = excluded.lease_until
 ), clocked AS (
     INSERT INTO usage_gates AS known (user_id, feature, burst_tat)
     SELECT %(user)s::uuid, %(feature)s, tat + %(interval)s

@@ -113,11 +113,12 @@ WITH call AS MATERIALIZED (
     SELECT request_id, user_id, request_data_hash, error_code IS NULL, response_time_ms, error_code,
            feature, tier, status, upstream_ms, window_date,
            outcome, api_key_id, provider, model, units, coalesce(price_micros, 0), coalesce(cost_micros, 0)
-    FROM call
+    FROM call ORDER BY request_id
     ON CONFLICT (id) DO UPDATE SET
         success = true, error_code = NULL, status = excluded.status, response_time_ms = excluded.response_time_ms,
         upstream_ms = excluded.upstream_ms, window_date = excluded.window_date, outcome = excluded.outcome,
-        units = excluded.units, price_micros = excluded.price_micros, cost_micros = excluded.cost_micros
+        provider = excluded.provider, model = excluded.model, units = excluded.units,
+        price_micros = excluded.price_micros, cost_micros = excluded.cost_micros
     WHERE NOT kept.success AND excluded.success
     RETURNING kept.id, kept.user_id, kept.feature, kept.price_micros, kept.cost_micros, kept.units
 ), spent AS MATERIALIZED (
@@ -171,19 +172,33 @@ def prepare_settle(connection: Connection) -> None:
         cursor.execute(PREPARE_SETTLE)
 
 
-def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
+@dataclass(frozen=True, slots=True)
+class WrittenCall:
+    """A call with its rows as JSON. They are made before calls go together, so that what cannot be written fails alone."""
+
+    call: SettledCall
+    row: bytes
+    spent: bytes
+
+    @classmethod
+    def of(cls, call: SettledCall) -> "WrittenCall":
+        """Raises TypeError for what JSON cannot hold."""
+        return cls(call, orjson.dumps(_as_row(call)), b",".join([orjson.dumps(row) for row in _spent_rows(call)]))
+
+
+def write_calls(connection: Connection, written: Sequence[WrittenCall]) -> list[int | None]:
     """Write calls in one transaction, on a connection that `prepare_settle` was run on.
 
     Returns for each call what its first counter stands at with this call in it; None when it spent nothing.
     """
-    rows = orjson.dumps([_as_row(call) for call in calls]).decode()
-    spent = orjson.dumps([row for call in calls for row in _spent_rows(call)]).decode()
+    rows = b",".join([each.row for each in written]).decode()
+    spent = b",".join([each.spent for each in written if each.spent]).decode()
     with connection.cursor() as cursor:
-        cursor.execute(SETTLE, (rows, spent))
+        cursor.execute(SETTLE, (f"[{rows}]", f"[{spent}]"))
         stands: dict[tuple[str, CounterName], int] = {(row[0], row[1:4]): row[4] for row in cursor.fetchall()}
         results: list[int | None] = []
         counted_later: dict[tuple[UUID, CounterName], int] = {}
-        for call in reversed(calls):
+        for call in reversed([each.call for each in written]):
             result: int | None = None
             for number, spending in enumerate(call.spent):
                 name = (spending.counter, spending.unit, spending.window)
@@ -234,7 +249,7 @@ def _as_row(call: SettledCall) -> dict[str, object]:
         "held": call.held,
         "api_key_id": call.api_key_id,
     }
-    if call.provider is not None:
+    if call.provider is not None or call.units or call.price_micros or call.cost_micros:
         row |= {
             "provider": call.provider,
             "model": call.model,
@@ -252,7 +267,7 @@ def _as_row(call: SettledCall) -> dict[str, object]:
     return row
 
 
-CallWriter = GroupCommit[SettledCall, int | None]
+CallWriter = GroupCommit[WrittenCall, int | None]
 
 
 def call_writer(connect: Callable[[], Connection]) -> CallWriter:
@@ -273,11 +288,12 @@ class Settlement:
 
         Raises UsageNotRecorded when that is not certain, and LimitReachedMeanwhile.
         """
+        written = WrittenCall.of(call)
         deadline, pause = monotonic() + (seconds or self._seconds), FIRST_PAUSE_SECONDS
         may_be_counted = False
         while True:
             try:
-                return self._writer.submit(call) or 0
+                return self._writer.submit(written) or 0
             except CheckViolation as error:
                 if error.diag.constraint_name == FENCE:
                     raise LimitReachedMeanwhile from error
@@ -296,7 +312,7 @@ class Settlement:
         Returns what its first counter stands at with it; None when it has none, or it was not recorded.
         """
         try:
-            return self._writer.submit_within(call, FAILURE_SECONDS)
+            return self._writer.submit_within(WrittenCall.of(call), FAILURE_SECONDS)
         except (CommitNotConfirmed, psycopg2.Error) as error:
             cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)

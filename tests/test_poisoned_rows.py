@@ -146,7 +146,7 @@ BATCHES = (
         'request_id, user_id, feature, unit, "window", amount, lease_until, created_at',
         f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, now()",
         key="request_id",
-        item=f"{SECOND}/predict/call",
+        item=f"{SECOND}/predict/call/2000-01-01",
     ),
     Batch(
         "forget_failed_jobs",

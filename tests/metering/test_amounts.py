@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from uuid import UUID
@@ -100,6 +101,19 @@ def test_an_unlimited_amount_is_counted(limits: Backend) -> None:
     alice = somebody()
     limits.settle(taken(limits, chat(alice, allowed=None, at_most=10**12)), (1, 10**12))
     assert limits.used(alice) == 10**12 + 1
+
+
+def test_one_unit_may_have_a_limit_a_day_and_a_limit_a_month(limits: Backend) -> None:
+    alice, now = somebody(), utc_now()
+    both = (
+        Draw("day", "chat", CALL, day_of(now), None),
+        Draw("tokens_day", "account", "token", day_of(now), 500, 1, 400),
+        Draw("tokens", "account", "token", month_of(now), 600, 1, 400),
+    )
+    first = taken(limits, replace(chat(alice), draws=both))
+    assert first.amounts == (1, 400, 400)
+    limits.settle(first)
+    assert taken(limits, replace(chat(alice), draws=both)).amounts == (1, 100, 200)
 
 
 def test_the_same_call_is_granted_the_same_again(limits: Backend) -> None:

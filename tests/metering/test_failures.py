@@ -114,13 +114,12 @@ def test_an_answer_that_could_not_be_counted_was_a_failure_too(database_url: str
         assert (answers[2], gateway.private.seen.predictions) == (429, 2)
 
 
-def test_failures_count_in_redis_when_they_cannot_be_written(database_url: str, redis_url: str) -> None:
-    with running_gateway(database_url, redis_url=redis_url, plans=LIMITED) as gateway:
-        change(gateway, "ALTER TABLE request_logs ADD CHECK (success)")
-        gateway.private.switches = Switches(Fault.STATUS)
-        answers = [gateway.ask().status_code for _ in range(22)]
-        assert answers == [502] * 20 + [429] * 2
-        assert gateway.ask().get_json()["message"].startswith("20 predictions of this hour")
+def test_failures_count_in_the_process_when_they_cannot_be_written(gateway: RunningGateway) -> None:
+    change(gateway, "ALTER TABLE request_logs ADD CHECK (success)")
+    gateway.private.switches = Switches(Fault.STATUS)
+    answers = [gateway.ask().status_code for _ in range(22)]
+    assert answers == [502] * 20 + [429] * 2
+    assert gateway.ask().get_json()["message"].startswith("20 predictions of this hour")
 
 
 def test_a_key_that_was_taken_over_gives_no_failures_for_nothing(gateway: RunningGateway) -> None:

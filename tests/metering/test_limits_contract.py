@@ -15,6 +15,7 @@ from database.redis_server import KEY_PREFIX
 from metering.limits import AccountStateChanged, LimitsUnavailable, PolicyState, Refusal, Reservation, policy_states
 from metering.settle import LimitReachedMeanwhile
 from sandbox.postgres import EmbeddedPostgres
+from sandbox.valkey import EmbeddedValkey
 from tests.metering.limit_backends import (
     FEATURE,
     Backend,
@@ -330,6 +331,41 @@ def test_a_count_that_redis_lost_or_has_too_low_is_read_anew_after_the_first_ref
     assert on_redis.refused(alice, plan(5)).violated == ("day",)
     client.flushall()
     assert on_redis.refused(alice, plan(5)).violated == ("day",)
+
+
+def test_calls_that_end_while_redis_rests_hold_no_place_when_it_is_asked_again(on_redis: Backend, alice: UUID) -> None:
+    two = plan(5, concurrency=2)
+    first, second = on_redis.take(alice, two), on_redis.take(alice, two)
+    on_redis.server.failed()
+    on_redis.settle(first)
+    on_redis.limits.release(second)
+    eventually(on_redis.server.client)
+    assert policy(on_redis.take(alice, two), "day").remaining == 3
+    on_redis.take(alice, two)
+
+
+def test_a_call_that_redis_admitted_unheard_holds_no_place(
+    database_url: str, own_valkey: EmbeddedValkey, alice: UUID
+) -> None:
+    two = plan(5, concurrency=2)
+    with backend(database_url, own_valkey.url) as made:
+        made.settle(made.take(alice, two))
+        own_valkey.pause()
+        unheard = made.take(alice, two)
+        assert unheard.in_postgres
+        own_valkey.resume()
+        made.settle(unheard)
+        eventually(made.server.client)
+        taken = [made.take(alice, two), made.take(alice, two)]
+        assert not any(each.in_postgres for each in taken)
+
+
+def test_what_redis_says_of_one_users_keys_sends_nobody_else_away(on_redis: Backend, alice: UUID, bob: UUID) -> None:
+    on_redis.take(alice, plan(5))
+    (held,) = on_redis.redis().keys(f"{KEY_PREFIX}held:*")
+    on_redis.redis().set(held, "not a set")
+    assert on_redis.take(alice, plan(5)).in_postgres
+    assert not on_redis.take(bob, plan(5)).in_postgres
 
 
 def test_a_changed_account_state_is_noticed_and_nothing_is_written(on_redis: Backend, alice: UUID) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from psycopg2.extras import RealDictCursor
 
-from auth.principal import Caller, Principal
+from auth.principal import CachedFields, Caller, Principal
 from auth.tiers import Tier
 from database import db
 from database.base import utc_now
@@ -21,7 +21,7 @@ from database.redis_server import RedisServer
 from database.writer_connection import writer_connection
 from metering.breaker import Breaker, HealthSign
 from metering.bulkhead import Bulkhead
-from metering.idempotency import IdempotencyKeys
+from metering.idempotency import AnswerNotKept, IdempotencyKeys
 from metering.limits import CALL, Burst, Draw
 from metering.metered_calls import (
     Allowance,
@@ -314,3 +314,78 @@ def test_a_stream_keeps_what_its_key_stands_for(chat: Chat) -> None:
     again = chat.calls.streamed(chat.alice, chat.work("k"), remembered)
     assert isinstance(again, Delivered)
     assert (again.body, chat.tokens()) == (b'"see message 1"', 5)
+
+
+def test_a_stream_that_kept_nothing_still_answers_for_its_key(chat: Chat) -> None:
+    list(chat.stream(parts_of(50), key="k"))
+    with pytest.raises(AnswerNotKept):
+        chat.stream(parts_of(50), key="k")
+    assert chat.tokens() == 50
+
+
+def test_part_of_a_stream_is_not_kept_as_the_answer(chat: Chat) -> None:
+    def grows(_running: Running, tally: Tally) -> Iterator[bytes]:
+        for part in ("one", "two"):
+            tally.answer = (tally.answer or "") + part
+            yield part.encode()
+
+    stream = chat.stream(grows, key="k")
+    next(stream)
+    stream.close()
+    with pytest.raises(AnswerNotKept):
+        chat.stream(grows, key="k")
+
+
+def test_a_stream_whose_lease_is_over_ends(chat: Chat) -> None:
+    stream = chat.stream(parts_of(1, 1, 1, 1), lease_seconds=0.3)
+    next(stream)
+    threading.Event().wait(0.4)
+    assert list(stream) == []
+    assert chat.outcomes() == [("cut_short", None)]
+
+
+def test_what_has_no_provider_is_charged_too(chat: Chat) -> None:
+    def minute(_running: Running, tally: Tally) -> bytes:
+        tally.units, tally.price_micros = {"second": 60}, 900
+        return b"{}"
+
+    chat.ask(minute)
+    assert chat.rows("SELECT units, price_micros FROM charges") == [{"units": {"second": 60}, "price_micros": 900}]
+
+
+def test_a_caller_whose_state_was_copied_to_redis_may_draw_amounts(chat: Chat) -> None:
+    chat.alice = replace(chat.alice, cached=CachedFields("state", ("u",), ("1",)), fresh=True)
+    assert chat.ask(answered).body == b'"hello"'
+
+
+def test_a_row_that_cannot_be_written_fails_alone_and_holds_nothing(chat: Chat) -> None:
+    def odd(_running: Running, tally: Tally) -> bytes:
+        tally.provider, tally.model = "toy", "\ud800"
+        return b"{}"
+
+    with pytest.raises(TypeError):
+        chat.ask(odd, key="k")
+    assert (chat.in_flight(), chat.rows("SELECT 1 FROM idempotency_keys")) == (0, [])
+
+
+def test_no_call_lowers_a_counter(chat: Chat) -> None:
+    def owed(_running: Running, tally: Tally) -> bytes:
+        tally.amounts[1] = -40
+        return b"{}"
+
+    chat.ask(answered)
+    with pytest.raises(ValueError, match="less than nothing"):
+        chat.ask(owed)
+    assert (chat.tokens(), chat.in_flight()) == (40, 0)
+
+
+def test_a_failure_keeps_what_it_cost_and_charges_nothing(chat: Chat) -> None:
+    def costly(_running: Running, tally: Tally) -> bytes:
+        tally.provider, tally.model, tally.price_micros, tally.cost_micros = "toy", "toy-1", 500, 77
+        raise ModelFailed("overloaded")
+
+    with pytest.raises(ModelFailed):
+        chat.ask(costly)
+    (row,) = chat.rows("SELECT provider, model, price_micros, cost_micros FROM request_logs")
+    assert row == {"provider": "toy", "model": "toy-1", "price_micros": 0, "cost_micros": 77}
+    assert chat.rows("SELECT 1 FROM charges") == []

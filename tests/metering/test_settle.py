@@ -1,7 +1,7 @@
 """The settling statement: counted once however often it is written, exact counts within one batch, never beyond a limit."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -10,7 +10,7 @@ import pytest
 from psycopg2.errors import CheckViolation, RestrictViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from metering.settle import FENCE, Outcome, SettledCall, Spent, prepare_settle, write_calls
+from metering.settle import FENCE, Outcome, SettledCall, Spent, WrittenCall, prepare_settle, write_calls
 from tests.metering.known_users import register_who_calls
 
 TODAY = date(2026, 11, 23)
@@ -25,6 +25,10 @@ def connection(database_url: str) -> Iterator[Connection]:
     prepare_settle(opened)
     yield opened
     opened.close()
+
+
+def written(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
+    return write_calls(connection, [WrittenCall.of(call) for call in calls])
 
 
 def a_call(user: uuid.UUID, **changes: object) -> SettledCall:
@@ -52,24 +56,24 @@ def a_failure(user: uuid.UUID, **changes: object) -> SettledCall:
 def test_two_calls_of_one_user_in_one_batch_get_counts_of_their_own(connection: Connection) -> None:
     alice, bob = uuid.uuid4(), uuid.uuid4()
     calls = [a_call(alice), a_call(bob), a_call(alice), a_failure(alice), a_call(alice)]
-    assert write_calls(connection, calls) == [1, 1, 2, None, 3]
-    assert write_calls(connection, [a_call(alice), a_call(bob)]) == [4, 2]
+    assert written(connection, calls) == [1, 1, 2, None, 3]
+    assert written(connection, [a_call(alice), a_call(bob)]) == [4, 2]
 
 
 def test_a_call_that_is_written_again_is_not_counted_again(connection: Connection) -> None:
     alice = uuid.uuid4()
     call = a_call(alice)
-    assert write_calls(connection, [call]) == [1]
-    assert write_calls(connection, [call, a_call(alice)]) == [2, 2]
-    assert write_calls(connection, [call]) == [2]
+    assert written(connection, [call]) == [1]
+    assert written(connection, [call, a_call(alice)]) == [2, 2]
+    assert written(connection, [call]) == [2]
 
 
 def test_a_failed_call_that_succeeds_later_under_the_same_id_is_counted_then(connection: Connection) -> None:
     failed = a_failure(uuid.uuid4())
-    assert write_calls(connection, [failed]) == [None]
+    assert written(connection, [failed]) == [None]
     delivered = replace(failed, outcome=Outcome.DELIVERED, error_code=None, status=200, spent=(CALL,))
-    assert write_calls(connection, [delivered]) == [1]
-    assert write_calls(connection, [failed]) == [None]
+    assert written(connection, [delivered]) == [1]
+    assert written(connection, [failed]) == [None]
     with connection.cursor() as cursor:
         cursor.execute("SELECT success, error_code, status FROM prediction_requests")
         assert cursor.fetchall() == [(True, None, 200)]
@@ -78,7 +82,7 @@ def test_a_failed_call_that_succeeds_later_under_the_same_id_is_counted_then(con
 def test_days_are_counted_apart(connection: Connection) -> None:
     alice = uuid.uuid4()
     calls = [a_call(alice), a_call(alice, spent=(replace(CALL, window="2026-11-24"),))]
-    assert write_calls(connection, calls) == [1, 1]
+    assert written(connection, calls) == [1, 1]
 
 
 def test_the_reservation_goes_in_the_same_transaction(connection: Connection) -> None:
@@ -91,7 +95,7 @@ def test_the_reservation_goes_in_the_same_transaction(connection: Connection) ->
                 " VALUES (%s, %s, 'predict', 'call', %s, 1, now() + interval '1 minute', now())",
                 (str(call.request_id), str(call.user_id), CALL.window),
             )
-        write_calls(connection, calls)
+        written(connection, calls)
         cursor.execute("SELECT request_id::text FROM usage_reservations")
         assert cursor.fetchall() == [(str(calls[1].request_id),)]
 
@@ -99,23 +103,23 @@ def test_the_reservation_goes_in_the_same_transaction(connection: Connection) ->
 def test_no_batch_raises_a_counter_above_its_limit(connection: Connection) -> None:
     alice = uuid.uuid4()
     limited = replace(CALL, allowed=2)
-    assert write_calls(connection, [a_call(alice, spent=(limited,))]) == [1]
+    assert written(connection, [a_call(alice, spent=(limited,))]) == [1]
     with pytest.raises(CheckViolation) as refusal:
-        write_calls(connection, [a_call(alice, spent=(limited,)) for _ in range(2)])
+        written(connection, [a_call(alice, spent=(limited,)) for _ in range(2)])
     assert refusal.value.diag.constraint_name == FENCE
-    assert write_calls(connection, [a_call(alice, spent=(limited,))]) == [2]
+    assert written(connection, [a_call(alice, spent=(limited,))]) == [2]
     with pytest.raises(CheckViolation):
-        write_calls(connection, [a_call(alice, spent=(limited,))])
-    assert write_calls(connection, [a_call(alice, spent=(CALL,))]) == [3]  # whoever has no limit is counted
+        written(connection, [a_call(alice, spent=(limited,))])
+    assert written(connection, [a_call(alice, spent=(CALL,))]) == [3]  # whoever has no limit is counted
 
 
 def test_several_units_of_one_call_are_counted_together_or_not_at_all(connection: Connection) -> None:
     alice = uuid.uuid4()
     tokens = Spent("account", "token", "2026-11", 700, 1000)
-    assert write_calls(connection, [a_call(alice, spent=(CALL, tokens))]) == [1]
+    assert written(connection, [a_call(alice, spent=(CALL, tokens))]) == [1]
     with pytest.raises(CheckViolation):
-        write_calls(connection, [a_call(alice, spent=(CALL, tokens))])
-    assert write_calls(connection, [a_call(alice, spent=(CALL, replace(tokens, amount=300)))]) == [2]
+        written(connection, [a_call(alice, spent=(CALL, tokens))])
+    assert written(connection, [a_call(alice, spent=(CALL, replace(tokens, amount=300)))]) == [2]
     with connection.cursor() as cursor:
         cursor.execute("SELECT feature, unit, used, allowed FROM usage_counters ORDER BY feature")
         assert cursor.fetchall() == [("account", "token", 1000, 1000), ("predict", "call", 2, None)]
@@ -123,8 +127,8 @@ def test_several_units_of_one_call_are_counted_together_or_not_at_all(connection
 
 def test_what_a_call_costs_is_charged_once_and_never_changed(connection: Connection) -> None:
     call = a_call(uuid.uuid4(), provider="openai", model="m", units={"token": 7}, price_micros=1200, cost_micros=300)
-    write_calls(connection, [call])
-    write_calls(connection, [call])
+    written(connection, [call])
+    written(connection, [call])
     with connection.cursor() as cursor:
         cursor.execute("SELECT request_id::text, feature, units, price_micros, cost_micros FROM charges")
         assert cursor.fetchall() == [(str(call.request_id), "predict", {"token": 7}, 1200, 300)]
@@ -137,7 +141,7 @@ def test_what_a_call_costs_is_charged_once_and_never_changed(connection: Connect
 
 def test_the_promised_table_of_predictions_can_be_read_and_written(connection: Connection) -> None:
     call = a_call(uuid.uuid4())
-    write_calls(connection, [call, a_call(uuid.uuid4(), feature="solve")])
+    written(connection, [call, a_call(uuid.uuid4(), feature="solve")])
     with connection.cursor() as cursor:
         cursor.execute("UPDATE prediction_requests SET response_time_ms = 9")
         cursor.execute("SELECT id::text, user_id::text, success, response_time_ms FROM prediction_requests")
