@@ -185,11 +185,11 @@ def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, un
     _change(auth, email, "tier_changed", make)
 
 
-Make = Callable[[AccountChange, User], Mapping[str, Any]]
+MakeChange = Callable[[AccountChange, User], Mapping[str, Any]]
 """Makes the change and says what stands in the event."""
 
 
-def _change(auth: Auth, email: EmailAddress, event: str, make: Make) -> None:
+def _change(auth: Auth, email: EmailAddress, event: str, make: MakeChange) -> None:
     with account_change(auth.states, auth.clock()) as change:
         user = change.hold(User.email_key == email.key)
         if user is None:
