@@ -1,9 +1,9 @@
 """What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts raises the
-version in the same transaction and calls `AccountStates.changed` after the commit; a copy that was read before the change
-can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts does so in
+an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the commit; a
+copy that was read before the change can then no longer be stored.
 """
 
 import time
@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import redis
-from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, select
 
 from auth.api_key_models import ApiKey
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
@@ -236,20 +235,6 @@ ReadPostgres = Callable[[], StateAndVersion | None]
 
 def _without_version(found: StateAndVersion | None) -> AccountState | None:
     return found[0] if found is not None else None
-
-
-def raise_state_version(session: Session, user_id: UUID, now: datetime) -> int | None:
-    """Say in this transaction that the user's state changes; hand the new version to `AccountStates.changed` afterwards.
-
-    Locks the user's row. Every command takes it before any row of `sessions`, so that no two of them wait for each other.
-    None when there is no such user.
-    """
-    return session.execute(
-        update(User)
-        .where(User.id == user_id)
-        .values(state_version=User.state_version + 1, updated_at=now)
-        .returning(User.state_version)
-    ).scalar_one_or_none()
 
 
 def state_key(user_id: UUID) -> str:

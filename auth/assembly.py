@@ -20,13 +20,13 @@ from auth.mail.letters import Letters
 from auth.mail.post import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
 from auth.one_time_codes import OneTimeCodes
-from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
 from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.session_lifetimes import SessionLifetimes
 from auth.tiers import Tier
 from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now

@@ -9,9 +9,10 @@ import jwt
 from flask_migrate import upgrade
 
 from app import accounts_of, assemble
+from auth.device import Device
 from auth.issue_tokens import issue_tokens
 from auth.models import User
-from auth.open_session import Device, insert_session
+from auth.open_session import insert_session
 from auth.tiers import Tier
 from config import load_settings
 from database import db, transaction

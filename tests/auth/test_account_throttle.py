@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
 from auth.assembly import Auth
 from auth.close_account import AccountNotClosing, restore_account
+from auth.device import Device
 from auth.email_address import parse_email
 from auth.known_device import DEVICES_PER_USER
-from auth.open_session import Device
 from auth.own_password import change_password, reauthenticate
 from auth.password_work import PasswordWork, PasswordWorkBusy
 from auth.passwords import Passwords

@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.tiers import Tier
-from database import transaction
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import KeyHolder
@@ -39,11 +38,8 @@ def refused(answer: TestResponse) -> bool:
 
 def now_of_tier(accounts: Accounts, user_id: str, tier: str) -> None:
     accounts.query(f"UPDATE users SET tier = '{tier}' WHERE id = '{user_id}'")
-    with accounts.app.app_context():
-        with transaction() as session:
-            version = raise_state_version(session, UUID(user_id), accounts.clock())
-        assert version is not None
-        accounts.auth.states.changed(UUID(user_id), version)
+    with accounts.app.app_context(), account_change(accounts.auth.states, accounts.clock()) as change:
+        change.permission_changed(UUID(user_id))
 
 
 def test_the_request_after_the_last_one_waits_for_the_next_minute(accounts: Accounts) -> None:
