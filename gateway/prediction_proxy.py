@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import orjson
 
@@ -14,7 +15,7 @@ from gateway.result_document import with_metadata
 from metering.limits import CALL, Ask, Burst, Draw, Standing
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
 from metering.rate_limit_headers import DAY
-from metering.windows import day_of
+from metering.windows import Window, day_of
 from security.keyed_digest import keyed_digest
 
 FEATURE = "predict"
@@ -106,10 +107,16 @@ class PredictionProxy:
         plan = self.plans[caller.tier]
         if enhanced_grounding and ENHANCED_GROUNDING not in plan.features:
             raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier, self.plans)
-        return Allowance(
-            draws=(Draw(DAY, FEATURE, CALL, day_of(now), plan.per_day),),
-            burst=Burst(plan.burst, plan.burst_seconds),
-            concurrency=plan.concurrency,
-            failures_per_hour=plan.failures_per_hour,
-            shed_from=plan.shed_from,
-        )
+        return _allowance_of(plan, day_of(now))
+
+
+@lru_cache(16)
+def _allowance_of(plan: PlanLimits, day: Window) -> Allowance:
+    """Every call of a plan and day has the same."""
+    return Allowance(
+        draws=(Draw(DAY, FEATURE, CALL, day, plan.per_day),),
+        burst=Burst(plan.burst, plan.burst_seconds),
+        concurrency=plan.concurrency,
+        failures_per_hour=plan.failures_per_hour,
+        shed_from=plan.shed_from,
+    )

@@ -241,14 +241,16 @@ def _as_row(call: SettledCall) -> dict[str, object]:
         "tier": call.tier,
         "window_date": call.window_date,
         "request_data_hash": call.request_data_hash,
-        "outcome": call.outcome,
+        "outcome": call.outcome.value,
         "status": call.status,
         "error_code": call.error_code,
         "response_time_ms": call.response_time_ms,
         "upstream_ms": call.upstream_ms,
-        "held": call.held,
-        "api_key_id": call.api_key_id,
     }
+    if call.held is not None:
+        row["held"] = call.held
+    if call.api_key_id is not None:
+        row["api_key_id"] = call.api_key_id
     if call.provider is not None or call.units or call.price_micros or call.cost_micros:
         row |= {
             "provider": call.provider,
