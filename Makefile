@@ -16,8 +16,8 @@ CLIENT_TOOLS = $(CLIENTS)/.venv/.requirements-installed
 GENERATED = .data/openapi-clients
 
 # What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
-POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/gateway/test_limits_contract.py \
-	tests/gateway/test_limits_races.py tests/gateway/test_settle.py tests/gateway/test_idempotency.py tests/gateway/test_postgres_restart.py
+POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
+	tests/gateway/test_postgres_restart.py
 
 .PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock bench migrate clean
 

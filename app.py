@@ -5,7 +5,6 @@
 
 import os
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -41,34 +40,24 @@ from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
 from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
-from auth.tiers import Tier
 from auth.user_commands import user_commands
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
-from database.engine import EngineOptions, engine_options, libpq_url, sqlalchemy_url
+from database.engine import EngineOptions, engine_options, sqlalchemy_url
 from database.forget_failures import upkeep_jobs
 from database.jobs import Job, Jobs
-from database.redis_connections import RedisAddress, redis_check
-from database.redis_epoch import EpochTimes, RedisEpoch
-from database.redis_lease import WithoutRedis
+from database.redis_server import RedisAddress, RedisServer, redis_check
 from database.schema import schema_check
 from database.worker_commands import worker_commands
 from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.assembly import GatewaySettings, assemble_gateway
-from gateway.personal_data import GATEWAY_DATA
-from gateway.plan_limits import PlanLimits
 from gateway.private_server import PrivateServerAddress, VerifyResponse
-from gateway.purge import (
-    purge_idempotency_keys,
-    purge_prediction_requests,
-    purge_usage_counters,
-    purge_usage_failures,
-    sweep_reservations,
-)
 from gateway.routes import Gateway, gateway_routes
+from metering.personal_data import METERING_DATA
+from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
 from payments.apple import SandboxPolicy
 from payments.apple_purchase import AppleEnvironment
 from payments.apple_validator import AppleApiKey
@@ -94,8 +83,6 @@ from security.switched_off import note_switched_off
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file
-
-Leases = RedisEpoch | WithoutRedis
 
 
 def create_app() -> Flask:
@@ -145,9 +132,9 @@ def assemble(settings: Settings) -> Flask:
         request_log=request_log,
     )
     connect_database(app, settings, database_url)
-    leases = leases_of(settings, database_url)
-    auth = accounts_of(settings, leases)
-    gateway = gateway_of(app, settings, database_url, auth, leases)
+    redis = RedisServer(redis_address(settings))
+    auth = accounts_of(settings, redis)
+    gateway = gateway_of(app, settings, database_url, auth, redis)
     payments = payments_of(settings, database_url, auth)
     api = ApiDescription(
         NAME,
@@ -212,27 +199,13 @@ def connect_database(app: Flask, settings: Settings, url: str) -> None:
     migrate.init_app(app, db)
 
 
-def leases_of(settings: Settings, database_url: str) -> Leases:
-    address = redis_address(settings)
-    if address is None:
-        return WithoutRedis()
-    return RedisEpoch(libpq_url(database_url), address, EpochTimes(drain=gateway_settings(settings).longest_call))
-
-
 def redis_address(settings: Settings) -> RedisAddress | None:
     if settings.redis_url is None:
         return None
     return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
 
 
-def plan_limits_of(settings: Settings) -> dict[Tier, PlanLimits]:
-    limits = {tier: plan.limits for tier, plan in PLANS.items()}
-    if settings.rate_limit_general:
-        return limits
-    return {tier: replace(each, requests_per_minute=None) for tier, each in limits.items()}
-
-
-def accounts_of(settings: Settings, leases: Leases) -> Auth:
+def accounts_of(settings: Settings, redis: RedisServer) -> Auth:
     auth_settings = AuthSettings(
         issuer=settings.public_base_url,
         access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
@@ -244,17 +217,15 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
         web_origins=settings.web_origins,
         deletion_grace=timedelta(days=settings.account_deletion_grace_days),
-        requests_per_minute={
-            tier: limits.requests_per_minute
-            for tier, limits in plan_limits_of(settings).items()
-            if limits.requests_per_minute is not None
-        },
+        requests_per_minute=(
+            {tier: plan.requests_per_minute for tier, plan in PLANS.items()} if settings.rate_limit_general else {}
+        ),
     )
     return assemble_auth(
         auth_settings,
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
-        leases=leases,
+        redis=redis,
         throttle_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros sign-in counts v1"),
         one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
         invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
@@ -264,7 +235,7 @@ def accounts_of(settings: Settings, leases: Leases) -> Auth:
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
-        personal_data=(GATEWAY_DATA, PAYMENTS_DATA),
+        personal_data=(METERING_DATA, PAYMENTS_DATA),
         apple_tokens=apple_tokens_of(settings),
     )
 
@@ -302,7 +273,7 @@ def identity_providers(settings: Settings) -> list[IdentityTokens]:
     ]
 
 
-def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, leases: Leases) -> Gateway:
+def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, redis: RedisServer) -> Gateway:
     with app.app_context():
         engine = db.engine
     return assemble_gateway(
@@ -311,7 +282,7 @@ def gateway_of(app: Flask, settings: Settings, database_url: str, auth: Auth, le
         hash_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros request hashes v1"),
         engine=engine,
         connect=writer_connection(database_url, EngineOptions()),
-        leases=leases,
+        redis=redis,
         confirm=auth.signed_in_metered.renew,
         metered=auth.signed_in_metered,
         usage_reader=auth.signed_in_or_key(Scope.USAGE),
@@ -322,7 +293,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     return GatewaySettings(
         PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout),
         VerifyResponse(settings.private_api_verify_response),
-        plans=plan_limits_of(settings),
+        plans={tier: plan.limits for tier, plan in PLANS.items()},
         most_in_flight=settings.predict_max_in_flight,
     )
 
@@ -334,7 +305,7 @@ def payments_of(settings: Settings, database_url: str, auth: Auth) -> Payments:
                 tier,
                 plan.title,
                 predictions_per_day=plan.limits.per_day,
-                requests_per_minute=plan.limits.requests_per_minute,
+                requests_per_minute=plan.requests_per_minute,
                 features=tuple(sorted(plan.limits.features)),
                 benefits=plan.benefits,
             )
@@ -413,9 +384,8 @@ def background_jobs(auth: Auth, payments: Payments) -> Jobs:
     return Jobs.of(
         (
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
-            Job("purge_prediction_requests", purge_prediction_requests, cron="27 * * * *"),
+            Job("purge_request_logs", purge_request_logs, cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
-            Job("purge_usage_failures", purge_usage_failures, cron="47 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
             *auth_jobs(auth),
             *payments.jobs,

@@ -101,6 +101,7 @@ class Plan:
 
     title: str
     limits: PlanLimits
+    requests_per_minute: int
     benefits: tuple[str, ...]
 
 
@@ -116,8 +117,8 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=0.7,
                 features=frozenset(),
                 failures_per_hour=20,
-                requests_per_minute=60,
             ),
+            requests_per_minute=60,
             benefits=("Basic predictions",),
         ),
         Tier.PRO: Plan(
@@ -130,8 +131,8 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 shed_from=0.9,
                 features=frozenset({"enhanced_grounding"}),
                 failures_per_hour=20,
-                requests_per_minute=300,
             ),
+            requests_per_minute=300,
             benefits=("Enhanced grounding", "Priority support"),
         ),
         Tier.ENTERPRISE: Plan(
@@ -143,8 +144,8 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 concurrency=32,
                 shed_from=1.0,
                 features=frozenset({"enhanced_grounding"}),
-                requests_per_minute=5000,
             ),
+            requests_per_minute=5000,
             benefits=("All features", "Dedicated support"),
         ),
     }

@@ -1,21 +1,19 @@
 """What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts raises the
-version in the same transaction and calls `AccountStates.changed` after the commit; a copy that was read before the change
-can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts does so in
+an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the commit; a
+copy that was read before the change can then no longer be stored.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import redis
-from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, select
 
 from auth.api_key_models import ApiKey
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
@@ -25,7 +23,8 @@ from auth.roles import Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 from database.base import Clock
-from database.redis_lease import RedisLease, RedisLeases
+from database.redis_script import Script, ScriptRunner
+from database.redis_server import KEY_PREFIX, RedisServer
 
 COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000
@@ -33,7 +32,7 @@ SLOWEST_READ_SECONDS = 10.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A request counts only for a credential that lives: whoever holds an ended one must not use up its owner's minute.
-READ_AND_COUNT = """
+READ_AND_COUNT = Script("""
 local user, credential = unpack(redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]))
 local count = 0
 if user and credential and string.sub(user, 1, 1) == '1' and string.sub(credential, 1, 1) == '1' then
@@ -41,11 +40,11 @@ if user and credential and string.sub(user, 1, 1) == '1' and string.sub(credenti
   if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
 end
 return {user, credential, count}
-"""
+""")
 
 # An older copy never replaces a newer one, and the parts of one hash are always of one version. A copy of the same
 # version does not renew the hash, so no part of it is ever older than its lifetime.
-STORE_COPY = """
+STORE_COPY = Script("""
 local count = 0
 if tonumber(ARGV[6]) > 0 then
   count = redis.call('INCR', KEYS[2])
@@ -58,7 +57,7 @@ local started = redis.call('HEXISTS', KEYS[1], 'u') == 1
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'u', ARGV[2], ARGV[3], ARGV[4])
 if not started then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 return count
-"""
+""")
 
 # The mark outlives the slowest reader that could still bring an older copy.
 MARK_CHANGE = """
@@ -96,9 +95,9 @@ class AccountState:
 class AccountStates:
     """Reads account state through Redis, and says when it changed. Each reading counts as a request of the user."""
 
-    def __init__(self, leases: RedisLeases, clock: Clock, general: GeneralLimit) -> None:
+    def __init__(self, server: RedisServer, clock: Clock, general: GeneralLimit) -> None:
         self.general = general
-        self._leases = leases
+        self._server = server
         self._clock = clock
 
     def read(self, user_id: UUID, session_id: UUID) -> AccountState | None:
@@ -115,26 +114,27 @@ class AccountStates:
 
     def _read(self, user_id: UUID, credential: str, read_postgres: "ReadPostgres") -> AccountState | None:
         self.general.refuse_known(user_id)
-        lease = self._leases.current()
-        if lease is None:
+        scripts = self._server.scripts()
+        if scripts is None:
             return self._counted_here(user_id, _without_version(read_postgres()))
-        place = CachedFields(key=state_key(lease, user_id), fields=("u", credential), values=())
+        place = CachedFields(key=state_key(user_id), fields=("u", credential), values=())
         try:
-            user, held, count = self._ask_redis(lease, user_id, place)
+            user, held, count = self._ask_redis(scripts, user_id, place)
         except redis.RedisError:
-            self._leases.failed(lease)
             return self._counted_here(user_id, _without_version(read_postgres()))
         if user is None or held is None:
-            return self._read_and_copy(lease, user_id, place, read_postgres)
-        values = (text_of(user), text_of(held))
+            return self._read_and_copy(scripts, user_id, place, read_postgres)
+        values = (user.decode(), held.decode())
         return self._judged(user_id, replace(decode(*values), cached=replace(place, values=values)), count)
 
-    def _ask_redis(self, lease: RedisLease, user_id: UUID, place: CachedFields) -> tuple[Any, Any, int]:
+    def _ask_redis(
+        self, scripts: ScriptRunner, user_id: UUID, place: CachedFields
+    ) -> tuple[bytes | None, bytes | None, int]:
         if not self.general.is_on:
-            user, held = lease.client.hmget(place.key, place.fields)
+            user, held = scripts.ask("HMGET", place.key, *place.fields)
             return user, held, 0
-        keys = (place.key, self.general.key(lease, user_id))
-        user, held, count = lease.client.eval(READ_AND_COUNT, 2, *keys, *place.fields, KEY_LIFETIME_SECONDS)
+        keys = (place.key, self.general.key(user_id))
+        user, held, count = scripts.run(READ_AND_COUNT, 2, *keys, *place.fields, KEY_LIFETIME_SECONDS)
         return user, held, count
 
     def _judged(self, user_id: UUID, state: AccountState, count: int) -> AccountState:
@@ -150,42 +150,42 @@ class AccountStates:
 
     def changed(self, user_id: UUID, version: int) -> None:
         """Drop every copy older than `version`. Called after the commit that raised the version."""
-        lease = self._leases.current()
-        if lease is None:
+        client = self._server.client(even_at_rest=True)
+        if client is None:
             return
         try:
-            lease.client.eval(MARK_CHANGE, 1, state_key(lease, user_id), version, MARK_LIFETIME_MS)
+            client.eval(MARK_CHANGE, 1, state_key(user_id), version, MARK_LIFETIME_MS)
         except redis.RedisError:
-            # Copies that cannot be dropped must not be read any more.
-            self._leases.failed(lease)
+            # What cannot be dropped lives COPY_LIFETIME_MS at most.
+            self._server.failed()
 
     def _read_and_copy(
-        self, lease: RedisLease, user_id: UUID, place: CachedFields, read_postgres: "ReadPostgres"
+        self, scripts: ScriptRunner, user_id: UUID, place: CachedFields, read_postgres: "ReadPostgres"
     ) -> AccountState | None:
         started = time.monotonic()
         found = read_postgres()
         if found is None:
             return None
         state, version = found
-        if time.monotonic() - started > SLOWEST_READ_SECONDS:
+        elapsed = time.monotonic() - started
+        if elapsed > SLOWEST_READ_SECONDS:
             return self._counted_here(user_id, state)
         values = encode(state)
         counted = self.general.is_on and state.admitted_at(self._clock())
         try:
-            count: int = lease.client.eval(
+            count: int = scripts.run(
                 STORE_COPY,
                 2,
                 place.key,
-                self.general.key(lease, user_id),
+                self.general.key(user_id),
                 version,
                 values[0],
                 place.fields[1],
                 values[1],
-                COPY_LIFETIME_MS,
+                COPY_LIFETIME_MS - int(elapsed * 1000),  # it is as old as the beginning of its reading
                 KEY_LIFETIME_SECONDS if counted else 0,
             )
         except redis.RedisError:
-            self._leases.failed(lease)
             return self._counted_here(user_id, state)
         return self._judged(user_id, replace(state, cached=replace(place, values=values)), count)
 
@@ -237,27 +237,8 @@ def _without_version(found: StateAndVersion | None) -> AccountState | None:
     return found[0] if found is not None else None
 
 
-def raise_state_version(session: Session, user_id: UUID, now: datetime) -> int | None:
-    """Say in this transaction that the user's state changes; hand the new version to `AccountStates.changed` afterwards.
-
-    Locks the user's row. Every command takes it before any row of `sessions`, so that no two of them wait for each other.
-    None when there is no such user.
-    """
-    return session.execute(
-        update(User)
-        .where(User.id == user_id)
-        .values(state_version=User.state_version + 1, updated_at=now)
-        .returning(User.state_version)
-    ).scalar_one_or_none()
-
-
-def state_key(lease: RedisLease, user_id: UUID) -> str:
-    return f"{lease.prefix}state:{user_id}"
-
-
-def text_of(value: bytes | str) -> str:
-    """redis-py gives bytes, or text when the client was made to decode."""
-    return value.decode() if isinstance(value, bytes) else value
+def state_key(user_id: UUID) -> str:
+    return f"{KEY_PREFIX}state:{user_id}"
 
 
 def encode(state: AccountState) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from uuid import UUID
 import redis
 
 from auth.email_address import EmailAddress
-from database.redis_lease import RedisLease, RedisLeases
+from database.redis_server import KEY_PREFIX, RedisServer
 from security.problems import TooManyRequests
 
 FORGOTTEN_AFTER_SECONDS = 3600
@@ -74,7 +74,7 @@ class AccountThrottle:
 
     def __init__(
         self,
-        leases: RedisLeases,
+        server: RedisServer,
         key: bytes,
         *,
         strangers: Patience = STRANGER,
@@ -83,7 +83,7 @@ class AccountThrottle:
         """`key` hides the addresses: what is counted is their HMAC."""
         self._strangers = strangers
         self._known_devices = known_devices
-        self._leases = leases
+        self._server = server
         self._key = key
         self._own: OrderedDict[str, _Count] = OrderedDict()
         self._lock = threading.Lock()
@@ -91,12 +91,12 @@ class AccountThrottle:
     def take_turn(self, email: EmailAddress, device_id: UUID | None) -> int:
         """Count one try of a password, and say which it is in a row. Raises TooManyRequests, which counts nothing."""
         name, patience = self._name(email, device_id), self._strangers if device_id is None else self._known_devices
-        lease = self._leases.current()
-        if lease is not None:
+        client = self._server.client()
+        if client is not None:
             try:
-                tries, wait = _try_in_redis(lease, name, patience)
+                tries, wait = _try_in_redis(client, name, patience)
             except redis.RedisError:
-                self._leases.failed(lease)
+                self._server.failed()
             else:
                 return _admitted(tries, wait)
         return _admitted(*self._try_here(name, patience))
@@ -106,12 +106,12 @@ class AccountThrottle:
         name = self._name(email, device_id)
         with self._lock:
             self._own.pop(name, None)
-        lease = self._leases.current()
-        if lease is not None:
+        client = self._server.client()
+        if client is not None:
             try:
-                lease.client.delete(_key_of(lease, name))
+                client.delete(_key_of(name))
             except redis.RedisError:
-                self._leases.failed(lease)
+                self._server.failed()
 
     def hidden(self, email: EmailAddress) -> str:
         """What stands for the address in Redis."""
@@ -137,14 +137,14 @@ class AccountThrottle:
             return count.tries, 0.0
 
 
-def _try_in_redis(lease: RedisLease, name: str, patience: Patience) -> tuple[int, float]:
+def _try_in_redis(client: redis.Redis, name: str, patience: Patience) -> tuple[int, float]:
     waits = [patience.after(tries) for tries in range(1, MOST_WAITS + 1)]
-    tries, wait = lease.client.eval(TRY, 1, _key_of(lease, name), FORGOTTEN_AFTER_SECONDS, *waits)
+    tries, wait = client.eval(TRY, 1, _key_of(name), FORGOTTEN_AFTER_SECONDS, *waits)
     return int(tries), float(wait or 0)
 
 
-def _key_of(lease: RedisLease, name: str) -> str:
-    return f"{lease.prefix}tries:{name}"
+def _key_of(name: str) -> str:
+    return f"{KEY_PREFIX}tries:{name}"
 
 
 def _admitted(tries: int, wait: float) -> int:

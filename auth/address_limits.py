@@ -10,7 +10,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
 from auth.attempt_counts import AttemptCounts
 from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
-from database.redis_lease import RedisLeases
+from database.redis_server import RedisServer
 from security.client_address import client_address
 from security.problems import Problem, TooManyRequests, in_words
 
@@ -51,8 +51,8 @@ class AuthLimits:
 class AddressLimits:
     """Counts the attempts of network addresses over a sliding window."""
 
-    def __init__(self, leases: RedisLeases) -> None:
-        self._counts = AttemptCounts(leases, SlidingWindowCounterRateLimiter, "address")
+    def __init__(self, server: RedisServer) -> None:
+        self._counts = AttemptCounts(server, SlidingWindowCounterRateLimiter, "address")
 
     def count(self, limit: RateLimitItem, name: str, address: str) -> None:
         """Count one attempt of a network address, and of the site that it lies in. Raises TooManyRequests."""

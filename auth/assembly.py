@@ -20,17 +20,17 @@ from auth.mail.letters import Letters
 from auth.mail.post import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
 from auth.one_time_codes import OneTimeCodes
-from auth.open_session import SessionLifetimes
 from auth.password_work import PasswordWork
 from auth.passwords import Passwords
 from auth.personal_data import PersonalData
 from auth.refresh_token import RefreshTokens
 from auth.scopes import Scope
 from auth.second_factor.ceremony import PasskeySite
+from auth.session_lifetimes import SessionLifetimes
 from auth.tiers import Tier
 from auth.token_cookies import TokenCookies, origin_of
 from database.base import Clock, utc_now
-from database.redis_lease import RedisLeases
+from database.redis_server import RedisServer
 from security.derived_key import derived_key
 
 
@@ -101,7 +101,7 @@ def assemble_auth(
     *,
     access_keys: KeyRing,
     refresh_key: bytes,
-    leases: RedisLeases,
+    redis: RedisServer,
     throttle_key: bytes,
     one_time_key: bytes,
     invite_key: bytes,
@@ -127,8 +127,8 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(leases, clock, GeneralLimit(settings.requests_per_minute, clock))
-    address_limits = AddressLimits(leases)
+    states = AccountStates(redis, clock, GeneralLimit(settings.requests_per_minute, clock))
+    address_limits = AddressLimits(redis)
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
     signed_in = SignedIn(access_tokens, states, api_keys, clock)
     codes = OneTimeCodes(one_time_key)
@@ -144,12 +144,12 @@ def assemble_auth(
         signed_in=signed_in,
         signed_in_as_oneself=SignedInAsOneself(signed_in),
         recently_signed_in=RecentlySignedIn(signed_in, clock),
-        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, leases, clock),
+        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, redis, clock),
         api_keys=api_keys,
         address_limits=address_limits,
-        letter_limits=LetterLimits(leases, throttle_key, settings.limits.letters_to_one_address),
+        letter_limits=LetterLimits(redis, throttle_key, settings.limits.letters_to_one_address),
         throttle=AccountThrottle(
-            leases,
+            redis,
             throttle_key,
             strangers=settings.limits.strangers,
             known_devices=settings.limits.known_devices,

@@ -13,7 +13,7 @@ from limits import RateLimitItem
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import RateLimiter
 
-from database.redis_lease import RedisLease, RedisLeases
+from database.redis_server import KEY_PREFIX, RedisServer
 
 Question = Callable[..., bool]
 """A method of a strategy: does it admit one more attempt?"""
@@ -25,12 +25,12 @@ class AttemptCounts:
     `name` keeps these counts apart from others in Redis.
     """
 
-    def __init__(self, leases: RedisLeases, strategy: type[RateLimiter], name: str) -> None:
-        self._leases = leases
+    def __init__(self, server: RedisServer, strategy: type[RateLimiter], name: str) -> None:
+        self._server = server
         self._strategy = strategy
         self._name = name
         self._building = threading.Lock()
-        self._shared: tuple[str, RateLimiter] | None = None
+        self._shared: RateLimiter | None = None
         self._own: RateLimiter | None = None
 
     def hit(self, limit: RateLimitItem, *identity: str) -> float | None:
@@ -42,22 +42,21 @@ class AttemptCounts:
         return self._ask(self._strategy.test, limit, identity)
 
     def _ask(self, question: Question, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
-        lease = self._leases.current()
-        if lease is not None:
+        client = self._server.client()
+        if client is not None:
             try:
-                return _answer(question, self._in_redis(lease), limit, identity)
+                return _answer(question, self._in_redis(client), limit, identity)
             except redis.RedisError:
-                self._leases.failed(lease)
+                self._server.failed()
         return _answer(question, self._in_memory(), limit, identity)
 
-    def _in_redis(self, lease: RedisLease) -> RateLimiter:
+    def _in_redis(self, client: redis.Redis) -> RateLimiter:
         with self._building:
-            if self._shared is None or self._shared[0] != lease.prefix:
-                storage = RedisStorage(
-                    "redis://", connection_pool=lease.client.connection_pool, key_prefix=f"{lease.prefix}{self._name}"
-                )
-                self._shared = lease.prefix, self._strategy(storage)
-            return self._shared[1]
+            if self._shared is None:
+                pool = client.connection_pool
+                storage = RedisStorage("redis://", connection_pool=pool, key_prefix=f"{KEY_PREFIX}{self._name}")
+                self._shared = self._strategy(storage)
+            return self._shared
 
     def _in_memory(self) -> RateLimiter:
         with self._building:

@@ -11,7 +11,7 @@ from flask import has_request_context, request
 from sqlalchemy.orm import Session
 
 from auth.audit_models import SecurityEvent
-from auth.open_session import printable
+from auth.device import printable
 from database.base import uuid7
 from security.client_address import client_address
 from security.log import security_event

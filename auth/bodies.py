@@ -10,11 +10,11 @@ from pydantic.json_schema import SkipJsonSchema
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.issue_tokens import TokenPair
 from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
+from auth.open_session import SignedInUser
 from auth.passwords import MAXIMUM_CHARACTERS
 from auth.principal import Principal
 from auth.read_profile import Profile
 from auth.refresh_token import LONGEST_TOKEN
-from auth.register import SignedInUser
 from auth.tiers import Tier
 from auth.token_cookies import TokenDelivery
 from auth.typed_code import LONGEST_TYPED

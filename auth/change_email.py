@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress, parse_email
 from auth.letters_with_codes import send_code
-from auth.lock_out import LockedOut, lately, lock_out
+from auth.lock_out import lately, lock_out
 from auth.models import User
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.one_time_models import OneTimeCode
@@ -67,10 +66,12 @@ def confirm_email_change(auth: Auth, proof: Proof) -> None:
     All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
     """
     now = auth.clock()
-    with _refusing_a_taken_address(), transaction() as session:
-        proven = take_proof(auth.one_time_codes, session, Purpose.CHANGE_EMAIL, proof, now)
-        done = None if proven is None else (proven.user.id, _confirm(auth, session, proven, now))
-    _finish(auth, done)
+    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
+        proven = take_proof(auth.one_time_codes, change.session, Purpose.CHANGE_EMAIL, proof, now)
+        if proven is not None:
+            _confirm(auth, change, proven)
+    if proven is None:
+        raise OneTimeCodeNotValid
 
 
 def undo_email_change(auth: Auth, token: str) -> None:
@@ -80,10 +81,12 @@ def undo_email_change(auth: Auth, token: str) -> None:
     away, and the same letter box gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
     """
     now = auth.clock()
-    with _refusing_a_taken_address(), transaction() as session:
-        proven = take_proof(auth.one_time_codes, session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
-        done = None if proven is None else (proven.user.id, _undo(auth, session, proven, now))
-    _finish(auth, done)
+    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
+        proven = take_proof(auth.one_time_codes, change.session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
+        if proven is not None:
+            _undo(auth, change, proven)
+    if proven is None:
+        raise OneTimeCodeNotValid
 
 
 @contextmanager
@@ -97,24 +100,24 @@ def _refusing_a_taken_address() -> Iterator[None]:
         raise
 
 
-def _confirm(auth: Auth, session: Session, proven: Proven, now: datetime) -> LockedOut:
+def _confirm(auth: Auth, change: AccountChange, proven: Proven) -> None:
+    session, now = change.session, change.now
     user, old, new = proven.user, proven.user.email, parse_email(proven.taken.email)
     _move(auth, session, user, new)
-    taken = lock_out(auth, session, user, now, "email_changed", keep_session=proven.taken.session_id)
+    lock_out(auth, change, user, "email_changed", keep_session=proven.taken.session_id)
     send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
     record(session, "email_changed", now, user_id=user.id)
-    return taken
 
 
-def _undo(auth: Auth, session: Session, proven: Proven, now: datetime) -> LockedOut:
+def _undo(auth: Auth, change: AccountChange, proven: Proven) -> None:
+    session, now = change.session, change.now
     user, old = proven.user, parse_email(proven.taken.email)
     user.password_hash = None
     _move(auth, session, user, old)
-    taken = lock_out(auth, session, user, now, "email_changed", added_since=lately(user, now), all_api_keys=True)
+    taken = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
     _void_later_undoings(session, proven)
     send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
     record(session, "email_change_undone", now, user_id=user.id, **taken.detail)
-    return taken
 
 
 def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
@@ -133,11 +136,3 @@ def _void_later_undoings(session: Session, proven: Proven) -> None:
         .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= began)
         .execution_options(synchronize_session=False)
     )
-
-
-def _finish(auth: Auth, done: tuple[UUID, LockedOut] | None) -> None:
-    if done is None:
-        raise OneTimeCodeNotValid
-    user_id, taken = done
-    if taken.state_version is not None:
-        auth.states.changed(user_id, taken.state_version)

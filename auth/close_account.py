@@ -10,9 +10,8 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress
@@ -42,15 +41,13 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
     """Raises InvalidToken when the account was closed by a faster request."""
     now = auth.clock()
     delete_after = now + auth.settings.deletion_grace
-    with transaction() as session:
-        user = session.scalars(
-            select(User).where(User.id == user_id, User.is_active).with_for_update(key_share=True)
-        ).one_or_none()
+    with account_change(auth.states, now) as change:
+        user, session = change.hold(User.id == user_id, User.is_active), change.session
         if user is None:
             raise InvalidToken
         email = user.email
         user.is_active, user.delete_after = False, delete_after
-        taken = lock_out(auth, session, user, now, "account_closed", all_api_keys=True)
+        lock_out(auth, change, user, "account_closed", all_api_keys=True)
         let_go_of_apple_tokens(session, user_id)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
@@ -62,8 +59,6 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
             cancel_yourself=", ".join(left),
             base_url=auth.letters.base_url,
         )
-    if taken.state_version is not None:
-        auth.states.changed(user_id, taken.state_version)
     return Closed(delete_after, left)
 
 
@@ -84,25 +79,20 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
             record(session, "restoring_failed", now, user_id=known.id if known is not None else None)
         raise InvalidCredentials
     auth.throttle.forget(email, None)
-    with transaction() as session:
-        user = session.scalars(
-            select(User).where(User.id == known.id, User.password_hash == stored).with_for_update(key_share=True)
-        ).one_or_none()
+    with account_change(auth.states, now) as change:
+        user = change.hold(User.id == known.id, User.password_hash == stored)
         if user is None:
             raise InvalidCredentials
         if user.is_active:
             raise AccountNotClosing
         if user.delete_after is None:
             raise AccountDisabled
-        reopen(auth, session, user, now)
-        version = raise_state_version(session, user.id, now)
-    if version is not None:
-        auth.states.changed(known.id, version)
+        reopen(auth, change, user)
 
 
-def reopen(auth: Auth, session: Session, user: User, now: datetime) -> None:
-    """In the caller's transaction, which holds the user's row and raises the state's version afterwards."""
+def reopen(auth: Auth, change: AccountChange, user: User) -> None:
+    """The caller holds the user's row."""
     user.is_active, user.delete_after = True, None
-    session.flush()
-    record(session, "account_restored", now, user_id=user.id)
-    notify(auth.letters, session, "account_restored", user.email, now)
+    change.permission_changed(user.id)
+    record(change.session, "account_restored", change.now, user_id=user.id)
+    notify(auth.letters, change.session, "account_restored", user.email, change.now)

@@ -3,12 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.lock_out import after_registering, lock_out
 from auth.mail.notices import notify
 from auth.models import User
-from database import transaction
 from security.problems import InvalidToken
 
 
@@ -17,17 +17,15 @@ def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None, added_sinc
     takes a caller who has just proved who it is. Raises InvalidToken when the user is gone.
     """
     now = auth.clock()
-    with transaction() as session:
-        user = session.get(User, user_id, with_for_update={"key_share": True})
+    with account_change(auth.states, now) as change:
+        user, session = change.hold(User.id == user_id), change.session
         if user is None:
             raise InvalidToken
         since = None if added_since is None else after_registering(user, added_since)
-        taken = lock_out(auth, session, user, now, "revoked", keep_session=keep, added_since=since)
+        taken = lock_out(auth, change, user, "revoked", keep_session=keep, added_since=since)
         record(session, "sessions_revoked", now, user_id=user_id, session_id=keep, count=taken.sessions)
         if added_since is not None:
             detail = {**taken.detail, "added_since": added_since.isoformat()}
             record(session, "added_access_removed", now, user_id=user_id, session_id=keep, **detail)
             notify(auth.letters, session, "added_access_removed", user.email, now)
-    if taken.state_version is not None:
-        auth.states.changed(user_id, taken.state_version)
     return taken.sessions

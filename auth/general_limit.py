@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from auth.bounded_cache import BoundedCache
+from auth.principal import RequestCount
 from auth.tiers import Tier
 from database.base import Clock
-from database.redis_lease import RedisLease
+from database.redis_server import KEY_PREFIX
 from security.problems import Problem, retry_after
 
 MINUTE = 60
@@ -52,8 +53,12 @@ class GeneralLimit:
         if over is not None and over[0] == self._minute():
             raise RateLimited(over[1], self._left())
 
-    def key(self, lease: RedisLease, user_id: UUID) -> str:
-        return count_key(lease, user_id, self._minute())
+    def key(self, user_id: UUID) -> str:
+        return f"{KEY_PREFIX}requests:{self._minute()}:{user_id.hex}"
+
+    def count_elsewhere(self, user_id: UUID, tier: Tier) -> RequestCount | None:
+        """For a script that is on its way to Redis anyway."""
+        return RequestCount(self.key(user_id), self._per_minute[tier]) if self.is_on else None
 
     def count_here(self, user_id: UUID) -> int:
         """The user's requests of this minute in this process, with this one."""
@@ -78,8 +83,3 @@ class GeneralLimit:
 
     def _left(self) -> int:
         return MINUTE - int(self._clock().timestamp()) % MINUTE
-
-
-def count_key(lease: RedisLease, user_id: UUID, minute: int) -> str:
-    """`minute`: counted since 1970."""
-    return f"{lease.prefix}n:{minute}:{user_id.hex}"

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from auth.bodies import TokensAnswer, signed_in_answer, tokens_answer
 from auth.issue_tokens import TokenPair
-from auth.register import SignedInUser
+from auth.open_session import SignedInUser
 from auth.token_cookies import TokenCookies
 from security.operation import Answer
 

@@ -5,8 +5,20 @@ from datetime import datetime
 from uuid import UUID
 
 from auth.access_token import AccessTokens
-from auth.open_session import OpenedSession
 from auth.refresh_token import RefreshTokens
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """What the tokens of a session are made of."""
+
+    id: UUID
+    user_id: UUID
+    salt: bytes
+    generation: int
+    auth_time: datetime
+    expires_at: datetime
+    remember: bool
 
 
 @dataclass(frozen=True)

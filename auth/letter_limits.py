@@ -11,7 +11,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from auth.attempt_counts import AttemptCounts
 from auth.email_address import EmailAddress
-from database.redis_lease import RedisLeases
+from database.redis_server import RedisServer
 
 LETTERS_TO_ONE_ADDRESS: tuple[RateLimitItem, ...] = (
     RateLimitItemPerMinute(1),
@@ -23,8 +23,8 @@ LETTERS_TO_ONE_ADDRESS: tuple[RateLimitItem, ...] = (
 class LetterLimits:
     """Redis holds no address, only its keyed hash. The window moves, so that a minute is a minute for one letter too."""
 
-    def __init__(self, leases: RedisLeases, key: bytes, limits: tuple[RateLimitItem, ...]) -> None:
-        self._counts = AttemptCounts(leases, MovingWindowRateLimiter, "letters")
+    def __init__(self, server: RedisServer, key: bytes, limits: tuple[RateLimitItem, ...]) -> None:
+        self._counts = AttemptCounts(server, MovingWindowRateLimiter, "letters")
         self._key = key
         self._limits = limits
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
+from auth.account_change import AccountChange
 from auth.assembly import Auth
 from auth.end_session import Reason, end_sessions
 from auth.identity_models import Identity
@@ -29,9 +29,8 @@ added longer ago is the owner's, who was told of it by e-mail and would have not
 
 @dataclass(frozen=True)
 class LockedOut:
-    """What was taken away. Hand `state_version` to `AccountStates.changed` after the commit."""
+    """What was taken away."""
 
-    state_version: int | None
     sessions: int
     api_keys: int
     identities: int
@@ -50,9 +49,8 @@ class LockedOut:
 
 def lock_out(
     auth: Auth,
-    session: Session,
+    change: AccountChange,
     user: User,
-    now: datetime,
     reason: Reason,
     *,
     keep_session: UUID | None = None,
@@ -65,21 +63,21 @@ def lock_out(
     passkeys, known devices. `all_api_keys` revokes those that are older as well. `keep_session` stays, with the change of
     address that it asked for. Undoing a change of address stays possible: that is a way back itself.
 
-    In the caller's transaction, which holds the user's row.
+    The caller holds the user's row.
     """
+    session = change.session
     auth.one_time_codes.void(session, user.id, Purpose.RESET_PASSWORD)
     auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL, but_of=keep_session)
     void_unfinished(session, user.id, keep_session=keep_session)
-    ended = end_sessions(session, user.id, now, reason, keep=keep_session)
+    ended = end_sessions(change, user.id, reason, keep=keep_session)
     keys = identities = factors = 0
     if added_since is not None:
         identities = _unlink_identities(session, user.id, added_since)
         factors = forget_factors(session, user.id, since=added_since)
         forget_devices(session, user.id, since=added_since)
     if added_since is not None or all_api_keys:
-        keys = revoke_api_keys(session, user.id, now, since=None if all_api_keys else added_since)
-    session.flush()
-    return LockedOut(raise_state_version(session, user.id, now), ended, keys, identities, factors)
+        keys = revoke_api_keys(change, user.id, since=None if all_api_keys else added_since)
+    return LockedOut(ended, keys, identities, factors)
 
 
 def lately(user: User, now: datetime) -> datetime:

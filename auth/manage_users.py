@@ -8,9 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import EmailAddress
@@ -123,13 +122,13 @@ def create_user(auth: Auth, email: EmailAddress, password: str, role: Role) -> U
 def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
     """Raises NoSuchAccount, NothingToChange."""
 
-    def change(_session: Session, user: User, now: datetime) -> dict[str, Any]:
+    def make(_change: AccountChange, user: User) -> dict[str, Any]:
         if user.role == role.value:
             raise NothingToChange
-        before, user.role, user.updated_at = user.role, role.value, now
+        before, user.role = user.role, role.value
         return {"role": role.value, "before": before}
 
-    _change(auth, email, "role_changed", change)
+    _change(auth, email, "role_changed", make)
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
@@ -137,27 +136,27 @@ def disable(auth: Auth, email: EmailAddress) -> None:
     who was in before. Raises NoSuchAccount, NothingToChange.
     """
 
-    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
+    def make(change: AccountChange, user: User) -> dict[str, Any]:
         if not user.is_active and user.delete_after is None:
             raise NothingToChange
         # One that its owner closed, too: the owner could have it back, and a job would delete it.
         user.is_active, user.delete_after = False, None
-        since = lately(user, now)
-        return lock_out(auth, session, user, now, "disabled", added_since=since, all_api_keys=True).detail
+        since = lately(user, change.now)
+        return lock_out(auth, change, user, "disabled", added_since=since, all_api_keys=True).detail
 
-    _change(auth, email, "account_disabled", change)
+    _change(auth, email, "account_disabled", make)
 
 
 def enable(auth: Auth, email: EmailAddress) -> None:
     """Raises NoSuchAccount, NothingToChange."""
 
-    def change(_session: Session, user: User, now: datetime) -> dict[str, Any]:
+    def make(_change: AccountChange, user: User) -> dict[str, Any]:
         if user.is_active:
             raise NothingToChange
-        user.is_active, user.delete_after, user.updated_at = True, None, now
+        user.is_active, user.delete_after = True, None
         return {}
 
-    _change(auth, email, "account_enabled", change)
+    _change(auth, email, "account_enabled", make)
 
 
 def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
@@ -165,42 +164,36 @@ def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
     lately goes too. The operator has made sure that it is the owner who asks. Raises NoSuchAccount, NothingToChange.
     """
 
-    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
-        if not factors_of(session, user.id).on:
+    def make(change: AccountChange, user: User) -> dict[str, Any]:
+        if not factors_of(change.session, user.id).on:
             raise NothingToChange
-        factors = forget_factors(session, user.id)
-        taken = lock_out(auth, session, user, now, "second_factor_changed", added_since=lately(user, now))
-        notify(auth.letters, session, "second_factor_reset", user.email, now)
+        factors = forget_factors(change.session, user.id)
+        taken = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
+        notify(auth.letters, change.session, "second_factor_reset", user.email, change.now)
         return {**taken.detail, "factors_removed": factors}
 
-    _change(auth, email, "second_factor_reset", change)
+    _change(auth, email, "second_factor_reset", make)
 
 
 def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:
     """Raises NoSuchAccount."""
 
-    def change(session: Session, user: User, now: datetime) -> dict[str, Any]:
-        set_tier(session, user.id, tier, until, now)
+    def make(change: AccountChange, user: User) -> dict[str, Any]:
+        set_tier(change.session, user.id, tier, until, change.now)
         return {"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"}
 
-    _change(auth, email, "tier_changed", change)
+    _change(auth, email, "tier_changed", make)
 
 
-Change = Callable[[Session, User, datetime], Mapping[str, Any]]
+MakeChange = Callable[[AccountChange, User], Mapping[str, Any]]
 """Makes the change and says what stands in the event."""
 
 
-def _change(auth: Auth, email: EmailAddress, event: str, change: Change) -> None:
-    now = auth.clock()
-    with transaction() as session:
-        user = session.scalars(
-            select(User).where(User.email_key == email.key).with_for_update(key_share=True)
-        ).one_or_none()
+def _change(auth: Auth, email: EmailAddress, event: str, make: MakeChange) -> None:
+    with account_change(auth.states, auth.clock()) as change:
+        user = change.hold(User.email_key == email.key)
         if user is None:
             raise NoSuchAccount
-        user_id, detail = user.id, change(session, user, now)
-        session.flush()
-        version = raise_state_version(session, user_id, now)
-        record(session, event, now, user_id=user_id, by=OPERATOR, **detail)
-    if version is not None:
-        auth.states.changed(user_id, version)
+        detail = make(change, user)
+        change.permission_changed(user.id)
+        record(change.session, event, change.now, user_id=user.id, by=OPERATOR, **detail)

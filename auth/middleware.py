@@ -18,7 +18,7 @@ from auth.roles import Role
 from auth.scopes import Scope
 from auth.tiers import Tier
 from database.base import Clock
-from database.redis_lease import RedisLease, RedisLeases
+from database.redis_server import RedisServer
 from security.operation import Guard
 from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
@@ -219,9 +219,8 @@ class HasRole:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """The last known state of one session or key, under the lease's prefix at that time, with the caller of either tier."""
+    """The last known state of one session or key, with the caller of either tier."""
 
-    prefix: str
     tier_expires_at: datetime | None
     ends_at: datetime | None
     caller: Caller
@@ -245,7 +244,7 @@ class SignedInMetered:
         signed_in: SignedIn,
         keys: ApiKeys,
         scope: Scope,
-        leases: RedisLeases,
+        redis: RedisServer,
         clock: Clock,
         *,
         remembered: int = 8192,
@@ -254,7 +253,7 @@ class SignedInMetered:
         self._general = signed_in.general
         self._keys = keys
         self._scope = scope
-        self._leases = leases
+        self._redis = redis
         self._clock = clock
         self._remembered: BoundedCache[UUID, _Remembered] = BoundedCache(remembered)
 
@@ -281,35 +280,35 @@ class SignedInMetered:
         known = self._remembered.get(credential_id)
         if known is None or known.caller.user_id != user_id:
             return None
-        lease = self._leases.current()
-        if lease is None or known.prefix != lease.prefix:
+        if self._redis.client() is None:
             return None
         self._general.refuse_known(user_id)
-        if known.tier_expires_at is None and known.ends_at is None:
-            return known.caller
-        now = self._clock()
-        if known.ends_at is not None and now >= known.ends_at:
-            return None
-        return known.caller if known.tier_expires_at is None or now < known.tier_expires_at else known.after_expiry
+        caller = known.caller
+        if known.tier_expires_at is not None or known.ends_at is not None:
+            now = self._clock()
+            if known.ends_at is not None and now >= known.ends_at:
+                return None
+            if known.tier_expires_at is not None and now >= known.tier_expires_at:
+                caller = known.after_expiry
+        if caller.cached is None or not self._general.is_on:
+            return caller
+        return replace(
+            caller, cached=replace(caller.cached, requests=self._general.count_elsewhere(user_id, caller.tier))
+        )
 
     def _ask(self, user_id: UUID, session_id: UUID) -> Caller:
-        lease = self._leases.current()
         state = self._signed_in.state(user_id, session_id)
         return self._remember(
-            lease, session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
+            session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
         )
 
     def _ask_of_key(self, user_id: UUID, key_id: UUID) -> Caller:
-        lease = self._leases.current()
         state = self._keys.state(user_id, key_id)
-        return self._remember(lease, key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
+        return self._remember(key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
 
-    def _remember(
-        self, lease: RedisLease | None, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]
-    ) -> Caller:
-        if lease is not None and state.cached is not None and state.cached.key.startswith(lease.prefix):
+    def _remember(self, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]) -> Caller:
+        if state.cached is not None:
             known = _Remembered(
-                prefix=lease.prefix,
                 tier_expires_at=state.tier_expires_at,
                 ends_at=state.ends_at,
                 caller=caller_of(state.tier),

@@ -2,54 +2,59 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from auth.models import AuthSession
+from auth.account_change import AccountChange
+from auth.assembly import Auth
+from auth.audit import record
+from auth.device import Device, printable
+from auth.issue_tokens import OpenedSession, TokenPair, issue_tokens
+from auth.models import AuthSession, User
+from auth.read_profile import Profile, profile_of
+from auth.session_lifetimes import SessionLifetimes
 from database.base import uuid7
 
 SESSIONS_PER_USER = 20
 SALT_BYTES = 32
-LONGEST_USER_AGENT = 256
 
 
 @dataclass(frozen=True)
-class SessionLifetimes:
-    """How long a session lives without being used, and at most."""
+class SignedInUser:
+    """A user with the tokens of a new session."""
 
-    idle: timedelta = timedelta(hours=24)
-    absolute: timedelta = timedelta(days=7)
-    remembered_idle: timedelta = timedelta(days=30)
-    remembered_absolute: timedelta = timedelta(days=90)
-
-    def idle_of(self, remember: bool) -> timedelta:
-        return self.remembered_idle if remember else self.idle
-
-    def absolute_of(self, remember: bool) -> timedelta:
-        return self.remembered_absolute if remember else self.absolute
+    profile: Profile
+    tokens: TokenPair
+    device_token: str | None = None
+    """For a device that is new here: what it shows at its next sign-in."""
 
 
-@dataclass(frozen=True)
-class Device:
-    """Where a sign-in comes from, as far as the request says. `name` is what its owner calls it."""
-
-    user_agent: str | None
-    ip: str
-    name: str | None = None
-
-
-@dataclass(frozen=True)
-class OpenedSession:
-    id: UUID
-    user_id: UUID
-    salt: bytes
-    generation: int
-    auth_time: datetime
-    expires_at: datetime
-    remember: bool
+def open_session(
+    auth: Auth,
+    change: AccountChange,
+    user: User,
+    *,
+    device: Device,
+    remember: bool,
+    device_token: str | None = None,
+    event: str = "signed_in",
+    **detail: Any,
+) -> SignedInUser:
+    """For a user who proved everything that the account asks for, and whose row is held. `event` is written with `detail`."""
+    session, now = change.session, change.now
+    user.last_login_at = now
+    opened = insert_session(
+        session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
+    )
+    if _evict_surplus_sessions(session, user.id, now):
+        change.permission_changed(user.id)
+    record(session, event, now, user_id=user.id, session_id=opened.id, **detail)
+    tokens = issue_tokens(opened, auth.access_tokens, auth.refresh_tokens)
+    return SignedInUser(profile_of(user, now), tokens, device_token)
 
 
 def insert_session(
@@ -76,7 +81,7 @@ def insert_session(
     return OpenedSession(row.id, user_id, row.salt, 0, now, expires_at, remember)
 
 
-def evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> bool:
+def _evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> bool:
     """End those used longest ago, beyond the number that a user may have. True when one was ended.
 
     The caller holds the user's row, so that parallel sign-ins count each other.
@@ -96,10 +101,3 @@ def evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> bo
         .execution_options(synchronize_session=False)
     )
     return bool(ended.all())
-
-
-def printable(user_agent: str | None) -> str | None:
-    """At most 256 characters, and nothing that a terminal or a page would act upon."""
-    if user_agent is None:
-        return None
-    return "".join(character if character.isprintable() else "?" for character in user_agent[:LONGEST_USER_AGENT])

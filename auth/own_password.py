@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from auth.access_token import IssuedToken
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.email_address import parse_email
@@ -47,11 +47,11 @@ def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
     account with a second factor; InvalidToken when the session ended meanwhile.
     """
     proved = _prove(auth, caller, password)
-    with transaction() as session:
-        _hold(session, caller.user_id, proved)
-        if factors_of(session, caller.user_id).on:
+    with account_change(auth.states, auth.clock()) as change:
+        _hold(change, caller.user_id, proved)
+        if factors_of(change.session, caller.user_id).on:
             raise PasswordNotEnough
-        return note_fresh_proof(auth, session, caller, method="password")
+        return note_fresh_proof(auth, change.session, caller, method="password")
 
 
 def change_password(auth: Auth, caller: Principal, current_password: str, new_password: str) -> None:
@@ -69,14 +69,12 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
     proved = _prove(auth, caller, current_password)
     new_hash = auth.passwords.hash(new_password)
     now = auth.clock()
-    with transaction() as session:
-        user = _hold(session, caller.user_id, proved)
+    with account_change(auth.states, now) as change:
+        user, session = _hold(change, caller.user_id, proved), change.session
         user.password_hash = new_hash
-        taken = lock_out(auth, session, user, now, "password_changed", keep_session=caller.session_id)
+        lock_out(auth, change, user, "password_changed", keep_session=caller.session_id)
         record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.letters, session, "password_changed", proved.email, now)
-    if taken.state_version is not None:
-        auth.states.changed(caller.user_id, taken.state_version)
 
 
 def _mail_name(user_id: UUID) -> str:
@@ -105,10 +103,9 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
     return _Proved(row.email, row.password_hash)
 
 
-def _hold(session: Session, user_id: UUID, proved: _Proved) -> User:
+def _hold(change: AccountChange, user_id: UUID, proved: _Proved) -> User:
     """The user, with the row locked. Raises InvalidCredentials when it no longer holds the password that was checked."""
-    query = select(User).where(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
-    user = session.scalars(query.with_for_update(key_share=True)).one_or_none()
+    user = change.hold(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
     if user is None:
         raise InvalidCredentials
     return user

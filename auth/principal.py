@@ -14,6 +14,16 @@ class CachedFields:
     key: str
     fields: tuple[str, ...]
     values: tuple[str, ...]
+    requests: "RequestCount | None" = None
+    """For a request that no reading of the state has counted: that script counts it."""
+
+
+@dataclass(frozen=True)
+class RequestCount:
+    """A counter in Redis, which each request raises by one, and the most that it may reach."""
+
+    key: str
+    allowed: int
 
 
 @dataclass(frozen=True)

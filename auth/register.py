@@ -1,23 +1,22 @@
 """Registering with an e-mail address and a password."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
+from auth.device import Device
 from auth.email_address import EmailAddress
-from auth.issue_tokens import TokenPair, issue_tokens
 from auth.known_device import remember_device
 from auth.letters_with_codes import send_code
 from auth.models import User
 from auth.one_time_codes import Purpose
-from auth.open_session import Device, insert_session
+from auth.open_session import SignedInUser, open_session
 from auth.password_policy import check_new_password
-from auth.read_profile import Profile, profile_of
 from auth.redeem_invite import ask_for_invite, redeem_invite
 from database import transaction
 from database.base import uuid7
@@ -26,16 +25,6 @@ from security.problems import Problem
 
 class EmailTaken(Problem):
     status, error, title = 409, "email_taken", "There is an account with this e-mail address already"
-
-
-@dataclass(frozen=True)
-class SignedInUser:
-    """A user with the tokens of a new session."""
-
-    profile: Profile
-    tokens: TokenPair
-    device_token: str | None = None
-    """For a device that is new here: what it shows at its next sign-in."""
 
 
 def register(
@@ -50,19 +39,25 @@ def register(
     password_hash = _hash(auth, email, password)
     now = auth.clock()
     auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
-    with transaction() as session:
-        user = _insert_user(auth, session, email, password_hash, now=now, signed_in_at=now)
+    with account_change(auth.states, now) as change:
+        session = change.session
+        user = _insert_user(auth, session, email, password_hash, now)
         if user is None:
             raise EmailTaken
         invited = redeem_invite(auth, session, invite, now)
-        opened = insert_session(
-            session, user_id=user.id, device=device, remember=False, lifetimes=auth.settings.sessions, now=now
-        )
         device_token = remember_device(session, user.id, None, now)
-        profile = profile_of(user, now)
-        record(session, "registered", now, user_id=user.id, session_id=opened.id, **invited)
+        signed_in = open_session(
+            auth,
+            change,
+            user,
+            device=device,
+            remember=False,
+            device_token=device_token,
+            event="registered",
+            **invited,
+        )
         send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
-    return SignedInUser(profile, issue_tokens(opened, auth.access_tokens, auth.refresh_tokens), device_token)
+        return signed_in
 
 
 def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
@@ -76,7 +71,7 @@ def register_privately(auth: Auth, email: EmailAddress, password: str, invite_co
     now = auth.clock()
     within_limit = auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
-        user = _insert_user(auth, session, email, password_hash, now=now, signed_in_at=None)
+        user = _insert_user(auth, session, email, password_hash, now)
         if user is not None:
             record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
@@ -104,15 +99,7 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
         return auth.passwords.hash(password)
 
 
-def _insert_user(
-    auth: Auth,
-    session: Session,
-    email: EmailAddress,
-    password_hash: str,
-    *,
-    now: datetime,
-    signed_in_at: datetime | None,
-) -> User | None:
+def _insert_user(auth: Auth, session: Session, email: EmailAddress, password_hash: str, now: datetime) -> User | None:
     """None when the address is taken, also by a registration that runs at the same moment, or kept for who may go back to
     it: else whoever took an account away from its owner could take the way back too.
     """
@@ -127,7 +114,6 @@ def _insert_user(
             password_hash=password_hash,
             created_at=now,
             updated_at=now,
-            last_login_at=signed_in_at,
         )
         .on_conflict_do_nothing(index_elements=[User.email_key])
         .returning(User)

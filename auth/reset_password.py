@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.device_models import KnownDevice
@@ -14,7 +15,7 @@ from auth.mail.notices import notify
 from auth.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.password_policy import check_new_password
 from auth.prove_address import LinkProof, Proof, take_proof
-from database import reading, transaction
+from database import reading
 
 
 def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
@@ -34,21 +35,20 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
     )
     # Hashed before it is known whether the code is right: digits are guessed at the price of a hash, known account or not.
     password_hash, now = auth.passwords.hash(new_password), auth.clock()
-    with transaction() as session:
+    with account_change(auth.states, now) as change:
+        session = change.session
         proven = take_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
         if proven is not None:
             user = proven.user
             added_since = lately(user, now) if user.is_verified else user.created_at
             user.password_hash, user.is_verified = password_hash, True
             auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
-            taken = lock_out(auth, session, user, now, "password_changed", added_since=added_since)
+            taken = lock_out(auth, change, user, "password_changed", added_since=added_since)
             record(session, "password_reset", now, user_id=user.id, **taken.detail)
             notify(auth.letters, session, "password_reset", user.email, now)
-            user_id, devices = user.id, _devices(session, user.id)
+            devices = _devices(session, user.id)
     if proven is None:
         raise OneTimeCodeNotValid
-    if taken.state_version is not None:
-        auth.states.changed(user_id, taken.state_version)
     for device_id in (None, *devices):
         auth.throttle.forget(email, device_id)
 

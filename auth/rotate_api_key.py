@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.api_key_models import ApiKey
 from auth.assembly import Auth
 from auth.audit import record
@@ -14,7 +14,6 @@ from auth.create_api_key import NewKey, insert_key
 from auth.hold_account import hold_account
 from auth.list_api_keys import is_live
 from auth.mail.notices import notify
-from database import transaction
 from security.problems import NotFound, Problem
 
 
@@ -52,7 +51,8 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
     Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
     """
     now = auth.clock()
-    with transaction() as session:
+    with account_change(auth.states, now) as change:
+        session = change.session
         email = hold_account(session, user_id, session_id).email
         query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, is_live(now))
         old = session.scalars(query.with_for_update()).one_or_none()
@@ -90,7 +90,5 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             new_key_id=str(made.shown.id),
         )
         notify(auth.letters, session, "api_key_rotated", email, now)
-        version = raise_state_version(session, user_id, now)
-    if version is not None:
-        auth.states.changed(user_id, version)
-    return made
+        change.permission_changed(user_id)
+        return made

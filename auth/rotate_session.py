@@ -17,9 +17,8 @@ from sqlalchemy.orm import Session
 
 from auth.assembly import Auth
 from auth.end_session import end_session
-from auth.issue_tokens import TokenPair, issue_tokens
+from auth.issue_tokens import OpenedSession, TokenPair, issue_tokens
 from auth.models import AuthSession, User
-from auth.open_session import OpenedSession
 from auth.refresh_token import PresentedToken, read_refresh_token
 from database import transaction
 from security.problems import Problem, TooManyRequests

@@ -16,11 +16,11 @@ from auth.bodies import (
     SignOutBody,
     TokensAnswer,
 )
+from auth.device import Device
 from auth.email_address import parse_email
 from auth.give_csrf_token import give_csrf_token
 from auth.give_tokens import SET_COOKIE, answer_signed_in, answer_tokens
 from auth.middleware import bearer_token
-from auth.open_session import Device
 from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_work import PasswordWorkBusy
 from auth.redeem_invite import registration_problems

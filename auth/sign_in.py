@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
+from auth.device import Device
 from auth.email_address import EmailAddress
-from auth.issue_tokens import issue_tokens
 from auth.known_device import find_device, remember_device
 from auth.mail.notices import notify
 from auth.models import User
-from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
-from auth.read_profile import Profile, profile_of
-from auth.register import SignedInUser
+from auth.open_session import SignedInUser, open_session
 from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
 from database import reading, transaction
 from security.problems import Problem
@@ -62,14 +59,6 @@ class _Known:
     device_id: UUID | None
 
 
-@dataclass(frozen=True)
-class _Opened:
-    profile: Profile
-    session: OpenedSession
-    raised_version: int | None
-    device_token: str | None
-
-
 def sign_in(
     auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device, device_token: str | None = None
 ) -> SignedInUser:
@@ -99,10 +88,7 @@ def sign_in(
         auth.throttle.forget(email, device_id)
         if isinstance(opened, Problem):
             raise opened
-        if opened.raised_version is not None:
-            auth.states.changed(known.id, opened.raised_version)
-        tokens = issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens)
-        return SignedInUser(opened.profile, tokens, opened.device_token)
+        return opened
     raise InvalidCredentials
 
 
@@ -117,13 +103,14 @@ def _find(email: EmailAddress, device_token: str | None) -> _Known | None:
 
 def _open(
     auth: Auth, known: _Known, new_hash: str, remember: bool, device: Device
-) -> _Opened | SecondFactorRequired | AccountDisabled | None:
+) -> SignedInUser | SecondFactorRequired | AccountDisabled | None:
     """None when the row no longer holds the password that was checked."""
     now = auth.clock()
-    with transaction() as session:
-        user = _renew_hash(session, known, new_hash)
+    with account_change(auth.states, now) as change:
+        user, session = change.hold(User.id == known.id, User.password_hash == known.password_hash), change.session
         if user is None:
             return None
+        user.password_hash = new_hash
         if not user.is_active:
             return why_switched_off(user)
         needed = second_factor_needed(
@@ -136,14 +123,10 @@ def _open(
         )
         if needed is not None:
             return needed
-        user.last_login_at = now
-        opened = insert_session(
-            session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
-        )
-        raised = raise_state_version(session, user.id, now) if evict_surplus_sessions(session, user.id, now) else None
         device_token = remember_device(session, user.id, known.device_id, now)
-        record(session, "signed_in", now, user_id=user.id, session_id=opened.id, method="password")
-        return _Opened(profile_of(user, now), opened, raised, device_token)
+        return open_session(
+            auth, change, user, device=device, remember=remember, device_token=device_token, method="password"
+        )
 
 
 def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
@@ -154,13 +137,3 @@ def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
         if tries == NOTABLE_TRIES and known is not None:
             record(session, "many_wrong_passwords", now, user_id=known.id)
             notify(auth.letters, session, "many_wrong_passwords", known.email, now)
-
-
-def _renew_hash(session: Session, known: _Known, new_hash: str) -> User | None:
-    """The user, with the row locked; None when it no longer holds the password that was checked."""
-    return session.scalars(
-        update(User)
-        .where(User.id == known.id, User.password_hash == known.password_hash)
-        .values(password_hash=new_hash)
-        .returning(User)
-    ).one_or_none()

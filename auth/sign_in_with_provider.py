@@ -1,6 +1,5 @@
 """Signing in with what Apple or Google says of a person; the first time, that makes or finds the account."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,27 +7,26 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.close_account import reopen
+from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.identity_models import Identity
 from auth.identity_token import IdentityTokenNotValid, ProvenIdentity
-from auth.issue_tokens import issue_tokens
 from auth.keep_apple_token import AppleCode, exchange_later
 from auth.letters_with_codes import send_code
 from auth.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
 from auth.models import User
 from auth.one_time_codes import Purpose
-from auth.open_session import Device, OpenedSession, evict_surplus_sessions, insert_session
-from auth.read_profile import Profile, profile_of
+from auth.open_session import SignedInUser, open_session
 from auth.redeem_invite import ask_for_invite, redeem_invite
-from auth.register import EmailTaken, SignedInUser
+from auth.register import EmailTaken
 from auth.second_factor.ask_second_factor import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.sign_in import why_switched_off
-from database import reading, transaction
+from database import reading
 from database.base import uuid7
 from security.problems import Problem
 
@@ -44,13 +42,6 @@ class AddressNeedsProof(Problem):
         "There is an account with this e-mail address. Sign in to it in another way, or reset its password, and link Google"
         " afterwards",
     )
-
-
-@dataclass(frozen=True)
-class _Opened:
-    profile: Profile
-    session: OpenedSession
-    raised_version: int | None
 
 
 def sign_in_with_provider(
@@ -71,14 +62,12 @@ def sign_in_with_provider(
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = ask_for_invite(auth, invite_code)
-    with transaction() as session:
-        opened = _open(auth, session, proven, invite, remember=remember, device=device, restore=restore)
-        exchange_later(auth, session, proven, apple_code)
+    with account_change(auth.states, auth.clock()) as change:
+        opened = _open(auth, change, proven, invite, remember=remember, device=device, restore=restore)
+        exchange_later(auth, change.session, proven, apple_code)
     if isinstance(opened, SecondFactorRequired):
         raise opened
-    if opened.raised_version is not None:
-        auth.states.changed(opened.profile.id, opened.raised_version)
-    return SignedInUser(opened.profile, issue_tokens(opened.session, auth.access_tokens, auth.refresh_tokens))
+    return opened
 
 
 def _has_account(proven: ProvenIdentity) -> bool:
@@ -90,44 +79,38 @@ def _has_account(proven: ProvenIdentity) -> bool:
 
 def _open(
     auth: Auth,
-    session: Session,
+    change: AccountChange,
     proven: ProvenIdentity,
     invite: bytes | None,
     *,
     remember: bool,
     device: Device,
     restore: bool,
-) -> _Opened | SecondFactorRequired:
-    now = auth.clock()
-    user, event = _known_user(session, proven), "signed_in"
-    changed = False
+) -> SignedInUser | SecondFactorRequired:
+    session, now = change.session, change.now
+    user, event = _known_user(change, proven), "signed_in"
     invited: dict[str, Any] = {}
     if user is None:
         if proven.email is None:
             raise IdentityTokenNotValid
-        user, event, changed = _link(auth, session, proven, proven.email, now)
+        user, event = _link(auth, change, proven, proven.email)
         if event == REGISTERED:
             invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
         if user.delete_after is None or not restore:
             raise why_switched_off(user)
-        reopen(auth, session, user, now)
-        changed = True
+        reopen(auth, change, user)
     needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
     if needed is not None:
         if event != "signed_in":
             record(session, event, now, user_id=user.id, method=proven.provider)
             _tell(auth, session, event, user, now)
         return needed
-    user.last_login_at = now
-    opened = insert_session(
-        session, user_id=user.id, device=device, remember=remember, lifetimes=auth.settings.sessions, now=now
+    signed_in = open_session(
+        auth, change, user, device=device, remember=remember, event=event, method=proven.provider, **invited
     )
-    changed |= evict_surplus_sessions(session, user.id, now)
-    raised = raise_state_version(session, user.id, now) if changed else None
-    record(session, event, now, user_id=user.id, session_id=opened.id, method=proven.provider, **invited)
     _tell(auth, session, event, user, now)
-    return _Opened(profile_of(user, now), opened, raised)
+    return signed_in
 
 
 def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -> None:
@@ -135,41 +118,36 @@ def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -
         notify(auth.letters, session, event, user.email, now)
 
 
-def _known_user(session: Session, proven: ProvenIdentity) -> User | None:
+def _known_user(change: AccountChange, proven: ProvenIdentity) -> User | None:
     """The user whom the identity is linked to, with the row locked. It may have been unlinked while this waited for the row, so it
     is looked up once more.
     """
     linked = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
-    user = session.scalars(
-        select(User).where(User.id == linked.scalar_subquery()).with_for_update(key_share=True)
-    ).one_or_none()
-    return user if user is not None and session.scalars(linked).one_or_none() == user.id else None
+    user = change.hold(User.id == linked.scalar_subquery())
+    return user if user is not None and change.session.scalars(linked).one_or_none() == user.id else None
 
 
-def _link(
-    auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime
-) -> tuple[User, str, bool]:
-    """The account of that address, made if there is none; what happened; whether its state changed.
+def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: EmailAddress) -> tuple[User, str]:
+    """The account of that address, made if there is none, and what happened.
 
     An account is joined only when the provider answers for who has the address now. One that it makes while it does not is
     unverified, until the e-mail that goes there is answered.
     """
+    session, now = change.session, change.now
     made = _insert_user(auth, session, proven, email, now)
-    user = session.scalars(
-        select(User).where(User.email_key == email.key).with_for_update(key_share=True)
-    ).one_or_none()
+    user = change.hold(User.email_key == email.key)
     if user is None:
         raise EmailTaken(
             "An account left this address within the last days. Its owner can take it back with the e-mail that said so"
         )
     linked = session.get(Identity, (proven.provider, proven.subject))
     if linked is not None and linked.user_id == user.id:
-        return user, "signed_in", False  # by a faster request, of the same person
+        return user, "signed_in"  # by a faster request, of the same person
     if not made and not proven.authoritative:
         raise AddressNeedsProof
     taken_over = not made and not user.is_verified
     if taken_over:
-        _take_over(auth, session, user, now)
+        _take_over(auth, change, user)
     session.execute(
         insert(Identity)
         .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
@@ -181,8 +159,8 @@ def _link(
     if made:
         if not user.is_verified:
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
-        return user, REGISTERED, False
-    return user, "unverified_account_taken_over_by_its_owner" if taken_over else "identity_linked", taken_over
+        return user, REGISTERED
+    return user, "unverified_account_taken_over_by_its_owner" if taken_over else "identity_linked"
 
 
 def _insert_user(auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> bool:
@@ -205,10 +183,10 @@ def _insert_user(auth: Auth, session: Session, proven: ProvenIdentity, email: Em
     return made.scalar_one_or_none() is not None
 
 
-def _take_over(auth: Auth, session: Session, user: User, now: datetime) -> None:
+def _take_over(auth: Auth, change: AccountChange, user: User) -> None:
     """An address that nobody proved may have been registered by somebody else, who waits for its owner to come. Now the owner
     has come, and everything that lets the other one in is worth nothing any more.
     """
     user.password_hash, user.is_verified = None, True
-    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
-    lock_out(auth, session, user, now, "owner_proved", added_since=user.created_at, all_api_keys=True)
+    auth.one_time_codes.void(change.session, user.id, Purpose.VERIFY_EMAIL)
+    lock_out(auth, change, user, "owner_proved", added_since=user.created_at, all_api_keys=True)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.hold_account import hold_account
@@ -12,7 +13,6 @@ from auth.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.ways_to_sign_in import refuse_without_way_in
-from database import transaction
 from security.problems import NotFound
 
 
@@ -22,7 +22,8 @@ def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
     Raises NotFound, also for somebody else's, LastWayToSignIn, and InvalidToken when the session has ended or the user is gone.
     """
     now = auth.clock()
-    with transaction() as session:
+    with account_change(auth.states, now) as change:
+        session = change.session
         user = hold_account(session, caller.user_id, caller.session_id)
         provider = session.execute(
             delete(Identity)
@@ -33,8 +34,6 @@ def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
         if provider is None:
             raise NotFound
         refuse_without_way_in(session, user)
-        taken = lock_out(auth, session, user, now, "identity_unlinked", keep_session=caller.session_id)
+        lock_out(auth, change, user, "identity_unlinked", keep_session=caller.session_id)
         record(session, "identity_unlinked", now, user_id=user.id, session_id=caller.session_id, method=provider)
         notify(auth.letters, session, "identity_unlinked", user.email, now)
-    if taken.state_version is not None:
-        auth.states.changed(caller.user_id, taken.state_version)

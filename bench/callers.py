@@ -9,14 +9,15 @@ import jwt
 from flask_migrate import upgrade
 
 from app import accounts_of, assemble
+from auth.device import Device
 from auth.issue_tokens import issue_tokens
 from auth.models import User
-from auth.open_session import Device, insert_session
+from auth.open_session import insert_session
 from auth.tiers import Tier
 from config import load_settings
 from database import db, transaction
 from database.base import uuid7
-from database.redis_lease import WithoutRedis
+from database.redis_server import RedisServer
 from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"
@@ -38,7 +39,7 @@ def plain_tokens(environment: Mapping[str, str], count: int) -> list[str]:
 def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> list[str]:
     """Access tokens of new users of that tier, made by the application's own code on its own database."""
     settings = load_settings(environment)
-    auth = accounts_of(settings, WithoutRedis())
+    auth = accounts_of(settings, RedisServer(None))
     now, device = auth.clock(), Device(user_agent="MirrorOS/1.0 (iOS)", ip="127.0.0.1")
     with assemble(settings).app_context():
         upgrade(directory=str(MIGRATIONS))

@@ -1,4 +1,4 @@
-"""Running Lua scripts at the lowest price: on one connection that is kept open, and many scripts in one trip.
+"""Asking Redis at the lowest price: on one connection that is kept open, and many questions in one trip.
 
 `redis.Redis.evalsha` costs 36 µs of CPU a call, half of it pool accounting, and a trip of its own costs more than that.
 """
@@ -6,9 +6,8 @@
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha1
-from pathlib import Path
 from typing import Any
 
 import hiredis
@@ -26,8 +25,8 @@ IDLE_SECONDS = 5.0
 class Script:
     """The text of a script and the name that Redis knows it by."""
 
-    def __init__(self, path: Path) -> None:
-        self.text = path.read_bytes()
+    def __init__(self, text: str) -> None:
+        self.text = text.encode()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
@@ -35,37 +34,63 @@ Command = tuple[str | int | bytes, ...]
 
 
 class ScriptRunner:
-    """Runs scripts on one client's server, on one connection. What is asked at the same time is pipelined.
+    """Asks one client's server, on one connection. What is asked at the same time is pipelined.
 
-    Redis runs one script after another anyway. When a trip fails, all scripts in it fail: none is ever sent twice.
+    Redis does one after another anyway. When a trip fails, everything in it fails: nothing is ever sent twice. `failed` is
+    told of it; while `rests` says True no trip begins, so that of many who wait only the first finds out.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        rests: Callable[[], bool] = lambda: False,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         pool = client.connection_pool
         self._pool = pool
-        # A turn, a trip before this one and this one, each with its connecting, sending and receiving.
-        self._longest_wait = 10 * float(pool.connection_kwargs["socket_timeout"])
-        self._trips: SharedTrips[tuple[Script, Command], Any] = SharedTrips(self._carry, MOST_IN_ONE_TRIP)
+        self._rests, self._failed = rests, failed
+        # The trip before this one and this one, each with its connecting and answering.
+        self._longest_wait = 4 * float(pool.connection_kwargs["socket_timeout"])
+        self._trips: SharedTrips[tuple[Script | None, Command], Any] = SharedTrips(self._carry, MOST_IN_ONE_TRIP)
         self._connection: _Connection | None = None
 
     def run(self, script: Script, keys: int, *arguments: str | int) -> Any:
-        """`arguments` are the keys first, then the values. Raises redis.RedisError; nothing is ever sent twice."""
+        """`arguments` are the keys first, then the values. Raises redis.RedisError; ResponseError is about this one alone."""
+        return self._submit(script, (keys, *arguments))
+
+    def ask(self, *command: str | int) -> Any:
+        """One command. Raises redis.RedisError."""
+        return self._submit(None, command)
+
+    def _submit(self, script: Script | None, command: Command) -> Any:
         try:
-            return self._trips.submit((script, (keys, *arguments)), self._longest_wait)
+            return self._trips.submit((script, command), self._longest_wait)
         except TripNotCompleted as error:
             raise redis.TimeoutError(str(error)) from error
 
-    def _carry(self, runs: Sequence[tuple[Script, Command]]) -> Sequence[Any]:
+    def _carry(self, runs: Sequence[tuple[Script | None, Command]]) -> Sequence[Any]:
+        if self._rests():
+            return [redis.ConnectionError("Redis failed a moment ago") for _ in runs]
         try:
             connection = self._open()
-            answers = connection.exchange([(b"EVALSHA", script.sha, *command) for script, command in runs])
+            answers = connection.exchange(
+                [command if script is None else (b"EVALSHA", script.sha, *command) for script, command in runs]
+            )
             unknown = [number for number, answer in enumerate(answers) if is_unknown_script(answer)]
             if unknown:  # nothing was run for these
-                again = connection.exchange([(b"EVAL", runs[number][0].text, *runs[number][1]) for number in unknown])
+                again = connection.exchange(
+                    [
+                        (b"EVAL", script.text, *command)
+                        for script, command in (runs[number] for number in unknown)
+                        if script is not None
+                    ]
+                )
                 for number, answer in zip(unknown, again, strict=True):
                     answers[number] = answer
         except (OSError, redis.RedisError, hiredis.HiredisError) as error:
             self._close()
+            self._failed()
             return [redis.ConnectionError(f"No answer from Redis: {type(error).__name__}") for _ in runs]
         except BaseException:
             self._close()  # half a conversation must not be continued

@@ -9,19 +9,20 @@ from sqlalchemy import Engine
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from database.redis_epoch import RedisEpoch
-from database.redis_lease import WithoutRedis
-from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
-from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
+from database.base import utc_now
+from database.redis_server import RedisServer
 from gateway.plan_limits import PlanLimits
-from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway
-from gateway.settle import Settlement, call_writer
+from metering.breaker import Breaker
+from metering.bulkhead import Bulkhead
+from metering.idempotency import IdempotencyKeys
+from metering.metered_calls import MeteredCalls
+from metering.postgres_limits import PostgresLimits
+from metering.settle import Settlement, call_writer
+from metering.usage_limits import UsageLimits
 from security.operation import Guard
 from security.signing_keys import KeyRing
 
@@ -48,7 +49,7 @@ def assemble_gateway(
     hash_key: bytes,
     engine: Engine,
     connect: Callable[[], Connection],
-    leases: RedisEpoch | WithoutRedis,
+    redis: RedisServer,
     confirm: Callable[[Caller], Caller],
     metered: Guard,
     usage_reader: Guard,
@@ -63,14 +64,17 @@ def assemble_gateway(
     )
     breaker = Breaker()
     proxy = PredictionProxy(
-        limits=ExactLimits(PostgresLimits(engine, drain_seconds=settings.longest_call), leases),
+        calls=MeteredCalls(
+            limits=UsageLimits(PostgresLimits(engine), redis),
+            breaker=breaker,
+            bulkhead=Bulkhead(settings.most_in_flight),
+            settlement=Settlement(call_writer(connect)),
+            idempotency=IdempotencyKeys(lease=timedelta(seconds=settings.longest_call)),
+            confirm=confirm,
+            clock=utc_now,
+        ),
         plans=settings.plans,
         private_server=private_server,
-        breaker=breaker,
-        bulkhead=Bulkhead(settings.most_in_flight),
-        settlement=Settlement(call_writer(connect)),
-        idempotency=IdempotencyKeys(lease=timedelta(seconds=settings.longest_call)),
-        confirm=confirm,
         hash_key=hash_key,
     )
     return Gateway(

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
-from gateway.breaker import BreakerState
 from gateway.private_health import HealthStatus
+from metering.breaker import BreakerState
 from security.operation import AnswerBody, Body
 from security.typed_text import NOT_BLANK, SEEN
 

@@ -11,8 +11,7 @@ class PlanLimits:
     quick succession. `concurrency`: calls in flight at once for one user. `shed_from`: the share (0 to 1) of
     the process's call slots in use from which this tier is turned away, so that higher tiers keep room.
     `features`: options that the tier may ask for. `failures_per_hour`: how many calls of one UTC hour may reach the private
-    server and bring no prediction, which costs nothing; None for no limit. `requests_per_minute`: the general limit, of
-    requests of any kind in one UTC minute; None for none.
+    server and bring no prediction, which costs nothing; None for no limit.
     """
 
     per_day: int | None
@@ -22,4 +21,3 @@ class PlanLimits:
     shed_from: float
     features: frozenset[str]
     failures_per_hour: int | None = None
-    requests_per_minute: int | None = None

@@ -7,8 +7,8 @@ from enum import StrEnum
 from time import monotonic
 
 from database.base import Clock, utc_now
-from gateway.breaker import Breaker, BreakerState
 from gateway.private_server import PrivateServer
+from metering.breaker import Breaker, BreakerState
 
 FRESH_SECONDS = 10.0
 PROBE_SECONDS = 2.0

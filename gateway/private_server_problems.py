@@ -1,34 +1,17 @@
 """How a call to the private server can fail, as the client is told. Nothing that the private server wrote is passed on."""
 
-from enum import Enum
-from typing import ClassVar
-
-from security.problems import Problem, retry_after
+from metering.breaker import HealthSign
+from metering.upstream import UpstreamFailed
+from security.problems import retry_after
 
 SHORTEST_RETRY, LONGEST_RETRY = 1, 300
 
 
-class HealthSign(Enum):
-    GOOD = "good"
-    """An answer of the 4xx kind proves that the server works."""
-    BAD = "bad"
-    UNKNOWN = "unknown"
-
-
-class PrivateServerFailed(Problem):
-    """No prediction was delivered, so nothing is charged. `reason` says why, in the row and in the log.
-
-    `health`: what it says about the server, for the breaker. Whatever may depend on the one question says nothing.
-    """
-
-    health: ClassVar[HealthSign] = HealthSign.UNKNOWN
+class PrivateServerFailed(UpstreamFailed):
     status, error, title = 502, "prediction_failed", "The prediction service did not give a usable answer"
 
     def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
-        super().__init__(headers=retry_after(retry_seconds) if retry_seconds is not None else None)
-        self.reason = reason
-        self.sent = 0
-        """How many times the private server was sent the request; 0 when it never left."""
+        super().__init__(reason, headers=retry_after(retry_seconds) if retry_seconds is not None else None, sent=0)
 
 
 class PredictionFailed(PrivateServerFailed):
@@ -42,7 +25,7 @@ class PrivateServerBroke(PredictionFailed):
 
 
 class PrivateServerUnreachable(PrivateServerFailed):
-    health = HealthSign.BAD
+    health = HealthSign.UNREACHABLE
     status, error, title = 503, "service_unavailable", "The prediction service cannot be reached right now"
 
     def __init__(self, reason: str) -> None:

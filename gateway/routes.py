@@ -1,21 +1,21 @@
 """The metered gateway under /api/gateway."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 from flask import Blueprint, request
 
 from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
-from gateway.breaker import BreakerIsOpen
-from gateway.bulkhead import TooManyInFlight
-from gateway.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
-from gateway.limits import LimitsUnavailable
-from gateway.prediction_proxy import FEATURE, FeatureNotInTier, PredictionProxy, Question
+from gateway.prediction_proxy import FeatureNotInTier, PredictionProxy, Question
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
-from gateway.rate_limit_headers import CONCURRENCY, DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
-from gateway.read_usage import Usage, read_usage
-from gateway.settle import UsageNotRecorded
+from metering.breaker import BreakerIsOpen
+from metering.bulkhead import TooManyInFlight
+from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
+from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
+from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
+from metering.settle import UsageNotRecorded
 from security.operation import Answer, Anyone, Guard, operation
 from security.request_id import current_request_id, current_traceparent
 
@@ -91,9 +91,8 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
     )
     def usage(caller: Caller) -> Answer:
         """Costs nothing. The day is the UTC day."""
-        proxy = gateway.proxy
-        found = read_usage(proxy.limits, proxy.plans[caller.tier], caller.user_id, FEATURE, proxy.clock())
-        return Answer(200, _usage_answer(caller, found))
+        ask, standing = gateway.proxy.usage(caller)
+        return Answer(200, _usage_answer(caller, ask, standing))
 
     @operation(
         routes,
@@ -117,8 +116,9 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
     return routes
 
 
-def _usage_answer(caller: Caller, found: Usage) -> UsageAnswer:
-    policies = {policy.name: policy for policy in found.policies}
+def _usage_answer(caller: Caller, ask: Ask, standing: Standing) -> UsageAnswer:
+    policies = {policy.name: policy for policy in policy_states(ask, standing)}
+    today = ask.draws[0].window
     shown = {
         name: PolicyUsage(limit=policy.limit, remaining=policy.remaining, window_seconds=policy.window_seconds)
         for name, policy in policies.items()
@@ -126,11 +126,11 @@ def _usage_answer(caller: Caller, found: Usage) -> UsageAnswer:
     day = policies.get(DAY)
     return UsageAnswer(
         tier=caller.tier,
-        date=found.date,
-        used=found.used,
+        date=date.fromisoformat(today.name),
+        used=standing.used[0],
         limit=None if day is None else day.limit,
         remaining=None if day is None else day.remaining,
-        resets_at=found.resets_at,
-        burst=shown.get("burst"),
+        resets_at=datetime.fromtimestamp(today.ends, UTC),
+        burst=shown.get(BURST),
         concurrency=shown.get(CONCURRENCY),
     )

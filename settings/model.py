@@ -157,7 +157,7 @@ class Settings(BaseModel):
         default=100,
         ge=20,
         le=500,
-        description="Milliseconds without an answer after which all processes leave Redis for PostgreSQL. More on a busy machine.",
+        description="Milliseconds that one command of Redis may take; then the process asks PostgreSQL for a second.",
     )
 
     private_api_url: forms.PrivateApiUrl = Field(

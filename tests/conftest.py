@@ -13,7 +13,7 @@ from flask_migrate import upgrade
 import auth.export_models
 import auth.models  # noqa: F401 - the migrations are compared with these models
 import database.batch_models  # noqa: F401
-import gateway.models  # noqa: F401
+import metering.models  # noqa: F401
 import payments.models  # noqa: F401
 from database import db
 from sandbox.postgres import EmbeddedPostgres, find_binaries, server_version

@@ -18,7 +18,12 @@ def content(url: str) -> dict[str, object]:
 def test_a_used_database_is_emptied_and_has_another_name(migrated_databases: MigratedDatabases) -> None:
     with migrated_databases.one() as first:
         new = content(first)
-        ask(first, SPOIL, "UPDATE redis_epoch SET number = 7", "SELECT nextval('procrastinate_jobs_id_seq')")
+        ask(
+            first,
+            SPOIL,
+            "INSERT INTO usage_gates VALUES (gen_random_uuid(), 'predict', 7)",
+            "SELECT nextval('procrastinate_jobs_id_seq')",
+        )
     with migrated_databases.one() as second:
         assert second != first
         assert content(second) == new

@@ -19,7 +19,7 @@ from flask import Flask
 from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from app import accounts_of, assemble, background_jobs, payments_of
 from auth.assembly import Auth
 from auth.audit_models import SecurityEvent
 from auth.close_account import close_account
@@ -29,6 +29,7 @@ from config import load_settings
 from database import db, reading, transaction
 from database.base import Base
 from database.jobs import Jobs
+from database.redis_server import RedisServer
 from database.run_worker import run_worker
 from database.worker_options import WorkerOptions
 from sandbox.stripe_server.development_prices import PRICES_SETTING
@@ -74,11 +75,11 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
         {"event": "x", "ip": ADDRESS, "user_agent": DEVICE, "detail": {}, "user_id": "other", "actor_id": "user"},
         {"event": "x", "ip": "198.51.100.9", "user_agent": "staff", "detail": {}, "actor_id": "other"},
     ),
-    "usage_counters": ({"feature": "predict"},),
-    "usage_failures": ({"feature": "predict", "hour": "2026-11-29T17"},),
-    "usage_reservations": ({"feature": "predict"},),
+    "usage_counters": ({"feature": "predict", "unit": "call", "window": "2026-11-29"},),
+    "usage_reservations": ({"feature": "predict", "unit": "call", "window": "2026-11-29"},),
     "usage_gates": ({"feature": "predict"},),
-    "prediction_requests": (
+    "charges": ({"feature": "predict"},),
+    "request_logs": (
         {"request_data_hash": "0" * 64, "success": True, "feature": "predict", "tier": "free", "error_code": None},
     ),
     "idempotency_keys": ({"route": "predict", "fingerprint": "x", "answer": NAME},),
@@ -122,9 +123,9 @@ SECTIONS = {
     "account.impersonations_as_staff": "impersonations",
     "account.security_events": "security_events",
     "account.security_events_as_staff": "security_events",
-    "gateway.calls": "prediction_requests",
+    "gateway.calls": "request_logs",
     "gateway.usage": "usage_counters",
-    "gateway.failures": "usage_failures",
+    "gateway.charges": "charges",
     "gateway.calls_in_flight": "usage_reservations",
     "gateway.bursts": "usage_gates",
     "gateway.stored_answers": "idempotency_keys",
@@ -209,7 +210,7 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
         }
     )
     app = assemble(settings)
-    auth = accounts_of(settings, leases_of(settings, database_url))
+    auth = accounts_of(settings, RedisServer(None))
     jobs = background_jobs(auth, payments_of(settings, database_url, auth))
     with app.app_context():
         yield Service(app, auth, jobs, database_url)
@@ -438,7 +439,11 @@ def test_what_stays_of_a_deleted_account_is_what_happened_and_what_was_paid(serv
         session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})
     assert purge_accounts(service.auth) == 1
 
-    assert {name for name in OF_USERS if rows_with(name, person)} == {"security_events", "entitlement_ledger"}
+    assert {name for name in OF_USERS if rows_with(name, person)} == {
+        "security_events",
+        "entitlement_ledger",
+        "charges",
+    }
     left = {row["id"]: row for row in rows_with("security_events", person)}
     for event in events:
         detail = {key: value for key, value in event["detail"].items() if key != "reason"}

@@ -13,10 +13,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs import JobName, Jobs
+from database.redis_server import RedisServer
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment
@@ -114,29 +115,20 @@ BATCHES = (
         f"{ID}, 'x', 'sealed under a key that is gone', now()",
     ),
     Batch(
-        "purge_prediction_requests",
-        "prediction_requests",
-        "prediction_requests",
+        "purge_request_logs",
+        "request_logs",
+        "request_logs",
         "id, user_id, request_data_hash, success, response_time_ms, feature, tier, status, upstream_ms, window_date, created_at",
         f"{ID}, {USER}, repeat('0', 64), true, 1, 'predict', 'free', 200, 1, {LONG_AGO}, {LONG_AGO}",
-    ),
-    Batch(
-        "purge_usage_failures",
-        "usage_failures",
-        "usage_failures",
-        "user_id, feature, hour, failed",
-        f"{ID}, 'predict', '2000-01-01T00', 1",
-        key="user_id",
-        item=f"{SECOND}/predict/2000-01-01T00",
     ),
     Batch(
         "purge_usage_counters",
         "usage_counters",
         "usage_counters",
-        "user_id, feature, day, used",
-        f"{ID}, 'predict', {LONG_AGO}, 1",
+        'user_id, feature, unit, "window", used',
+        f"{ID}, 'predict', 'call', '2000-01-01', 1",
         key="user_id",
-        item=f"{SECOND}/predict/2000-01-01",
+        item=f"{SECOND}/predict/call/2000-01-01",
     ),
     Batch(
         "purge_idempotency_keys",
@@ -151,9 +143,10 @@ BATCHES = (
         "sweep_reservations",
         "usage_reservations",
         "usage_reservations",
-        "request_id, user_id, feature, day, lease_until, created_at",
-        f"{ID}, {USER}, 'predict', {LONG_AGO}, {LONG_AGO}, now()",
+        'request_id, user_id, feature, unit, "window", amount, lease_until, created_at',
+        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, now()",
         key="request_id",
+        item=f"{SECOND}/predict/call/2000-01-01",
     ),
     Batch(
         "forget_failed_jobs",
@@ -200,7 +193,7 @@ def app(database_url: str) -> Iterator[Flask]:
         }
     )
     app = assemble(settings)
-    auth = accounts_of(settings, leases_of(settings, database_url))
+    auth = accounts_of(settings, RedisServer(None))
     app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth))
     with app.app_context():
         yield app

@@ -5,8 +5,8 @@ from datetime import datetime
 from flask import has_request_context, request
 from sqlalchemy.orm import Session
 
+from auth.device import printable
 from auth.mail.letters import Letters
-from auth.open_session import printable
 
 NOTICES = {
     "refresh_token_reused": (

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit import record
 from auth.end_session import end_sessions
@@ -22,7 +22,7 @@ from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
-from database import reading, transaction
+from database import reading
 from security.problems import Problem
 
 
@@ -92,15 +92,13 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
     gets a notice and the audit log an event. Raises InvalidToken when the caller's session has ended or the user is gone.
     """
     now = auth.clock()
-    with transaction() as session:
+    with account_change(auth.states, now) as change:
+        session = change.session
         email = hold_account(session, caller.user_id, caller.session_id).email
         yield FactorChange(session, caller.user_id, email, now)
-        end_sessions(session, caller.user_id, now, "second_factor_changed", keep=caller.session_id)
+        end_sessions(change, caller.user_id, "second_factor_changed", keep=caller.session_id)
         record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.letters, session, event, email, now)
-        version = raise_state_version(session, caller.user_id, now)
-    if version is not None:
-        auth.states.changed(caller.user_id, version)
 
 
 def forget_codes_without_factor(session: Session, user_id: UUID) -> None:

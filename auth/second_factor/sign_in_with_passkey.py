@@ -3,17 +3,16 @@
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
+from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit import record
-from auth.known_device import find_device
+from auth.device import Device
+from auth.known_device import find_device, remember_device
 from auth.models import User
-from auth.open_session import Device
-from auth.register import SignedInUser
+from auth.open_session import SignedInUser, open_session
 from auth.second_factor.ask_second_factor import SignInChoices
 from auth.second_factor.ceremony import CeremonyRefused, Credential, assertion_options, credential_id_of, user_handle_of
-from auth.second_factor.finish_sign_in import OpenedForUser, open_for, signed_in
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkey_challenges import Ceremony, begin_challenge, take_challenge
 from auth.second_factor.use_passkey import use_passkey
@@ -43,24 +42,24 @@ def sign_in_with_passkey(
     auth: Auth, credential: Credential, *, choices: SignInChoices, device: Device, device_token: str | None
 ) -> SignedInUser:
     """Raises PasskeyRefused, AccountDisabled, AccountClosing."""
-    with transaction() as session:
-        opened = _open(auth, session, credential, choices=choices, device=device, device_token=device_token)
+    with account_change(auth.states, auth.clock()) as change:
+        opened = _open(auth, change, credential, choices=choices, device=device, device_token=device_token)
     if isinstance(opened, Problem):
         raise opened  # only now, when the challenge is spent for good
-    return signed_in(auth, opened)
+    return opened
 
 
 def _open(
     auth: Auth,
-    session: Session,
+    change: AccountChange,
     credential: Credential,
     *,
     choices: SignInChoices,
     device: Device,
     device_token: str | None,
-) -> OpenedForUser | Problem:
-    now = auth.clock()
-    user = _owner_of(session, credential)
+) -> SignedInUser | Problem:
+    session, now = change.session, change.now
+    user = _owner_of(change, credential)
     challenge = take_challenge(session, Ceremony.SIGN_IN, credential, now)
     if (
         user is None
@@ -71,24 +70,18 @@ def _open(
         return PasskeyRefused()
     if not user.is_active:
         return why_switched_off(user)
-    return open_for(
-        auth,
-        session,
-        user,
-        now,
-        device=device,
-        device_id=find_device(session, user.id, device_token),
-        choices=choices,
-        method="passkey",
+    new_token = remember_device(session, user.id, find_device(session, user.id, device_token), now)
+    return open_session(
+        auth, change, user, device=device, remember=choices.remember, device_token=new_token, method="passkey"
     )
 
 
-def _owner_of(session: Session, credential: Credential) -> User | None:
+def _owner_of(change: AccountChange, credential: Credential) -> User | None:
     """Whose passkey it is, with the row locked. The browser has to name the same user (W3C Web Authentication, 7.2, step 6)."""
     try:
         credential_id, handle = credential_id_of(credential), user_handle_of(credential)
     except CeremonyRefused:
         return None
     owner = select(Passkey.user_id).where(Passkey.credential_id == credential_id).scalar_subquery()
-    user = session.scalars(select(User).where(User.id == owner).with_for_update(key_share=True)).one_or_none()
+    user = change.hold(User.id == owner)
     return user if user is not None and user.id.bytes == handle else None

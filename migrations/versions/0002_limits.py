@@ -132,7 +132,7 @@ END $$
 """
 
 
-def upgrade() -> None:
+def create_epochs() -> None:
     op.create_table(
         "redis_epoch",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -153,6 +153,10 @@ def upgrade() -> None:
         sa.Column("reaches_redis", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("member", name=op.f("pk_redis_epoch_members")),
     )
+
+
+def upgrade() -> None:
+    create_epochs()
     op.create_table(
         "usage_counters",
         sa.Column("user_id", sa.Uuid(), nullable=False),

@@ -59,6 +59,10 @@ def upgrade() -> None:
             "DELETE FROM prediction_requests AS call WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = call.user_id)"
         )
         op.execute(f"ALTER TABLE prediction_requests VALIDATE CONSTRAINT {FOREIGN_KEY}")
+    create_failures()
+
+
+def create_failures() -> None:
     op.create_table(
         "usage_failures",
         sa.Column("user_id", sa.Uuid(), nullable=False),

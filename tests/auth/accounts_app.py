@@ -6,12 +6,10 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
-import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from limits import RateLimitItemPerMinute
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from auth.account_throttle import Patience
@@ -20,7 +18,7 @@ from auth.assembly import Auth
 from auth.jobs import auth_jobs
 from database import db
 from database.jobs import Jobs
-from database.redis_lease import RedisLease
+from database.redis_server import RedisServer
 
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
@@ -58,21 +56,6 @@ class MovableClock:
 
 
 @dataclass
-class OneLease:
-    """A lease that holds until a command fails under it."""
-
-    lease: RedisLease | None
-    failures: int = 0
-
-    def current(self) -> RedisLease | None:
-        return self.lease
-
-    def failed(self, lease: RedisLease) -> None:
-        self.failures += 1
-        self.lease = None
-
-
-@dataclass
 class LetterBox:
     """Where letters arrive when a test runs the jobs (`Accounts.letters`)."""
 
@@ -89,8 +72,14 @@ class Accounts:
     app: Flask
     auth: Auth
     clock: MovableClock
-    leases: OneLease
+    redis: RedisServer
     box: LetterBox
+
+    @property
+    def redis_client(self) -> Redis:
+        client = self.redis.client()
+        assert client is not None
+        return client
 
     @property
     def client(self) -> FlaskClient:
@@ -142,7 +131,3 @@ class Accounts:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-def connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))

@@ -27,9 +27,9 @@ from auth.second_factor_routes import second_factor_routes
 from auth.session_routes import session_routes
 from database import db
 from database.base import Clock
-from database.redis_lease import RedisLease
+from database.redis_server import RedisAddress, RedisServer
 from security.edge import install_edge
-from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock, OneLease, connect
+from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app
 
 MakeAccounts = Callable[..., Accounts]
@@ -64,8 +64,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         **changes: Any,
     ) -> Accounts:
         clock, box = MovableClock(), LetterBox()
-        lease = RedisLease(epoch=1, prefix="mos:1:", client=connect(redis_at)) if redis_at else None
-        leases = OneLease(lease)
+        redis = RedisServer(None if redis_at is None else RedisAddress(redis_at, timeout=5.0), rest=60)
         defaults = AuthSettings(
             issuer="https://api.example.com", bcrypt_cost=4, registration_response="classic", limits=GENEROUS
         )
@@ -80,7 +79,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             post=box,
             personal_data=personal_data,
             apple_tokens=None if apple_tokens_of is None else apple_tokens_of(clock),
-            leases=leases,
+            redis=redis,
             clock=clock,
         )
         app = bare_app(database_at)
@@ -89,7 +88,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         for routes in ROUTES:
             app.register_blueprint(routes(auth))
         app.register_blueprint(account_pages())
-        accounts = Accounts(app, auth, clock, leases, box)
+        accounts = Accounts(app, auth, clock, redis, box)
         made.append(accounts)
         return accounts
 
@@ -97,8 +96,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
     for each in made:
         with each.app.app_context():
             db.engine.dispose()
-        if each.leases.lease is not None:
-            each.leases.lease.client.close()
+        each.redis.close()
 
 
 @pytest.fixture

@@ -79,9 +79,9 @@ def routes_with_keys(accounts: Accounts) -> Blueprint:
         answers={200: Seen},
     )
     def metered(caller: Caller) -> Answer:
-        lease = accounts.leases.lease
-        if lease is not None and caller.cached is not None:
-            held = lease.client.hmget(caller.cached.key, caller.cached.fields)
+        client = accounts.redis.client()
+        if client is not None and caller.cached is not None:
+            held = client.hmget(caller.cached.key, caller.cached.fields)
             if held != [value.encode() for value in caller.cached.values]:
                 caller = auth.signed_in_metered.renew(caller)
         return Answer(200, Seen(tier=caller.tier))

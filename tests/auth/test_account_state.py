@@ -9,16 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import redis
 from sqlalchemy import event
 
+from auth.account_state import state_key
 from auth.principal import Caller
 from auth.tiers import Tier
 from database import db
-from database.redis_lease import RedisLease
 from sandbox.valkey import EmbeddedValkey
 from security.problems import InvalidToken
-from tests.auth.accounts_app import PASSWORD, Accounts, bearer, connect
+from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 
 
@@ -28,12 +27,7 @@ def ids(accounts: Accounts, access_token: str) -> tuple[UUID, UUID]:
 
 
 def copy_of(accounts: Accounts, user_id: UUID) -> dict[Any, Any]:
-    return dict(redis_of(accounts).hgetall(f"mos:1:state:{user_id}"))
-
-
-def redis_of(accounts: Accounts) -> redis.Redis:
-    assert accounts.leases.lease is not None
-    return accounts.leases.lease.client
+    return dict(accounts.redis_client.hgetall(f"mos:state:{user_id}"))
 
 
 def read_tier(accounts: Accounts, access_token: str) -> Tier:
@@ -54,8 +48,8 @@ def renew(accounts: Accounts, principal: Caller) -> Caller:
 def still_holds(accounts: Accounts, principal: Caller) -> bool:
     """The comparison that the gateway's script makes when it reserves a call."""
     assert principal.cached is not None
-    values = redis_of(accounts).hmget(principal.cached.key, principal.cached.fields)
-    return values == [value.encode() for value in principal.cached.values]
+    values = accounts.redis_client.hmget(principal.cached.key, principal.cached.fields)
+    return bool(values == [value.encode() for value in principal.cached.values])
 
 
 @contextmanager
@@ -64,7 +58,7 @@ def counted(accounts: Accounts) -> Iterator[dict[str, int]]:
     counts = {"redis": 0, "postgres": 0}
 
     def commands() -> int:
-        stats: dict[str, Any] = redis_of(accounts).info("commandstats")
+        stats: dict[str, Any] = accounts.redis_client.info("commandstats")
         return sum(each["calls"] for name, each in stats.items() if name not in {"cmdstat_info", "cmdstat_client"})
 
     def statement(*_: object) -> None:
@@ -102,10 +96,10 @@ def test_a_copy_lives_thirty_seconds_and_is_not_renewed_by_another_session(accou
     tablet = accounts.sign_in().get_json()["access_token"]
     user_id, _ = ids(accounts, phone)
     read_tier(accounts, phone)
-    assert 0 < redis_of(accounts).pttl(f"mos:1:state:{user_id}") <= 30_000
-    redis_of(accounts).pexpire(f"mos:1:state:{user_id}", 10_000)
+    assert 0 < accounts.redis_client.pttl(f"mos:state:{user_id}") <= 30_000
+    accounts.redis_client.pexpire(f"mos:state:{user_id}", 10_000)
     read_tier(accounts, tablet)
-    assert 0 < redis_of(accounts).pttl(f"mos:1:state:{user_id}") <= 10_000
+    assert 0 < accounts.redis_client.pttl(f"mos:state:{user_id}") <= 10_000
     assert len(copy_of(accounts, user_id)) == 4
 
 
@@ -180,15 +174,15 @@ def test_a_tier_ends_on_time_although_the_copy_does_not_change(accounts: Account
     assert read_tier(accounts, token) == admit_metered(accounts, token).tier == Tier.FREE
 
 
-def test_a_new_lease_believes_nothing_of_the_old_one(accounts: Accounts) -> None:
-    token = accounts.register()["access_token"]
-    admit_metered(accounts, token)
-    accounts.query("UPDATE users SET tier = 'pro', state_version = 2")
-    accounts.leases.lease = RedisLease(epoch=2, prefix="mos:2:", client=redis_of(accounts))
-    principal = admit_metered(accounts, token)
-    assert principal.tier == Tier.PRO
-    assert principal.cached is not None
-    assert principal.cached.key.startswith("mos:2:")
+def test_a_change_is_told_to_redis_also_in_the_moment_after_a_failure(accounts: Accounts) -> None:
+    signed_in = accounts.register()
+    admit_metered(accounts, signed_in["access_token"])
+    user_id, _ = ids(accounts, signed_in["access_token"])
+    client = accounts.redis_client
+    assert b"u" in client.hgetall(state_key(user_id))
+    accounts.redis.failed()
+    assert accounts.post("/logout", {"refresh_token": signed_in["refresh_token"]}).status_code == 204
+    assert b"u" not in client.hgetall(state_key(user_id))
 
 
 def test_a_session_of_someone_else_is_no_session(accounts: Accounts) -> None:
@@ -227,11 +221,11 @@ def test_a_redis_that_dies_is_replaced_by_postgresql_within_the_request(
     assert accounts.profile(token).status_code == 200
     own_valkey.kill()
     assert accounts.profile(token).status_code == 200
-    assert accounts.leases.failures == 1
+    assert accounts.redis.client() is None, "for a moment"
     assert admit_metered(accounts, token).cached is None
 
 
-def test_a_change_that_redis_cannot_be_told_takes_the_lease_away(
+def test_a_change_that_a_dead_redis_cannot_be_told_counts_at_once(
     make_accounts: MakeAccounts, own_valkey: EmbeddedValkey
 ) -> None:
     accounts = make_accounts(redis_at=own_valkey.url)
@@ -239,7 +233,6 @@ def test_a_change_that_redis_cannot_be_told_takes_the_lease_away(
     admit_metered(accounts, signed_in["access_token"])
     own_valkey.kill()
     assert accounts.post("/logout", {"refresh_token": signed_in["refresh_token"]}).status_code == 204
-    assert accounts.leases.lease is None
     with pytest.raises(InvalidToken):
         admit_metered(accounts, signed_in["access_token"])
 
@@ -263,15 +256,3 @@ def test_with_neither_redis_nor_postgresql_nobody_is_let_in_and_nobody_is_thrown
     ]
     assert [answer.status_code for answer in answers] == [503] * 5
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
-
-
-def test_a_client_made_to_decode_is_read_alike(accounts: Accounts, redis_url: str) -> None:
-    token = accounts.register()["access_token"]
-    decoding = redis.Redis.from_url(redis_url, decode_responses=True)
-    accounts.leases.lease = RedisLease(epoch=1, prefix="mos:1:", client=decoding)
-    read_tier(accounts, token)
-    with counted(accounts) as counts:
-        read_tier(accounts, token)
-    assert counts["postgres"] == 0
-    decoding.close()
-    accounts.leases.lease = RedisLease(epoch=1, prefix="mos:1:", client=connect(redis_url))

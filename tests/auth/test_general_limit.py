@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.tiers import Tier
-from database import transaction
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import KeyHolder
@@ -39,11 +38,8 @@ def refused(answer: TestResponse) -> bool:
 
 def now_of_tier(accounts: Accounts, user_id: str, tier: str) -> None:
     accounts.query(f"UPDATE users SET tier = '{tier}' WHERE id = '{user_id}'")
-    with accounts.app.app_context():
-        with transaction() as session:
-            version = raise_state_version(session, UUID(user_id), accounts.clock())
-        assert version is not None
-        accounts.auth.states.changed(UUID(user_id), version)
+    with accounts.app.app_context(), account_change(accounts.auth.states, accounts.clock()) as change:
+        change.permission_changed(UUID(user_id))
 
 
 def test_the_request_after_the_last_one_waits_for_the_next_minute(accounts: Accounts) -> None:
@@ -115,7 +111,7 @@ def test_when_redis_fails_the_process_counts(make_accounts: MakeAccounts) -> Non
     accounts = limited(make_accounts)
     token = accounts.register()["access_token"]
     statuses(accounts, token, 2)
-    accounts.leases.lease = None
+    accounts.redis.failed()
     assert statuses(accounts, token, 4) == [200] * 3 + [429]
 
 
@@ -124,9 +120,7 @@ def test_two_processes_count_together(make_accounts: MakeAccounts) -> None:
     token = accounts.register()["access_token"]
     assert statuses(accounts, token, 2) == [200, 200]
     other = limited(make_accounts)
-    lease = accounts.leases.lease
-    assert lease is not None
     user_id = accounts.auth.access_tokens.verify(token).user_id
-    key = other.auth.states.general.key(lease, user_id)
-    assert lease.client.get(key) == b"2"
-    assert 0 < lease.client.ttl(key) <= 120
+    key = other.auth.states.general.key(user_id)
+    assert accounts.redis_client.get(key) == b"2"
+    assert 0 < accounts.redis_client.ttl(key) <= 120

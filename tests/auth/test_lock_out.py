@@ -16,11 +16,11 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
+from auth.account_change import account_change
 from auth.identity_token import GOOGLE
 from auth.lock_out import DISTRUSTED, lock_out
 from auth.models import User
 from auth.user_commands import user_commands
-from database import transaction
 from database.base import Base
 from payments.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
@@ -54,10 +54,10 @@ NEITHER = {
     "data_exports": "downloading one takes a session and a fresh proof",
     "security_events": "a record",
     "usage_counters": "a count",
-    "usage_failures": "a count",
     "usage_reservations": "a count",
     "usage_gates": "a lock",
-    "prediction_requests": "a record",
+    "request_logs": "a record",
+    "charges": "a record",
     "idempotency_keys": "an answer that was given",
     "billing_customers": "who pays",
     "subscriptions": "what was bought",
@@ -286,13 +286,12 @@ class InFlight:
     def answer(self, request: Callable[[], TestResponse]) -> TestResponse:
         auth = self.accounts.auth
         with ThreadPoolExecutor(1) as other:
-            with self.accounts.app.test_request_context(), transaction() as session:
-                user = session.get_one(User, self.user_id, with_for_update=True)
+            with self.accounts.app.test_request_context(), account_change(auth.states, auth.clock()) as change:
+                user = change.hold(User.id == self.user_id)
+                assert user is not None
                 asked = other.submit(request)
                 self.wait_until_it_waits(asked)
-                now = auth.clock()
-                taken = lock_out(auth, session, user, now, "disabled", added_since=now - DISTRUSTED)
-            auth.states.changed(self.user_id, taken.state_version or 0)
+                lock_out(auth, change, user, "disabled", added_since=change.now - DISTRUSTED)
             return asked.result(30)
 
     def wait_until_it_waits(self, asked: "Future[TestResponse]") -> None:

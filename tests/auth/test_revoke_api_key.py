@@ -5,8 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from auth.account_state import raise_state_version
-from database import transaction
+from auth.account_change import account_change
 from tests.auth.accounts_app import Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import KeyHolder
@@ -55,12 +54,9 @@ def test_a_disabled_user_has_no_working_keys(alice: KeyHolder) -> None:
     token = alice.key()["token"]
     assert alice.use(token).status_code == 200
     user_id = UUID(alice.user_id)
-    with alice.accounts.app.app_context():
-        with transaction() as session:
-            session.execute(text("UPDATE users SET is_active = false"))
-            version = raise_state_version(session, user_id, alice.accounts.clock())
-        assert version is not None
-        alice.accounts.auth.states.changed(user_id, version)
+    with alice.accounts.app.app_context(), account_change(alice.accounts.auth.states, alice.accounts.clock()) as change:
+        change.session.execute(text("UPDATE users SET is_active = false"))
+        change.permission_changed(user_id)
     for path in ("/tried/usage", "/api/auth/profile"):
         assert alice.use(token, path).status_code == 401
 
@@ -68,7 +64,7 @@ def test_a_disabled_user_has_no_working_keys(alice: KeyHolder) -> None:
 def test_a_deleted_user_has_no_working_keys(alice: KeyHolder) -> None:
     token = alice.key()["token"]
     alice.use(token)
-    alice.accounts.leases.lease = None
+    alice.accounts.redis.failed()
     alice.accounts.query("DELETE FROM users")
     assert alice.use(token).status_code == 401
     assert alice.accounts.query("SELECT count(*) FROM api_keys") == [(0,)]

@@ -7,11 +7,10 @@ from limits import RateLimitItemPerMinute
 from sqlalchemy import text
 
 from api_description import TAGS
-from auth.account_state import raise_state_version
+from auth.account_change import account_change
 from auth.address_limits import AuthLimits
 from auth.base62 import checksum
 from auth.scopes import Scope
-from database import transaction
 from sandbox.valkey import EmbeddedValkey
 from security.openapi import ApiDescription, openapi_document
 from security.operation import OPERATIONS_KEY
@@ -44,12 +43,9 @@ def test_a_key_calls_for_its_user_with_the_tier_of_this_moment(alice: KeyHolder)
     for path in PATHS:
         assert alice.use(token, path).get_json() == {"tier": "free"}
     user_id = alice.accounts.auth.access_tokens.verify(alice.access_token).user_id
-    with alice.accounts.app.app_context():
-        with transaction() as session:
-            session.execute(text("UPDATE users SET tier = 'pro'"))
-            version = raise_state_version(session, user_id, alice.accounts.clock())
-        assert version is not None
-        alice.accounts.auth.states.changed(user_id, version)
+    with alice.accounts.app.app_context(), account_change(alice.accounts.auth.states, alice.accounts.clock()) as change:
+        change.session.execute(text("UPDATE users SET tier = 'pro'"))
+        change.permission_changed(user_id)
     assert alice.use(token).get_json() == {"tier": "pro"}
 
 

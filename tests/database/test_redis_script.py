@@ -2,25 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import redis
 
-from database.redis_connections import RedisAddress, connect
 from database.redis_script import Script, ScriptRunner
+from database.redis_server import RedisAddress, connect
 from sandbox.valkey import EmbeddedValkey
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Callable[[str], Script]:
-    def write(text: str) -> Script:
-        path = tmp_path / "script.lua"
-        path.write_text(text)
-        return Script(path)
-
-    return write
-
 
 RunnerFor = Callable[[RedisAddress], ScriptRunner]
 
@@ -38,28 +26,22 @@ def runner_for() -> Iterator[RunnerFor]:
         client.connection_pool.disconnect()
 
 
-def test_forty_threads_get_their_own_answers(
-    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
-) -> None:
-    echo = script("return ARGV[1]")
+def test_forty_threads_get_their_own_answers(redis_url: str, runner_for: RunnerFor) -> None:
+    echo = Script("return ARGV[1]")
     runner = runner_for(RedisAddress(redis_url))
     with ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(lambda number: runner.run(echo, 0, number), range(2000)))
     assert answers == [str(number).encode() for number in range(2000)]
 
 
-def test_a_script_that_redis_does_not_know_yet_is_run_once(
-    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
-) -> None:
-    count = script("return redis.call('INCR', KEYS[1])")
+def test_a_script_that_redis_does_not_know_yet_is_run_once(redis_url: str, runner_for: RunnerFor) -> None:
+    count = Script("return redis.call('INCR', KEYS[1])")
     runner = runner_for(RedisAddress(redis_url))
     assert [runner.run(count, 1, "counted") for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_script_that_fails_fails_alone(
-    redis_url: str, script: Callable[[str], Script], runner_for: RunnerFor
-) -> None:
-    picky = script("if ARGV[1] == 'bad' then return redis.error_reply('ERR refused') end return ARGV[1]")
+def test_a_script_that_fails_fails_alone(redis_url: str, runner_for: RunnerFor) -> None:
+    picky = Script("if ARGV[1] == 'bad' then return redis.error_reply('ERR refused') end return ARGV[1]")
     runner = runner_for(RedisAddress(redis_url))
 
     def ask(word: str) -> object:
@@ -74,9 +56,9 @@ def test_a_script_that_fails_fails_alone(
 
 
 def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(
-    own_valkey: EmbeddedValkey, script: Callable[[str], Script], runner_for: RunnerFor
+    own_valkey: EmbeddedValkey, runner_for: RunnerFor
 ) -> None:
-    echo = script("return ARGV[1]")
+    echo = Script("return ARGV[1]")
     runner = runner_for(RedisAddress(own_valkey.url))
     assert runner.run(echo, 0, "before") == b"before"
     own_valkey.stop()
@@ -86,10 +68,8 @@ def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(
     assert runner.run(echo, 0, "after") == b"after"
 
 
-def test_a_server_that_falls_silent_is_given_up(
-    own_valkey: EmbeddedValkey, script: Callable[[str], Script], runner_for: RunnerFor
-) -> None:
+def test_a_server_that_falls_silent_is_given_up(own_valkey: EmbeddedValkey, runner_for: RunnerFor) -> None:
     runner = runner_for(RedisAddress(own_valkey.url, timeout=0.05))
-    slow = script("local stop = 3e7 for i = 1, stop do end return 1")
+    slow = Script("local stop = 3e7 for i = 1, stop do end return 1")
     with pytest.raises(redis.ConnectionError):
         runner.run(slow, 0)

@@ -16,30 +16,30 @@ from werkzeug.test import TestResponse
 from auth.principal import CachedFields, Caller, Principal
 from auth.tiers import Tier
 from database import db
-from database.engine import EngineOptions, libpq_url
-from database.redis_connections import RedisAddress
-from database.redis_epoch import RedisEpoch
-from database.redis_lease import WithoutRedis
+from database.base import utc_now
+from database.engine import EngineOptions
+from database.redis_server import RedisAddress, RedisServer
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer
-from gateway.breaker import Breaker, BreakerRules
-from gateway.bulkhead import Bulkhead
-from gateway.exact_limits import ExactLimits
-from gateway.idempotency import IdempotencyKeys
 from gateway.plan_limits import PlanLimits
-from gateway.postgres_limits import PostgresLimits
 from gateway.prediction_proxy import PredictionProxy
 from gateway.private_health import PrivateServerHealth
 from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
-from gateway.settle import Settlement, call_writer
+from metering.breaker import Breaker, BreakerRules
+from metering.bulkhead import Bulkhead
+from metering.idempotency import IdempotencyKeys
+from metering.metered_calls import MeteredCalls
+from metering.postgres_limits import PostgresLimits
+from metering.settle import Settlement, call_writer
+from metering.usage_limits import UsageLimits
 from security.edge import install_edge
 from security.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
-from tests.gateway.known_users import register_who_calls
-from tests.gateway.limit_backends import QUICK, eventually
+from tests.metering.known_users import register_who_calls
+from tests.metering.limit_backends import eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {
@@ -71,7 +71,7 @@ class RunningGateway:
     private: ReferenceServer
     proxy: PredictionProxy
     url: str
-    leases: RedisEpoch | WithoutRedis
+    redis: RedisServer
     alice: uuid.UUID = field(default_factory=uuid.uuid4)
 
     def ask(
@@ -119,7 +119,9 @@ class RunningGateway:
         return self.rows("SELECT * FROM prediction_requests WHERE starts_with(error_code, 'limit_') ORDER BY id")
 
     def used(self, user: uuid.UUID | None = None) -> int:
-        found = self.rows("SELECT used FROM usage_counters WHERE user_id = %s", str(user or self.alice))
+        found = self.rows(
+            "SELECT used FROM usage_counters WHERE unit = 'call' AND user_id = %s", str(user or self.alice)
+        )
         return found[0]["used"] if found else 0
 
     def reserved(self) -> int:
@@ -148,9 +150,7 @@ def running_gateway(
     app = bare_app(url)
     breaker = breaker or Breaker(NEVER_OPENS)
     options = EngineOptions(application_name="mirroros-test")
-    leases: RedisEpoch | WithoutRedis = WithoutRedis()
-    if redis_url is not None:
-        leases = RedisEpoch(libpq_url(url), RedisAddress(redis_url), QUICK)
+    redis = RedisServer(None if redis_url is None else RedisAddress(redis_url))
     with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
         server = PrivateServer(
             PrivateServerAddress(private_url or private.url, "/predict", timeout),
@@ -160,23 +160,25 @@ def running_gateway(
         )
         writer = call_writer(writer_connection(settle_url or url, options))
         proxy = PredictionProxy(
-            limits=ExactLimits(PostgresLimits(db.engine, drain_seconds=QUICK.drain), leases),
+            calls=MeteredCalls(
+                limits=UsageLimits(PostgresLimits(db.engine), redis),
+                breaker=breaker,
+                bulkhead=Bulkhead(places, bulkhead_wait),
+                settlement=Settlement(writer, settle_seconds),
+                idempotency=IdempotencyKeys(key_lease),
+                confirm=confirm,
+                clock=utc_now,
+            ),
             plans=plans,
             private_server=server,
-            breaker=breaker,
-            bulkhead=Bulkhead(places, bulkhead_wait),
-            settlement=Settlement(writer, settle_seconds),
-            idempotency=IdempotencyKeys(key_lease),
-            confirm=confirm,
             hash_key=secrets.token_bytes(32),
         )
         guard = NamedCaller()
         routes = gateway_routes(Gateway(proxy, PrivateServerHealth(server, breaker), guard, guard))
         install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(routes)
-        yield RunningGateway(app, private, proxy, url, leases)
-        if isinstance(leases, RedisEpoch):
-            leases.stop()
+        yield RunningGateway(app, private, proxy, url, redis)
+        redis.close()
         server.close()
         writer.close()
         db.engine.dispose()

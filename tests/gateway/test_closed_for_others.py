@@ -9,7 +9,7 @@ import pytest
 
 from auth.tiers import Tier
 from examples.private_server.switches import Fault, Switches
-from gateway.breaker import Breaker
+from metering.breaker import Breaker
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 TENANTS = [uuid.uuid4() for _ in range(3)]

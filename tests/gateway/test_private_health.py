@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.breaker import Breaker
+from metering.breaker import Breaker
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 

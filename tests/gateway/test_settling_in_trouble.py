@@ -9,9 +9,9 @@ import psycopg2
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.breaker import Breaker, BreakerRules, BreakerState
-from tests.gateway.limit_backends import eventually
+from metering.breaker import Breaker, BreakerRules, BreakerState
 from tests.gateway.running_gateway import RunningGateway, running_gateway
+from tests.metering.limit_backends import eventually
 
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mirroros-test' AND wait_event_type = 'Lock'"
 
@@ -28,17 +28,17 @@ def gateway(database_url: str) -> Iterator[RunningGateway]:
 def log_is_locked(url: str) -> Iterator[None]:
     """Meanwhile nothing can be written into prediction_requests."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE prediction_requests IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("LOCK TABLE request_logs IN ACCESS EXCLUSIVE MODE")
         yield
 
 
 def test_a_failure_that_cannot_be_written_down_keeps_its_own_answer(gateway: RunningGateway) -> None:
-    change(gateway, "ALTER TABLE prediction_requests ADD CHECK (success)")
+    change(gateway, "ALTER TABLE request_logs ADD CHECK (success)")
     gateway.private.switches = Switches(Fault.STATUS, status=500)
     answer = gateway.ask()
     assert (answer.status_code, answer.get_json()["error"]) == (502, "prediction_failed")
     assert (gateway.requests(), gateway.reserved()) == ([], 0)
-    assert gateway.proxy.breaker.state() is BreakerState.OPEN
+    assert gateway.proxy.calls.breaker.state() is BreakerState.OPEN
 
 
 def test_a_failure_is_told_while_postgresql_is_silent(gateway: RunningGateway) -> None:
@@ -46,7 +46,7 @@ def test_a_failure_is_told_while_postgresql_is_silent(gateway: RunningGateway) -
     with log_is_locked(gateway.url):
         assert gateway.ask().status_code == 502
         assert gateway.rows(WAITING)  # so nobody waited until this ended
-        assert gateway.proxy.bulkhead.taken == 0
+        assert gateway.proxy.calls.bulkhead.taken == 0
     assert gateway.reserved() == 0
 
 

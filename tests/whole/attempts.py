@@ -68,7 +68,10 @@ def counted(database_url: str, person: Person) -> tuple[int, list[str]]:
     connection = psycopg2.connect(database_url)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT coalesce(sum(used), 0) FROM usage_counters WHERE user_id = %s", (person.user_id,))
+            cursor.execute(
+                "SELECT coalesce(sum(used), 0) FROM usage_counters WHERE user_id = %s AND unit = 'call'",
+                (person.user_id,),
+            )
             used = int(cursor.fetchone()[0])  # type: ignore[index]
             cursor.execute(
                 "SELECT id::text FROM prediction_requests WHERE user_id = %s AND success ORDER BY id", (person.user_id,)
@@ -78,9 +81,13 @@ def counted(database_url: str, person: Person) -> tuple[int, list[str]]:
         connection.close()
 
 
-def assert_exactly_five(database_url: str, private: PrivateServer, person: Person, outcome: Outcome) -> None:
+def assert_exactly_five(
+    database_url: str, private: PrivateServer, person: Person, outcome: Outcome, *, in_vain: int = 0
+) -> None:
+    """Delivered and counted. The private server saw at most `in_vain` more. Nobody was told that a part is away."""
     assert len(outcome.delivered) == len(set(outcome.delivered)) == 5
-    assert set(outcome.answers) <= {"200", "429 rate_limit_exceeded", "503 service_unavailable"}, outcome.answers
-    assert sorted(private.seen.request_ids) == sorted(outcome.delivered)
+    assert set(outcome.answers) <= {"200", "429 rate_limit_exceeded"}, outcome.answers
+    assert set(private.seen.request_ids) >= set(outcome.delivered)
+    assert len(private.seen.request_ids) == len(set(private.seen.request_ids)) <= 5 + in_vain
     assert private.seen.refused == {}
     assert counted(database_url, person) == (5, sorted(outcome.delivered))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from app import accounts_of, assemble, background_jobs, leases_of, payments_of
+from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db
+from database.redis_server import RedisServer
 from database.run_worker import run_worker
 from database.worker_options import WorkerOptions
 from examples.private_server.server import PrivateServer
@@ -22,7 +23,6 @@ BASE = f"https://{PUBLIC_HOST}"
 
 @pytest.fixture
 def settings(database_url: str, private: PrivateServer) -> Settings:
-    """Without Redis, whose thread would outlive the test's database."""
     return load_settings(production_environment(database_url, private.url))
 
 
@@ -39,12 +39,12 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     alice = client.post("/api/auth/register", json=credentials, base_url=BASE).get_json()
     token = alice["access_token"]
-    counted = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', '2026-11-27', 3)"
-    administer(database_url, counted)
+    insert = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', 3, 'call', '2026-11-27')"
+    administer(database_url, insert)
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
-    auth = accounts_of(settings, leases_of(settings, database_url))
+    auth = accounts_of(settings, RedisServer(None))
     jobs = background_jobs(auth, payments_of(settings, database_url, auth))
     asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
 
@@ -53,4 +53,5 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     assert answer.status_code == 200, answer.text
     parts = answer.get_json()["parts"]
     assert set(parts) == {"account", "gateway", "payments"}
-    assert parts["gateway"]["usage"] == [{"feature": "predict", "day": "2026-11-27", "used": 3}]
+    counted = {"feature": "predict", "unit": "call", "window": "2026-11-27", "used": 3, "allowed": None}
+    assert parts["gateway"]["usage"] == [counted]

@@ -9,7 +9,7 @@ from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS
 from tests.conftest import administer
-from tests.gateway.limit_backends import eventually
+from tests.metering.limit_backends import eventually
 from tests.whole.attempts import attempt_in_parallel, counted
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment

@@ -15,7 +15,7 @@ from tests.whole.web_server import Person, Reply, WebServer
 UPSTREAM_TEXT = "upstream-secret-text"  # what a private server that misbehaves says of itself
 SPOILED = (
     "ALTER TABLE users ADD CONSTRAINT spoiled CHECK (length(email) < 3) NOT VALID",
-    "ALTER TABLE prediction_requests ADD CONSTRAINT spoiled CHECK (response_time_ms < 0) NOT VALID",
+    "ALTER TABLE request_logs ADD CONSTRAINT spoiled CHECK (response_time_ms < 0) NOT VALID",
     "ALTER TABLE sessions RENAME TO sessions_that_went_away",
 )
 """PostgreSQL repeats the whole row in the error that a broken constraint makes."""

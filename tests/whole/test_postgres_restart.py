@@ -16,7 +16,7 @@ from examples.private_server.switches import Switches
 from sandbox.postgres import EmbeddedPostgres
 from tests.bare_app import bare_app
 from tests.conftest import administer
-from tests.gateway.limit_backends import eventually
+from tests.metering.limit_backends import eventually
 from tests.whole.attempts import counted
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment

@@ -1,0 +1,62 @@
+"""Changing what a request's permission hangs on: account_state.py says what that is. Only this file raises the version of a
+user's state and says afterwards that it changed; payments, which gives the tier, has the same seam in grant_tier.py.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnExpressionArgument, select, update
+from sqlalchemy.orm import Session
+
+from auth.account_state import AccountStates
+from auth.models import User
+from database import transaction
+
+
+@dataclass(frozen=True)
+class AccountChange:
+    """A transaction that changes accounts. Whatever ends a session or a key takes it, not a bare session."""
+
+    session: Session
+    now: datetime
+    raised: dict[UUID, int] = field(default_factory=dict)
+    announced_again: dict[UUID, int] = field(default_factory=dict)
+
+    def hold(self, *whose: ColumnExpressionArgument[bool]) -> User | None:
+        """The one user of whom this is true, with the row locked; None when there is no such user.
+
+        Every command locks the user's row before any row of `sessions` or of what else the user has, so that no two of them
+        wait for each other. FOR NO KEY UPDATE: rows that name the user can still be inserted.
+        """
+        query = select(User).where(*whose).with_for_update(key_share=True).execution_options(populate_existing=True)
+        return self.session.scalars(query).one_or_none()
+
+    def permission_changed(self, user_id: UUID) -> None:
+        """Raise the version of the user's state, once in this transaction; older copies are dropped after the commit."""
+        if user_id in self.raised:
+            return
+        version = self.session.execute(
+            update(User)
+            .where(User.id == user_id)
+            .values(state_version=User.state_version + 1, updated_at=self.now)
+            .returning(User.state_version)
+        ).scalar_one_or_none()
+        if version is not None:
+            self.raised[user_id] = version
+
+    def announce_again(self, user: User) -> None:
+        """For a command that was done before: its process may have stopped between the commit and dropping the copies."""
+        self.announced_again[user.id] = user.state_version
+
+
+@contextmanager
+def account_change(states: AccountStates, now: datetime) -> Iterator[AccountChange]:
+    """A transaction in which accounts change. What changed is announced after its commit, and not when it is rolled back."""
+    with transaction() as session:
+        change = AccountChange(session, now)
+        yield change
+    for user_id, version in (change.announced_again | change.raised).items():
+        states.changed(user_id, version)

@@ -1,0 +1,535 @@
+"""Metered calls: the one order in which everything that costs is done.
+
+A slot, reserve, the idempotency key, call, settle, answer. Up to `reserve` nothing is taken from the user and nothing is
+written. After it every way out passes exactly one of settle, failed and release, except when it is unknown whether the
+settling was written: then the reservation stays until its lease ends, for nothing is given back that may be counted.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import monotonic, perf_counter
+from uuid import UUID
+
+import psycopg2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth.principal import Caller, KeyPrincipal
+from database.base import Clock, uuid7
+from metering.breaker import Breaker, BreakerIsOpen, HealthSign
+from metering.bulkhead import Bulkhead, TooManyInFlight
+from metering.idempotency import (
+    TOO_LARGE_TO_KEEP,
+    HeldKey,
+    IdempotencyKeys,
+    StoredAnswer,
+    check_key,
+    kept_form,
+)
+from metering.limits import (
+    FAILURE,
+    FAILURES,
+    AccountStateChanged,
+    Ask,
+    Burst,
+    Draw,
+    LimitsUnavailable,
+    Refusal,
+    Reservation,
+    Standing,
+)
+from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
+from metering.sampled_refusals import SampledRefusals
+from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
+from metering.upstream import UpstreamFailed
+from metering.usage_limits import UsageLimits
+from metering.windows import hour_of
+from security.problems import DependencyUnavailable, Problem
+
+MOST_ACCOUNT_CHANGES = 3
+NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)
+"""Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
+STREAM_SETTLE_SECONDS = 60.0
+"""A stream was read already, so its counting waits longer for PostgreSQL: nobody else waits for it."""
+
+
+class NotInPlan(Problem):
+    """The caller's plan does not have what was asked for. Nothing was reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller's plan allows of one feature now.
+
+    `failures_per_hour`: calls that may reach the upstream in vain; None for no limit. `shed_from`: the share of all slots from
+    which the caller is turned away.
+    """
+
+    draws: tuple[Draw, ...]
+    burst: Burst
+    concurrency: int
+    failures_per_hour: int | None
+    shed_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A call that was admitted. `request_id` names it for the user; its reservation may have another name, for an idempotency
+    key that was taken over: the first holder may still be alive, and whatever it gives back must not be this call's.
+    """
+
+    request_id: UUID
+    caller: Caller
+    reservation: Reservation
+    held: HeldKey | None
+    started: float
+
+    def elapsed_ms(self) -> float:
+        return (perf_counter() - self.started) * 1000
+
+    def remaining(self, policy: str) -> int | None:
+        """What is left of a policy after this call; None when it has no limit."""
+        return next((state.remaining for state in self.reservation.policies if state.name == policy), None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a call has used so far. `amounts` by draw: the call itself, and what was reserved of the others unless it says less.
+
+    Money is in millionths. `answer`: what is kept for a client that asks again with its Idempotency-Key.
+    """
+
+    amounts: list[int]
+    provider: str | None = None
+    model: str | None = None
+    units: dict[str, int] = field(default_factory=dict)
+    price_micros: int = 0
+    cost_micros: int = 0
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is special about one call of a feature.
+
+    `noun` is what its calls are called, in the plural. `fingerprint` stands for the request: equal requests have equal ones.
+    `allowance` says what a caller may use, or raises NotInPlan.
+    """
+
+    feature: str
+    noun: str
+    route: str
+    fingerprint: str
+    idempotency_key: str | None
+    lease_seconds: float
+    allowance: Callable[[Caller, datetime], Allowance]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MeteredCalls:
+    """All metered calls of one upstream, in this process.
+
+    `confirm` authenticates a caller anew after the account changed while its state was cached, or raises as sign-in does.
+    """
+
+    limits: UsageLimits
+    breaker: Breaker
+    bulkhead: Bulkhead
+    settlement: Settlement
+    idempotency: IdempotencyKeys
+    confirm: Callable[[Caller], Caller]
+    clock: Clock
+    refusals: SampledRefusals = field(default_factory=SampledRefusals)
+
+    def once(self, caller: Caller, work: Work, perform: Callable[[Running, Tally], bytes]) -> Delivered:
+        """Make a call that is answered as a whole: delivered and counted, or a Problem and not charged.
+
+        `perform` makes it and returns the answer's body, or raises UpstreamFailed.
+        """
+        admitted = self._admit(caller, work, perf_counter())
+        if isinstance(admitted, Delivered):
+            return admitted
+        running, slot = admitted
+        try:
+            tally = Tally(list(running.reservation.amounts))
+            asked = perf_counter()
+            with self._failure_costs_nothing(running, work, slot, tally):
+                body = perform(running, tally)
+            upstream_ms = (perf_counter() - asked) * 1000
+            slot.sign = HealthSign.GOOD
+            return self._deliver(running, work, tally, body, upstream_ms)
+        finally:
+            slot.leave()
+
+    def streamed(
+        self, caller: Caller, work: Work, perform: Callable[[Running, Tally], Iterator[bytes]]
+    ) -> "Delivered | Stream":
+        """Make a call that is answered in parts. What was used is counted once, however the reading ends.
+
+        `perform` yields the parts and keeps the tally; it raises UpstreamFailed before the first part, and after it ends its
+        stream by itself. The first part is here when this returns, so whatever fails before it is an ordinary Problem. The
+        stream must be closed, as WSGI servers do.
+        """
+        admitted = self._admit(caller, work, perf_counter(), streamed=True)
+        if isinstance(admitted, Delivered):
+            return admitted
+        running, slot = admitted
+        try:
+            tally = Tally(list(running.reservation.amounts))
+            parts = perform(running, tally)
+            with self._failure_costs_nothing(running, work, slot, tally):
+                first = next(parts, None)
+        except BaseException:
+            slot.leave()
+            raise
+        slot.sign = HealthSign.GOOD
+        return Stream(self, running, work, slot, tally, first=first, parts=parts)
+
+    def usage(self, caller: Caller, work: Work) -> tuple[Ask, Standing]:
+        """The figures as they stand, nothing taken. Raises LimitsUnavailable."""
+        ask = self._ask(caller, work, uuid7(), work.allowance(caller, self.clock()))
+        return ask, self.limits.usage(ask)
+
+    def _admit(
+        self, caller: Caller, work: Work, started: float, *, streamed: bool = False
+    ) -> "Delivered | tuple[Running, _Slot]":
+        """A call that may run, with its slot; or the stored answer of an earlier one."""
+        caller, allowance = self._allowed(caller, work)
+        if work.idempotency_key is not None:
+            check_key(work.idempotency_key)
+            # A replay may reserve nothing, so nothing else would notice that the session was revoked a moment ago.
+            if not caller.fresh:
+                caller, allowance = self._allowed(self.confirm(caller), work)
+        try:
+            slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
+            try:
+                admitted = self._take(caller, allowance, work, started, streamed=streamed)
+            except BaseException:
+                slot.leave()
+                raise
+        except NOT_ADMITTED:
+            if work.idempotency_key is None:
+                raise
+            stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
+            if stored is None:
+                raise
+            return _replayed(stored)
+        if isinstance(admitted, StoredAnswer):
+            slot.leave()
+            return _replayed(admitted)
+        return admitted, slot
+
+    def _take(
+        self, caller: Caller, allowance: Allowance, work: Work, started: float, *, streamed: bool
+    ) -> Running | StoredAnswer:
+        """The reservation and then the key."""
+        own_id = uuid7()
+        caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
+        if work.idempotency_key is None:
+            return Running(own_id, caller, reservation, None, started)
+        try:
+            claimed = self.idempotency.claim(
+                caller.user_id, work.route, work.idempotency_key, fingerprint=work.fingerprint, request_id=own_id
+            )
+        except BaseException:
+            self.limits.release(reservation)
+            raise
+        if isinstance(claimed, StoredAnswer):
+            self.limits.release(reservation)
+            return claimed
+        return Running(claimed.request_id, caller, reservation, claimed, started)
+
+    def _allowed(self, caller: Caller, work: Work) -> tuple[Caller, Allowance]:
+        try:
+            return caller, work.allowance(caller, self.clock())
+        except NotInPlan:
+            caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
+            return caller, work.allowance(caller, self.clock())
+
+    def _ask(self, caller: Caller, work: Work, own_id: UUID, allowance: Allowance, *, streamed: bool = False) -> Ask:
+        return Ask(
+            request_id=own_id,
+            user_id=caller.user_id,
+            feature=work.feature,
+            draws=allowance.draws,
+            hour=hour_of(self.clock()),
+            burst=allowance.burst,
+            concurrency=allowance.concurrency,
+            failures_per_hour=allowance.failures_per_hour,
+            # A feature that reserves in PostgreSQL rests on the state that the guard has just read.
+            cached=caller.cached if len(allowance.draws) == 1 and not streamed else None,
+            lease_seconds=work.lease_seconds,
+            is_extended=streamed,
+        )
+
+    def _reserve(
+        self, caller: Caller, allowance: Allowance, work: Work, own_id: UUID, *, streamed: bool
+    ) -> tuple[Caller, Reservation]:
+        """All policies at once, or none. The caller returned is the one whose plan was counted against."""
+        for _ in range(MOST_ACCOUNT_CHANGES):
+            try:
+                outcome = self.limits.reserve(self._ask(caller, work, own_id, allowance, streamed=streamed))
+            except AccountStateChanged:
+                caller, allowance = self._allowed(self.confirm(caller), work)
+                continue
+            if isinstance(outcome, Refusal):
+                self._note_refusal(caller, work, outcome)
+                raise refused(outcome, caller, work, self.clock())
+            return caller, outcome
+        raise DependencyUnavailable
+
+    def _note_refusal(self, caller: Caller, work: Work, refusal: Refusal) -> None:
+        """In the log of calls, once a minute for each user and policy."""
+        now, policy = self.clock(), refusal.violated[0]
+        sample = self.refusals.sample(caller.user_id, work.feature, policy, now)
+        if sample is None:
+            return
+        self.settlement.note_failure(
+            SettledCall(
+                request_id=sample,
+                user_id=caller.user_id,
+                feature=work.feature,
+                tier=caller.tier.value,
+                window_date=now.date(),
+                request_data_hash=work.fingerprint,
+                outcome=Outcome.REFUSED,
+                status=RateLimitExceeded.status,
+                error_code=f"limit_{policy}",
+                response_time_ms=0,
+                upstream_ms=0,
+            )
+        )
+
+    @contextmanager
+    def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot", tally: Tally) -> Iterator[None]:
+        """Whatever goes wrong inside is given back, and counts in the hour's failures when the upstream had work with it."""
+        asked = perf_counter()
+        try:
+            yield
+        except UpstreamFailed as failure:
+            slot.sign = failure.health
+            upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
+            failure.headers.update(timing_headers(total_ms, upstream_ms))
+            failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, failure.sent, None)
+            call = self._settled(
+                running,
+                work,
+                tally,
+                Ending(Outcome.FAILED, failure.status, failure.reason, total_ms, upstream_ms),
+                (failed,) if failure.sent else (),
+            )
+            failures = self.settlement.note_failure(call)
+            if failure.sent:
+                self.limits.failed(running.reservation, failures, failure.sent)
+            else:
+                self.limits.release(running.reservation)
+            self._release_key(running)
+            raise
+        except BaseException:
+            self.limits.failed(running.reservation, None)
+            self._release_key(running)
+            raise
+
+    def _deliver(self, running: Running, work: Work, tally: Tally, body: bytes, upstream_ms: float) -> Delivered:
+        """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
+        reservation = running.reservation
+        tally.answer = kept_form(body) if running.held is not None else None
+        ending = Ending(Outcome.DELIVERED, 200, None, running.elapsed_ms(), upstream_ms)
+        try:
+            spent = _spent(reservation.ask, tally, limited=True)
+            used = self.settlement.count(self._settled(running, work, tally, ending, spent))
+        except LimitReachedMeanwhile:
+            raise self._refuse_late(running, work, tally, ending) from None
+        except UsageNotRecorded as unrecorded:
+            if not unrecorded.may_be_counted:
+                self.limits.failed(reservation, None)
+                self._release_key(running)
+            raise
+        except BaseException:  # the row cannot be made or was refused, so nothing was counted
+            self.limits.failed(reservation, None)
+            self._release_key(running)
+            raise
+        self.limits.settled(reservation, used)
+        headers = rate_limit_headers(reservation.policies, self.clock())
+        return Delivered(body, headers | timing_headers(running.elapsed_ms(), upstream_ms))
+
+    def _refuse_late(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> Problem:
+        """Others were counted while this call ran. It is not delivered, and its row says so."""
+        self.limits.settled(running.reservation, None)
+        status, error = RateLimitExceeded.status, RateLimitExceeded.error
+        failed = replace(ending, outcome=Outcome.FAILED, status=status, error_code=error)
+        self.settlement.note_failure(self._settled(running, work, tally, failed, ()))
+        self._release_key(running)
+        refusal = self.limits.refusal_of(running.reservation, tally.amounts)
+        return refused(refusal, running.caller, work, self.clock())
+
+    def end_stream(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> None:
+        """Count what was used of a stream. It was read already, so no limit refuses it, and nobody is told of a failure."""
+        if ending.outcome is Outcome.CUT_SHORT or tally.answer is None:
+            tally.answer = TOO_LARGE_TO_KEEP  # or the key would stand for another stream when its lease ends
+        try:
+            spent = _spent(running.reservation.ask, tally, limited=False)
+            used = self.settlement.count(self._settled(running, work, tally, ending, spent), STREAM_SETTLE_SECONDS)
+        except (UsageNotRecorded, psycopg2.Error, ValueError, TypeError) as error:
+            # Its reservation stays until the lease ends.
+            structlog.get_logger().error(
+                "stream_not_counted", call=str(running.request_id), amounts=tally.amounts, cause=type(error).__name__
+            )
+            return
+        self.limits.settled(running.reservation, used)
+
+    def _settled(
+        self, running: Running, work: Work, tally: Tally, ending: "Ending", spent: tuple[Spent, ...]
+    ) -> SettledCall:
+        ask, caller = running.reservation.ask, running.caller
+        succeeded = ending.outcome is not Outcome.FAILED
+        return SettledCall(
+            request_id=running.request_id,
+            user_id=caller.user_id,
+            feature=work.feature,
+            tier=caller.tier.value,
+            window_date=datetime.fromtimestamp(ask.draws[0].window.begins, UTC).date(),
+            request_data_hash=work.fingerprint,
+            outcome=ending.outcome,
+            status=ending.status,
+            error_code=ending.error_code,
+            response_time_ms=round(ending.total_ms),
+            upstream_ms=round(ending.upstream_ms),
+            spent=spent,
+            held=ask.request_id if running.reservation.in_postgres else None,
+            key=running.held,
+            answer=tally.answer if succeeded else None,
+            api_key_id=caller.key_id if isinstance(caller, KeyPrincipal) else None,
+            provider=tally.provider,
+            model=tally.model,
+            units=tally.units,
+            price_micros=tally.price_micros if succeeded else 0,
+            cost_micros=tally.cost_micros,
+        )
+
+    def _release_key(self, running: Running) -> None:
+        if running.held is None:
+            return
+        try:
+            self.idempotency.release(running.held)
+        except SQLAlchemyError as error:  # its lease ends by itself, and the client's answer is decided already
+            structlog.get_logger().warning("idempotency_key_not_released", cause=type(error).__name__)
+
+
+class Stream(Iterator[bytes]):
+    """The parts of an answer. It counts what was used when it ends, is closed, or breaks; once."""
+
+    def __init__(
+        self,
+        calls: MeteredCalls,
+        running: Running,
+        work: Work,
+        slot: "_Slot",
+        tally: Tally,
+        *,
+        first: bytes | None,
+        parts: Iterator[bytes],
+    ) -> None:
+        self.headers = rate_limit_headers(running.reservation.policies, calls.clock())
+        self._calls, self._running, self._work, self._slot, self._tally = calls, running, work, slot, tally
+        self._first = first
+        self._parts = parts
+        self._extend_at = monotonic() + work.lease_seconds / 3
+        self._ending = threading.Lock()
+
+    def __next__(self) -> bytes:
+        if (first := self._first) is not None:
+            self._first = None
+            return first
+        if monotonic() >= self._extend_at and not self._extended():
+            self.close()
+            raise StopIteration
+        try:
+            return next(self._parts)
+        except StopIteration:
+            self._end(Outcome.DELIVERED)
+            raise
+        except BaseException:
+            self._end(Outcome.CUT_SHORT)
+            raise
+
+    def close(self) -> None:
+        try:
+            if (close := getattr(self._parts, "close", None)) is not None:
+                close()
+        finally:
+            self._end(Outcome.CUT_SHORT)
+
+    def _extended(self) -> bool:
+        """False when the lease is over, and others may have what it held: then the stream ends here."""
+        self._extend_at = monotonic() + self._work.lease_seconds / 3
+        try:
+            return self._calls.limits.extend(self._running.reservation, self._work.lease_seconds)
+        except LimitsUnavailable:
+            return True  # the next third of the lease tries again
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._ending.acquire(blocking=False):
+            return
+        self._slot.leave()
+        total_ms = self._running.elapsed_ms()
+        ending = Ending(outcome, 200, None, total_ms, total_ms)
+        self._calls.end_stream(self._running, self._work, self._tally, ending)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended. Times are milliseconds."""
+
+    outcome: Outcome
+    status: int
+    error_code: str | None
+    total_ms: float
+    upstream_ms: float
+
+
+class _Slot:
+    """A place in the process and leave of the breaker, from here until `leave`. `sign`: what the call said of its upstream."""
+
+    def __init__(self, breaker: Breaker, bulkhead: Bulkhead, user_id: UUID, shed_from: float) -> None:
+        self.sign = HealthSign.UNKNOWN
+        self._breaker, self._bulkhead = breaker, bulkhead
+        self._ticket = breaker.admit(user_id)
+        try:
+            bulkhead.enter(shed_from)
+        except BaseException:
+            breaker.judge(self._ticket, HealthSign.UNKNOWN)
+            raise
+
+    def leave(self) -> None:
+        self._bulkhead.leave()
+        self._breaker.judge(self._ticket, self.sign)
+
+
+def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
+    """Raises ValueError for an amount below nothing: counters only rise."""
+    if any(amount < 0 for amount in tally.amounts):
+        raise ValueError("A call cannot have used less than nothing")
+    return tuple(
+        Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed if limited else None)
+        for draw, amount in zip(ask.draws, tally.amounts, strict=True)
+    )
+
+
+def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:
+    if FAILURES in refusal.violated:
+        return TooManyFailures(refusal, work.noun, now)
+    return RateLimitExceeded(refusal, caller.tier, work.noun, now)
+
+
+def _replayed(stored: StoredAnswer) -> Delivered:
+    return Delivered(stored.body, {"Idempotency-Replayed": "true"})

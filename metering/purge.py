@@ -1,0 +1,54 @@
+"""What metering keeps, and for how long. Jobs, each in portions, so that no statement comes near its time limit."""
+
+from datetime import timedelta
+
+from sqlalchemy import Text, and_, cast, func, or_, select
+
+from database.batch import purge
+from metering.idempotency import KEPT_FOR as KEEP_IDEMPOTENCY_KEYS
+from metering.limits import FAILURE
+from metering.models import IdempotencyKey, RequestLog, UsageCounter, UsageReservation
+
+KEEP_REQUESTS = timedelta(days=90)
+KEEP_COUNTERS_DAYS = 761
+"""25 months, so that a month can be compared with the same one two years before."""
+SWEEP_AFTER = timedelta(seconds=60)
+
+
+def purge_request_logs() -> int:
+    """Delete the log of calls that are older than 90 days. Returns how many rows."""
+    old = RequestLog.created_at < func.now() - KEEP_REQUESTS
+    return purge("request_logs", select(RequestLog.id).where(old))
+
+
+def purge_usage_counters() -> int:
+    """Delete the counts of windows that are more than 25 months ago, of failures the day after. Returns how many rows.
+
+    The names of windows begin with their day or month, so they sort by time.
+    """
+    key = (UsageCounter.user_id, UsageCounter.feature, UsageCounter.unit, UsageCounter.window)
+    old = or_(
+        UsageCounter.window < cast(func.current_date() - KEEP_COUNTERS_DAYS, Text),
+        and_(UsageCounter.unit == FAILURE, UsageCounter.window < cast(func.current_date() - 1, Text)),
+    )
+    return purge("usage_counters", select(*key).where(old))
+
+
+def purge_idempotency_keys() -> int:
+    """Delete the keys that are older than a day, with their answers. Returns how many."""
+    old = IdempotencyKey.created_at < func.now() - KEEP_IDEMPOTENCY_KEYS
+    key = (IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key_sha256)
+    return purge("idempotency_keys", select(*key).where(old))
+
+
+def sweep_reservations() -> int:
+    """Delete reservations whose lease is long over; they stopped counting when it ended. Returns how many there were.
+
+    By PostgreSQL's clock, which gave the lease: a worker's may be ahead.
+    """
+    key = (UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit, UsageReservation.window)
+    over = UsageReservation.lease_until < func.now() - SWEEP_AFTER
+    return purge(
+        "usage_reservations",
+        select(*key).where(over),
+    )

@@ -1,0 +1,112 @@
+"""The header fields of metered answers, on success and on refusal alike, and the refusal itself.
+
+`RateLimit` and `RateLimit-Policy` follow draft-ietf-httpapi-ratelimit-headers-11; `X-RateLimit-*` is for older clients.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from auth.tiers import Tier
+from metering.limits import BURST, CONCURRENCY, PolicyState, Refusal
+from security.problems import Problem, retry_after
+
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+DAY = "day"
+
+METERED_HEADERS = {
+    "RateLimit": "What is left of each policy: r requests, for t seconds",
+    "RateLimit-Policy": "Each policy: q requests in w seconds",
+    "X-RateLimit-Limit": "Limit of the policy that is nearest to its end",
+    "X-RateLimit-Remaining": "What is left of that policy",
+    "X-RateLimit-Reset": "When that policy is full again, Unix seconds",
+    "X-RateLimit-Policy": "The name of that policy",
+    "Server-Timing": "Milliseconds: upstream is the private server's part, gw is ours",
+    "X-Gateway-Overhead-Ms": "Milliseconds that we added to the private server's time",
+    "Idempotency-Replayed": "true when this is the stored answer of an earlier request",
+}
+
+
+class RateLimitExceeded(Problem):
+    """A limit of the caller's plan. Nothing was consumed by asking."""
+
+    status, error, title = 429, "rate_limit_exceeded", "A limit of your plan is reached"
+    type = QUOTA_EXCEEDED
+
+    def __init__(self, refusal: Refusal, tier: Tier, noun: str, now: datetime) -> None:
+        day = next((policy for policy in refusal.policies if policy.name == DAY), None)
+        members: dict[str, object] = {"violated-policies": list(refusal.violated), "tier": tier.value}
+        if day is not None:
+            reset_at = now + timedelta(seconds=math.ceil(day.reset_seconds))
+            members |= {
+                "daily_limit": day.limit,
+                "current_usage": day.limit - day.remaining,
+                "reset_at": reset_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        shown = [policy for policy in refusal.policies if policy.name in refusal.violated]
+        headers = rate_limit_headers(refusal.policies, now, nearest=shown) | retry_after(refusal.retry_after_seconds)
+        detail = DETAILS.get(refusal.violated[0] if refusal.violated else "")
+        super().__init__(None if detail is None else detail.format(noun), headers=headers, **members)
+
+
+class TooManyFailures(Problem):
+    """Calls that reach an upstream in vain cost the caller nothing, so only so many are made in an hour."""
+
+    status, error, title = 429, "too_many_failures", "Too many of your requests failed in this hour"
+    type = QUOTA_EXCEEDED
+
+    def __init__(self, refusal: Refusal, noun: str, now: datetime) -> None:
+        (failures,) = refusal.policies
+        end = now + timedelta(seconds=failures.reset_seconds)
+        super().__init__(
+            f"{failures.limit} {noun} of this hour were begun and failed. Change what you ask for. "
+            f"You can ask again at {end:%H:%M} UTC",
+            headers=rate_limit_headers(refusal.policies, now) | retry_after(refusal.retry_after_seconds),
+            **{"violated-policies": list(refusal.violated)},
+            reset_at=f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+
+DETAILS = {
+    DAY: "All {} of this UTC day are used",
+    BURST: "Too many {} in quick succession",
+    CONCURRENCY: "Too many {} at the same time",
+}
+
+
+def rate_limit_headers(
+    policies: Sequence[PolicyState], now: datetime, nearest: Sequence[PolicyState] = ()
+) -> dict[str, str]:
+    """`nearest` are the policies that `X-RateLimit-*` may speak of; by default those that count over time.
+
+    An unlimited day has no policy, and so no field.
+    """
+    if not policies:
+        return {}
+    limits, states = [], []
+    for policy in policies:
+        if policy.name == CONCURRENCY:
+            limits.append(f'"{policy.name}";q={policy.limit};qu="concurrent-requests"')
+            states.append(f'"{policy.name}";r={policy.remaining}')
+        else:
+            limits.append(f'"{policy.name}";q={policy.limit};w={policy.window_seconds}')
+            states.append(f'"{policy.name}";r={policy.remaining};t={math.ceil(policy.reset_seconds)}')
+    candidates = nearest or [policy for policy in policies if policy.name != CONCURRENCY] or policies
+    shown = min(candidates, key=lambda policy: policy.remaining)
+    return {
+        "RateLimit-Policy": ", ".join(limits),
+        "RateLimit": ", ".join(states),
+        "X-RateLimit-Limit": str(shown.limit),
+        "X-RateLimit-Remaining": str(shown.remaining),
+        "X-RateLimit-Reset": str(math.ceil(now.timestamp() + shown.reset_seconds)),
+        "X-RateLimit-Policy": shown.name,
+    }
+
+
+def timing_headers(total_ms: float, upstream_ms: float) -> dict[str, str]:
+    """How long the private server took and what we added (`Server-Timing`, W3C). Milliseconds."""
+    ours = max(0.0, total_ms - upstream_ms)
+    return {
+        "Server-Timing": f"upstream;dur={upstream_ms:.1f}, gw;dur={ours:.1f}",
+        "X-Gateway-Overhead-Ms": f"{ours:.1f}",
+    }

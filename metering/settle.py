@@ -1,0 +1,321 @@
+"""The one PostgreSQL transaction of a metered call: its row, what it used, its charge, the reservation, the kept answer.
+
+Many calls of one process share it (database.group_commit), and each may be written twice without counting twice. It is also
+where every limit holds: a counter cannot be raised above what its call was allowed, so such a call fails here and is not
+delivered.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from time import monotonic, sleep
+from uuid import UUID
+
+import orjson
+import psycopg2
+import structlog
+from psycopg2.errors import CheckViolation
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
+from metering.idempotency import HeldKey
+from security.problems import DependencyUnavailable
+
+SETTLE_SECONDS = 3.0
+FAILURE_SECONDS = 1.0
+LARGEST_BATCH = 64
+"""An answer that is kept may have 256 KiB, so one statement has 16 MiB at most: far from the statement timeout."""
+FIRST_PAUSE_SECONDS = 0.05
+FENCE = "ck_usage_counters_within_allowed"
+
+
+class UsageNotRecorded(DependencyUnavailable):
+    """The call was made, but PostgreSQL did not confirm that it is counted. What is not counted is not delivered.
+
+    `may_be_counted`: the connection broke while the call was being written, so nobody knows.
+    """
+
+    def __init__(self, *, may_be_counted: bool = True) -> None:
+        super().__init__("The answer could not be recorded. Please ask again in a moment", seconds=5)
+        self.may_be_counted = may_be_counted
+
+
+class LimitReachedMeanwhile(Exception):
+    """Counting this call would pass a limit that it was reserved under: others were counted while it ran. It counts for nothing."""
+
+
+class Outcome(StrEnum):
+    DELIVERED = "delivered"
+    CUT_SHORT = "cut_short"
+    """A stream that ended early: what was read was used."""
+    FAILED = "failed"
+    REFUSED = "refused"
+    """By a limit; one a minute stands for all of a user and policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a call used of one counter. `allowed`: the most that the counter may reach with it; None for no limit."""
+
+    counter: str
+    unit: str
+    window: str
+    amount: int
+    allowed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCall:
+    """How one call ended. Money is in millionths (micros) of the currency of the plans.
+
+    `held`: its reservation, when that lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
+    `units`: what it took, by name, for the log.
+    """
+
+    request_id: UUID
+    user_id: UUID
+    feature: str
+    tier: str
+    window_date: date
+    request_data_hash: str
+    outcome: Outcome
+    status: int
+    error_code: str | None
+    response_time_ms: int
+    upstream_ms: int
+    spent: tuple[Spent, ...] = ()
+    held: UUID | None = None
+    key: HeldKey | None = None
+    answer: str | None = None
+    api_key_id: UUID | None = None
+    provider: str | None = None
+    model: str | None = None
+    units: Mapping[str, int] = field(default_factory=dict)
+    price_micros: int = 0
+    cost_micros: int = 0
+
+
+PREPARE_SETTLE = """
+PREPARE settle (json, json) AS
+WITH call AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($1) AS call (
+        request_id uuid, user_id uuid, feature text, tier text, window_date date, request_data_hash text, outcome text,
+        status smallint, error_code text, response_time_ms integer, upstream_ms integer, api_key_id uuid, provider text,
+        model text, units jsonb, price_micros bigint, cost_micros bigint,
+        held uuid, key_sha256 text, route text, lease_until timestamptz, answer text
+    )
+), written AS (
+    INSERT INTO request_logs AS kept (
+        id, user_id, request_data_hash, success, response_time_ms, error_code, feature, tier, status, upstream_ms, window_date,
+        outcome, api_key_id, provider, model, units, price_micros, cost_micros
+    )
+    SELECT request_id, user_id, request_data_hash, error_code IS NULL, response_time_ms, error_code,
+           feature, tier, status, upstream_ms, window_date,
+           outcome, api_key_id, provider, model, units, coalesce(price_micros, 0), coalesce(cost_micros, 0)
+    FROM call ORDER BY request_id
+    ON CONFLICT (id) DO UPDATE SET
+        success = true, error_code = NULL, status = excluded.status, response_time_ms = excluded.response_time_ms,
+        upstream_ms = excluded.upstream_ms, window_date = excluded.window_date, outcome = excluded.outcome,
+        provider = excluded.provider, model = excluded.model, units = excluded.units,
+        price_micros = excluded.price_micros, cost_micros = excluded.cost_micros
+    WHERE NOT kept.success AND excluded.success
+    RETURNING kept.id, kept.user_id, kept.feature, kept.price_micros, kept.cost_micros, kept.units
+), spent AS MATERIALIZED (
+    SELECT call.request_id AS id, call.user_id, spent.counter, spent.unit, spent."window", spent.amount, spent.allowed
+    FROM json_to_recordset($2) AS spent (
+        request_id uuid, counter text, unit text, "window" text, amount bigint, allowed bigint
+    )
+    JOIN call ON call.request_id = spent.request_id
+    LEFT JOIN written ON written.id = spent.request_id
+    WHERE written.id IS NOT NULL OR spent.unit = 'failure'
+), counted AS (
+    INSERT INTO usage_counters AS counter (user_id, feature, unit, "window", used, allowed)
+    SELECT user_id, counter, unit, "window", sum(amount), min(allowed) FROM spent
+    GROUP BY user_id, counter, unit, "window" ORDER BY user_id, counter, unit, "window"
+    ON CONFLICT (user_id, feature, unit, "window")
+        DO UPDATE SET used = counter.used + excluded.used, allowed = excluded.allowed
+    RETURNING user_id, feature, unit, "window", used
+), charged AS (
+    INSERT INTO charges (request_id, user_id, feature, units, price_micros, cost_micros)
+    SELECT id, user_id, feature, units, price_micros, cost_micros FROM written WHERE price_micros > 0
+    ON CONFLICT (request_id) DO NOTHING
+), freed AS (
+    DELETE FROM usage_reservations AS reservation USING call WHERE reservation.request_id = call.held
+), answered AS (
+    UPDATE idempotency_keys AS known SET answer = call.answer, answered_at = now()
+    FROM call
+    WHERE call.answer IS NOT NULL AND known.user_id = call.user_id AND known.route = call.route
+        AND known.key_sha256 = decode(call.key_sha256, 'hex') AND known.request_id = call.request_id
+        AND known.lease_until = call.lease_until AND known.answer IS NULL
+)
+SELECT spent.id::text, spent.counter, spent.unit, spent."window", counted.used
+FROM spent JOIN counted
+    ON counted.user_id = spent.user_id AND counted.feature = spent.counter AND counted.unit = spent.unit
+    AND counted."window" = spent."window"
+"""
+"""Counters are raised in one order of users and windows, so that two processes cannot wait for each other. A success replaces a
+failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already.
+
+Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time:
+calls under a key that was taken over have one id and one row."""
+
+SETTLE = "EXECUTE settle (%s, %s)"
+USED = 'SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND unit = %s AND "window" = %s'
+
+CounterName = tuple[str, str, str]
+
+
+def prepare_settle(connection: Connection) -> None:
+    """Planning the statement costs PostgreSQL five times as much as running it, so each connection plans it once."""
+    with connection.cursor() as cursor:
+        cursor.execute(PREPARE_SETTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCall:
+    """A call with its rows as JSON. They are made before calls go together, so that what cannot be written fails alone."""
+
+    call: SettledCall
+    row: bytes
+    spent: bytes
+
+    @classmethod
+    def of(cls, call: SettledCall) -> "WrittenCall":
+        """Raises TypeError for what JSON cannot hold."""
+        return cls(call, orjson.dumps(_as_row(call)), b",".join([orjson.dumps(row) for row in _spent_rows(call)]))
+
+
+def write_calls(connection: Connection, written: Sequence[WrittenCall]) -> list[int | None]:
+    """Write calls in one transaction, on a connection that `prepare_settle` was run on.
+
+    Returns for each call what its first counter stands at with this call in it; None when it spent nothing.
+    """
+    rows = b",".join([each.row for each in written]).decode()
+    spent = b",".join([each.spent for each in written if each.spent]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, (f"[{rows}]", f"[{spent}]"))
+        stands: dict[tuple[str, CounterName], int] = {(row[0], row[1:4]): row[4] for row in cursor.fetchall()}
+        results: list[int | None] = []
+        counted_later: dict[tuple[UUID, CounterName], int] = {}
+        for call in reversed([each.call for each in written]):
+            result: int | None = None
+            for number, spending in enumerate(call.spent):
+                name = (spending.counter, spending.unit, spending.window)
+                used = stands.get((str(call.request_id), name))
+                if used is not None:
+                    later = counted_later.get((call.user_id, name), 0)
+                    counted_later[call.user_id, name] = later + spending.amount
+                    used -= later
+                elif number == 0:
+                    # It was written before, so the answer to that write was lost. This sees what that one committed.
+                    cursor.execute(USED, (str(call.user_id), *name))
+                    row = cursor.fetchone()
+                    used = row[0] if row else 0
+                if number == 0:
+                    result = used
+            results.append(result)
+    results.reverse()
+    return results
+
+
+def _spent_rows(call: SettledCall) -> list[dict[str, object]]:
+    return [
+        {
+            "request_id": call.request_id,
+            "counter": spent.counter,
+            "unit": spent.unit,
+            "window": spent.window,
+            "amount": spent.amount,
+            "allowed": spent.allowed,
+        }
+        for spent in call.spent
+    ]
+
+
+def _as_row(call: SettledCall) -> dict[str, object]:
+    row: dict[str, object] = {
+        "request_id": call.request_id,
+        "user_id": call.user_id,
+        "feature": call.feature,
+        "tier": call.tier,
+        "window_date": call.window_date,
+        "request_data_hash": call.request_data_hash,
+        "outcome": call.outcome.value,
+        "status": call.status,
+        "error_code": call.error_code,
+        "response_time_ms": call.response_time_ms,
+        "upstream_ms": call.upstream_ms,
+    }
+    if call.held is not None:
+        row["held"] = call.held
+    if call.api_key_id is not None:
+        row["api_key_id"] = call.api_key_id
+    if call.provider is not None or call.units or call.price_micros or call.cost_micros:
+        row |= {
+            "provider": call.provider,
+            "model": call.model,
+            "units": call.units,
+            "price_micros": call.price_micros,
+            "cost_micros": call.cost_micros,
+        }
+    if call.key is not None:
+        row |= {
+            "key_sha256": call.key.key_sha256.hex(),
+            "route": call.key.route,
+            "lease_until": call.key.lease_until,
+            "answer": call.answer,
+        }
+    return row
+
+
+CallWriter = GroupCommit[WrittenCall, int | None]
+
+
+def call_writer(connect: Callable[[], Connection]) -> CallWriter:
+    """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
+    return GroupCommit(connect, write_calls, prepare=prepare_settle, largest_batch=LARGEST_BATCH)
+
+
+class Settlement:
+    """Writes calls and does not give up at the first broken connection: PostgreSQL may be restarting."""
+
+    def __init__(self, writer: CallWriter, seconds: float = SETTLE_SECONDS) -> None:
+        """`seconds`: how long a call that was made waits for PostgreSQL to confirm it."""
+        self._writer = writer
+        self._seconds = seconds
+
+    def count(self, call: SettledCall, seconds: float | None = None) -> int:
+        """Record a call that used something: what its first counter stands at with it. `seconds`: longer than usual.
+
+        Raises UsageNotRecorded when that is not certain, and LimitReachedMeanwhile.
+        """
+        written = WrittenCall.of(call)
+        deadline, pause = monotonic() + (seconds or self._seconds), FIRST_PAUSE_SECONDS
+        may_be_counted = False
+        while True:
+            try:
+                return self._writer.submit(written) or 0
+            except CheckViolation as error:
+                if error.diag.constraint_name == FENCE:
+                    raise LimitReachedMeanwhile from error
+                raise
+            except CommitNotConfirmed as error:
+                may_be_counted = may_be_counted or not isinstance(error, NothingWritten)
+                if monotonic() + pause > deadline:
+                    structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
+                    raise UsageNotRecorded(may_be_counted=may_be_counted) from error
+                sleep(pause)
+                pause = min(pause * 2, 0.5)
+
+    def note_failure(self, call: SettledCall) -> int | None:
+        """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises.
+
+        Returns what its first counter stands at with it; None when it has none, or it was not recorded.
+        """
+        try:
+            return self._writer.submit_within(WrittenCall.of(call), FAILURE_SECONDS)
+        except (CommitNotConfirmed, psycopg2.Error) as error:
+            cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
+            structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
+            return None

@@ -1,0 +1,220 @@
+"""Many attempts at once, on either backend and while Redis fails: exactly as many calls are delivered as the plan has.
+
+With healthy parts the upstream sees no more than that. In a failure of Redis it may see as many more as were in flight, and
+once more as many as the user may have at once when Redis comes back with old counts.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from time import monotonic
+from uuid import UUID
+
+import pytest
+import redis
+
+from metering.limits import Reservation
+from metering.settle import LimitReachedMeanwhile
+from sandbox.valkey import EmbeddedValkey
+from tests.metering.limit_backends import (
+    Backend,
+    Plan,
+    ask,
+    attempt_until_refused,
+    backend,
+    eventually,
+    hammer,
+    plan,
+    somebody,
+)
+
+THREADS = 40
+AT_ONCE = 2
+FREE = plan(5, concurrency=AT_ONCE)
+SPAWN = get_context("spawn")
+
+
+class Upstream:
+    """Counts the calls that reach it. `during` runs within each call, with its number."""
+
+    def __init__(self, during: Callable[[int], None] = lambda _: None) -> None:
+        self._lock = threading.Lock()
+        self.seen = 0
+        self._during = during
+
+    def call(self, _reservation: Reservation) -> None:
+        with self._lock:
+            self.seen += 1
+            number = self.seen
+        self._during(number)
+
+
+def storm(made: Backend, user: UUID, limits: Plan, upstream: Upstream) -> int:
+    """Returns how many calls were delivered."""
+    return sum(hammer(THREADS, lambda: attempt_until_refused(made, user, limits, upstream.call)))
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_forty_threads_make_exactly_five_calls(kind: str, database_url: str, redis_url: str) -> None:
+    upstream, alice = Upstream(), somebody()
+    with backend(database_url, redis_url if kind == "redis" else None) as made:
+        assert storm(made, alice, FREE, upstream) == upstream.seen == made.used(alice) == 5
+        assert made.reservations() == 0
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_two_processes_of_forty_threads_make_exactly_five_calls(kind: str, database_url: str, redis_url: str) -> None:
+    alice = somebody()
+    assert counts_of_processes(database_url, redis_url if kind == "redis" else None, alice) == (5, 5)
+    with backend(database_url, None) as made:
+        assert made.used(alice) == 5
+
+
+def counts_of_processes(database_url: str, redis_url: str | None, user: UUID) -> tuple[int, int]:
+    """Delivered by two processes, and seen by the upstream."""
+    results = SPAWN.Queue()
+    processes = [SPAWN.Process(target=one_process, args=(database_url, redis_url, user, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    delivered, seen = zip(*(results.get(timeout=60) for _ in processes), strict=True)
+    for process in processes:
+        process.join()
+    return sum(delivered), sum(seen)
+
+
+def one_process(database_url: str, redis_url: str | None, user: UUID, results: "object") -> None:
+    upstream = Upstream()
+    with backend(database_url, redis_url) as made:
+        delivered = storm(made, user, FREE, upstream)
+    results.put((delivered, upstream.seen))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def lasting_thread() -> Iterator[ThreadPoolExecutor]:
+    """Starts servers: Linux stops one with the thread that started it, not only with the process."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+
+
+def killed(valkey: EmbeddedValkey, _start: Callable[[], None]) -> None:
+    valkey.kill()
+
+
+def killed_and_back_empty(valkey: EmbeddedValkey, start: Callable[[], None]) -> None:
+    valkey.kill()
+    start()
+
+
+def emptied(valkey: EmbeddedValkey, _start: Callable[[], None]) -> None:
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+
+
+def stopped(valkey: EmbeddedValkey, _start: Callable[[], None]) -> None:
+    valkey.pause()
+
+
+def restored_from_an_old_snapshot(valkey: EmbeddedValkey, _start: Callable[[], None]) -> None:
+    """All its counts are from before the first call."""
+    with redis.Redis.from_url(valkey.url) as client:
+        for counter in client.keys("mos:used:*"):
+            client.set(counter, 0, keepttl=True)
+        for held in client.keys("mos:held:*"):
+            client.delete(held)
+
+
+@pytest.mark.parametrize("trouble", [killed, killed_and_back_empty, emptied, stopped, restored_from_an_old_snapshot])
+@pytest.mark.parametrize("number", [1, 5])
+def test_redis_fails_in_the_middle(
+    database_url: str,
+    own_valkey: EmbeddedValkey,
+    lasting_thread: ThreadPoolExecutor,
+    trouble: Callable[[EmbeddedValkey, Callable[[], None]], None],
+    number: int,
+) -> None:
+    alice = somebody()
+
+    def during(call: int) -> None:
+        if call == number:
+            trouble(own_valkey, lambda: lasting_thread.submit(own_valkey.start).result())
+
+    upstream = Upstream(during)
+    with backend(database_url, own_valkey.url) as made:
+        assert storm(made, alice, FREE, upstream) == made.used(alice) == 5
+        assert upstream.seen <= 5 + AT_ONCE + AT_ONCE
+        assert made.reservations() == 0
+        own_valkey.resume()
+        eventually(made.server.client)
+        assert attempt_until_refused(made, alice, FREE, upstream.call) == 0
+        assert upstream.seen <= 5 + AT_ONCE + AT_ONCE
+
+
+def test_nobody_waits_for_a_redis_that_hangs_longer_than_its_time_limit(
+    database_url: str, own_valkey: EmbeddedValkey
+) -> None:
+    with backend(database_url, own_valkey.url) as made:
+        made.settle(made.take(somebody(), FREE))
+        own_valkey.pause()
+        asked: list[float] = []
+
+        def reserve() -> None:
+            begun = monotonic()
+            made.settle(made.take(somebody(), FREE))
+            asked.append(monotonic() - begun)
+
+        hammer(THREADS, reserve)
+        own_valkey.resume()
+        assert max(asked) < 2  # and the limit is 0.1: not one command after another waited for it
+
+
+def test_a_process_that_slept_beyond_its_lease_delivers_nothing_beyond_the_limit(
+    database_url: str, redis_url: str
+) -> None:
+    for redis_of in (redis_url, None):
+        alice = somebody()
+        with backend(database_url, redis_of) as made:
+            asleep = made.limits.reserve(ask(alice, plan(1), lease_seconds=0.05))
+            assert isinstance(asleep, Reservation)
+            assert attempt_until_admitted(made, alice) == 1
+            with pytest.raises(LimitReachedMeanwhile):
+                made.settle(asleep)
+            assert made.used(alice) == 1
+
+
+def attempt_until_admitted(made: Backend, user: UUID) -> int:
+    return made.settle(eventually(lambda: granted(made, user)))
+
+
+def granted(made: Backend, user: UUID) -> Reservation | None:
+    answer = made.limits.reserve(ask(user, plan(1)))
+    return answer if isinstance(answer, Reservation) else None
+
+
+@pytest.mark.slow
+def test_redis_killed_and_back_again_and_again_under_many_users(database_url: str, own_valkey: EmbeddedValkey) -> None:
+    users = [somebody() for _ in range(8)]
+    todo = [user for user in users for _ in range(4)]
+    lock, over = threading.Lock(), threading.Event()
+
+    def work() -> tuple[UUID, int]:
+        with lock:
+            user = todo.pop()
+        return user, attempt_until_refused(made, user, plan(150, concurrency=3), lambda _: None)
+
+    def trouble() -> None:
+        while not over.wait(0.2):
+            own_valkey.kill()
+            own_valkey.start()
+
+    with backend(database_url, own_valkey.url) as made:
+        troublemaker = threading.Thread(target=trouble)
+        troublemaker.start()
+        try:
+            outcomes = hammer(len(todo), work)
+        finally:
+            over.set()
+            troublemaker.join()
+        assert [sum(delivered for of, delivered in outcomes if of == user) for user in users] == [150] * len(users)
+        assert [made.used(user) for user in users] == [150] * len(users)
+        assert made.reservations() == 0
