@@ -122,6 +122,7 @@ class SignedIn:
             tier=state.tier_at(self._clock()),
             cached=state.cached,
             role=state.role,
+            fresh=True,
         )
 
 
@@ -197,7 +198,7 @@ class SignedInOrKey:
         key = self._keys.admit(token, self._scope)
         state = self._keys.state(key.user_id, key.id)
         self._keys.note_use(key)
-        return KeyPrincipal(key.user_id, key.id, state.tier_at(self._clock()), state.cached)
+        return KeyPrincipal(key.user_id, key.id, state.tier_at(self._clock()), state.cached, fresh=True)
 
 
 class HasRole:

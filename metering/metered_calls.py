@@ -206,9 +206,9 @@ class MeteredCalls:
         caller, allowance = self._allowed(caller, work)
         if work.idempotency_key is not None:
             check_key(work.idempotency_key)
-            # A replay may reserve nothing, so nothing else would notice that the session was revoked a moment ago.
-            if not caller.fresh:
-                caller, allowance = self._allowed(self.confirm(caller), work)
+        # Only a call that reserves in Redis notices there that its session was revoked a moment ago.
+        if not caller.fresh and (work.idempotency_key is not None or streamed or len(allowance.draws) > 1):
+            caller, allowance = self._allowed(self.confirm(caller), work)
         try:
             slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
             try:
@@ -265,7 +265,7 @@ class MeteredCalls:
             burst=allowance.burst,
             concurrency=allowance.concurrency,
             failures_per_hour=allowance.failures_per_hour,
-            # A feature that reserves in PostgreSQL rests on the state that the guard has just read.
+            # What reserves in PostgreSQL rests on a state that was read for this request.
             cached=caller.cached if len(allowance.draws) == 1 and not streamed else None,
             lease_seconds=work.lease_seconds,
             is_extended=streamed,

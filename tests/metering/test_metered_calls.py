@@ -39,6 +39,7 @@ from metering.settle import Settlement, call_writer
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
+from security.problems import InvalidToken
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls
 
@@ -355,6 +356,17 @@ def test_what_has_no_provider_is_charged_too(chat: Chat) -> None:
 
 def test_a_caller_whose_state_was_copied_to_redis_may_draw_amounts(chat: Chat) -> None:
     chat.alice = replace(chat.alice, cached=CachedFields("state", ("u",), ("1",)), fresh=True)
+    assert chat.ask(answered).body == b'"hello"'
+
+
+def test_a_remembered_caller_is_asked_for_anew_before_it_draws_amounts(chat: Chat) -> None:
+    def revoked(_: Caller) -> Caller:
+        raise InvalidToken
+
+    chat.calls = replace(chat.calls, confirm=revoked)
+    with pytest.raises(InvalidToken):
+        chat.ask(answered)
+    chat.alice = replace(chat.alice, fresh=True)
     assert chat.ask(answered).body == b'"hello"'
 
 
