@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -48,7 +49,13 @@ class FreshFolder:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
+            preexec_fn=hear_ctrl_c,
         )
+
+
+def hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background makes them ignore it, and whatever they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
