@@ -49,7 +49,7 @@ class FreshFolder:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
-            preexec_fn=hear_ctrl_c,
+            preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - it only sets a signal
         )
 
 
