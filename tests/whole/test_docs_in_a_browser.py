@@ -14,7 +14,7 @@ from tests.whole.web_server import WebServer
 @pytest.mark.parametrize(
     ("path", "opened", "inside"),
     [
-        ("/docs", "#operations-gateway-gateway_predict button", "text=Request body"),
+        ("/docs", "#operations-gateway-createPrediction button", "text=Request body"),
         ("/redoc", "button:has-text('429')", "text=Response Headers"),
     ],
 )
