@@ -122,9 +122,9 @@ WITH call AS MATERIALIZED (
     WHERE NOT kept.success AND excluded.success
     RETURNING kept.id, kept.user_id, kept.feature, kept.price_micros, kept.cost_micros, kept.units
 ), spent AS MATERIALIZED (
-    SELECT call.request_id AS id, call.user_id, spent.counter, spent.unit, spent."window", spent.amount, spent.allowed
+    SELECT call.request_id AS id, call.user_id, spent.*
     FROM json_to_recordset($2) AS spent (
-        request_id uuid, counter text, unit text, "window" text, amount bigint, allowed bigint
+        request_id uuid, place integer, counter text, unit text, "window" text, amount bigint, allowed bigint
     )
     JOIN call ON call.request_id = spent.request_id
     LEFT JOIN written ON written.id = spent.request_id
@@ -149,7 +149,7 @@ WITH call AS MATERIALIZED (
         AND known.key_sha256 = decode(call.key_sha256, 'hex') AND known.request_id = call.request_id
         AND known.lease_until = call.lease_until AND known.answer IS NULL
 )
-SELECT spent.id::text, spent.counter, spent.unit, spent."window", counted.used
+SELECT spent.id::text, spent.place, counted.used
 FROM spent JOIN counted
     ON counted.user_id = spent.user_id AND counted.feature = spent.counter AND counted.unit = spent.unit
     AND counted."window" = spent."window"
@@ -195,14 +195,14 @@ def write_calls(connection: Connection, written: Sequence[WrittenCall]) -> list[
     spent = b",".join([each.spent for each in written if each.spent]).decode()
     with connection.cursor() as cursor:
         cursor.execute(SETTLE, (f"[{rows}]", f"[{spent}]"))
-        stands: dict[tuple[str, CounterName], int] = {(row[0], row[1:4]): row[4] for row in cursor.fetchall()}
+        stands: dict[tuple[str, int], int] = {(name, place): used for name, place, used in cursor.fetchall()}
         results: list[int | None] = []
         counted_later: dict[tuple[UUID, CounterName], int] = {}
         for call in reversed([each.call for each in written]):
             result: int | None = None
             for number, spending in enumerate(call.spent):
                 name = (spending.counter, spending.unit, spending.window)
-                used = stands.get((str(call.request_id), name))
+                used = stands.get((str(call.request_id), number))
                 if used is not None:
                     later = counted_later.get((call.user_id, name), 0)
                     counted_later[call.user_id, name] = later + spending.amount
@@ -223,13 +223,14 @@ def _spent_rows(call: SettledCall) -> list[dict[str, object]]:
     return [
         {
             "request_id": call.request_id,
+            "place": place,
             "counter": spent.counter,
             "unit": spent.unit,
             "window": spent.window,
             "amount": spent.amount,
             "allowed": spent.allowed,
         }
-        for spent in call.spent
+        for place, spent in enumerate(call.spent)
     ]
 
 

@@ -36,6 +36,7 @@ class UsageLimits:
     def __init__(self, postgres: PostgresLimits, server: RedisServer) -> None:
         self._postgres = postgres
         self._server = server
+        self._redis: RedisLimits | None = None
         self._unrecorded = UnrecordedFailures()
         # What Redis could not be told. Without it calls that ended while it was away would hold their places until their leases end.
         self._unsaid: deque[tuple[Ask, int, int]] = deque(maxlen=MOST_UNSAID)
@@ -153,7 +154,9 @@ class UsageLimits:
         scripts = self._server.scripts()
         if scripts is None:
             return None
-        limits = RedisLimits(scripts)
+        limits = self._redis
+        if limits is None:
+            limits = self._redis = RedisLimits(scripts)
         while self._unsaid:
             try:
                 said = self._unsaid.popleft()
