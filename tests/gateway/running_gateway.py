@@ -150,7 +150,7 @@ def running_gateway(
     app = bare_app(url)
     breaker = breaker or Breaker(NEVER_OPENS)
     options = EngineOptions(application_name="mirroros-test")
-    redis = RedisServer(None if redis_url is None else RedisAddress(redis_url))
+    redis = RedisServer(None if redis_url is None else RedisAddress(redis_url, timeout=1.0))
     with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
         server = PrivateServer(
             PrivateServerAddress(private_url or private.url, "/predict", timeout),

@@ -77,7 +77,8 @@ class Backend:
     def __init__(self, database_url: str, redis_url: str | None) -> None:
         register_who_calls(database_url)
         self.engine: Engine = create_engine(sqlalchemy_url(database_url), **engine_options(EngineOptions()))
-        self.server = RedisServer(None if redis_url is None else RedisAddress(redis_url))
+        # On a busy machine Redis may wait longer than the tenth of a second that it has by default.
+        self.server = RedisServer(None if redis_url is None else RedisAddress(redis_url, timeout=1.0))
         self.limits = UsageLimits(PostgresLimits(self.engine), self.server)
         self._writer = call_writer(writer_connection(database_url, EngineOptions()))
         self.settlement = Settlement(self._writer)
