@@ -12,35 +12,35 @@ from flask import Flask
 from pydantic import SecretStr
 
 from api_description import DESCRIPTION, NAME, TAGS, VERSION
-from auth.account_pages import account_pages
-from auth.api_key_routes import api_key_routes
-from auth.apple_tokens import AppleSignInKey, AppleTokens
+from auth.accounts.routes import profile_routes
+from auth.api_keys.routes import api_key_routes
+from auth.apple_tokens.client import AppleSignInKey, AppleTokens
 from auth.assembly import Auth, AuthSettings, assemble_auth
-from auth.demo_commands import demo_command
-from auth.email_routes import email_routes
-from auth.event_routes import event_routes
-from auth.export_routes import export_routes
-from auth.identity_routes import identity_routes
-from auth.identity_token import APPLE, GOOGLE, IdentityTokens
-from auth.impersonation_routes import impersonation_routes
-from auth.invite_commands import invite_commands
+from auth.audit.routes import event_routes
+from auth.email.pages import account_pages
+from auth.email.routes import email_routes
+from auth.exports.routes import export_routes
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens
+from auth.identity_providers.identity_routes import identity_routes
+from auth.identity_providers.jwks import ProviderKeys
+from auth.identity_providers.routes import provider_routes
+from auth.impersonation.routes import impersonation_routes
+from auth.invites.commands import invite_commands
 from auth.jobs import auth_jobs
-from auth.jwks_routes import jwks_routes
-from auth.key_commands import key_commands
-from auth.mail.post import MailFolder, MailServer, Post
-from auth.own_password_routes import own_password_routes
-from auth.passkey_routes import passkey_routes
-from auth.password_work import usable_cores
-from auth.profile_routes import profile_routes
-from auth.provider_keys import ProviderKeys
-from auth.provider_routes import provider_routes
-from auth.pwned_passwords import PwnedPasswords
+from auth.mail.transport import MailFolder, MailServer, Post
+from auth.operators.commands import user_commands
+from auth.operators.demo import demo_command
+from auth.password_hashing.breached import PwnedPasswords
+from auth.password_hashing.worker_pool import usable_cores
+from auth.passwords.routes import own_password_routes
 from auth.routes import auth_routes
 from auth.scopes import Scope
-from auth.second_factor.ceremony import PasskeySite
-from auth.second_factor_routes import second_factor_routes
-from auth.session_routes import session_routes
-from auth.user_commands import user_commands
+from auth.second_factor.passkeys.routes import passkey_routes
+from auth.second_factor.passkeys.webauthn import PasskeySite
+from auth.second_factor.routes import second_factor_routes
+from auth.sessions.routes import session_routes
+from auth.tokens.commands import key_commands
+from auth.tokens.jwks_routes import jwks_routes
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate

@@ -15,7 +15,7 @@ from uuid import UUID
 import redis
 from sqlalchemy import ColumnElement, and_, select
 
-from auth.api_key_models import ApiKey
+from auth.api_keys.models import ApiKey
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
 from auth.models import AuthSession, User
 from auth.principal import CachedFields

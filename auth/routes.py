@@ -4,7 +4,7 @@ import re
 
 from flask import Blueprint, request
 
-from auth.address_limits import AnyoneWithin
+from auth.accounts.register import EmailTaken, register, register_privately
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
@@ -18,18 +18,18 @@ from auth.bodies import (
 )
 from auth.device import Device
 from auth.email_address import parse_email
-from auth.give_csrf_token import give_csrf_token
-from auth.give_tokens import SET_COOKIE, answer_signed_in, answer_tokens
+from auth.invites.redeem import registration_problems
 from auth.middleware import bearer_token
-from auth.password_policy import PasswordBreached, PasswordRefused, PasswordTooWeak
-from auth.password_work import PasswordWorkBusy
-from auth.redeem_invite import registration_problems
-from auth.register import EmailTaken, register, register_privately
-from auth.rotate_session import RefreshTokenNotValid, rotate_session
-from auth.second_factor.ask_second_factor import SecondFactorRequired
-from auth.sign_in import AccountClosing, AccountDisabled, InvalidCredentials, sign_in
-from auth.sign_out import sign_out_by_refresh_token, sign_out_session
-from auth.token_cookies import CsrfFailed
+from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_hashing.worker_pool import PasswordWorkBusy
+from auth.passwords.sign_in import AccountClosing, AccountDisabled, InvalidCredentials, sign_in
+from auth.rate_limits.by_address import AnyoneWithin
+from auth.second_factor.challenge import SecondFactorRequired
+from auth.sessions.answers import SET_COOKIE, answer_signed_in, answer_tokens
+from auth.sessions.cookies import CsrfFailed
+from auth.sessions.csrf_token import give_csrf_token
+from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
+from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
 from security.client_address import client_address
 from security.operation import Answer, operation
 from security.problems import MalformedRequest

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
-from auth.account_export import rows_of
+from auth.exports.account_data import rows_of
 from auth.personal_data import PersonalData
 from metering.models import Charge, IdempotencyKey, RequestLog, UsageCounter, UsageGate, UsageReservation
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
 
-from auth.access_key_ring import KeyRing
 from auth.email_address import parse_email
-from auth.pwned_passwords import PwnedPasswords, PwnedPasswordsUnusable
+from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
+from auth.tokens.access_keys import KeyRing
 from payments.product_table import ProductTable
 from security.signing_keys import KeyRing as PrivateServerKeys
 

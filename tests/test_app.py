@@ -14,7 +14,7 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from app import accounts_of, assemble, create_app
-from auth.password_work import usable_cores
+from auth.password_hashing.worker_pool import usable_cores
 from config import SettingsInvalid, load_settings
 from database.redis_server import RedisServer
 from security.openapi import undeclared_routes

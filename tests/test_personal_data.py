@@ -20,11 +20,11 @@ from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from app import accounts_of, assemble, background_jobs, payments_of
+from auth.accounts.close import close_account
+from auth.accounts.purge import purge_accounts
 from auth.assembly import Auth
-from auth.audit_models import SecurityEvent
-from auth.close_account import close_account
-from auth.export_data import collect_export, download_export, request_export
-from auth.purge_accounts import purge_accounts
+from auth.audit.models import SecurityEvent
+from auth.exports.export import collect_export, download_export, request_export
 from config import load_settings
 from database import db, reading, transaction
 from database.base import Base
@@ -480,7 +480,7 @@ def test_the_audit_log_lets_nothing_else_be_changed(service: Service, person: Pe
 def test_a_long_history_is_forgotten_in_portions(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth.forget_origins.PORTION", 2)
+    monkeypatch.setattr("auth.exports.forget_origins.PORTION", 2)
     close_account(service.auth, person.id, person.session_id)
     with transaction() as session:
         session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})

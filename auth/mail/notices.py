@@ -6,7 +6,7 @@ from flask import has_request_context, request
 from sqlalchemy.orm import Session
 
 from auth.device import printable
-from auth.mail.letters import Letters
+from auth.mail.messages import Letters
 
 NOTICES = {
     "refresh_token_reused": (

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from auth.jobs import auth_jobs
-from auth.mail.post import LetterRefused, MailServer
+from auth.mail.transport import LetterRefused, MailServer
 from database.jobs import Jobs
 from database.run_worker import run_worker
 from database.worker_options import WorkerOptions

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from api_description import TAGS
 from auth.account_change import account_change
-from auth.address_limits import AuthLimits
-from auth.base62 import checksum
+from auth.rate_limits.by_address import AuthLimits
 from auth.scopes import Scope
+from auth.tokens.base62 import checksum
 from sandbox.valkey import EmbeddedValkey
 from security.openapi import ApiDescription, openapi_document
 from security.operation import OPERATIONS_KEY
