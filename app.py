@@ -58,18 +58,18 @@ from gateway.private_server import PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from metering.personal_data import METERING_DATA
 from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
-from payments.apple import SandboxPolicy
-from payments.apple_purchase import AppleEnvironment
+from payments.apple.purchase import AppleEnvironment
+from payments.apple.rules import SandboxPolicy
 from payments.apple_validator import AppleApiKey
 from payments.assembly import AppleSettings, Payments, PaymentSettings, StripeSettings, assemble_payments
-from payments.grant_manually import grant_by_operator
-from payments.payment_commands import payment_commands
+from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
-from payments.redirects import Redirects
 from payments.routes import payment_blueprints
+from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeAddress
+from payments.subscriptions.grant_manually import grant_by_operator
 from security.api_flask import ApiFlask
 from security.derived_key import derived_key
 from security.docs_pages import docs_routes

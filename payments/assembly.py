@@ -9,31 +9,31 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from database.base import Clock, utc_now
 from database.jobs import Job, JobName, Urgency
-from payments.apple import Apple, SandboxPolicy
-from payments.apple_notifications import apple_events
-from payments.apple_purchase import AppleEnvironment
-from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
-from payments.apple_reconcile import apple_reconcilers
+from payments.apple.legacy_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
+from payments.apple.notifications import apple_events
+from payments.apple.purchase import AppleEnvironment
+from payments.apple.reconcile import apple_reconcilers
+from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
 from payments.apply_stripe_event import stripe_events
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventHandler, EventInbox
-from payments.forget_billing_events import forget_billing_events
-from payments.grant_tier import Announce
-from payments.hand_over_tiers import hand_over_tiers
-from payments.items import Items
+from payments.billing.rules import BillingRules
+from payments.inbox.inbox import EventHandler, EventInbox
+from payments.inbox.purge import forget_billing_events
+from payments.inbox.reconcile import Reconciler, reconcile
+from payments.inbox.store import event_writer
 from payments.plans import PlanOffer, on_offer
 from payments.product_table import ProductTable
-from payments.purchases import Purchases
-from payments.read_subscription import ManageUrls
-from payments.reconcile import Reconciler, reconcile
-from payments.reconcile_stripe import stripe_reconcilers
-from payments.redirects import Redirects
-from payments.store_event import event_writer
+from payments.purchases.items import Items
+from payments.purchases.purchase import Purchases
+from payments.stripe.jobs import stripe_jobs
+from payments.stripe.reconcile import stripe_reconcilers
+from payments.stripe.redirects import Redirects
+from payments.stripe.rules import StripeRules
 from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import stripe_jobs
-from payments.stripe_rules import StripeRules
-from payments.subscription_status import Provider
+from payments.subscriptions.grant_tier import Announce
+from payments.subscriptions.hand_over import hand_over_tiers
+from payments.subscriptions.read import ManageUrls
+from payments.subscriptions.status import Provider
 from security.operation import Guard
 
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"

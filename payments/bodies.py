@@ -5,8 +5,8 @@ from datetime import datetime
 from auth.tiers import Tier
 from payments.plans import PlanOffer
 from payments.product_table import BillingCycle
-from payments.read_subscription import OwnEntitlement, OwnSubscription
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.read import OwnEntitlement, OwnSubscription
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from security.operation import AnswerBody
 
 

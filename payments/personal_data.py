@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from auth.exports.account_data import rows_of
 from auth.personal_data import PersonalData
-from payments.close_account import end_subscriptions, let_go_of_subscriptions
 from payments.models import BillingCustomer, CheckoutIntent, EntitlementChange, Payment, Subscription
+from payments.subscriptions.close_account import end_subscriptions, let_go_of_subscriptions
 
 SUBSCRIPTIONS = (
     Subscription.id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
 from payments.product_table import BillingCycle, ProductTable
-from payments.subscription_status import Provider
+from payments.subscriptions.status import Provider
 
 
 @dataclass(frozen=True)

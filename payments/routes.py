@@ -3,13 +3,13 @@
 from flask import Blueprint
 
 from auth.principal import Principal
-from payments.apple_routes import apple_routes
+from payments.apple.routes import apple_routes
 from payments.assembly import Payments
 from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
-from payments.read_subscription import read_subscription
-from payments.return_pages import return_pages
-from payments.stripe_commands import stripe_commands
-from payments.stripe_routes import stripe_routes
+from payments.stripe.commands import stripe_commands
+from payments.stripe.return_pages import return_pages
+from payments.stripe.routes import stripe_routes
+from payments.subscriptions.read import read_subscription
 from security.operation import Answer, Anyone, operation
 from security.problems import DependencyUnavailable
 

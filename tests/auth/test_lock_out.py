@@ -22,7 +22,7 @@ from auth.lock_out.lock_out import DISTRUSTED, lock_out
 from auth.models import User
 from auth.operators.commands import user_commands
 from database.base import Base
-from payments.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer

@@ -13,11 +13,11 @@ from werkzeug.test import TestResponse
 from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
 from payments.product_table import ProductTable
-from payments.purchases import Purchases
-from payments.redirects import Redirects
+from payments.purchases.purchase import Purchases
+from payments.stripe.jobs import stripe_jobs
+from payments.stripe.redirects import Redirects
+from payments.stripe.rules import StripeRules
 from payments.stripe_handler import StripeAddress
-from payments.stripe_jobs import stripe_jobs
-from payments.stripe_rules import StripeRules
 from sandbox.stripe_server.api import Seen
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.development_prices import add_development_prices

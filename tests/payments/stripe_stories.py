@@ -9,8 +9,8 @@ from random import Random
 
 from werkzeug.test import TestResponse
 
+from payments.stripe.jobs import stripe_jobs
 from payments.stripe_handler import StripeAddress
-from payments.stripe_jobs import stripe_jobs
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.event_outbox import Order
 from sandbox.stripe_server.faults import Trouble

@@ -11,8 +11,8 @@ import pytest
 
 from auth.tiers import Tier
 from payments.apply_stripe_event import handler_of
-from payments.entitlement import HANDOVER
-from payments.event_inbox import EventInbox
+from payments.inbox.inbox import EventInbox
+from payments.subscriptions.entitlement import HANDOVER
 from sandbox.apple_server.subscriptions import Subscription
 from sandbox.store_clock import milliseconds
 from tests.payments import apple_app

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from auth.tiers import Tier
-from payments.event_inbox import EventHandler
+from payments.inbox.inbox import EventHandler
 from sandbox.http_listener import Reply
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.apple_app import PRO, RunningApple

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from database import transaction
 from payments.apply_stripe_event import stripe_events
-from payments.create_intent import OpenPayment, OutOfStock, create_intent
-from payments.items import Items
 from payments.personal_data import export_payments
-from payments.purchases import Price, Purchase, PurchaseKindOff, Purchases
-from payments.read_payment import read_payment
-from payments.subscription_status import Provider
+from payments.purchases.create import OpenPayment, OutOfStock, create_intent
+from payments.purchases.items import Items
+from payments.purchases.purchase import Price, Purchase, PurchaseKindOff, Purchases
+from payments.purchases.read import read_payment
+from payments.subscriptions.status import Provider
 from security.problems import NotFound
 from tests.payments.stripe_app import MakeStripe, RunningStripe
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from payments.redirects import Redirects
+from payments.stripe.redirects import Redirects
 from security.problems import ValidationFailed
 
 REDIRECTS = Redirects("https://app.example.com", frozenset({"https://shop.example.com", "mirroros://checkout"}))

@@ -11,7 +11,7 @@ from config import SettingsInvalid, load_settings
 from database import db
 from payments.assembly import PaymentSettings
 from payments.product_table import BillingCycle
-from payments.stripe_rules import StripeRules
+from payments.stripe.rules import StripeRules
 from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment
 
