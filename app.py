@@ -70,16 +70,16 @@ from payments.routes import payment_blueprints
 from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeAddress
 from payments.subscriptions.grant_manually import grant_by_operator
-from security.api_flask import ApiFlask
-from security.derived_key import derived_key
-from security.docs_pages import docs_routes
-from security.edge import install_edge
-from security.health_check import HealthCheck, Part
-from security.health_routes import health_routes
-from security.log import configure_logging
-from security.openapi import ApiDescription, openapi_routes
-from security.sentry import start_sentry
-from security.switched_off import note_switched_off
+from security.api.docs_pages import docs_routes
+from security.api.openapi import ApiDescription, openapi_routes
+from security.edge.api_flask import ApiFlask
+from security.edge.edge import install_edge
+from security.edge.switched_off import note_switched_off
+from security.health.check import HealthCheck, Part
+from security.health.routes import health_routes
+from security.logs.log import configure_logging
+from security.logs.sentry import start_sentry
+from security.secrets.derived_key import derived_key
 from settings.defaults import environment_of
 from settings.model import Environment, Settings
 from settings.read_environment import with_env_file

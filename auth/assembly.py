@@ -31,7 +31,7 @@ from auth.tokens.access_token import AccessTokens
 from auth.tokens.refresh_token import RefreshTokens
 from database.base import Clock, utc_now
 from database.redis_server import RedisServer
-from security.derived_key import derived_key
+from security.secrets.derived_key import derived_key
 
 
 @dataclass(frozen=True)

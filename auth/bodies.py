@@ -18,8 +18,8 @@ from auth.sessions.token_pair import TokenPair
 from auth.tiers import Tier
 from auth.tokens.refresh_token import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
-from security.operation import AnswerBody, Body
-from security.typed_text import DIGITS, ONE_LINE, trims
+from security.api.operation import AnswerBody, Body
+from security.api.typed_text import DIGITS, ONE_LINE, trims
 
 
 def is_none(value: object) -> bool:

@@ -19,8 +19,8 @@ from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
 from database.redis_server import RedisServer
-from security.operation import Guard
-from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
+from security.api.operation import Guard
+from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
 BEARER = "bearer"
 API_KEY = "apiKey"

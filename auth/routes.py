@@ -30,9 +30,9 @@ from auth.sessions.cookies import CsrfFailed
 from auth.sessions.csrf_token import give_csrf_token
 from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
 from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
-from security.client_address import client_address
-from security.operation import Answer, operation
-from security.problems import MalformedRequest
+from security.api.operation import Answer, operation
+from security.edge.client_address import client_address
+from security.edge.problems import MalformedRequest
 
 IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 

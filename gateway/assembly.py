@@ -23,7 +23,7 @@ from metering.metered_calls import MeteredCalls
 from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
-from security.operation import Guard
+from security.api.operation import Guard
 from security.signing_keys import KeyRing
 
 

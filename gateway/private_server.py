@@ -25,7 +25,7 @@ from gateway.private_server_problems import (
 )
 from gateway.resolve_name import Addresses
 from gateway.result_document import ResultNotUsable, check_result
-from security.log import security_event
+from security.logs.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
 from security.signing_keys import KeyRing
 

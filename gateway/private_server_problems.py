@@ -2,7 +2,7 @@
 
 from metering.breaker import HealthSign
 from metering.upstream import UpstreamFailed
-from security.problems import retry_after
+from security.edge.problems import retry_after
 
 SHORTEST_RETRY, LONGEST_RETRY = 1, 300
 

@@ -16,8 +16,8 @@ from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedI
 from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
 from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
-from security.operation import Answer, Anyone, Guard, operation
-from security.request_id import current_request_id, current_traceparent
+from security.api.operation import Answer, Anyone, Guard, operation
+from security.edge.request_id import current_request_id, current_traceparent
 
 LARGEST_QUESTION = 64 * 1024
 

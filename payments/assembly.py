@@ -34,7 +34,7 @@ from payments.subscriptions.grant_tier import Announce
 from payments.subscriptions.hand_over import hand_over_tiers
 from payments.subscriptions.read import ManageUrls
 from payments.subscriptions.status import Provider
-from security.operation import Guard
+from security.api.operation import Guard
 
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""

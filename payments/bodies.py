@@ -7,7 +7,7 @@ from payments.plans import PlanOffer
 from payments.product_table import BillingCycle
 from payments.subscriptions.read import OwnEntitlement, OwnSubscription
 from payments.subscriptions.status import Provider, SubscriptionStatus
-from security.operation import AnswerBody
+from security.api.operation import AnswerBody
 
 
 class OfferAnswer(AnswerBody):

@@ -10,8 +10,8 @@ from payments.stripe.commands import stripe_commands
 from payments.stripe.return_pages import return_pages
 from payments.stripe.routes import stripe_routes
 from payments.subscriptions.read import read_subscription
-from security.operation import Answer, Anyone, operation
-from security.problems import DependencyUnavailable
+from security.api.operation import Answer, Anyone, operation
+from security.edge.problems import DependencyUnavailable
 
 
 def payment_blueprints(payments: Payments) -> list[Blueprint]:

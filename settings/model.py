@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.tokens.access_keys import KeyRing, SigningKey
-from security.derived_key import derived_key
+from security.secrets.derived_key import derived_key
 from security.signing_keys import KeyRing as PrivateServerKeys
 from settings import forms
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from security.typed_text import trimmed
+from security.api.typed_text import trimmed
 
 QUOTES = "\"'"
 

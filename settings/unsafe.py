@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from security.private_hosts import is_private_host
-from security.secret_strength import weakness_of
 from settings.forms import named_keys
 from settings.model import DERIVED_DATA_KEY, RegistrationResponse, ResponseVerification, Settings
+from settings.private_hosts import is_private_host
+from settings.secret_strength import weakness_of
 
 Problem = tuple[str, str]
 

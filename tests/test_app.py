@@ -17,8 +17,8 @@ from app import accounts_of, assemble, create_app
 from auth.password_hashing.worker_pool import usable_cores
 from config import SettingsInvalid, load_settings
 from database.redis_server import RedisServer
-from security.openapi import undeclared_routes
-from security.operation import OPERATIONS_KEY, Anyone, Operation
+from security.api.openapi import undeclared_routes
+from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, WEB_ORIGIN, production_environment
 

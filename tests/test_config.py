@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from auth.tiers import Tier
 from check_settings import config_commands, settings_table, shown
 from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
-from security.derived_key import derived_key
-from security.private_hosts import is_private_host
-from security.secret_strength import weakness_of
+from security.secrets.derived_key import derived_key
 from settings.model import Environment, ResponseVerification, Settings
+from settings.private_hosts import is_private_host
+from settings.secret_strength import weakness_of
 
 Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from auth.mail.notices import notify
 from auth.models import User
 from auth.passwords.sign_in import AccountDisabled, InvalidCredentials
 from database import reading, transaction
-from security.problems import InvalidToken, Problem
+from security.edge.problems import InvalidToken, Problem
 
 
 class AccountNotClosing(Problem):

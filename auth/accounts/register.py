@@ -20,7 +20,7 @@ from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
 from database.base import uuid7
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class EmailTaken(Problem):

@@ -16,8 +16,8 @@ from auth.passwords.sign_in import AccountDisabled, InvalidCredentials
 from auth.principal import Principal
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.read_profile import read_profile
-from security.operation import Answer, AnswerBody, Body, operation
-from security.typed_text import ONE_LINE, trims
+from security.api.operation import Answer, AnswerBody, Body, operation
+from security.api.typed_text import ONE_LINE, trims
 
 DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), trims(80)]
 

@@ -17,9 +17,9 @@ from auth.rate_limits.by_address import AddressLimits
 from auth.scopes import ACCOUNT, Scope
 from database import reading
 from database.base import Clock
-from security.client_address import client_address
-from security.log import security_event
-from security.problems import InvalidToken, Problem, TooManyRequests
+from security.edge.client_address import client_address
+from security.edge.problems import InvalidToken, Problem, TooManyRequests
+from security.logs.log import security_event
 
 WRONG_KEYS = "wrong_api_keys"
 

@@ -17,7 +17,7 @@ from auth.mail.notices import notify
 from auth.scopes import Scope
 from database import transaction
 from database.base import uuid7
-from security.problems import Problem, TooManyRequests
+from security.edge.problems import Problem, TooManyRequests
 
 KEYS_PER_USER = 25
 NEW_KEYS_PER_HOUR = 30

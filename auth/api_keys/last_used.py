@@ -13,7 +13,7 @@ from auth.audit.record import record
 from auth.bounded_cache import BoundedCache
 from database import transaction
 from database.base import Clock
-from security.client_address import client_address
+from security.edge.client_address import client_address
 
 NOTED_EVERY = timedelta(minutes=1)
 NETWORKS_PER_KEY = 50

@@ -11,7 +11,7 @@ from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.models import User
-from security.problems import NotFound
+from security.edge.problems import NotFound
 
 
 def revoke_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID) -> None:

@@ -14,7 +14,7 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
-from security.problems import NotFound, Problem
+from security.edge.problems import NotFound, Problem
 
 
 class Overlap(StrEnum):

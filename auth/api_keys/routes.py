@@ -16,9 +16,9 @@ from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.assembly import Auth
 from auth.principal import Principal
 from auth.scopes import Scope
-from security.operation import WHOLE, Answer, AnswerBody, Body, operation
-from security.problems import TooManyRequests
-from security.typed_text import trims
+from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
+from security.api.typed_text import trims
+from security.edge.problems import TooManyRequests
 
 NETWORKS_AT_MOST = 20
 LONGEST_NETWORK = 43  # eight groups of four digits, a slash and a length

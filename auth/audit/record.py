@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from auth.audit.models import SecurityEvent
 from auth.device import printable
 from database.base import uuid7
-from security.client_address import client_address
-from security.log import security_event
-from security.request_id import current_request_id
+from security.edge.client_address import client_address
+from security.edge.request_id import current_request_id
+from security.logs.log import security_event
 
 NOTABLE = frozenset(
     {

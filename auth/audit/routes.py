@@ -13,9 +13,9 @@ from auth.audit.read import Event, EventFilter, EventPage, read_events
 from auth.middleware import HasRole, InsufficientRole
 from auth.principal import Principal
 from auth.roles import Role
-from security.cursor import Cursor
-from security.log import security_event
-from security.operation import WHOLE, Answer, AnswerBody, Body, operation
+from security.api.cursor import Cursor
+from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
+from security.logs.log import security_event
 
 RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.IGNORECASE)
 

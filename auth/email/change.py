@@ -20,7 +20,7 @@ from auth.lock_out.lock_out import lately, lock_out
 from auth.models import User
 from auth.principal import Principal
 from database import transaction
-from security.problems import InvalidToken, ValidationFailed
+from security.edge.problems import InvalidToken, ValidationFailed
 
 UNIQUE_ADDRESS = "uq_users_email_key"
 

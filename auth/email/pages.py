@@ -10,8 +10,8 @@ from typing import Literal
 
 from flask import Blueprint, Response, make_response, render_template
 
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
+from security.api.assets import serve_assets
+from security.edge.response_headers import CONTENT_SECURITY_POLICY
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "

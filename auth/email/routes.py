@@ -16,9 +16,9 @@ from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.reset import reset_password
 from auth.principal import Principal
 from auth.rate_limits.by_address import AnyoneWithin
-from security.client_address import client_address
-from security.operation import Answer, operation
-from security.problems import TooManyRequests
+from security.api.operation import Answer, operation
+from security.edge.client_address import client_address
+from security.edge.problems import TooManyRequests
 
 
 def email_routes(auth: Auth) -> Blueprint:

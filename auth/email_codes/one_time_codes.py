@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from auth.email_address import EmailAddress
 from auth.email_codes.models import OneTimeCode
-from security.problems import Problem
+from security.edge.problems import Problem
 
 PREFIX = "ot_"
 MAC_BYTES = 32

@@ -21,7 +21,7 @@ from database import reading, transaction
 from database.base import Clock
 from database.batch import purge
 from database.jobs import JobName, Urgency, enqueue_job
-from security.problems import InvalidToken, NotFound, Problem, TooManyRequests
+from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
 COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
 KEPT = timedelta(days=7)

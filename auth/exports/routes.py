@@ -9,8 +9,8 @@ from flask import Blueprint
 from auth.assembly import Auth
 from auth.exports.export import Export, ExportNotReady, download_export, list_exports, request_export
 from auth.principal import Principal
-from security.operation import Answer, AnswerBody, operation
-from security.problems import TooManyRequests
+from security.api.operation import Answer, AnswerBody, operation
+from security.edge.problems import TooManyRequests
 
 
 class ExportAnswer(AnswerBody):

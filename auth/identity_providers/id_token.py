@@ -11,7 +11,7 @@ import jwt
 from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_email
 from auth.identity_providers.jwks import ProviderKeys
 from database.base import Clock
-from security.problems import Problem
+from security.edge.problems import Problem
 
 ProviderName = Literal["apple", "google"]
 

@@ -11,7 +11,7 @@ from auth.identity_providers.list import LinkedIdentity, list_identities
 from auth.identity_providers.unlink import unlink_identity
 from auth.principal import Principal
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
-from security.operation import Answer, AnswerBody, operation
+from security.api.operation import Answer, AnswerBody, operation
 
 
 class IdentityAnswer(AnswerBody):

@@ -10,7 +10,7 @@ import requests
 import structlog
 
 from database.base import Clock
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 FRESH = timedelta(hours=1)
 USABLE = timedelta(hours=24)

@@ -12,7 +12,7 @@ from auth.identity_providers.models import Identity
 from auth.mail.notices import notify
 from auth.principal import Principal
 from database import transaction
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class IdentityTaken(Problem):

@@ -22,9 +22,9 @@ from auth.routes import device
 from auth.second_factor.challenge import SecondFactorRequired
 from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
-from security.client_address import client_address
-from security.operation import Answer, Body, operation
-from security.problems import TooManyRequests
+from security.api.operation import Answer, Body, operation
+from security.edge.client_address import client_address
+from security.edge.problems import TooManyRequests
 
 VISIBLE = "^[!-~]*$"
 """ASCII without blanks: what Apple's codes and addresses are made of."""

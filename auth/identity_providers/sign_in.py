@@ -28,7 +28,7 @@ from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, se
 from auth.sessions.open import SignedInUser, open_session
 from database import reading
 from database.base import uuid7
-from security.problems import Problem
+from security.edge.problems import Problem
 
 REGISTERED = "registered"
 

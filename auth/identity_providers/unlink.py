@@ -13,7 +13,7 @@ from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
-from security.problems import NotFound
+from security.edge.problems import NotFound
 
 
 def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:

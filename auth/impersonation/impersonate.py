@@ -18,7 +18,7 @@ from auth.roles import Role
 from auth.tokens.access_token import IssuedToken
 from database import transaction
 from database.base import uuid7
-from security.problems import NotFound, Problem
+from security.edge.problems import NotFound, Problem
 
 LONGEST = timedelta(minutes=15)
 

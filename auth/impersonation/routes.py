@@ -11,9 +11,9 @@ from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, sto
 from auth.middleware import HasRole
 from auth.principal import Principal
 from auth.roles import Role
-from security.operation import Answer, AnswerBody, Body, operation
-from security.problems import NotFound
-from security.typed_text import NOT_BLANK, SEEN
+from security.api.operation import Answer, AnswerBody, Body, operation
+from security.api.typed_text import NOT_BLANK, SEEN
+from security.edge.problems import NotFound
 
 
 class ImpersonateBody(Body):

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from auth.assembly import Auth
 from auth.invites.models import Invite
 from database import reading
-from security.client_address import client_address
-from security.problems import Problem, TooManyRequests
+from security.edge.client_address import client_address
+from security.edge.problems import Problem, TooManyRequests
 
 WRONG_CODES = "wrong_invite_codes"
 

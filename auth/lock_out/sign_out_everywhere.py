@@ -9,7 +9,7 @@ from auth.audit.record import record
 from auth.lock_out.lock_out import after_registering, lock_out
 from auth.mail.notices import notify
 from auth.models import User
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None, added_since: datetime | None = None) -> int:

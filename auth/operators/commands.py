@@ -27,7 +27,7 @@ from auth.password_hashing.policy import PasswordRefused
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.roles import Role
 from auth.tiers import Tier
-from security.typed_text import trimmed
+from security.api.typed_text import trimmed
 
 
 class Address(click.ParamType[EmailAddress]):

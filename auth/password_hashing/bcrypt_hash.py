@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import bcrypt
 
 from auth.password_hashing.worker_pool import PasswordWork
-from security.log import security_event
+from security.logs.log import security_event
 
 SCHEME = "mo2"
 MAXIMUM_CHARACTERS = 256

@@ -8,7 +8,7 @@ from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth.password_hashing.bcrypt_hash import PasswordNotUsable, prepared
-from security.problems import ValidationFailed
+from security.edge.problems import ValidationFailed
 
 MINIMUM_SCORE = 2
 SCORED_CHARACTERS = 72  # zxcvbn takes 4 ms here and grows with the square of the length

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 Result = TypeVar("Result")
 

@@ -19,7 +19,7 @@ from auth.second_factor.factors import factors_of
 from auth.sessions.step_up import note_fresh_proof
 from auth.tokens.access_token import IssuedToken
 from database import reading, transaction
-from security.problems import InvalidToken, Problem
+from security.edge.problems import InvalidToken, Problem
 
 
 class PasswordNotEnough(Problem):

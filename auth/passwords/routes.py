@@ -11,9 +11,9 @@ from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.change import PasswordNotEnough, change_password, reauthenticate
 from auth.passwords.sign_in import InvalidCredentials
 from auth.principal import Principal
-from security.client_address import client_address
-from security.operation import Answer, AnswerBody, Body, operation
-from security.problems import TooManyRequests
+from security.api.operation import Answer, AnswerBody, Body, operation
+from security.edge.client_address import client_address
+from security.edge.problems import TooManyRequests
 
 
 class ReauthenticateBody(Body):

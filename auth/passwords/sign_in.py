@@ -16,7 +16,7 @@ from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, se
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import reading, transaction
-from security.problems import Problem
+from security.edge.problems import Problem
 
 # A row may change while its password is being hashed (another sign-in stored a newer hash); then it is checked again.
 CHECKS = 3

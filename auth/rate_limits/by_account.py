@@ -16,7 +16,7 @@ import redis
 
 from auth.email_address import EmailAddress
 from database.redis_server import KEY_PREFIX, RedisServer
-from security.problems import TooManyRequests
+from security.edge.problems import TooManyRequests
 
 FORGOTTEN_AFTER_SECONDS = 3600
 MOST_WAITS = 32

@@ -11,8 +11,8 @@ from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
 from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
 from auth.rate_limits.counters import AttemptCounts
 from database.redis_server import RedisServer
-from security.client_address import client_address
-from security.problems import Problem, TooManyRequests, in_words
+from security.edge.client_address import client_address
+from security.edge.problems import Problem, TooManyRequests, in_words
 
 IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
 IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 of the former; to a mobile carrier, many customers

@@ -11,9 +11,9 @@ from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.second_factor.passkeys.manage import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
+from security.api.operation import AnswerBody, Body, OneOfBody
+from security.api.typed_text import ONE_LINE, trims
 from security.base64url import CANONICAL
-from security.operation import AnswerBody, Body, OneOfBody
-from security.typed_text import ONE_LINE, trims
 
 LONGEST_NAME = 64
 

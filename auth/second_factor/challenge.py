@@ -15,7 +15,7 @@ from auth.models import User
 from auth.second_factor.factors import Method, factors_of
 from auth.second_factor.models import SignInChallenge
 from database.base import uuid7
-from security.problems import Problem
+from security.edge.problems import Problem
 
 PREFIX = "sc_"
 LONGEST_TOKEN = 64

@@ -23,7 +23,7 @@ from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
 from auth.sessions.end import end_sessions
 from database import reading
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class SecondFactorOff(Problem):

@@ -17,7 +17,7 @@ from auth.second_factor.passkeys.webauthn import KnownCredential, assertion_opti
 from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class SignInChallengeNotValid(Problem):

@@ -19,7 +19,7 @@ from auth.second_factor.passkeys.webauthn import Credential
 from auth.second_factor.recovery_codes import spend_code
 from auth.second_factor.totp import spend_totp_code
 from database.base import uuid7
-from security.problems import Problem, TooManyRequests
+from security.edge.problems import Problem, TooManyRequests
 
 WRONG_IN_AN_HOUR = 20
 NOTABLE_WRONG = 10

@@ -14,7 +14,7 @@ from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_fa
 from auth.sessions.step_up import note_fresh_proof
 from auth.tokens.access_token import IssuedToken
 from database import transaction
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof) -> IssuedToken:

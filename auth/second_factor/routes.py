@@ -28,8 +28,8 @@ from auth.second_factor.recovery_codes import replace_recovery_codes
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp, turn_off_totp
 from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
-from security.operation import Answer, operation
-from security.problems import NotFound, TooManyRequests
+from security.api.operation import Answer, operation
+from security.edge.problems import NotFound, TooManyRequests
 
 
 def second_factor_routes(auth: Auth) -> Blueprint:

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from auth.identity_providers.models import Identity
 from auth.models import User
 from auth.second_factor.models import Passkey
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class LastWayToSignIn(Problem):

@@ -6,7 +6,7 @@ from auth.bodies import TokensAnswer, signed_in_answer, tokens_answer
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.open import SignedInUser
 from auth.sessions.token_pair import TokenPair
-from security.operation import Answer
+from security.api.operation import Answer
 
 AnyTokens = TypeVar("AnyTokens", bound=TokensAnswer)
 

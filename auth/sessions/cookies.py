@@ -20,7 +20,7 @@ from auth.sessions.token_pair import TokenPair
 from auth.tokens.refresh_token import read_refresh_token
 from database.base import Clock
 from security.base64url import base64url
-from security.problems import Problem
+from security.edge.problems import Problem
 
 COOKIE = "__Host-rt"
 """The prefix makes browsers insist on Secure, Path=/ and no Domain, so that no other host can plant one (RFC 6265bis, 4.1.3)."""

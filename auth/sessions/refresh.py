@@ -21,7 +21,7 @@ from auth.sessions.end import end_session
 from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
 from auth.tokens.refresh_token import PresentedToken, read_refresh_token
 from database import transaction
-from security.problems import Problem, TooManyRequests
+from security.edge.problems import Problem, TooManyRequests
 
 
 class RefreshTokenNotValid(Problem):

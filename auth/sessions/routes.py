@@ -14,9 +14,9 @@ from auth.middleware import StaleSignIn
 from auth.principal import Principal
 from auth.sessions.end import end_session
 from auth.sessions.list import OpenSession, list_sessions
-from security.cursor import Cursor
-from security.operation import WHOLE, Answer, AnswerBody, Body, operation
-from security.problems import NotFound
+from security.api.cursor import Cursor
+from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
+from security.edge.problems import NotFound
 
 
 class SessionsQuery(Body):

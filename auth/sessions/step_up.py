@@ -8,7 +8,7 @@ from auth.audit.record import record
 from auth.models import AuthSession
 from auth.principal import Principal
 from auth.tokens.access_token import IssuedToken
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def note_fresh_proof(auth: Auth, session: Session, caller: Principal, *, method: str) -> IssuedToken:

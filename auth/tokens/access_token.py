@@ -15,7 +15,7 @@ from auth.bounded_cache import BoundedCache
 from auth.tokens.access_keys import KeyRing
 from database.base import Clock
 from security.base64url import bytes_of_base64url
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 (RFC 9068, 2.1)
 FORMAT_VERSION = 1

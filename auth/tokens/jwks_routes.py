@@ -6,8 +6,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Blueprint
 
 from auth.tokens.access_keys import KeyRing
+from security.api.operation import Answer, AnswerBody, Anyone, operation
 from security.base64url import base64url
-from security.operation import Answer, AnswerBody, Anyone, operation
 
 CACHE_SECONDS = 300
 COORDINATE_BYTES = 32  # RFC 7518, 6.2.1.2: of fixed length on P-256

@@ -5,7 +5,7 @@ The alphabet is Crockford's base32: no letter that looks like a digit, and those
 
 import secrets
 
-from security.typed_text import without_groups
+from security.api.typed_text import without_groups
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 10

@@ -22,7 +22,7 @@ from payments.inbox.inbox import Applied, EventHandler, EventInbox, EventState, 
 from payments.models import BillingCustomer, Subscription
 from payments.subscriptions.grant_tier import lock_user, recompute_tier
 from payments.subscriptions.status import Provider
-from security.problems import Problem
+from security.edge.problems import Problem
 
 LONGEST_ON_THE_WAY = timedelta(days=8)
 """Apple's last repetition comes 158 hours after the first try, with the same signature."""

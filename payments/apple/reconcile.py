@@ -28,7 +28,7 @@ from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.grant_tier import LockedUser, StateChange, announce_change, lock_user, recompute_tier
 from payments.subscriptions.record import holding_of
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 FIRST_LOOK_BACK = timedelta(days=7)
 OVERLAP = timedelta(hours=1)

@@ -26,9 +26,9 @@ from payments.assembly import Payments
 from payments.billing.customer import billing_customer
 from payments.bodies import SubscriptionItem, subscription_item
 from payments.subscriptions.grant_tier import lock_user
-from security.operation import Answer, AnswerBody, Anyone, Body, operation
-from security.problems import DependencyUnavailable, InvalidToken
-from security.typed_text import WITHOUT_BLANKS
+from security.api.operation import Answer, AnswerBody, Anyone, Body, operation
+from security.api.typed_text import WITHOUT_BLANKS
+from security.edge.problems import DependencyUnavailable, InvalidToken
 
 LARGEST_RECEIPT_BODY = 1_500_000
 """Bytes. Receipts of StoreKit 1 hold every purchase of the customer and pass a hundred kilobytes."""

@@ -19,7 +19,7 @@ from payments.billing.counts import count
 from payments.billing.rules import BillingRules
 from payments.product_table import ProductTable
 from payments.subscriptions.record import Recorded, record_subscription
-from security.log import security_event
+from security.logs.log import security_event
 
 
 @dataclass(frozen=True)

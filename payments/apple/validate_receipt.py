@@ -33,7 +33,7 @@ from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.grant_tier import announce_change, lock_user, recompute_tier
 from payments.subscriptions.read import ManageUrls, OwnSubscription, own_subscription
 from payments.subscriptions.record import holding_of
-from security.problems import InvalidToken, Problem, retry_after
+from security.edge.problems import InvalidToken, Problem, retry_after
 
 FRESH = timedelta(hours=24)
 """How old a signed transaction of a device may be to be believed as it stands."""

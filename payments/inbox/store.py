@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from database.group_commit import CommitNotConfirmed, GroupCommit
 from database.jobs import QUEUE, JobName, Urgency
 from payments.subscriptions.status import Provider
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 APPLY_EVENT = JobName("apply_billing_event", Urgency.PAYMENTS)
 LARGEST_BATCH = 20

@@ -18,7 +18,7 @@ from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.record import fetch_version
-from security.problems import NotFound, Problem, ValidationFailed
+from security.edge.problems import NotFound, Problem, ValidationFailed
 
 
 class PaymentClosed(Problem):

@@ -18,7 +18,7 @@ from payments.stripe.rules import StripeRules
 from payments.subscriptions.grant_tier import lock_user
 from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import Provider
-from security.problems import InvalidToken, Problem
+from security.edge.problems import InvalidToken, Problem
 
 RESERVED_FOR = timedelta(minutes=30)
 LARGEST_AMOUNT = 99_999_999

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from database import reading
 from payments.models import Item
 from payments.purchases.purchase import Price, Purchase
-from security.problems import NotFound
+from security.edge.problems import NotFound
 
 ITEM = "item"
 

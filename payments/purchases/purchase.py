@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 
 class PurchaseKindOff(DependencyUnavailable):

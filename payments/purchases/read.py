@@ -16,7 +16,7 @@ from payments.stripe.problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import OVER, mark_checkout
-from security.problems import NotFound
+from security.edge.problems import NotFound
 
 ASKED_EVERY = timedelta(seconds=2)
 

@@ -12,7 +12,7 @@ from payments.product_table import BillingCycle
 from payments.purchases.read import PaymentKind
 from payments.purchases.status import PaymentStatus
 from payments.stripe.redirects import LONGEST
-from security.operation import WHOLE, AnswerBody, Body
+from security.api.operation import WHOLE, AnswerBody, Body
 
 WebAddress = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["https://app.example.com/billing"])]
 

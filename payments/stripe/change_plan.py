@@ -12,7 +12,7 @@ from payments.stripe.problems import CardDeclined, StripeRefused, StripeStateCon
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.read import OwnSubscription
-from security.problems import Problem
+from security.edge.problems import Problem
 
 CHANGEABLE = frozenset({"active", "trialing"})
 INTERVALS = {BillingCycle.MONTHLY: "month", BillingCycle.YEARLY: "year"}

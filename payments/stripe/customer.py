@@ -14,7 +14,7 @@ from payments.stripe.problems import KEY_LIVES, StripeEmailRefused, StripeRefuse
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.grant_tier import lock_user
 from payments.subscriptions.status import Provider
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 KIND = "customer"
 

@@ -5,7 +5,7 @@ Stripe gives these errors no code of their own, so the objects are asked instead
 
 from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class PlanNotOnSale(Problem):

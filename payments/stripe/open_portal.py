@@ -7,7 +7,7 @@ from payments.stripe.customer import forget_stripe_customer, known_stripe_custom
 from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.present_seller import present_seller
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class NoBillingAccount(Problem):

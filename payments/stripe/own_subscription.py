@@ -15,7 +15,7 @@ from payments.stripe.refresh import OVER_AT_STRIPE, apply_fetched, fetch, refres
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.present_seller import present_seller
 from payments.subscriptions.read import OwnSubscription, own_subscription
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class NotManagedHere(Problem):

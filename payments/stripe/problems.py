@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 RETRY_AFTER_SECONDS = 5
 KEY_LIVES = timedelta(hours=23)

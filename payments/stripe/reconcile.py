@@ -27,7 +27,7 @@ from payments.stripe.what_an_event_names import what_it_names
 from payments.stripe_handler import environment_name
 from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import ENDED, Provider
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 KEPT_AT_STRIPE = timedelta(days=30)
 OVERLAP = timedelta(hours=1)

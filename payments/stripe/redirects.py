@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from security.problems import ValidationFailed
+from security.edge.problems import ValidationFailed
 
 LONGEST = 2000
 PLAIN = re.compile(r"[!#-\[\]^-~]+")

@@ -6,8 +6,8 @@ from pathlib import Path
 from flask import Blueprint, Response, make_response, render_template
 
 from payments.stripe.redirects import RETURN_PAGES
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
+from security.api.assets import serve_assets
+from security.edge.response_headers import CONTENT_SECURITY_POLICY
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -35,8 +35,8 @@ from payments.stripe.resume import resume_subscription
 from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import AlreadySubscribed, Order, start_checkout
 from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
-from security.operation import Answer, Anyone, Guard, operation
-from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
+from security.api.operation import Answer, Anyone, Guard, operation
+from security.edge.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
 from security.raw_body import raw_body
 
 

@@ -22,7 +22,7 @@ from payments.subscriptions.grant_tier import lock_user
 from payments.subscriptions.present_seller import present_seller
 from payments.subscriptions.status import Provider
 from payments.subscriptions.trial_used import trial_used
-from security.problems import InvalidToken, Problem
+from security.edge.problems import InvalidToken, Problem
 
 LIVES = timedelta(minutes=60)
 """Stripe allows 30 minutes to a day. Short, so that a page left open in another tab cannot be paid much later."""

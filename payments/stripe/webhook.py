@@ -9,7 +9,7 @@ from payments.stripe.rules import StripeRules
 from payments.stripe.what_an_event_names import what_it_names
 from payments.stripe_handler import environment_name
 from payments.subscriptions.status import Provider
-from security.problems import Problem
+from security.edge.problems import Problem
 
 LARGEST_EVENT = 1024 * 1024
 

@@ -28,7 +28,7 @@ from auth.tokens.access_keys import KeyRing, SigningKey
 from database import db
 from database.base import Clock
 from database.redis_server import RedisAddress, RedisServer
-from security.edge import install_edge
+from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app
 

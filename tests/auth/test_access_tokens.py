@@ -14,7 +14,7 @@ import pytest
 
 from auth.tokens.access_keys import KeyRing, SigningKey
 from auth.tokens.access_token import AccessTokens
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 from tests.auth.accounts_app import Accounts, MovableClock, bearer
 from tests.auth.conftest import MakeAccounts
 

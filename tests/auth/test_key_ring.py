@@ -19,7 +19,7 @@ from auth.tokens.access_token import AccessTokens
 from auth.tokens.commands import key_commands
 from auth.tokens.jwks_routes import jwks_routes
 from database.base import utc_now
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 KEY = new_key("k1", "HS256")
 CURVED = new_key("k2", "ES256")

@@ -34,8 +34,8 @@ from metering.metered_calls import MeteredCalls
 from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
-from security.edge import install_edge
-from security.problems import NotSignedIn, Problem
+from security.edge.edge import install_edge
+from security.edge.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls

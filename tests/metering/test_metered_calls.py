@@ -39,7 +39,7 @@ from metering.settle import Settlement, call_writer
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls
 

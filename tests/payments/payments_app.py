@@ -28,8 +28,8 @@ from payments.subscriptions.grant_manually import grant_by_operator
 from payments.subscriptions.grant_tier import lock_user, recompute_tier
 from payments.subscriptions.record import Recorded, SubscriptionFact, record_subscription
 from payments.subscriptions.status import Provider
-from security.edge import install_edge
-from security.problems import NotSignedIn, Problem
+from security.edge.edge import install_edge
+from security.edge.problems import NotSignedIn, Problem
 from tests.bare_app import bare_app
 
 

@@ -12,7 +12,7 @@ from config import SettingsInvalid, load_settings
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
 from payments.assembly import Payments, PaymentSettings
 from sandbox.apple_server.sold_app import ServerApiKey
-from security.operation import OPERATIONS_KEY
+from security.api.operation import OPERATIONS_KEY
 from settings.model import Settings
 from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment

@@ -16,7 +16,7 @@ from payments.purchases.items import Items
 from payments.purchases.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
-from security.problems import NotFound
+from security.edge.problems import NotFound
 from tests.payments.stripe_app import MakeStripe, RunningStripe
 
 GOOD = "pm_card_visa"

@@ -3,7 +3,7 @@
 import pytest
 
 from payments.stripe.redirects import Redirects
-from security.problems import ValidationFailed
+from security.edge.problems import ValidationFailed
 
 REDIRECTS = Redirects("https://app.example.com", frozenset({"https://shop.example.com", "mirroros://checkout"}))
 

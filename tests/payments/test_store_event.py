@@ -14,7 +14,7 @@ from database.writer_connection import writer_connection
 from payments.inbox.store import ArrivedEvent, EventWriter, event_writer, prepare_store, store_event, write_events
 from payments.subscriptions.status import Provider
 from sandbox.postgres import EmbeddedPostgres
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from auth.second_factor.factors import changing_factors, forget_codes_without_fa
 from auth.second_factor.models import Passkey
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
 from database import reading, transaction
-from security.problems import NotFound
+from security.edge.problems import NotFound
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
 from database.base import uuid7
-from security.problems import InvalidToken, Problem
+from security.edge.problems import InvalidToken, Problem
 
 MOST_PASSKEYS = 10
 

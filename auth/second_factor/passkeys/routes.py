@@ -33,7 +33,7 @@ from auth.second_factor.passkeys.sign_in import PasskeyRefused, passkey_to_sign_
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
-from security.operation import Answer, operation
+from security.api.operation import Answer, operation
 
 
 def passkey_routes(auth: Auth) -> Blueprint:

@@ -24,7 +24,7 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class PasskeyRefused(Problem):

@@ -11,8 +11,8 @@ from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 from sentry_sdk.transport import Transport
 
-from security.mask_secrets import MASK, mask_values
-from security.request_id import current_exchange
+from security.edge.request_id import current_exchange
+from security.logs.mask_secrets import MASK, mask_values
 
 _SECRET_NAMES = [
     "refresh_token",

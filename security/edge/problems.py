@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import orjson
 from flask import Response
 
-from security.mask_secrets import mask
+from security.logs.mask_secrets import mask
 
 PROBLEM_JSON = "application/problem+json"
 

@@ -5,9 +5,9 @@ from http import HTTPStatus
 import orjson
 
 from database.base import uuid7
-from security.error_handlers import problem_of_status
-from security.problems import PROBLEM_JSON, problem_members
-from security.response_headers import UNREAD_REQUEST
+from security.edge.error_handlers import problem_of_status
+from security.edge.problems import PROBLEM_JSON, problem_members
+from security.edge.response_headers import UNREAD_REQUEST
 
 
 def unread_request_answer(status: HTTPStatus) -> bytes:

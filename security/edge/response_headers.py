@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from security.client_address import TrustedProxies
-from security.request_id import begin_exchange
+from security.edge.client_address import TrustedProxies
+from security.edge.request_id import begin_exchange
 
 CONTENT_SECURITY_POLICY = "Content-Security-Policy"
 _JSON_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -15,10 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
-from security.problems import MalformedJson, Problem, ValidationFailed
-from security.request_id import note_caller
-from security.strict_json import read_json
-from security.strict_query import QueryReader
+from security.api.strict_json import read_json
+from security.api.strict_query import QueryReader
+from security.edge.problems import MalformedJson, Problem, ValidationFailed
+from security.edge.request_id import note_caller
 
 OPERATIONS_KEY = "operations"
 MOST_ERRORS = 100

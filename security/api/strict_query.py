@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel
 from werkzeug.datastructures import MultiDict
 
-from security.problems import ValidationFailed
+from security.edge.problems import ValidationFailed
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?")
 _BOOLEANS = {"true": True, "false": False}

@@ -6,14 +6,14 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from security.client_address import EXTENSION_KEY, TrustedProxies
-from security.cors import CrossOrigin
-from security.error_handlers import install_error_handlers
-from security.log import RequestLog
-from security.operation import OPERATIONS_KEY, Operation
-from security.problems import HttpsRequired, MalformedRequest
-from security.request_id import current_exchange
-from security.response_headers import SecurityHeaders
+from security.api.operation import OPERATIONS_KEY, Operation
+from security.edge.client_address import EXTENSION_KEY, TrustedProxies
+from security.edge.cors import CrossOrigin
+from security.edge.error_handlers import install_error_handlers
+from security.edge.problems import HttpsRequired, MalformedRequest
+from security.edge.request_id import current_exchange
+from security.edge.response_headers import SecurityHeaders
+from security.logs.log import RequestLog
 
 ABSOLUTE_BODY_LIMIT = 1024 * 1024
 

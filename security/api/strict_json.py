@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from flask import request
 from werkzeug.http import parse_options_header
 
-from security.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
+from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_NODES = 10_000

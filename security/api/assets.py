@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
-from security.compressible import Compressible
-from security.problems import NotFound
+from security.api.compressible import Compressible
+from security.edge.problems import NotFound
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 AN_HOUR: Final = "public, max-age=3600"

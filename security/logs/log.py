@@ -13,10 +13,10 @@ import structlog
 from flask import Response, has_request_context, request
 from structlog.types import EventDict
 
-from security.client_address import client_address
-from security.mask_secrets import mask_values
-from security.request_id import Exchange, current_exchange
-from security.timestamp import timestamp
+from security.edge.client_address import client_address
+from security.edge.request_id import Exchange, current_exchange
+from security.logs.mask_secrets import mask_values
+from security.logs.timestamp import timestamp
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _WRITING = threading.Lock()

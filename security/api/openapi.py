@@ -12,10 +12,10 @@ from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from security.compressible import Compressible
-from security.docs_pages import DOCS_BLUEPRINT
-from security.operation import OPERATIONS_KEY, Operation
-from security.problems import (
+from security.api.compressible import Compressible
+from security.api.docs_pages import DOCS_BLUEPRINT
+from security.api.operation import OPERATIONS_KEY, Operation
+from security.edge.problems import (
     PROBLEM_JSON,
     AddressTooLong,
     BodyTooLarge,

@@ -5,8 +5,8 @@ from typing import Literal
 
 from flask import Blueprint
 
-from security.health_check import Finding, HealthCheck
-from security.operation import Answer, AnswerBody, Anyone, operation
+from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.health.check import Finding, HealthCheck
 
 OPEN = Anyone(because="load balancers and platforms ask without credentials")
 

@@ -14,7 +14,7 @@ import structlog
 from flask import Flask, Response, current_app, got_request_exception, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from security.problems import (
+from security.edge.problems import (
     PROBLEM_JSON,
     BodyTooLarge,
     DependencyUnavailable,
@@ -26,8 +26,8 @@ from security.problems import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from security.request_id import current_request_id
-from security.switched_off import told_of_path
+from security.edge.request_id import current_request_id
+from security.edge.switched_off import told_of_path
 
 _BY_STATUS: dict[int, type[Problem]] = {
     problem.status: problem
