@@ -47,11 +47,11 @@ from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, sqlalchemy_url
 from database.forget_failures import upkeep_jobs
-from database.jobs import Job, Jobs
-from database.redis_server import RedisAddress, RedisServer, redis_check
+from database.jobs.commands import worker_commands
+from database.jobs.declare import Job, Jobs
+from database.jobs.worker_status import worker_status
+from database.redis.server import RedisAddress, RedisServer, redis_check
 from database.schema import schema_check
-from database.worker_commands import worker_commands
-from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.assembly import GatewaySettings, assemble_gateway
 from gateway.private_server import PrivateServerAddress, VerifyResponse

@@ -23,8 +23,8 @@ from auth.roles import Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 from database.base import Clock
-from database.redis_script import Script, ScriptRunner
-from database.redis_server import KEY_PREFIX, RedisServer
+from database.redis.script import Script, ScriptRunner
+from database.redis.server import KEY_PREFIX, RedisServer
 
 COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000

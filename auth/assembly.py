@@ -30,7 +30,7 @@ from auth.tokens.access_keys import KeyRing
 from auth.tokens.access_token import AccessTokens
 from auth.tokens.refresh_token import RefreshTokens
 from database.base import Clock, utc_now
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from security.secrets.derived_key import derived_key
 
 

@@ -14,7 +14,7 @@ from auth.exports.export import COLLECT_EXPORT, collect_export, forget_exports
 from auth.mail.messages import SEND_LETTER
 from auth.second_factor.purge import purge_second_factors
 from auth.sessions.purge import purge_sessions
-from database.jobs import Job
+from database.jobs.declare import Job
 
 
 def auth_jobs(auth: Auth) -> tuple[Job, ...]:

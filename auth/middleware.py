@@ -18,7 +18,7 @@ from auth.scopes import Scope
 from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from security.api.operation import Guard
 from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 

@@ -17,7 +17,7 @@ from auth.tiers import Tier
 from config import load_settings
 from database import db, transaction
 from database.base import uuid7
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"

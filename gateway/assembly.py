@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from auth.principal import Caller
 from auth.tiers import Tier
 from database.base import utc_now
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
 from gateway.private_health import PrivateServerHealth

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.base import Clock, utc_now
-from database.jobs import Job, JobName, Urgency
+from database.jobs.declare import Job, JobName, Urgency
 from payments.apple.legacy_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
 from payments.apple.notifications import apple_events
 from payments.apple.purchase import AppleEnvironment

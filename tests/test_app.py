@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from app import accounts_of, assemble, create_app
 from auth.password_hashing.worker_pool import usable_cores
 from config import SettingsInvalid, load_settings
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from security.api.openapi import undeclared_routes
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings

@@ -28,10 +28,10 @@ from auth.exports.export import collect_export, download_export, request_export
 from config import load_settings
 from database import db, reading, transaction
 from database.base import Base
-from database.jobs import Jobs
-from database.redis_server import RedisServer
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
+from database.redis.server import RedisServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.whole.environment import production_environment

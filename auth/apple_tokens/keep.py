@@ -22,7 +22,7 @@ from auth.identity_providers.models import Identity
 from auth.models import User
 from database import reading, transaction
 from database.base import uuid7
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 
 EXCHANGE_APPLE_CODE = JobName("exchange_apple_code", Urgency.PAYMENTS)
 """Before e-mails: a code is worth nothing after five minutes."""

@@ -13,7 +13,7 @@ from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.models import User
 from database import transaction
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 from security.edge.request_id import current_request_id
 
 ANSWER_REQUEST_FOR_LETTER = JobName("answer_request_for_letter", Urgency.MAIL)

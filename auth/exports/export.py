@@ -20,7 +20,7 @@ from auth.models import User
 from database import reading, transaction
 from database.base import Clock
 from database.batch import purge
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
 COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)

@@ -20,7 +20,7 @@ from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
 from auth.mail.transport import LetterRefused, Post
 from database import reading
 from database.base import Clock, uuid7
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 
 SEND_LETTER = JobName("send_letter", Urgency.MAIL)
 PAGES = {

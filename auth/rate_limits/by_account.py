@@ -15,7 +15,7 @@ from uuid import UUID
 import redis
 
 from auth.email_address import EmailAddress
-from database.redis_server import KEY_PREFIX, RedisServer
+from database.redis.server import KEY_PREFIX, RedisServer
 from security.edge.problems import TooManyRequests
 
 FORGOTTEN_AFTER_SECONDS = 3600

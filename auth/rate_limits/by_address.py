@@ -10,7 +10,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
 from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
 from auth.rate_limits.counters import AttemptCounts
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from security.edge.client_address import client_address
 from security.edge.problems import Problem, TooManyRequests, in_words
 

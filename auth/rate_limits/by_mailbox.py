@@ -11,7 +11,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from auth.email_address import EmailAddress
 from auth.rate_limits.counters import AttemptCounts
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 
 LETTERS_TO_ONE_ADDRESS: tuple[RateLimitItem, ...] = (
     RateLimitItemPerMinute(1),

@@ -13,7 +13,7 @@ from limits import RateLimitItem
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import RateLimiter
 
-from database.redis_server import KEY_PREFIX, RedisServer
+from database.redis.server import KEY_PREFIX, RedisServer
 
 Question = Callable[..., bool]
 """A method of a strategy: does it admit one more attempt?"""

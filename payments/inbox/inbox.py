@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
-from database.jobs import Job, JobName, Urgency, enqueue_job
+from database.jobs.declare import Job, JobName, Urgency, enqueue_job
 from payments.inbox.store import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.models import BillingEvent
 from payments.subscriptions.grant_tier import Announce, StateChange, announce_change

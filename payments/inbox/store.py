@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.group_commit import CommitNotConfirmed, GroupCommit
-from database.jobs import QUEUE, JobName, Urgency
+from database.jobs.declare import QUEUE, JobName, Urgency
 from payments.subscriptions.status import Provider
 from security.edge.problems import DependencyUnavailable
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from database import reading, transaction
 from database.batch import work_through
-from database.jobs import Job, JobName, Urgency
+from database.jobs.declare import Job, JobName, Urgency
 from payments.billing.counts import count
 from payments.models import CheckoutIntent, Payment, Subscription
 from payments.purchases.follow_intent import (

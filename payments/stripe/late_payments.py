@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from auth.models import User
 from database import reading, transaction
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 from payments.models import BillingEvent, Subscription
 from payments.stripe.objects import StripeInvoice, StripeSubscription
 from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeRefused, StripeUnavailable

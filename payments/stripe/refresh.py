@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from database import transaction
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import BillingCustomer, Subscription

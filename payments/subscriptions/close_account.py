@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from database.jobs import JobName, Urgency, enqueue_job
+from database.jobs.declare import JobName, Urgency, enqueue_job
 from payments.models import CHECKOUT, BillingCustomer, CheckoutIntent, Subscription
 from payments.subscriptions.status import ENDED, Provider
 

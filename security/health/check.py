@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 
+from database.jobs.worker_status import WorkerStatus
 from database.schema import SchemaNotCurrent
-from database.worker_status import WorkerStatus
 
 log = logging.getLogger(__name__)
 

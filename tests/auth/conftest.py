@@ -27,7 +27,7 @@ from auth.sessions.routes import session_routes
 from auth.tokens.access_keys import KeyRing, SigningKey
 from database import db
 from database.base import Clock
-from database.redis_server import RedisAddress, RedisServer
+from database.redis.server import RedisAddress, RedisServer
 from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app

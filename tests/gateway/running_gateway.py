@@ -18,7 +18,7 @@ from auth.tiers import Tier
 from database import db
 from database.base import utc_now
 from database.engine import EngineOptions
-from database.redis_server import RedisAddress, RedisServer
+from database.redis.server import RedisAddress, RedisServer
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer

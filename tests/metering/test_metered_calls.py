@@ -17,7 +17,7 @@ from auth.tiers import Tier
 from database import db
 from database.base import utc_now
 from database.engine import EngineOptions
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from database.writer_connection import writer_connection
 from metering.breaker import Breaker, HealthSign
 from metering.bulkhead import Bulkhead

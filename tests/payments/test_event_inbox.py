@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from auth.tiers import Tier
 from database import db
-from database.jobs import Jobs
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
 from payments.inbox.inbox import (
     CLAIMED_FOR,
     LONGEST_WAIT,

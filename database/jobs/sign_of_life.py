@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import psycopg
 
 from database.engine import libpq_url
-from database.worker_options import WorkerOptions, connection_limits
-from database.worker_progress import WorkerProgress
+from database.jobs.worker_options import WorkerOptions, connection_limits
+from database.jobs.worker_progress import WorkerProgress
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from database.redis_script import ScriptRunner
+from database.redis.script import ScriptRunner
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from sqlalchemy import func, select, text
 
 from database import reading
 from database.batch_models import PassedOverItem
-from database.jobs import Jobs
-from database.watch_worker import run_watched_worker
-from database.worker_options import WorkerOptions
-from database.worker_status import WorkerStatus, worker_status
+from database.jobs.declare import Jobs
+from database.jobs.watch_worker import run_watched_worker
+from database.jobs.worker_options import WorkerOptions
+from database.jobs.worker_status import WorkerStatus, worker_status
 
 SHOWN_FOR = timedelta(days=7)
 

@@ -16,11 +16,11 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from database.engine import libpq_url
-from database.jobs import QUEUE, Job, Jobs
-from database.sign_of_life import giving_signs_of_life
-from database.take_jobs import ObservedJobs
-from database.worker_options import WorkerOptions, connection_limits
-from database.worker_progress import WorkerProgress
+from database.jobs.declare import QUEUE, Job, Jobs
+from database.jobs.sign_of_life import giving_signs_of_life
+from database.jobs.take_jobs import ObservedJobs
+from database.jobs.worker_options import WorkerOptions, connection_limits
+from database.jobs.worker_progress import WorkerProgress
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from types import FrameType
 
 from flask import Flask
 
-from database.jobs import Jobs
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
-from database.worker_progress import WorkerProgress
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
+from database.jobs.worker_progress import WorkerProgress
 
 log = logging.getLogger(__name__)
 

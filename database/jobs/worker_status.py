@@ -9,9 +9,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.engine import libpq_url
-from database.jobs import Urgency
+from database.jobs.declare import Urgency
+from database.jobs.models import JobWorker
 from database.schema import CONNECT_SECONDS
-from database.worker_models import JobWorker
 
 SILENT_AFTER = timedelta(seconds=30)
 """The age of the last sign of life at which jobs are said to stand still. A worker gives one every five seconds."""

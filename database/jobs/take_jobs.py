@@ -7,7 +7,7 @@ from procrastinate.connector import BaseConnector
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
-from database.worker_progress import WorkerProgress
+from database.jobs.worker_progress import WorkerProgress
 
 # procrastinate's function joins every waiting job with every other one to look for locks. Few of ours have a lock, and here
 # only theirs are looked for, so that a job costs the same however many wait (docs/performance.md has the figures).
