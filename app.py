@@ -54,7 +54,7 @@ from database.redis.server import RedisAddress, RedisServer, redis_check
 from database.schema import schema_check
 from database.writer_connection import writer_connection
 from gateway.assembly import GatewaySettings, assemble_gateway
-from gateway.private_server import PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from metering.personal_data import METERING_DATA
 from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations

@@ -13,8 +13,8 @@ from database.base import utc_now
 from database.redis.server import RedisServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import Gateway
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead

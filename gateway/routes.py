@@ -8,8 +8,8 @@ from flask import Blueprint, request
 from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
 from gateway.prediction_proxy import FeatureNotInTier, PredictionProxy, Question
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
+from gateway.private_server.health import PrivateServerHealth
+from gateway.private_server.problems import PRIVATE_SERVER_PROBLEMS
 from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning

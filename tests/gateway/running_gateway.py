@@ -24,8 +24,8 @@ from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import Gateway, gateway_routes
 from metering.breaker import Breaker, BreakerRules
 from metering.bulkhead import Bulkhead

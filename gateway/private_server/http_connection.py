@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urlsplit
 
-from gateway.resolve_name import Address, Addresses
+from gateway.private_server.resolve_name import Address, Addresses
 
 CONNECT_SECONDS = 2.0
 LARGEST_HEAD = 16 * 1024

@@ -11,9 +11,9 @@ from uuid import UUID
 import structlog
 
 from database.base import Clock, utc_now
-from gateway.connection_pool import ConnectionPool
-from gateway.http_connection import ConnectionLost, HttpConnection, Origin, Reply, ReplyNotAcceptable
-from gateway.private_server_problems import (
+from gateway.private_server.connection_pool import ConnectionPool
+from gateway.private_server.http_connection import ConnectionLost, HttpConnection, Origin, Reply, ReplyNotAcceptable
+from gateway.private_server.problems import (
     PredictionFailed,
     PredictionRefused,
     PrivateServerBroke,
@@ -23,8 +23,8 @@ from gateway.private_server_problems import (
     PrivateServerUnreachable,
     SignatureNotAccepted,
 )
-from gateway.resolve_name import Addresses
-from gateway.result_document import ResultNotUsable, check_result
+from gateway.private_server.resolve_name import Addresses
+from gateway.private_server.result_document import ResultNotUsable, check_result
 from security.logs.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
 from security.signing_keys import KeyRing

@@ -7,7 +7,7 @@ from enum import StrEnum
 from time import monotonic
 
 from database.base import Clock, utc_now
-from gateway.private_server import PrivateServer
+from gateway.private_server.client import PrivateServer
 from metering.breaker import Breaker, BreakerState
 
 FRESH_SECONDS = 10.0

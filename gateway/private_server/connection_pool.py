@@ -3,7 +3,7 @@
 from collections import deque
 from time import monotonic
 
-from gateway.http_connection import HttpConnection
+from gateway.private_server.http_connection import HttpConnection
 
 LONGEST_IDLE_SECONDS = 30.0
 
