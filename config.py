@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from auth.tiers import Tier
 from gateway.plan_limits import PlanLimits
+from settings.checks import unsafe_settings
 from settings.defaults import adapted_to_platform, defaults_for, environment_of, safe_stand_ins
+from settings.environment import read_settings, with_env_file
 from settings.model import Environment, Settings
-from settings.read_environment import read_settings, with_env_file
-from settings.unsafe import unsafe_settings
 
 ENV_FILE: Final = Path(__file__).with_name(".env")
 EX_CONFIG: Final = 78

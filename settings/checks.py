@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from settings.forms import named_keys
 from settings.model import DERIVED_DATA_KEY, RegistrationResponse, ResponseVerification, Settings
 from settings.private_hosts import is_private_host
 from settings.secret_strength import weakness_of
+from settings.types import named_keys
 
 Problem = tuple[str, str]
 
