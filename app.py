@@ -41,6 +41,7 @@ from auth.second_factor.routes import second_factor_routes
 from auth.sessions.routes import session_routes
 from auth.tokens.commands import key_commands
 from auth.tokens.jwks_routes import jwks_routes
+from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
@@ -79,7 +80,6 @@ from security.health.routes import health_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from security.secrets.derived_key import derived_key
-from settings.commands import config_commands
 from settings.defaults import environment_of
 from settings.environment import with_env_file
 from settings.model import Environment, Settings

@@ -38,7 +38,7 @@ from security.secrets.derived_key import derived_key
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
+    `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
     of each tier; empty for none.

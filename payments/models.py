@@ -23,7 +23,7 @@ from database.base import Base, uuid7
 OPEN_PAYMENT = "status IN ('pending', 'action_required', 'processing')"
 
 FETCH_VERSIONS = Sequence("billing_fetch_versions", metadata=Base.metadata)
-"""Numbers for facts that we fetch ourselves. See `fetch_version` in record_subscription.py."""
+"""Numbers for facts that we fetch ourselves. See `fetch_version` in subscriptions/record.py."""
 
 
 class Subscription(Base):

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from auth.tiers import Tier
+from check_settings import config_commands, settings_table, shown
 from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
 from security.secrets.derived_key import derived_key
-from settings.commands import config_commands, settings_table, shown
 from settings.model import Environment, ResponseVerification, Settings
 from settings.private_hosts import is_private_host
 from settings.secret_strength import weakness_of

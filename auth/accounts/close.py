@@ -1,7 +1,7 @@
 """Closing one's own account, and having it back while there is time.
 
 The account is switched off at once, and every session and API key with it. A job deletes it after the time of grace
-(purge_accounts.py); until then its address stays taken.
+(purge.py); until then its address stays taken.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ class AppleRefreshToken(Base):
     """What takes back, at Apple, that a person signs in here with one of our apps (`client_id`). It signs nobody in.
 
     The token is sealed (see auth/data_keys.py). One whose identity is gone is to be revoked, whatever took the identity away;
-    the row goes when that is done (revoke_apple_tokens.py).
+    the row goes when that is done (revoke.py).
     """
 
     __tablename__ = "apple_refresh_tokens"

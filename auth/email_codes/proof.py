@@ -14,7 +14,7 @@ from auth.email_codes.one_time_codes import OneTimeCodes, Purpose, Taken
 from auth.models import AuthSession, User
 
 MOST_CHANGES_TO_ONE_ADDRESS = 5
-"""One address gets no more than five such e-mails an hour (letter_limits.py), so whoever asked last is among them."""
+"""One address gets no more than five such e-mails an hour (rate_limits/by_mailbox.py), so whoever asked last is among them."""
 WAYS_BACK = frozenset({Purpose.RESET_PASSWORD, Purpose.UNDO_EMAIL_CHANGE})
 """What helps the owner of an account that is closed or switched off. Neither switches it on."""
 

@@ -25,7 +25,7 @@ class IdentitiesAnswer(AnswerBody):
 
 
 def identity_routes(auth: Auth) -> Blueprint:
-    """Linking stands with the provider that it needs (provider_routes.py)."""
+    """Linking stands with the provider that it needs (routes.py)."""
     routes = Blueprint("identities", __name__, url_prefix="/api/auth/identities")
 
     @operation(

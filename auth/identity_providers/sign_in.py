@@ -57,7 +57,7 @@ def sign_in_with_provider(
     """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
     AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
-    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
+    `restore`: an account that its owner closed is opened again. `apple_code`: see apple_tokens/keep.py.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from app import apple_tokens_of
+from check_settings import remarks_on
 from config import SettingsInvalid, load_settings
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.identity_server.server import IdentityServer
-from settings.commands import remarks_on
 from settings.model import Settings
 from tests.whole.environment import production_environment
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway import http_connection
+from gateway.private_server import http_connection
 from gateway.private_server.http_connection import HttpConnection
 from gateway.private_server.resolve_name import Addresses
 
