@@ -23,8 +23,8 @@ from payments.inbox.reconcile import Reconciler, reconcile
 from payments.inbox.store import event_writer
 from payments.plans import PlanOffer, on_offer
 from payments.product_table import ProductTable
+from payments.purchase import Purchases
 from payments.purchases.items import Items
-from payments.purchases.purchase import Purchases
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.reconcile import stripe_reconcilers
 from payments.stripe.redirects import Redirects

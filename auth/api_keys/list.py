@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, select
 
-from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
+from auth.models import ApiKey
 from auth.scopes import Scope
 from database import reading
 

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
 from payments.product_table import ProductTable
-from payments.purchases.purchase import Purchases
+from payments.purchase import Purchases
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules

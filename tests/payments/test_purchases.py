@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from database import transaction
 from payments.apply_stripe_event import stripe_events
 from payments.personal_data import export_payments
+from payments.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.create import OpenPayment, OutOfStock, create_intent
 from payments.purchases.items import Items
-from payments.purchases.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
 from security.edge.problems import NotFound
