@@ -74,7 +74,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = accounts_of(load_settings(production(ACCOUNT_DELETION_GRACE_DAYS="3")), RedisServer(None))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["gateway", "payments"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
