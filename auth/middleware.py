@@ -145,7 +145,7 @@ class SignedInAsOneself:
         return claims
 
 
-class StaleSignIn(Problem):
+class StepUpRequired(Problem):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
     status, error, title = 401, "insufficient_user_authentication", "Sign in again for this"
@@ -163,7 +163,7 @@ class RecentlySignedIn:
     """For what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes."""
 
     scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StaleSignIn)
+    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StepUpRequired)
 
     def __init__(self, signed_in: SignedIn, clock: Clock) -> None:
         self._signed_in = signed_in
@@ -175,7 +175,7 @@ class RecentlySignedIn:
             raise ImpersonationReadOnly
         principal = self._signed_in.principal(claims)
         if self._clock().timestamp() - claims.auth_time > FRESH_SECONDS:
-            raise StaleSignIn
+            raise StepUpRequired
         return principal
 
 

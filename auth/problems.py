@@ -25,7 +25,7 @@ class AccountClosing(AccountDisabled):
     error, title = "account_closing", "This account is closed and will be deleted; it can still be restored"
 
 
-def why_switched_off(user: User) -> AccountDisabled:
+def why_disabled(user: User) -> AccountDisabled:
     """For an account that is not active."""
     if user.delete_after is None:
         return AccountDisabled()

@@ -28,7 +28,7 @@ from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
 from auth.sessions.cookies import CsrfFailed
 from auth.sessions.csrf_token import give_csrf_token
-from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
+from auth.sessions.refresh import RefreshTokenNotValid, refresh_session
 from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
 from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
 from security.api.operation import Answer, operation
@@ -76,7 +76,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         if private:
             register_privately(auth, email, body.password, body.invite_code)
             return Answer(202, CheckEmailAnswer())
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         return answer_signed_in(
             register(auth, email, body.password, device(body.device_name), body.invite_code),
             status=201,
@@ -115,7 +115,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         and the `methods` that it has. Finish with `POST /api/auth/login/second-factor`.
         """
         email = parse_email(body.email)
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         signed_in = sign_in(
             auth,
             email,
@@ -148,10 +148,10 @@ def auth_routes(auth: Auth) -> Blueprint:
         """
         token, cookies = body.refresh_token, None
         if token is None:
-            token, cookies = auth.cookies.take(), auth.cookies
+            token, cookies = auth.cookies.read_with_csrf_token(), auth.cookies
         if token is None:
             raise RefreshTokenNotValid
-        return answer_tokens(rotate_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
+        return answer_tokens(refresh_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
 
     @operation(
         routes,
@@ -166,7 +166,7 @@ def auth_routes(auth: Auth) -> Blueprint:
     )
     def csrf_token() -> Answer:
         """For a web page that was loaded anew: it sends its cookie, and can then refresh."""
-        token = auth.cookies.look()
+        token = auth.cookies.read()
         if token is None:
             raise RefreshTokenNotValid
         return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
@@ -191,9 +191,9 @@ def auth_routes(auth: Auth) -> Blueprint:
         """
         if body is not None and body.refresh_token is not None:
             sign_out_by_refresh_token(auth, body.refresh_token)
-        elif bearer_token() is None and (token := auth.cookies.take()) is not None:
+        elif bearer_token() is None and (token := auth.cookies.read_with_csrf_token()) is not None:
             sign_out_by_refresh_token(auth, token)
-            return Answer(204, headers={"Set-Cookie": auth.cookies.cleared()})
+            return Answer(204, headers={"Set-Cookie": auth.cookies.clear_cookie()})
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)

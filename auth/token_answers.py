@@ -27,4 +27,4 @@ def _answer(status: int, body: AnyTokens, tokens: TokenPair, cookies: TokenCooki
     if cookies is None:
         return Answer(status, body)
     kept = {"refresh_token": None, "csrf_token": cookies.csrf_token(tokens.session_id)}
-    return Answer(status, body.model_copy(update=kept), {"Set-Cookie": cookies.holding(tokens)})
+    return Answer(status, body.model_copy(update=kept), {"Set-Cookie": cookies.set_cookie(tokens)})

@@ -17,7 +17,7 @@ import orjson
 
 from security.base64url import base64url
 from security.keyed_digest import keyed_digest
-from security.signing_keys import KEY_ID, KeyRing
+from security.signing_keys import KEY_ID, PrivateServerKeys
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
 RESPONSE_SCHEME = "MIRROR-HMAC-SHA256-V1-RESPONSE"
@@ -115,7 +115,7 @@ def new_nonce() -> str:
 
 
 def sign_request(
-    ring: KeyRing,
+    ring: PrivateServerKeys,
     *,
     method: str,
     target: str,
@@ -162,7 +162,7 @@ def require_signable(method: str, target: str, content_type: str) -> None:
 
 
 def verify_response(
-    ring: KeyRing,
+    ring: PrivateServerKeys,
     *,
     nonce: str,
     status: int,

@@ -87,8 +87,8 @@ BATCHES = (
         f"{ID}, {LONG_AGO}, 'signed_in', '{{{{}}}}'",
     ),
     Batch(
-        "forget_exports",
-        "forget_exports",
+        "purge_exports",
+        "purge_exports",
         "data_exports",
         "id, user_id, requested_at, expires_at",
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}",
@@ -227,7 +227,7 @@ def test_every_job_of_the_clock_has_a_batch_here(app: Flask) -> None:
 def test_every_job_that_is_enqueued_is_one_that_workers_know(app: Flask) -> None:
     ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in {"auth", "gateway", "payments"}]
     enqueued = {value for module in ours for value in vars(module).values() if isinstance(value, JobName)}
-    assert {"send_letter", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
+    assert {"send_email", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)

@@ -39,7 +39,7 @@ class NewKey:
 
 
 @dataclass(frozen=True)
-class KeyWish:
+class KeyRequest:
     """`allowed_networks` are in their canonical form."""
 
     name: str
@@ -48,7 +48,7 @@ class KeyWish:
     allowed_networks: tuple[str, ...]
 
 
-def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyRequest) -> NewKey:
     """`session_id` is None for an operator's command.
 
     Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
@@ -69,7 +69,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
             now=now,
         )
         record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))
-        notify(auth.letters, session, "api_key_created", email, now)
+        notify(auth.mailer, session, "api_key_created", email, now)
     return made
 
 

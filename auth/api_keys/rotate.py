@@ -89,6 +89,6 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             key_id=str(key_id),
             new_key_id=str(made.shown.id),
         )
-        notify(auth.letters, session, "api_key_rotated", email, now)
+        notify(auth.mailer, session, "api_key_rotated", email, now)
         change.permission_changed(user_id)
         return made

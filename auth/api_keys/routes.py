@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint
 from pydantic import AfterValidator, Field
 
-from auth.api_keys.create import KeyWish, NewKey, TooManyApiKeys, create_api_key
+from auth.api_keys.create import KeyRequest, NewKey, TooManyApiKeys, create_api_key
 from auth.api_keys.list import KeyShown, KeyState, list_api_keys
 from auth.api_keys.revoke import revoke_api_key
 from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
@@ -107,7 +107,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
     )
     def create(caller: Principal, body: CreateKeyBody) -> Answer:
         """The answer holds the key itself, this once. An account can have 25 keys, and create 30 an hour."""
-        wish = KeyWish(
+        wish = KeyRequest(
             body.name,
             frozenset(body.scopes),
             timedelta(days=body.expires_in_days),

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from auth.bodies import Email, Password, SixDigits
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import LONGEST_LINK_TOKEN
-from auth.email_codes.proof import CodeProof, LinkProof, Proof
+from auth.email_codes.proof import CodeProof, EmailProof, LinkProof
 from security.api.operation import Body, OneOfBody
 
 LinkToken = Annotated[
@@ -43,7 +43,7 @@ class ByLink(Body):
     token: LinkToken
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> EmailProof:
         return LinkProof(self.token)
 
 
@@ -53,7 +53,7 @@ class ByCode(Body):
     code: SixDigits
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> EmailProof:
         return CodeProof(parse_email(self.email), self.code)
 
 

@@ -9,7 +9,7 @@ from auth.email.change import SameEmailAddress, confirm_email_change, request_em
 from auth.email.verify import verify_email
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
-from auth.email_codes.send import request_letter
+from auth.email_codes.send import request_email
 from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.reset import reset_password
@@ -24,8 +24,8 @@ from security.edge.problems import TooManyRequests
 def email_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("email", __name__, url_prefix="/api/auth")
     limits = auth.settings.limits
-    asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.letters, "letters")
-    proving = AnyoneWithin("the letter is the credential", auth.address_limits, limits.confirm, "confirm")
+    asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.emails, "emails")
+    proving = AnyoneWithin("the e-mail is the credential", auth.address_limits, limits.confirm, "confirm")
 
     @operation(
         routes,
@@ -55,7 +55,7 @@ def email_routes(auth: Auth) -> Blueprint:
     )
     def resend_verification(body: EmailBody) -> Answer:
         """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
-        request_letter(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
+        request_email(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
     @operation(
@@ -70,7 +70,7 @@ def email_routes(auth: Auth) -> Blueprint:
     )
     def forgot_password(body: EmailBody) -> Answer:
         """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
-        request_letter(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
+        request_email(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
     @operation(
@@ -106,7 +106,7 @@ def email_routes(auth: Auth) -> Blueprint:
         """Nothing changes before the e-mail to the new address is answered. When another account has that address, its
         owner is told, and the answer is the same.
         """
-        auth.address_limits.count(limits.letters, "letters", client_address())
+        auth.address_limits.count(limits.emails, "emails", client_address())
         request_email_change(auth, caller, parse_email(body.new_email))
         return Answer(202, CheckEmailAnswer())
 

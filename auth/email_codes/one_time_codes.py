@@ -51,7 +51,7 @@ LINK_LIFETIMES = {
 
 
 @dataclass(frozen=True)
-class Taken:
+class SpentCode:
     """A code that was good, and is spent."""
 
     id: UUID
@@ -117,17 +117,17 @@ class OneTimeCodes:
             query = query.where(OneTimeCode.session_id.is_distinct_from(but_of))
         session.execute(query.execution_options(synchronize_session=False))
 
-    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
-        """What `take_link` would take now. Spends nothing."""
+    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
+        """What `spend_link` would take now. Spends nothing."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
             return None
         query = select(OneTimeCode).where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose)
         query = query.where(OneTimeCode.used_at.is_(None), OneTimeCode.link_expires_at > now)
         row = session.scalars(query).one_or_none()
-        return None if row is None else Taken(row.id, row.user_id, row.email, row.session_id)
+        return None if row is None else SpentCode(row.id, row.user_id, row.email, row.session_id)
 
-    def take_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
+    def spend_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
         """Spend the code of a link; of several at once, one succeeds."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
@@ -143,9 +143,9 @@ class OneTimeCodes:
         genuine = hmac.compare_digest(content[16:], self._mac("link", code_id, purpose))
         return code_id if genuine else None
 
-    def take_digits(
+    def spend_digits(
         self, session: Session, purpose: Purpose, user_id: UUID, digits: str, now: datetime
-    ) -> Taken | None:
+    ) -> SpentCode | None:
         """Count a try, then spend the code if the digits are right.
 
         The count must be committed when they are wrong too: raise only after the transaction.
@@ -175,7 +175,7 @@ class OneTimeCodes:
 
     def _spend(
         self, session: Session, purpose: Purpose, code_id: UUID, now: datetime, lives: ColumnElement[bool]
-    ) -> Taken | None:
+    ) -> SpentCode | None:
         row = session.execute(
             update(OneTimeCode)
             .where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None), lives)
@@ -183,7 +183,7 @@ class OneTimeCodes:
             .returning(OneTimeCode.user_id, OneTimeCode.email, OneTimeCode.session_id)
             .execution_options(synchronize_session=False)
         ).one_or_none()
-        return None if row is None else Taken(code_id, row.user_id, row.email, row.session_id)
+        return None if row is None else SpentCode(code_id, row.user_id, row.email, row.session_id)
 
     def _mac(self, form: str, code_id: UUID, purpose: Purpose) -> bytes:
         return hmac.digest(self._key, f"{form}|{purpose}|{code_id}".encode(), hashlib.sha256)[:MAC_BYTES]

@@ -102,19 +102,19 @@ def collect_export(auth: Auth, export_id: str) -> int:
             return 0
         email = session.scalars(select(User.email).where(User.id == row.user_id)).one()
         row.content, row.ready_at = _collected(auth, session, row.user_id, now), now
-        auth.letters.enqueue(
+        auth.mailer.enqueue(
             session,
             "export_ready",
             email,
             until=f"{row.expires_at:%d %B %Y, %H:%M} UTC",
-            base_url=auth.letters.base_url,
+            base_url=auth.mailer.base_url,
         )
         return len(row.content)
 
 
-def forget_exports(clock: Clock) -> int:
+def purge_exports(clock: Clock) -> int:
     """A job. Returns how many were deleted."""
-    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
+    return purge("purge_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:

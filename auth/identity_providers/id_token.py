@@ -24,10 +24,10 @@ REQUIRED = ("iss", "aud", "sub", "iat", "exp", "nonce")
 WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
-class IdentityTokenNotValid(Problem):
+class IdTokenNotValid(Problem):
     """Wrong signature, audience, issuer, nonce or time, or no verified e-mail address to begin with: one answer for all."""
 
-    status, error, title = 401, "invalid_identity_token", "The identity token is not valid"
+    status, error, title = 401, "invalid_id_token", "The identity token is not valid"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
@@ -79,7 +79,7 @@ GOOGLE = Provider(
 
 
 @dataclass(frozen=True)
-class IdentityTokens:
+class IdTokens:
     """Checks the tokens of one provider that were issued for one of our apps (`audiences`)."""
 
     provider: Provider
@@ -88,14 +88,14 @@ class IdentityTokens:
     clock: Clock
 
     def verify(self, token: str, nonce: str) -> ProvenIdentity:
-        """Raises IdentityTokenNotValid, and ProviderUnavailable when it cannot be told."""
+        """Raises IdTokenNotValid, and ProviderUnavailable when it cannot be told."""
         try:
             header = jwt.get_unverified_header(token)
             key_id = header.get("kid")
             key = self.keys.find(key_id) if isinstance(key_id, str) else None
             # The key says which algorithm it is for, not the token (RFC 8725, 3.1).
             if key is None or header.get("alg") != key.algorithm_name or "crit" in header:
-                raise IdentityTokenNotValid
+                raise IdTokenNotValid
             claims = jwt.decode(
                 token,
                 key,
@@ -107,7 +107,7 @@ class IdentityTokens:
             )
             return self._read(claims, nonce)
         except WHATEVER_BYTES_CAN_RAISE as error:
-            raise IdentityTokenNotValid from error
+            raise IdTokenNotValid from error
 
     def _read(self, claims: Mapping[str, Any], nonce: str) -> ProvenIdentity:
         """Raises ValueError and TypeError."""

@@ -48,5 +48,5 @@ def link_identity(
                 session_id=caller.session_id,
                 method=proven.provider,
             )
-            notify(auth.letters, session, "identity_linked", user.email, now)
+            notify(auth.mailer, session, "identity_linked", user.email, now)
         return shown(identity)

@@ -8,7 +8,7 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.bodies import InviteCode, NewSession, SignedInAnswer
 from auth.device import device
-from auth.identity_providers.id_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
+from auth.identity_providers.id_token import LONGEST_TOKEN, IdTokenNotValid, IdTokens
 from auth.identity_providers.identity_routes import IdentityAnswer, identity_answer
 from auth.identity_providers.jwks import ProviderUnavailable
 from auth.identity_providers.keep_apple_token import AppleCode
@@ -43,7 +43,7 @@ class LinkIdentityBody(Body):
         return None
 
 
-class IdentityTokenBody(NewSession):
+class IdTokenBody(NewSession):
     id_token: IdToken
     nonce: Nonce
     remember_me: bool = False
@@ -68,7 +68,7 @@ class AppleCodeFields(Body):
         return None if self.authorization_code is None else AppleCode(self.authorization_code, self.redirect_uri)
 
 
-class AppleTokenBody(AppleCodeFields, IdentityTokenBody):
+class AppleTokenBody(AppleCodeFields, IdTokenBody):
     pass
 
 
@@ -76,7 +76,7 @@ class LinkAppleBody(AppleCodeFields, LinkIdentityBody):
     pass
 
 
-def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
+def provider_routes(auth: Auth, providers: list[IdTokens]) -> Blueprint:
     """One route for each provider that has an audience. Without one the route does not exist."""
     routes = Blueprint("providers", __name__, url_prefix="/api/auth")
     for tokens in providers:
@@ -85,10 +85,10 @@ def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
     return routes
 
 
-def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name, limits = tokens.provider.name, auth.settings.limits
 
-    def sign_in(body: IdentityTokenBody) -> Answer:
+    def sign_in(body: IdTokenBody) -> Answer:
         """The app asks the provider for an identity token with a nonce of its own, and sends both within ten minutes.
 
         Creates an account, or joins the one that has the e-mail address. It joins only where the provider knows who has the
@@ -96,7 +96,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         to the account in another way, then link it. An account with a second factor asks for it here too: see
         `POST /api/auth/login/second-factor`.
         """
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
         signed_in = sign_in_with_provider(
             auth,
@@ -119,10 +119,10 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
         ),
-        body=AppleTokenBody if name == "apple" else IdentityTokenBody,
+        body=AppleTokenBody if name == "apple" else IdTokenBody,
         answers={200: SignedInAnswer},
         problems=(
-            IdentityTokenNotValid,
+            IdTokenNotValid,
             SecondFactorRequired,
             AddressNeedsProof,
             EmailTaken,
@@ -137,7 +137,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
     )(sign_in)
 
 
-def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name = tokens.provider.name
 
     def link(body: LinkIdentityBody, caller: Principal) -> Answer:
@@ -156,5 +156,5 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         guard=auth.recently_signed_in,
         body=LinkAppleBody if name == "apple" else LinkIdentityBody,
         answers={200: IdentityAnswer},
-        problems=(IdentityTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
+        problems=(IdTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
     )(link)

@@ -36,4 +36,4 @@ def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
         refuse_without_way_in(session, user)
         lock_out(auth, change, user, "identity_unlinked", keep_session=caller.session_id)
         record(session, "identity_unlinked", now, user_id=user.id, session_id=caller.session_id, method=provider)
-        notify(auth.letters, session, "identity_unlinked", user.email, now)
+        notify(auth.mailer, session, "identity_unlinked", user.email, now)

@@ -40,7 +40,7 @@ def registration_problems(auth: Auth) -> tuple[type[Problem], ...]:
     return (RegistrationClosed,) if mode == "closed" else ()
 
 
-def ask_for_invite(auth: Auth, code: str | None) -> bytes | None:
+def check_invite(auth: Auth, code: str | None) -> bytes | None:
     """What `redeem_invite` has to be given; None where no code is needed. Spends nothing.
 
     Raises RegistrationClosed, InviteNotValid, and TooManyRequests for an address that guesses.

@@ -6,7 +6,7 @@ from flask import has_request_context, request
 from sqlalchemy.orm import Session
 
 from auth.device import printable
-from auth.mail.messages import Letters
+from auth.mail.messages import Mailer
 
 NOTICES = {
     "refresh_token_reused": (
@@ -98,10 +98,10 @@ NOTICES = {
 """Event to headline and sentence. An event that stands here is told by mail wherever `notify` is called with it."""
 
 
-def notify(letters: Letters, session: Session, event: str, email: str, now: datetime) -> None:
+def notify(mailer: Mailer, session: Session, event: str, email: str, now: datetime) -> None:
     """Tell the owner, if the session's transaction is committed."""
     headline, sentence = NOTICES[event]
-    letters.enqueue(
+    mailer.enqueue(
         session,
         "security_notice",
         email,
@@ -109,10 +109,10 @@ def notify(letters: Letters, session: Session, event: str, email: str, now: date
         sentence=sentence,
         when=f"{now:%d %B %Y, %H:%M} UTC",
         device=printable(request.environ.get("HTTP_USER_AGENT")) if has_request_context() else None,
-        base_url=letters.base_url,
+        base_url=mailer.base_url,
     )
 
 
-def tell_holder(letters: Letters, session: Session, address: str) -> None:
+def notify_holder(mailer: Mailer, session: Session, address: str) -> None:
     """Somebody wanted to use an address that an account has: its owner, who forgot, or a stranger."""
-    letters.enqueue(session, "address_in_use", address, address=address, base_url=letters.base_url)
+    mailer.enqueue(session, "address_in_use", address, address=address, base_url=mailer.base_url)

@@ -168,9 +168,9 @@ def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
         if not factors_of(change.session, user.id).on:
             raise NothingToChange
         factors = forget_factors(change.session, user.id)
-        taken = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
-        notify(auth.letters, change.session, "second_factor_reset", user.email, change.now)
-        return {**taken.detail, "factors_removed": factors}
+        removed = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
+        notify(auth.mailer, change.session, "second_factor_reset", user.email, change.now)
+        return {**removed.detail, "factors_removed": factors}
 
     _change(auth, email, "second_factor_reset", make)
 

@@ -54,7 +54,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
     def create_admin(email: EmailAddress, password_stdin: bool) -> None:
         """Make an account with the role admin. The password is asked for, never an argument, which others could see."""
-        with said_plainly():
+        with plain_errors():
             user_id = create_user(auth, email, read_password(password_stdin), Role.ADMIN)
         click.echo(f"{email.address} is an admin: {user_id}")
 
@@ -62,7 +62,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def show(email: EmailAddress) -> None:
         """Print one account. Nothing secret."""
-        with said_plainly():
+        with plain_errors():
             account = read_account(auth, email)
         until = f" until {account.tier_until:%Y-%m-%d %H:%M} UTC" if account.tier_until is not None else ""
         source = f" ({account.tier_source})" if account.tier_source else ""
@@ -85,7 +85,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @click.argument("role", type=click.Choice([role.value for role in Role]))
     def change_role(email: EmailAddress, role: str) -> None:
         """Give an account a role: user, support or admin."""
-        with said_plainly():
+        with plain_errors():
             set_role(auth, email, Role(role))
         click.echo(f"{email.address} has the role {role}.")
 
@@ -100,7 +100,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
             raise click.UsageError("--until must lie in the future.")
         if end is not None and tier == Tier.FREE.value:
             raise click.UsageError("The free tier has no end.")
-        with said_plainly():
+        with plain_errors():
             give_tier(auth, set_tier, email, Tier(tier), end)
         click.echo(f"{email.address} has the tier {tier}{'' if end is None else f' until {end:%Y-%m-%d} 00:00 UTC'}.")
 
@@ -108,7 +108,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def switch_off(email: EmailAddress) -> None:
         """Switch an account off. Ends its sessions and API keys and removes what was added within two weeks."""
-        with said_plainly():
+        with plain_errors():
             disable(auth, email)
         click.echo(f"{email.address} is switched off.")
 
@@ -116,7 +116,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def switch_on(email: EmailAddress) -> None:
         """Switch an account on again. Its user has to sign in anew."""
-        with said_plainly():
+        with plain_errors():
             enable(auth, email)
         click.echo(f"{email.address} is switched on.")
 
@@ -124,7 +124,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def forget_second_factor(email: EmailAddress) -> None:
         """Remove the second factors and passkeys of an owner who lost them. Make sure that it is the owner who asks."""
-        with said_plainly():
+        with plain_errors():
             reset_second_factor(auth, email)
         click.echo(f"{email.address} has no second factor any more. Every session was ended and the owner is told.")
 
@@ -132,7 +132,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
 
 
 @contextmanager
-def said_plainly() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """What is wrong is said in one line; the exit code is 1 and nothing has changed."""
     try:
         yield

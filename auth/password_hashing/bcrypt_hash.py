@@ -63,9 +63,9 @@ class Passwords:
         self._pepper_id = next(iter(self._peppers))
         self._nobody = {each: _hash_of_nobody(each) for each in range(LEAST_COST, cost + 1)}
 
-    def turn(self, *, known_device: bool = False) -> AbstractContextManager[None]:
+    def slot(self, *, known_device: bool = False) -> AbstractContextManager[None]:
         """For the block, hashing and comparing need not wait. Raises PasswordWorkBusy."""
-        return self._work.turn(known_device=known_device)
+        return self._work.slot(known_device=known_device)
 
     def hash(self, password: str) -> str:
         """Raises PasswordNotUsable, PasswordWorkBusy."""

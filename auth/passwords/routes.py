@@ -32,7 +32,7 @@ class ChangePasswordBody(Body):
     new_password: Password
 
 
-def own_password_routes(auth: Auth) -> Blueprint:
+def password_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("own_password", __name__, url_prefix="/api/auth")
 
     def count_address() -> None:

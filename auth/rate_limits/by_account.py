@@ -88,7 +88,7 @@ class AccountThrottle:
         self._own: OrderedDict[str, _Count] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take_turn(self, email: EmailAddress, device_id: UUID | None) -> int:
+    def count_try(self, email: EmailAddress, device_id: UUID | None) -> int:
         """Count one try of a password, and say which it is in a row. Raises TooManyRequests, which counts nothing."""
         name, patience = self._name(email, device_id), self._strangers if device_id is None else self._known_devices
         client = self._server.client()
@@ -113,13 +113,13 @@ class AccountThrottle:
             except redis.RedisError:
                 self._server.failed()
 
-    def hidden(self, email: EmailAddress) -> str:
+    def keyed_hash(self, email: EmailAddress) -> str:
         """What stands for the address in Redis."""
         return hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
 
     def _name(self, email: EmailAddress, device_id: UUID | None) -> str:
-        hidden = self.hidden(email)
-        return hidden if device_id is None else f"{hidden}:{device_id.hex}"
+        hashed = self.keyed_hash(email)
+        return hashed if device_id is None else f"{hashed}:{device_id.hex}"
 
     def _try_here(self, name: str, patience: Patience) -> tuple[int, float]:
         now = time.monotonic()

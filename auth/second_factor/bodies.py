@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from auth.bodies import DeviceToken, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.second_factor.passkeys.manage import ShownPasskey
-from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
+from auth.second_factor.prove import FactorProof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body, OneOfBody
 from security.api.typed_text import ONE_LINE, trims
@@ -94,7 +94,7 @@ class ByTotpCode(Body):
     totp_code: SixDigits
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return TotpCode(self.totp_code)
 
 
@@ -102,7 +102,7 @@ class ByRecoveryCode(Body):
     recovery_code: TypedCode
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return TypedRecoveryCode(self.recovery_code)
 
 
@@ -110,7 +110,7 @@ class ByPasskey(Body):
     passkey: AssertionCredential
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return SignedChallenge(document_of(self.passkey))
 
 

@@ -98,7 +98,7 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
         yield FactorChange(session, caller.user_id, email, now)
         end_sessions(change, caller.user_id, "second_factor_changed", keep=caller.session_id)
         record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
-        notify(auth.letters, session, event, email, now)
+        notify(auth.mailer, session, event, email, now)
 
 
 def forget_codes_without_factor(session: Session, user_id: UUID) -> None:

@@ -148,7 +148,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         twenty in an hour the account has to wait.
         """
         finishing = body.root
-        cookies = auth.cookies.wanted(finishing.token_delivery)
+        cookies = auth.cookies.requested(finishing.token_delivery)
         signed_in = finish_sign_in(auth, finishing.challenge, finishing.proof, device(finishing.device_name))
         return answer_signed_in(signed_in, cookies=cookies)
 

@@ -58,7 +58,7 @@ class TokenCookies:
     api: str = ""
     """The address of this API, for those who call it by another one."""
 
-    def wanted(self, delivery: TokenDelivery) -> "TokenCookies | None":
+    def requested(self, delivery: TokenDelivery) -> "TokenCookies | None":
         """These, when a sign-in asked for a cookie. Raises CsrfFailed when another site asked: it would sign in a visitor
         to an account of its own."""
         if delivery == "body":
@@ -66,9 +66,9 @@ class TokenCookies:
         self._refuse_other_pages()
         return self
 
-    def take(self) -> str | None:
+    def read_with_csrf_token(self) -> str | None:
         """The refresh token of the request's cookie, to be acted upon; None without one. Raises CsrfFailed."""
-        token = self.look()
+        token = self.read()
         if token is None:
             return None
         presented = read_refresh_token(token)
@@ -78,14 +78,14 @@ class TokenCookies:
             raise CsrfFailed(WRONG_CSRF_TOKEN)
         return token
 
-    def look(self) -> str | None:
+    def read(self) -> str | None:
         """The same for a request that changes nothing, and so needs no CSRF token. Raises CsrfFailed."""
         token = request.cookies.get(COOKIE)
         if token is not None:
             self._refuse_other_pages()
         return token
 
-    def holding(self, tokens: TokenPair) -> str:
+    def set_cookie(self, tokens: TokenPair) -> str:
         """The `Set-Cookie` that keeps the refresh token: as long as the session may live, or until the browser closes."""
         ends_at = tokens.session_ends_at
         max_age = None if ends_at is None else max(0, int((ends_at - self.clock()).total_seconds()))
@@ -93,7 +93,7 @@ class TokenCookies:
             COOKIE, tokens.refresh_token, max_age=max_age, path="/", secure=True, httponly=True, samesite="Strict"
         )
 
-    def cleared(self) -> str:
+    def clear_cookie(self) -> str:
         return dump_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Strict")
 
     def csrf_token(self, session_id: UUID) -> str:

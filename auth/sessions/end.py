@@ -51,7 +51,7 @@ def end_session(
         event = EVENTS[reason]
         record(session, event, now, user_id=user_id, session_id=session_id)
         if event in NOTICES:
-            notify(auth.letters, session, event, user.email, now)
+            notify(auth.mailer, session, event, user.email, now)
         return True
 
 

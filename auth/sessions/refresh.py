@@ -38,7 +38,7 @@ class _Reused:
     user_id: UUID
 
 
-def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
+def refresh_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
     """`ip` is noted as where the session was used last. Raises RefreshTokenNotValid, TooManyRequests."""
     presented = read_refresh_token(refresh_token)
     if presented is None:

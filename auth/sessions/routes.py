@@ -10,7 +10,7 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.audit.routes import Instant
 from auth.lock_out.sign_out_everywhere import end_all_sessions
-from auth.middleware import StaleSignIn
+from auth.middleware import StepUpRequired
 from auth.principal import Principal
 from auth.sessions.end import end_session
 from auth.sessions.list import OpenSession, list_sessions
@@ -98,7 +98,7 @@ def session_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         query=EndSessionsQuery,
         answers={200: EndedAnswer},
-        problems=(StaleSignIn,),
+        problems=(StepUpRequired,),
     )
     def end_all(caller: Principal, query: EndSessionsQuery) -> Answer:
         """Also voids password-reset codes, changes of address that other sessions asked for, and sign-ins that wait for a second

@@ -71,7 +71,7 @@ class SigningKey:
         return f"{self.key_id}:{self.algorithm}:{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
 
 
-class KeyRing:
+class AccessKeyRing:
     """The keys that tokens are accepted under. The first one signs; the others stay until their last token ran out."""
 
     def __init__(self, keys: Sequence[SigningKey]) -> None:
@@ -82,7 +82,7 @@ class KeyRing:
         self._by_id = {key.key_id: key for key in keys}
 
     @classmethod
-    def read(cls, text: str) -> "KeyRing":
+    def read(cls, text: str) -> "AccessKeyRing":
         """Raises UnusableSigningKey."""
         return cls([_read_key(entry.strip()) for entry in text.split(",")])
 

@@ -5,20 +5,20 @@ import re
 import click
 from flask.cli import AppGroup
 
-from auth.tokens.access_keys import Algorithm, KeyRing, new_key
+from auth.tokens.access_keys import AccessKeyRing, Algorithm, new_key
 
 NUMBERED = re.compile(r"k([0-9]{1,9})")
 
 
-def key_commands(ring: KeyRing) -> AppGroup:
+def key_commands(keys: AccessKeyRing) -> AppGroup:
     """The command group `keys` over the ring that this process was started with."""
     group = AppGroup("keys", help="The keys that sign access tokens.")
 
     @group.command("list")
     def show() -> None:
         """Name the keys in use, the signing one first. Never shows a key."""
-        for key in ring.keys:
-            role = "signs and verifies" if key is ring.signing else "verifies"
+        for key in keys.keys:
+            role = "signs and verifies" if key is keys.signing else "verifies"
             click.echo(f"{key.key_id}  {key.algorithm}  {role}")
 
     @group.command("rotate")
@@ -27,10 +27,10 @@ def key_commands(ring: KeyRing) -> AppGroup:
     )
     def rotate(algorithm: Algorithm | None) -> None:
         """Make a new key and print the three values of JWT_KEYS, one for each step. Changes nothing by itself."""
-        coming = new_key(next_key_id(ring), algorithm or ring.signing.algorithm)
-        known_everywhere = KeyRing([*ring.keys, coming])
-        signing = KeyRing([coming, *ring.keys])
-        alone = KeyRing([coming])
+        coming = new_key(next_key_id(keys), algorithm or keys.signing.algorithm)
+        known_everywhere = AccessKeyRing([*keys.keys, coming])
+        signing = AccessKeyRing([coming, *keys.keys])
+        alone = AccessKeyRing([coming])
         click.echo("These lines are secrets: put them where the environment of the processes is kept, nowhere else.")
         click.echo(
             f"\n1. Every process learns the new key. Set, and restart all of them:\nJWT_KEYS={known_everywhere.text()}"
@@ -44,7 +44,7 @@ def key_commands(ring: KeyRing) -> AppGroup:
     return group
 
 
-def next_key_id(ring: KeyRing) -> str:
+def next_key_id(keys: AccessKeyRing) -> str:
     """One number above every id of the form `k<number>`, so that an id never comes back with another key."""
-    numbers = [int(found.group(1)) for key in ring.keys if (found := NUMBERED.fullmatch(key.key_id))]
+    numbers = [int(found.group(1)) for key in keys.keys if (found := NUMBERED.fullmatch(key.key_id))]
     return f"k{max(numbers, default=0) + 1}"

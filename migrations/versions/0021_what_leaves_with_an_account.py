@@ -59,7 +59,7 @@ def upgrade() -> None:
     """)
     op.execute("""
         UPDATE procrastinate_jobs SET args = '{}'
-        WHERE status = 'failed' AND task_name IN ('send_letter', 'answer_request_for_letter')
+        WHERE status = 'failed' AND task_name IN ('send_email', 'send_requested_email')
     """)
 
 

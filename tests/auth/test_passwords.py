@@ -116,8 +116,8 @@ def test_only_so_many_wait_at_all() -> None:
         assert started.wait(10)
         with pytest.raises(PasswordWorkBusy):
             work.run(int)
-        with pytest.raises(PasswordWorkBusy), work.turn():
-            raise AssertionError("there was no turn to have")
+        with pytest.raises(PasswordWorkBusy), work.slot():
+            raise AssertionError("there was no slot to have")
         release.set()
         busy.result(10)
 
@@ -127,14 +127,14 @@ def test_work_that_fails_gives_its_thread_back() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             work.run(lambda: 1 // 0)
-        with pytest.raises(ZeroDivisionError), work.turn():
+        with pytest.raises(ZeroDivisionError), work.slot():
             _ = 1 // 0
     assert work.run(int) == 0
 
 
 def test_work_in_a_turn_does_not_wait_again() -> None:
     work = PasswordWork(threads=1, wait_seconds=0.01, waiting_limit=0)
-    with work.turn():
+    with work.slot():
         assert (work.run(int), work.run(str)) == (0, "")
         with ThreadPoolExecutor(1) as other, pytest.raises(PasswordWorkBusy):
             other.submit(work.run, int).result(10)

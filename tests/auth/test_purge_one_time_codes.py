@@ -18,7 +18,7 @@ def test_what_ran_out_yesterday_goes_and_the_rest_stays(accounts: Accounts) -> N
     accounts.post("/register", {**ALICE, "password": PASSWORD})
     accounts.clock.now += LINK_LIFETIMES[Purpose.VERIFY_EMAIL] + KEEP
     accounts.post("/forgot-password", ALICE)
-    accounts.letters()
+    accounts.messages()
     assert purge(accounts) == 0
     accounts.clock.now += timedelta(seconds=1)
     assert purge(accounts) == 1

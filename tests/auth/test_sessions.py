@@ -154,12 +154,14 @@ def test_who_was_intruded_upon_names_a_moment_and_what_was_added_since_is_gone(a
     moment = accounts.clock().isoformat().replace("+00:00", "Z")
     new = accounts.post("/tokens", body, headers=bearer(alice.access_token)).get_json()["token"]
     alice.add_passkey()
-    accounts.letters()
+    accounts.messages()
     assert end(accounts, alice.access_token, f"?keep_current=true&added_since={moment}").get_json() == {"ended": 0}
     assert (accounts.profile(old).status_code, accounts.profile(new).status_code) == (403, 401)
     assert accounts.query("SELECT count(*) FROM passkeys") == [(0,)]
     assert accounts.query("SELECT count(*) FROM recovery_codes") == [(0,)]
-    assert [letter["Subject"] for letter in accounts.letters()] == ["What had been added to your account was removed"]
+    assert [message["Subject"] for message in accounts.messages()] == [
+        "What had been added to your account was removed"
+    ]
     assert {*accounts.events()[-2:]} == {"sessions_revoked", "added_access_removed"}  # of the same moment
 
 

@@ -4,7 +4,7 @@ from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.key_holder import KeyHolder
-from tests.auth.letter_parts import code_in
+from tests.auth.message_parts import code_in
 from tests.auth.test_invites import invite, register
 
 AROUND = [" {}", "{} ", "\u00a0{}\u00a0", "{}\n", "\r\n{}\t", "\ufeff{}\u200b"]
@@ -16,12 +16,12 @@ def test_an_address_is_what_stands_between_the_blanks(accounts: Accounts) -> Non
         typed = around.format(meant)
         answer = accounts.post("/register", {"email": typed, "password": PASSWORD})
         assert (answer.status_code, answer.get_json()["user"]["email"]) == (201, meant), typed
-        (letter,) = accounts.letters()
+        (message,) = accounts.messages()
         assert accounts.sign_in(typed).status_code == 200
-        assert accounts.post("/verify-email", {"email": typed, "code": code_in(letter)}).status_code == 204
+        assert accounts.post("/verify-email", {"email": typed, "code": code_in(message)}).status_code == 204
         for path in ("/resend-verification", "/forgot-password"):
             assert accounts.post(path, {"email": typed}).status_code == 202
-        accounts.letters()
+        accounts.messages()
 
 
 def test_a_blank_within_an_address_is_a_mistake(accounts: Accounts) -> None:
@@ -61,8 +61,8 @@ def test_the_digits_of_an_email_may_stand_in_groups(accounts: Accounts) -> None:
     for number in range(len(SIX_DIGITS) + 1):
         email = f"alice{number}@example.com"
         accounts.post("/register", {"email": email, "password": PASSWORD})
-        (letter,) = accounts.letters()
-        typed = as_typed(code_in(letter))[number]
+        (message,) = accounts.messages()
+        typed = as_typed(code_in(message))[number]
         assert accounts.post("/verify-email", {"email": email, "code": typed}).status_code == 204, typed
 
 
@@ -102,7 +102,7 @@ def test_an_invite_code_may_be_pasted(make_accounts: MakeAccounts) -> None:
         assert register(accounts, typed, f"alice{number}@example.com").status_code == 201, typed
 
 
-def test_letters_of_other_scripts_are_no_invite_code(make_accounts: MakeAccounts) -> None:
+def test_messages_of_other_scripts_are_no_invite_code(make_accounts: MakeAccounts) -> None:
     """Their upper case would be one of ours."""
     accounts = make_accounts(registration_mode="invite")
     invite(accounts)

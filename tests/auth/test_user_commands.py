@@ -167,12 +167,12 @@ def test_an_owner_who_lost_the_second_factor_gets_in_with_the_password_again(ope
     passkey = alice.add_passkey()
     accounts.clock.advance(days=400)
     waiting = alice.begin_sign_in()
-    accounts.letters()
+    accounts.messages()
     output = operator.succeed("reset-second-factor", "alice@example.com")
     assert "alice@example.com has no second factor any more." in output
     detail = {"by": "operator", "sessions_ended": 1, "factors_removed": 2}
     assert operator.last_event() == ("second_factor_reset", detail)
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Your second factor was reset"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Your second factor was reset"]
     assert accounts.profile(alice.access_token).status_code == 401
     assert alice.finish(waiting, totp_code=alice.code()).status_code == 401
     options = accounts.post("/passkeys/sign-in/options").get_json()["options"]

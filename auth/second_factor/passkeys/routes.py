@@ -157,7 +157,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
     )
     def sign_in(body: PasskeySignInBody) -> Answer:
         """A passkey is both factors at once: nothing else is asked for."""
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         signed_in = sign_in_with_passkey(
             auth,
             document_of(body.credential),
