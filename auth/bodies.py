@@ -1,4 +1,4 @@
-"""The JSON that the routes of accounts take and give."""
+"""The JSON bodies that several routes of accounts share."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -51,7 +51,7 @@ SixDigits = Annotated[
         pattern="^[0-9]{6}$",
         json_schema_extra={"pattern": r"^([\s-]*[0-9]){6}[\s-]*$"},
         examples=["492039"],
-        description="Blanks and hyphens around and between the digits do not matter.",
+        description="Spaces and hyphens are ignored.",
     ),
     DIGITS,
 ]
@@ -60,20 +60,18 @@ DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Al
 
 
 class NewSession(Body):
-    """What every way to sign in lets the client say about the session it opens.
-
-    `token_delivery`: `cookie` is for web apps, see docs/accounts.md.
-    """
+    """What the client can say about the session that a sign-in opens."""
 
     device_name: DeviceName | None = None
     token_delivery: TokenDelivery = "body"  # noqa: S105
+    """`body` for apps. `cookie` for web apps: the refresh token is then set as a cookie."""
 
 
 class RegisterBody(NewSession):
     email: Email
     password: Password
     invite_code: InviteCode | None = None
-    """Needed where accounts are made by invitation, else not looked at. Case, spaces and hyphens do not matter."""
+    """Required when registration needs an invite, otherwise ignored. Case, spaces and hyphens do not matter."""
 
 
 class SignInBody(NewSession):
@@ -85,7 +83,7 @@ class SignInBody(NewSession):
 
 class RefreshBody(Body):
     refresh_token: RefreshToken | None = None
-    """Without it, that of the cookie counts."""
+    """Leave it out to use the cookie."""
 
 
 class SignOutBody(Body):
@@ -96,7 +94,7 @@ class UserAnswer(AnswerBody):
     id: UUID
     email: str
     tier: Tier
-    """The tier that counts now. One that has run out is shown as free."""
+    """Your current tier. An expired tier is `free`."""
     is_verified: bool
     display_name: str | None
     created_at: datetime
@@ -104,24 +102,25 @@ class UserAnswer(AnswerBody):
 
 class ProfileAnswer(UserAnswer):
     impersonated_by: bool
-    """Whether a member of the staff asks, who looks through this account; the app should say so."""
+    """Whether a member of our staff is viewing this account. Show this in your app."""
 
 
 class TokensAnswer(AnswerBody):
     access_token: str
     refresh_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
-    """Not when it is in a cookie."""
+    """Missing when it is set as a cookie."""
     csrf_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
-    """Beside a cookie: send it as X-CSRF-Token."""
+    """Only with a cookie. Send it as `X-CSRF-Token`."""
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds that the access token lives."""
+    """Seconds until the access token expires."""
 
 
 class SignedInAnswer(TokensAnswer):
     user: UserAnswer
     device_token: str | None
-    """For a device that is new here. Shown at its sign-ins, it keeps strangers' tries from locking the device out."""
+    """Only for a new device. Store it and send it with the next sign-in, so that other people's wrong passwords cannot lock
+    this device out."""
 
 
 class CsrfTokenAnswer(AnswerBody):

@@ -48,14 +48,14 @@ def bearer_token() -> str | None:
 def not_signed_in() -> NotSignedIn:
     """Says so when there is a credential, of another scheme."""
     if "HTTP_AUTHORIZATION" in request.environ:
-        return NotSignedIn("The Authorization header must be `Bearer` and the access token")
+        return NotSignedIn("Send the access token as `Authorization: Bearer …`")
     return NotSignedIn()
 
 
 class ImpersonationReadOnly(Problem):
     """Who looks through somebody else's account changes nothing there, and does not see what is the owner's alone."""
 
-    status, error, title = 403, "impersonation_read_only", "An impersonation only reads"
+    status, error, title = 403, "impersonation_read_only", "You can only view this account while impersonating it"
 
 
 class InsufficientRole(Problem):
@@ -109,7 +109,7 @@ class SignedIn:
         return self.principal_of(claims.user_id, self.state(claims.user_id, claims.session_id), claims.session_id)
 
     def state(self, user_id: UUID, session_id: UUID) -> AccountState:
-        """Raises InvalidToken when the user is gone or switched off, or the session has ended."""
+        """Raises InvalidToken when the user is gone or disabled, or the session has ended."""
         state = self._states.read(user_id, session_id)
         if state is None or not state.admitted_at(self._clock()):
             raise InvalidToken
@@ -148,14 +148,12 @@ class SignedInAsOneself:
 class StepUpRequired(Problem):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
-    status, error, title = 401, "insufficient_user_authentication", "Sign in again for this"
+    status, error, title = 401, "insufficient_user_authentication", "Sign in again to do this"
 
     def __init__(self) -> None:
         challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
         minutes = FRESH_SECONDS // 60
-        detail = (
-            f"This needs a sign-in within the last {minutes} minutes: POST /api/auth/reauthenticate, or sign in again"
-        )
+        detail = f"You must have signed in within the last {minutes} minutes. Use POST /api/auth/reauthenticate or sign in again"
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 

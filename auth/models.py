@@ -44,7 +44,7 @@ class User(Base):
     updated_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
     delete_after: Mapped[datetime | None]
-    """The owner closed the account, and from then on it may be purged. It is switched off meanwhile."""
+    """The owner closed the account, and from then on it may be purged. It is disabled meanwhile."""
 
 
 class AuthSession(Base):

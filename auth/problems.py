@@ -7,7 +7,7 @@ from security.edge.problems import Problem
 class InvalidCredentials(Problem):
     """One answer for an unknown address, a wrong password and an account without one."""
 
-    status, error, title = 401, "invalid_credentials", "E-mail address and password do not match"
+    status, error, title = 401, "invalid_credentials", "The e-mail address or the password is wrong"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
@@ -16,13 +16,13 @@ class InvalidCredentials(Problem):
 class AccountDisabled(Problem):
     """Said only to someone who knew the password."""
 
-    status, error, title = 403, "account_disabled", "This account is switched off"
+    status, error, title = 403, "account_disabled", "This account is disabled"
 
 
 class AccountClosing(AccountDisabled):
     """The owner closed it, and can still have it back. `delete_after` says until when."""
 
-    error, title = "account_closing", "This account is closed and will be deleted; it can still be restored"
+    error, title = "account_closing", "This account is closed. You can restore it until it is deleted"
 
 
 def why_disabled(user: User) -> AccountDisabled:
@@ -33,4 +33,4 @@ def why_disabled(user: User) -> AccountDisabled:
 
 
 class EmailTaken(Problem):
-    status, error, title = 409, "email_taken", "There is an account with this e-mail address already"
+    status, error, title = 409, "email_taken", "An account already uses this e-mail address"

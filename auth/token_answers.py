@@ -10,7 +10,7 @@ from security.api.operation import Answer
 
 AnyTokens = TypeVar("AnyTokens", bound=TokensAnswer)
 
-SET_COOKIE = {"Set-Cookie": 'The refresh token, when `token_delivery` is "cookie".'}
+SET_COOKIE = {"Set-Cookie": "The refresh token, if `token_delivery` is `cookie`."}
 """For `answer_headers` of routes that give tokens."""
 
 

@@ -1,7 +1,7 @@
-"""Closing one's own account, and having it back while there is time.
+"""Closing an account, and restoring it until it is deleted.
 
-The account is switched off at once, and every session and API key with it. A job deletes it after the time of grace
-(purge.py); until then its address stays taken.
+The account, its sessions and its API keys stop at once. A job deletes the account after the grace period (purge.py); until
+then nobody else can register its address.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from security.edge.problems import InvalidToken, Problem
 class AccountNotClosing(Problem):
     """Said only to someone who knew the password."""
 
-    status, error, title = 409, "account_not_closing", "This account is not closed; sign in"
+    status, error, title = 409, "account_not_closing", "This account is not closed. Sign in instead"
 
 
 @dataclass(frozen=True)

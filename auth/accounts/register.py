@@ -58,8 +58,8 @@ def register(
 
 
 def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
-    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: a letter
-    goes out in both cases.
+    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: an
+    e-mail goes out in both cases.
 
     Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `check_invite` does.
     """

@@ -28,7 +28,7 @@ class TooManyApiKeys(Problem):
     status, error, title = (
         409,
         "too_many_api_keys",
-        f"An account has {KEYS_PER_USER} API keys at most; delete one first",
+        f"An account can have up to {KEYS_PER_USER} API keys. Delete one first",
     )
 
 
@@ -88,7 +88,9 @@ def insert_key(
     recent = select(ApiKey.created_at).where(ApiKey.user_id == user_id, ApiKey.created_at > hour_ago)
     made = sorted(session.scalars(recent))
     if len(made) >= NEW_KEYS_PER_HOUR:
-        raise TooManyRequests((made[0] - hour_ago).total_seconds(), "Too many new API keys within an hour")
+        raise TooManyRequests(
+            (made[0] - hour_ago).total_seconds(), f"You can create up to {NEW_KEYS_PER_HOUR} API keys an hour"
+        )
     token = new_token()
     key = ApiKey(
         id=uuid7(),

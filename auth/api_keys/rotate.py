@@ -41,7 +41,7 @@ OVERLAPS = {
 class ApiKeyReplaced(Problem):
     """A retry would make a second successor, whose token nobody may have seen."""
 
-    status, error, title = 409, "api_key_replaced", "This API key has been replaced; rotate its successor"
+    status, error, title = 409, "api_key_replaced", "This API key was already replaced. Rotate the new key instead"
 
 
 def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, overlap: Overlap) -> NewKey:

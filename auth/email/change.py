@@ -27,7 +27,7 @@ UNIQUE_ADDRESS = "uq_users_email_key"
 
 
 class SameEmailAddress(ValidationFailed):
-    title = "This is the address that the account has already"
+    title = "This is already the e-mail address of your account"
 
     def __init__(self) -> None:
         super().__init__([{"pointer": "/new_email", "code": "same_email", "message": self.title}])
@@ -35,7 +35,7 @@ class SameEmailAddress(ValidationFailed):
 
 def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> None:
     """Writes to the new address; when another account has it, that account's owner is told instead. The caller sees no
-    difference, and nothing changes before the letter's link or code comes back.
+    difference, and nothing changes before the link or code of the e-mail comes back.
 
     Raises InvalidToken when the user is gone, SameEmailAddress.
     """
@@ -62,7 +62,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
 
 
 def confirm_email_change(auth: Auth, proof: EmailProof) -> None:
-    """The account moves. Its old address gets a letter with which that is undone, for seven days.
+    """The account moves. Its old address gets an e-mail that can undo it for seven days.
 
     All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
     """
@@ -76,10 +76,10 @@ def confirm_email_change(auth: Auth, proof: EmailProof) -> None:
 
 
 def undo_email_change(auth: Auth, token: str) -> None:
-    """The account goes back to the address whose letter this is.
+    """The account goes back to the address that the e-mail was sent to.
 
     Whoever changed the address was signed in and may know the password. So every session ends, the password is taken
-    away, and the same letter box gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
+    away, and the same mailbox gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
     """
     now = auth.clock()
     with _refusing_a_taken_address(), account_change(auth.states, now) as change:

@@ -1,6 +1,6 @@
 """One-time codes that prove that somebody reads an address: a link for the same device, six digits for another one.
 
-Both are computed from the row's id and a key, so nothing that opens an account is stored, and a mail that is sent twice
+Both are computed from the row's id and a key, so nothing that opens an account is stored, and an e-mail that is sent twice
 after a crash says the same. A user has one open code for each purpose: asking again voids the one before.
 """
 
@@ -32,7 +32,7 @@ CODE_LIFETIME = timedelta(minutes=10)  # OWASP ASVS 5, 6.5.5
 class OneTimeCodeNotValid(Problem):
     """Used, run out, tried too often, void or never given: one answer for all."""
 
-    status, error, title = 400, "token_invalid", "The link or code is not valid any more; ask for a new one"
+    status, error, title = 400, "token_invalid", "This link or code is wrong or has expired. Request a new one"
 
 
 class Purpose(StrEnum):
@@ -85,7 +85,7 @@ class OneTimeCodes:
         *,
         session_id: UUID | None = None,
     ) -> UUID:
-        """Returns the id that the mail is made from. The caller holds the user's row, so that one code is open at most.
+        """Returns the id that the e-mail is made from. The caller holds the user's row, so that one code is open at most.
 
         Only of undoing a change of address there may be several, one for each address that was left: whoever takes an
         account over could else void the owner's by changing the address twice.
@@ -163,7 +163,7 @@ class OneTimeCodes:
         return self._spend(session, purpose, tried, now, OneTimeCode.code_expires_at > now)
 
     def is_open(self, session: Session, code_id: UUID, now: datetime) -> bool:
-        """Whether a mail about it is still worth sending."""
+        """Whether an e-mail about it is still worth sending."""
         query = select(OneTimeCode.id).where(OneTimeCode.id == code_id, OneTimeCode.used_at.is_(None))
         return session.scalars(query.where(OneTimeCode.link_expires_at > now)).one_or_none() is not None
 

@@ -1,4 +1,4 @@
-"""Proving that one reads an address: with the link of a letter, or with its six digits and the address it went to."""
+"""Proving that one reads an address: with the link of an e-mail, or with its six digits and the address it went to."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from auth.models import AuthSession, User
 MOST_CHANGES_TO_ONE_ADDRESS = 5
 """One address gets no more than five such e-mails an hour (rate_limits/by_mailbox.py), so whoever asked last is among them."""
 WAYS_BACK = frozenset({Purpose.RESET_PASSWORD, Purpose.UNDO_EMAIL_CHANGE})
-"""What helps the owner of an account that is closed or switched off. Neither switches it on."""
+"""What helps the owner of an account that is closed or disabled. Neither enables it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Proven:
 def spend_proof(
     codes: OneTimeCodes, session: Session, purpose: Purpose, proof: EmailProof, now: datetime
 ) -> Proven | None:
-    """Spend what a letter held. None is written down too: commit it, and only then say OneTimeCodeNotValid.
+    """Spend what an e-mail held. None is written down too: commit it, and only then say OneTimeCodeNotValid.
 
     The user's row is locked before the code's, as where codes are begun, so that no two commands wait for each other.
     Whether there is such an account makes no difference in what is asked and written, so the time says nothing of it.
@@ -67,7 +67,7 @@ def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Emai
         found = codes.find_link(session, purpose, proof.token, now)
         return [] if found is None else [found.user_id]
     if purpose is Purpose.CHANGE_EMAIL:
-        # Several accounts may want to move to one address; the one whose letter was read gets it.
+        # Several accounts may want to move to one address; the one whose e-mail was read gets it.
         wanting = select(OneTimeCode.user_id).where(
             OneTimeCode.purpose == purpose,
             OneTimeCode.used_at.is_(None),
@@ -82,7 +82,7 @@ def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Emai
 
 
 def _still_counts(session: Session, purpose: Purpose, user: User, spent: SpentCode, now: datetime) -> bool:
-    """An account that is switched off is only taken back, and a change of address ends with the session that asked for it."""
+    """An account that is disabled is only taken back, and a change of address ends with the session that asked for it."""
     if not user.is_active and purpose not in WAYS_BACK:
         return False
     if purpose is not Purpose.CHANGE_EMAIL:

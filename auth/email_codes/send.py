@@ -1,4 +1,4 @@
-"""Mailer that hold a link and six digits, and those that anybody can have sent by naming an address."""
+"""E-mails with a link and six digits, and those that anybody can request by naming an address."""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ def send_code(
     session_id: UUID | None = None,
     **values: Any,
 ) -> None:
-    """Begin a code and send the letter that is named after its purpose. The caller holds the user's row."""
+    """Begin a code and send the e-mail that is named after its purpose. The caller holds the user's row."""
     code = auth.one_time_codes.begin(session, user_id, purpose, address, now, session_id=session_id)
     auth.mailer.enqueue(session, purpose.value, address, code=(code, purpose), address=address, **values)
 
@@ -53,7 +53,7 @@ def request_email(auth: Auth, purpose: Purpose, email: EmailAddress) -> None:
 
 
 def send_requested_email(auth: Auth, *, purpose: str, email_key: str, request_id: str | None) -> None:
-    """The job. Repeated after a crash, it sends another letter, whose code voids the one before."""
+    """The job. Repeated after a crash, it sends another e-mail, whose code voids the one before."""
     wanted, now = Purpose(purpose), auth.clock()
     with transaction() as session:
         user = session.scalars(

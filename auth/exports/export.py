@@ -1,6 +1,6 @@
 """Exports: all that is held about a user, collected by a job when the user asks, to be downloaded for a week.
 
-The letter that says so holds nothing of it.
+The e-mail that says so contains none of it.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,11 @@ BETWEEN_TWO = timedelta(days=1)
 
 
 class ExportNotReady(Problem):
-    status, error, title = 409, "export_not_ready", "The data is still being collected; an e-mail says when it is ready"
+    status, error, title = (
+        409,
+        "export_not_ready",
+        "Your export is not ready yet. We will send you an e-mail when it is",
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
             .limit(1)
         ).one_or_none()
         if last is not None:
-            raise TooManyRequests((last + BETWEEN_TWO - now).total_seconds(), "One export a day")
+            raise TooManyRequests((last + BETWEEN_TWO - now).total_seconds(), "You can request one export a day")
         row = DataExport(user_id=user_id, requested_at=now, expires_at=now + KEPT)
         session.add(row)
         session.flush()

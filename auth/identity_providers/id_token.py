@@ -1,4 +1,4 @@
-"""Identity tokens (OpenID Connect Core 1.0, 2) that an app got from Apple or Google and posts to us."""
+"""ID tokens (OpenID Connect Core 1.0, 2) that an app got from Apple or Google and posts to us."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError
 class IdTokenNotValid(Problem):
     """Wrong signature, audience, issuer, nonce or time, or no verified e-mail address to begin with: one answer for all."""
 
-    status, error, title = 401, "invalid_id_token", "The identity token is not valid"
+    status, error, title = 401, "invalid_id_token", "The ID token is not valid"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})

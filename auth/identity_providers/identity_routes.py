@@ -1,4 +1,4 @@
-"""`/api/auth/identities`: the accounts at Apple and Google that sign in to one's own."""
+"""`/api/auth/identities`: the Apple and Google accounts that sign in to the caller's account."""
 
 from datetime import datetime
 from typing import Literal
@@ -33,12 +33,12 @@ def identity_routes(auth: Auth) -> Blueprint:
         "GET",
         "",
         operation_id="listIdentities",
-        summary="List the linked Apple and Google accounts",
+        summary="List your linked Apple and Google accounts",
         guard=auth.signed_in,
         answers={200: IdentitiesAnswer},
     )
     def list_own(caller: Principal) -> Answer:
-        """Those that can sign in to your account, the oldest first."""
+        """Returns the accounts that can sign in to yours, the oldest first."""
         found = [identity_answer(each) for each in list_identities(caller.user_id)]
         return Answer(200, IdentitiesAnswer(identities=found))
 
@@ -53,7 +53,7 @@ def identity_routes(auth: Auth) -> Blueprint:
         problems=(LastWayToSignIn,),
     )
     def unlink(caller: Principal, identity_id: UUID) -> Answer:
-        """It can no longer sign in, and all other sessions end. The only way to sign in cannot be removed: 409
+        """It can no longer sign in to your account. Signs out every other device. You cannot remove your only way to sign in: 409
         `last_way_to_sign_in`.
         """
         unlink_identity(auth, caller, identity_id)

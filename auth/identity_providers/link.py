@@ -1,4 +1,4 @@
-"""Linking an account at Apple or Google to one's own: it signs in from then on."""
+"""Linking an Apple or Google account: it can sign in from then on."""
 
 from sqlalchemy.dialects.postgresql import insert
 
@@ -16,7 +16,7 @@ from security.edge.problems import Problem
 
 
 class IdentityTaken(Problem):
-    status, error, title = 409, "identity_taken", "This Apple or Google account signs in to another account here"
+    status, error, title = 409, "identity_taken", "This Apple or Google account is already linked to another account"
 
 
 def link_identity(

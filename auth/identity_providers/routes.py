@@ -1,4 +1,4 @@
-"""`/api/auth/apple` and `/api/auth/google`: sign in with an identity token."""
+"""`/api/auth/apple` and `/api/auth/google`: sign in with an ID token."""
 
 from typing import Annotated
 
@@ -48,9 +48,9 @@ class IdTokenBody(NewSession):
     nonce: Nonce
     remember_me: bool = False
     invite_code: InviteCode | None = None
-    """For a new account, where those are made by invitation."""
+    """Required for a new account when registration needs an invite."""
     restore_account: bool = False
-    """Have an account back that was closed and is not deleted yet."""
+    """Restore the account if it is closed and not deleted yet."""
 
     @property
     def apple_code(self) -> AppleCode | None:
@@ -59,9 +59,9 @@ class IdTokenBody(NewSession):
 
 class AppleCodeFields(Body):
     authorization_code: AuthorizationCode | None = None
-    """Apple's, from the same sign-in. With it the sign-in can be taken back at Apple when the account is deleted."""
+    """The authorization code from the same sign-in. It lets us revoke Sign in with Apple when the account is deleted."""
     redirect_uri: RedirectUri | None = None
-    """Web apps: the one that the code was asked for with."""
+    """Web apps only: the redirect URI that you sent to Apple."""
 
     @property
     def apple_code(self) -> AppleCode | None:
@@ -89,12 +89,12 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name, limits = tokens.provider.name, auth.settings.limits
 
     def sign_in(body: IdTokenBody) -> Answer:
-        """The app asks the provider for an identity token with a nonce of its own, and sends both within ten minutes.
+        """Get an ID token from the provider with a nonce of your own, and send both within 10 minutes.
 
-        Creates an account, or joins the one that has the e-mail address. It joins only where the provider knows who has the
-        address now: Apple always, Google for Gmail and Workspace. Otherwise the answer is 409 `address_needs_proof`: sign in
-        to the account in another way, then link it. An account with a second factor asks for it here too: see
-        `POST /api/auth/login/second-factor`.
+        The first sign-in creates an account, or links to the account that uses the e-mail address. It links only if the
+        provider knows who owns the address now: Apple always does, Google for Gmail and Workspace. Otherwise the response is 409
+        `address_needs_proof`: sign in to the account another way and link Google there. An account with a second factor asks
+        for it here too: see `POST /api/auth/login/second-factor`.
         """
         cookies = auth.cookies.requested(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
@@ -141,7 +141,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name = tokens.provider.name
 
     def link(body: LinkIdentityBody, caller: Principal) -> Answer:
-        """From now on it signs in to your account, whatever its e-mail address. The owner is told by e-mail."""
+        """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
         return Answer(200, identity_answer(link_identity(auth, caller, proven, body.apple_code)))

@@ -37,8 +37,7 @@ class AddressNeedsProof(Problem):
     status, error, title = (
         409,
         "address_needs_proof",
-        "There is an account with this e-mail address. Sign in to it in another way, or reset its password, and link Google"
-        " afterwards",
+        "An account already uses this e-mail address. Sign in another way or reset your password, then link Google",
     )
 
 
@@ -136,7 +135,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
     user = change.hold(User.email_key == email.key)
     if user is None:
         raise EmailTaken(
-            "An account left this address within the last days. Its owner can take it back with the e-mail that said so"
+            "An account used this e-mail address until a few days ago. Its owner can restore it with the e-mail that we sent"
         )
     linked = session.get(Identity, (proven.provider, proven.subject))
     if linked is not None and linked.user_id == user.id:

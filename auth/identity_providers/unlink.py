@@ -1,4 +1,4 @@
-"""Unlinking an account at Apple or Google: it signs in no more."""
+"""Unlinking an Apple or Google account: it can no longer sign in."""
 
 from uuid import UUID
 

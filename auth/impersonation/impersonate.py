@@ -24,9 +24,9 @@ LONGEST = timedelta(minutes=15)
 
 
 class NotToBeImpersonated(Problem):
-    """Switched off, or not below the caller's role."""
+    """Disabled, or not below the caller's role."""
 
-    status, error, title = 403, "not_to_be_impersonated", "Nobody looks through this account"
+    status, error, title = 403, "not_to_be_impersonated", "You cannot view this account"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from database import reading
 def read_impersonated(impersonation_id: UUID, user_id: UUID, actor_id: UUID, now: datetime) -> Principal | None:
     """The user as whom the actor looks; None when it is over, for whatever reason. One query.
 
-    It ends by itself, with the session that began it, and as soon as the actor or the user is switched off or the
+    It ends by itself, with the session that began it, and as soon as the actor or the user is disabled or the
     actor's role no longer stands above the user's.
     """
     actor, user = aliased(User), aliased(User)

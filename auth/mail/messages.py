@@ -1,6 +1,6 @@
-"""Mailer to users: enqueued in the transaction that has something to say, written and sent by a job.
+"""E-mails to users: enqueued in the transaction that has something to say, written and sent by a job.
 
-Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. A letter with a link
+Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. An e-mail with a link
 or a code is enqueued with the id of its one-time code alone, so no queue, table or log ever holds what opens an account.
 """
 
@@ -40,7 +40,7 @@ _HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
 class Mailer:
     """Writes and sends. `sender` is what stands in From; links begin with `base_url` and with nothing of a request.
 
-    Without a `transport`, letters are left out with a warning: such a server cannot confirm addresses or reset passwords.
+    Without a `transport`, e-mails are left out with a warning: such a server cannot confirm addresses or reset passwords.
     """
 
     transport: MailTransport | None
@@ -52,7 +52,7 @@ class Mailer:
     def enqueue(
         self, session: Session, template: str, to: str, *, code: tuple[UUID, Purpose] | None = None, **values: Any
     ) -> None:
-        """Send the letter if the session's transaction is committed. `values` are JSON values, none of them secret."""
+        """Send the e-mail if the session's transaction is committed. `values` are JSON values, none of them secret."""
         if self.transport is None:
             structlog.get_logger().warning("email_not_sent", template=template, reason="EMAIL_HOST is not set")
             return
@@ -71,7 +71,7 @@ class Mailer:
         code_id: str | None = None,
         purpose: str | None = None,
     ) -> None:
-        """The job. A letter about a code that is spent or void is not sent any more."""
+        """The job. An e-mail about a code that is spent or void is not sent any more."""
         if self.transport is None:
             return
         if code_id is not None and purpose is not None:
@@ -93,7 +93,7 @@ class Mailer:
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message["Date"] = format_datetime(now)
-        # The same letter sent again after a crash has the same id, and mail programs show it once (RFC 5322, 3.6.4).
+        # The same e-mail sent again after a crash has the same id, and mail programs show it once (RFC 5322, 3.6.4).
         message["Message-ID"] = f"<{message_id}@{urlsplit(self.base_url).hostname}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: no holiday notices, please
         message.set_content(text.lstrip("\n"))

@@ -132,7 +132,7 @@ def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
-    """Takes away every session and API key and what was added lately, so that switching the account on again lets nobody in
+    """Ends every session and API key and what was added lately, so that enabling the account again lets nobody in
     who was in before. Raises NoSuchAccount, NothingToChange.
     """
 

@@ -21,9 +21,9 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
     @click.command("bootstrap-demo")
     @with_appcontext
     def bootstrap_demo() -> None:
-        """Make an admin, a user with an API key, and an invite, and print what opens them. Refused in production."""
+        """Create an admin, a user with an API key, and an invite, and print how to sign in. Not available in production."""
         if production:
-            raise click.ClickException("This is production: accounts with printed passwords do not belong here.")
+            raise click.ClickException("You cannot create demo accounts in production.")
         mark = secrets.token_hex(3)
         made: list[tuple[str, str]] = []
         ids: dict[Role, UUID] = {}

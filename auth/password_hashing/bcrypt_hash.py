@@ -45,11 +45,11 @@ class Verdict:
 def prepared(password: str) -> str:
     """The form that is hashed: NFKC, so that an accent typed on two systems is one password. Raises PasswordNotUsable."""
     if len(password) > MAXIMUM_CHARACTERS:
-        raise PasswordNotUsable(f"A password has at most {MAXIMUM_CHARACTERS} characters.")
+        raise PasswordNotUsable(f"Use at most {MAXIMUM_CHARACTERS} characters.")
     if any(character == "\0" or unicodedata.category(character) in {"Cn", "Cs"} for character in password):
-        raise PasswordNotUsable("The password holds a character that cannot be typed.")
+        raise PasswordNotUsable("The password contains a character that cannot be used.")
     if len(password.encode()) > MAXIMUM_BYTES:
-        raise PasswordNotUsable(f"A password has at most {MAXIMUM_BYTES} bytes.")
+        raise PasswordNotUsable(f"The password is too long: use at most {MAXIMUM_BYTES} bytes.")
     return unicodedata.normalize("NFKC", password)
 
 

@@ -18,7 +18,7 @@ NICENESS = 15
 
 
 class PasswordWorkBusy(DependencyUnavailable):
-    error, title = "busy", "Too many sign-ins are being checked right now"
+    error, title = "busy", "Too many people are signing in right now. Try again in a few seconds"
 
 
 class PasswordWork:

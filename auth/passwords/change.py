@@ -56,7 +56,7 @@ def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
 
 
 def change_password(auth: Auth, caller: Principal, current_password: str, new_password: str) -> None:
-    """All other sessions end, and a letter that would reset the password opens nothing any more.
+    """All other sessions end, and an e-mail that would reset the password no longer works.
 
     Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
     """

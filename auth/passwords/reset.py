@@ -1,4 +1,4 @@
-"""Setting a new password with a letter, by somebody who forgot the old one."""
+"""Setting a new password with an e-mail, by somebody who forgot the old one."""
 
 from uuid import UUID
 
@@ -54,7 +54,7 @@ def reset_password(auth: Auth, proof: EmailProof, new_password: str) -> None:
 
 
 def _address(auth: Auth, proof: EmailProof) -> EmailAddress:
-    """Where the letter went."""
+    """Where the e-mail went."""
     if not isinstance(proof, LinkProof):
         return proof.email
     with reading() as session:

@@ -1,4 +1,4 @@
-"""`/api/auth/reauthenticate` and `/api/auth/password/change`: with the password that the account has."""
+"""`/api/auth/reauthenticate` and `/api/auth/password/change`: what needs the current password."""
 
 from typing import Literal
 
@@ -24,7 +24,7 @@ class FreshTokenAnswer(AnswerBody):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds that the access token lives."""
+    """Seconds until the access token expires."""
 
 
 class ChangePasswordBody(Body):
@@ -33,7 +33,7 @@ class ChangePasswordBody(Body):
 
 
 def password_routes(auth: Auth) -> Blueprint:
-    routes = Blueprint("own_password", __name__, url_prefix="/api/auth")
+    routes = Blueprint("passwords", __name__, url_prefix="/api/auth")
 
     def count_address() -> None:
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
@@ -50,8 +50,8 @@ def password_routes(auth: Auth) -> Blueprint:
         problems=(InvalidCredentials, PasswordNotEnough, TooManyRequests, PasswordWorkBusy),
     )
     def prove_again(caller: Principal, body: ReauthenticateBody) -> Answer:
-        """Answers an access token of the same session which, for five minutes, may do what needs a recent sign-in. An account
-        with a second factor uses `POST /api/auth/reauthenticate/second-factor` instead.
+        """Step-up authentication: returns an access token of the same session that can do what needs a recent sign-in for the next
+        5 minutes. An account with a second factor uses `POST /api/auth/reauthenticate/second-factor` instead.
         """
         count_address()
         token = reauthenticate(auth, caller, body.password)
@@ -76,7 +76,7 @@ def password_routes(auth: Auth) -> Blueprint:
         ),
     )
     def change(caller: Principal, body: ChangePasswordBody) -> Answer:
-        """Ends every other session, and the owner is told by e-mail."""
+        """Signs out every other device. We tell you by e-mail."""
         count_address()
         change_password(auth, caller, body.current_password, body.new_password)
         return Answer(204)

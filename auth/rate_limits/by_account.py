@@ -149,5 +149,5 @@ def _key_of(name: str) -> str:
 
 def _admitted(tries: int, wait: float) -> int:
     if wait > 0:
-        raise TooManyRequests(wait, "Too many wrong passwords for this account: reset the password, or wait")
+        raise TooManyRequests(wait, "Too many wrong passwords for this account. Reset your password or wait")
     return tries

@@ -1,4 +1,4 @@
-"""How many letters of one kind anybody can have sent to one e-mail address, so that nobody is buried in them.
+"""How many e-mails of one kind anybody can have sent to one mailbox, so that nobody is flooded with them.
 
 Asking beyond the limit looks like asking within it. An address without an account is counted like any other.
 """
@@ -21,7 +21,7 @@ EMAILS_TO_ONE_MAILBOX: tuple[RateLimitItem, ...] = (
 
 
 class MailboxLimits:
-    """Redis holds no address, only its keyed hash. The window moves, so that a minute is a minute for one letter too."""
+    """Redis holds no address, only its keyed hash. The window moves, so that a minute is a minute for one e-mail too."""
 
     def __init__(self, server: RedisServer, key: bytes, limits: tuple[RateLimitItem, ...]) -> None:
         self._counts = AttemptCounts(server, MovingWindowRateLimiter, "emails")
@@ -29,6 +29,6 @@ class MailboxLimits:
         self._limits = limits
 
     def admits(self, kind: str, email: EmailAddress) -> bool:
-        """Count one letter. False when it must not be sent; then no limit beyond the first that says so counts it."""
+        """Count one e-mail. False when it must not be sent; then no limit beyond the first that says so counts it."""
         hashed = hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
         return all(self._counts.hit(limit, kind, hashed) is None for limit in self._limits)

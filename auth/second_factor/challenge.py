@@ -29,7 +29,7 @@ class SecondFactorRequired(Problem):
     `challenge` goes back with the second factor, `methods` names those that this account has.
     """
 
-    status, error, title = 401, "mfa_required", "Sign in with your second factor as well"
+    status, error, title = 401, "mfa_required", "Enter your second factor to finish signing in"
 
     def __init__(self, challenge: str = "", methods: Sequence[Method] = ()) -> None:
         super().__init__(

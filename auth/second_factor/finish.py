@@ -23,7 +23,7 @@ from security.edge.problems import Problem
 class SignInChallengeNotValid(Problem):
     """Unknown, too old, tried too often, used, or void because something changed in the account: one answer for all."""
 
-    status, error, title = 401, "challenge_not_valid", "This sign-in has to begin again"
+    status, error, title = 401, "challenge_not_valid", "This sign-in has expired. Sign in again"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})

@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 class SecondFactorRefused(Problem):
     """One answer for wrong, used before and run out."""
 
-    status, error, title = 401, "second_factor_refused", "The code or passkey is not right"
+    status, error, title = 401, "second_factor_refused", "The code or passkey is wrong"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})

@@ -34,18 +34,16 @@ TokenDelivery = Literal["body", "cookie"]
 class CsrfFailed(Problem):
     """The detail is for whoever writes the web app: another site cannot read it, and knows its own request anyway."""
 
-    status, error, title = 403, "csrf_failed", "The request did not come from a page that may send it"
+    status, error, title = 403, "csrf_failed", "This page cannot send the request"
 
 
 OTHER_SITE = (
-    "The page is on another site than this API ({api}), so the browser keeps the cookie to itself. Open both under one"
-    " host name or domain: app.example.com and api.example.com, or localhost for both"
+    "The page is on another site than this API ({api}), so the browser does not send the cookie. Use the same domain for both,"
+    " such as app.example.com and api.example.com, or localhost"
 )
-UNKNOWN_PAGE = "The page's origin is not one that this API was told of: add it to CORS_ORIGINS"
+UNKNOWN_PAGE = "The origin of the page is not allowed. Add it to CORS_ORIGINS"
 NOT_JSON = "Send the content type application/json"
-WRONG_CSRF_TOKEN = (
-    "Send as X-CSRF-Token the csrf_token that came with the sign-in, or that of GET /api/auth/csrf-token"  # noqa: S105
-)
+WRONG_CSRF_TOKEN = "Send the csrf_token of the sign-in or of GET /api/auth/csrf-token as X-CSRF-Token"  # noqa: S105
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from security.edge.problems import Problem, TooManyRequests
 class RefreshTokenNotValid(Problem):
     """Unknown, spent, run out or revoked: one answer for all. The error code is that of RFC 6749, 5.2."""
 
-    status, error, title = 401, "invalid_grant", "The refresh token is not valid; sign in again"
+    status, error, title = 401, "invalid_grant", "The refresh token is not valid. Sign in again"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
@@ -76,7 +76,7 @@ def _rotate(
         raise RefreshTokenNotValid
     if presented.generation > row.generation:
         raise RefreshTokenNotValid
-    if row.generation == presented.generation + 1 and _asked_again(auth, row, key_hash, now):
+    if row.generation == presented.generation + 1 and _is_retry(auth, row, key_hash, now):
         return _opened(row)
     return _Reused(row.user_id)
 
@@ -111,7 +111,7 @@ def _lives(row: Any, now: datetime) -> bool:
     return bool(row.is_active and row.revoked_at is None and now < row.expires_at and now < row.idle_expires_at)
 
 
-def _asked_again(auth: Auth, row: Any, key_hash: bytes | None, now: datetime) -> bool:
+def _is_retry(auth: Auth, row: Any, key_hash: bytes | None, now: datetime) -> bool:
     """Whether this is the client of the last rotation, which did not get its answer."""
     soon = row.rotated_at is not None and now - row.rotated_at < auth.settings.refresh_grace
     return soon or (key_hash is not None and key_hash == row.rotation_key_hash)

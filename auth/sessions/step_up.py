@@ -1,4 +1,4 @@
-"""A session whose user has just proved again who it is."""
+"""Step-up authentication (RFC 9470): a session whose user has just proved again who it is."""
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session

@@ -29,7 +29,7 @@ class PublicKeys(AnswerBody):
 
 def jwks_routes(keys: AccessKeyRing) -> Blueprint:
     routes = Blueprint("keys", __name__, url_prefix="/.well-known")
-    # HS256 keys are secrets and have no public half; a ring of them publishes nothing.
+    # HS256 keys are secrets and have no public half; nothing of them is published.
     published = PublicKeys(
         keys=[
             _public_key(key.key_id, key.verifier)
@@ -48,8 +48,8 @@ def jwks_routes(keys: AccessKeyRing) -> Blueprint:
         answers={200: PublicKeys},
     )
     def read_public_keys() -> Answer:
-        """A JSON Web Key Set (RFC 7517). Empty while tokens are signed with HS256. Before a rotation the coming key is
-        listed already.
+        """Returns a JSON Web Key Set (RFC 7517). It is empty while tokens are signed with HS256. During a rotation it includes the new
+        key before the key signs tokens.
         """
         return Answer(200, published, {"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
 

@@ -21,5 +21,5 @@ def new_code() -> str:
 
 
 def read_code(typed: str) -> str:
-    """The ten characters that were meant. Mailer of other scripts stay what they are, and so are no code."""
+    """The ten characters that were meant. Letters of other scripts stay what they are, and so are no code."""
     return without_groups(typed).translate(_READ_AS)

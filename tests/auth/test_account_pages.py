@@ -122,7 +122,7 @@ class TestInABrowser:
         expect(page.get_by_role("button")).to_be_visible()
         assert accounts.query("SELECT is_verified FROM users") == [(False,)]
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("Your address is confirmed")
+        expect(page.get_by_role("status")).to_contain_text("Your e-mail address is confirmed")
         assert page.url == f"{address}/account/verify-email"
         assert accounts.query("SELECT is_verified FROM users") == [(True,)]
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -157,5 +157,5 @@ class TestInABrowser:
         expect(page.get_by_role("status")).to_contain_text("not valid any more")
         page.goto(f"{address}/account/forgot-password")
         page.goto(f"{address}/account/undo-email-change")
-        expect(page.get_by_role("status")).to_contain_text("A part of the link is missing")
+        expect(page.get_by_role("status")).to_contain_text("Part of the link is missing")
         expect(page.get_by_role("button")).to_be_hidden()

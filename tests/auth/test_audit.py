@@ -42,7 +42,7 @@ def test_the_owner_is_told_of_many_wrong_passwords_once(accounts: Accounts) -> N
         accounts.sign_in(password=f"not {PASSWORD}")
     (message,) = accounts.messages()
     assert message["To"] == "alice@example.com"
-    assert message["Subject"] == "Somebody is guessing your password"
+    assert message["Subject"] == "Someone is guessing your password"
 
 
 def test_the_owner_is_told_of_a_reused_refresh_token(accounts: Accounts) -> None:
@@ -51,7 +51,7 @@ def test_the_owner_is_told_of_a_reused_refresh_token(accounts: Accounts) -> None
     accounts.clock.advance(minutes=5)
     accounts.refresh(stolen)
     assert "refresh_token_reused" in accounts.events()
-    assert [message["Subject"] for message in accounts.messages()] == ["A session was ended to protect you"]
+    assert [message["Subject"] for message in accounts.messages()] == ["We ended a session to protect your account"]
 
 
 def test_an_ordinary_sign_in_is_no_warning(accounts: Accounts, security_events: list[Any]) -> None:

@@ -53,7 +53,7 @@ def test_the_link_to_the_new_address_moves_the_account(accounts: Accounts) -> No
     tokens = accounts.register()
     message = asked(accounts, tokens)
     assert link_in(message).startswith("https://api.example.com/account/change-email#token=ot_")
-    assert f"The account of {OLD}" in text_of(message)
+    assert f"from {OLD} to" in text_of(message)
     assert addresses(accounts) == [OLD]
     assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 204
     assert addresses(accounts) == [NEW]
@@ -128,7 +128,7 @@ def test_an_address_in_use_is_answered_as_usual_and_its_owner_is_told(accounts: 
     answer = change(accounts, mallory, "ALICE@example.com")
     assert (answer.status_code, answer.data) == (usual.status_code, usual.data) == (202, b'{"status":"check_email"}')
     (message,) = accounts.messages()
-    assert (message["To"], message["Subject"]) == (OLD, "This address is in use already")
+    assert (message["To"], message["Subject"]) == (OLD, "This e-mail address is already in use")
     assert "#token=" not in message.as_string()
     assert addresses(accounts) == [OLD, MALLORY]
 
@@ -234,7 +234,7 @@ def test_nobody_can_register_the_old_address_while_there_is_a_way_back(make_acco
     assert answer.status_code == (409 if mode == "classic" else 202)
     assert addresses(accounts) == [MALLORY]
     told = [(each["To"], each["Subject"]) for each in other.messages()]
-    assert told == ([] if mode == "classic" else [(OLD, "This address is in use already")])
+    assert told == ([] if mode == "classic" else [(OLD, "This e-mail address is already in use")])
     accounts.clock.now += LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
     assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 400
     accounts.register(OLD)

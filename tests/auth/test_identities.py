@@ -55,7 +55,7 @@ def test_a_linked_identity_signs_in_whatever_its_address_and_is_listed(linker: L
 def test_linking_is_told_once_and_can_be_repeated(linker: Linker) -> None:
     first, again = linker.link(), linker.link()
     assert first.get_json() == again.get_json()
-    assert [message["Subject"] for message in linker.accounts.messages()] == ["A new way to sign in to your account"]
+    assert [message["Subject"] for message in linker.accounts.messages()] == ["A new way to sign in was added"]
     assert linker.accounts.events(linker.alice.user_id).count("identity_linked") == 1
 
 
@@ -82,7 +82,7 @@ def test_an_unlinked_identity_signs_in_no_more_and_its_sessions_end(linker: Link
     assert linker.accounts.profile(thief["access_token"]).status_code == 401
     assert linker.accounts.profile(linker.alice.access_token).status_code == 200
     (message,) = linker.accounts.messages()
-    assert message["Subject"] == "A way to sign in was removed from your account"
+    assert message["Subject"] == "A way to sign in was removed"
     assert linker.accounts.events(linker.alice.user_id)[-1] == "identity_unlinked"
     again = linker.google.post(linker.google.token(email="other@example.net"))
     assert again.get_json()["user"]["id"] != linker.alice.user_id

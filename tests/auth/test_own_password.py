@@ -83,7 +83,7 @@ def test_whoever_holds_a_stolen_session_cannot_guess_on(make_accounts: MakeAccou
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) >= 1
     assert change(accounts, token).status_code == 429
-    assert "Somebody is guessing your password" in [message["Subject"] for message in accounts.messages()]
+    assert "Someone is guessing your password" in [message["Subject"] for message in accounts.messages()]
     other = accounts.sign_in().get_json()["access_token"]
     assert prove(accounts, other).status_code == 200
 

@@ -135,7 +135,7 @@ def test_the_owner_of_a_taken_address_is_told_by_mail_where_the_caller_is_not(ma
     messages = [(message["To"], message["Subject"]) for message in accounts.messages()]
     assert messages == [
         ("alice@example.com", "Confirm your e-mail address"),
-        ("alice@example.com", "This address is in use already"),
+        ("alice@example.com", "This e-mail address is already in use"),
     ]
 
 

@@ -159,9 +159,7 @@ def test_who_was_intruded_upon_names_a_moment_and_what_was_added_since_is_gone(a
     assert (accounts.profile(old).status_code, accounts.profile(new).status_code) == (403, 401)
     assert accounts.query("SELECT count(*) FROM passkeys") == [(0,)]
     assert accounts.query("SELECT count(*) FROM recovery_codes") == [(0,)]
-    assert [message["Subject"] for message in accounts.messages()] == [
-        "What had been added to your account was removed"
-    ]
+    assert [message["Subject"] for message in accounts.messages()] == ["Recent access to your account was removed"]
     assert {*accounts.events()[-2:]} == {"sessions_revoked", "added_access_removed"}  # of the same moment
 
 

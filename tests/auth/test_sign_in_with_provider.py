@@ -92,7 +92,7 @@ def test_a_verified_account_of_the_address_is_joined_and_keeps_its_password(goog
     accounts.query("UPDATE users SET is_verified = true")
     assert google.post().get_json()["user"]["id"] == owner
     assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
-    assert [message["Subject"] for message in accounts.messages()] == ["A new way to sign in to your account"]
+    assert [message["Subject"] for message in accounts.messages()] == ["A new way to sign in was added"]
     google.post()
     assert accounts.messages() == []
 
@@ -107,7 +107,9 @@ def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(goog
     assert accounts.refresh(mallory["refresh_token"]).status_code == 401
     assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
     assert accounts.query("SELECT count(*) FROM known_devices") == [(0,)]
-    assert [message["Subject"] for message in accounts.messages()] == ["Your account was registered by somebody else"]
+    assert [message["Subject"] for message in accounts.messages()] == [
+        "Someone else had registered your e-mail address"
+    ]
 
 
 def test_row_61d_what_one_provider_signed_is_nothing_to_the_other(accounts: Accounts) -> None:

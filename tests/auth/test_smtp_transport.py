@@ -1,4 +1,4 @@
-"""Mailer over real SMTP: STARTTLS, a password, refusals, and a server that is away."""
+"""E-mails over real SMTP: STARTTLS, a password, refusals, and a server that is away."""
 
 import asyncio
 import logging

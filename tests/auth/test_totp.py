@@ -114,9 +114,9 @@ def test_every_change_ends_the_other_sessions_and_tells_the_owner(alice: FactorO
     events = ["totp_turned_on", "recovery_codes_replaced", "totp_turned_off"]
     assert [event for event in accounts.events(alice.user_id) if event in events] == events
     assert [message["Subject"] for message in accounts.messages()] == [
-        "An authenticator app was set up",
+        "Your authenticator app is on",
         "You have new recovery codes",
-        "Your authenticator app was turned off",
+        "Your authenticator app is off",
     ]
 
 

@@ -33,14 +33,14 @@ class TooManyPasskeys(Problem):
     status, error, title = (
         409,
         "too_many_passkeys",
-        f"An account has at most {MOST_PASSKEYS} passkeys; delete one first",
+        f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first",
     )
 
 
 class PasskeyNotAccepted(Problem):
     """The answer is not signed for us, or its challenge was not given to this session within five minutes, or used before."""
 
-    status, error, title = 400, "passkey_not_accepted", "The passkey could not be registered; begin again"
+    status, error, title = 400, "passkey_not_accepted", "We could not add the passkey. Start again"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from security.edge.problems import Problem
 class PasskeyRefused(Problem):
     """One answer for an unknown passkey, a bad signature and a challenge that was not ours or not fresh."""
 
-    status, error, title = 401, "passkey_refused", "The passkey is not accepted"
+    status, error, title = 401, "passkey_refused", "We could not verify the passkey"
 
     def __init__(self) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
