@@ -21,6 +21,8 @@ from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body
 from security.api.typed_text import DIGITS, ONE_LINE, trims
 
+LONGEST_NAME = 100
+
 
 def is_none(value: object) -> bool:
     return value is None
@@ -56,13 +58,14 @@ SixDigits = Annotated[
     DIGITS,
 ]
 """Of an authenticator app or an e-mail."""
-DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"]), trims(64)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)]
+"""What people call a device, a passkey, an API key or themselves."""
 
 
 class NewSession(Body):
     """What the client can say about the session that a sign-in opens."""
 
-    device_name: DeviceName | None = None
+    device_name: Name | None = None
     token_delivery: TokenDelivery = "body"  # noqa: S105
     """`body` for apps. `cookie` for web apps: the refresh token is then set as a cookie."""
 

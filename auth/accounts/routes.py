@@ -1,14 +1,13 @@
 """`/api/auth/profile`: the caller's account, its name, closing and restoring it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask import Blueprint
-from pydantic import Field
 
 from auth.accounts.close import AccountNotClosing, close_account, restore_account
 from auth.assembly import Auth
-from auth.bodies import Email, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
+from auth.bodies import Email, Name, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
 from auth.change_profile import change_display_name
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
@@ -17,13 +16,10 @@ from auth.problems import AccountDisabled, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.read_profile import read_profile
 from security.api.operation import Answer, AnswerBody, Body, operation
-from security.api.typed_text import ONE_LINE, trims
-
-DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), trims(80)]
 
 
 class ChangeProfileBody(Body):
-    display_name: DisplayName | None = None
+    display_name: Name | None = None
     """Null removes the name."""
 
 

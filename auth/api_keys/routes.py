@@ -14,10 +14,10 @@ from auth.api_keys.list import KeyShown, KeyState, list_api_keys
 from auth.api_keys.revoke import revoke_api_key
 from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.assembly import Auth
+from auth.bodies import Name
 from auth.principal import Principal
 from auth.scopes import Scope
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
-from security.api.typed_text import trims
 from security.edge.problems import TooManyRequests
 
 NETWORKS_AT_MOST = 20
@@ -38,12 +38,6 @@ def network(text: str) -> str:
     return str(parsed)
 
 
-def readable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("A name has visible characters and no control characters")
-    return text
-
-
 NetworkText = Annotated[
     str,
     Field(max_length=LONGEST_NETWORK, json_schema_extra={"format": "ip-network"}, examples=["203.0.113.0/24"]),
@@ -52,9 +46,7 @@ NetworkText = Annotated[
 
 
 class CreateKeyBody(Body):
-    name: Annotated[
-        str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable), trims(100)
-    ]
+    name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     expires_in_days: Annotated[int, Field(ge=1, le=365), WHOLE] = 90
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []

@@ -6,22 +6,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from auth.bodies import DeviceToken, NewSession, SixDigits
+from auth.bodies import DeviceToken, Name, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.second_factor.passkeys.manage import ShownPasskey
 from auth.second_factor.prove import FactorProof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body, OneOfBody
-from security.api.typed_text import ONE_LINE, trims
 from security.base64url import CANONICAL
 
-LONGEST_NAME = 64
-
-
 TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]
-PasskeyName = Annotated[
-    str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)
-]
 Base64Url = Annotated[str, Field(pattern=CANONICAL, min_length=2, max_length=16_384)]
 """Binary data without padding (RFC 4648, 5)."""
 
@@ -166,12 +159,12 @@ class CodeBody(Body):
 
 
 class RegisterPasskeyBody(Body):
-    name: PasskeyName
+    name: Name
     credential: RegistrationCredential
 
 
 class RenamePasskeyBody(Body):
-    name: PasskeyName
+    name: Name
 
 
 class PasskeySignInBody(NewSession):

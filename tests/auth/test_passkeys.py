@@ -169,7 +169,7 @@ def test_the_owner_sees_and_renames_them(alice: FactorOwner) -> None:
     assert names == ["old phone", "laptop"]
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines", "bell\x07", None, 7])
+@pytest.mark.parametrize("name", ["", "x" * 101, "two\nlines", "bell\x07", None, 7])
 def test_a_name_is_one_short_line(alice: FactorOwner, name: Any) -> None:
     alice.add_passkey("phone")
     [passkey] = alice.ask("GET", "/passkeys").get_json()["passkeys"]

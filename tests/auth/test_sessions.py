@@ -193,9 +193,9 @@ def test_nobody_is_asked_to_sign_in(accounts: Accounts) -> None:
 
 def test_a_device_name_is_one_line_that_can_be_seen(accounts: Accounts) -> None:
     accounts.register()
-    for name in ("", " ", "a\nb", "a\x1b[31m", "a\u202eb", "\u200b", "x" * 65, "a\u2028b", 7):
+    for name in ("", " ", "a\nb", "a\x1b[31m", "a\u202eb", "\u200b", "x" * 101, "a\u2028b", 7):
         assert accounts.sign_in(device_name=name).status_code == 422, name
-    for name in ("x", "x" * 64, "Zoë's télephone 📱", "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "{{7*7}}"):
+    for name in ("x", "x" * 100, "Zoë's télephone 📱", "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "{{7*7}}"):
         token = accounts.sign_in(device_name=name).get_json()["access_token"]
         assert listed(accounts, token)["sessions"][0]["device_name"] == name
 

@@ -1,5 +1,7 @@
 """What people type and paste is read as they mean it: addresses, codes and names, with whatever stands around them."""
 
+import pytest
+
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
@@ -102,7 +104,7 @@ def test_an_invite_code_may_be_pasted(make_accounts: MakeAccounts) -> None:
         assert register(accounts, typed, f"alice{number}@example.com").status_code == 201, typed
 
 
-def test_messages_of_other_scripts_are_no_invite_code(make_accounts: MakeAccounts) -> None:
+def test_letters_of_other_scripts_are_no_invite_code(make_accounts: MakeAccounts) -> None:
     """Their upper case would be one of ours."""
     accounts = make_accounts(registration_mode="invite")
     invite(accounts)
@@ -128,3 +130,28 @@ def test_names_are_what_can_be_seen(accounts: Accounts) -> None:
 def test_the_name_of_an_api_key_is_what_can_be_seen(accounts: Accounts) -> None:
     alice = KeyHolder(accounts)
     assert {alice.key(name=around.format("nightly report"))["name"] for around in AROUND} == {"nightly report"}
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "\U0001f469\u200d\U0001f467 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"])
+def test_every_name_that_people_give_may_be_as_long_and_in_any_script(accounts: Accounts, name: str) -> None:
+    assert statuses_of_a_name(accounts, name) == [200, 200, 200, 201]
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\x07b", "a\u202eb", "a\u2066b", "a\u200bb", "a\ufeffb"])
+def test_no_name_that_people_give_changes_how_others_are_read(accounts: Accounts, name: str) -> None:
+    assert statuses_of_a_name(accounts, name) == [422, 422, 422, 422]
+
+
+def statuses_of_a_name(accounts: Accounts, name: str) -> list[int]:
+    """A device, a person, a passkey and an API key of that name."""
+    alice = FactorOwner(accounts)
+    device = accounts.sign_in(device_name=name)
+    alice.add_passkey()
+    [passkey] = alice.ask("GET", "/passkeys").get_json()["passkeys"]
+    answers = [
+        device,
+        alice.ask("PATCH", "/profile", {"display_name": name}),
+        alice.ask("PATCH", f"/passkeys/{passkey['id']}", {"name": name}),
+        alice.ask("POST", "/tokens", {"name": name, "scopes": ["usage"]}),
+    ]
+    return [answer.status_code for answer in answers]
