@@ -21,9 +21,8 @@ from auth.email.pages import account_pages
 from auth.email.routes import email_routes
 from auth.exports.routes import export_routes
 from auth.identity_providers.id_token import APPLE, GOOGLE, IdTokens
-from auth.identity_providers.identity_routes import identity_routes
 from auth.identity_providers.jwks import ProviderKeys
-from auth.identity_providers.routes import provider_routes
+from auth.identity_providers.routes import identity_routes, provider_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.invites.commands import invite_commands
 from auth.jobs import auth_jobs

@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.password_hashing.bcrypt_hash import MAXIMUM_CHARACTERS
 from auth.principal import Principal
-from auth.read_profile import Profile
+from auth.profile import Profile
 from auth.sessions.cookies import TokenDelivery
 from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.sessions.open import SignedInUser

@@ -12,8 +12,7 @@ from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
-from auth.principal import Caller, KeyPrincipal, Principal
-from auth.roles import Role
+from auth.principal import Caller, KeyPrincipal, Principal, Role
 from auth.scopes import Scope
 from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens

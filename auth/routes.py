@@ -26,11 +26,11 @@ from auth.passwords.sign_in import sign_in
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
-from auth.sessions.cookies import CsrfFailed
-from auth.sessions.csrf_token import give_csrf_token
-from auth.sessions.refresh import RefreshTokenNotValid, refresh_session
-from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
+from auth.sessions.cookies import CsrfFailed, csrf_token_for
+from auth.sessions.end import sign_out_by_refresh_token, sign_out_session
+from auth.sessions.refresh import refresh_session
 from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
+from auth.tokens.refresh_token import RefreshTokenNotValid
 from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import MalformedRequest
@@ -169,7 +169,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         token = auth.cookies.read()
         if token is None:
             raise RefreshTokenNotValid
-        return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
+        return Answer(200, CsrfTokenAnswer(csrf_token=csrf_token_for(auth.cookies, auth.refresh_tokens, token)))
 
     @operation(
         routes,

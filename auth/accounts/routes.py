@@ -8,13 +8,12 @@ from flask import Blueprint
 from auth.accounts.close import AccountNotClosing, close_account, restore_account
 from auth.assembly import Auth
 from auth.bodies import Email, Name, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
-from auth.change_profile import change_display_name
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Principal
 from auth.problems import AccountDisabled, InvalidCredentials
+from auth.profile import change_display_name, read_profile
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.read_profile import read_profile
 from security.api.operation import Answer, AnswerBody, Body, operation
 
 

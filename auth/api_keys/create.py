@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.account_change import hold_account
 from auth.api_keys.list import KeyShown, is_live, shown
 from auth.api_keys.token import START_LENGTH, hash_of, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.scopes import Scope

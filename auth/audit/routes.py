@@ -11,8 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from auth.assembly import Auth
 from auth.audit.read import Event, EventFilter, EventPage, read_events
 from auth.middleware import HasRole, InsufficientRole
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.cursor import Cursor
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.logs.log import security_event

@@ -2,9 +2,9 @@
 
 from sqlalchemy.dialects.postgresql import insert
 
+from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.identity_providers.id_token import ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
 from auth.identity_providers.list import LinkedIdentity, shown

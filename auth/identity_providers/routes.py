@@ -1,6 +1,8 @@
-"""`/api/auth/apple` and `/api/auth/google`: sign in with an ID token."""
+"""`/api/auth/apple` and `/api/auth/google`: sign in with an ID token. `/api/auth/identities`: link and unlink those accounts."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
@@ -9,19 +11,21 @@ from auth.assembly import Auth
 from auth.bodies import InviteCode, NewSession, SignedInAnswer
 from auth.device import device
 from auth.identity_providers.id_token import LONGEST_TOKEN, IdTokenNotValid, IdTokens
-from auth.identity_providers.identity_routes import IdentityAnswer, identity_answer
 from auth.identity_providers.jwks import ProviderUnavailable
 from auth.identity_providers.keep_apple_token import AppleCode
 from auth.identity_providers.link import IdentityTaken, link_identity
+from auth.identity_providers.list import LinkedIdentity, list_identities
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
+from auth.identity_providers.unlink import unlink_identity
 from auth.invites.redeem import registration_problems
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
+from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
-from security.api.operation import Answer, Body, operation
+from security.api.operation import Answer, AnswerBody, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 
@@ -74,6 +78,16 @@ class AppleTokenBody(AppleCodeFields, IdTokenBody):
 
 class LinkAppleBody(AppleCodeFields, LinkIdentityBody):
     pass
+
+
+class IdentityAnswer(AnswerBody):
+    id: UUID
+    provider: Literal["apple", "google"]
+    linked_at: datetime
+
+
+class IdentitiesAnswer(AnswerBody):
+    identities: list[IdentityAnswer]
 
 
 def provider_routes(auth: Auth, providers: list[IdTokens]) -> Blueprint:
@@ -158,3 +172,45 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         answers={200: IdentityAnswer},
         problems=(IdTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
     )(link)
+
+
+def identity_routes(auth: Auth) -> Blueprint:
+    """What needs no provider; linking is one of `provider_routes`."""
+    routes = Blueprint("identities", __name__, url_prefix="/api/auth/identities")
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="listIdentities",
+        summary="List your linked Apple and Google accounts",
+        guard=auth.signed_in,
+        answers={200: IdentitiesAnswer},
+    )
+    def list_own(caller: Principal) -> Answer:
+        """Returns the accounts that can sign in to yours, the oldest first."""
+        found = [identity_answer(each) for each in list_identities(caller.user_id)]
+        return Answer(200, IdentitiesAnswer(identities=found))
+
+    @operation(
+        routes,
+        "DELETE",
+        "/<uuid:identity_id>",
+        operation_id="unlinkIdentity",
+        summary="Unlink an Apple or Google account",
+        guard=auth.recently_signed_in,
+        answers={204: None},
+        problems=(LastWayToSignIn,),
+    )
+    def unlink(caller: Principal, identity_id: UUID) -> Answer:
+        """It can no longer sign in to your account. Signs out every other device. You cannot remove your only way to sign in: 409
+        `last_way_to_sign_in`.
+        """
+        unlink_identity(auth, caller, identity_id)
+        return Answer(204)
+
+    return routes
+
+
+def identity_answer(identity: LinkedIdentity) -> IdentityAnswer:
+    return IdentityAnswer.model_validate(vars(identity))

@@ -4,10 +4,9 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from auth.account_change import account_change
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import Identity

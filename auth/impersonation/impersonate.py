@@ -13,8 +13,7 @@ from auth.audit.record import record
 from auth.impersonation.models import Impersonation
 from auth.impersonation.state import may_impersonate
 from auth.models import User
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from auth.tokens.access_token import IssuedToken
 from database import transaction
 from database.base import uuid7

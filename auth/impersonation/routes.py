@@ -9,8 +9,7 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
 from auth.middleware import HasRole
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.operation import Answer, AnswerBody, Body, operation
 from security.api.typed_text import NOT_BLANK, SEEN
 from security.edge.problems import NotFound

@@ -8,8 +8,7 @@ from sqlalchemy.orm import aliased
 
 from auth.impersonation.models import Impersonation
 from auth.models import AuthSession, User
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 

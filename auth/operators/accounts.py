@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
@@ -16,9 +17,8 @@ from auth.email_address import EmailAddress
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify
 from auth.models import AuthSession, User
-from auth.operators.set_tier import SetTier
 from auth.password_hashing.policy import check_new_password
-from auth.roles import Role
+from auth.principal import Role
 from auth.second_factor.factors import factors_of
 from auth.second_factor.forget import forget_factors
 from auth.tiers import Tier, effective_tier
@@ -27,6 +27,9 @@ from database.base import uuid7
 
 OPERATOR = "operator"
 """Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
+SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime], None]
+"""Gives a tier by hand; whoever owns tiers says how it is kept. Called with the transaction's session, the user, the tier, its
+end and now. The caller holds the user's row, raises the state's version, and records the event."""
 
 
 class NoSuchAccount(Exception):

@@ -14,6 +14,7 @@ from auth.operators.accounts import (
     AccountExists,
     NoSuchAccount,
     NothingToChange,
+    SetTier,
     create_user,
     disable,
     enable,
@@ -22,10 +23,9 @@ from auth.operators.accounts import (
     reset_second_factor,
     set_role,
 )
-from auth.operators.set_tier import SetTier
 from auth.password_hashing.policy import PasswordRefused
 from auth.password_hashing.worker_pool import PasswordWorkBusy
-from auth.roles import Role
+from auth.principal import Role
 from auth.tiers import Tier
 from security.api.typed_text import trimmed
 

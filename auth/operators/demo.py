@@ -13,7 +13,7 @@ from auth.email_address import parse_email
 from auth.invites.create import create_invite
 from auth.operators.accounts import create_user
 from auth.operators.commands import plain_errors
-from auth.roles import Role
+from auth.principal import Role
 from auth.scopes import Scope
 
 

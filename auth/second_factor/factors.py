@@ -14,10 +14,9 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from auth.account_change import account_change
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret

@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import request
+from sqlalchemy import select
 from werkzeug.http import dump_cookie
 
+from auth.models import AuthSession
 from auth.sessions.token_pair import TokenPair
-from auth.tokens.refresh_token import read_refresh_token
+from auth.tokens.refresh_token import RefreshTokenNotValid, RefreshTokens, read_refresh_token
+from database import reading
 from database.base import Clock
 from security.base64url import base64url
 from security.edge.problems import Problem
@@ -118,6 +121,24 @@ class TokenCookies:
             raise CsrfFailed(OTHER_SITE.format(api=self.api))
         if _page_of_request() not in self.pages:
             raise CsrfFailed(UNKNOWN_PAGE)
+
+
+def csrf_token_for(cookies: TokenCookies, refresh_tokens: RefreshTokens, refresh_token: str) -> str:
+    """For a web page that was loaded anew and has lost its CSRF token: its cookie gets it another one.
+
+    Only for a token of ours: otherwise a stranger who knows the id of a session would get what is bound to it. Raises
+    RefreshTokenNotValid.
+    """
+    presented = read_refresh_token(refresh_token)
+    if presented is None:
+        raise RefreshTokenNotValid
+    with reading() as session:
+        salt = session.scalars(
+            select(AuthSession.salt).where(AuthSession.id == presented.session_id, AuthSession.revoked_at.is_(None))
+        ).one_or_none()
+    if salt is None or not refresh_tokens.is_genuine(presented, salt):
+        raise RefreshTokenNotValid
+    return cookies.csrf_token(presented.session_id)
 
 
 def _page_of_request() -> str | None:

@@ -19,18 +19,9 @@ from auth.assembly import Auth
 from auth.models import AuthSession, User
 from auth.sessions.end import end_session
 from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
-from auth.tokens.refresh_token import PresentedToken, read_refresh_token
+from auth.tokens.refresh_token import PresentedToken, RefreshTokenNotValid, read_refresh_token
 from database import transaction
-from security.edge.problems import Problem, TooManyRequests
-
-
-class RefreshTokenNotValid(Problem):
-    """Unknown, spent, run out or revoked: one answer for all. The error code is that of RFC 6749, 5.2."""
-
-    status, error, title = 401, "invalid_grant", "The refresh token is not valid. Sign in again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+from security.edge.problems import TooManyRequests
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from auth.audit.routes import event_routes
 from auth.email.pages import account_pages
 from auth.email.routes import email_routes
 from auth.exports.routes import export_routes
-from auth.identity_providers.identity_routes import identity_routes
+from auth.identity_providers.routes import identity_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.passwords.routes import password_routes
 from auth.personal_data import PersonalData

@@ -12,8 +12,7 @@ from flask import Blueprint
 from werkzeug.test import TestResponse
 
 from auth.middleware import HasRole, SignedInAsOneself
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.operation import OPERATIONS_KEY, Answer, Guard, operation
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts

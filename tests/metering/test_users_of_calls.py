@@ -9,7 +9,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import text
 
-from auth.hold_account import hold_account
+from auth.account_change import hold_account
 from database import db, reading, transaction
 from tests.bare_app import bare_app
 from tests.gateway.running_gateway import running_gateway
