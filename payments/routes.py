@@ -6,6 +6,8 @@ from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
 from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
+from payments.purchases.commands import add_item_commands
+from payments.purchases.routes import add_purchases
 from payments.stripe.commands import stripe_commands
 from payments.stripe.return_pages import return_pages
 from payments.stripe.routes import stripe_routes
@@ -19,7 +21,10 @@ def payment_blueprints(payments: Payments) -> list[Blueprint]:
     routes = [payment_routes(payments)]
     if (stripe := payments.stripe) is not None:
         web = stripe_routes(stripe, payments.owner, payments.inbox)
-        web.cli.add_command(stripe_commands(stripe))
+        add_purchases(web, stripe, payments.owner)
+        commands = stripe_commands(stripe)
+        add_item_commands(commands, stripe)
+        web.cli.add_command(commands)
         routes += [web, return_pages()]
     if payments.apple is not None:
         routes.append(apple_routes(payments, payments.apple))

@@ -14,6 +14,7 @@ from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
 from payments.product_table import ProductTable
 from payments.purchase import Purchases
+from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules
@@ -93,7 +94,7 @@ class RunningStripe(RunningPayments):
 
     def run_stripe_jobs(self) -> int:
         """What effects enqueued besides: cancelling, giving money back."""
-        jobs = {job.name: job for job in stripe_jobs(self.rules)}
+        jobs = {job.name: job for job in (*stripe_jobs(self.rules), *purchase_jobs(self.rules))}
         taken = self.query(
             "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) RETURNING task_name, args", names=list(jobs)
         )
