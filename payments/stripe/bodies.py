@@ -16,7 +16,9 @@ WebAddress = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["h
 
 
 class PaidTier(StrEnum):
+    PLUS = "plus"
     PRO = "pro"
+    TEAM = "team"
     ENTERPRISE = "enterprise"
 
     @property
