@@ -244,7 +244,9 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
     )
     def webhook() -> Answer:
         """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
-        receive_event(rules, inbox, read_whole_body(request.environ, LARGEST_EVENT), request.headers.get("Stripe-Signature"))
+        receive_event(
+            rules, inbox, read_whole_body(request.environ, LARGEST_EVENT), request.headers.get("Stripe-Signature")
+        )
         return Answer(200, ReceivedAnswer())
 
 

@@ -55,7 +55,9 @@ def install_cors(app: Flask, origins: Collection[str]) -> None:
         return
     operations: dict[str, Operation] = app.extensions.get(OPERATIONS_KEY, {})
     with_cookies = {each.path for each in operations.values() if each.credentials}
-    rules = Blueprint("cors", __name__)  # only holds the hook: run for every request, it would cost 20 µs where no page asks
+    rules = Blueprint(
+        "cors", __name__
+    )  # only holds the hook: run for every request, it would cost 20 µs where no page asks
     CORS(
         rules,
         resources={**{path: {"supports_credentials": True} for path in with_cookies}, "/.*": {}},
