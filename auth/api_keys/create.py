@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from auth.account_change import hold_account
 from auth.api_keys.list import KeyShown, is_live, shown
-from auth.api_keys.token import START_LENGTH, hash_of, new_token
+from auth.api_keys.token import START_LENGTH, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.scopes import Scope
+from auth.tokens.opaque import token_hash
 from database import transaction
 from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests
@@ -95,7 +96,7 @@ def insert_key(
     key = ApiKey(
         id=uuid7(),
         user_id=user_id,
-        token_hash=hash_of(token),
+        token_hash=token_hash(token),
         start=token[:START_LENGTH],
         name=name,
         scopes=scopes,

@@ -3,14 +3,11 @@
 Asking beyond the limit looks like asking within it. An address without an account is counted like any other.
 """
 
-import hashlib
-import hmac
-
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import MovingWindowRateLimiter
 
 from auth.email_address import EmailAddress
-from auth.rate_limits.counters import AttemptCounts
+from auth.rate_limits.counters import AttemptCounts, keyed_hash
 from database.redis.server import RedisServer
 
 EMAILS_TO_ONE_MAILBOX: tuple[RateLimitItem, ...] = (
@@ -30,5 +27,5 @@ class MailboxLimits:
 
     def admits(self, kind: str, email: EmailAddress) -> bool:
         """Count one e-mail. False when it must not be sent; then no limit beyond the first that says so counts it."""
-        hashed = hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
-        return all(self._counts.hit(limit, kind, hashed) is None for limit in self._limits)
+        subject = keyed_hash(self._key, email)
+        return all(self._counts.hit(limit, kind, subject) is None for limit in self._limits)
