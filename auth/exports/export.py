@@ -17,8 +17,6 @@ from auth.audit.record import record
 from auth.exports.models import DataExport
 from auth.models import User
 from database import reading, transaction
-from database.base import Clock
-from database.batch import purge
 from database.jobs.declare import JobName, Urgency, enqueue_job
 from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
@@ -114,11 +112,6 @@ def collect_export(auth: Auth, export_id: str) -> int:
             base_url=auth.mailer.base_url,
         )
         return len(row.content)
-
-
-def purge_exports(clock: Clock) -> int:
-    """A job. Returns how many were deleted."""
-    return purge("purge_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:
