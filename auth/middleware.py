@@ -19,7 +19,7 @@ from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
 from database.redis.server import RedisServer
 from security.api.operation import Guard
-from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
+from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem, Unauthorized
 
 BEARER = "bearer"
 API_KEY = "apiKey"
@@ -144,16 +144,17 @@ class SignedInAsOneself:
         return claims
 
 
-class StepUpRequired(Problem):
+class StepUpRequired(Unauthorized):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
-    status, error, title = 401, "insufficient_user_authentication", "Sign in again to do this"
+    error, title = "insufficient_user_authentication", "Sign in again to do this"
+    challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
 
     def __init__(self) -> None:
-        challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
-        minutes = FRESH_SECONDS // 60
-        detail = f"You must have signed in within the last {minutes} minutes. Use POST /api/auth/reauthenticate or sign in again"
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+        super().__init__(
+            f"You must have signed in within the last {FRESH_SECONDS // 60} minutes. Use POST /api/auth/reauthenticate or sign in"
+            " again"
+        )
 
 
 class RecentlySignedIn:

@@ -1,16 +1,13 @@
 """Refusals that several ways to sign in or to change an account have in common."""
 
 from auth.models import User
-from security.edge.problems import Problem
+from security.edge.problems import Problem, Unauthorized
 
 
-class InvalidCredentials(Problem):
+class InvalidCredentials(Unauthorized):
     """One answer for an unknown address, a wrong password and an account without one."""
 
-    status, error, title = 401, "invalid_credentials", "The e-mail address or the password is wrong"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "invalid_credentials", "The e-mail address or the password is wrong"
 
 
 class AccountDisabled(Problem):

@@ -20,7 +20,7 @@ from auth.device import device
 from auth.email_address import parse_email
 from auth.invites.redeem import registration_problems
 from auth.middleware import bearer_token
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.sign_in import sign_in
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials
@@ -55,10 +55,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=RegisterBody,
         answers={201: SignedInAnswer, 202: CheckEmailAnswer},
         problems=(
-            PasswordRefused,
-            PasswordBreached,
-            PasswordTooWeak,
-            PasswordWorkBusy,
+            *NEW_PASSWORD_PROBLEMS,
             EmailTaken,
             CsrfFailed,
             *registration_problems(auth),

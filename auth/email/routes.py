@@ -10,8 +10,7 @@ from auth.email.verify import verify_email
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.email_codes.send import request_email
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
-from auth.password_hashing.worker_pool import PasswordWorkBusy
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.passwords.reset import reset_password
 from auth.principal import Principal
 from auth.problems import EmailTaken
@@ -82,7 +81,7 @@ def email_routes(auth: Auth) -> Blueprint:
         guard=proving,
         body=ResetPasswordBody,
         answers={204: None},
-        problems=(OneTimeCodeNotValid, PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy),
+        problems=(OneTimeCodeNotValid, *NEW_PASSWORD_PROBLEMS),
     )
     def reset(body: ResetPasswordBody) -> Answer:
         """Signs out every device. The link in the e-mail works for 30 minutes, the code for 10 minutes and 5 tries. If we refuse

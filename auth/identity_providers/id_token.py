@@ -12,7 +12,7 @@ from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_em
 from auth.identity_providers.jwks import ProviderKeys
 from auth.tokens.access_token import WHATEVER_BYTES_CAN_RAISE
 from database.base import Clock
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 ProviderName = Literal["apple", "google"]
 
@@ -24,13 +24,10 @@ LONGEST_AGE_SECONDS = 600
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "nonce")
 
 
-class IdTokenNotValid(Problem):
+class IdTokenNotValid(Unauthorized):
     """Wrong signature, audience, issuer, nonce or time, or no verified e-mail address to begin with: one answer for all."""
 
-    status, error, title = 401, "invalid_id_token", "The ID token is not valid"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "invalid_id_token", "The ID token is not valid"
 
 
 @dataclass(frozen=True)

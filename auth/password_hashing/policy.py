@@ -8,7 +8,8 @@ from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth.password_hashing.bcrypt_hash import PasswordNotUsable, prepared
-from security.edge.problems import ValidationFailed
+from auth.password_hashing.worker_pool import PasswordWorkBusy
+from security.edge.problems import Problem, ValidationFailed
 
 MINIMUM_SCORE = 2
 SCORED_CHARACTERS = 72  # zxcvbn takes 4 ms here and grows with the square of the length
@@ -32,6 +33,15 @@ class PasswordTooWeak(PasswordRefused):
 
 class PasswordBreached(PasswordRefused):
     error, title = "password_breached", "The password is too common or was leaked in a data breach"
+
+
+NEW_PASSWORD_PROBLEMS: tuple[type[Problem], ...] = (
+    PasswordRefused,
+    PasswordBreached,
+    PasswordTooWeak,
+    PasswordWorkBusy,
+)
+"""What a route that sets a password can answer because of it."""
 
 
 def check_new_password(

@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import Password
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.change import PasswordNotEnough, change_password, reauthenticate
 from auth.principal import Principal
@@ -66,14 +66,7 @@ def password_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         body=ChangePasswordBody,
         answers={204: None},
-        problems=(
-            PasswordRefused,
-            PasswordBreached,
-            PasswordTooWeak,
-            InvalidCredentials,
-            TooManyRequests,
-            PasswordWorkBusy,
-        ),
+        problems=(*NEW_PASSWORD_PROBLEMS, InvalidCredentials, TooManyRequests),
     )
     def change(caller: Principal, body: ChangePasswordBody) -> Answer:
         """Signs out every other device. We tell you by e-mail."""

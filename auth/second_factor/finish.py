@@ -18,16 +18,13 @@ from auth.second_factor.prove import FactorProof, SecondFactorRefused, prove_sec
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from auth.tokens.opaque import token_hash
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 
-class SignInChallengeNotValid(Problem):
+class SignInChallengeNotValid(Unauthorized):
     """Unknown, too old, tried too often, used, or void because something changed in the account: one answer for all."""
 
-    status, error, title = 401, "challenge_not_valid", "This sign-in has expired. Sign in again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "challenge_not_valid", "This sign-in has expired. Sign in again"
 
 
 def finish_sign_in(auth: Auth, token: str, proof: FactorProof, device: Device) -> SignedInUser:

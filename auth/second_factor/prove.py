@@ -19,20 +19,17 @@ from auth.second_factor.passkeys.webauthn import Credential
 from auth.second_factor.recovery_codes import spend_code
 from auth.second_factor.totp import spend_totp_code
 from database.base import uuid7
-from security.edge.problems import Problem, TooManyRequests
+from security.edge.problems import TooManyRequests, Unauthorized
 
 WRONG_IN_AN_HOUR = 20
 NOTABLE_WRONG = 10
 HOUR = timedelta(hours=1)
 
 
-class SecondFactorRefused(Problem):
+class SecondFactorRefused(Unauthorized):
     """One answer for wrong, used before and run out."""
 
-    status, error, title = 401, "second_factor_refused", "The code or passkey is wrong"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "second_factor_refused", "The code or passkey is wrong"
 
 
 @dataclass(frozen=True)

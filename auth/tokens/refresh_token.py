@@ -14,7 +14,7 @@ from uuid import UUID
 
 from auth.tokens.opaque import CHECKSUM_LENGTH, checksum
 from security.base64url import base64url, bytes_of_base64url
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 PREFIX = "rt_"
 VERSION = 1
@@ -25,13 +25,10 @@ LARGEST_GENERATION = 2**31 - 1  # PostgreSQL's integer
 FORM = re.compile(rf"rt_[A-Za-z0-9_-]{{{ENCODED_LENGTH}}}[0-9A-Za-z]{{{CHECKSUM_LENGTH}}}")
 
 
-class RefreshTokenNotValid(Problem):
+class RefreshTokenNotValid(Unauthorized):
     """Unknown, spent, run out or revoked: one answer for all. The error code is that of RFC 6749, 5.2."""
 
-    status, error, title = 401, "invalid_grant", "The refresh token is not valid. Sign in again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "invalid_grant", "The refresh token is not valid. Sign in again"
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,13 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
-from security.edge.problems import Problem
+from security.edge.problems import Problem, Unauthorized
 
 
-class PasskeyRefused(Problem):
+class PasskeyRefused(Unauthorized):
     """One answer for an unknown passkey, a bad signature and a challenge that was not ours or not fresh."""
 
-    status, error, title = 401, "passkey_refused", "We could not verify the passkey"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "passkey_refused", "We could not verify the passkey"
 
 
 def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
