@@ -231,7 +231,7 @@ def accounts_of(settings: Settings, redis: RedisServer) -> Auth:
         invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
         data_keys=settings.data_key_ring,
         transport=mail_transport_of(settings),
-        peppers=None if settings.pepper is None else {"p1": settings.pepper},
+        pepper=settings.pepper,
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),

@@ -109,13 +109,13 @@ def assemble_auth(
     invite_key: bytes,
     data_keys: Mapping[str, bytes],
     transport: MailTransport | None = None,
-    peppers: Mapping[str, bytes] | None = None,
+    pepper: bytes | None = None,
     pwned_passwords: Container[str] = frozenset(),
     personal_data: Sequence[PersonalData] = (),
     apple_tokens: AppleTokens | None = None,
     clock: Clock = utc_now,
 ) -> Auth:
-    """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
+    """`pepper` is mixed into passwords before they are hashed. `throttle_key` hides addresses in Redis, `one_time_key` makes the
     codes in e-mails, `transport` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
     first, seal what the database must not give away. `personal_data` is what the packages above hold about users. `apple_tokens`
     takes back Sign in with Apple.
@@ -137,9 +137,7 @@ def assemble_auth(
     return Auth(
         settings=settings,
         clock=clock,
-        passwords=Passwords(
-            PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, peppers=peppers
-        ),
+        passwords=Passwords(PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, pepper=pepper),
         access_tokens=access_tokens,
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
