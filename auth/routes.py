@@ -33,6 +33,7 @@ from auth.token_cookies import CsrfFailed
 from security.client_address import client_address
 from security.operation import Answer, operation
 from security.problems import MalformedRequest
+from security.request_bodies import Json
 
 IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -177,8 +178,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         operation_id="signOut",
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
-        body=SignOutBody,
-        body_optional=True,
+        body=Json(SignOutBody, optional=True),
         answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
         answer_headers={"Set-Cookie": "Removes the cookie that said which session ends."},

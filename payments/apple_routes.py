@@ -28,6 +28,7 @@ from payments.validate_receipt import (
 )
 from security.operation import Answer, AnswerBody, Anyone, Body, operation
 from security.problems import DependencyUnavailable, InvalidToken
+from security.request_bodies import Json
 from security.typed_text import WITHOUT_BLANKS
 
 LARGEST_RECEIPT_BODY = 1_500_000
@@ -69,8 +70,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         operation_id="validateAppleReceipt",
         summary="Hand in a purchase from the App Store",
         guard=payments.owner,
-        body=ReceiptBody,
-        body_limit=LARGEST_RECEIPT_BODY,
+        body=Json(ReceiptBody, limit=LARGEST_RECEIPT_BODY),
         answers={200: ReceiptAnswer},
         problems=(
             ReceiptNotValid,
@@ -97,8 +97,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         operation_id="receiveAppleNotification",
         summary="Receive a notification of the App Store",
         guard=Anyone("Apple calls it, and what it sends carries Apple's signature"),
-        body=NotificationBody,
-        body_limit=LARGEST_NOTIFICATION_BODY,
+        body=Json(NotificationBody, limit=LARGEST_NOTIFICATION_BODY),
         answers={200: None},
         problems=(NotificationNotValid, AppleNotReachable, DependencyUnavailable),
     )

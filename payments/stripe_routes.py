@@ -36,8 +36,8 @@ from payments.stripe_problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe_rules import StripeRules
 from payments.stripe_webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.operation import Answer, Anyone, Guard, operation
-from security.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest, NotFound
-from security.raw_body import raw_body
+from security.problems import DependencyUnavailable, NotFound
+from security.request_bodies import Json, Raw
 
 
 def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
@@ -91,8 +91,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         operation_id="createPortalSession",
         summary="Manage payment method and invoices",
         guard=owner,
-        body=PortalBody,
-        body_optional=True,
+        body=Json(PortalBody, optional=True),
         answers={200: PortalAnswer},
         problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
@@ -239,12 +238,13 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         operation_id="receiveStripeEvent",
         summary="Receive an event of Stripe",
         guard=Anyone("the signature over the body says that it is Stripe"),
+        body=Raw("application/json", limit=LARGEST_EVENT),
         answers={200: ReceivedAnswer},
-        problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+        problems=(SignatureNotValid, EventNotSupported, DependencyUnavailable),
     )
-    def webhook() -> Answer:
+    def webhook(body: bytes) -> Answer:
         """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
-        receive_event(rules, inbox, raw_body(limit=LARGEST_EVENT), request.headers.get("Stripe-Signature"))
+        receive_event(rules, inbox, body, request.headers.get("Stripe-Signature"))
         return Answer(200, ReceivedAnswer())
 
 
