@@ -40,6 +40,14 @@ IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
 def auth_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("auth", __name__, url_prefix="/api/auth")
+    _declare_registration(routes, auth)
+    _declare_sign_in(routes, auth)
+    _declare_refresh(routes, auth)
+    _declare_sign_out(routes, auth)
+    return routes
+
+
+def _declare_registration(routes: Blueprint, auth: Auth) -> None:
     limits = auth.settings.limits
     private = auth.settings.registration_response == "private"
 
@@ -83,6 +91,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             cookies=cookies,
         )
 
+
+def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -125,6 +137,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             device_token=body.device_token,
         )
         return answer_signed_in(signed_in, cookies=cookies)
+
+
+def _declare_refresh(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
 
     @operation(
         routes,
@@ -171,6 +187,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             raise RefreshTokenNotValid
         return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
 
+
+def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -196,8 +216,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)
-
-    return routes
 
 
 def device(name: str | None = None) -> Device:

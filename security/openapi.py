@@ -209,6 +209,9 @@ class _Models:
         schemas: dict[str, Any] = definitions.get("$defs", {})
         self._in_place = {name: schemas.pop(name) for name in {self._name(model) for model in in_place if model}}
         forms = [self._in_place[self._name(body.model)] for body in bodies if body.inline and body.model]
+        for form in forms:
+            members = form.get("properties", {})
+            form["properties"] = {name: _without_null(member) for name, member in members.items()}
         for schema in (*schemas.values(), *forms):
             for member in schema.get("properties", {}).values():
                 _tell_default(member)
@@ -291,16 +294,21 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
 
 
 def _query_schema(member: dict[str, Any]) -> dict[str, Any]:
-    """Without the null of `… | None`, which no query can spell."""
-    schema = {name: value for name, value in member.items() if name not in {"anyOf", "description"}}
+    schema = _without_null(member)
+    described = {"description": schema.pop("description")} if "description" in schema else {}
+    return {**described, "schema": schema}
+
+
+def _without_null(member: dict[str, Any]) -> dict[str, Any]:
+    """Of `… | None`, which no query and no form can spell."""
+    schema = {name: value for name, value in member.items() if name != "anyOf"}
     choices = [choice for choice in member.get("anyOf", []) if choice != {"type": "null"}]
     if choices:
         (choice,) = choices
         schema |= choice
         if schema.get("default") is None:
             del schema["default"]
-    described = {"description": member["description"]} if "description" in member else {}
-    return {**described, "schema": schema}
+    return schema
 
 
 def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from flask import request
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from security.arriving_request import LARGEST_BODY
 from security.problems import (
     BodyTooLarge,
     MalformedJson,
@@ -39,6 +40,9 @@ class Schemas(Protocol):
 class RequestBody(Protocol):
     @property
     def media_type(self) -> str: ...
+
+    @property
+    def limit(self) -> int: ...
 
     @property
     def optional(self) -> bool: ...
@@ -118,7 +122,12 @@ def not_accepted(*media_types: str) -> UnsupportedMediaType:
 
 
 def reader_of(bodies: tuple[RequestBody, ...]) -> Callable[[], Any]:
-    """Reads the body; of several that are declared, the one of the request's media type."""
+    """Reads the body; of several that are declared, the one of the request's media type.
+
+    Raises ValueError for a limit beyond what the web server takes.
+    """
+    if any(body.limit > LARGEST_BODY for body in bodies):
+        raise ValueError(f"The web server takes bodies of at most {LARGEST_BODY:,} bytes: see arriving_request.py")
     if len(bodies) == 1:
         return bodies[0].read
     by_media_type = {body.media_type: body for body in bodies}

@@ -327,7 +327,7 @@ def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
         operation_id="appendToUpload",
         summary="Append",
         guard=everyone,
-        body=Raw("application/offset+octet-stream", limit=3_000_000, streamed=True),
+        body=Raw("application/offset+octet-stream", limit=1_500_000, streamed=True),
         answers={200: Received},
     )
     def append(upload_id: UUID, body: BodyStream) -> Answer:

@@ -12,6 +12,7 @@ from auth.second_factor.passkeys import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.typed_code import LONGEST_TYPED
 from security.base64url import CANONICAL
+from security.cursor import ListAnswer
 from security.operation import AnswerBody, Body, OneOfBody
 from security.typed_text import ONE_LINE, trims
 
@@ -225,7 +226,7 @@ class PasskeyAddedAnswer(FactorAddedAnswer):
     passkey: PasskeyAnswer
 
 
-class PasskeysAnswer(AnswerBody):
+class PasskeysAnswer(ListAnswer):
     passkeys: list[PasskeyAnswer]
 
 

@@ -197,7 +197,7 @@ def test_a_raw_body_has_its_size_and_media_type(toy: Flask, size: int, content_t
     assert toy.test_client().post("/toy/hooks", data=b"x" * size, content_type=content_type).status_code == status
 
 
-@pytest.mark.parametrize("size", [0, 1, 10_000, 10_001, 3_000_000])
+@pytest.mark.parametrize("size", [0, 1, 10_000, 10_001, 1_500_000])
 def test_a_raw_body_can_be_read_as_it_arrives(toy: Flask, size: int) -> None:
     body = b"x" * size
     answer = toy.test_client().patch(UPLOAD, data=body, content_type=TUS)
@@ -205,7 +205,7 @@ def test_a_raw_body_can_be_read_as_it_arrives(toy: Flask, size: int) -> None:
 
 
 def test_one_that_is_announced_too_large_is_refused_unread(toy: Flask) -> None:
-    answer = toy.test_client().patch(UPLOAD, data=b"x" * 3_000_001, content_type=TUS)
+    answer = toy.test_client().patch(UPLOAD, data=b"x" * 1_500_001, content_type=TUS)
     assert (answer.status_code, told(answer)["error"]) == (413, "body_too_large")
 
 
