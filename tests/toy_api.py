@@ -12,19 +12,19 @@ from pydantic import Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
-from security.answers import Page
-from security.api_flask import ApiFlask
-from security.docs_pages import docs_routes
-from security.edge import install_edge
-from security.log import RequestLog
-from security.multipart import FilePart, Form, Multipart
-from security.openapi import ApiDescription, openapi_routes
-from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
-from security.problems import InvalidToken, NotSignedIn, Problem
-from security.request_bodies import Json, Raw
-from security.streams import PING, Csv, Events, JsonLines
-from security.streams import Event as SentEvent
-from security.strict_json import BodyStream
+from security.api.answers import Page
+from security.api.docs_pages import docs_routes
+from security.api.multipart import FilePart, Form, Multipart
+from security.api.openapi import ApiDescription, openapi_routes
+from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
+from security.api.request_bodies import Json, Raw
+from security.api.streams import PING, Csv, Events, JsonLines
+from security.api.streams import Event as SentEvent
+from security.api.strict_json import BodyStream
+from security.edge.api_flask import ApiFlask
+from security.edge.edge import install_edge
+from security.edge.problems import InvalidToken, NotSignedIn, Problem
+from security.logs.log import RequestLog
 
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"

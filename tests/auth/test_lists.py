@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from security.openapi import ApiDescription, openapi_document
-from security.operation import OPERATIONS_KEY
+from security.api.openapi import ApiDescription, openapi_document
+from security.api.operation import OPERATIONS_KEY
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.key_holder import KeyHolder
 

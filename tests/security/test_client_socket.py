@@ -1,6 +1,6 @@
 import socket
 
-from security.client_socket import ClientSocket
+from security.edge.client_socket import ClientSocket
 
 LARGE = b"x" * (8 * 1024 * 1024)
 

@@ -1,9 +1,9 @@
 import pytest
 from flask import Blueprint, Flask
 
-from security.openapi import ApiDescription, openapi_document
-from security.operation import OPERATIONS_KEY, Answer, Anyone, operation
-from security.request_bodies import Raw, query_reader
+from security.api.openapi import ApiDescription, openapi_document
+from security.api.operation import OPERATIONS_KEY, Answer, Anyone, operation
+from security.api.request_bodies import Raw, query_reader
 from tests.toy_api import Filter, told
 
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask, got_request_exception
 from pydantic import BaseModel
 
-from security.answers import Answer
-from security.problems import PROBLEM_JSON
-from security.streams import Csv, Event, JsonLines
+from security.api.answers import Answer
+from security.api.streams import Csv, Event, JsonLines
+from security.edge.problems import PROBLEM_JSON
 from tests.toy_api import Granted, told
 
 

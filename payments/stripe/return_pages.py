@@ -1,0 +1,63 @@
+"""The pages that Stripe leads back to where no app does: they only say what happens next, and believe nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Blueprint, render_template
+
+from payments.stripe.redirects import RETURN_PAGES
+from security.api.answers import Page
+from security.api.assets import serve_assets
+from security.api.operation import Answer, Anyone, operation
+
+POLICY = "style-src 'self'; img-src data:"
+
+
+@dataclass(frozen=True)
+class ReturnPage:
+    name: str
+    title: str
+    text: str
+
+
+PAGES = (
+    ReturnPage(
+        "paid",
+        "Thank you",
+        "Your plan starts as soon as Stripe confirms the payment. That usually takes less than a minute; a bank debit can take"
+        " a few days. You can close this page and go back to the app.",
+    ),
+    ReturnPage(
+        "cancelled", "Nothing was bought", "You have not been charged. You can close this page and go back to the app."
+    ),
+    ReturnPage("managed", "All done", "Changes you made are saved. You can close this page and go back to the app."),
+)
+
+
+def return_pages() -> Blueprint:
+    """`/billing/…`, with a style sheet of our own under a policy that allows nothing else."""
+    routes = Blueprint(
+        "return_pages",
+        __name__,
+        url_prefix=RETURN_PAGES,
+        template_folder="templates",
+    )
+    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
+    for page in PAGES:
+        _show(routes, page)
+
+    return routes
+
+
+def _show(routes: Blueprint, page: ReturnPage) -> None:
+    @operation(
+        routes,
+        "GET",
+        f"/{page.name}",
+        operation_id=page.name,
+        summary=page.title,
+        guard=Anyone("Stripe sends the buyer's browser here"),
+        answers={200: Page(POLICY)},
+    )
+    def show() -> Answer:
+        return Answer(200, render_template("return_page.html", page=page))

@@ -1,0 +1,54 @@
+"""Scripts and style sheets of our own pages: at an address with their digest, so that browsers and a CDN keep them for good."""
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from flask import Blueprint, request
+
+from security.api.answers import StaticFile
+from security.api.compressible import Compressible
+from security.api.operation import Answer, Anyone, operation
+
+FOREVER: Final = "public, max-age=31536000, immutable"
+AN_HOUR: Final = "public, max-age=3600"
+
+
+def serve_assets(routes: Blueprint, folder: Path, path: str) -> None:
+    """Serve the files of `folder` under `path`; in the blueprint's templates `asset(name)` is the address of one."""
+    names = ", ".join(f'"{file.name}"' for file in sorted(folder.iterdir()))
+
+    @operation(
+        routes,
+        "GET",
+        f"{path}/<any({names}):name>",
+        operation_id="asset",
+        summary="Get a file of a page",
+        guard=Anyone("pages are shown before anybody signs in"),
+        answers={200: StaticFile("text/*")},
+    )
+    def asset(name: str) -> Answer:
+        found = _asset(folder / name)
+        lifetime = FOREVER if request.args.get("v") == found.version else AN_HOUR
+        return Answer(200, found.content, {"Cache-Control": lifetime})
+
+    @routes.context_processor
+    def addresses() -> dict[str, Any]:
+        prefix = f"{routes.url_prefix or ''}{path}"
+        return {"asset": lambda name: f"{prefix}/{quote(name)}?v={_asset(folder / name).version}"}
+
+
+@dataclass(frozen=True)
+class _Asset:
+    content: Compressible
+    version: str
+
+
+@cache
+def _asset(file: Path) -> _Asset:
+    content = file.read_bytes()
+    return _Asset(Compressible(content, guess_type(file.name)[0] or "text/plain"), sha256(content).hexdigest()[:16])

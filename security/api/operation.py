@@ -1,0 +1,234 @@
+"""Declared routes: each says what it takes, what it answers, who may call it and how it fails.
+
+The same declaration parses and checks the request and writes the OpenAPI document, so the two cannot differ.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from inspect import cleandoc
+from typing import Any, Protocol, TypeVar
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from security.api.answers import Answer, Answers, kinds, responder
+from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
+from security.edge.problems import Problem
+from security.edge.request_id import note_caller
+
+__all__ = [
+    "OPERATIONS_KEY",
+    "WHOLE",
+    "Answer",
+    "AnswerBody",
+    "Anyone",
+    "Body",
+    "Guard",
+    "OneOfBody",
+    "Operation",
+    "operation",
+]
+
+OPERATIONS_KEY = "operations"
+
+_PATH_ARGUMENT = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>[^<>]+)>")
+_NAMES = re.compile(r'"([^"]*)"')
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Makes an integer of what JSON Schema calls one: 175.0 (JSON Schema 2020-12, 4.2.3). Strict pydantic would refuse it.
+
+Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they would be missing in the schema.
+"""
+
+
+class Body(BaseModel):
+    """Base of every request body and query: unknown fields are refused, values never coerced, instances never
+    change.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+Form = TypeVar("Form", bound=Body)
+
+
+class OneOfBody(RootModel[Form]):
+    """Base of a body that has one of several forms, each a `Body` of its own: a union with a discriminator.
+
+    The discriminator is a function, because no member of the JSON says which form it is.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class AnswerBody(BaseModel):
+    """Base of every answer body. It has every member always, but for those with `exclude_if`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        handler.resolve_ref_schema(schema)["required"] = [
+            member.serialization_alias or name for name, member in cls.model_fields.items() if member.exclude_if is None
+        ]
+        return schema
+
+
+class Guard(Protocol):
+    """Who may call a route.
+
+    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem.
+    """
+
+    @property
+    def scheme(self) -> str | tuple[str, ...] | None:
+        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in."""
+
+    @property
+    def problems(self) -> tuple[type[Problem], ...]: ...
+
+    def admit(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Anyone:
+    """Nobody needs to sign in. Said explicitly, with the reason, so that no route is open by accident."""
+
+    because: str
+    scheme: str | None = None
+    problems: tuple[type[Problem], ...] = ()
+
+    def admit(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    id: str
+    summary: str
+    description: str
+    tag: str
+    guard: Guard
+    answers: Answers
+    bodies: tuple[RequestBody, ...]
+    query: type[BaseModel] | None
+    problems: tuple[type[Problem], ...]
+    accepts_idempotency_key: bool
+    answer_headers: Mapping[str, str]
+    credentials: bool
+
+    @property
+    def path_arguments(self) -> dict[str, tuple[str, ...]]:
+        """By their names: the values that one can have, or none where it is a UUID."""
+        found = _PATH_ARGUMENT.finditer(self.path)
+        return {match["name"]: tuple(_NAMES.findall(match["converter"])) for match in found}
+
+    @property
+    def path_template(self) -> str:
+        """The path as OpenAPI writes it: `/sessions/{session_id}`."""
+        return _PATH_ARGUMENT.sub(r"{\g<name>}", self.path)
+
+    @property
+    def documented(self) -> bool:
+        """Whether it is in the OpenAPI document. Pages and their files are not."""
+        return all(
+            isinstance(kind, type) or kind.documented for declared in self.answers.values() for kind in kinds(declared)
+        )
+
+
+Handler = Callable[..., Answer]
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
+
+
+def operation(
+    routes: Blueprint,
+    method: str,
+    path: str,
+    *,
+    operation_id: str,
+    summary: str,
+    guard: Guard,
+    answers: Answers,
+    body: type[BaseModel] | RequestBody | tuple[RequestBody, ...] = (),
+    query: type[BaseModel] | None = None,
+    problems: Sequence[type[Problem]] = (),
+    accepts_idempotency_key: bool = False,
+    answer_headers: Mapping[str, str] | None = None,
+    credentials: bool = False,
+) -> Callable[[AnyHandler], AnyHandler]:
+    """Register a handler under `routes` with its declaration.
+
+    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
+    path's arguments, which are UUIDs or one of the names of `<any("daily", "monthly"):period>`. Its docstring is the
+    description in the OpenAPI document. `operation_id` is what generated clients call it: a verb and a noun, and once
+    published it stays.
+
+    `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `JsonLines`, `Page`, `StaticFile` and of
+    `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. `answer_headers` names the headers of its own
+    that an answer carries, with a description of each. `credentials`: pages of listed origins may call it with cookies (see
+    cors.py).
+    """
+    for match in _PATH_ARGUMENT.finditer(path):
+        if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):
+            raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
+    if isinstance(body, type):
+        body = Json(body)
+    bodies = body if isinstance(body, tuple) else (body,)
+
+    def declare(handler: AnyHandler) -> AnyHandler:
+        declared = Operation(
+            method=method,
+            path=path,
+            id=operation_id,
+            summary=summary,
+            description=cleandoc(handler.__doc__ or ""),
+            tag=routes.name,
+            guard=guard,
+            answers=answers,
+            bodies=bodies,
+            query=query,
+            problems=tuple(problems),
+            accepts_idempotency_key=accepts_idempotency_key,
+            answer_headers=dict(answer_headers or {}),
+            credentials=credentials,
+        )
+        admit, signed_in = guard.admit, guard.scheme is not None
+        read_query = query_reader(query).document if query is not None else None
+        read_body = reader_of(bodies) if bodies else None
+        respond = responder(answers)
+
+        def view(**arguments: Any) -> Response:
+            caller = admit()
+            if signed_in:
+                arguments["caller"] = caller
+                note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
+            if query is not None and read_query is not None:
+                arguments["query"] = parse(query, read_query(request.args))
+            if read_body is not None:
+                arguments["body"] = read_body()
+            return respond(handler(**arguments))
+
+        def remember(state: BlueprintSetupState) -> None:
+            endpoint = f"{state.name_prefix}.{state.name}.{operation_id}".lstrip(".")
+            declarations: dict[str, Operation] = state.app.extensions.setdefault(OPERATIONS_KEY, {})
+            declarations[endpoint] = replace(declared, path=(state.url_prefix or "") + path)
+
+        routes.add_url_rule(path, endpoint=operation_id, view_func=view, methods=[method])
+        routes.record(remember)
+        return handler
+
+    return declare

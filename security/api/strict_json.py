@@ -1,0 +1,220 @@
+"""The one reader of request bodies. Of JSON it lets through only what every reader further on understands alike.
+
+Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259,
+sections 4, 6, 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot
+surprise anything behind.
+"""
+
+import re
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
+from math import isfinite
+from typing import Any, NoReturn
+
+from werkzeug.http import parse_options_header
+
+from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
+
+MAXIMUM_DEPTH = 32
+MAXIMUM_NODES = 10_000
+LARGEST_INTEGER = 2**53
+"""Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
+
+_USUAL_MEDIA_TYPES = frozenset(
+    {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
+)
+_UTF_8 = frozenset({"utf-8", "utf8"})
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""Possessive, so that a text of many quotes takes linear time. An open string takes the rest of the text."""
+
+
+def check_json(document: bytes) -> None:
+    """Raise MalformedJson unless the bytes are one strict JSON document.
+
+    The checks that need a walk in Python run only when a cheap count says that they could find something.
+    """
+    if document.startswith(_BYTE_ORDER_MARKS):
+        raise MalformedJson("The body begins with a byte order mark. Send UTF-8 without it")
+    try:
+        text = document.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedJson("The body is not UTF-8") from None
+    if not text or text.isspace():
+        raise MalformedJson("The body is empty. Send a JSON object, {} at least")
+    openings = text.count("{") + text.count("[")
+    if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
+        raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
+    try:
+        value = _decode(text)
+    except JSONDecodeError as error:
+        # Its message quotes nothing of the body, only what it expected and where.
+        raise MalformedJson(
+            f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        ) from None
+    except ValueError as error:
+        raise MalformedJson(f"The body is not acceptable JSON: {error}") from None
+    # Every value after the first of its container follows a comma, so this sum is never less than the number
+    # of values.
+    if openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
+        _check_every_value(value)
+
+
+def require_plain_json(environ: dict[str, Any]) -> None:
+    """Raises UnsupportedMediaType."""
+    media_type = environ.get("CONTENT_TYPE", "")
+    if media_type not in _USUAL_MEDIA_TYPES:
+        essence, parameters = parse_options_header(media_type)
+        charset = parameters.pop("charset", "utf-8")
+        if essence.lower() != "application/json":
+            raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
+        if charset.lower() not in _UTF_8:
+            raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
+        if parameters:
+            raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+    if "HTTP_CONTENT_ENCODING" in environ:
+        require_uncompressed(environ)
+
+
+def require_uncompressed(environ: dict[str, Any]) -> None:
+    """Raises UnsupportedMediaType."""
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType(
+            "Send the body uncompressed, without Content-Encoding", headers={"Accept-Encoding": "identity"}
+        )
+
+
+def _not_json_by_name(detail: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(detail, headers={"Accept-Post": "application/json"})
+
+
+def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
+    """Raises BodyTooLarge, or MalformedRequest where the body did not arrive whole."""
+    return _read(environ, _expected_bytes(environ, limit), limit)
+
+
+class BodyStream:
+    """The body while it arrives."""
+
+    def __init__(self, environ: dict[str, Any], limit: int) -> None:
+        """Raises BodyTooLarge where the announced length says so, and MalformedRequest."""
+        self._environ = environ
+        self._limit = limit
+        self._left = _expected_bytes(environ, limit)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end. Raises BodyTooLarge, MalformedRequest."""
+        wanted = min(size, self._left)
+        if wanted == 0:
+            return b""
+        data = _read(self._environ, wanted, self._limit)
+        self._left = self._left - len(data) if data else 0
+        if self._left == 0 and len(data) == wanted and not self._environ.get("CONTENT_LENGTH"):
+            raise _too_large(self._limit)
+        return data
+
+
+def _expected_bytes(environ: dict[str, Any], limit: int) -> int:
+    """One byte more than is allowed where no length is announced: Werkzeug's own limit cuts a chunked body silently."""
+    announced = environ.get("CONTENT_LENGTH")
+    if announced:
+        if not (announced.isascii() and announced.isdigit()):
+            raise MalformedRequest("Content-Length is not a number")
+        if len(announced) > 12 or int(announced) > limit:
+            raise _too_large(limit)
+        return int(announced)
+    # Without length and end, reading could wait for ever.
+    return limit + 1 if environ.get("wsgi.input_terminated") else 0
+
+
+def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
+    try:
+        data: bytes = environ["wsgi.input"].read(expected)
+    except Exception:
+        # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
+        # out.
+        raise MalformedRequest("The body could not be read to its end") from None
+    if len(data) < expected and environ.get("CONTENT_LENGTH"):
+        raise MalformedRequest("The body is shorter than Content-Length says")
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body may have at most {limit} bytes")
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
+        character = text[match.start()]
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return members
+
+
+def _small_integer(digits: str) -> int:
+    # The length first: Python raises on 4,301 digits, and takes quadratic time below.
+    if len(digits) > 17 or not -LARGEST_INTEGER <= (number := int(digits)) <= LARGEST_INTEGER:
+        raise ValueError("an integer is beyond 2^53")
+    return number
+
+
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = JSONDecoder(
+    object_pairs_hook=_unique_keys,
+    parse_int=_small_integer,
+    parse_float=_finite_number,
+    parse_constant=_not_json,
+).decode
+
+
+def _check_every_value(document: Any) -> None:
+    for count, value in enumerate(_values(document), start=1):
+        if count > MAXIMUM_NODES:
+            raise MalformedJson(f"The body has more than {MAXIMUM_NODES:,} values")
+        for text in value if isinstance(value, dict) else (value,):
+            if isinstance(text, str):
+                _require_storable(text)
+
+
+def _values(document: Any) -> Iterator[Any]:
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _require_storable(text: str) -> None:
+    """PostgreSQL can store neither; a lone surrogate has no UTF-8 form either."""
+    if "\0" in text:
+        raise MalformedJson("A text contains NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MalformedJson("A text contains half of a surrogate pair") from None
