@@ -107,7 +107,9 @@ def test_flask_has_no_key_to_sign_a_session_with(app: Flask) -> None:
 
 
 def test_every_route_is_declared(app: Flask) -> None:
+    """Pages and their files too: there is no list of exceptions."""
     assert undeclared_routes(app) == []
+    assert undeclared_routes(everything()) == []
 
 
 def test_every_address_of_the_source_document_is_there(app: Flask) -> None:

@@ -9,7 +9,14 @@ from flask import request
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from security.api.strict_json import BodyStream, check_json, read_whole_body, require_plain_json, require_uncompressed
+from security.api.strict_json import (
+    USUAL_MEDIA_TYPES,
+    BodyStream,
+    check_json,
+    read_whole_body,
+    require_plain_json,
+    require_uncompressed,
+)
 from security.api.strict_query import QueryReader
 from security.edge.arriving_request import LARGEST_BODY
 from security.edge.problems import (
@@ -79,7 +86,8 @@ class Json:
         environ = request.environ
         if self.optional and not _was_sent(environ):
             return None
-        require_plain_json(environ)
+        if environ.get("CONTENT_TYPE") not in USUAL_MEDIA_TYPES or "HTTP_CONTENT_ENCODING" in environ:
+            require_plain_json(environ)
         document = read_whole_body(environ, self.limit)
         check_json(document)
         return parse(self.model, document)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -57,28 +56,28 @@ class Events:
     documented = True
 
     def __init__(self, unnamed: type[BaseModel] | None = None, /, **named: type[BaseModel]) -> None:
-        self.unnamed = unnamed
-        self.named = MappingProxyType(named)
+        self._by_name: dict[str | None, type[BaseModel]] = {} if unnamed is None else {None: unnamed}
+        self._by_name.update(named)
 
     @property
     def models(self) -> tuple[type[BaseModel], ...]:
-        return (*(() if self.unnamed is None else (self.unnamed,)), *self.named.values())
+        return tuple(self._by_name.values())
 
     def described(self, reference: Reference) -> dict[str, Any]:
         """What OpenAPI 3.2 calls `itemSchema`, in words of JSON Schema that 3.1 has: the text holds a list of events."""
-        problem = {"$ref": "#/components/schemas/Problem"}
-        events = [_event(name, reference(model)) for name, model in self.named.items()]
-        if self.unnamed is not None:
-            events.insert(0, _event(None, reference(self.unnamed)))
-        told = "; ".join(f"`{name}`: `{model.__name__}`" for name, model in self.named.items())
-        if self.unnamed is not None:
-            told = "; ".join(filter(None, (f"without a name: `{self.unnamed.__name__}`", told)))
+        events = [_event(name, reference(model)) for name, model in self._by_name.items()]
+        told = [
+            f"{'no name' if name is None else f'`{name}`'}: `{model.__name__}`" for name, model in self._by_name.items()
+        ]
         return {
             "type": "string",
-            "description": f"Server-sent events with JSON as their `data`. {told[0].upper()}{told[1:]}; "
-            "`error`: `Problem`, after which the stream ends.",
+            "description": "Server-sent events, by name, with JSON as their `data`. "
+            f"{'; '.join(told)}; `error`: `Problem`, after which the stream ends.",
             "contentMediaType": self.media_type,
-            "contentSchema": {"type": "array", "items": {"oneOf": [*events, _event("error", problem)]}},
+            "contentSchema": {
+                "type": "array",
+                "items": {"oneOf": [*events, _event("error", {"$ref": "#/components/schemas/Problem"})]},
+            },
         }
 
     def respond(self, answer: Answer) -> Response:

@@ -20,9 +20,7 @@ MAXIMUM_NODES = 10_000
 LARGEST_INTEGER = 2**53
 """Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
 
-_USUAL_MEDIA_TYPES = frozenset(
-    {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
-)
+USUAL_MEDIA_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _UTF_8 = frozenset({"utf-8", "utf8"})
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -62,18 +60,15 @@ def check_json(document: bytes) -> None:
 
 def require_plain_json(environ: dict[str, Any]) -> None:
     """Raises UnsupportedMediaType."""
-    media_type = environ.get("CONTENT_TYPE", "")
-    if media_type not in _USUAL_MEDIA_TYPES:
-        essence, parameters = parse_options_header(media_type)
-        charset = parameters.pop("charset", "utf-8")
-        if essence.lower() != "application/json":
-            raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
-        if charset.lower() not in _UTF_8:
-            raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
-        if parameters:
-            raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
-    if "HTTP_CONTENT_ENCODING" in environ:
-        require_uncompressed(environ)
+    essence, parameters = parse_options_header(environ.get("CONTENT_TYPE", ""))
+    charset = parameters.pop("charset", "utf-8")
+    if essence.lower() != "application/json":
+        raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
+    if charset.lower() not in _UTF_8:
+        raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
+    if parameters:
+        raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+    require_uncompressed(environ)
 
 
 def require_uncompressed(environ: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ from flask import Flask, got_request_exception
 from pydantic import BaseModel
 
 from security.api.answers import Answer
-from security.api.streams import Csv, Event, JsonLines
+from security.api.streams import Csv, Event, Events, JsonLines
 from security.edge.problems import PROBLEM_JSON
-from tests.toy_api import Granted, told
+from security.logs.log import RequestLog
+from tests.toy_api import Granted, told, toy_app
 
 
 class Text(BaseModel):
@@ -70,6 +71,16 @@ def test_a_later_error_is_an_event_with_the_problem(toy: Flask, fails: str, erro
     problem = orjson.loads(last.removeprefix(b"event: error\ndata: "))
     assert (problem["error"], problem["message"], problem["request_id"]) == (error, message, "request-1")
     assert [type(each) for each in reported] == ([RuntimeError] if fails == "unexpectedly" else [])
+
+
+def test_the_log_line_does_not_wait_for_the_end(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    toy = toy_app(request_log=RequestLog(enabled=True, pretty=False))
+    client = toy.test_client()
+    answer = client.get("/toy/events?waits=true")
+    logged = orjson.loads(capfdbinary.readouterr().out.splitlines()[-1])
+    assert (logged["route"], logged["status"], logged["bytes"]) == ("/toy/events", 200, None)
+    client.post("/toy/release")
+    assert answer.data.count(b"event: ") == 2
 
 
 def test_head_of_a_stream_makes_nothing_of_it(toy: Flask) -> None:
@@ -180,3 +191,10 @@ def test_the_document_names_the_data_of_events_and_the_columns(toy: Flask) -> No
     table = paths["/toy/wishes.csv"]["get"]["responses"]["200"]["content"]["text/csv"]["schema"]
     assert "Columns: `name`, `amount`, `note`, `at`, `paid`." in table["description"]
     assert table["contentSchema"] == {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}
+
+
+def test_an_event_without_a_name_is_described_as_one() -> None:
+    schema = Events(Granted).described(lambda model: {"$ref": f"#/components/schemas/{model.__name__}"})
+    unnamed, error = schema["contentSchema"]["items"]["oneOf"]
+    assert ("event" in unnamed["properties"], error["properties"]["event"]) == (False, {"const": "error"})
+    assert "no name: `Granted`" in schema["description"]
