@@ -25,6 +25,7 @@ from auth.second_factor.challenge import SecondFactorRequired
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
+from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import Answer, AnswerBody, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
@@ -86,7 +87,7 @@ class IdentityAnswer(AnswerBody):
     linked_at: datetime
 
 
-class IdentitiesAnswer(AnswerBody):
+class IdentitiesAnswer(ListAnswer):
     identities: list[IdentityAnswer]
 
 
@@ -185,12 +186,14 @@ def identity_routes(auth: Auth) -> Blueprint:
         operation_id="listIdentities",
         summary="List your linked Apple and Google accounts",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: IdentitiesAnswer},
     )
-    def list_own(caller: Principal) -> Answer:
-        """Returns the accounts that can sign in to yours, the oldest first."""
-        found = [identity_answer(each) for each in list_identities(caller.user_id)]
-        return Answer(200, IdentitiesAnswer(identities=found))
+    def list_own(caller: Principal, query: ListQuery) -> Answer:
+        """Returns the accounts that can sign in to yours, the newest first."""
+        page = list_identities(caller.user_id, cursor=query.cursor, limit=query.limit)
+        found = [identity_answer(each) for each in page.items]
+        return Answer(200, IdentitiesAnswer(identities=found, next_cursor=page.next_cursor))
 
     @operation(
         routes,
