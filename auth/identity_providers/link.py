@@ -12,6 +12,7 @@ from auth.mail.notices import notify
 from auth.models import Identity
 from auth.principal import Principal
 from database import transaction
+from database.base import uuid7
 from security.edge.problems import Problem
 
 
@@ -31,7 +32,7 @@ def link_identity(
         user = hold_account(session, caller.user_id, caller.session_id)
         made = session.execute(
             insert(Identity)
-            .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+            .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
             .on_conflict_do_nothing(index_elements=[Identity.provider, Identity.subject])
             .returning(Identity.subject)
         ).scalar_one_or_none()
