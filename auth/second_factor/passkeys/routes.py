@@ -19,7 +19,6 @@ from auth.second_factor.bodies import (
     RegisterPasskeyBody,
     RenamePasskeyBody,
     document_of,
-    passkey_answer,
 )
 from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.passkeys.manage import delete_passkey, list_passkeys, rename_passkey
@@ -81,7 +80,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
             name=body.name,
             transports=body.credential.response.transports,
         )
-        answer = PasskeyAddedAnswer(passkey=passkey_answer(added.passkey), recovery_codes=added.recovery_codes)
+        answer = PasskeyAddedAnswer(passkey=added.passkey, recovery_codes=added.recovery_codes)
         return Answer(201, answer)
 
     @operation(
@@ -97,8 +96,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
     def passkeys(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, with their names and when each was last used."""
         page = list_passkeys(caller.user_id, cursor=query.cursor, limit=query.limit)
-        shown = [passkey_answer(each) for each in page.items]
-        return Answer(200, PasskeysAnswer(passkeys=shown, next_cursor=page.next_cursor))
+        return Answer(200, PasskeysAnswer(passkeys=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -112,7 +110,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
     )
     def rename(caller: Principal, passkey_id: UUID, body: RenamePasskeyBody) -> Answer:
         """Only you see the name."""
-        return Answer(200, passkey_answer(rename_passkey(caller.user_id, passkey_id, body.name)))
+        return Answer(200, rename_passkey(caller.user_id, passkey_id, body.name))
 
     @operation(
         routes,
