@@ -7,10 +7,12 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from auth.roles import Role
+from auth.tiers import Tier
 from database.base import Base, uuid7
 
-TIERS = "'free', 'pro', 'enterprise'"
-ROLES = "'user', 'support', 'admin'"
+TIERS = ", ".join(f"'{tier}'" for tier in Tier)
+ROLES = ", ".join(f"'{role}'" for role in Role)
 
 
 class User(Base):

@@ -191,7 +191,9 @@ def test_the_plans_are_shown_with_the_words_that_they_are_sold_with(app: Flask) 
     plans = answer.get_json(force=True)["plans"]
     assert {plan["tier"]: (plan["predictions_per_day"], plan["benefits"]) for plan in plans} == {
         "free": (5, ["Basic predictions"]),
+        "plus": (25, ["Basic predictions, five times as many"]),
         "pro": (100, ["Enhanced grounding", "Priority support"]),
+        "team": (300, ["Enhanced grounding", "Priority support"]),
         "enterprise": (None, ["All features", "Dedicated support"]),
     }
 
