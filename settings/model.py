@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.tokens.access_keys import KeyRing, SigningKey
 from security.secrets.derived_key import derived_key
-from security.signing_keys import KeyRing as PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys
 from settings import types
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
