@@ -78,6 +78,7 @@ from security.health_check import HealthCheck, Part
 from security.health_routes import health_routes
 from security.log import configure_logging
 from security.openapi import ApiDescription, openapi_routes
+from security.pages.home_page import home_routes
 from security.sentry import start_sentry
 from security.switched_off import note_switched_off
 from settings.defaults import environment_of
@@ -165,6 +166,7 @@ def assemble(settings: Settings) -> Flask:
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
         docs_routes(NAME),
+        home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)

@@ -5,18 +5,12 @@ it is in no log; the script reads it there.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint
 
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+from security.pages.html_page import PageBlueprint, html_page
 
 
 @dataclass(frozen=True)
@@ -86,25 +80,9 @@ PAGES = (
 
 def account_pages() -> Blueprint:
     """`/account/…`, with a style sheet and a script of our own under a policy that allows nothing else."""
-    routes = Blueprint(
-        "account_pages",
-        __name__,
-        url_prefix="/account",
-        template_folder="templates",
-    )
-    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
+    routes = PageBlueprint("account_pages", __name__, url_prefix="/account")
     for page in PAGES:
-        _show(routes, page)
+        show = partial(html_page, "account_page.html", scripts=True, title=page.title, page=page)
+        routes.add_url_rule(page.path, endpoint=page.path.strip("/"), view_func=show, methods=["GET"])
 
     return routes
-
-
-def _show(routes: Blueprint, page: AccountPage) -> None:
-    def show() -> Response:
-        response = make_response(render_template("account_page.html", page=page))
-        response.headers[CONTENT_SECURITY_POLICY] = POLICY
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Robots-Tag"] = "noindex"
-        return response
-
-    routes.add_url_rule(page.path, endpoint=page.path.strip("/"), view_func=show, methods=["GET"])

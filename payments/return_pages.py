@@ -1,17 +1,12 @@
 """The pages that Stripe leads back to where no app does: they only say what happens next, and believe nothing."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint
 
 from payments.redirects import RETURN_PAGES
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
-
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+from security.pages.html_page import PageBlueprint, html_page
 
 
 @dataclass(frozen=True)
@@ -37,25 +32,9 @@ PAGES = (
 
 def return_pages() -> Blueprint:
     """`/billing/…`, with a style sheet of our own under a policy that allows nothing else."""
-    routes = Blueprint(
-        "return_pages",
-        __name__,
-        url_prefix=RETURN_PAGES,
-        template_folder="templates",
-    )
-    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
+    routes = PageBlueprint("return_pages", __name__, url_prefix=RETURN_PAGES)
     for page in PAGES:
-        _show(routes, page)
+        show = partial(html_page, "message.html", title=page.title, text=page.text)
+        routes.add_url_rule(f"/{page.name}", endpoint=page.name, view_func=show, methods=["GET"])
 
     return routes
-
-
-def _show(routes: Blueprint, page: ReturnPage) -> None:
-    def show() -> Response:
-        response = make_response(render_template("return_page.html", page=page))
-        response.headers[CONTENT_SECURITY_POLICY] = POLICY
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Robots-Tag"] = "noindex"
-        return response
-
-    routes.add_url_rule(f"/{page.name}", endpoint=page.name, view_func=show, methods=["GET"])

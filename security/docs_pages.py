@@ -2,12 +2,9 @@
 policy.
 """
 
-from pathlib import Path
+from flask import Blueprint, Response
 
-from flask import Blueprint, Response, make_response, render_template
-
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
+from security.pages.html_page import PageBlueprint, html_page
 
 DOCS_BLUEPRINT = "docs"
 _REDOC_STYLES = (
@@ -25,25 +22,14 @@ def docs_routes(title: str) -> Blueprint:
 
     Both pages read `/openapi.json` in the browser and nothing from another address.
     """
-    routes = Blueprint(DOCS_BLUEPRINT, __name__, template_folder="templates")
-    serve_assets(routes, Path(__file__).with_name("static"), "/docs/assets")
+    routes = PageBlueprint(DOCS_BLUEPRINT, __name__, assets="/docs/assets")
 
     @routes.get("/docs")
     def swagger() -> Response:
-        return _page("swagger.html", title, styles=())
+        return html_page("swagger.html", scripts=True, title=title)
 
     @routes.get("/redoc")
     def redoc() -> Response:
-        return _page("redoc.html", title, styles=_REDOC_STYLES)
+        return html_page("redoc.html", scripts=True, styles=_REDOC_STYLES, title=title)
 
     return routes
-
-
-def _page(template: str, title: str, styles: tuple[str, ...]) -> Response:
-    response = make_response(render_template(template, title=title))
-    allowed_styles = " ".join(("'self'", *styles))
-    response.headers[CONTENT_SECURITY_POLICY] = (
-        f"default-src 'none'; script-src 'self'; style-src {allowed_styles}; img-src 'self' data:; "
-        "connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    )
-    return response

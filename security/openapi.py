@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from security.compressible import Compressible
 from security.docs_pages import DOCS_BLUEPRINT
 from security.operation import OPERATIONS_KEY, Operation
+from security.pages.home_page import HOME_BLUEPRINT
 from security.problems import (
     PROBLEM_JSON,
     AddressTooLong,
@@ -33,7 +34,7 @@ from security.problems import (
 
 JSON = "application/json"
 DOCUMENT_SECONDS = 300
-_ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", "openapi.", "account_pages.", "return_pages.")
+_ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", f"{HOME_BLUEPRINT}.", "openapi.", "account_pages.", "return_pages.")
 _EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
 
 SCHEMES = {

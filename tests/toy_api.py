@@ -14,10 +14,12 @@ from security.edge import install_edge
 from security.log import RequestLog
 from security.openapi import ApiDescription, openapi_routes
 from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
+from security.pages.home_page import home_routes
 from security.problems import InvalidToken, NotSignedIn, Problem
 
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"
+MAIL_BOX = "http://127.0.0.1:8025"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
 BOB = UUID("0193a5b0-7c1e-7000-8000-0242ac120003")
 
@@ -192,6 +194,7 @@ def toy_app(
     trusted_proxy_hops: int = 0,
     trusted_hosts: tuple[str, ...] = (),
     request_log: RequestLog | None = None,
+    mail_box_url: str | None = MAIL_BOX,
 ) -> Flask:
     app = ApiFlask("toy")
     install_edge(
@@ -205,6 +208,7 @@ def toy_app(
     app.register_blueprint(toy_routes())
     app.register_blueprint(openapi_routes(TOY_DESCRIPTION))
     app.register_blueprint(docs_routes("Toy"))
+    app.register_blueprint(home_routes("Toy", "1.0.0", base_url="https://api.example.com", mail_box_url=mail_box_url))
     return app
 
 
