@@ -34,7 +34,13 @@ from security.problems import (
 
 JSON = "application/json"
 DOCUMENT_SECONDS = 300
-_ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", f"{HOME_BLUEPRINT}.", "openapi.", "account_pages.", "return_pages.")
+_ENDPOINTS_WITHOUT_DECLARATION = (
+    f"{DOCS_BLUEPRINT}.",
+    f"{HOME_BLUEPRINT}.",
+    "openapi.",
+    "account_pages.",
+    "return_pages.",
+)
 _EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
 
 SCHEMES = {

@@ -34,3 +34,8 @@ PRODUCTS = (
 )
 """A catalogue to start with: a customer can have one of each group at a time. Hand `AppleServer` another one to test other
 names or prices."""
+
+PRODUCTS_SETTING = ",".join(
+    f"com.mirroros.{tier}.{cycle}:{tier}:{cycle}" for tier in ("pro", "enterprise") for cycle in ("monthly", "yearly")
+)
+"""Those of the first group as the setting APPLE_PRODUCTS."""

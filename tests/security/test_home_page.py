@@ -26,7 +26,9 @@ def test_a_browser_is_shown_a_page(toy: Flask, method: str, accept: str) -> None
     assert bool(answer.data) == (method == "GET")
 
 
-@pytest.mark.parametrize("accept", ["application/json", "*/*", "image/png", "", "text/html;q=0.5, application/json", None])
+@pytest.mark.parametrize(
+    "accept", ["application/json", "*/*", "image/png", "", "text/html;q=0.5, application/json", None]
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_program_gets_the_links_as_json(toy: Flask, method: str, accept: str | None) -> None:
     answer = toy.test_client().open("/", method=method, headers={} if accept is None else {"Accept": accept})
