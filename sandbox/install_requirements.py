@@ -9,9 +9,9 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Thread
-from typing import IO
 
 LOCKED = re.compile(r"^[A-Za-z0-9][^=\s]*==", re.MULTILINE)
 LOOKED_AT = re.compile(r"^(?:Collecting|Requirement already satisfied:|Ignoring) ([A-Za-z0-9._-]+)")
@@ -35,7 +35,7 @@ class Installation:
         self._locked, self._looked_at, self._name = locked, 0, ""
         self._to_install, self._installed_before = 0, installed()
 
-    def hear(self, output: IO[str]) -> None:
+    def hear(self, output: Iterable[str]) -> None:
         for line in output:
             self.said.append(line)
             if found := LOOKED_AT.match(line):
