@@ -12,78 +12,78 @@ from flask import Flask
 from pydantic import SecretStr
 
 from api_description import DESCRIPTION, NAME, TAGS, VERSION
-from auth.account_pages import account_pages
-from auth.api_key_routes import api_key_routes
-from auth.apple_tokens import AppleSignInKey, AppleTokens
+from auth.accounts.routes import profile_routes
+from auth.api_keys.routes import api_key_routes
+from auth.apple_tokens.client import AppleSignInKey, AppleTokens
 from auth.assembly import Auth, AuthSettings, assemble_auth
-from auth.demo_commands import demo_command
-from auth.email_routes import email_routes
-from auth.event_routes import event_routes
-from auth.export_routes import export_routes
-from auth.identity_routes import identity_routes
-from auth.identity_token import APPLE, GOOGLE, IdentityTokens
-from auth.impersonation_routes import impersonation_routes
-from auth.invite_commands import invite_commands
+from auth.audit.routes import event_routes
+from auth.email.pages import account_pages
+from auth.email.routes import email_routes
+from auth.exports.routes import export_routes
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens
+from auth.identity_providers.identity_routes import identity_routes
+from auth.identity_providers.jwks import ProviderKeys
+from auth.identity_providers.routes import provider_routes
+from auth.impersonation.routes import impersonation_routes
+from auth.invites.commands import invite_commands
 from auth.jobs import auth_jobs
-from auth.jwks_routes import jwks_routes
-from auth.key_commands import key_commands
-from auth.mail.post import MailFolder, MailServer, Post
-from auth.own_password_routes import own_password_routes
-from auth.passkey_routes import passkey_routes
-from auth.password_work import usable_cores
-from auth.profile_routes import profile_routes
-from auth.provider_keys import ProviderKeys
-from auth.provider_routes import provider_routes
-from auth.pwned_passwords import PwnedPasswords
+from auth.mail.transport import MailFolder, MailServer, Post
+from auth.operators.commands import user_commands
+from auth.operators.demo import demo_command
+from auth.password_hashing.breached import PwnedPasswords
+from auth.password_hashing.worker_pool import usable_cores
+from auth.passwords.routes import own_password_routes
 from auth.routes import auth_routes
 from auth.scopes import Scope
-from auth.second_factor.ceremony import PasskeySite
-from auth.second_factor_routes import second_factor_routes
-from auth.session_routes import session_routes
-from auth.user_commands import user_commands
+from auth.second_factor.passkeys.routes import passkey_routes
+from auth.second_factor.passkeys.webauthn import PasskeySite
+from auth.second_factor.routes import second_factor_routes
+from auth.sessions.routes import session_routes
+from auth.tokens.commands import key_commands
+from auth.tokens.jwks_routes import jwks_routes
 from check_settings import config_commands
 from config import ENV_FILE, PLANS, SettingsInvalid, exit_for, load_settings
 from database import db, migrate
 from database.base import utc_now
 from database.engine import EngineOptions, engine_options, sqlalchemy_url
 from database.forget_failures import upkeep_jobs
-from database.jobs import Job, Jobs
-from database.redis_server import RedisAddress, RedisServer, redis_check
+from database.jobs.commands import worker_commands
+from database.jobs.declare import Job, Jobs
+from database.jobs.worker_status import worker_status
+from database.redis.server import RedisAddress, RedisServer, redis_check
 from database.schema import schema_check
-from database.worker_commands import worker_commands
-from database.worker_status import worker_status
 from database.writer_connection import writer_connection
 from gateway.assembly import GatewaySettings, assemble_gateway
-from gateway.private_server import PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServerAddress, VerifyResponse
 from gateway.routes import Gateway, gateway_routes
 from metering.personal_data import METERING_DATA
 from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
-from payments.apple import SandboxPolicy
-from payments.apple_purchase import AppleEnvironment
+from payments.apple.purchase import AppleEnvironment
+from payments.apple.rules import SandboxPolicy
 from payments.apple_validator import AppleApiKey
 from payments.assembly import AppleSettings, Payments, PaymentSettings, StripeSettings, assemble_payments
-from payments.grant_manually import grant_by_operator
-from payments.payment_commands import payment_commands
+from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
-from payments.redirects import Redirects
 from payments.routes import payment_blueprints
+from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeAddress
-from security.api_flask import ApiFlask
-from security.derived_key import derived_key
-from security.docs_pages import docs_routes
-from security.edge import install_edge
-from security.health_check import HealthCheck, Part
-from security.health_routes import health_routes
-from security.log import configure_logging
-from security.openapi import ApiDescription, openapi_routes
-from security.pages.home_page import home_routes
-from security.sentry import start_sentry
-from security.switched_off import note_switched_off
+from payments.subscriptions.grant_manually import grant_by_operator
+from security.api.docs_pages import docs_routes
+from security.api.openapi import ApiDescription, openapi_routes
+from security.edge.api_flask import ApiFlask
+from security.edge.edge import install_edge
+from security.edge.switched_off import note_switched_off
+from security.health.check import HealthCheck, Part
+from security.health.routes import health_routes
+from security.home.routes import home_routes
+from security.logs.log import configure_logging
+from security.logs.sentry import start_sentry
+from security.secrets.derived_key import derived_key
 from settings.defaults import environment_of
+from settings.environment import with_env_file
 from settings.model import Environment, Settings
-from settings.read_environment import with_env_file
 
 
 def create_app() -> Flask:

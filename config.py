@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from auth.tiers import Tier
 from gateway.plan_limits import PlanLimits
+from settings.checks import unsafe_settings
 from settings.defaults import adapted_to_platform, defaults_for, environment_of, safe_stand_ins
+from settings.environment import read_settings, with_env_file
 from settings.model import Environment, Settings
-from settings.read_environment import read_settings, with_env_file
-from settings.unsafe import unsafe_settings
 
 ENV_FILE: Final = Path(__file__).with_name(".env")
 EX_CONFIG: Final = 78
@@ -121,6 +121,20 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
             requests_per_minute=60,
             benefits=("Basic predictions",),
         ),
+        Tier.PLUS: Plan(
+            title="Plus",
+            limits=PlanLimits(
+                per_day=25,
+                burst=30,
+                burst_seconds=60,
+                concurrency=4,
+                shed_from=0.8,
+                features=frozenset(),
+                failures_per_hour=20,
+            ),
+            requests_per_minute=150,
+            benefits=("Basic predictions, five times as many",),
+        ),
         Tier.PRO: Plan(
             title="Pro",
             limits=PlanLimits(
@@ -133,6 +147,20 @@ PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
                 failures_per_hour=20,
             ),
             requests_per_minute=300,
+            benefits=("Enhanced grounding", "Priority support"),
+        ),
+        Tier.TEAM: Plan(
+            title="Team",
+            limits=PlanLimits(
+                per_day=300,
+                burst=120,
+                burst_seconds=60,
+                concurrency=16,
+                shed_from=0.95,
+                features=frozenset({"enhanced_grounding"}),
+                failures_per_hour=20,
+            ),
+            requests_per_minute=1000,
             benefits=("Enhanced grounding", "Priority support"),
         ),
         Tier.ENTERPRISE: Plan(

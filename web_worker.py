@@ -23,10 +23,10 @@ from gunicorn.glogging import Logger
 from gunicorn.http import RequestParser, errors
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from security.arriving_request import ArrivingRequest
-from security.client_socket import ClientSocket
-from security.timestamp import timestamp
-from security.waiting_clients import WaitingClients
+from security.edge.arriving_request import ArrivingRequest
+from security.edge.client_socket import ClientSocket
+from security.edge.waiting_clients import WaitingClients
+from security.logs.timestamp import timestamp
 
 THREAD_STACK_BYTES = 2 * 1024 * 1024
 """Small enough for thousands of threads, and large enough for Python's recursion limit.
@@ -109,7 +109,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
-        from security.client_address import TrustedProxies, network_of  # noqa: PLC0415
+        from security.edge.client_address import TrustedProxies, network_of  # noqa: PLC0415
 
         self._proxies, self._network_of = TrustedProxies(self.limits.trusted_proxy_hops), network_of
         self._waiting = WaitingClients[Connection](self.max_keepalived, self.limits.per_address)
@@ -367,7 +367,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def _refuse(client: socket.socket, status: HTTPStatus) -> None:
-    from security.unread_request import unread_request_answer  # noqa: PLC0415
+    from security.edge.unread_request import unread_request_answer  # noqa: PLC0415
 
     with suppress(OSError):
         client.sendall(unread_request_answer(status))
@@ -383,7 +383,7 @@ def allow_open_files(wanted: int) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """As the lines of the application (security/log.py), whose libraries the master process does not hold."""
+    """As the lines of the application (security/logs/log.py), whose libraries the master process does not hold."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {

@@ -15,16 +15,15 @@ from uuid import UUID
 import redis
 from sqlalchemy import ColumnElement, and_, select
 
-from auth.api_key_models import ApiKey
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
-from auth.models import AuthSession, User
+from auth.models import ApiKey, AuthSession, User
 from auth.principal import CachedFields
 from auth.roles import Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 from database.base import Clock
-from database.redis_script import Script, ScriptRunner
-from database.redis_server import KEY_PREFIX, RedisServer
+from database.redis.script import Script, ScriptRunner
+from database.redis.server import KEY_PREFIX, RedisServer
 
 COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000

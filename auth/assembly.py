@@ -5,40 +5,41 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from auth.access_key_ring import KeyRing
-from auth.access_token import AccessTokens
 from auth.account_state import AccountStates
-from auth.account_throttle import AccountThrottle
-from auth.address_limits import AddressLimits, AuthLimits
-from auth.api_keys import ApiKeys
-from auth.apple_tokens import AppleTokens
+from auth.api_keys.authenticate import ApiKeys
+from auth.apple_tokens.client import AppleTokens
 from auth.data_keys import DataKeys
+from auth.email_codes.one_time_codes import OneTimeCodes
+from auth.exports.account_data import ACCOUNT_DATA
 from auth.general_limit import GeneralLimit
-from auth.invite_code import InviteCodes
-from auth.letter_limits import LetterLimits
-from auth.mail.letters import Letters
-from auth.mail.post import Post
+from auth.invites.codes import InviteCodes
+from auth.mail.messages import Letters
+from auth.mail.transport import Post
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
-from auth.one_time_codes import OneTimeCodes
-from auth.password_work import PasswordWork
-from auth.passwords import Passwords
+from auth.password_hashing.bcrypt_hash import Passwords
+from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
-from auth.refresh_token import RefreshTokens
+from auth.rate_limits.by_account import AccountThrottle
+from auth.rate_limits.by_address import AddressLimits, AuthLimits
+from auth.rate_limits.by_mailbox import LetterLimits
 from auth.scopes import Scope
-from auth.second_factor.ceremony import PasskeySite
-from auth.session_lifetimes import SessionLifetimes
+from auth.second_factor.passkeys.webauthn import PasskeySite
+from auth.sessions.cookies import TokenCookies, origin_of
+from auth.sessions.lifetimes import SessionLifetimes
 from auth.tiers import Tier
-from auth.token_cookies import TokenCookies, origin_of
+from auth.tokens.access_keys import KeyRing
+from auth.tokens.access_token import AccessTokens
+from auth.tokens.refresh_token import RefreshTokens
 from database.base import Clock, utc_now
-from database.redis_server import RedisServer
-from security.derived_key import derived_key
+from database.redis.server import RedisServer
+from security.secrets.derived_key import derived_key
 
 
 @dataclass(frozen=True)
 class AuthSettings:
     """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
 
-    `registration_response`: see register.py; `registration_mode`: see redeem_invite.py. `passkey_site`: whom passkeys are
+    `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
     of each tier; empty for none.
@@ -166,6 +167,6 @@ def assemble_auth(
             clock,
             settings.issuer,
         ),
-        personal_data=tuple(personal_data),
+        personal_data=(ACCOUNT_DATA, *personal_data),
         apple_tokens=apple_tokens,
     )

@@ -8,18 +8,18 @@ from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
-from auth.issue_tokens import TokenPair
-from auth.known_device import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
-from auth.open_session import SignedInUser
-from auth.passwords import MAXIMUM_CHARACTERS
+from auth.password_hashing.bcrypt_hash import MAXIMUM_CHARACTERS
 from auth.principal import Principal
 from auth.read_profile import Profile
-from auth.refresh_token import LONGEST_TOKEN
+from auth.sessions.cookies import TokenDelivery
+from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
+from auth.sessions.open import SignedInUser
+from auth.sessions.token_pair import TokenPair
 from auth.tiers import Tier
-from auth.token_cookies import TokenDelivery
-from auth.typed_code import LONGEST_TYPED
-from security.operation import AnswerBody, Body
-from security.typed_text import DIGITS, ONE_LINE, trims
+from auth.tokens.refresh_token import LONGEST_TOKEN
+from auth.tokens.typed_code import LONGEST_TYPED
+from security.api.operation import AnswerBody, Body
+from security.api.typed_text import DIGITS, ONE_LINE, trims
 
 
 def is_none(value: object) -> bool:

@@ -6,7 +6,7 @@ from auth.assembly import Auth
 from auth.models import User
 from auth.read_profile import Profile, profile_of
 from database import transaction
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def change_display_name(auth: Auth, user_id: UUID, display_name: str | None) -> Profile:

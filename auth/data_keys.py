@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.derived_key import derived_key
+from security.secrets.derived_key import derived_key
 
 NONCE_BYTES = 12  # NIST SP 800-38D, 5.2.1.1
 

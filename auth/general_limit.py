@@ -11,8 +11,8 @@ from auth.bounded_cache import BoundedCache
 from auth.principal import RequestCount
 from auth.tiers import Tier
 from database.base import Clock
-from database.redis_server import KEY_PREFIX
-from security.problems import Problem, retry_after
+from database.redis.server import KEY_PREFIX
+from security.edge.problems import Problem, retry_after
 
 MINUTE = 60
 KEY_LIFETIME_SECONDS = 2 * MINUTE

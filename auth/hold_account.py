@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auth.models import AuthSession, User
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def hold_account(session: Session, user_id: UUID, session_id: UUID | None) -> User:

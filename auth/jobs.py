@@ -2,19 +2,19 @@
 
 from functools import partial
 
+from auth.accounts.purge import purge_accounts
+from auth.api_keys.purge import purge_api_keys
+from auth.apple_tokens.revoke import revoke_apple_tokens
 from auth.assembly import Auth
-from auth.export_data import COLLECT_EXPORT, collect_export, forget_exports
-from auth.keep_apple_token import EXCHANGE_APPLE_CODE, exchange_apple_code
-from auth.letters_with_codes import ANSWER_REQUEST_FOR_LETTER, answer_request_for_letter
-from auth.mail.letters import SEND_LETTER
-from auth.purge_accounts import purge_accounts
-from auth.purge_api_keys import purge_api_keys
-from auth.purge_events import purge_events
-from auth.purge_one_time_codes import purge_one_time_codes
-from auth.purge_sessions import purge_sessions
-from auth.revoke_apple_tokens import revoke_apple_tokens
+from auth.audit.purge import purge_events
+from auth.email_codes.purge import purge_one_time_codes
+from auth.email_codes.send import ANSWER_REQUEST_FOR_LETTER, answer_request_for_letter
+from auth.exports.export import COLLECT_EXPORT, collect_export, forget_exports
+from auth.identity_providers.keep_apple_token import EXCHANGE_APPLE_CODE, exchange_apple_code
+from auth.mail.messages import SEND_LETTER
 from auth.second_factor.purge import purge_second_factors
-from database.jobs import Job
+from auth.sessions.purge import purge_sessions
+from database.jobs.declare import Job
 
 
 def auth_jobs(auth: Auth) -> tuple[Job, ...]:

@@ -7,20 +7,20 @@ from uuid import UUID
 
 from flask import request
 
-from auth.access_token import AccessClaims, AccessTokens
 from auth.account_state import AccountState, AccountStates
-from auth.api_keys import API_KEY_PROBLEMS, ApiKeys, is_api_key
+from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
-from auth.impersonated_state import read_impersonated
+from auth.impersonation.state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal
 from auth.roles import Role
 from auth.scopes import Scope
 from auth.tiers import Tier
+from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
-from database.redis_server import RedisServer
-from security.operation import Guard
-from security.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
+from database.redis.server import RedisServer
+from security.api.operation import Guard
+from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
 
 BEARER = "bearer"
 API_KEY = "apiKey"

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
 
@@ -33,3 +34,8 @@ class PersonalData:
     export: Callable[[Session, UUID], dict[str, Any]]
     close: Callable[[Session, UUID, datetime], Sequence[str]] = _nothing_to_end
     erase: Callable[[Session, UUID], int] = _nothing_to_erase
+
+
+def rows_of(session: Session, query: Executable) -> list[dict[str, Any]]:
+    """Each row as column name to value."""
+    return [dict(row) for row in session.execute(query).mappings()]

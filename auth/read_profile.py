@@ -8,7 +8,7 @@ from auth.assembly import Auth
 from auth.models import User
 from auth.tiers import Tier, effective_tier
 from database import reading
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from flask_migrate import upgrade
 
 from app import accounts_of, assemble
 from auth.device import Device
-from auth.issue_tokens import issue_tokens
 from auth.models import User
-from auth.open_session import insert_session
+from auth.sessions.open import insert_session
+from auth.sessions.token_pair import issue_tokens
 from auth.tiers import Tier
 from config import load_settings
 from database import db, transaction
 from database.base import uuid7
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"

@@ -18,10 +18,10 @@ from bench.processors import Processors
 from bench.services import FOLDER, ROOT, Services
 from database import db, migrate, transaction
 from database.engine import EngineOptions, engine_options, sqlalchemy_url
-from database.jobs import QUEUE, Job, JobName, Jobs, Urgency, enqueue_job
+from database.jobs.declare import QUEUE, Job, JobName, Jobs, Urgency, enqueue_job
+from database.jobs.watch_worker import run_watched_worker
+from database.jobs.worker_options import WorkerOptions
 from database.schema import MIGRATIONS
-from database.watch_worker import run_watched_worker
-from database.worker_options import WorkerOptions
 from sandbox.postgres import stop_with_parent
 
 WAITING = 100_000

@@ -8,7 +8,7 @@ from sqlalchemy import Text, cast, column, exists, select, table
 from database.base import Clock
 from database.batch import purge
 from database.batch_models import PassedOverItem
-from database.jobs import Job
+from database.jobs.declare import Job
 
 KEEP = timedelta(days=30)
 

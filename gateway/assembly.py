@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from auth.principal import Caller
 from auth.tiers import Tier
 from database.base import utc_now
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import Gateway
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
@@ -23,7 +23,7 @@ from metering.metered_calls import MeteredCalls
 from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
-from security.operation import Guard
+from security.api.operation import Guard
 from security.signing_keys import KeyRing
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
-from gateway.private_health import HealthStatus
+from gateway.private_server.health import HealthStatus
 from metering.breaker import BreakerState
-from security.operation import AnswerBody, Body
-from security.typed_text import NOT_BLANK, SEEN
+from security.api.operation import AnswerBody, Body
+from security.api.typed_text import NOT_BLANK, SEEN
 
 
 class PredictionOptions(Body):

@@ -10,8 +10,8 @@ import orjson
 from auth.principal import Caller
 from auth.tiers import Tier
 from gateway.plan_limits import PlanLimits
-from gateway.private_server import PredictionCall, PrivateServer
-from gateway.result_document import with_metadata
+from gateway.private_server.client import PredictionCall, PrivateServer
+from gateway.private_server.result_document import with_metadata
 from metering.limits import CALL, Ask, Burst, Draw, Standing
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
 from metering.rate_limit_headers import DAY

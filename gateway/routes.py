@@ -8,16 +8,16 @@ from flask import Blueprint, request
 from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
 from gateway.prediction_proxy import FeatureNotInTier, PredictionProxy, Question
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server_problems import PRIVATE_SERVER_PROBLEMS
+from gateway.private_server.health import PrivateServerHealth
+from gateway.private_server.problems import PRIVATE_SERVER_PROBLEMS
 from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
 from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
 from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
-from security.operation import Answer, Anyone, Guard, operation
-from security.request_id import current_request_id, current_traceparent
+from security.api.operation import Answer, Anyone, Guard, operation
+from security.edge.request_id import current_request_id, current_traceparent
 
 LARGEST_QUESTION = 64 * 1024
 

@@ -8,7 +8,7 @@ from enum import Enum, StrEnum
 from time import monotonic
 from uuid import UUID
 
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 

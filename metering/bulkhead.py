@@ -5,7 +5,7 @@ import threading
 from time import monotonic
 
 from metering.breaker import REDUCED_CAPACITY
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 LONGEST_WAIT_SECONDS = 0.25
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from database import reading, transaction
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 KEY = re.compile(r"[!-~]{1,255}")
 KEPT_FOR = timedelta(hours=24)

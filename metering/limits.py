@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auth.principal import CachedFields
 from metering.windows import Window
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 CALL = "call"
 """The unit of calls. Every metered call draws one; other units (tokens, millionths of money, seconds) come beside it."""

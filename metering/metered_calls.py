@@ -47,7 +47,7 @@ from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlem
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import hour_of
-from security.problems import DependencyUnavailable, Problem
+from security.edge.problems import DependencyUnavailable, Problem
 
 MOST_ACCOUNT_CHANGES = 3
 NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)

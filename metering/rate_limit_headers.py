@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from auth.tiers import Tier
 from metering.limits import BURST, CONCURRENCY, PolicyState, Refusal
-from security.problems import Problem, retry_after
+from security.edge.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 DAY = "day"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from database.redis_script import Script, ScriptRunner
-from database.redis_server import KEY_PREFIX
+from database.redis.script import Script, ScriptRunner
+from database.redis.server import KEY_PREFIX
 from metering.limits import (
     BURST,
     CONCURRENCY,

@@ -20,7 +20,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
 from metering.idempotency import HeldKey
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
 FAILURE_SECONDS = 1.0

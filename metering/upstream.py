@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from metering.breaker import HealthSign
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class UpstreamFailed(Problem):

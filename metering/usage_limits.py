@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import redis
 
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from metering.limits import (
     AccountStateChanged,
     Ask,

@@ -1,7 +1,7 @@
 """The one place that speaks to Apple's library: verifying what Apple signed, and asking the App Store Server API.
 
 The library checks signature, bundle and environment. It does not check that a subscription is running or was refunded, nor
-the data inside a notification: the first is judged in payments/apple_facts.py, the second is verified here.
+the data inside a notification: the first is judged in payments/apple/facts.py, the second is verified here.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from appstoreserverlibrary.models.ResponseBodyV2DecodedPayload import ResponseBo
 from appstoreserverlibrary.receipt_utility import ReceiptUtility
 from appstoreserverlibrary.signed_data_verifier import SignedDataVerifier, VerificationException, VerificationStatus
 
-from payments.apple_purchase import (
+from payments.apple.purchase import (
     AppleEnvironment,
     AppleNotification,
     ApplePurchase,

@@ -15,23 +15,23 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from payments.billing_counts import count, count_hourly
-from payments.event_inbox import Applied, EventHandler, EventState, StoredEvent
-from payments.follow_intent import FetchedIntent, fetch_intent, follow_intent
-from payments.late_payments import is_late, note_late_payment
+from payments.billing.counts import count, count_hourly
+from payments.inbox.inbox import Applied, EventHandler, EventState, StoredEvent
 from payments.models import CheckoutIntent
-from payments.refresh_stripe_subscription import Fetched, fetch, write_subscription
-from payments.start_checkout import OVER
-from payments.stripe_customer import forget_stripe_customer
-from payments.stripe_objects import (
+from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent
+from payments.stripe.customer import forget_stripe_customer
+from payments.stripe.late_payments import is_late, note_late_payment
+from payments.stripe.objects import (
     StripeCheckoutSession,
     StripeDispute,
     StripeInvoice,
     id_of,
     subscription_of_invoice,
 )
-from payments.stripe_problems import StripeObjectMissing
-from payments.stripe_rules import StripeRules
+from payments.stripe.problems import StripeObjectMissing
+from payments.stripe.refresh import Fetched, fetch, write_subscription
+from payments.stripe.rules import StripeRules
+from payments.stripe.start_checkout import OVER
 
 DISPUTE_OPEN = frozenset({"needs_response", "under_review"})
 """The bank has the money. An inquiry (`warning_…`) only asks, and changes nothing."""
@@ -69,7 +69,7 @@ def find_out(rules: StripeRules, event: StoredEvent) -> Finding:
         structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
     if document["livemode"] is not rules.handler.address.live:
         return Finding(event, ignored="other mode", counts=("stripe_other_mode",))
-    handler = handler_of(event.kind)
+    handler = HANDLERS.get(event.kind)
     if handler is None:
         return Finding(event, ignored="not needed")
     try:
@@ -106,8 +106,8 @@ def close_checkout(session: Session, now: datetime, found: StripeCheckoutSession
         )
 
 
-def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Finding] | None:
-    return HANDLERS.get(kind)
+def is_handled(kind: str) -> bool:
+    return kind in HANDLERS
 
 
 def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:

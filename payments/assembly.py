@@ -8,33 +8,35 @@ from typing import Any
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.base import Clock, utc_now
-from database.jobs import Job, JobName, Urgency
-from payments.apple import Apple, SandboxPolicy
-from payments.apple_notifications import apple_events
-from payments.apple_purchase import AppleEnvironment
-from payments.apple_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
-from payments.apple_reconcile import apple_reconcilers
+from database.jobs.declare import Job, JobName, Urgency
+from payments.apple.legacy_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
+from payments.apple.notifications import apple_events
+from payments.apple.purchase import AppleEnvironment
+from payments.apple.reconcile import apple_reconcilers
+from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
-from payments.apply_stripe_event import stripe_events
-from payments.billing_rules import BillingRules
-from payments.event_inbox import EventHandler, EventInbox
-from payments.forget_billing_events import forget_billing_events
-from payments.grant_tier import Announce
-from payments.hand_over_tiers import hand_over_tiers
-from payments.items import Items
+from payments.apply_stripe_event import is_handled, stripe_events
+from payments.billing.rules import BillingRules
+from payments.inbox.inbox import EventHandler, EventInbox
+from payments.inbox.purge import forget_billing_events
+from payments.inbox.reconcile import Reconciler, reconcile
+from payments.inbox.store import event_writer
 from payments.plans import PlanOffer, on_offer
 from payments.product_table import ProductTable
-from payments.purchases import Purchases
-from payments.read_subscription import ManageUrls
-from payments.reconcile import Reconciler, reconcile
-from payments.reconcile_stripe import stripe_reconcilers
-from payments.redirects import Redirects
-from payments.store_event import event_writer
+from payments.purchase import Purchases
+from payments.purchases.items import Items
+from payments.purchases.jobs import purchase_jobs
+from payments.purchases.reconcile import OpenPayments
+from payments.stripe.jobs import stripe_jobs
+from payments.stripe.reconcile import stripe_reconcilers
+from payments.stripe.redirects import Redirects
+from payments.stripe.rules import StripeRules
 from payments.stripe_handler import StripeAddress, StripeHandler
-from payments.stripe_jobs import stripe_jobs
-from payments.stripe_rules import StripeRules
-from payments.subscription_status import Provider
-from security.operation import Guard
+from payments.subscriptions.grant_tier import Announce
+from payments.subscriptions.hand_over import hand_over_tiers
+from payments.subscriptions.read import ManageUrls
+from payments.subscriptions.status import Provider
+from security.api.operation import Guard
 
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
@@ -100,7 +102,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
-            *(() if self.stripe is None else stripe_jobs(self.stripe)),
+            *(() if self.stripe is None else (*stripe_jobs(self.stripe), *purchase_jobs(self.stripe))),
             Job(
                 JobName("hand_over_tiers", Urgency.PAYMENTS),
                 lambda: hand_over_tiers(rules.clock, rules.announce),
@@ -150,7 +152,7 @@ def assemble_payments(
         inbox=inbox,
         reconcilers=(
             *(() if apple is None else apple_reconcilers(apple, inbox)),
-            *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
+            *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, is_handled), OpenPayments(stripe))),
         ),
         apple=apple,
         stripe=stripe,

@@ -23,15 +23,15 @@ from database.base import Base, uuid7
 OPEN_PAYMENT = "status IN ('pending', 'action_required', 'processing')"
 
 FETCH_VERSIONS = Sequence("billing_fetch_versions", metadata=Base.metadata)
-"""Numbers for facts that we fetch ourselves. See `fetch_version` in record_subscription.py."""
+"""Numbers for facts that we fetch ourselves. See `fetch_version` in subscriptions/record.py."""
 
 
 class Subscription(Base):
-    """One subscription at one provider. A user may have several: payments/entitlement.py says which tier they make.
+    """One subscription at one provider. A user may have several: payments/subscriptions/entitlement.py says which tier they make.
 
     `user_id` is null before an owner is known and after the owner's account is gone. `bound_at` stays: what was once
     somebody's can never be claimed by another account. Which fact replaces another is said by `source_epoch`, `source_version`
-    and `renewal_version`: see payments/record_subscription.py.
+    and `renewal_version`: see payments/subscriptions/record.py.
     """
 
     __tablename__ = "subscriptions"
@@ -67,7 +67,7 @@ class Subscription(Base):
     pending_tier: Mapped[str | None] = mapped_column(Text)
     """The tier from the next renewal on, when it differs."""
     status: Mapped[str] = mapped_column(Text)
-    """payments/subscription_status.py"""
+    """payments/subscriptions/status.py"""
     provider_status: Mapped[str | None] = mapped_column(Text)
     """The provider's own word, for people."""
     trial: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -99,7 +99,7 @@ class BillingCustomer(Base):
 
 
 class BillingEvent(Base):
-    """The inbox: what a provider told us, verified, once. `payments/event_inbox.py` applies it.
+    """The inbox: what a provider told us, verified, once. `payments/inbox/inbox.py` applies it.
 
     `body` is Apple's signed text, which names nobody, or what is kept of an event of Stripe (what_an_event_names.py).
     """
@@ -212,7 +212,7 @@ class Item(Base):
 class Payment(Base):
     """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units.
 
-    It is for a purchase (payments/purchases.py), of which `quantity` is set aside until `reserved_until`, and handed over at
+    It is for a purchase (payments/purchase.py), of which `quantity` is set aside until `reserved_until`, and handed over at
     `fulfilled_at`.
     """
 
@@ -243,15 +243,13 @@ class Payment(Base):
     currency: Mapped[str] = mapped_column(Text)
     purchase_kind: Mapped[str] = mapped_column(Text)
     purchase_id: Mapped[UUID]
-    item_id: Mapped[UUID | None] = mapped_column(ForeignKey("items.id"))
-    """For processes of the release before, which know items alone. A trigger keeps it; the next migration drops both."""
     quantity: Mapped[int]
     reserved_until: Mapped[datetime]
     fulfilled_at: Mapped[datetime | None]
     source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     refunded_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     status: Mapped[str] = mapped_column(Text)
-    """payments/payment_status.py"""
+    """payments/purchases/status.py"""
     asked_at: Mapped[datetime | None]
     """When the provider was last asked because the buyer wanted to know."""
     created_at: Mapped[datetime]

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
 from payments.product_table import BillingCycle, ProductTable
-from payments.subscription_status import Provider
+from payments.subscriptions.status import Provider
+
+
+@dataclass(frozen=True)
+class Price:
+    """`amount` in the currency's minor units, for each `interval`: `month` or `year`."""
+
+    amount: int
+    currency: str
+    interval: str
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import requests
 import structlog
 from requests.adapters import HTTPAdapter
 
-from payments.stripe_objects import (
+from payments.stripe.objects import (
     StripeCharge,
     StripeCheckoutSession,
     StripeDispute,
@@ -38,7 +38,7 @@ from payments.stripe_objects import (
     read_session,
     read_subscription,
 )
-from payments.stripe_problems import (
+from payments.stripe.problems import (
     CardDeclined,
     EventNotAuthentic,
     EventNotUsable,

@@ -2,7 +2,7 @@
 
 from flask import request
 
-from security.strict_json import read_whole_body
+from security.api.strict_json import read_whole_body
 
 
 def raw_body(*, limit: int) -> bytes:

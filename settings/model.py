@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
-from auth.access_key_ring import KeyRing, SigningKey
-from security.derived_key import derived_key
+from auth.tokens.access_keys import KeyRing, SigningKey
+from security.secrets.derived_key import derived_key
 from security.signing_keys import KeyRing as PrivateServerKeys
-from settings import forms
+from settings import types
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
@@ -62,15 +62,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    flask_env: Annotated[Environment, forms.LowerCase] = Field(
+    flask_env: Annotated[Environment, types.LowerCase] = Field(
         description="`development`, `staging` or `production`, the default on Railway and Heroku."
     )
     flask_debug: bool = Field(default=False, description="Flask's debugger. Refused outside development.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port that the web process listens on.")
-    public_base_url: forms.BaseUrl = Field(
+    public_base_url: types.BaseUrl = Field(
         description="Where clients reach this API: `https://api.example.com`. Links are built from it alone."
     )
-    trusted_hosts: forms.HostNames = Field(
+    trusted_hosts: types.HostNames = Field(
         default=frozenset(),
         description="Hosts that requests may name, separated by commas. Default: that of `PUBLIC_BASE_URL`.",
     )
@@ -79,7 +79,7 @@ class Settings(BaseModel):
         le=5,
         description="Proxies in front that append to `X-Forwarded-For`. Default 0, on Railway and Heroku 1.",
     )
-    cors_origins: forms.Origins = Field(
+    cors_origins: types.Origins = Field(
         default=frozenset(),
         description=(
             "Origins of web apps that may call this API, separated by commas; of hybrid apps too, such as "
@@ -88,21 +88,21 @@ class Settings(BaseModel):
     )
 
     secret_key: SecretStr = Field(description="The master secret; keys that are not set below are derived from it.")
-    jwt_secret_key: forms.LongKey | None = Field(
+    jwt_secret_key: types.LongKey | None = Field(
         default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
     )
-    jwt_keys: forms.AccessKeysText | None = Field(
+    jwt_keys: types.AccessKeysText | None = Field(
         default=None,
         description="In place of the one key: `kid:algorithm:material,…`, the first signs. See `flask keys rotate`.",
     )
-    refresh_token_key: forms.LongKey | None = Field(
+    refresh_token_key: types.LongKey | None = Field(
         default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
     )
-    password_pepper: forms.LongKey | None = Field(
+    password_pepper: types.LongKey | None = Field(
         default=None,
         description="Mixed into every password before hashing. Without it no password can be checked again.",
     )
-    data_keys: forms.DataKeysText | None = Field(
+    data_keys: types.DataKeysText | None = Field(
         default=None,
         description=(
             "Seal second factors and Apple's tokens: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
@@ -115,28 +115,28 @@ class Settings(BaseModel):
     bcrypt_cost: int = Field(
         default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
     )
-    pwned_passwords_file: forms.PasswordList | None = Field(
+    pwned_passwords_file: types.PasswordList | None = Field(
         default=None, description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line."
     )
     account_deletion_grace_days: int = Field(
         default=14, ge=0, le=30, description="Days in which an account that its owner closed can be restored."
     )
-    registration_response: Annotated[RegistrationResponse, forms.LowerCase] = Field(
+    registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(
         description=(
             "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
             "Default: `classic` in development, else `private`."
         )
     )
-    registration_mode: Annotated[RegistrationMode, forms.LowerCase] = Field(
+    registration_mode: Annotated[RegistrationMode, types.LowerCase] = Field(
         default=RegistrationMode.OPEN,
         description="Who may make an account: `open` anybody, `invite` with a code of `flask invites create`, `closed` nobody.",
     )
 
-    passkey_rp_id: forms.HostName | None = Field(
+    passkey_rp_id: types.HostName | None = Field(
         default=None,
         description="The domain that passkeys are made for, shared by the API and its apps. Default: host of `PUBLIC_BASE_URL`.",
     )
-    passkey_origins: forms.PasskeyOrigins = Field(
+    passkey_origins: types.PasskeyOrigins = Field(
         default=frozenset(),
         description=(
             "Who may use them: origins, and `android:apk-key-hash:…`. "
@@ -144,12 +144,12 @@ class Settings(BaseModel):
         ),
     )
 
-    database_url: forms.PostgresUrl | None = Field(
+    database_url: types.PostgresUrl | None = Field(
         default=None,
         description="PostgreSQL 15 or newer. In development the default is an embedded server.",
     )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
-    redis_url: forms.RedisUrl | None = Field(
+    redis_url: types.RedisUrl | None = Field(
         default=None,
         description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
     )
@@ -160,18 +160,18 @@ class Settings(BaseModel):
         description="Milliseconds that one command of Redis may take; then the process asks PostgreSQL for a second.",
     )
 
-    private_api_url: forms.PrivateApiUrl = Field(
+    private_api_url: types.PrivateApiUrl = Field(
         description="The private prediction server. Plain http only to loopback and private networks."
     )
-    private_api_path: forms.UrlPath = Field(default="/predict", description="The path that predictions are posted to.")
-    private_api_secret: forms.PrivateServerSecret | None = Field(
+    private_api_path: types.UrlPath = Field(default="/predict", description="The path that predictions are posted to.")
+    private_api_secret: types.PrivateServerSecret | None = Field(
         default=None, description="The key `k1` that signs requests to the private server; at least 32 bytes."
     )
-    private_api_keys: forms.PrivateServerKeysText | None = Field(
+    private_api_keys: types.PrivateServerKeysText | None = Field(
         default=None,
         description="In place of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify.",
     )
-    private_api_verify_response: Annotated[ResponseVerification, forms.LowerCase] = Field(
+    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(
         description=(
             "`required`, `if_present` or `off`: whether the private server's answers must be signed. "
             "Default: `required` over http, else `if_present`."
@@ -211,46 +211,46 @@ class Settings(BaseModel):
         description="`off` takes away the limit on requests a minute that each plan has. For tests and load tests.",
     )
 
-    apple_client_ids: forms.ClientIds = Field(
+    apple_client_ids: types.ClientIds = Field(
         default=frozenset(), description="Bundle and service ids that may sign in with Apple, separated by commas."
     )
-    apple_keys_url: forms.HttpUrl = Field(
+    apple_keys_url: types.HttpUrl = Field(
         default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
     )
-    apple_sign_in_key_id: forms.AppleKeyId | None = Field(
+    apple_sign_in_key_id: types.AppleKeyId | None = Field(
         default=None,
         description="The id of the Sign in with Apple key. With the three, deleting an account takes its sign-in back at Apple.",
     )
-    apple_sign_in_team_id: forms.AppleTeamId | None = Field(
+    apple_sign_in_team_id: types.AppleTeamId | None = Field(
         default=None, description="The team id of the developer account, ten characters."
     )
-    apple_sign_in_private_key: forms.AppleSigningKey | None = Field(
+    apple_sign_in_private_key: types.AppleSigningKey | None = Field(
         default=None, description="The Sign in with Apple key: the content of its .p8 file."
     )
-    apple_sign_in_url: forms.BaseUrl = Field(
+    apple_sign_in_url: types.BaseUrl = Field(
         default="https://appleid.apple.com", description="Apple's token endpoints. For tests and development."
     )
-    google_client_ids: forms.ClientIds = Field(
+    google_client_ids: types.ClientIds = Field(
         default=frozenset(), description="OAuth client ids that may sign in with Google, separated by commas."
     )
-    google_keys_url: forms.HttpUrl = Field(
+    google_keys_url: types.HttpUrl = Field(
         default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
     )
 
-    email_host: forms.HostName | None = Field(
+    email_host: types.HostName | None = Field(
         default=None, description="The SMTP server that sends letters. In development without it they become files."
     )
     email_port: int = Field(default=587, ge=1, le=65535, description="Its port; 465 speaks TLS from the first byte.")
     email_host_user: str | None = Field(default=None, description="The user name at the SMTP server.")
     email_host_password: SecretStr | None = Field(default=None, description="Its password.")
     email_use_tls: bool = Field(default=True, description="STARTTLS is required before anything is said.")
-    default_from_email: forms.Sender = Field(
+    default_from_email: types.Sender = Field(
         default="MirrorOS <no-reply@localhost>", description="Who letters come from: `Name <address>`."
     )
     email_folder: Path | None = Field(
         default=None, description="Development: letters are written here as files. Default there: `.data/mail`."
     )
-    mail_box_url: forms.HttpUrl | None = Field(
+    mail_box_url: types.HttpUrl | None = Field(
         default=None, description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it."
     )
 
@@ -260,73 +260,73 @@ class Settings(BaseModel):
         le=60,
         description="Days that access goes on after a payment failed, where the provider does not say so itself.",
     )
-    stripe_secret_key: forms.StripeKey | None = Field(default=None, description="Stripe's API key.")
-    stripe_webhook_secret: forms.StripeWebhookSecrets | None = Field(
+    stripe_secret_key: types.StripeKey | None = Field(default=None, description="Stripe's API key.")
+    stripe_webhook_secret: types.StripeWebhookSecrets | None = Field(
         default=None,
         description="Verifies Stripe's webhooks; no endpoint without it. Two while it is changed: `whsec_…,whsec_…`.",
     )
-    stripe_prices: forms.ProductsText = Field(
+    stripe_prices: types.ProductsText = Field(
         default="",
         description="What Stripe sells: `price:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
     )
     stripe_trial_days: int = Field(
         default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 for none."
     )
-    stripe_api_base: forms.BaseUrl = Field(
+    stripe_api_base: types.BaseUrl = Field(
         default="https://api.stripe.com", description="Stripe's API. For tests and development."
     )
-    checkout_return_url: forms.HttpUrl | None = Field(
+    checkout_return_url: types.HttpUrl | None = Field(
         default=None,
         description="Where Stripe's pages lead back to when the app names no address. Default: plain pages of this API.",
     )
-    checkout_origins: forms.Origins = Field(
+    checkout_origins: types.Origins = Field(
         default=frozenset(),
         description=(
             "Origins of apps that Stripe's pages may lead back to, separated by commas: `https://app.example.com`, or a "
             "scheme of the app's own, `mirroros://checkout`. Default: `CORS_ORIGINS`."
         ),
     )
-    apple_bundle_id: forms.AppleBundleId | None = Field(
+    apple_bundle_id: types.AppleBundleId | None = Field(
         default=None, description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set."
     )
     apple_app_id: int | None = Field(
         default=None, ge=1, lt=2**63, description="The app's Apple ID, a number in App Store Connect."
     )
-    apple_products: forms.ProductsText = Field(
+    apple_products: types.ProductsText = Field(
         default="",
         description="What the App Store sells: `product:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
     )
-    apple_shared_secret: forms.AppleSharedSecret | None = Field(
+    apple_shared_secret: types.AppleSharedSecret | None = Field(
         default=None, description="App Store Connect's shared secret, for receipts of StoreKit 1."
     )
-    apple_api_key_id: forms.AppleKeyId | None = Field(
+    apple_api_key_id: types.AppleKeyId | None = Field(
         default=None, description="The id of the In-App Purchase key. With it subscriptions are reconciled."
     )
-    apple_api_issuer_id: forms.AppleIssuerId | None = Field(
+    apple_api_issuer_id: types.AppleIssuerId | None = Field(
         default=None, description="The issuer id beside the In-App Purchase keys."
     )
-    apple_api_private_key: forms.AppleSigningKey | None = Field(
+    apple_api_private_key: types.AppleSigningKey | None = Field(
         default=None, description="The In-App Purchase key: the content of its .p8 file."
     )
     apple_online_checks: bool = Field(
         default=True, description="Ask Apple whether the certificates under signed data were revoked (OCSP)."
     )
-    apple_sandbox_accounts: forms.EmailKeys = Field(
+    apple_sandbox_accounts: types.EmailKeys = Field(
         default=frozenset(),
         description="Accounts (e-mail addresses) whose sandbox purchases count in production for a day: App Review's.",
     )
     apple_root_certificate: FilePath | None = Field(
         default=None, description="A root certificate (DER) in place of Apple's. For tests."
     )
-    apple_production_url: forms.BaseUrl | None = Field(
+    apple_production_url: types.BaseUrl | None = Field(
         default=None, description="An App Store in place of Apple's. For tests."
     )
-    apple_sandbox_url: forms.BaseUrl | None = Field(default=None, description="As above, for the App Store's sandbox.")
+    apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="As above, for the App Store's sandbox.")
 
-    log_level: Annotated[LogLevel, forms.UpperCase] = Field(
+    log_level: Annotated[LogLevel, types.UpperCase] = Field(
         description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default `INFO`, in staging `DEBUG`."
     )
-    sentry_dsn: forms.SentryDsn | None = Field(
+    sentry_dsn: types.SentryDsn | None = Field(
         default=None, description="Where unexpected errors are reported. Without it nothing is sent."
     )
 
@@ -354,13 +354,13 @@ class Settings(BaseModel):
 
     @property
     def pepper(self) -> bytes | None:
-        return None if self.password_pepper is None else forms.key_bytes(self.password_pepper.get_secret_value())
+        return None if self.password_pepper is None else types.key_bytes(self.password_pepper.get_secret_value())
 
     @property
     def data_key_ring(self) -> dict[str, bytes]:
         """The current key first. The derived one stays, so that `DATA_KEYS` can be set later."""
         text = "" if self.data_keys is None else self.data_keys.get_secret_value()
-        named = {name: forms.key_bytes(key) for name, key in forms.named_keys(text).items()} if text else {}
+        named = {name: types.key_bytes(key) for name, key in types.named_keys(text).items()} if text else {}
         return {**named, DERIVED_DATA_KEY: self._key(None, "mirroros data keys v1")}
 
     @property
@@ -370,17 +370,17 @@ class Settings(BaseModel):
     @property
     def accepted_passkey_origins(self) -> frozenset[str]:
         """Apps on iOS call themselves by https and the domain."""
-        own = forms.origin_of(self.public_base_url)
+        own = types.origin_of(self.public_base_url)
         return self.passkey_origins or self.web_origins | {own, f"https://{self.passkey_domain}"}
 
     @property
     def web_origins(self) -> frozenset[str]:
         """Pages that may keep a refresh token in a cookie. Hybrid apps keep theirs themselves."""
-        return forms.web_origins(self.cors_origins)
+        return types.web_origins(self.cors_origins)
 
     def _key(self, own: SecretStr | None, label: str) -> bytes:
         if own is not None:
-            return forms.key_bytes(own.get_secret_value())
+            return types.key_bytes(own.get_secret_value())
         return derived_key(self.secret_key.get_secret_value().encode(), label)
 
     @property

@@ -10,7 +10,7 @@ import pytest
 import redis
 from flask_migrate import upgrade
 
-import auth.export_models
+import auth.exports.models
 import auth.models  # noqa: F401 - the migrations are compared with these models
 import database.batch_models  # noqa: F401
 import metering.models  # noqa: F401

@@ -14,11 +14,11 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from app import accounts_of, assemble, create_app
-from auth.password_work import usable_cores
+from auth.password_hashing.worker_pool import usable_cores
 from config import SettingsInvalid, load_settings
-from database.redis_server import RedisServer
-from security.openapi import undeclared_routes
-from security.operation import OPERATIONS_KEY, Anyone, Operation
+from database.redis.server import RedisServer
+from security.api.openapi import undeclared_routes
+from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.model import Settings
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, WEB_ORIGIN, production_environment
 
@@ -74,7 +74,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = accounts_of(load_settings(production(ACCOUNT_DELETION_GRACE_DAYS="3")), RedisServer(None))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["gateway", "payments"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
@@ -191,7 +191,9 @@ def test_the_plans_are_shown_with_the_words_that_they_are_sold_with(app: Flask) 
     plans = answer.get_json(force=True)["plans"]
     assert {plan["tier"]: (plan["predictions_per_day"], plan["benefits"]) for plan in plans} == {
         "free": (5, ["Basic predictions"]),
+        "plus": (25, ["Basic predictions, five times as many"]),
         "pro": (100, ["Enhanced grounding", "Priority support"]),
+        "team": (300, ["Enhanced grounding", "Priority support"]),
         "enterprise": (None, ["All features", "Dedicated support"]),
     }
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from auth.tiers import Tier
 from check_settings import config_commands, settings_table, shown
 from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
-from security.derived_key import derived_key
-from security.private_hosts import is_private_host
-from security.secret_strength import weakness_of
+from security.secrets.derived_key import derived_key
 from settings.model import Environment, ResponseVerification, Settings
+from settings.private_hosts import is_private_host
+from settings.secret_strength import weakness_of
 
 Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
@@ -495,10 +495,17 @@ def test_the_plan_table_has_every_tier() -> None:
     limits = {tier: PLANS[tier].limits for tier in Tier}
     assert {tier: (row.per_day, row.burst, row.concurrency) for tier, row in limits.items()} == {
         Tier.FREE: (5, 10, 2),
+        Tier.PLUS: (25, 30, 4),
         Tier.PRO: (100, 60, 8),
+        Tier.TEAM: (300, 120, 16),
         Tier.ENTERPRISE: (None, 300, 32),
     }
-    assert "enhanced_grounding" not in limits[Tier.FREE].features
+    assert [tier for tier in Tier if "enhanced_grounding" in limits[tier].features] == [
+        Tier.PRO,
+        Tier.TEAM,
+        Tier.ENTERPRISE,
+    ]
+    assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
 
 
 def test_settings_show_no_secret() -> None:

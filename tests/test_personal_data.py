@@ -20,18 +20,18 @@ from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from app import accounts_of, assemble, background_jobs, payments_of
+from auth.accounts.close import close_account
+from auth.accounts.purge import purge_accounts
 from auth.assembly import Auth
-from auth.audit_models import SecurityEvent
-from auth.close_account import close_account
-from auth.export_data import collect_export, download_export, request_export
-from auth.purge_accounts import purge_accounts
+from auth.audit.models import SecurityEvent
+from auth.exports.export import collect_export, download_export, request_export
 from config import load_settings
 from database import db, reading, transaction
 from database.base import Base
-from database.jobs import Jobs
-from database.redis_server import RedisServer
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
+from database.redis.server import RedisServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.whole.environment import production_environment
@@ -168,7 +168,6 @@ WITHHELD = {
     "subscriptions.source_epoch": COUNTED,
     "subscriptions.source_version": COUNTED,
     "subscriptions.renewal_version": COUNTED,
-    "payments.item_id": "purchase_id once more, for the release before",
     "payments.source_version": COUNTED,
     "entitlement_ledger.cause": OF_OTHERS,
 }
@@ -480,7 +479,7 @@ def test_the_audit_log_lets_nothing_else_be_changed(service: Service, person: Pe
 def test_a_long_history_is_forgotten_in_portions(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth.forget_origins.PORTION", 2)
+    monkeypatch.setattr("auth.exports.forget_origins.PORTION", 2)
     close_account(service.auth, person.id, person.session_id)
     with transaction() as session:
         session.execute(text("UPDATE users SET delete_after = '2000-01-01' WHERE id = :id"), {"id": person.id})

@@ -16,8 +16,8 @@ from sqlalchemy import text
 from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db, reading, transaction
-from database.jobs import JobName, Jobs
-from database.redis_server import RedisServer
+from database.jobs.declare import JobName, Jobs
+from database.redis.server import RedisServer
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment

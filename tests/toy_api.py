@@ -8,14 +8,14 @@ from pydantic import Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
-from security.api_flask import ApiFlask
-from security.docs_pages import docs_routes
-from security.edge import install_edge
-from security.log import RequestLog
-from security.openapi import ApiDescription, openapi_routes
-from security.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
-from security.pages.home_page import home_routes
-from security.problems import InvalidToken, NotSignedIn, Problem
+from security.api.docs_pages import docs_routes
+from security.api.openapi import ApiDescription, openapi_routes
+from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
+from security.edge.api_flask import ApiFlask
+from security.edge.edge import install_edge
+from security.edge.problems import InvalidToken, NotSignedIn, Problem
+from security.home.routes import home_routes
+from security.logs.log import RequestLog
 
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"

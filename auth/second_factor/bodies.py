@@ -7,13 +7,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from auth.bodies import DeviceToken, NewSession, SixDigits
-from auth.second_factor.ask_second_factor import LONGEST_TOKEN
-from auth.second_factor.passkeys import ShownPasskey
+from auth.second_factor.challenge import LONGEST_TOKEN
+from auth.second_factor.passkeys.manage import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
-from auth.typed_code import LONGEST_TYPED
+from auth.tokens.typed_code import LONGEST_TYPED
+from security.api.operation import AnswerBody, Body, OneOfBody
+from security.api.typed_text import ONE_LINE, trims
 from security.base64url import CANONICAL
-from security.operation import AnswerBody, Body, OneOfBody
-from security.typed_text import ONE_LINE, trims
 
 LONGEST_NAME = 64
 

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 
 from auth.account_change import account_change
 from auth.assembly import Auth
-from auth.audit import record
-from auth.end_session import end_sessions
+from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
+from auth.sessions.end import end_sessions
 from database import reading
-from security.problems import Problem
+from security.edge.problems import Problem
 
 
 class SecondFactorOff(Problem):

@@ -80,7 +80,7 @@ class SignInChallenge(Base):
     """A sign-in whose first factor was right and whose second one is awaited. Its token is stored as a SHA-256.
 
     `state_version` is that of the user then: whatever ends sessions or changes the password in between voids the sign-in.
-    `choices` is what was asked for with the first factor (see ask_second_factor.py).
+    `choices` is what was asked for with the first factor (see challenge.py).
     """
 
     __tablename__ = "sign_in_challenges"

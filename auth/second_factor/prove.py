@@ -8,18 +8,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.assembly import Auth
-from auth.audit import record
+from auth.audit.record import record
 from auth.mail.notices import notify
 from auth.models import User
-from auth.second_factor.ceremony import Credential
 from auth.second_factor.factors import Method
 from auth.second_factor.models import WrongSecondFactor
-from auth.second_factor.passkey_challenges import Ceremony, take_challenge
+from auth.second_factor.passkeys.challenges import Ceremony, take_challenge
+from auth.second_factor.passkeys.verify import use_passkey
+from auth.second_factor.passkeys.webauthn import Credential
 from auth.second_factor.recovery_codes import spend_code
 from auth.second_factor.totp import spend_totp_code
-from auth.second_factor.use_passkey import use_passkey
 from database.base import uuid7
-from security.problems import Problem, TooManyRequests
+from security.edge.problems import Problem, TooManyRequests
 
 WRONG_IN_AN_HOUR = 20
 NOTABLE_WRONG = 10

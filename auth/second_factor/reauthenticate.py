@@ -4,17 +4,17 @@ from typing import Any
 
 from sqlalchemy import select
 
-from auth.access_token import IssuedToken
 from auth.assembly import Auth
-from auth.fresh_proof import note_fresh_proof
 from auth.models import User
 from auth.principal import Principal
-from auth.second_factor.ceremony import assertion_options
 from auth.second_factor.factors import SecondFactorOff, factors_of
-from auth.second_factor.passkey_challenges import Ceremony, begin_challenge, known_credentials
+from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials
+from auth.second_factor.passkeys.webauthn import assertion_options
 from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
+from auth.sessions.step_up import note_fresh_proof
+from auth.tokens.access_token import IssuedToken
 from database import transaction
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 
 def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof) -> IssuedToken:

@@ -16,7 +16,7 @@ from auth.data_keys import DataKeys
 from auth.principal import Principal
 from auth.second_factor.factors import FactorChange, SecondFactorOff, changing_factors, factors_of
 from auth.second_factor.models import RecoveryCode
-from auth.typed_code import new_code, read_code
+from auth.tokens.typed_code import new_code, read_code
 from database.base import uuid7
 
 CODES = 10

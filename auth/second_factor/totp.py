@@ -16,13 +16,13 @@ from auth.assembly import Auth
 from auth.data_keys import DataKeys, SealedValueUnreadable
 from auth.models import User
 from auth.principal import Principal
-from auth.second_factor.ceremony import PRODUCT
 from auth.second_factor.factors import changing_factors, factors_of, forget_codes_without_factor
 from auth.second_factor.models import TotpSecret
+from auth.second_factor.passkeys.webauthn import PRODUCT
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
-from security.log import security_event
-from security.problems import InvalidToken, NotFound, Problem
+from security.edge.problems import InvalidToken, NotFound, Problem
+from security.logs.log import security_event
 
 STEPS_AROUND = 1
 """Steps of 30 seconds before and after the current one, for clocks that differ (RFC 6238, 5.2)."""

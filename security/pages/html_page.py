@@ -7,8 +7,8 @@ from flask import Blueprint, Response, make_response, render_template
 from jinja2 import BaseLoader, FileSystemLoader
 from werkzeug.utils import cached_property
 
-from security.assets import serve_assets
-from security.response_headers import CONTENT_SECURITY_POLICY
+from security.edge.response_headers import CONTENT_SECURITY_POLICY
+from security.pages.assets import serve_assets
 
 HERE: Final = Path(__file__).parent
 

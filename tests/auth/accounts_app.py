@@ -12,13 +12,13 @@ from limits import RateLimitItemPerMinute
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from auth.account_throttle import Patience
-from auth.address_limits import AuthLimits
 from auth.assembly import Auth
 from auth.jobs import auth_jobs
+from auth.rate_limits.by_account import Patience
+from auth.rate_limits.by_address import AuthLimits
 from database import db
-from database.jobs import Jobs
-from database.redis_server import RedisServer
+from database.jobs.declare import Jobs
+from database.redis.server import RedisServer
 
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)

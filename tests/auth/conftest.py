@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 import structlog
 
-from auth.access_key_ring import KeyRing, SigningKey
-from auth.account_pages import account_pages
-from auth.api_key_routes import api_key_routes
-from auth.apple_tokens import AppleTokens
+from auth.accounts.routes import profile_routes
+from auth.api_keys.routes import api_key_routes
+from auth.apple_tokens.client import AppleTokens
 from auth.assembly import AuthSettings, assemble_auth
-from auth.email_routes import email_routes
-from auth.event_routes import event_routes
-from auth.export_routes import export_routes
-from auth.identity_routes import identity_routes
-from auth.impersonation_routes import impersonation_routes
-from auth.own_password_routes import own_password_routes
-from auth.passkey_routes import passkey_routes
+from auth.audit.routes import event_routes
+from auth.email.pages import account_pages
+from auth.email.routes import email_routes
+from auth.exports.routes import export_routes
+from auth.identity_providers.identity_routes import identity_routes
+from auth.impersonation.routes import impersonation_routes
+from auth.passwords.routes import own_password_routes
 from auth.personal_data import PersonalData
-from auth.profile_routes import profile_routes
 from auth.routes import auth_routes
-from auth.second_factor_routes import second_factor_routes
-from auth.session_routes import session_routes
+from auth.second_factor.passkeys.routes import passkey_routes
+from auth.second_factor.routes import second_factor_routes
+from auth.sessions.routes import session_routes
+from auth.tokens.access_keys import KeyRing, SigningKey
 from database import db
 from database.base import Clock
-from database.redis_server import RedisAddress, RedisServer
-from security.edge import install_edge
+from database.redis.server import RedisAddress, RedisServer
+from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app
 

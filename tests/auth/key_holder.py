@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 
 from auth.principal import Caller
 from auth.scopes import Scope
-from security.operation import Answer, AnswerBody, operation
+from security.api.operation import Answer, AnswerBody, operation
 from tests.auth.accounts_app import Accounts, bearer
 
 HERE = "192.0.2.1"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from auth.mail.post import MailServer
+from auth.mail.transport import MailServer
 
 HOST, USER, PASSWORD = "127.0.0.1", "mirroros", "letter-box-9184"
 

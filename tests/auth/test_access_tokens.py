@@ -12,9 +12,9 @@ from typing import Any
 import jwt
 import pytest
 
-from auth.access_key_ring import KeyRing, SigningKey
-from auth.access_token import AccessTokens
-from security.problems import InvalidToken
+from auth.tokens.access_keys import KeyRing, SigningKey
+from auth.tokens.access_token import AccessTokens
+from security.edge.problems import InvalidToken
 from tests.auth.accounts_app import Accounts, MovableClock, bearer
 from tests.auth.conftest import MakeAccounts
 

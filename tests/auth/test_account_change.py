@@ -16,7 +16,7 @@ from tests.auth.test_account_state import copy_of, ids, read_tier
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERMISSION_RESTS_ON = frozenset({"is_active", "role", "tier", "tier_expires_at", "revoked_at"})
 """Columns of `users`, `sessions` and `api_keys`."""
-OF_SOMETHING_ELSE = {"auth/invite_commands.py"}
+OF_SOMETHING_ELSE = {"auth/invites/commands.py"}
 """Invites have a `revoked_at` too."""
 
 
@@ -116,7 +116,7 @@ def imports_of(tree: ast.AST) -> set[str | None]:
 
 def test_the_version_is_raised_and_announced_in_one_place() -> None:
     raising = {name for name, tree in sources() if "state_version" in written_columns(tree)}
-    assert raising == {"auth/account_change.py", "payments/grant_tier.py"}
+    assert raising == {"auth/account_change.py", "payments/subscriptions/grant_tier.py"}
     announcing = {
         name
         for name, tree in sources()
@@ -131,6 +131,6 @@ def test_what_permission_rests_on_is_written_in_an_account_change() -> None:
         for name, tree in sources()
         if name.startswith("auth/") and PERMISSION_RESTS_ON & written_columns(tree)
     }
-    assert {"auth/end_session.py", "auth/manage_users.py", "auth/rotate_api_key.py"} <= set(writing)
+    assert {"auth/sessions/end.py", "auth/operators/accounts.py", "auth/api_keys/rotate.py"} <= set(writing)
     without = {name for name, imports in writing.items() if "auth.account_change" not in imports}
     assert without == OF_SOMETHING_ELSE

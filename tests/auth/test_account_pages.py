@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from auth.account_pages import PAGES
-from auth.mail.letters import PAGES as LINKED
+from auth.email.pages import PAGES
+from auth.mail.messages import PAGES as LINKED
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.letter_parts import code_in, link_in
 from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of

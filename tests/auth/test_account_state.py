@@ -16,7 +16,7 @@ from auth.principal import Caller
 from auth.tiers import Tier
 from database import db
 from sandbox.valkey import EmbeddedValkey
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 

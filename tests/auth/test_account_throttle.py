@@ -12,18 +12,18 @@ import pytest
 from limits import RateLimitItemPerHour
 from werkzeug.test import TestResponse
 
-from auth.account_throttle import KNOWN_DEVICE, STRANGER, Patience
+from auth.accounts.close import AccountNotClosing, restore_account
+from auth.accounts.register import register
 from auth.assembly import Auth
-from auth.close_account import AccountNotClosing, restore_account
 from auth.device import Device
 from auth.email_address import parse_email
-from auth.known_device import DEVICES_PER_USER
-from auth.own_password import change_password, reauthenticate
-from auth.password_work import PasswordWork, PasswordWorkBusy
-from auth.passwords import Passwords
+from auth.password_hashing.bcrypt_hash import Passwords
+from auth.password_hashing.worker_pool import PasswordWork, PasswordWorkBusy
+from auth.passwords.change import change_password, reauthenticate
+from auth.passwords.sign_in import sign_in
 from auth.principal import Principal
-from auth.register import register
-from auth.sign_in import sign_in
+from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
+from auth.sessions.known_devices import DEVICES_PER_USER
 from auth.tiers import Tier
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts

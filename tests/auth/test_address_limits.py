@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from limits import RateLimitItemPerDay, RateLimitItemPerHour
 
-from auth.address_limits import AuthLimits, networks_of
-from auth.refresh_token import RefreshTokens, read_refresh_token
+from auth.rate_limits.by_address import AuthLimits, networks_of
+from auth.tokens.refresh_token import RefreshTokens, read_refresh_token
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts

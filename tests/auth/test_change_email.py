@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.address_limits import AuthLimits
-from auth.identity_token import GOOGLE
-from auth.lock_out import DISTRUSTED
-from auth.one_time_codes import LINK_LIFETIMES, Purpose
+from auth.email_codes.one_time_codes import LINK_LIFETIMES, Purpose
+from auth.identity_providers.id_token import GOOGLE
+from auth.lock_out.lock_out import DISTRUSTED
+from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner

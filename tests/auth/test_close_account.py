@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from auth.accounts.purge import SETTLED_AFTER, purge_accounts
 from auth.personal_data import PersonalData
-from auth.purge_accounts import SETTLED_AFTER, purge_accounts
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner

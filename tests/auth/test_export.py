@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from auth.export_data import forget_exports
+from auth.exports.export import forget_exports
 from auth.personal_data import PersonalData
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.identity_token import GOOGLE
+from auth.identity_providers.id_token import GOOGLE
 from tests.auth.accounts_app import Accounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer

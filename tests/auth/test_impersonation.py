@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from auth.middleware import HasRole, SignedInAsOneself
 from auth.principal import Principal
 from auth.roles import Role
-from security.operation import OPERATIONS_KEY, Answer, Guard, operation
+from security.api.operation import OPERATIONS_KEY, Answer, Guard, operation
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from click.testing import Result
 
-from auth.invite_commands import invite_commands
+from auth.invites.commands import invite_commands
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 

@@ -9,9 +9,9 @@ import pytest
 from limits import RateLimitItemPerHour
 from werkzeug.test import TestResponse
 
-from auth.address_limits import AuthLimits
-from auth.identity_token import GOOGLE
-from auth.invite_commands import invite_commands
+from auth.identity_providers.id_token import GOOGLE
+from auth.invites.commands import invite_commands
+from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.identity_issuer import IdentityIssuer

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
-from auth.access_key_ring import KeyRing, SigningKey, UnusableSigningKey, new_key
-from auth.access_token import AccessTokens
-from auth.jwks_routes import jwks_routes
-from auth.key_commands import key_commands
+from auth.tokens.access_keys import KeyRing, SigningKey, UnusableSigningKey, new_key
+from auth.tokens.access_token import AccessTokens
+from auth.tokens.commands import key_commands
+from auth.tokens.jwks_routes import jwks_routes
 from database.base import utc_now
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 
 KEY = new_key("k1", "HS256")
 CURVED = new_key("k2", "ES256")

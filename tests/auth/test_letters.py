@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from auth.mail.post import MailFolder
-from auth.one_time_codes import Purpose
+from auth.email_codes.one_time_codes import Purpose
+from auth.mail.transport import MailFolder
 from database import transaction
 from tests.auth.accounts_app import Accounts
 

@@ -17,12 +17,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from auth.account_change import account_change
-from auth.identity_token import GOOGLE
-from auth.lock_out import DISTRUSTED, lock_out
+from auth.identity_providers.id_token import GOOGLE
+from auth.lock_out.lock_out import DISTRUSTED, lock_out
 from auth.models import User
-from auth.user_commands import user_commands
+from auth.operators.commands import user_commands
 from database.base import Base
-from payments.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer

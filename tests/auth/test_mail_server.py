@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from auth.jobs import auth_jobs
-from auth.mail.post import LetterRefused, MailServer
-from database.jobs import Jobs
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
+from auth.mail.transport import LetterRefused, MailServer
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.letter_parts import html_of, text_of
 from tests.auth.mail_server import HOST, SmtpServer, smtp_server

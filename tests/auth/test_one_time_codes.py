@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.orm import Session
 
-from auth.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, OneTimeCodes, Purpose, Taken
+from auth.email_codes.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, OneTimeCodes, Purpose, Taken
 from database import transaction
 from tests.auth.accounts_app import Accounts
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.account_throttle import KNOWN_DEVICE
-from auth.one_time_codes import Purpose
+from auth.email_codes.one_time_codes import Purpose
+from auth.rate_limits.by_account import KNOWN_DEVICE
 from database import transaction
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auth.second_factor.ceremony import PasskeySite
+from auth.second_factor.passkeys.webauthn import PasskeySite
 from tests.auth.accounts_app import Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner

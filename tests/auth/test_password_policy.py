@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from auth.password_policy import PasswordRefused, check_new_password
+from auth.password_hashing.policy import PasswordRefused, check_new_password
 
 
 @pytest.mark.parametrize(

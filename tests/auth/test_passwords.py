@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 import pytest
 
-from auth.password_work import PasswordWork, PasswordWorkBusy
-from auth.passwords import Passwords, Verdict
+from auth.password_hashing.bcrypt_hash import Passwords, Verdict
+from auth.password_hashing.worker_pool import PasswordWork, PasswordWorkBusy
 
 OLD, NEW = secrets.token_bytes(32), secrets.token_bytes(32)
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from auth.one_time_codes import LINK_LIFETIMES, Purpose
-from auth.purge_one_time_codes import KEEP, purge_one_time_codes
+from auth.email_codes.one_time_codes import LINK_LIFETIMES, Purpose
+from auth.email_codes.purge import KEEP, purge_one_time_codes
 from tests.auth.accounts_app import PASSWORD, Accounts
 
 ALICE = {"email": "alice@example.com"}

@@ -1,7 +1,7 @@
 """The job that forgets challenges and wrong codes"""
 
 from auth.jobs import auth_jobs
-from database.jobs import Jobs
+from database.jobs.declare import Jobs
 from tests.auth.accounts_app import Accounts
 from tests.auth.factor_owner import FactorOwner
 

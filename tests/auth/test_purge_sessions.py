@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from auth.purge_sessions import purge_sessions
+from auth.sessions.purge import purge_sessions
 from database import db, transaction
 from database.base import uuid7
 from tests.bare_app import bare_app

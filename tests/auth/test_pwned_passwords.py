@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from auth.password_policy import PasswordBreached, check_new_password
-from auth.pwned_passwords import PwnedPasswords, PwnedPasswordsUnusable
+from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
+from auth.password_hashing.policy import PasswordBreached, check_new_password
 
 
 def sha1(password: str) -> str:

@@ -5,7 +5,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from auth.letter_limits import LETTERS_TO_ONE_ADDRESS
+from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auth.session_lifetimes import SessionLifetimes
+from auth.sessions.lifetimes import SessionLifetimes
 from tests.auth.accounts_app import Accounts
 
 

@@ -2,7 +2,7 @@
 
 from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 
-from auth.address_limits import AuthLimits
+from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.letter_parts import token_in

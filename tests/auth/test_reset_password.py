@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from auth.account_throttle import Patience
-from auth.address_limits import AuthLimits
-from auth.lock_out import DISTRUSTED
-from auth.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
+from auth.email_codes.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
+from auth.lock_out.lock_out import DISTRUSTED
+from auth.rate_limits.by_account import Patience
+from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.purge_events import purge_events
+from auth.audit.purge import purge_events
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 
 OWN = "/api/auth/security-events"

@@ -5,7 +5,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from auth.open_session import SESSIONS_PER_USER
+from auth.sessions.open import SESSIONS_PER_USER
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 

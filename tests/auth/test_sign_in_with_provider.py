@@ -13,9 +13,9 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.identity_token import APPLE, GOOGLE, IdentityTokens, Provider
-from auth.provider_keys import ProviderKeys
-from auth.provider_routes import provider_routes
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens, Provider
+from auth.identity_providers.jwks import ProviderKeys
+from auth.identity_providers.routes import provider_routes
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.refresh_token import RefreshTokens, read_refresh_token
-from auth.token_cookies import COOKIE
+from auth.sessions.cookies import COOKIE
+from auth.tokens.refresh_token import RefreshTokens, read_refresh_token
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 

@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from api_description import TAGS
 from auth.account_change import account_change
-from auth.address_limits import AuthLimits
-from auth.base62 import checksum
+from auth.rate_limits.by_address import AuthLimits
 from auth.scopes import Scope
+from auth.tokens.base62 import checksum
 from sandbox.valkey import EmbeddedValkey
-from security.openapi import ApiDescription, openapi_document
-from security.operation import OPERATIONS_KEY
-from security.problems import InvalidToken
+from security.api.openapi import ApiDescription, openapi_document
+from security.api.operation import OPERATIONS_KEY
+from security.edge.problems import InvalidToken
 from tests.auth.accounts_app import GENEROUS, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import HERE, KeyHolder

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from auth.demo_commands import demo_command
+from auth.operators.commands import user_commands
+from auth.operators.demo import demo_command
 from auth.scopes import Scope
-from auth.user_commands import user_commands
-from payments.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner

@@ -4,7 +4,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from auth.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
+from auth.email_codes.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.letter_parts import another, code_in, html_of, link_in, text_of, token_in

@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 from sqlalchemy import text
 
 from database import db, transaction
-from database.jobs import QUEUE, Job, JobName, Jobs, Urgency, enqueue_job
-from database.run_worker import run_worker
-from database.take_jobs import TAKE
-from database.worker_options import WorkerOptions, connection_limits
+from database.jobs.declare import QUEUE, Job, JobName, Jobs, Urgency, enqueue_job
+from database.jobs.run_worker import run_worker
+from database.jobs.take_jobs import TAKE
+from database.jobs.worker_options import WorkerOptions, connection_limits
 from tests.bare_app import bare_app
 
 QUICK = WorkerOptions(heartbeat=0.5, stalled_after=2.0, polling_interval=0.2, reconnect_after=0.1)
@@ -199,10 +199,10 @@ def test_a_worker_goes_on_after_its_connections_were_cut(app: Flask, database_ur
 KILLED_WORKER = """
 import asyncio, sys, time
 from tests.bare_app import bare_app
-from database.jobs import Job, Jobs
-from database.run_worker import run_worker
-from database.take_jobs import TAKE
-from database.worker_options import WorkerOptions, connection_limits
+from database.jobs.declare import Job, Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.take_jobs import TAKE
+from database.jobs.worker_options import WorkerOptions, connection_limits
 
 def hold(path):
     open(path, "w").close()

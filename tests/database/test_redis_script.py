@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from database.redis_script import Script, ScriptRunner
-from database.redis_server import RedisAddress, connect
+from database.redis.script import Script, ScriptRunner
+from database.redis.server import RedisAddress, connect
 from sandbox.valkey import EmbeddedValkey
 
 RunnerFor = Callable[[RedisAddress], ScriptRunner]

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 import redis
 
-from database.redis_server import RedisAddress, RedisServer
+from database.redis.server import RedisAddress, RedisServer
 from sandbox.valkey import EmbeddedValkey
 from tests.metering.limit_backends import eventually
 

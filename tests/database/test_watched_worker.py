@@ -16,9 +16,9 @@ import pytest
 from flask import Flask
 
 from database import db, transaction
-from database.jobs import JobName, enqueue_job
-from database.watch_worker import CUT_OFF, STOOD_STILL
-from database.worker_progress import WorkerProgress
+from database.jobs.declare import JobName, enqueue_job
+from database.jobs.watch_worker import CUT_OFF, STOOD_STILL
+from database.jobs.worker_progress import WorkerProgress
 from tests.bare_app import bare_app
 from tests.database.worker_program import BLOCK, HOLD
 from tests.databases import ask

@@ -7,11 +7,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from database import db, transaction
-from database.jobs import JobName, Jobs, Urgency, enqueue_job
-from database.worker_commands import worker_commands
-from database.worker_status import worker_status
-from security.health_check import HealthCheck, Part
-from security.health_routes import health_routes
+from database.jobs.commands import worker_commands
+from database.jobs.declare import JobName, Jobs, Urgency, enqueue_job
+from database.jobs.worker_status import worker_status
+from security.health.check import HealthCheck, Part
+from security.health.routes import health_routes
 from tests.bare_app import bare_app
 from tests.databases import ask
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from database import transaction
-from database.jobs import Job, JobName, Jobs, Urgency
-from database.watch_worker import run_watched_worker
-from database.worker_options import WorkerOptions
+from database.jobs.declare import Job, JobName, Jobs, Urgency
+from database.jobs.watch_worker import run_watched_worker
+from database.jobs.worker_options import WorkerOptions
 from tests.bare_app import bare_app
 
 HOLD = JobName("hold", Urgency.LATER)

@@ -18,14 +18,14 @@ from auth.tiers import Tier
 from database import db
 from database.base import utc_now
 from database.engine import EngineOptions
-from database.redis_server import RedisAddress, RedisServer
+from database.redis.server import RedisAddress, RedisServer
 from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import PredictionProxy
-from gateway.private_health import PrivateServerHealth
-from gateway.private_server import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import Gateway, gateway_routes
 from metering.breaker import Breaker, BreakerRules
 from metering.bulkhead import Bulkhead
@@ -34,8 +34,8 @@ from metering.metered_calls import MeteredCalls
 from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
-from security.edge import install_edge
-from security.problems import NotSignedIn, Problem
+from security.edge.edge import install_edge
+from security.edge.problems import NotSignedIn, Problem
 from security.signing_keys import KeyRing, SigningKey
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls

@@ -6,7 +6,7 @@ import pytest
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 from tests.gateway.running_gateway import QUESTION, running_gateway
 
 GROUNDED = {**QUESTION, "options": {"enhanced_grounding": True}}

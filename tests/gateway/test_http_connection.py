@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway import http_connection
-from gateway.http_connection import HttpConnection
-from gateway.resolve_name import Addresses
+from gateway.private_server import http_connection
+from gateway.private_server.http_connection import HttpConnection
+from gateway.private_server.resolve_name import Addresses
 
 LARGEST = 4 * 1024 * 1024
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -133,8 +133,8 @@ def test_a_name_that_is_malformed_is_an_error_of_the_connection(host: str) -> No
 
 
 def test_what_is_known_serves_while_no_name_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.resolve_name.FRESH_SECONDS", 0.0)
-    monkeypatch.setattr("gateway.resolve_name.RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.private_server.resolve_name.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.private_server.resolve_name.RENEWAL_SECONDS", 0.05)
     names = Names(("127.0.0.1", 9))
     addresses = names.of()
     known = addresses.find(monotonic() + 5)

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.connection_pool import ConnectionPool
-from gateway.http_connection import HttpConnection
-from gateway.private_server import VerifyResponse
+from gateway.private_server.client import VerifyResponse
+from gateway.private_server.connection_pool import ConnectionPool
+from gateway.private_server.http_connection import HttpConnection
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"answer":1}'

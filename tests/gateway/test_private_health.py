@@ -43,10 +43,10 @@ def test_many_who_ask_are_one_probe(gateway: RunningGateway) -> None:
 def test_after_ten_seconds_it_is_asked_again(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     health(gateway)
     now = time.monotonic()
-    monkeypatch.setattr("gateway.private_health.monotonic", lambda: now + 9)
+    monkeypatch.setattr("gateway.private_server.health.monotonic", lambda: now + 9)
     health(gateway)
     assert gateway.private.seen.health_checks == 1
-    monkeypatch.setattr("gateway.private_health.monotonic", lambda: now + 11)
+    monkeypatch.setattr("gateway.private_server.health.monotonic", lambda: now + 11)
     health(gateway)
     assert gateway.private.seen.health_checks == 2
 

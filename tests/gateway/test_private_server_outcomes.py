@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.private_server import VerifyResponse
+from gateway.private_server.client import VerifyResponse
 from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.private_server import VerifyResponse
+from gateway.private_server.client import VerifyResponse
 from metering.idempotency import LARGEST_KEPT_ANSWER
 from metering.purge import purge_idempotency_keys
 from tests.gateway.raw_server import replying_with

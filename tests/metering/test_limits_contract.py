@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import event
 
 from auth.principal import CachedFields
-from database.redis_server import KEY_PREFIX
+from database.redis.server import KEY_PREFIX
 from metering.limits import AccountStateChanged, LimitsUnavailable, PolicyState, Refusal, Reservation, policy_states
 from metering.settle import LimitReachedMeanwhile
 from sandbox.postgres import EmbeddedPostgres

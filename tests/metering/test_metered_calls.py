@@ -17,7 +17,7 @@ from auth.tiers import Tier
 from database import db
 from database.base import utc_now
 from database.engine import EngineOptions
-from database.redis_server import RedisServer
+from database.redis.server import RedisServer
 from database.writer_connection import writer_connection
 from metering.breaker import Breaker, HealthSign
 from metering.bulkhead import Bulkhead
@@ -39,7 +39,7 @@ from metering.settle import Settlement, call_writer
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
-from security.problems import InvalidToken
+from security.edge.problems import InvalidToken
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls
 

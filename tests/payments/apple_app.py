@@ -12,8 +12,8 @@ from flask import Flask
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from payments.apple import Apple, SandboxPolicy
-from payments.apple_purchase import AppleEnvironment
+from payments.apple.purchase import AppleEnvironment
+from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple_validator import AppleApiKey
 from payments.assembly import AppleSettings, PaymentSettings
 from payments.product_table import ProductTable

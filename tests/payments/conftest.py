@@ -11,11 +11,11 @@ import pytest
 from auth.tiers import Tier
 from database import db
 from payments.assembly import PaymentSettings
-from payments.event_inbox import EventHandler
+from payments.inbox.inbox import EventHandler
+from payments.inbox.reconcile import Reconciler
 from payments.plans import Offer, PlanOffer
 from payments.product_table import BillingCycle
-from payments.reconcile import Reconciler
-from payments.subscription_status import Provider
+from payments.subscriptions.status import Provider
 from tests.payments.apple_app import RunningApple, running_apple
 from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, app_of, assembled
 from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from auth.tiers import Tier
-from payments.record_subscription import SubscriptionFact
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.record import SubscriptionFact
+from payments.subscriptions.status import Provider, SubscriptionStatus
 
 
 def fact(version: int = 1, *, period_end: datetime | None, **changes: Any) -> SubscriptionFact:

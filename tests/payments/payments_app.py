@@ -21,15 +21,15 @@ from database.base import Clock
 from database.engine import EngineOptions
 from database.writer_connection import writer_connection
 from payments.assembly import Payments, PaymentSettings, assemble_payments
-from payments.event_inbox import Applied, EventHandler, StoredEvent
-from payments.grant_manually import grant_by_operator
-from payments.grant_tier import lock_user, recompute_tier
-from payments.payment_commands import payment_commands
-from payments.record_subscription import Recorded, SubscriptionFact, record_subscription
+from payments.commands import payment_commands
+from payments.inbox.inbox import Applied, EventHandler, StoredEvent
 from payments.routes import payment_blueprints
-from payments.subscription_status import Provider
-from security.edge import install_edge
-from security.problems import NotSignedIn, Problem
+from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_tier import lock_user, recompute_tier
+from payments.subscriptions.record import Recorded, SubscriptionFact, record_subscription
+from payments.subscriptions.status import Provider
+from security.edge.edge import install_edge
+from security.edge.problems import NotSignedIn, Problem
 from tests.bare_app import bare_app
 
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from security.log import configure_logging
+from security.logs.log import configure_logging
 from tests.payments.apple_app import PRO, RunningApple
 
 

@@ -9,10 +9,10 @@ from threading import Barrier, Thread
 import pytest
 
 from auth.tiers import Tier
-from payments.apple_notifications import apple_events
-from payments.entitlement import RENEWAL_LEEWAY
+from payments.apple.notifications import apple_events
 from payments.product_table import ProductTable
-from payments.subscription_status import Provider
+from payments.subscriptions.entitlement import RENEWAL_LEEWAY
+from payments.subscriptions.status import Provider
 from sandbox.apple_server.subscriptions import Subscription
 from tests.payments.apple_app import ENTERPRISE, PRO, PRO_YEARLY, PRODUCTS, REVIEWER, RunningApple
 from tests.payments.conftest import MakeApple

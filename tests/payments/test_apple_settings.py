@@ -12,7 +12,7 @@ from config import SettingsInvalid, load_settings
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
 from payments.assembly import Payments, PaymentSettings
 from sandbox.apple_server.sold_app import ServerApiKey
-from security.operation import OPERATIONS_KEY
+from security.api.operation import OPERATIONS_KEY
 from settings.model import Settings
 from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment
@@ -67,7 +67,7 @@ def test_with_an_app_they_do() -> None:
 def test_the_plans_say_what_the_app_store_sells() -> None:
     client = assemble(settings(**APP)).test_client()
     plans = client.get("/api/payments/plans", base_url="https://api.example.com").get_json()["plans"]
-    assert [plan["tier"] for plan in plans] == ["free", "pro", "enterprise"]
+    assert [plan["tier"] for plan in plans] == ["free", "plus", "pro", "team", "enterprise"]
     offers = {plan["tier"]: plan["offers"] for plan in plans}
     assert [offer["product_id"] for offer in offers["pro"]] == ["com.example.app.pro.monthly"]
     assert offers["enterprise"] == []

@@ -7,10 +7,15 @@ from typing import Any
 
 from auth.tiers import Tier
 from database import transaction
-from payments.billing_customer import billing_customer
-from payments.close_account import CANCEL_AT_STRIPE, STOP_RENEWING, end_subscriptions, let_go_of_subscriptions
+from payments.billing.customer import billing_customer
 from payments.personal_data import export_payments
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.close_account import (
+    CANCEL_AT_STRIPE,
+    STOP_RENEWING,
+    end_subscriptions,
+    let_go_of_subscriptions,
+)
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
 from tests.payments.payments_app import RunningPayments
 

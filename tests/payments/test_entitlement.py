@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.tiers import Tier
-from payments.entitlement import FREE, HANDOVER, RENEWAL_LEEWAY, Entitlement, Holding, access_until, entitlement
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.entitlement import (
+    FREE,
+    HANDOVER,
+    RENEWAL_LEEWAY,
+    Entitlement,
+    Holding,
+    access_until,
+    entitlement,
+)
+from payments.subscriptions.status import Provider, SubscriptionStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=10)

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from auth.tiers import Tier
 from database import db
-from database.jobs import Jobs
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
-from payments.event_inbox import (
+from database.jobs.declare import Jobs
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
+from payments.inbox.inbox import (
     CLAIMED_FOR,
     LONGEST_WAIT,
     MOST_ATTEMPTS,
@@ -27,8 +27,8 @@ from payments.event_inbox import (
     StoredEvent,
     wait_after,
 )
-from payments.grant_tier import lock_user, recompute_tier
-from payments.record_subscription import record_subscription
+from payments.subscriptions.grant_tier import lock_user, recompute_tier
+from payments.subscriptions.record import record_subscription
 from tests.payments.conftest import MakePayments
 from tests.payments.facts import fact
 from tests.payments.payments_app import MovableClock, RunningPayments

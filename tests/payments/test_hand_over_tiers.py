@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from auth.tiers import Tier
-from payments.entitlement import HANDOVER, RENEWAL_LEEWAY
-from payments.subscription_status import Provider
+from payments.subscriptions.entitlement import HANDOVER, RENEWAL_LEEWAY
+from payments.subscriptions.status import Provider
 from tests.payments.facts import fact
 from tests.payments.payments_app import MovableClock, RunningPayments
 

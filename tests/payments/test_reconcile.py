@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from payments.reconcile import MOST_STEPS, Step
+from payments.inbox.reconcile import MOST_STEPS, Step
 from tests.payments.conftest import MakePayments
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from auth.tiers import Tier
-from payments.record_subscription import Recorded
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.record import Recorded
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
 from tests.payments.payments_app import MovableClock, RunningPayments
 

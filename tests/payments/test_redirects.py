@@ -2,8 +2,8 @@
 
 import pytest
 
-from payments.redirects import Redirects
-from security.problems import ValidationFailed
+from payments.stripe.redirects import Redirects
+from security.edge.problems import ValidationFailed
 
 REDIRECTS = Redirects("https://app.example.com", frozenset({"https://shop.example.com", "mirroros://checkout"}))
 

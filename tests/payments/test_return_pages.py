@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import sync_playwright
 
-from payments.return_pages import PAGES
+from payments.stripe.return_pages import PAGES
 from tests.payments.stripe_app import OWN_ADDRESS, MakeStripe, RunningStripe
 from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
 

@@ -11,10 +11,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from database.base import uuid7
 from database.engine import EngineOptions
 from database.writer_connection import writer_connection
-from payments.store_event import ArrivedEvent, EventWriter, event_writer, prepare_store, store_event, write_events
-from payments.subscription_status import Provider
+from payments.inbox.store import ArrivedEvent, EventWriter, event_writer, prepare_store, store_event, write_events
+from payments.subscriptions.status import Provider
 from sandbox.postgres import EmbeddedPostgres
-from security.problems import DependencyUnavailable
+from security.edge.problems import DependencyUnavailable
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from auth.tiers import Tier
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.facts import fact

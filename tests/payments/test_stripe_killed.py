@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from auth.tiers import Tier
 from database import db
-from payments.event_inbox import CLAIMED_FOR
-from payments.stripe_jobs import end_doubles
+from payments.inbox.inbox import CLAIMED_FOR
+from payments.stripe.jobs import end_doubles
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.stripe_app import PRO, RunningStripe

@@ -7,9 +7,9 @@ import pytest
 
 from auth.tiers import Tier
 from database import transaction
-from payments.close_account import let_go_of_subscriptions
-from payments.entitlement import RENEWAL_LEEWAY
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.close_account import let_go_of_subscriptions
+from payments.subscriptions.entitlement import RENEWAL_LEEWAY
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.response_shapes import Object
 from tests.payments.facts import fact

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from werkzeug.test import TestResponse
 
-from payments.payment_status import OPEN, TRANSITIONS, PaymentStatus
+from payments.purchases.status import OPEN, TRANSITIONS, PaymentStatus
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.stripe_app import RunningStripe
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from auth.tiers import Tier
-from payments.subscription_status import Provider
+from payments.subscriptions.status import Provider
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from sandbox.stripe_server.response_shapes import Object

@@ -22,9 +22,9 @@ from structlog.testing import capture_logs
 from auth.tiers import Tier
 from database import db
 from payments.apply_stripe_event import HANDLERS, stripe_events
-from payments.event_inbox import MOST_ATTEMPTS
+from payments.inbox.inbox import MOST_ATTEMPTS
 from payments.product_table import ProductTable
-from payments.subscription_status import Provider
+from payments.subscriptions.status import Provider
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.faults import Trouble
 from tests.payments.stripe_app import ENTERPRISE, PRICES, PRO, MakeStripe, RunningStripe
@@ -259,7 +259,7 @@ def test_what_stripe_says_now_counts_and_not_what_the_event_said(bought: tuple[R
 
 def test_an_older_answer_does_not_overwrite_a_newer_one(bought: tuple[RunningStripe, UUID]) -> None:
     """Two workers ask one after the other and write in the other order."""
-    from payments.refresh_stripe_subscription import apply_fetched, fetch
+    from payments.stripe.refresh import apply_fetched, fetch
 
     stripe, alice = bought
     subscription_id = stripe.latest("subscription")["id"]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from auth.tiers import Tier
-from payments.subscription_status import Provider, SubscriptionStatus
+from payments.subscriptions.status import Provider, SubscriptionStatus
 from tests.payments.facts import fact
 from tests.payments.payments_app import RunningPayments
 

@@ -13,7 +13,7 @@ import jwt
 import pytest
 import requests
 
-from auth.apple_tokens import AUDIENCE
+from auth.apple_tokens.client import AUDIENCE
 from database.base import utc_now
 from sandbox.identity_server.server import IdentityServer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.mail.post import MailFolder
+from auth.mail.transport import MailFolder
 from sandbox.mail_box import MailBoxServer
 
 EVIL = "<script>alert(1)</script>"

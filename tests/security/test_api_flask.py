@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from security.api_flask import KNOWN_HOSTS, ApiFlask
+from security.edge.api_flask import KNOWN_HOSTS, ApiFlask
 
 HOST = "localhost"  # the test client's
 

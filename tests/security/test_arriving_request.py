@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.arriving_request import LARGEST_BODY, LARGEST_HEAD, ArrivingRequest
-from security.edge import ABSOLUTE_BODY_LIMIT
+from security.edge.arriving_request import LARGEST_BODY, LARGEST_HEAD, ArrivingRequest
+from security.edge.edge import ABSOLUTE_BODY_LIMIT
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from security.client_address import UNKNOWN_ADDRESS, client_address
+from security.edge.client_address import UNKNOWN_ADDRESS, client_address
 from tests.toy_api import told, toy_app
 
 PEER = "192.0.2.9"

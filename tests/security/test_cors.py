@@ -2,7 +2,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from security.cors import CrossOrigin
+from security.edge.cors import CrossOrigin
 from tests.toy_api import ALLOWED_ORIGIN, toy_app
 
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from security.problems import PROBLEM_JSON
-from security.request_id import current_request_id, current_traceparent
-from security.switched_off import note_switched_off
+from security.edge.problems import PROBLEM_JSON
+from security.edge.request_id import current_request_id, current_traceparent
+from security.edge.switched_off import note_switched_off
 from tests.toy_api import ALLOWED_ORIGIN, BODY_LIMIT, told, toy_app
 
 

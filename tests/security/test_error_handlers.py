@@ -10,8 +10,8 @@ from flask import Flask, abort, got_request_exception
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.test import TestResponse
 
-from security.log import configure_logging
-from security.problems import TooManyRequests
+from security.edge.problems import TooManyRequests
+from security.logs.log import configure_logging
 from tests.toy_api import told, toy_app
 
 

@@ -16,8 +16,8 @@ from redis.retry import Retry
 from database.schema import schema_check
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.valkey import EmbeddedValkey
-from security.health_check import DEADLINE_SECONDS, HealthCheck, Part
-from security.health_routes import health_routes
+from security.health.check import DEADLINE_SECONDS, HealthCheck, Part
+from security.health.routes import health_routes
 
 
 def client_of(parts: dict[str, Part]) -> FlaskClient:

@@ -7,9 +7,9 @@ import pytest
 import structlog
 from flask import Flask
 
-from security.log import configure_logging, security_event
-from security.mask_secrets import mask
-from security.request_id import continue_request, note_caller
+from security.edge.request_id import continue_request, note_caller
+from security.logs.log import configure_logging, security_event
+from security.logs.mask_secrets import mask
 from tests.toy_api import ALICE, BOB, toy_app
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from security.openapi import openapi_document, undeclared_routes
-from security.operation import OPERATIONS_KEY
-from security.problems import PROBLEM_JSON
+from security.api.openapi import openapi_document, undeclared_routes
+from security.api.operation import OPERATIONS_KEY
+from security.edge.problems import PROBLEM_JSON
 from tests.toy_api import TOY_DESCRIPTION, told, toy_app
 
 

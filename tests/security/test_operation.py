@@ -1,8 +1,8 @@
 import pytest
 from flask import Blueprint, Flask
 
-from security.openapi import ApiDescription, openapi_document
-from security.operation import OPERATIONS_KEY, Answer, Anyone, operation
+from security.api.openapi import ApiDescription, openapi_document
+from security.api.operation import OPERATIONS_KEY, Answer, Anyone, operation
 from tests.toy_api import told
 
 

@@ -6,9 +6,9 @@ import sentry_sdk
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from security.log import configure_logging
-from security.request_id import note_caller
-from security.sentry import start_sentry
+from security.edge.request_id import note_caller
+from security.logs.log import configure_logging
+from security.logs.sentry import start_sentry
 from tests.toy_api import ALICE, toy_app
 
 

@@ -6,8 +6,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from security.problems import MalformedJson
-from security.strict_json import check_json
+from security.api.strict_json import check_json
+from security.edge.problems import MalformedJson
 from tests.toy_api import BODY_LIMIT, told
 
 WISH = b'{"goal": "run"}'

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from security.typed_text import trimmed, without_groups
+from security.api.typed_text import trimmed, without_groups
 
 
 def test_what_stands_inside_stays() -> None:

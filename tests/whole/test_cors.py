@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from security.cors import EXPOSED_HEADERS
+from security.edge.cors import EXPOSED_HEADERS
 from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN
 
 READABLE_ANYWAY = {

@@ -9,9 +9,9 @@ from flask import Flask
 from app import accounts_of, assemble, background_jobs, payments_of
 from config import load_settings
 from database import db
-from database.redis_server import RedisServer
-from database.run_worker import run_worker
-from database.worker_options import WorkerOptions
+from database.jobs.run_worker import run_worker
+from database.jobs.worker_options import WorkerOptions
+from database.redis.server import RedisServer
 from examples.private_server.server import PrivateServer
 from settings.model import Settings
 from tests.auth.accounts_app import PASSWORD, bearer

@@ -16,8 +16,8 @@ from flask_migrate import upgrade
 from sqlalchemy.exc import DBAPIError
 
 from database import db, transaction
-from database.jobs import enqueue_job
-from database.worker_options import WorkerOptions
+from database.jobs.declare import enqueue_job
+from database.jobs.worker_options import WorkerOptions
 from sandbox.child_process import ChildProcess
 from sandbox.postgres import EmbeddedPostgres
 from tests.bare_app import bare_app

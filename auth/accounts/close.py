@@ -1,0 +1,98 @@
+"""Closing one's own account, and having it back while there is time.
+
+The account is switched off at once, and every session and API key with it. A job deletes it after the time of grace
+(purge.py); until then its address stays taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.account_change import AccountChange, account_change
+from auth.apple_tokens.revoke import let_go_of_apple_tokens
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.email_address import EmailAddress
+from auth.lock_out.lock_out import lock_out
+from auth.mail.notices import notify
+from auth.models import User
+from auth.problems import AccountDisabled, InvalidCredentials
+from database import reading, transaction
+from security.edge.problems import InvalidToken, Problem
+
+
+class AccountNotClosing(Problem):
+    """Said only to someone who knew the password."""
+
+    status, error, title = 409, "account_not_closing", "This account is not closed; sign in"
+
+
+@dataclass(frozen=True)
+class Closed:
+    delete_after: datetime
+    cancel_yourself: Sequence[str]
+    """Where the user pays for something that we cannot end: names of providers."""
+
+
+def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
+    """Raises InvalidToken when the account was closed by a faster request."""
+    now = auth.clock()
+    delete_after = now + auth.settings.deletion_grace
+    with account_change(auth.states, now) as change:
+        user, session = change.hold(User.id == user_id, User.is_active), change.session
+        if user is None:
+            raise InvalidToken
+        email = user.email
+        user.is_active, user.delete_after = False, delete_after
+        lock_out(auth, change, user, "account_closed", all_api_keys=True)
+        let_go_of_apple_tokens(session, user_id)
+        left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
+        record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
+        auth.letters.enqueue(
+            session,
+            "account_closed",
+            email,
+            until=f"{delete_after:%d %B %Y, %H:%M} UTC",
+            cancel_yourself=", ".join(left),
+            base_url=auth.letters.base_url,
+        )
+    return Closed(delete_after, left)
+
+
+def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
+    """Answers strangers as a sign-in does. It opens no session: the user signs in afterwards, with all that this takes.
+
+    Raises InvalidCredentials, AccountDisabled, AccountNotClosing, PasswordWorkBusy, TooManyRequests.
+    """
+    with reading() as session:
+        known = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
+    stored = known.password_hash if known is not None else None
+    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
+        auth.throttle.take_turn(email, None)
+        verdict = auth.passwords.verify(password, stored)
+    now = auth.clock()
+    if known is None or stored is None or not verdict.matches:
+        with transaction() as session:
+            record(session, "restoring_failed", now, user_id=known.id if known is not None else None)
+        raise InvalidCredentials
+    auth.throttle.forget(email, None)
+    with account_change(auth.states, now) as change:
+        user = change.hold(User.id == known.id, User.password_hash == stored)
+        if user is None:
+            raise InvalidCredentials
+        if user.is_active:
+            raise AccountNotClosing
+        if user.delete_after is None:
+            raise AccountDisabled
+        reopen(auth, change, user)
+
+
+def reopen(auth: Auth, change: AccountChange, user: User) -> None:
+    """The caller holds the user's row."""
+    user.is_active, user.delete_after = True, None
+    change.permission_changed(user.id)
+    record(change.session, "account_restored", change.now, user_id=user.id)
+    notify(auth.letters, change.session, "account_restored", user.email, change.now)

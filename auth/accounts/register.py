@@ -1,0 +1,112 @@
+"""Registering with an e-mail address and a password."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from auth.account_change import account_change
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.device import Device
+from auth.email_address import EmailAddress
+from auth.email_codes.one_time_codes import Purpose
+from auth.email_codes.send import send_code
+from auth.invites.redeem import ask_for_invite, redeem_invite
+from auth.mail.notices import tell_holder
+from auth.models import User
+from auth.password_hashing.policy import check_new_password
+from auth.problems import EmailTaken
+from auth.sessions.known_devices import remember_device
+from auth.sessions.open import SignedInUser, open_session
+from database import transaction
+from database.base import uuid7
+
+
+def register(
+    auth: Auth, email: EmailAddress, password: str, device: Device, invite_code: str | None = None
+) -> SignedInUser:
+    """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken, and as
+    `ask_for_invite` does.
+
+    EmailTaken tells a stranger who has an account; `register_privately` does not.
+    """
+    invite = ask_for_invite(auth, invite_code)
+    password_hash = _hash(auth, email, password)
+    now = auth.clock()
+    auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
+    with account_change(auth.states, now) as change:
+        session = change.session
+        user = _insert_user(auth, session, email, password_hash, now)
+        if user is None:
+            raise EmailTaken
+        invited = redeem_invite(auth, session, invite, now)
+        device_token = remember_device(session, user.id, None, now)
+        signed_in = open_session(
+            auth,
+            change,
+            user,
+            device=device,
+            remember=False,
+            device_token=device_token,
+            event="registered",
+            **invited,
+        )
+        send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
+        return signed_in
+
+
+def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
+    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: a letter
+    goes out in both cases.
+
+    Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `ask_for_invite` does.
+    """
+    invite = ask_for_invite(auth, invite_code)
+    password_hash = _hash(auth, email, password)
+    now = auth.clock()
+    within_limit = auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
+    with transaction() as session:
+        user = _insert_user(auth, session, email, password_hash, now)
+        if user is not None:
+            record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
+            send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
+            return
+        holder = session.scalars(select(User.email).where(User.email_key == email.key)).one_or_none()
+        record(session, "registration_of_taken_address", now, user_id=None)
+        if within_limit:
+            tell_holder(auth.letters, session, holder or email.address)
+
+
+def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
+    """Hashed before the address is looked up, and outside any transaction: it takes a quarter of a second."""
+    minimum_length = auth.settings.password_minimum_length
+    mail_name = email.address.partition("@")[0]
+    check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
+    # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
+    limit = auth.settings.limits.register_of_one_email
+    with auth.passwords.turn():  # and neither does a want of threads
+        auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
+        return auth.passwords.hash(password)
+
+
+def _insert_user(auth: Auth, session: Session, email: EmailAddress, password_hash: str, now: datetime) -> User | None:
+    """None when the address is taken, also by a registration that runs at the same moment, or kept for who may go back to
+    it: else whoever took an account away from its owner could take the way back too.
+    """
+    if auth.one_time_codes.may_be_returned_to(session, email, now):
+        return None
+    return session.scalars(
+        insert(User)
+        .values(
+            id=uuid7(),
+            email=email.address,
+            email_key=email.key,
+            password_hash=password_hash,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[User.email_key])
+        .returning(User)
+    ).one_or_none()

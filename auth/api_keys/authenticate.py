@@ -1,0 +1,154 @@
+"""Recognising API keys. What a key may do is looked at here; whether it still lives is part of its user's state."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NoReturn
+from uuid import UUID
+
+from limits import RateLimitItem
+from sqlalchemy import select
+
+from auth.account_state import AccountState, AccountStates
+from auth.api_keys.last_used import KeyUses
+from auth.api_keys.token import PREFIX, hash_of, is_well_formed
+from auth.bounded_cache import BoundedCache
+from auth.models import ApiKey
+from auth.rate_limits.by_address import AddressLimits
+from auth.scopes import ACCOUNT, Scope
+from database import reading
+from database.base import Clock
+from security.edge.client_address import client_address
+from security.edge.problems import InvalidToken, Problem, TooManyRequests
+from security.logs.log import security_event
+
+WRONG_KEYS = "wrong_api_keys"
+
+Network = IPv4Network | IPv6Network
+
+
+class InsufficientScope(Problem):
+    """The API key is good, but not for this (RFC 6750, 3.1)."""
+
+    status, error, title = 403, "insufficient_scope", "The API key may not do this"
+
+    def __init__(self, needed: Scope | None) -> None:
+        scope = ACCOUNT if needed is None else needed.value
+        challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
+        detail = (
+            "API keys are not accepted here. Sign in, and send the access token"
+            if needed is None
+            else f"The API key lacks the scope {scope}"
+        )
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class NetworkNotAllowed(Problem):
+    status, error, title = 403, "network_not_allowed", "The API key may not be used from this network address"
+
+
+API_KEY_PROBLEMS: tuple[type[Problem], ...] = (InsufficientScope, NetworkNotAllowed, TooManyRequests)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What never changes of one key, so that a process may remember it."""
+
+    id: UUID
+    user_id: UUID
+    scopes: frozenset[Scope]
+    networks: tuple[Network, ...]
+
+
+def is_api_key(token: str) -> bool:
+    """Tells API keys from access tokens, which begin with `eyJ`."""
+    return token.startswith(PREFIX)
+
+
+class ApiKeys:
+    """The keys that were shown to this process are remembered by their hash; the others are looked up in PostgreSQL."""
+
+    def __init__(
+        self,
+        states: AccountStates,
+        address_limits: AddressLimits,
+        wrong_keys: RateLimitItem,
+        clock: Clock,
+        *,
+        remembered: int = 8192,
+    ) -> None:
+        self._states = states
+        self._address_limits = address_limits
+        self._wrong_keys = wrong_keys
+        self._clock = clock
+        self._uses = KeyUses(clock)
+        self._known: BoundedCache[bytes, KnownKey] = BoundedCache(remembered)
+
+    def admit(self, token: str, scope: Scope) -> KnownKey:
+        """The key of that token, when it has the scope and the request comes from one of its networks.
+
+        The caller asks whether it lives. Raises InvalidToken, TooManyRequests, InsufficientScope, NetworkNotAllowed.
+        """
+        key = self._find(token)
+        refusal = self._refusal(key, scope)
+        if refusal is not None:
+            self._refuse(key, refusal)
+        return key
+
+    def refuse(self, token: str) -> NoReturn:
+        """For routes that need somebody who signed in. Raises as `admit`; InsufficientScope when the key is good."""
+        key = self._find(token)
+        self._refuse(key, self._refusal(key, None) or InsufficientScope(None))
+
+    def state(self, user_id: UUID, key_id: UUID) -> AccountState:
+        """Raises InvalidToken when the key has ended, or its user is gone or switched off."""
+        state = self._states.read_of_key(user_id, key_id)
+        if state is None or not state.admitted_at(self._clock()):
+            raise InvalidToken
+        return state
+
+    def note_use(self, key: KnownKey) -> None:
+        self._uses.note(key.id)
+
+    def _refusal(self, key: KnownKey, scope: Scope | None) -> Problem | None:
+        if key.networks:
+            address = ip_address(client_address())
+            if not any(address in network for network in key.networks):
+                return NetworkNotAllowed()
+        return None if scope in key.scopes else InsufficientScope(scope)
+
+    def _refuse(self, key: KnownKey, refusal: Problem) -> NoReturn:
+        """A key that has ended hears nothing but that. Of one that lives, operators are told: it may have been copied."""
+        self.state(key.user_id, key.id)
+        security_event("api_key_refused", user_id=key.user_id, key_id=key.id, reason=refusal.error)
+        raise refusal
+
+    def _find(self, token: str) -> KnownKey:
+        """Only guesses are counted, and only an address that makes many is kept from PostgreSQL; known keys go on working.
+
+        Raises InvalidToken, TooManyRequests.
+        """
+        token_hash = hash_of(token)
+        known = self._known.get(token_hash)
+        if known is None:
+            if not is_well_formed(token):
+                self._wrong()
+            self._address_limits.check(self._wrong_keys, WRONG_KEYS, client_address())
+            known = _look_up(token_hash)
+            if known is None:
+                self._wrong()
+            self._known.put(token_hash, known)
+        return known
+
+    def _wrong(self) -> NoReturn:
+        self._address_limits.count(self._wrong_keys, WRONG_KEYS, client_address())
+        raise InvalidToken
+
+
+def _look_up(token_hash: bytes) -> KnownKey | None:
+    query = select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.allowed_networks)
+    with reading() as session:
+        row = session.execute(query.where(ApiKey.token_hash == token_hash)).one_or_none()
+    if row is None:
+        return None
+    scopes = frozenset(Scope(name) for name in row.scopes)
+    return KnownKey(row.id, row.user_id, scopes, tuple(ip_network(network) for network in row.allowed_networks))

@@ -1,0 +1,107 @@
+"""Making an API key. Its token is in the answer once, and nowhere afterwards."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from auth.api_keys.list import KeyShown, is_live, shown
+from auth.api_keys.token import START_LENGTH, hash_of, new_token
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.hold_account import hold_account
+from auth.mail.notices import notify
+from auth.models import ApiKey
+from auth.scopes import Scope
+from database import transaction
+from database.base import uuid7
+from security.edge.problems import Problem, TooManyRequests
+
+KEYS_PER_USER = 25
+NEW_KEYS_PER_HOUR = 30
+"""Room for a rotation of all of them."""
+
+
+class TooManyApiKeys(Problem):
+    status, error, title = (
+        409,
+        "too_many_api_keys",
+        f"An account has {KEYS_PER_USER} API keys at most; delete one first",
+    )
+
+
+@dataclass(frozen=True)
+class NewKey:
+    token: str
+    shown: KeyShown
+
+
+@dataclass(frozen=True)
+class KeyWish:
+    """`allowed_networks` are in their canonical form."""
+
+    name: str
+    scopes: frozenset[Scope]
+    lifetime: timedelta
+    allowed_networks: tuple[str, ...]
+
+
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
+    """`session_id` is None for an operator's command.
+
+    Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
+    """
+    now = auth.clock()
+    with transaction() as session:
+        email = hold_account(session, user_id, session_id).email
+        live = select(func.count()).where(ApiKey.user_id == user_id, is_live(now), ApiKey.replaced_by_id.is_(None))
+        if session.scalars(live).one() >= KEYS_PER_USER:
+            raise TooManyApiKeys
+        made = insert_key(
+            session,
+            user_id,
+            name=wish.name,
+            scopes=sorted(wish.scopes),
+            networks=list(wish.allowed_networks),
+            expires_at=now + wish.lifetime,
+            now=now,
+        )
+        record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))
+        notify(auth.letters, session, "api_key_created", email, now)
+    return made
+
+
+def insert_key(
+    session: Session,
+    user_id: UUID,
+    *,
+    name: str,
+    scopes: list[str],
+    networks: list[str],
+    expires_at: datetime,
+    now: datetime,
+) -> NewKey:
+    """Raises TooManyRequests. The caller holds the user's row."""
+    hour_ago = now - timedelta(hours=1)
+    recent = select(ApiKey.created_at).where(ApiKey.user_id == user_id, ApiKey.created_at > hour_ago)
+    made = sorted(session.scalars(recent))
+    if len(made) >= NEW_KEYS_PER_HOUR:
+        raise TooManyRequests((made[0] - hour_ago).total_seconds(), "Too many new API keys within an hour")
+    token = new_token()
+    key = ApiKey(
+        id=uuid7(),
+        user_id=user_id,
+        token_hash=hash_of(token),
+        start=token[:START_LENGTH],
+        name=name,
+        scopes=scopes,
+        allowed_networks=networks,
+        created_at=now,
+        expires_at=expires_at,
+        seen_networks=[],
+    )
+    session.add(key)
+    session.flush()
+    return NewKey(token, shown(key, now))

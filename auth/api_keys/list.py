@@ -1,0 +1,66 @@
+"""The API keys of a user, as they are shown: never their tokens."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, select
+
+from auth.assembly import Auth
+from auth.models import ApiKey
+from auth.scopes import Scope
+from database import reading
+
+MOST_SHOWN = 100
+
+
+class KeyState(StrEnum):
+    LIVE = "live"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True)
+class KeyShown:
+    id: UUID
+    start: str
+    name: str
+    state: KeyState
+    scopes: tuple[Scope, ...]
+    allowed_networks: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    last_used_ip: str | None
+    replaced_by: UUID | None
+
+
+def list_api_keys(auth: Auth, user_id: UUID) -> list[KeyShown]:
+    """Those that live, then those that ended within the last month, each from the newest to the oldest."""
+    now = auth.clock()
+    query = select(ApiKey).where(ApiKey.user_id == user_id)
+    with reading() as session:
+        found = session.scalars(query.order_by(is_live(now).desc(), ApiKey.id.desc()).limit(MOST_SHOWN))
+        return [shown(key, now) for key in found]
+
+
+def is_live(now: datetime) -> ColumnElement[bool]:
+    return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > now)
+
+
+def shown(key: ApiKey, now: datetime) -> KeyShown:
+    state = KeyState.EXPIRED if key.expires_at <= now else KeyState.LIVE
+    return KeyShown(
+        id=key.id,
+        start=key.start,
+        name=key.name,
+        state=state if key.revoked_at is None else KeyState.REVOKED,
+        scopes=tuple(Scope(name) for name in key.scopes),
+        allowed_networks=tuple(key.allowed_networks),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        last_used_ip=key.last_used_ip,
+        replaced_by=key.replaced_by_id,
+    )

@@ -1,0 +1,94 @@
+"""Replacing an API key by a new one like it. The old one works on for a while, so that programs can change over."""
+
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from auth.account_change import account_change
+from auth.api_keys.create import NewKey, insert_key
+from auth.api_keys.list import is_live
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.hold_account import hold_account
+from auth.mail.notices import notify
+from auth.models import ApiKey
+from security.edge.problems import NotFound, Problem
+
+
+class Overlap(StrEnum):
+    """How long the old key works on."""
+
+    NONE = "0"
+    QUARTER = "15m"
+    HOUR = "1h"
+    DAY = "24h"
+
+    @property
+    def time(self) -> timedelta:
+        return OVERLAPS[self]
+
+
+OVERLAPS = {
+    Overlap.NONE: timedelta(),
+    Overlap.QUARTER: timedelta(minutes=15),
+    Overlap.HOUR: timedelta(hours=1),
+    Overlap.DAY: timedelta(hours=24),
+}
+
+
+class ApiKeyReplaced(Problem):
+    """A retry would make a second successor, whose token nobody may have seen."""
+
+    status, error, title = 409, "api_key_replaced", "This API key has been replaced; rotate its successor"
+
+
+def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, overlap: Overlap) -> NewKey:
+    """The successor has the same name, scopes, networks and lifetime, counted from now.
+
+    The predecessor of the rotated key, if it still works, ends at once: of two in a row the older is left behind.
+    Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
+    """
+    now = auth.clock()
+    with account_change(auth.states, now) as change:
+        session = change.session
+        email = hold_account(session, user_id, session_id).email
+        query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, is_live(now))
+        old = session.scalars(query.with_for_update()).one_or_none()
+        if old is None:
+            raise NotFound
+        if old.replaced_by_id is not None:
+            raise ApiKeyReplaced
+        made = insert_key(
+            session,
+            user_id,
+            name=old.name,
+            scopes=old.scopes,
+            networks=old.allowed_networks,
+            expires_at=now + (old.expires_at - old.created_at),
+            now=now,
+        )
+        old.replaced_by_id = made.shown.id
+        if overlap is Overlap.NONE:
+            old.revoked_at = now
+        else:
+            old.expires_at = min(old.expires_at, now + overlap.time)
+        session.execute(
+            update(ApiKey)
+            .where(ApiKey.user_id == user_id, ApiKey.replaced_by_id == key_id, is_live(now))
+            .values(revoked_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        record(
+            session,
+            "api_key_rotated",
+            now,
+            user_id=user_id,
+            session_id=session_id,
+            key_id=str(key_id),
+            new_key_id=str(made.shown.id),
+        )
+        notify(auth.letters, session, "api_key_rotated", email, now)
+        change.permission_changed(user_id)
+        return made

@@ -1,0 +1,139 @@
+"""Moving an account to another address: asked for in a session, confirmed at the new address, undone from the old one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth.account_change import AccountChange, account_change
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.email_address import EmailAddress, parse_email
+from auth.email_codes.models import OneTimeCode
+from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
+from auth.email_codes.proof import LinkProof, Proof, Proven, take_proof
+from auth.email_codes.send import send_code
+from auth.lock_out.lock_out import lately, lock_out
+from auth.mail.notices import tell_holder
+from auth.models import User
+from auth.principal import Principal
+from auth.problems import EmailTaken
+from database import transaction
+from security.edge.problems import InvalidToken, ValidationFailed
+
+UNIQUE_ADDRESS = "uq_users_email_key"
+
+
+class SameEmailAddress(ValidationFailed):
+    title = "This is the address that the account has already"
+
+    def __init__(self) -> None:
+        super().__init__([{"pointer": "/new_email", "code": "same_email", "message": self.title}])
+
+
+def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> None:
+    """Writes to the new address; when another account has it, that account's owner is told instead. The caller sees no
+    difference, and nothing changes before the letter's link or code comes back.
+
+    Raises InvalidToken when the user is gone, SameEmailAddress.
+    """
+    now = auth.clock()
+    within_limit = auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new)
+    with transaction() as session:
+        user = session.get(User, caller.user_id, with_for_update={"key_share": True})
+        if user is None:
+            raise InvalidToken
+        if user.email_key == new.key:
+            raise SameEmailAddress
+        record(session, "email_change_requested", now, user_id=user.id, session_id=caller.session_id)
+        if not within_limit:
+            return
+        holder = session.scalars(select(User.email).where(User.email_key == new.key)).one_or_none()
+        if holder is None:
+            purpose, session_id = Purpose.CHANGE_EMAIL, caller.session_id
+            send_code(
+                auth, session, purpose, user.id, new.address, now=now, session_id=session_id, old_address=user.email
+            )
+        else:
+            auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL)
+            tell_holder(auth.letters, session, holder)
+
+
+def confirm_email_change(auth: Auth, proof: Proof) -> None:
+    """The account moves. Its old address gets a letter with which that is undone, for seven days.
+
+    All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
+    """
+    now = auth.clock()
+    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
+        proven = take_proof(auth.one_time_codes, change.session, Purpose.CHANGE_EMAIL, proof, now)
+        if proven is not None:
+            _confirm(auth, change, proven)
+    if proven is None:
+        raise OneTimeCodeNotValid
+
+
+def undo_email_change(auth: Auth, token: str) -> None:
+    """The account goes back to the address whose letter this is.
+
+    Whoever changed the address was signed in and may know the password. So every session ends, the password is taken
+    away, and the same letter box gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
+    """
+    now = auth.clock()
+    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
+        proven = take_proof(auth.one_time_codes, change.session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
+        if proven is not None:
+            _undo(auth, change, proven)
+    if proven is None:
+        raise OneTimeCodeNotValid
+
+
+@contextmanager
+def _refusing_a_taken_address() -> Iterator[None]:
+    """The unique index decides between those who want one address at the same moment."""
+    try:
+        yield
+    except IntegrityError as error:
+        if UNIQUE_ADDRESS in str(error.orig):
+            raise EmailTaken from None
+        raise
+
+
+def _confirm(auth: Auth, change: AccountChange, proven: Proven) -> None:
+    session, now = change.session, change.now
+    user, old, new = proven.user, proven.user.email, parse_email(proven.taken.email)
+    _move(auth, session, user, new)
+    lock_out(auth, change, user, "email_changed", keep_session=proven.taken.session_id)
+    send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
+    record(session, "email_changed", now, user_id=user.id)
+
+
+def _undo(auth: Auth, change: AccountChange, proven: Proven) -> None:
+    session, now = change.session, change.now
+    user, old = proven.user, parse_email(proven.taken.email)
+    user.password_hash = None
+    _move(auth, session, user, old)
+    taken = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
+    _void_later_undoings(session, proven)
+    send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
+    record(session, "email_change_undone", now, user_id=user.id, **taken.detail)
+
+
+def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
+    """An e-mail that would confirm the address before is worth nothing any more."""
+    auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
+    user.email, user.email_key, user.is_verified = to.address, to.key, True
+    session.flush()
+
+
+def _void_later_undoings(session: Session, proven: Proven) -> None:
+    """Addresses that came after this one have no claim. Those that were left before it have a better one."""
+    began = select(OneTimeCode.created_at).where(OneTimeCode.id == proven.taken.id).scalar_subquery()
+    session.execute(
+        delete(OneTimeCode)
+        .where(OneTimeCode.user_id == proven.user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)
+        .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= began)
+        .execution_options(synchronize_session=False)
+    )

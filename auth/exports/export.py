@@ -1,0 +1,127 @@
+"""Exports: all that is held about a user, collected by a job when the user asks, to be downloaded for a week.
+
+The letter that says so holds nothing of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.exports.models import DataExport
+from auth.models import User
+from database import reading, transaction
+from database.base import Clock
+from database.batch import purge
+from database.jobs.declare import JobName, Urgency, enqueue_job
+from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
+
+COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
+KEPT = timedelta(days=7)
+BETWEEN_TWO = timedelta(days=1)
+
+
+class ExportNotReady(Problem):
+    status, error, title = 409, "export_not_ready", "The data is still being collected; an e-mail says when it is ready"
+
+
+@dataclass(frozen=True)
+class Export:
+    id: UUID
+    requested_at: datetime
+    ready_at: datetime | None
+    expires_at: datetime
+
+
+SHOWN = (DataExport.id, DataExport.requested_at, DataExport.ready_at, DataExport.expires_at)
+
+
+def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
+    """Raises TooManyRequests within a day of the last one."""
+    now = auth.clock()
+    with transaction() as session:
+        # The user's row is locked, so that of two requests at once one sees the other.
+        if (
+            session.scalars(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
+            is None
+        ):
+            raise InvalidToken
+        last = session.scalars(
+            select(DataExport.requested_at)
+            .where(DataExport.user_id == user_id, DataExport.requested_at > now - BETWEEN_TWO)
+            .order_by(DataExport.requested_at.desc())
+            .limit(1)
+        ).one_or_none()
+        if last is not None:
+            raise TooManyRequests((last + BETWEEN_TWO - now).total_seconds(), "One export a day")
+        row = DataExport(user_id=user_id, requested_at=now, expires_at=now + KEPT)
+        session.add(row)
+        session.flush()
+        enqueue_job(session, COLLECT_EXPORT, export_id=str(row.id))
+        record(session, "data_export_requested", now, user_id=user_id, session_id=session_id)
+        return Export(row.id, now, None, row.expires_at)
+
+
+def list_exports(auth: Auth, user_id: UUID) -> Sequence[Export]:
+    """The newest first. There is one a day for a week, so they need no pages."""
+    query = select(*SHOWN).where(DataExport.user_id == user_id, DataExport.expires_at > auth.clock())
+    with reading() as session:
+        return [_export(row) for row in session.execute(query.order_by(DataExport.requested_at.desc()))]
+
+
+def download_export(auth: Auth, user_id: UUID, session_id: UUID, export_id: UUID) -> bytes:
+    """JSON. Raises NotFound, also for that of somebody else, and ExportNotReady."""
+    now = auth.clock()
+    with transaction() as session:
+        found = session.execute(
+            select(DataExport.content).where(
+                DataExport.id == export_id, DataExport.user_id == user_id, DataExport.expires_at > now
+            )
+        ).one_or_none()
+        if found is None:
+            raise NotFound
+        if found.content is None:
+            raise ExportNotReady
+        content: str = found.content
+        record(session, "data_export_downloaded", now, user_id=user_id, session_id=session_id)
+    return content.encode()
+
+
+def collect_export(auth: Auth, export_id: str) -> int:
+    """The job. Says how many bytes were collected; 0 when that was done before, or the account was deleted meanwhile."""
+    now = auth.clock()
+    with transaction() as session:
+        row = session.get(DataExport, UUID(export_id), with_for_update=True)
+        if row is None or row.content is not None:
+            return 0
+        email = session.scalars(select(User.email).where(User.id == row.user_id)).one()
+        row.content, row.ready_at = _collected(auth, session, row.user_id, now), now
+        auth.letters.enqueue(
+            session,
+            "export_ready",
+            email,
+            until=f"{row.expires_at:%d %B %Y, %H:%M} UTC",
+            base_url=auth.letters.base_url,
+        )
+        return len(row.content)
+
+
+def forget_exports(clock: Clock) -> int:
+    """A job. Returns how many were deleted."""
+    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
+
+
+def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:
+    parts = {part.name: part.export(session, user_id) for part in auth.personal_data}
+    document = {"user_id": user_id, "collected_at": now, "parts": parts}
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
+
+
+def _export(row: Row[UUID, datetime, datetime | None, datetime]) -> Export:
+    return Export(row.id, row.requested_at, row.ready_at, row.expires_at)

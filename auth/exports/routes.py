@@ -1,0 +1,92 @@
+"""`/api/auth/export`: all that is held about the caller."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Blueprint
+
+from auth.assembly import Auth
+from auth.exports.export import Export, ExportNotReady, download_export, list_exports, request_export
+from auth.principal import Principal
+from security.api.operation import Answer, AnswerBody, operation
+from security.edge.problems import TooManyRequests
+
+
+class ExportAnswer(AnswerBody):
+    id: UUID
+    status: Literal["collecting", "ready"]
+    requested_at: datetime
+    ready_at: datetime | None
+    expires_at: datetime
+    """When it is deleted."""
+
+
+class ExportsAnswer(AnswerBody):
+    exports: list[ExportAnswer]
+
+
+class ExportDocument(AnswerBody):
+    user_id: UUID
+    collected_at: datetime
+    parts: dict[str, dict[str, Any]]
+    """What each part of the service holds: `account` and others."""
+
+
+def export_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("exports", __name__, url_prefix="/api/auth/export")
+
+    @operation(
+        routes,
+        "POST",
+        "",
+        operation_id="startExport",
+        summary="Start an export of your data",
+        guard=auth.recently_signed_in,
+        answers={202: ExportAnswer},
+        problems=(TooManyRequests,),
+    )
+    def begin(caller: Principal) -> Answer:
+        """Once a day. An e-mail says when it can be downloaded."""
+        return Answer(202, _export_answer(request_export(auth, caller.user_id, caller.session_id)))
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="listExports",
+        summary="List your exports",
+        guard=auth.signed_in,
+        answers={200: ExportsAnswer},
+    )
+    def list_own(caller: Principal) -> Answer:
+        """The newest first, with their status and when they are deleted."""
+        return Answer(200, ExportsAnswer(exports=[_export_answer(each) for each in list_exports(auth, caller.user_id)]))
+
+    @operation(
+        routes,
+        "GET",
+        "/<uuid:export_id>",
+        operation_id="downloadExport",
+        summary="Download an export",
+        guard=auth.recently_signed_in,
+        answers={200: ExportDocument},
+        problems=(ExportNotReady,),
+        answer_headers={"Content-Disposition": "The name of the file."},
+    )
+    def download(caller: Principal, export_id: UUID) -> Answer:
+        """Everything that is held about you, as one JSON document. 409 `export_not_ready` until it is ready."""
+        content = download_export(auth, caller.user_id, caller.session_id, export_id)
+        return Answer(200, content, {"Content-Disposition": 'attachment; filename="mirroros-export.json"'})
+
+    return routes
+
+
+def _export_answer(export: Export) -> ExportAnswer:
+    return ExportAnswer(
+        id=export.id,
+        status="collecting" if export.ready_at is None else "ready",
+        requested_at=export.requested_at,
+        ready_at=export.ready_at,
+        expires_at=export.expires_at,
+    )

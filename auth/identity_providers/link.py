@@ -1,0 +1,52 @@
+"""Linking an account at Apple or Google to one's own: it signs in from then on."""
+
+from sqlalchemy.dialects.postgresql import insert
+
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.hold_account import hold_account
+from auth.identity_providers.id_token import ProvenIdentity
+from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
+from auth.identity_providers.list import LinkedIdentity, shown
+from auth.mail.notices import notify
+from auth.models import Identity
+from auth.principal import Principal
+from database import transaction
+from security.edge.problems import Problem
+
+
+class IdentityTaken(Problem):
+    status, error, title = 409, "identity_taken", "This Apple or Google account signs in to another account here"
+
+
+def link_identity(
+    auth: Auth, caller: Principal, proven: ProvenIdentity, apple_code: AppleCode | None = None
+) -> LinkedIdentity:
+    """Its e-mail address does not matter: the caller has proved both accounts. Linking again changes nothing.
+
+    Raises IdentityTaken, and InvalidToken when the session has ended or the user is gone.
+    """
+    now = auth.clock()
+    with transaction() as session:
+        user = hold_account(session, caller.user_id, caller.session_id)
+        made = session.execute(
+            insert(Identity)
+            .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+            .on_conflict_do_nothing(index_elements=[Identity.provider, Identity.subject])
+            .returning(Identity.subject)
+        ).scalar_one_or_none()
+        identity = session.get_one(Identity, (proven.provider, proven.subject))
+        if identity.user_id != user.id:
+            raise IdentityTaken
+        exchange_later(auth, session, proven, apple_code)
+        if made is not None:
+            record(
+                session,
+                "identity_linked",
+                now,
+                user_id=user.id,
+                session_id=caller.session_id,
+                method=proven.provider,
+            )
+            notify(auth.letters, session, "identity_linked", user.email, now)
+        return shown(identity)

@@ -1,0 +1,190 @@
+"""Signing in with what Apple or Google says of a person; the first time, that makes or finds the account."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from auth.account_change import AccountChange, account_change
+from auth.accounts.close import reopen
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.device import Device
+from auth.email_address import EmailAddress
+from auth.email_codes.one_time_codes import Purpose
+from auth.email_codes.send import send_code
+from auth.identity_providers.id_token import IdentityTokenNotValid, ProvenIdentity
+from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
+from auth.invites.redeem import ask_for_invite, redeem_invite
+from auth.lock_out.lock_out import lock_out
+from auth.mail.notices import NOTICES, notify
+from auth.models import Identity, User
+from auth.problems import EmailTaken, why_switched_off
+from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
+from auth.sessions.open import SignedInUser, open_session
+from database import reading
+from database.base import uuid7
+from security.edge.problems import Problem
+
+REGISTERED = "registered"
+
+
+class AddressNeedsProof(Problem):
+    """Google once verified the address, and does not know who has it now."""
+
+    status, error, title = (
+        409,
+        "address_needs_proof",
+        "There is an account with this e-mail address. Sign in to it in another way, or reset its password, and link Google"
+        " afterwards",
+    )
+
+
+def sign_in_with_provider(
+    auth: Auth,
+    proven: ProvenIdentity,
+    *,
+    remember: bool,
+    device: Device,
+    invite_code: str | None = None,
+    restore: bool = False,
+    apple_code: AppleCode | None = None,
+) -> SignedInUser:
+    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
+    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
+
+    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
+    """
+    invite = None
+    if auth.settings.registration_mode != "open" and not _has_account(proven):
+        invite = ask_for_invite(auth, invite_code)
+    with account_change(auth.states, auth.clock()) as change:
+        opened = _open(auth, change, proven, invite, remember=remember, device=device, restore=restore)
+        exchange_later(auth, change.session, proven, apple_code)
+    if isinstance(opened, SecondFactorRequired):
+        raise opened
+    return opened
+
+
+def _has_account(proven: ProvenIdentity) -> bool:
+    known = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
+    addressed = select(User.id).where(User.email_key == (proven.email.key if proven.email is not None else None))
+    with reading() as session:
+        return session.execute(select(or_(known.exists(), addressed.exists()))).scalar_one()
+
+
+def _open(
+    auth: Auth,
+    change: AccountChange,
+    proven: ProvenIdentity,
+    invite: bytes | None,
+    *,
+    remember: bool,
+    device: Device,
+    restore: bool,
+) -> SignedInUser | SecondFactorRequired:
+    session, now = change.session, change.now
+    user, event = _known_user(change, proven), "signed_in"
+    invited: dict[str, Any] = {}
+    if user is None:
+        if proven.email is None:
+            raise IdentityTokenNotValid
+        user, event = _link(auth, change, proven, proven.email)
+        if event == REGISTERED:
+            invited = redeem_invite(auth, session, invite, now)
+    if not user.is_active:
+        if user.delete_after is None or not restore:
+            raise why_switched_off(user)
+        reopen(auth, change, user)
+    needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
+    if needed is not None:
+        if event != "signed_in":
+            record(session, event, now, user_id=user.id, method=proven.provider)
+            _tell(auth, session, event, user, now)
+        return needed
+    signed_in = open_session(
+        auth, change, user, device=device, remember=remember, event=event, method=proven.provider, **invited
+    )
+    _tell(auth, session, event, user, now)
+    return signed_in
+
+
+def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -> None:
+    if event in NOTICES:
+        notify(auth.letters, session, event, user.email, now)
+
+
+def _known_user(change: AccountChange, proven: ProvenIdentity) -> User | None:
+    """The user whom the identity is linked to, with the row locked. It may have been unlinked while this waited for the row, so it
+    is looked up once more.
+    """
+    linked = select(Identity.user_id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
+    user = change.hold(User.id == linked.scalar_subquery())
+    return user if user is not None and change.session.scalars(linked).one_or_none() == user.id else None
+
+
+def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: EmailAddress) -> tuple[User, str]:
+    """The account of that address, made if there is none, and what happened.
+
+    An account is joined only when the provider answers for who has the address now. One that it makes while it does not is
+    unverified, until the e-mail that goes there is answered.
+    """
+    session, now = change.session, change.now
+    made = _insert_user(auth, session, proven, email, now)
+    user = change.hold(User.email_key == email.key)
+    if user is None:
+        raise EmailTaken(
+            "An account left this address within the last days. Its owner can take it back with the e-mail that said so"
+        )
+    linked = session.get(Identity, (proven.provider, proven.subject))
+    if linked is not None and linked.user_id == user.id:
+        return user, "signed_in"  # by a faster request, of the same person
+    if not made and not proven.authoritative:
+        raise AddressNeedsProof
+    taken_over = not made and not user.is_verified
+    if taken_over:
+        _take_over(auth, change, user)
+    session.execute(
+        insert(Identity)
+        .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+        .on_conflict_do_nothing()
+    )
+    identity = session.get_one(Identity, (proven.provider, proven.subject))
+    if identity.user_id != user.id:
+        raise IdentityTokenNotValid  # linked by a faster request, under an address that has changed since
+    if made:
+        if not user.is_verified:
+            send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
+        return user, REGISTERED
+    return user, "unverified_account_taken_over_by_its_owner" if taken_over else "identity_linked"
+
+
+def _insert_user(auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> bool:
+    """Whether an account was made: not when the address has one, nor while an account that left it can still come back."""
+    if auth.one_time_codes.may_be_returned_to(session, email, now):
+        return False
+    made = session.execute(
+        insert(User)
+        .values(
+            id=uuid7(),
+            email=email.address,
+            email_key=email.key,
+            is_verified=proven.authoritative,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[User.email_key])
+        .returning(User.id)
+    )
+    return made.scalar_one_or_none() is not None
+
+
+def _take_over(auth: Auth, change: AccountChange, user: User) -> None:
+    """An address that nobody proved may have been registered by somebody else, who waits for its owner to come. Now the owner
+    has come, and everything that lets the other one in is worth nothing any more.
+    """
+    user.password_hash, user.is_verified = None, True
+    auth.one_time_codes.void(change.session, user.id, Purpose.VERIFY_EMAIL)
+    lock_out(auth, change, user, "owner_proved", added_since=user.created_at, all_api_keys=True)

@@ -1,0 +1,39 @@
+"""Unlinking an account at Apple or Google: it signs in no more."""
+
+from uuid import UUID
+
+from sqlalchemy import delete
+
+from auth.account_change import account_change
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.hold_account import hold_account
+from auth.lock_out.lock_out import lock_out
+from auth.mail.notices import notify
+from auth.models import Identity
+from auth.principal import Principal
+from auth.second_factor.ways_to_sign_in import refuse_without_way_in
+from security.edge.problems import NotFound
+
+
+def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
+    """All other sessions end, because whoever signed in with it must not stay.
+
+    Raises NotFound, also for somebody else's, LastWayToSignIn, and InvalidToken when the session has ended or the user is gone.
+    """
+    now = auth.clock()
+    with account_change(auth.states, now) as change:
+        session = change.session
+        user = hold_account(session, caller.user_id, caller.session_id)
+        provider = session.execute(
+            delete(Identity)
+            .where(Identity.id == identity_id, Identity.user_id == user.id)
+            .returning(Identity.provider)
+            .execution_options(synchronize_session=False)
+        ).scalar_one_or_none()
+        if provider is None:
+            raise NotFound
+        refuse_without_way_in(session, user)
+        lock_out(auth, change, user, "identity_unlinked", keep_session=caller.session_id)
+        record(session, "identity_unlinked", now, user_id=user.id, session_id=caller.session_id, method=provider)
+        notify(auth.letters, session, "identity_unlinked", user.email, now)

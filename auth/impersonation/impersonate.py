@@ -1,0 +1,89 @@
+"""A member of the staff looks at the service as one user, for a quarter of an hour, reading only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.impersonation.models import Impersonation
+from auth.impersonation.state import may_impersonate
+from auth.models import User
+from auth.principal import Principal
+from auth.roles import Role
+from auth.tokens.access_token import IssuedToken
+from database import transaction
+from database.base import uuid7
+from security.edge.problems import NotFound, Problem
+
+LONGEST = timedelta(minutes=15)
+
+
+class NotToBeImpersonated(Problem):
+    """Switched off, or not below the caller's role."""
+
+    status, error, title = 403, "not_to_be_impersonated", "Nobody looks through this account"
+
+
+@dataclass(frozen=True)
+class Impersonating:
+    id: UUID
+    token: IssuedToken
+    expires_at: datetime
+
+
+def impersonate(auth: Auth, actor: Principal, user_id: UUID, reason: str) -> Impersonating:
+    """Begin, and end what the actor impersonated before. Raises NotFound, NotToBeImpersonated."""
+    now = auth.clock()
+    impersonation_id, expires_at = uuid7(), now + LONGEST
+    with transaction() as session:
+        user = session.execute(
+            select(User.role, User.is_active).where(User.id == user_id).with_for_update(read=True, key_share=True)
+        ).one_or_none()
+        if user is None:
+            raise NotFound
+        if not user.is_active or not may_impersonate(actor.role, Role(user.role)):
+            raise NotToBeImpersonated
+        # Two beginnings at once take turns at the actor's row, so that each finds the other's.
+        session.execute(select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
+        _end(session, actor.user_id, now)
+        session.execute(
+            insert(Impersonation).values(
+                id=impersonation_id,
+                actor_id=actor.user_id,
+                actor_session_id=actor.session_id,
+                user_id=user_id,
+                reason=reason,
+                started_at=now,
+                expires_at=expires_at,
+            )
+        )
+        record(session, "impersonation_started", now, user_id=user_id, actor_id=actor.user_id, reason=reason)
+    token = auth.access_tokens.issue(
+        user_id=user_id, session_id=impersonation_id, auth_time=now, not_after=expires_at, actor_id=actor.user_id
+    )
+    return Impersonating(impersonation_id, token, expires_at)
+
+
+def stop_impersonating(auth: Auth, actor_id: UUID) -> None:
+    """Its token stops at once. Can be repeated."""
+    with transaction() as session:
+        _end(session, actor_id, auth.clock())
+
+
+def _end(session: Session, actor_id: UUID, now: datetime) -> None:
+    ended = session.execute(
+        update(Impersonation)
+        .where(Impersonation.actor_id == actor_id, Impersonation.ended_at.is_(None))
+        .values(ended_at=now)
+        .returning(Impersonation.user_id, Impersonation.reason, Impersonation.expires_at)
+        .execution_options(synchronize_session=False)
+    )
+    for user_id, reason, expires_at in ended.all():
+        # One that ran out by itself was announced with its end; what is written here is only that it stopped earlier.
+        if now < expires_at:
+            record(session, "impersonation_stopped", now, user_id=user_id, actor_id=actor_id, reason=reason)

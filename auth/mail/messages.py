@@ -1,0 +1,109 @@
+"""Letters to users: enqueued in the transaction that has something to say, written and sent by a job.
+
+Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. A letter with a link
+or a code is enqueued with the id of its one-time code alone, so no queue, table or log ever holds what opens an account.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy.orm import Session
+
+from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
+from auth.mail.transport import LetterRefused, Post
+from database import reading
+from database.base import Clock, uuid7
+from database.jobs.declare import JobName, Urgency, enqueue_job
+
+SEND_LETTER = JobName("send_letter", Urgency.MAIL)
+PAGES = {
+    Purpose.VERIFY_EMAIL: "/account/verify-email",
+    Purpose.RESET_PASSWORD: "/account/reset-password",
+    Purpose.CHANGE_EMAIL: "/account/change-email",
+    Purpose.UNDO_EMAIL_CHANGE: "/account/undo-email-change",
+}
+"""Where a link leads. The token stands behind the #, which browsers send to nobody; the page posts it when asked to."""
+
+_FOLDER = PackageLoader("auth.mail", "templates")
+_TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - plain text
+_HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Writes and sends. `sender` is what stands in From; links begin with `base_url` and with nothing of a request.
+
+    Without a `post`, letters are left out with a warning: such a server cannot confirm addresses or reset passwords.
+    """
+
+    post: Post | None
+    sender: str
+    base_url: str
+    codes: OneTimeCodes
+    clock: Clock
+
+    def enqueue(
+        self, session: Session, template: str, to: str, *, code: tuple[UUID, Purpose] | None = None, **values: Any
+    ) -> None:
+        """Send the letter if the session's transaction is committed. `values` are JSON values, none of them secret."""
+        if self.post is None:
+            structlog.get_logger().warning("letter_left_out", template=template, reason="EMAIL_HOST is not set")
+            return
+        arguments: dict[str, Any] = {"letter_id": str(uuid7()), "template": template, "to": to, "values": values}
+        if code is not None:
+            arguments |= {"code_id": str(code[0]), "purpose": code[1].value}
+        enqueue_job(session, SEND_LETTER, **arguments)
+
+    def send(
+        self,
+        *,
+        letter_id: str,
+        template: str,
+        to: str,
+        values: dict[str, Any],
+        code_id: str | None = None,
+        purpose: str | None = None,
+    ) -> None:
+        """The job. A letter about a code that is spent or void is not sent any more."""
+        if self.post is None:
+            return
+        if code_id is not None and purpose is not None:
+            one_time, aim = UUID(code_id), Purpose(purpose)
+            with reading() as session:
+                if not self.codes.is_open(session, one_time, self.clock()):
+                    return
+            link = f"{self.base_url}{PAGES[aim]}#token={self.codes.link_token(one_time, aim)}"
+            values = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
+        try:
+            self.post.deliver(self.write(letter_id, template, to, values, self.clock()))
+        except LetterRefused as refusal:
+            structlog.get_logger().warning("letter_refused", letter_id=letter_id, reason=str(refusal))
+
+    def write(self, letter_id: str, template: str, to: str, values: dict[str, Any], now: datetime) -> EmailMessage:
+        """The message, as text and as HTML. Raises jinja2.UndefinedError for a value that the template misses."""
+        shown = {name: _one_line(value) for name, value in values.items()}
+        subject, _, text = _TEXT.get_template(f"{template}.txt").render(shown).partition("\n")
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self.sender, to, subject
+        message["Date"] = format_datetime(now)
+        # The same letter sent again after a crash has the same id, and mail programs show it once (RFC 5322, 3.6.4).
+        message["Message-ID"] = f"<{letter_id}@{urlsplit(self.base_url).hostname}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: no holiday notices, please
+        message.set_content(text.lstrip("\n"))
+        html = _HTML.get_template(f"{template}.html").render({**shown, "subject": subject})
+        message.add_alternative(html, subtype="html")
+        return message
+
+
+def _one_line(value: Any) -> Any:
+    """A text without line breaks or control characters: a name must not write a paragraph of ours."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() else " " for character in value)

@@ -1,0 +1,126 @@
+"""How passwords are stored and compared: bcrypt over a keyed pre-hash.
+
+A stored password reads `mo2$<pepper id>$<bcrypt>`, where bcrypt's input is base64(HMAC-SHA-256(pepper, NFKC(password))).
+The pre-hash is 44 ASCII bytes. bcrypt 5 raises above 72 bytes, and older versions cut there in silence; a keyed pre-hash
+also cannot be looked up in stolen lists of plain SHA-256 values (OWASP password storage cheat sheet, "pre-hashing").
+Rows that are bare bcrypt (`$2b$…`) come from earlier systems and are replaced at the next sign-in.
+"""
+
+import base64
+import hmac
+import re
+import secrets
+import string
+import unicodedata
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import bcrypt
+
+from auth.password_hashing.worker_pool import PasswordWork
+from security.logs.log import security_event
+
+SCHEME = "mo2"
+MAXIMUM_CHARACTERS = 256
+MAXIMUM_BYTES = 1024
+BCRYPT_BYTES = 72
+LEAST_COST = 4
+NO_PEPPER = {"0": b"mirroros password pre-hash, no pepper configured"}
+BCRYPT_FORM = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
+BCRYPT_ALPHABET = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
+
+
+class PasswordNotUsable(ValueError):
+    """The text can be nobody's password: too long, or with characters that not every device would type alike."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    matches: bool
+    outdated: bool
+    """It matches, and should be stored anew: earlier scheme, other cost or other pepper."""
+
+
+def prepared(password: str) -> str:
+    """The form that is hashed: NFKC, so that an accent typed on two systems is one password. Raises PasswordNotUsable."""
+    if len(password) > MAXIMUM_CHARACTERS:
+        raise PasswordNotUsable(f"A password has at most {MAXIMUM_CHARACTERS} characters.")
+    if any(character == "\0" or unicodedata.category(character) in {"Cn", "Cs"} for character in password):
+        raise PasswordNotUsable("The password holds a character that cannot be typed.")
+    if len(password.encode()) > MAXIMUM_BYTES:
+        raise PasswordNotUsable(f"A password has at most {MAXIMUM_BYTES} bytes.")
+    return unicodedata.normalize("NFKC", password)
+
+
+class Passwords:
+    """Hashes and compares. The first of `peppers` (id -> key) is used for new hashes, all of them for old ones."""
+
+    def __init__(self, work: PasswordWork, *, cost: int, peppers: Mapping[str, bytes] | None = None) -> None:
+        self._work = work
+        self._cost = cost
+        self._peppers = {**(peppers or {}), **NO_PEPPER}
+        self._pepper_id = next(iter(self._peppers))
+        self._nobody = {each: _hash_of_nobody(each) for each in range(LEAST_COST, cost + 1)}
+
+    def turn(self, *, known_device: bool = False) -> AbstractContextManager[None]:
+        """For the block, hashing and comparing need not wait. Raises PasswordWorkBusy."""
+        return self._work.turn(known_device=known_device)
+
+    def hash(self, password: str) -> str:
+        """Raises PasswordNotUsable, PasswordWorkBusy."""
+        return self._work.run(lambda: self._hash(password))
+
+    def verify(self, password: str, stored: str | None) -> Verdict:
+        """Compare. Takes as long for a user that does not exist (None) as for one that does.
+
+        Raises PasswordWorkBusy. Text that cannot be a password, and a stored value that cannot be read, do not match.
+        """
+        return self._work.run(lambda: self._verify(password, stored))
+
+    def _hash(self, password: str) -> str:
+        hashed = bcrypt.hashpw(self._prehash(password, self._pepper_id), bcrypt.gensalt(self._cost))
+        return f"{SCHEME}${self._pepper_id}${hashed.decode()}"
+
+    def _verify(self, password: str, stored: str | None) -> Verdict:
+        try:
+            typed = self._inputs(password, stored)
+        except PasswordNotUsable:
+            typed = None
+        if typed is None:
+            bcrypt.checkpw(b"nobody", self._nobody[self._cost])
+            return Verdict(matches=False, outdated=False)
+        candidate, hashed, cost, current = typed
+        # A cheaper row answers sooner, which would tell that the account exists. Each cost is twice the work of the one
+        # before, so one check at the row's cost and at each above it, below ours, is exactly what is missing.
+        for each in range(cost, self._cost):
+            bcrypt.checkpw(b"nobody", self._nobody[each])
+        matches = bcrypt.checkpw(candidate, hashed)
+        return Verdict(matches, outdated=matches and not (current and cost == self._cost))
+
+    def _inputs(self, password: str, stored: str | None) -> tuple[bytes, bytes, int, bool] | None:
+        """What bcrypt compares, the row's cost, and whether scheme and pepper are the current ones. None: nothing to compare."""
+        if stored is None:
+            return None
+        scheme, _, rest = stored.partition("$")
+        pepper_id, _, hashed = rest.partition("$") if scheme == SCHEME else ("", "", stored)
+        form = BCRYPT_FORM.fullmatch(hashed)
+        if form is None or (scheme == SCHEME and pepper_id not in self._peppers):
+            security_event("stored_password_unreadable")
+            return None
+        if scheme == SCHEME:
+            candidate = self._prehash(password, pepper_id)
+        else:
+            prepared(password)
+            candidate = password.encode()[:BCRYPT_BYTES]
+        return candidate, hashed.encode(), int(form[1]), pepper_id == self._pepper_id
+
+    def _prehash(self, password: str, pepper_id: str) -> bytes:
+        digest = hmac.digest(self._peppers[pepper_id], prepared(password).encode(), "sha256")
+        return base64.b64encode(digest)
+
+
+def _hash_of_nobody(cost: int) -> bytes:
+    """A well-formed hash that no password has, made without the work of hashing one."""
+    digest = "".join(secrets.choice(BCRYPT_ALPHABET) for _ in range(31))
+    return bcrypt.gensalt(cost) + digest.encode()

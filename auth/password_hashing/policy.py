@@ -1,0 +1,79 @@
+"""Which passwords are accepted. No rules of composition and no expiry (NIST SP 800-63B-4, 3.1.1.2)."""
+
+import re
+from collections.abc import Container
+from functools import cache
+
+from zxcvbn import zxcvbn
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from auth.password_hashing.bcrypt_hash import PasswordNotUsable, prepared
+from security.edge.problems import ValidationFailed
+
+MINIMUM_SCORE = 2
+SCORED_CHARACTERS = 72  # zxcvbn takes 4 ms here and grows with the square of the length
+PRODUCT_WORDS = ("mirroros", "mirror")
+CONTEXT_WORD_LENGTH = 4
+OWN_CHARACTERS_NEEDED = 6
+NOT_A_LETTER = re.compile(r"[^a-z]+")
+APPENDED = re.compile(r"[^a-z]{1,4}$")
+
+
+class PasswordRefused(ValidationFailed):
+    """The password has a form that is not accepted."""
+
+    def __init__(self, message: str, pointer: str = "/password") -> None:
+        super().__init__([{"pointer": pointer, "code": self.error, "message": message}])
+
+
+class PasswordTooWeak(PasswordRefused):
+    error, title = "password_too_weak", "The password is too easy to guess"
+
+
+class PasswordBreached(PasswordRefused):
+    error, title = "password_breached", "The password is among the first that an attacker tries"
+
+
+def check_new_password(
+    password: str,
+    *,
+    minimum_length: int,
+    mail_name: str,
+    breached: Container[str] = frozenset(),
+    pointer: str = "/password",
+) -> None:
+    """Raises PasswordRefused or one of its kinds.
+
+    `mail_name` is what stands before the @ of the user's address. `breached` is an operator's list beside our own.
+    `pointer` names the field in the body (RFC 6901).
+    """
+    try:
+        form = prepared(password)
+    except PasswordNotUsable as error:
+        raise PasswordRefused(str(error), pointer) from error
+    if len(form) < minimum_length:
+        raise PasswordTooWeak(f"Use at least {minimum_length} characters; 15 or more are better.", pointer)
+    lowered = form.lower()
+    if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
+        raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.", pointer)
+    if password in breached or form in breached:
+        raise PasswordBreached("This password has been seen in a data breach. Choose another one.", pointer)
+    own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
+    context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
+    if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
+        raise PasswordBreached("This password is made of your address or of our name. Choose another one.", pointer)
+    scored = form[:SCORED_CHARACTERS].replace("\n", " ")  # zxcvbn takes "1234\n" for a date and fails to read it
+    if zxcvbn(scored, user_inputs=context)["score"] < MINIMUM_SCORE:
+        raise PasswordTooWeak("This password is easy to guess. Add another word or two.", pointer)
+
+
+def without(words: list[str], text: str) -> str:
+    for word in words:
+        text = text.replace(word, "")
+    return text
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """The 30,000 most used passwords, which zxcvbn carries."""
+    return frozenset(FREQUENCY_LISTS["passwords"])

@@ -1,0 +1,121 @@
+"""A signed-in user types the password that the account has: to prove again who it is, or to choose another one."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.account_change import AccountChange, account_change
+from auth.assembly import Auth
+from auth.audit.record import record
+from auth.email_address import parse_email
+from auth.lock_out.lock_out import lock_out
+from auth.mail.notices import notify
+from auth.models import User
+from auth.password_hashing.policy import check_new_password
+from auth.passwords.sign_in import NOTABLE_TRIES
+from auth.principal import Principal
+from auth.problems import InvalidCredentials
+from auth.second_factor.factors import factors_of
+from auth.sessions.step_up import note_fresh_proof
+from auth.tokens.access_token import IssuedToken
+from database import reading, transaction
+from security.edge.problems import InvalidToken, Problem
+
+
+class PasswordNotEnough(Problem):
+    """Whoever stole a session and a password must not turn off the factor that protects from that."""
+
+    status, error, title = (
+        403,
+        "second_factor_required",
+        "Use your second factor: POST /api/auth/reauthenticate/second-factor",
+    )
+
+
+@dataclass(frozen=True)
+class _Proved:
+    """An account whose password was right, as its row was then."""
+
+    email: str
+    password_hash: str
+
+
+def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
+    """An access token of the same session that says that the caller has just proved who it is.
+
+    Raises InvalidCredentials, PasswordWorkBusy, TooManyRequests; PasswordNotEnough, after the right password, for an
+    account with a second factor; InvalidToken when the session ended meanwhile.
+    """
+    proved = _prove(auth, caller, password)
+    with account_change(auth.states, auth.clock()) as change:
+        _hold(change, caller.user_id, proved)
+        if factors_of(change.session, caller.user_id).on:
+            raise PasswordNotEnough
+        return note_fresh_proof(auth, change.session, caller, method="password")
+
+
+def change_password(auth: Auth, caller: Principal, current_password: str, new_password: str) -> None:
+    """All other sessions end, and a letter that would reset the password opens nothing any more.
+
+    Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
+    """
+    check_new_password(
+        new_password,
+        minimum_length=auth.settings.password_minimum_length,
+        mail_name=_mail_name(caller.user_id),
+        breached=auth.pwned_passwords,
+        pointer="/new_password",
+    )
+    proved = _prove(auth, caller, current_password)
+    new_hash = auth.passwords.hash(new_password)
+    now = auth.clock()
+    with account_change(auth.states, now) as change:
+        user, session = _hold(change, caller.user_id, proved), change.session
+        user.password_hash = new_hash
+        lock_out(auth, change, user, "password_changed", keep_session=caller.session_id)
+        record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
+        notify(auth.letters, session, "password_changed", proved.email, now)
+
+
+def _mail_name(user_id: UUID) -> str:
+    with reading() as session:
+        email = session.scalars(select(User.email).where(User.id == user_id)).one_or_none()
+    if email is None:
+        raise InvalidToken
+    return email.partition("@")[0]
+
+
+def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
+    """Throttled like a sign-in, with a count that belongs to the session: no stranger can use it up, and whoever stole the
+    session cannot guess on."""
+    with reading() as session:
+        row = session.execute(select(User.email, User.password_hash).where(User.id == caller.user_id)).one_or_none()
+    if row is None:
+        raise InvalidToken
+    email = parse_email(row.email)
+    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
+        tries = auth.throttle.take_turn(email, caller.session_id)
+        verdict = auth.passwords.verify(password, row.password_hash)
+    if not verdict.matches:
+        _note_failure(auth, caller, row.email, tries)
+        raise InvalidCredentials
+    auth.throttle.forget(email, caller.session_id)
+    return _Proved(row.email, row.password_hash)
+
+
+def _hold(change: AccountChange, user_id: UUID, proved: _Proved) -> User:
+    """The user, with the row locked. Raises InvalidCredentials when it no longer holds the password that was checked."""
+    user = change.hold(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
+    if user is None:
+        raise InvalidCredentials
+    return user
+
+
+def _note_failure(auth: Auth, caller: Principal, email: str, tries: int) -> None:
+    now = auth.clock()
+    with transaction() as session:
+        record(session, "reauthentication_failed", now, user_id=caller.user_id, session_id=caller.session_id)
+        if tries == NOTABLE_TRIES:
+            record(session, "many_wrong_passwords", now, user_id=caller.user_id)
+            notify(auth.letters, session, "many_wrong_passwords", email, now)

@@ -1,0 +1,71 @@
+"""Counting attempts over time: in Redis, so that all processes count together.
+
+Built on the strategies that flask-limiter uses inside, without its extension: the extension's hooks run on every request
+of the application, 50 µs each, also where nothing is limited.
+"""
+
+import threading
+from collections.abc import Callable
+from time import time
+
+import redis
+from limits import RateLimitItem
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import RateLimiter
+
+from database.redis.server import KEY_PREFIX, RedisServer
+
+Question = Callable[..., bool]
+"""A method of a strategy: does it admit one more attempt?"""
+
+
+class AttemptCounts:
+    """While there is no Redis, counts in this process alone: then a limit holds per process, never not at all.
+
+    `name` keeps these counts apart from others in Redis.
+    """
+
+    def __init__(self, server: RedisServer, strategy: type[RateLimiter], name: str) -> None:
+        self._server = server
+        self._strategy = strategy
+        self._name = name
+        self._building = threading.Lock()
+        self._shared: RateLimiter | None = None
+        self._own: RateLimiter | None = None
+
+    def hit(self, limit: RateLimitItem, *identity: str) -> float | None:
+        """Count one attempt; None when it is within the limit, else the seconds to wait, and nothing is counted."""
+        return self._ask(self._strategy.hit, limit, identity)
+
+    def look(self, limit: RateLimitItem, *identity: str) -> float | None:
+        """What `hit` would say; nothing is counted."""
+        return self._ask(self._strategy.test, limit, identity)
+
+    def _ask(self, question: Question, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
+        client = self._server.client()
+        if client is not None:
+            try:
+                return _answer(question, self._in_redis(client), limit, identity)
+            except redis.RedisError:
+                self._server.failed()
+        return _answer(question, self._in_memory(), limit, identity)
+
+    def _in_redis(self, client: redis.Redis) -> RateLimiter:
+        with self._building:
+            if self._shared is None:
+                pool = client.connection_pool
+                storage = RedisStorage("redis://", connection_pool=pool, key_prefix=f"{KEY_PREFIX}{self._name}")
+                self._shared = self._strategy(storage)
+            return self._shared
+
+    def _in_memory(self) -> RateLimiter:
+        with self._building:
+            if self._own is None:
+                self._own = self._strategy(MemoryStorage())
+            return self._own
+
+
+def _answer(question: Question, strategy: RateLimiter, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
+    if question(strategy, limit, *identity):
+        return None
+    return strategy.get_window_stats(limit, *identity).reset_time - time() + 1

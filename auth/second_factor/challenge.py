@@ -1,0 +1,96 @@
+"""Asking for the second factor, once the first one was right. Until it comes there is no session."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auth.audit.record import record
+from auth.models import User
+from auth.second_factor.factors import Method, factors_of
+from auth.second_factor.models import SignInChallenge
+from database.base import uuid7
+from security.edge.problems import Problem
+
+PREFIX = "sc_"
+LONGEST_TOKEN = 64
+LIFETIME = timedelta(minutes=5)
+TRIES = 5
+
+
+class SecondFactorRequired(Problem):
+    """The password, or the provider's word, was right. Said to nobody else.
+
+    `challenge` goes back with the second factor, `methods` names those that this account has.
+    """
+
+    status, error, title = 401, "mfa_required", "Sign in with your second factor as well"
+
+    def __init__(self, challenge: str = "", methods: Sequence[Method] = ()) -> None:
+        super().__init__(
+            headers={"WWW-Authenticate": 'Bearer realm="mirroros"'},
+            challenge=challenge,
+            methods=list(methods),
+            expires_in=int(LIFETIME.total_seconds()),
+        )
+
+
+@dataclass(frozen=True)
+class SignInChoices:
+    """What the client asked for with the first factor, and gets with the second."""
+
+    remember: bool
+
+
+def second_factor_needed(
+    session: Session,
+    user: User,
+    now: datetime,
+    *,
+    method: str,
+    choices: SignInChoices,
+    device_id: UUID | None = None,
+) -> SecondFactorRequired | None:
+    """What to raise after the transaction is committed; None when the account has no second factor.
+
+    `method` is what the first factor was, `device_id` the known device that it came from. The caller holds the user's row.
+    """
+    methods = factors_of(session, user.id).methods
+    if not methods:
+        return None
+    token = PREFIX + secrets.token_urlsafe(32)
+    session.add(
+        SignInChallenge(
+            id=uuid7(),
+            user_id=user.id,
+            token_hash=token_hash(token),
+            method=method,
+            device_id=device_id,
+            choices=asdict(choices),
+            state_version=user.state_version,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+    )
+    record(session, "second_factor_asked", now, user_id=user.id, method=method)
+    return SecondFactorRequired(token, methods)
+
+
+def find_waiting(session: Session, token: str, now: datetime) -> SignInChallenge | None:
+    """The sign-in that waits under this token, unless it is void, too old or was tried too often."""
+    return session.scalars(
+        select(SignInChallenge)
+        .join(User, User.id == SignInChallenge.user_id)
+        .where(SignInChallenge.token_hash == token_hash(token), SignInChallenge.state_version == User.state_version)
+        .where(SignInChallenge.expires_at > now, SignInChallenge.tries < TRIES)
+    ).one_or_none()
+
+
+def token_hash(token: str) -> bytes:
+    """256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
+    return hashlib.sha256(token.encode()).digest()

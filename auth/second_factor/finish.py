@@ -1,0 +1,83 @@
+"""The second half of a sign-in: the factor that was asked for, and then the session."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from auth.account_change import AccountChange, account_change
+from auth.assembly import Auth
+from auth.device import Device
+from auth.models import User
+from auth.problems import why_switched_off
+from auth.second_factor.challenge import SignInChoices, find_waiting, token_hash
+from auth.second_factor.models import SignInChallenge
+from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials
+from auth.second_factor.passkeys.webauthn import KnownCredential, assertion_options
+from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
+from auth.sessions.known_devices import remember_device
+from auth.sessions.open import SignedInUser, open_session
+from security.edge.problems import Problem
+
+
+class SignInChallengeNotValid(Problem):
+    """Unknown, too old, tried too often, used, or void because something changed in the account: one answer for all."""
+
+    status, error, title = 401, "challenge_not_valid", "This sign-in has to begin again"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+
+
+def finish_sign_in(auth: Auth, token: str, proof: Proof, device: Device) -> SignedInUser:
+    """Raises SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, TooManyRequests."""
+    with account_change(auth.states, auth.clock()) as change:
+        signed_in = _finish(auth, change, token, proof, device)
+    if signed_in is None:
+        raise SecondFactorRefused  # only now, when the try is counted for good
+    return signed_in
+
+
+def passkey_for_sign_in(auth: Auth, token: str) -> dict[str, Any]:
+    """What to ask the browser for, when a passkey is to be the second factor. Raises SignInChallengeNotValid."""
+    now = auth.clock()
+    with account_change(auth.states, now) as change:
+        user, waiting = _waiting(change, token)
+        session = change.session
+        challenge = begin_challenge(session, Ceremony.SECOND_FACTOR, now, user_id=user.id, flow_id=waiting.id)
+        known: Sequence[KnownCredential] = known_credentials(session, user.id)
+    return assertion_options(auth.passkey_site, challenge, known=known, verify_user=False)
+
+
+def _finish(auth: Auth, change: AccountChange, token: str, proof: Proof, device: Device) -> SignedInUser | None:
+    session, now = change.session, change.now
+    user, waiting = _waiting(change, token)
+    if not user.is_active:
+        raise why_switched_off(user)
+    waiting.tries += 1
+    factor = prove_second_factor(auth, session, user, proof, now, flow_id=waiting.id, device_id=waiting.device_id)
+    if factor is None:
+        return None
+    session.execute(
+        delete(SignInChallenge).where(SignInChallenge.id == waiting.id).execution_options(synchronize_session=False)
+    )
+    return open_session(
+        auth,
+        change,
+        user,
+        device=device,
+        remember=SignInChoices(**waiting.choices).remember,
+        device_token=remember_device(session, user.id, waiting.device_id, now),
+        method=waiting.method,
+        second_factor=factor,
+    )
+
+
+def _waiting(change: AccountChange, token: str) -> tuple[User, SignInChallenge]:
+    """The user, whose row is locked so that parallel tries count each other, and the sign-in."""
+    owner = select(SignInChallenge.user_id).where(SignInChallenge.token_hash == token_hash(token))
+    user = change.hold(User.id == owner.scalar_subquery())
+    waiting = find_waiting(change.session, token, change.now) if user is not None else None
+    if user is None or waiting is None:
+        raise SignInChallengeNotValid
+    return user, waiting

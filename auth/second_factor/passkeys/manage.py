@@ -1,0 +1,74 @@
+"""The passkeys of an account: seeing, naming and deleting them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+
+from auth.assembly import Auth
+from auth.models import User
+from auth.principal import Principal
+from auth.second_factor.factors import changing_factors, forget_codes_without_factor
+from auth.second_factor.models import Passkey
+from auth.second_factor.ways_to_sign_in import refuse_without_way_in
+from database import reading, transaction
+from security.edge.problems import NotFound
+
+
+@dataclass(frozen=True)
+class ShownPasskey:
+    """What its owner sees of a passkey. `synchronised` ones live in a cloud account and outlive the device."""
+
+    id: UUID
+    name: str
+    synchronised: bool
+    transports: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+def shown(row: Passkey) -> ShownPasskey:
+    return ShownPasskey(
+        id=row.id,
+        name=row.name,
+        synchronised=row.backed_up,
+        transports=row.transports,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+def list_passkeys(user_id: UUID) -> list[ShownPasskey]:
+    with reading() as session:
+        rows = session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
+        return [shown(row) for row in rows]
+
+
+def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> ShownPasskey:
+    """Raises NotFound, also for somebody else's."""
+    with transaction() as session:
+        row = session.scalars(
+            update(Passkey)
+            .where(Passkey.id == passkey_id, Passkey.user_id == user_id)
+            .values(name=name)
+            .returning(Passkey)
+        ).one_or_none()
+        if row is None:
+            raise NotFound
+        return shown(row)
+
+
+def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:
+    """Raises NotFound, also for somebody else's, and LastWayToSignIn."""
+    with changing_factors(auth, caller, "passkey_removed") as change:
+        gone = change.session.execute(
+            delete(Passkey)
+            .where(Passkey.id == passkey_id, Passkey.user_id == caller.user_id)
+            .returning(Passkey.id)
+            .execution_options(synchronize_session=False)
+        )
+        if gone.one_or_none() is None:
+            raise NotFound
+        refuse_without_way_in(change.session, change.session.get_one(User, caller.user_id))
+        forget_codes_without_factor(change.session, change.user_id)

@@ -1,0 +1,109 @@
+"""Registering a passkey."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from auth.assembly import Auth
+from auth.models import User
+from auth.principal import Principal
+from auth.second_factor.factors import changing_factors, factors_of
+from auth.second_factor.models import Passkey
+from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials, take_challenge
+from auth.second_factor.passkeys.manage import ShownPasskey, shown
+from auth.second_factor.passkeys.webauthn import (
+    CeremonyRefused,
+    Credential,
+    known_transports,
+    registration_options,
+    verify_registration,
+)
+from auth.second_factor.recovery_codes import write_codes
+from database import transaction
+from database.base import uuid7
+from security.edge.problems import InvalidToken, Problem
+
+MOST_PASSKEYS = 10
+
+
+class TooManyPasskeys(Problem):
+    status, error, title = (
+        409,
+        "too_many_passkeys",
+        f"An account has at most {MOST_PASSKEYS} passkeys; delete one first",
+    )
+
+
+class PasskeyNotAccepted(Problem):
+    """The answer is not signed for us, or its challenge was not given to this session within five minutes, or used before."""
+
+    status, error, title = 400, "passkey_not_accepted", "The passkey could not be registered; begin again"
+
+
+@dataclass(frozen=True)
+class RegisteredPasskey:
+    passkey: ShownPasskey
+    recovery_codes: list[str] | None
+    """For an account whose first factor this is. Shown once."""
+
+
+def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
+    """What to ask the browser for. Raises TooManyPasskeys."""
+    now = auth.clock()
+    with transaction() as session:
+        email = session.scalars(
+            select(User.email).where(User.id == caller.user_id).with_for_update(key_share=True)
+        ).one_or_none()
+        if email is None:
+            raise InvalidToken
+        known = known_credentials(session, caller.user_id)
+        if len(known) >= MOST_PASSKEYS:
+            raise TooManyPasskeys
+        challenge = begin_challenge(session, Ceremony.REGISTER, now, user_id=caller.user_id, flow_id=caller.session_id)
+    return registration_options(
+        auth.passkey_site, challenge, user_handle=caller.user_id.bytes, email=email, known=known
+    )
+
+
+def register_passkey(
+    auth: Auth, caller: Principal, credential: Credential, *, name: str, transports: Sequence[str] | None
+) -> RegisteredPasskey:
+    """Raises PasskeyNotAccepted, TooManyPasskeys."""
+    with transaction() as session:
+        challenge = take_challenge(
+            session, Ceremony.REGISTER, credential, auth.clock(), user_id=caller.user_id, flow_id=caller.session_id
+        )
+    if challenge is None:
+        raise PasskeyNotAccepted
+    try:
+        made = verify_registration(auth.passkey_site, challenge, credential)
+    except CeremonyRefused:
+        raise PasskeyNotAccepted from None
+    with changing_factors(auth, caller, "passkey_added") as change:
+        before = factors_of(change.session, caller.user_id)
+        if before.passkeys >= MOST_PASSKEYS:
+            raise TooManyPasskeys
+        row = change.session.scalars(
+            insert(Passkey)
+            .values(
+                id=uuid7(),
+                user_id=caller.user_id,
+                credential_id=made.id,
+                public_key=made.public_key,
+                sign_count=made.sign_count,
+                transports=known_transports(transports),
+                backup_eligible=made.backup_eligible,
+                backed_up=made.backed_up,
+                name=name,
+                created_at=change.now,
+            )
+            .on_conflict_do_nothing(index_elements=[Passkey.credential_id])
+            .returning(Passkey)
+        ).one_or_none()
+        if row is None:
+            raise PasskeyNotAccepted
+        codes = None if before.on else write_codes(change, auth.data_keys)
+        return RegisteredPasskey(shown(row), codes)

@@ -1,0 +1,168 @@
+"""`/api/auth/passkeys`: registering, seeing and deleting passkeys, and signing in with one."""
+
+from uuid import UUID
+
+from flask import Blueprint
+
+from auth.assembly import Auth
+from auth.bodies import SignedInAnswer
+from auth.device import device
+from auth.principal import Principal
+from auth.problems import AccountClosing, AccountDisabled
+from auth.rate_limits.by_address import AnyoneWithin
+from auth.second_factor.bodies import (
+    OptionsAnswer,
+    PasskeyAddedAnswer,
+    PasskeyAnswer,
+    PasskeysAnswer,
+    PasskeySignInBody,
+    RegisterPasskeyBody,
+    RenamePasskeyBody,
+    document_of,
+    passkey_answer,
+)
+from auth.second_factor.challenge import SignInChoices
+from auth.second_factor.passkeys.manage import delete_passkey, list_passkeys, rename_passkey
+from auth.second_factor.passkeys.register import (
+    PasskeyNotAccepted,
+    TooManyPasskeys,
+    passkey_to_register,
+    register_passkey,
+)
+from auth.second_factor.passkeys.sign_in import PasskeyRefused, passkey_to_sign_in, sign_in_with_passkey
+from auth.second_factor.ways_to_sign_in import LastWayToSignIn
+from auth.sessions.cookies import CsrfFailed
+from auth.token_answers import SET_COOKIE, answer_signed_in
+from security.api.operation import Answer, operation
+
+
+def passkey_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("passkeys", __name__, url_prefix="/api/auth/passkeys")
+    _declare_own_passkeys(routes, auth)
+    _declare_sign_in(routes, auth)
+    return routes
+
+
+def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/registration/options",
+        operation_id="getPasskeyRegistrationOptions",
+        summary="Get the options to create a passkey",
+        guard=auth.recently_signed_in,
+        answers={200: OptionsAnswer},
+        problems=(TooManyPasskeys,),
+    )
+    def registration_options(caller: Principal) -> Answer:
+        """For `navigator.credentials.create()`. Send what it gives to `POST /api/auth/passkeys/registration`."""
+        return Answer(200, OptionsAnswer(options=passkey_to_register(auth, caller)))
+
+    @operation(
+        routes,
+        "POST",
+        "/registration",
+        operation_id="registerPasskey",
+        summary="Add a passkey",
+        guard=auth.recently_signed_in,
+        body=RegisterPasskeyBody,
+        answers={201: PasskeyAddedAnswer},
+        problems=(PasskeyNotAccepted, TooManyPasskeys),
+    )
+    def registration(caller: Principal, body: RegisterPasskeyBody) -> Answer:
+        """Ends all other sessions. The account's first factor comes with ten recovery codes, which are shown this once."""
+        added = register_passkey(
+            auth,
+            caller,
+            document_of(body.credential),
+            name=body.name,
+            transports=body.credential.response.transports,
+        )
+        answer = PasskeyAddedAnswer(passkey=passkey_answer(added.passkey), recovery_codes=added.recovery_codes)
+        return Answer(201, answer)
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="listPasskeys",
+        summary="List your passkeys",
+        guard=auth.signed_in,
+        answers={200: PasskeysAnswer},
+    )
+    def passkeys(caller: Principal) -> Answer:
+        """With their names, and when each was last used."""
+        return Answer(200, PasskeysAnswer(passkeys=[passkey_answer(each) for each in list_passkeys(caller.user_id)]))
+
+    @operation(
+        routes,
+        "PATCH",
+        "/<uuid:passkey_id>",
+        operation_id="renamePasskey",
+        summary="Rename a passkey",
+        guard=auth.signed_in,
+        body=RenamePasskeyBody,
+        answers={200: PasskeyAnswer},
+    )
+    def rename(caller: Principal, passkey_id: UUID, body: RenamePasskeyBody) -> Answer:
+        """The name is for its owner alone."""
+        return Answer(200, passkey_answer(rename_passkey(caller.user_id, passkey_id, body.name)))
+
+    @operation(
+        routes,
+        "DELETE",
+        "/<uuid:passkey_id>",
+        operation_id="deletePasskey",
+        summary="Delete a passkey",
+        guard=auth.recently_signed_in,
+        answers={204: None},
+        problems=(LastWayToSignIn,),
+    )
+    def delete(caller: Principal, passkey_id: UUID) -> Answer:
+        """Ends all other sessions. With the account's last factor its recovery codes go too."""
+        delete_passkey(auth, caller, passkey_id)
+        return Answer(204)
+
+
+def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
+    anyone = AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in")
+
+    @operation(
+        routes,
+        "POST",
+        "/sign-in/options",
+        operation_id="getPasskeySignInOptions",
+        summary="Get the options to sign in with a passkey",
+        guard=anyone,
+        answers={200: OptionsAnswer},
+    )
+    def sign_in_options() -> Answer:
+        """For `navigator.credentials.get()`. The browser offers the passkeys that it has; nobody needs to type an
+        address.
+        """
+        return Answer(200, OptionsAnswer(options=passkey_to_sign_in(auth)))
+
+    @operation(
+        routes,
+        "POST",
+        "/sign-in",
+        operation_id="signInWithPasskey",
+        summary="Sign in with a passkey",
+        guard=anyone,
+        body=PasskeySignInBody,
+        answers={200: SignedInAnswer},
+        problems=(PasskeyRefused, AccountDisabled, AccountClosing, CsrfFailed),
+        answer_headers=SET_COOKIE,
+        credentials=True,
+    )
+    def sign_in(body: PasskeySignInBody) -> Answer:
+        """A passkey is both factors at once: nothing else is asked for."""
+        cookies = auth.cookies.wanted(body.token_delivery)
+        signed_in = sign_in_with_passkey(
+            auth,
+            document_of(body.credential),
+            choices=SignInChoices(remember=body.remember_me),
+            device=device(body.device_name),
+            device_token=body.device_token,
+        )
+        return answer_signed_in(signed_in, cookies=cookies)

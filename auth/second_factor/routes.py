@@ -1,0 +1,198 @@
+"""`/api/auth/second-factor`, and the sign-ins and proofs that need one."""
+
+from flask import Blueprint
+
+from auth.assembly import Auth
+from auth.bodies import SignedInAnswer
+from auth.device import device
+from auth.principal import Principal
+from auth.problems import AccountClosing, AccountDisabled
+from auth.rate_limits.by_address import AnyoneWithin
+from auth.second_factor.bodies import (
+    AccessTokenAnswer,
+    CodeBody,
+    FactorAddedAnswer,
+    FactorsAnswer,
+    FinishSignInBody,
+    OptionsAnswer,
+    ProofBody,
+    RecoveryCodesAnswer,
+    TotpSetupAnswer,
+    WaitingSignInBody,
+)
+from auth.second_factor.factors import SecondFactorOff, read_factors
+from auth.second_factor.finish import SignInChallengeNotValid, finish_sign_in, passkey_for_sign_in
+from auth.second_factor.prove import SecondFactorRefused
+from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthenticate_by_second_factor
+from auth.second_factor.recovery_codes import replace_recovery_codes
+from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp, turn_off_totp
+from auth.sessions.cookies import CsrfFailed
+from auth.token_answers import SET_COOKIE, answer_signed_in
+from security.api.operation import Answer, operation
+from security.edge.problems import NotFound, TooManyRequests
+
+
+def second_factor_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("second_factor", __name__, url_prefix="/api/auth")
+    _declare_own_factors(routes, auth)
+    _declare_proofs(routes, auth)
+    return routes
+
+
+def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
+    @operation(
+        routes,
+        "GET",
+        "/second-factor",
+        operation_id="getSecondFactors",
+        summary="Get the second factors of your account",
+        guard=auth.signed_in,
+        answers={200: FactorsAnswer},
+    )
+    def status(caller: Principal) -> Answer:
+        """What is set up, and how many recovery codes are left."""
+        factors = read_factors(caller.user_id)
+        return Answer(
+            200,
+            FactorsAnswer(
+                enabled=factors.on,
+                totp=factors.totp,
+                passkeys=factors.passkeys,
+                recovery_codes_left=factors.recovery_codes_left,
+            ),
+        )
+
+    @operation(
+        routes,
+        "POST",
+        "/second-factor/totp/setup",
+        operation_id="startTotpSetup",
+        summary="Start to set up an authenticator app",
+        guard=auth.recently_signed_in,
+        answers={200: TotpSetupAnswer},
+        problems=(TotpAlreadyOn,),
+    )
+    def totp_setup(caller: Principal) -> Answer:
+        """Gives a secret. It counts once one of its codes is confirmed, within 15 minutes; a new setup replaces it."""
+        setup = set_up_totp(auth, caller)
+        return Answer(200, TotpSetupAnswer(secret=setup.secret, otpauth_uri=setup.otpauth_uri, qr_svg=setup.qr_svg))
+
+    @operation(
+        routes,
+        "POST",
+        "/second-factor/totp/confirm",
+        operation_id="confirmTotp",
+        summary="Turn the authenticator app on",
+        guard=auth.recently_signed_in,
+        body=CodeBody,
+        answers={200: FactorAddedAnswer},
+        problems=(TotpNotConfirmed,),
+    )
+    def totp_confirm(caller: Principal, body: CodeBody) -> Answer:
+        """Ends all other sessions. The account's first factor comes with ten recovery codes, which are shown this once."""
+        return Answer(200, FactorAddedAnswer(recovery_codes=confirm_totp(auth, caller, body.code)))
+
+    @operation(
+        routes,
+        "DELETE",
+        "/second-factor/totp",
+        operation_id="removeTotp",
+        summary="Turn the authenticator app off",
+        guard=auth.recently_signed_in,
+        answers={204: None},
+        problems=(NotFound,),
+    )
+    def totp_off(caller: Principal) -> Answer:
+        """Ends all other sessions. With the account's last factor its recovery codes go too."""
+        turn_off_totp(auth, caller)
+        return Answer(204)
+
+    @operation(
+        routes,
+        "POST",
+        "/second-factor/recovery-codes",
+        operation_id="createRecoveryCodes",
+        summary="Get ten new recovery codes",
+        guard=auth.recently_signed_in,
+        answers={200: RecoveryCodesAnswer},
+        problems=(SecondFactorOff,),
+    )
+    def recovery_codes(caller: Principal) -> Answer:
+        """The old ones stop working, and all other sessions end."""
+        return Answer(200, RecoveryCodesAnswer(recovery_codes=replace_recovery_codes(auth, caller)))
+
+
+def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
+    anyone = AnyoneWithin(
+        "the challenge of the first factor is the credential",
+        auth.address_limits,
+        auth.settings.limits.second_factor,
+        "second_factor",
+    )
+
+    @operation(
+        routes,
+        "POST",
+        "/login/second-factor",
+        operation_id="finishSignIn",
+        summary="Finish a sign-in with the second factor",
+        guard=anyone,
+        body=FinishSignInBody,
+        answers={200: SignedInAnswer},
+        problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, CsrfFailed),
+        answer_headers=SET_COOKIE,
+        credentials=True,
+    )
+    def finish(body: FinishSignInBody) -> Answer:
+        """Takes the `challenge` of an `mfa_required` answer and one proof. After five wrong ones the challenge is void; after
+        twenty in an hour the account has to wait.
+        """
+        finishing = body.root
+        cookies = auth.cookies.wanted(finishing.token_delivery)
+        signed_in = finish_sign_in(auth, finishing.challenge, finishing.proof, device(finishing.device_name))
+        return answer_signed_in(signed_in, cookies=cookies)
+
+    @operation(
+        routes,
+        "POST",
+        "/login/second-factor/passkey/options",
+        operation_id="getSignInPasskeyOptions",
+        summary="Get the options to finish a sign-in with a passkey",
+        guard=anyone,
+        body=WaitingSignInBody,
+        answers={200: OptionsAnswer},
+        problems=(SignInChallengeNotValid,),
+    )
+    def finish_options(body: WaitingSignInBody) -> Answer:
+        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/login/second-factor`."""
+        return Answer(200, OptionsAnswer(options=passkey_for_sign_in(auth, body.challenge)))
+
+    @operation(
+        routes,
+        "POST",
+        "/reauthenticate/second-factor",
+        operation_id="reauthenticateWithSecondFactor",
+        summary="Use your second factor again",
+        guard=auth.signed_in,
+        body=ProofBody,
+        answers={200: AccessTokenAnswer},
+        problems=(SecondFactorOff, SecondFactorRefused, TooManyRequests),
+    )
+    def reauthenticate(caller: Principal, body: ProofBody) -> Answer:
+        """Gives an access token of the same session which, for five minutes, may do what needs a recent sign-in."""
+        token = reauthenticate_by_second_factor(auth, caller, body.root.proof)
+        return Answer(200, AccessTokenAnswer(access_token=token.text, expires_in=token.expires_in))
+
+    @operation(
+        routes,
+        "POST",
+        "/reauthenticate/second-factor/passkey/options",
+        operation_id="getReauthenticationPasskeyOptions",
+        summary="Get the options to use your passkey again",
+        guard=auth.signed_in,
+        answers={200: OptionsAnswer},
+        problems=(SecondFactorOff,),
+    )
+    def reauthenticate_options(caller: Principal) -> Answer:
+        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/reauthenticate/second-factor`."""
+        return Answer(200, OptionsAnswer(options=passkey_to_reauthenticate(auth, caller)))

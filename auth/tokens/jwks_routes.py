@@ -1,0 +1,65 @@
+"""`GET /.well-known/jwks.json` (RFC 7517): the public keys with which others can verify our access tokens."""
+
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from flask import Blueprint
+
+from auth.tokens.access_keys import KeyRing
+from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.base64url import base64url
+
+CACHE_SECONDS = 300
+COORDINATE_BYTES = 32  # RFC 7518, 6.2.1.2: of fixed length on P-256
+
+
+class PublicKey(AnswerBody):
+    kty: Literal["EC"] = "EC"
+    crv: Literal["P-256"] = "P-256"
+    alg: Literal["ES256"] = "ES256"
+    use: Literal["sig"] = "sig"
+    kid: str
+    x: str
+    y: str
+
+
+class PublicKeys(AnswerBody):
+    keys: list[PublicKey]
+
+
+def jwks_routes(ring: KeyRing) -> Blueprint:
+    routes = Blueprint("keys", __name__, url_prefix="/.well-known")
+    # HS256 keys are secrets and have no public half; a ring of them publishes nothing.
+    published = PublicKeys(
+        keys=[
+            _public_key(key.key_id, key.verifier)
+            for key in ring.keys
+            if isinstance(key.verifier, EllipticCurvePublicKey)
+        ]
+    )
+
+    @operation(
+        routes,
+        "GET",
+        "/jwks.json",
+        operation_id="listPublicKeys",
+        summary="Get the public keys of access tokens",
+        guard=Anyone("public keys are public"),
+        answers={200: PublicKeys},
+    )
+    def read_public_keys() -> Answer:
+        """A JSON Web Key Set (RFC 7517). Empty while tokens are signed with HS256. Before a rotation the coming key is
+        listed already.
+        """
+        return Answer(200, published, {"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
+
+    return routes
+
+
+def _public_key(key_id: str, key: EllipticCurvePublicKey) -> PublicKey:
+    numbers = key.public_numbers()
+    return PublicKey(kid=key_id, x=_coordinate(numbers.x), y=_coordinate(numbers.y))
+
+
+def _coordinate(value: int) -> str:
+    return base64url(value.to_bytes(COORDINATE_BYTES))

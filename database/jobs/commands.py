@@ -1,0 +1,97 @@
+"""The command group `flask worker`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import func, select, text
+
+from database import reading
+from database.batch_models import PassedOverItem
+from database.jobs.declare import Jobs
+from database.jobs.watch_worker import run_watched_worker
+from database.jobs.worker_options import WorkerOptions
+from database.jobs.worker_status import WorkerStatus, worker_status
+
+SHOWN_FOR = timedelta(days=7)
+
+FAILED = text("""
+    SELECT task_name, count(*), max((SELECT max(at) FROM procrastinate_events WHERE job_id = job.id))
+    FROM procrastinate_jobs AS job WHERE status = 'failed' GROUP BY task_name ORDER BY task_name
+""")
+
+
+def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
+    """Give the result to `app.cli.add_command`."""
+    group = AppGroup("worker", help="Background jobs.")
+
+    @group.command("run")
+    @click.option("--once", is_flag=True, help="Run the jobs that are waiting, then end.")
+    @with_appcontext
+    def run(once: bool) -> None:
+        """Run jobs until SIGTERM or Ctrl-C; running ones are finished first. A second signal ends it at once."""
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
+
+    @group.command("status")
+    @with_appcontext
+    def status() -> None:
+        """Show the workers, what waits, what failed, and what batches passed over in the last 7 days."""
+        for line in status_lines(worker_status(database_url)()):
+            click.echo(line)
+
+    return group
+
+
+def status_lines(status: WorkerStatus) -> Iterator[str]:
+    now = datetime.now(UTC)
+    yield from section(
+        "Workers",
+        "no worker has given a sign of life: start one with `flask worker run`",
+        [
+            f"{worker.name}  last sign of life {in_words(worker.silence)} ago, {worker.running} running,"
+            f" started {moment(worker.started_at)}"
+            for worker in status.workers
+        ],
+    )
+    yield from section(
+        "Waiting jobs",
+        "none",
+        [f"{jobs.queue:<10} {jobs.count}, the oldest for {in_words(now - jobs.since)}" for jobs in status.waiting],
+    )
+    with reading() as session:
+        failed: Any = session.execute(FAILED).all()
+        passed_over = session.scalars(
+            select(PassedOverItem)
+            .where(PassedOverItem.last_at > func.now() - SHOWN_FOR)
+            .order_by(PassedOverItem.last_at.desc())
+        ).all()
+    yield from section(
+        "Failed jobs", "none", [f"{name}  {count}, the last one {moment(last)}" for name, count, last in failed]
+    )
+    yield from section(
+        "Items that batches passed over in the last 7 days",
+        "none",
+        [f"{it.batch}  {it.item}  {it.reason}, {it.times} times, last {moment(it.last_at)}" for it in passed_over],
+    )
+
+
+def section(title: str, nothing: str, lines: list[str]) -> Iterator[str]:
+    yield f"{title}:"
+    for line in lines or [nothing]:
+        yield f"  {line}"
+
+
+def in_words(age: timedelta) -> str:
+    seconds = max(0, round(age.total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

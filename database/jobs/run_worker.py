@@ -1,0 +1,164 @@
+"""A worker: takes jobs out of PostgreSQL and runs them, and enqueues the periodic ones when they are due."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Container
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import procrastinate
+from flask import Flask
+from procrastinate.exceptions import ConnectorException
+from procrastinate.retry import RetryStrategy
+from procrastinate.worker import Worker
+from psycopg import AsyncConnection, OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from database.engine import libpq_url
+from database.jobs.declare import QUEUE, Job, Jobs
+from database.jobs.sign_of_life import giving_signs_of_life
+from database.jobs.take_jobs import ObservedJobs
+from database.jobs.worker_options import WorkerOptions, connection_limits
+from database.jobs.worker_progress import WorkerProgress
+
+log = logging.getLogger(__name__)
+
+UNREACHABLE = (ConnectorException, OperationalError, PoolTimeout)
+
+
+async def run_worker(
+    app: Flask,
+    jobs: Jobs,
+    database_url: str,
+    options: WorkerOptions,
+    *,
+    once: bool = False,
+    progress: WorkerProgress | None = None,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Work until `stopping` is set; running jobs are finished first. PostgreSQL may go away meanwhile: it is waited for.
+
+    `once` ends it when no job is due any more. Do not cancel it: what waits for a connection of psycopg's pool may take its
+    connection and go on instead (asyncio.wait_for before Python 3.12).
+    """
+    # procrastinate writes the arguments of every job into its lines, and they may hold an address. We log by ourselves.
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    logging.getLogger("procrastinate.worker").disabled = True
+    progress = progress or WorkerProgress(options.concurrency, options.longest_job)
+    stopping = stopping or asyncio.Event()
+    personal = {name for name, job in jobs.declared.items() if job.personal}
+    with giving_signs_of_life(database_url, progress, options):
+        while not stopping.is_set():
+            try:
+                async with connections(database_url, options) as pool:
+                    taking = _app_of(app, jobs, progress)
+                    await taking.connector.open_async(pool)
+                    log.info("worker started")
+                    await _take_jobs(taking, options, progress, stopping, personal=personal, once=once)
+            except UNREACHABLE as error:
+                if once:
+                    raise
+                log.warning("the worker cannot reach PostgreSQL: %s", type(error.__cause__ or error).__name__)
+            if once:
+                return
+            # procrastinate also ends without an error when one of its side tasks lost the connection.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), options.reconnect_after)
+    log.info("worker stopped")
+
+
+@asynccontextmanager
+async def connections(database_url: str, options: WorkerOptions) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """Raises PoolTimeout when there is none in time. Closing waits for five seconds at most."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        libpq_url(database_url),
+        kwargs=connection_limits(),
+        configure=_commit_each_statement,
+        check=AsyncConnectionPool.check_connection,
+        min_size=1,
+        max_size=options.concurrency + 1,  # one beats the heart; the listener has its own connection
+        timeout=options.connect_within,
+        open=False,
+    )
+    await pool.open(wait=True, timeout=options.connect_within)
+    try:
+        yield pool
+    finally:
+        await pool.close(timeout=5)
+
+
+async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+
+
+async def _take_jobs(
+    taking: procrastinate.App,
+    options: WorkerOptions,
+    progress: WorkerProgress,
+    stopping: asyncio.Event,
+    *,
+    personal: Container[str],
+    once: bool,
+) -> None:
+    """Until `stopping` is set or the connection is lost."""
+    worker = Worker(
+        app=taking,
+        queues=[QUEUE],
+        concurrency=options.concurrency,
+        wait=not once,
+        delete_jobs="successful",
+        fetch_job_polling_interval=options.polling_interval,
+        update_heartbeat_interval=options.heartbeat,
+        stalled_worker_timeout=options.stalled_after,
+        shutdown_graceful_timeout=options.stop_within,
+        install_signal_handlers=False,
+    )
+    taking.job_manager = ObservedJobs(taking.connector, progress, worker.stop, personal)
+    working = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((working, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    worker.stop()  # type: ignore[no-untyped-call]
+    await working
+
+
+def _app_of(app: Flask, jobs: Jobs, progress: WorkerProgress) -> procrastinate.App:
+    """procrastinate's application with every declared job."""
+    taking = procrastinate.App(connector=procrastinate.PsycopgConnector())
+    for job in jobs.declared.values():
+        _register(taking, job, _observed(app, job, progress))
+    return taking
+
+
+def _register(worker: procrastinate.App, job: Job, run: Callable[..., None]) -> None:
+    name, urgency = str(job.name), int(job.urgency)
+    if job.cron is None:
+        retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
+        worker.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
+        return
+
+    def run_periodic(timestamp: int) -> None:
+        run()
+
+    # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
+    # up the next regular one, which does the same work.
+    task = worker.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run_periodic)
+    worker.periodic(cron=job.cron)(task)
+
+
+def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., None]:
+    """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it."""
+
+    def run(**arguments: Any) -> None:
+        started = time.monotonic()
+        try:
+            with progress.job(), app.app_context():
+                result = job.run(**arguments)
+        except Exception:
+            log.exception("job %s failed", job.name)
+            raise
+        milliseconds = round((time.monotonic() - started) * 1000)
+        log.info("job %s done in %d ms: %s", job.name, milliseconds, result if isinstance(result, int) else "-")
+
+    return run

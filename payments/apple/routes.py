@@ -1,0 +1,130 @@
+"""`/api/payments/apple`: receipts of apps, notifications of Apple, and the token that ties a purchase to an account."""
+
+from typing import Annotated
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import BaseModel, ConfigDict, Field
+
+from auth.principal import Principal
+from auth.tiers import Tier
+from database import transaction
+from payments.apple.notifications import NotificationNotValid, receive_notification
+from payments.apple.rules import Apple
+from payments.apple.validate_receipt import (
+    AppleDoesNotAcceptUs,
+    AppleNotReachable,
+    NoSubscriptionInReceipt,
+    ReceiptInUse,
+    ReceiptNotValid,
+    ReceiptStale,
+    SandboxPurchase,
+    validate_receipt,
+)
+from payments.apple_validator import LONGEST_SIGNED_DATA
+from payments.assembly import Payments
+from payments.billing.customer import billing_customer
+from payments.bodies import SubscriptionItem, subscription_item
+from payments.subscriptions.grant_tier import lock_user
+from security.api.operation import Answer, AnswerBody, Anyone, Body, operation
+from security.api.typed_text import WITHOUT_BLANKS
+from security.edge.problems import DependencyUnavailable, InvalidToken
+
+LARGEST_RECEIPT_BODY = 1_500_000
+"""Bytes. Receipts of StoreKit 1 hold every purchase of the customer and pass a hundred kilobytes."""
+LARGEST_NOTIFICATION_BODY = 256 * 1024
+
+
+class ReceiptBody(Body):
+    receipt_data: Annotated[str, Field(min_length=1, max_length=LARGEST_RECEIPT_BODY), WITHOUT_BLANKS]
+    """The app's receipt in base64 (StoreKit 1), or the signed transaction (`jwsRepresentation`, StoreKit 2)."""
+
+
+class ReceiptAnswer(AnswerBody):
+    tier: Tier
+    """The tier that counts now, whatever it comes from."""
+    subscription: SubscriptionItem
+    """The subscription of this receipt."""
+
+
+class NotificationBody(BaseModel):
+    """What Apple sends. Apple may add members, so others are let through unread."""
+
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
+
+    signedPayload: Annotated[str, Field(min_length=1, max_length=LONGEST_SIGNED_DATA)]  # noqa: N815 - Apple's name
+
+
+class AccountTokenAnswer(AnswerBody):
+    account_token: UUID
+
+
+def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
+    routes = Blueprint("apple", __name__, url_prefix="/api/payments/apple")
+
+    @operation(
+        routes,
+        "POST",
+        "/validate-receipt",
+        operation_id="validateAppleReceipt",
+        summary="Hand in a purchase from the App Store",
+        guard=payments.owner,
+        body=ReceiptBody,
+        body_limit=LARGEST_RECEIPT_BODY,
+        answers={200: ReceiptAnswer},
+        problems=(
+            ReceiptNotValid,
+            ReceiptStale,
+            NoSubscriptionInReceipt,
+            SandboxPurchase,
+            ReceiptInUse,
+            AppleDoesNotAcceptUs,
+            AppleNotReachable,
+            DependencyUnavailable,
+        ),
+    )
+    def validate_apple_receipt(body: ReceiptBody, caller: Principal) -> Answer:
+        """Call it after every purchase and when the app starts; repeating it changes nothing. A subscription belongs to the
+        first account that hands it in, or to the one whose token it was bought with.
+        """
+        validated = validate_receipt(apple, caller.user_id, body.receipt_data, payments.manage_urls)
+        return Answer(200, ReceiptAnswer(tier=validated.tier, subscription=subscription_item(validated.subscription)))
+
+    @operation(
+        routes,
+        "POST",
+        "/notifications",
+        operation_id="receiveAppleNotification",
+        summary="Receive a notification of the App Store",
+        guard=Anyone("Apple calls it, and what it sends carries Apple's signature"),
+        body=NotificationBody,
+        body_limit=LARGEST_NOTIFICATION_BODY,
+        answers={200: None},
+        problems=(NotificationNotValid, AppleNotReachable, DependencyUnavailable),
+    )
+    def receive_apple_notification(body: NotificationBody) -> Answer:
+        """For Apple alone: App Store Server Notifications, version 2. Enter this address in App Store Connect, for
+        production and for the sandbox.
+        """
+        receive_notification(apple, payments.inbox, body.signedPayload)
+        return Answer(200)
+
+    @operation(
+        routes,
+        "GET",
+        "/account-token",
+        operation_id="getAppleAccountToken",
+        summary="Get the token to buy with",
+        guard=payments.owner,
+        answers={200: AccountTokenAnswer},
+        problems=(DependencyUnavailable,),
+    )
+    def apple_account_token(caller: Principal) -> Answer:
+        """Hand it to StoreKit as `appAccountToken`. It is always the same, and says nothing about the account."""
+        with transaction() as session:
+            if not lock_user(session, caller.user_id):
+                raise InvalidToken
+            token = billing_customer(session, caller.user_id, payments.rules.clock()).apple_account_token
+        return Answer(200, AccountTokenAnswer(account_token=token))
+
+    return routes

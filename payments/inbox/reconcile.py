@@ -1,0 +1,98 @@
+"""Reconciling: asking the providers what is true, in case something they told us never arrived.
+
+Each reconciler works in bounded steps and says how far it has come, so a run that is cut short is continued by the next.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from database import reading, transaction
+from database.base import Clock
+from payments.billing.counts import count
+from payments.models import ReconcileCursor
+
+MOST_STEPS = 50
+"""Of each reconciler in one run. The next hour takes the rest."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """`drift`: how many rows were wrong and were corrected. `position` is handed to the next step."""
+
+    position: str
+    finished: bool
+    checked: int
+    drift: int
+
+
+class Reconciler(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def step(self, position: str | None) -> Step:
+        """May ask the provider; holds no connection meanwhile. `position` is None at the very first run.
+
+        Raises only when the provider cannot be asked at all. One row that fails is passed over (`work_through`), or nobody
+        behind it would ever be reached.
+        """
+
+
+def batch_of(reconciler: Reconciler) -> str:
+    """The name under which operators find the rows that were passed over."""
+    return f"reconcile:{reconciler.name}"
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    checked: int = 0
+    drift: int = 0
+    failed: tuple[str, ...] = ()
+    """Reconcilers whose provider could not be asked. They go on where they stopped at the next run."""
+
+
+def reconcile(reconcilers: Iterable[Reconciler], clock: Clock, *, most_steps: int = MOST_STEPS) -> Reconciled:
+    """One run of all. A provider that fails does not keep the others from theirs."""
+    checked, drift, failed = 0, 0, []
+    for reconciler in reconcilers:
+        try:
+            for _ in range(most_steps):
+                step = reconciler.step(_position(reconciler.name))
+                _keep(reconciler.name, step, clock())
+                checked, drift = checked + step.checked, drift + step.drift
+                if step.finished:
+                    break
+        except Exception as error:
+            failed.append(reconciler.name)
+            structlog.get_logger().error("reconcile_failed", name=reconciler.name, reason=type(error).__name__)
+    if drift:
+        structlog.get_logger().warning("billing_drift", corrected=drift, checked=checked)
+    return Reconciled(checked, drift, tuple(failed))
+
+
+def _position(name: str) -> str | None:
+    with reading() as session:
+        query = select(ReconcileCursor.position).where(ReconcileCursor.name == name)
+        return session.execute(query).scalar_one_or_none()
+
+
+def _keep(name: str, step: Step, now: datetime) -> None:
+    with transaction() as session:
+        _move(session, name, step.position, now)
+        if step.drift:
+            count(session, f"drift:{name}", now, by=step.drift)
+
+
+def _move(session: Session, name: str, position: str, now: datetime) -> None:
+    place = {"position": position, "updated_at": now}
+    session.execute(
+        insert(ReconcileCursor)
+        .values(name=name, **place)
+        .on_conflict_do_update(index_elements=[ReconcileCursor.name], set_=place)
+    )

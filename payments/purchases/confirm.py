@@ -1,0 +1,62 @@
+"""Pay an open payment with a card that Stripe knows: the card's number never comes here."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from database import reading
+from payments.models import Payment
+from payments.purchases.create import OpenPayment, followed
+from payments.purchases.follow_intent import (
+    FetchedIntent,
+    fetch_intent,
+    follow_intent_now,
+    give_up,
+    with_what_went_back,
+)
+from payments.purchases.status import OPEN, PaymentStatus
+from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeStateConflict
+from payments.stripe.rules import StripeRules
+from payments.subscriptions.record import fetch_version
+from security.edge.problems import NotFound, Problem, ValidationFailed
+
+
+class PaymentClosed(Problem):
+    """`payment_status` says how it ended."""
+
+    status, error, title = 409, "payment_closed", "This payment cannot be paid any more"
+
+
+def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPayment:
+    """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
+    with reading() as session:
+        row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
+        if row is None or row.external_id is None:
+            raise NotFound
+        status, intent_id, amount, currency = PaymentStatus(row.status), row.external_id, row.amount, row.currency
+    if status is PaymentStatus.SUCCEEDED:
+        return OpenPayment(payment_id, status, amount, currency, None)
+    if status not in OPEN:
+        raise PaymentClosed(payment_status=status.value)
+    try:
+        fetched = confirmed(rules, intent_id, payment_method)
+    except StripeObjectMissing as missing:
+        if missing.param != "payment_method":
+            give_up(rules, payment_id, intent_id)
+            raise PaymentClosed(payment_status=PaymentStatus.CANCELED.value) from None
+        message = "is not a payment method of ours at Stripe"
+        raise ValidationFailed(
+            [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
+        ) from None
+    return followed(rules, payment_id, fetched)
+
+
+def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> FetchedIntent:
+    version = fetch_version()
+    try:
+        return with_what_went_back(rules, version, rules.handler.confirm_intent(intent_id, payment_method))
+    except CardDeclined:
+        follow_intent_now(rules, fetch_intent(intent_id, rules))
+        raise
+    except StripeStateConflict:
+        return fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice

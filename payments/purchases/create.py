@@ -1,0 +1,143 @@
+"""Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from database import transaction
+from payments.models import Payment
+from payments.purchase import Purchase
+from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
+from payments.purchases.status import OPEN, PaymentStatus
+from payments.stripe.customer import forget_stripe_customer, stripe_customer
+from payments.stripe.problems import StripeObjectMissing, StripeRefused
+from payments.stripe.rules import StripeRules
+from payments.subscriptions.grant_tier import lock_user
+from payments.subscriptions.record import fetch_version
+from payments.subscriptions.status import Provider
+from security.edge.problems import InvalidToken, Problem
+
+RESERVED_FOR = timedelta(minutes=30)
+LARGEST_AMOUNT = 99_999_999
+"""What Stripe takes in one payment, in minor units."""
+
+
+class OutOfStock(Problem):
+    status, error, title = 409, "out_of_stock", "There is not enough of it left"
+
+
+class PaymentOpen(Problem):
+    """`payment_id` names the payment of another quantity that is still open."""
+
+    status, error, title = 409, "payment_open", "A payment for this is open already"
+
+
+class AmountTooLarge(Problem):
+    status, error, title = 409, "amount_too_large", "This is too much for one payment"
+
+
+@dataclass(frozen=True)
+class OrderedPayment:
+    """A row of ours. `intent_id` is None until Stripe has answered."""
+
+    id: UUID
+    intent_id: str | None
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class OpenPayment:
+    """`client_secret` is for the buyer's own device."""
+
+    id: UUID
+    status: PaymentStatus
+    amount: int
+    currency: str
+    client_secret: str | None = field(repr=False)
+
+
+def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPayment:
+    """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
+    for _ in range(3):
+        customer_id = stripe_customer(rules, user_id)
+        with transaction() as session:
+            ordered = order(rules, session, user_id, purchase)
+        try:
+            return followed(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
+        except StripeObjectMissing as missing:
+            # It was deleted there, or the key is of another account or mode now. Another try begins anew.
+            give_up(rules, ordered.id, ordered.intent_id)
+            if missing.param == "customer":
+                with transaction() as session:
+                    forget_stripe_customer(session, customer_id)
+    raise StripeRefused
+
+
+def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, customer_id: str) -> FetchedIntent:
+    """Raises StripeObjectMissing, and Stripe's problems."""
+    if ordered.intent_id is not None:
+        return fetch_intent(ordered.intent_id, rules)
+    version = fetch_version()
+    made = rules.handler.create_intent(
+        amount=ordered.amount,
+        currency=ordered.currency,
+        customer_id=customer_id,
+        metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
+        key=f"payment:{ordered.id}",
+    )
+    return with_what_went_back(rules, version, made)
+
+
+def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase) -> OrderedPayment:
+    """The open payment for this purchase, or a new one."""
+    now = rules.billing.clock()
+    if not lock_user(session, user_id):
+        raise InvalidToken
+    purchases = rules.purchases_of(purchase.kind)
+    price = purchases.price(session, user_id, purchase)
+    found = session.scalars(
+        select(Payment).where(
+            Payment.user_id == user_id,
+            Payment.purchase_kind == purchase.kind,
+            Payment.purchase_id == purchase.id,
+            Payment.status.in_(OPEN),
+        )
+    ).one_or_none()
+    if found is not None:
+        if found.quantity != purchase.quantity:
+            raise PaymentOpen(payment_id=str(found.id))
+        return OrderedPayment(found.id, found.external_id, found.amount, found.currency)
+    if price.amount > LARGEST_AMOUNT:
+        raise AmountTooLarge
+    if not purchases.reserve(session, purchase):
+        raise OutOfStock
+    payment = Payment(
+        user_id=user_id,
+        provider=Provider.STRIPE,
+        amount=price.amount,
+        currency=price.currency,
+        purchase_kind=purchase.kind,
+        purchase_id=purchase.id,
+        quantity=purchase.quantity,
+        reserved_until=now + RESERVED_FOR,
+        status=PaymentStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(payment)
+    session.flush()
+    return OrderedPayment(payment.id, None, price.amount, price.currency)
+
+
+def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+    """Write the intent down and show what came of it."""
+    with transaction() as session:
+        follow_intent(rules, session, rules.billing.clock(), fetched)
+        row = session.get_one(Payment, payment_id)
+        status = PaymentStatus(row.status)
+        secret = fetched.intent.client_secret if status in OPEN else None
+        return OpenPayment(row.id, status, row.amount, row.currency, secret)

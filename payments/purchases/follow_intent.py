@@ -1,0 +1,150 @@
+"""A one-off payment moves on: what Stripe's payment intent says is written down, once and never backwards."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from database import transaction
+from database.jobs.declare import JobName, Urgency, enqueue_job
+from payments.billing.counts import count
+from payments.inbox.inbox import Applied, EventState
+from payments.models import Payment
+from payments.purchase import Purchase
+from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
+from payments.stripe.objects import StripeIntent
+from payments.stripe.problems import StripeObjectMissing
+from payments.stripe.rules import StripeRules
+from payments.subscriptions.record import fetch_version
+from payments.subscriptions.status import Provider
+
+GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
+DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
+"""The bank has the money. An inquiry (`warning_…`) only asks."""
+
+
+@dataclass(frozen=True)
+class FetchedIntent:
+    """What Stripe says of one payment. `refunded` is in minor units."""
+
+    version: int
+    intent: StripeIntent
+    refunded: int
+    disputed: bool
+
+
+def fetch_intent(intent_id: str, rules: StripeRules) -> FetchedIntent:
+    """Raises StripeObjectMissing."""
+    version = fetch_version()
+    return with_what_went_back(rules, version, rules.handler.intent(intent_id))
+
+
+def with_what_went_back(rules: StripeRules, version: int, intent: StripeIntent) -> FetchedIntent:
+    """An intent that was paid stays `succeeded`, so its charge has to say whether the money is still ours."""
+    charge = intent.charge
+    refunded = rules.handler.refunded_amount(intent.id) if charge is not None and charge.amount_refunded else 0
+    disputed = charge is not None and charge.disputed and bool(DISPUTED & rules.handler.dispute_statuses(intent.id))
+    return FetchedIntent(version, intent, refunded, disputed)
+
+
+def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: FetchedIntent) -> Applied:
+    """Write it down."""
+    intent = fetched.intent
+    row = payment_of(session, intent)
+    if row is None:
+        return Applied(EventState.IGNORED, note="not a payment of ours")
+    if fetched.version < row.source_version:
+        return Applied(note="older than what is known")
+    row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
+    row.refunded_amount = min(fetched.refunded, row.amount)
+    move(rules, session, row, status_of(row, fetched), now)
+    return Applied()
+
+
+def follow_intent_now(rules: StripeRules, fetched: FetchedIntent) -> None:
+    """The same in a transaction of its own, for whoever has just asked."""
+    with transaction() as session:
+        follow_intent(rules, session, rules.billing.clock(), fetched)
+
+
+def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None:
+    """Ask how it is. One that Stripe does not know is over."""
+    try:
+        follow_intent_now(rules, fetch_intent(intent_id, rules))
+    except StripeObjectMissing:
+        give_up(rules, payment_id, intent_id)
+
+
+def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
+    """Locked. By the intent's id; or by what we wrote into it, when its id could not be kept at that time."""
+    known = Payment.external_id == intent.id
+    try:
+        named = (Payment.id == UUID(intent.metadata["payment_id"])) & Payment.external_id.is_(None)
+        known = known | named
+    except (KeyError, ValueError):
+        pass
+    query = select(Payment).where(Payment.provider == Provider.STRIPE, known)
+    return session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
+
+
+def status_of(row: Payment, fetched: FetchedIntent) -> PaymentStatus:
+    """Goods are handed over for the money that was asked for, to the person it was asked from, or a person looks at it."""
+    intent = fetched.intent
+    status = OF_STRIPE.get(intent.status, PaymentStatus.PROCESSING)
+    if status is not PaymentStatus.SUCCEEDED:
+        return status
+    if 0 < intent.amount_received <= fetched.refunded:
+        return PaymentStatus.REFUNDED
+    if fetched.disputed:
+        return PaymentStatus.DISPUTED
+    paid = (intent.amount_received, intent.currency, intent.metadata.get("payment_id"))
+    return status if paid == (row.amount, row.currency, str(row.id)) else PaymentStatus.HELD
+
+
+def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus, now: datetime) -> None:
+    before = PaymentStatus(row.status)
+    if before is PaymentStatus.REFUNDED and due is PaymentStatus.SUCCEEDED and row.fulfilled_at is None:
+        due = PaymentStatus.HELD  # the refund failed, and nothing is set aside for this payment any more
+    if due is before or due not in TRANSITIONS[before]:
+        return
+    purchases, purchase = rules.purchases_of(row.purchase_kind), purchase_of(row)
+    if due is PaymentStatus.SUCCEEDED and before is PaymentStatus.CANCELED and not purchases.reserve(session, purchase):
+        # Paid at the very moment at which it was given up, and somebody else has the last one.
+        enqueue_job(session, GIVE_MONEY_BACK, payment_id=str(row.id))
+        count(session, "stripe_paid_without_stock", now)
+        return
+    if due in {PaymentStatus.CANCELED, PaymentStatus.REFUNDED} and before in OPEN:
+        purchases.release(session, purchase)
+    if row.fulfilled_at is None and due is PaymentStatus.SUCCEEDED:
+        row.fulfilled_at = now
+        purchases.paid(session, purchase, now)
+    elif row.fulfilled_at is not None and before is PaymentStatus.REFUNDED:
+        purchases.paid(session, purchase, now)
+    elif row.fulfilled_at is not None and due is PaymentStatus.REFUNDED:
+        purchases.given_back(session, purchase, now)
+    row.status = due
+    session.flush()
+    if due is PaymentStatus.HELD and before is not PaymentStatus.REFUNDED:
+        count(session, "stripe_payment_differs_from_order", now)
+
+
+def purchase_of(row: Payment) -> Purchase:
+    return Purchase(row.purchase_kind, row.purchase_id, row.quantity)
+
+
+def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
+    """Nobody can pay it any more: Stripe's answer never came back, so nobody holds the secret that is needed, or Stripe
+    does not know `intent_id`. Returns 1 when it was still open, with this very intent.
+    """
+    now = rules.billing.clock()
+    with transaction() as session:
+        row = session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update()).one()
+        if row.external_id != intent_id or row.status not in OPEN:
+            return 0
+        row.updated_at = now
+        move(rules, session, row, PaymentStatus.CANCELED, now)
+        if intent_id is not None:
+            count(session, "stripe_missing", now)
+        return 1

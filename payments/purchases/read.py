@@ -1,0 +1,128 @@
+"""What became of an own payment: of a checkout, or of something that is sold once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+
+from database import reading, transaction
+from payments.models import CHECKOUT, CheckoutIntent, Payment
+from payments.purchases.follow_intent import follow_payment, purchase_of
+from payments.purchases.items import item_code
+from payments.purchases.status import OPEN, PaymentStatus
+from payments.stripe.problems import StripeObjectMissing, StripeUnavailable
+from payments.stripe.refresh import refresh
+from payments.stripe.rules import StripeRules
+from payments.stripe.start_checkout import OVER, mark_checkout
+from security.edge.problems import NotFound
+
+ASKED_EVERY = timedelta(seconds=2)
+
+
+class PaymentKind(StrEnum):
+    CHECKOUT = "checkout"
+    ONE_OFF = "one_off"
+
+
+@dataclass(frozen=True)
+class OwnPayment:
+    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an amount; what is
+    bought as an item names it.
+    """
+
+    id: UUID
+    kind: PaymentKind
+    status: str
+    tier: str | None = None
+    billing_cycle: str | None = None
+    item: str | None = None
+    quantity: int | None = None
+    amount: int | None = None
+    currency: str | None = None
+    refunded_amount: int | None = None
+
+
+def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPayment:
+    """What is still open is asked for at Stripe first, so the page that a buyer comes back to needs no webhook. Not more
+    often than every two seconds: whoever asks in a loop must not use up what Stripe answers us.
+
+    Another user's is as if it did not exist. Raises NotFound.
+    """
+    known = own_payment(user_id, payment_id)
+    if known is None:
+        raise NotFound
+    kept, external_id = known
+    if external_id is None or kept.status not in {"open", *OPEN} or not may_ask(kept, rules.billing.clock()):
+        return kept
+    try:
+        if kept.kind is PaymentKind.CHECKOUT:
+            follow_checkout(rules, payment_id, external_id)
+        else:
+            follow_payment(rules, payment_id, external_id)
+    except StripeUnavailable:
+        return kept  # what is known is better than nothing
+    again = own_payment(user_id, payment_id)
+    return kept if again is None else again[0]
+
+
+def may_ask(payment: OwnPayment, now: datetime) -> bool:
+    """One statement decides: of many that ask at once, one goes to Stripe."""
+    table = CheckoutIntent if payment.kind is PaymentKind.CHECKOUT else Payment
+    with transaction() as session:
+        claimed = session.execute(
+            update(table)
+            .where(table.id == payment.id, or_(table.asked_at.is_(None), table.asked_at <= now - ASKED_EVERY))
+            .values(asked_at=now)
+            .returning(table.id)
+        )
+        return claimed.first() is not None
+
+
+def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> None:
+    """One that Stripe does not know is over."""
+    try:
+        session = rules.handler.checkout_session(session_id)
+    except StripeObjectMissing:
+        mark_checkout(rules, checkout_id, "failed")
+        return
+    if session.subscription_id is not None:
+        refresh(rules, session.subscription_id, f"checkout:{checkout_id}")
+    if session.status in OVER:
+        mark_checkout(rules, checkout_id, OVER[session.status], session_id)
+
+
+def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None] | None:
+    """And its id at Stripe."""
+    with reading() as session:
+        checkout = session.scalars(
+            select(CheckoutIntent).where(
+                CheckoutIntent.id == payment_id, CheckoutIntent.user_id == user_id, CheckoutIntent.kind == CHECKOUT
+            )
+        ).one_or_none()
+        if checkout is not None:
+            shown = OwnPayment(
+                id=checkout.id,
+                kind=PaymentKind.CHECKOUT,
+                status=checkout.state,
+                tier=checkout.tier,
+                billing_cycle=checkout.billing_cycle,
+            )
+            return shown, checkout.external_id
+        payment = session.scalars(
+            select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)
+        ).one_or_none()
+        if payment is None:
+            return None
+        shown = OwnPayment(
+            id=payment.id,
+            kind=PaymentKind.ONE_OFF,
+            status=PaymentStatus(payment.status).value,
+            item=item_code(session, purchase_of(payment)),
+            quantity=payment.quantity,
+            amount=payment.amount,
+            currency=payment.currency,
+            refunded_amount=payment.refunded_amount,
+        )
+        return shown, payment.external_id

@@ -1,0 +1,56 @@
+"""Where Stripe's pages may lead back to: addresses of our own apps alone, compared by their whole origin."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from security.edge.problems import ValidationFailed
+
+LONGEST = 2000
+PLAIN = re.compile(r"[!#-\[\]^-~]+")
+"""Visible ASCII without quotation marks and backslashes, which browsers read in other ways than we do."""
+RETURN_PAGES = "/billing"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Redirects:
+    """`home` is where it leads when the client names no address: an app, or with `own_pages` this API, which has a page for
+    each outcome (see return_pages.py). `origins`: what clients may name, besides the origin of `home`.
+    """
+
+    home: str
+    origins: frozenset[str] = frozenset()
+    own_pages: bool = False
+
+    def checked(self, address: str, field: str) -> str:
+        """The address itself. Raises ValidationFailed for one that is not ours."""
+        if origin_of(address) not in self.origins | {origin_of(self.home)}:
+            message = "must begin with an origin that this API was told to trust"
+            raise ValidationFailed([{"pointer": f"/{field}", "code": "redirect_not_allowed", "message": message}])
+        return address
+
+    def back(self, page: str, **what: str) -> str:
+        """`home`, or our own page of this name there, with a few words on what happened."""
+        parts = urlsplit(f"{self.home.rstrip('/')}{RETURN_PAGES}/{page}" if self.own_pages else self.home)
+        # Stripe replaces {CHECKOUT_SESSION_ID}; encoded braces would not be recognised.
+        query = "&".join(each for each in (parts.query, urlencode(what, safe="{}")) if each)
+        return urlunsplit(parts._replace(path=parts.path or "/", query=query))
+
+
+def origin_of(address: str) -> str | None:
+    """`scheme://host[:port]` in lower case without the scheme's own port; None for whatever is no plain address.
+
+    Apps have schemes of their own.
+    """
+    if PLAIN.fullmatch(address) is None or len(address) > LONGEST:
+        return None
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not parts.scheme or not host or "@" in parts.netloc:
+        return None
+    shown = "" if port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{shown}"

@@ -1,0 +1,172 @@
+"""`/api/payments/stripe`: buying, changing and cancelling a plan with Stripe, and Stripe's webhook."""
+
+from flask import Blueprint, request
+
+from auth.principal import Principal
+from payments.bodies import SubscriptionItem, subscription_item
+from payments.inbox.inbox import EventInbox
+from payments.stripe.bodies import (
+    ChangeBody,
+    CheckoutAnswer,
+    CheckoutBody,
+    PortalAnswer,
+    PortalBody,
+    ReceivedAnswer,
+)
+from payments.stripe.cancel import cancel_subscription
+from payments.stripe.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, change_plan
+from payments.stripe.explain_refusal import CurrencyDiffers, PlanNotOnSale
+from payments.stripe.open_portal import NoBillingAccount, open_portal
+from payments.stripe.own_subscription import NotManagedHere
+from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
+from payments.stripe.resume import resume_subscription
+from payments.stripe.rules import StripeRules
+from payments.stripe.start_checkout import AlreadySubscribed, Order, start_checkout
+from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
+from security.api.operation import Answer, Anyone, Guard, operation
+from security.edge.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest
+from security.raw_body import raw_body
+
+
+def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
+    routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
+    add_buying(routes, rules, owner)
+    add_changing(routes, rules, owner)
+    if rules.webhook_secrets:
+        add_webhook(routes, rules, inbox)
+    return routes
+
+
+def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-checkout-session",
+        operation_id="createCheckoutSession",
+        summary="Buy a plan",
+        guard=owner,
+        body=CheckoutBody,
+        answers={200: CheckoutAnswer},
+        problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
+        """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
+
+        The plan is active once Stripe has told us of the payment, not when the page leads back.
+        """
+        order = Order(
+            tier=body.tier.tier,
+            cycle=body.billing_cycle,
+            success_url=checked(rules, body.success_url, "success_url"),
+            cancel_url=checked(rules, body.cancel_url, "cancel_url"),
+        )
+        started = start_checkout(rules, caller.user_id, order)
+        return Answer(
+            200,
+            CheckoutAnswer(
+                payment_id=started.id,
+                session_id=started.session_id,
+                checkout_url=started.url,
+                expires_at=started.expires_at,
+            ),
+        )
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-portal-session",
+        operation_id="createPortalSession",
+        summary="Manage payment method and invoices",
+        guard=owner,
+        body=PortalBody,
+        body_optional=True,
+        answers={200: PortalAnswer},
+        problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
+        """Gives the address of your own page at Stripe. Ask anew for every click."""
+        return_url = checked(rules, body.return_url if body else None, "return_url")
+        return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
+
+
+def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/cancel",
+        operation_id="cancelSubscription",
+        summary="Cancel your subscription at the end of the period",
+        guard=owner,
+        answers={200: SubscriptionItem},
+        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def cancel(caller: Principal) -> Answer:
+        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then.
+
+        While a payment is due nothing is paid for: the subscription then ends at once, and is not charged any more.
+        """
+        return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/resume",
+        operation_id="resumeSubscription",
+        summary="Take the cancellation back",
+        guard=owner,
+        answers={200: SubscriptionItem},
+        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def resume(caller: Principal) -> Answer:
+        """Possible until the subscription has ended. Can be repeated."""
+        return Answer(200, subscription_item(resume_subscription(rules, caller.user_id)))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/subscription/change",
+        operation_id="changeSubscription",
+        summary="Change your plan",
+        guard=owner,
+        body=ChangeBody,
+        answers={200: SubscriptionItem},
+        problems=(
+            PlanNotOnSale,
+            CurrencyDiffers,
+            NotManagedHere,
+            PaymentDue,
+            SubscriptionEnding,
+            ChangeNotPaid,
+            CardDeclined,
+            DependencyUnavailable,
+            *STRIPE_PROBLEMS,
+        ),
+    )
+    def change(caller: Principal, body: ChangeBody) -> Answer:
+        """A higher plan begins at once and costs the difference. A lower one begins with the next period: `pending_tier`.
+
+        Asking for the present plan takes a planned change back.
+        """
+        changed = change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle)
+        return Answer(200, subscription_item(changed))
+
+
+def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/webhook",
+        operation_id="receiveStripeEvent",
+        summary="Receive an event of Stripe",
+        guard=Anyone("the signature over the body says that it is Stripe"),
+        answers={200: ReceivedAnswer},
+        problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+    )
+    def webhook() -> Answer:
+        """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
+        receive_event(rules, inbox, raw_body(limit=LARGEST_EVENT), request.headers.get("Stripe-Signature"))
+        return Answer(200, ReceivedAnswer())
+
+
+def checked(rules: StripeRules, address: str | None, field: str) -> str | None:
+    return None if address is None else rules.redirects.checked(address, field)

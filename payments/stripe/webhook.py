@@ -1,0 +1,46 @@
+"""What Stripe tells us: verified over the bytes as they came, what it names stored once, answered at once. A job does the rest."""
+
+import orjson
+import structlog
+
+from payments.inbox.inbox import EventInbox
+from payments.stripe.problems import EventNotAuthentic, EventNotUsable
+from payments.stripe.rules import StripeRules
+from payments.stripe.what_an_event_names import what_it_names
+from payments.stripe_handler import environment_name
+from payments.subscriptions.status import Provider
+from security.edge.problems import Problem
+
+LARGEST_EVENT = 1024 * 1024
+
+
+class SignatureNotValid(Problem):
+    """`detail` says what is wrong with it. Stripe's dashboard shows the answer to the operator."""
+
+    status, error, title = 400, "signature_not_valid", "This is not an event that Stripe signed for us"
+
+
+class EventNotSupported(Problem):
+    """Not 200: then money would be taken at Stripe and never credited here, and every delivery would look well."""
+
+    status, error, title = 400, "event_not_supported", "Stripe signed this, but this endpoint does not take it"
+
+
+def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> bool:
+    """Whether it is new. Raises SignatureNotValid, EventNotSupported, DependencyUnavailable."""
+    try:
+        event = rules.handler.verified_event(body, signature, rules.webhook_secrets, rules.billing.clock())
+    except EventNotAuthentic as refusal:
+        structlog.get_logger().warning("stripe_event_refused", reason=str(refusal), size=len(body))
+        raise SignatureNotValid(f"{SignatureNotValid.title}: {refusal}") from None
+    except EventNotUsable as refusal:
+        structlog.get_logger().error("stripe_event_refused", reason=str(refusal), size=len(body))
+        raise EventNotSupported(str(refusal)) from None
+    stored = inbox.store(
+        provider=Provider.STRIPE,
+        external_id=event.id,
+        kind=event.kind,
+        environment=environment_name(live=event.live),
+        body=what_it_names(orjson.loads(body)),
+    )
+    return stored is not None

@@ -1,0 +1,361 @@
+"""The OpenAPI 3.1 document, written from the declared operations."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import click
+import orjson
+from flask import Blueprint, Flask, Response, current_app, request
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from security.api.docs_pages import DOCS_BLUEPRINT
+from security.api.operation import OPERATIONS_KEY, Operation
+from security.edge.problems import (
+    PROBLEM_JSON,
+    AddressTooLong,
+    BodyTooLarge,
+    DependencyUnavailable,
+    HttpsRequired,
+    InternalError,
+    MalformedJson,
+    MalformedRequest,
+    NotFound,
+    Problem,
+    UnsupportedMediaType,
+    ValidationFailed,
+    problem_members,
+)
+from security.pages.compressible import Compressible
+
+JSON = "application/json"
+DOCUMENT_SECONDS = 300
+_ENDPOINTS_WITHOUT_DECLARATION = (
+    f"{DOCS_BLUEPRINT}.",
+    "home.",
+    "openapi.",
+    "account_pages.",
+    "return_pages.",
+)
+_EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
+
+SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of somebody who signed in.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "tok_[0-9A-Za-z]{49}",
+        "description": "An API key with the scope of the operation, for programs. Made with `POST /api/auth/tokens`.",
+    },
+}
+
+_HEADERS_BY_STATUS = {
+    401: {"WWW-Authenticate": "The challenge (RFC 6750)."},
+    415: {
+        "Accept-Post": "The media type that is accepted.",
+        "Accept-Encoding": "The encodings that are accepted.",
+    },
+    429: {"Retry-After": "Seconds until it is worth trying again."},
+    503: {"Retry-After": "Seconds until it is worth trying again."},
+}
+
+_TEXT = {"type": "string"}
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "An error (RFC 9457). Compare `error`; the other texts are for people and may change.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
+        "instance": {"type": "string", "format": "uri"},
+        "error": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "The stable code."},
+        "message": _TEXT,
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "description": "Every field that is not acceptable.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "Where in the body or query (RFC 6901)."},
+                    "code": _TEXT,
+                    "message": _TEXT,
+                },
+                "required": ["pointer", "code", "message"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance", "error", "message", "request_id"],
+    "additionalProperties": True,
+}
+
+
+@dataclass(frozen=True)
+class ApiDescription:
+    """What the document says beyond the operations.
+
+    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name. `license` is
+    an SPDX identifier. `security_schemes` are OpenAPI objects by the guards' names.
+    """
+
+    title: str
+    version: str
+    server: str
+    tags: Mapping[str, str]
+    license: str = "MIT"
+    description: str = ""
+    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SCHEMES)
+    requires_https: bool = False
+
+
+def openapi_routes(api: ApiDescription) -> Blueprint:
+    """`GET /openapi.json`, and the command `flask openapi`, which prints the same document.
+
+    The document is written once, on the first request, when every route is registered.
+    """
+    routes = Blueprint("openapi", __name__, cli_group=None)
+    written: list[Compressible] = []
+
+    def write() -> bytes:
+        return orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api))
+
+    @routes.get("/openapi.json")
+    def document() -> Response:
+        if not written:
+            written.append(Compressible(write(), JSON))
+        response = written[0].answer(request)
+        response.headers["Cache-Control"] = f"public, max-age={DOCUMENT_SECONDS}"
+        return response
+
+    @routes.cli.command("openapi")
+    def print_document() -> None:
+        """Print the OpenAPI document of this configuration."""
+        click.echo(write())
+
+    return routes
+
+
+def undeclared_routes(app: Flask) -> list[str]:
+    """The rules that no operation declares, without the pages that people look at. It should be empty."""
+    declared = app.extensions.get(OPERATIONS_KEY, {})
+    return sorted(
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint not in declared and not rule.endpoint.startswith(_ENDPOINTS_WITHOUT_DECLARATION)
+    )
+
+
+def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -> dict[str, Any]:
+    models = _Models(operations.values())
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for declared in operations.values():
+        paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": api.title,
+            "version": api.version,
+            "description": api.description,
+            "license": {"name": api.license, "identifier": api.license},
+        },
+        "servers": [{"url": api.server}],
+        "tags": [_tag(name, api) for name in sorted({declared.tag for declared in operations.values()})],
+        "paths": dict(paths),
+        "components": {
+            "schemas": {**models.components, "Problem": _PROBLEM_SCHEMA},
+            "securitySchemes": {name: dict(scheme) for name, scheme in api.security_schemes.items()},
+            "headers": {
+                "X-Request-ID": {
+                    "description": "The client's own where it was well formed, else a new one.",
+                    "schema": _TEXT,
+                }
+            },
+        },
+    }
+
+
+def _tag(name: str, api: ApiDescription) -> dict[str, str]:
+    if name not in api.tags:
+        raise ValueError(f"the tag {name!r} is not described")
+    return {"name": name, "description": api.tags[name]}
+
+
+class _Models:
+    """The schemas of all models. Those of bodies and answers are components; those of queries become parameters."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        operations = list(operations)
+        self._references, definitions = models_json_schema(
+            [
+                *((declared.body, "validation") for declared in operations if declared.body is not None),
+                *((declared.query, "validation") for declared in operations if declared.query is not None),
+                *(
+                    (answered, "serialization")
+                    for declared in operations
+                    for answered in declared.answers.values()
+                    if answered is not None
+                ),
+            ],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas: dict[str, Any] = definitions.get("$defs", {})
+        queries = {self._name(declared.query) for declared in operations if declared.query is not None}
+        self._queries = {name: schemas.pop(name) for name in queries}
+        for schema in schemas.values():
+            for member in schema.get("properties", {}).values():
+                _tell_default(member)
+        self.components = schemas
+
+    def of_body(self, model: type[BaseModel]) -> dict[str, Any]:
+        return dict(self._references[model, "validation"])
+
+    def of_answer(self, model: type[BaseModel]) -> dict[str, Any]:
+        return dict(self._references[model, "serialization"])
+
+    def of_query(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
+        """A query model's members and which of them are required."""
+        schema = self._queries[self._name(model)]
+        return schema.get("properties", {}), set(schema.get("required", []))
+
+    def _name(self, model: type[BaseModel]) -> str:
+        return str(self._references[model, "validation"]["$ref"]).rpartition("/")[2]
+
+
+def _tell_default(member: dict[str, Any]) -> None:
+    """Say a default in words: openapi-typescript takes a member with `default` for one that must be sent."""
+    default = member.pop("default", None)
+    if default not in (None, "", [], {}) and "const" not in member and "$ref" not in member:
+        described = member.get("description")
+        told = f"Default: `{orjson.dumps(default).decode()}`."
+        member["description"] = told if described is None else f"{described} {told}"
+
+
+def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": declared.id,
+        "summary": declared.summary,
+        "description": declared.description,
+        "tags": [declared.tag],
+        "parameters": list(_parameters(declared, models)),
+        "responses": _responses(declared, api, models),
+        "security": [],
+    }
+    scheme = declared.guard.scheme
+    if scheme is not None:
+        alternatives = (scheme,) if isinstance(scheme, str) else scheme
+        for name in alternatives:
+            if name not in api.security_schemes:
+                raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
+        described["security"] = [{name: []} for name in alternatives]
+    if declared.body is not None:
+        content = {JSON: {"schema": models.of_body(declared.body)}}
+        described["requestBody"] = {"required": not declared.body_optional, "content": content}
+    return described
+
+
+def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]]:
+    for name in declared.path_arguments:
+        schema = {"type": "string", "format": "uuid"}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    if declared.query is not None:
+        properties, required = models.of_query(declared.query)
+        for name, schema in properties.items():
+            yield {"name": name, "in": "query", "required": name in required, **_query_schema(schema)}
+    if declared.accepts_idempotency_key:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Repeat a request with the same key and body, and it is carried out once.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }
+    yield {
+        "name": "X-Request-ID",
+        "in": "header",
+        "required": False,
+        "description": "8 to 64 letters, digits, - and _; anything else is replaced by an id of ours.",
+        "schema": _TEXT,
+    }
+
+
+def _query_schema(member: dict[str, Any]) -> dict[str, Any]:
+    """Without the null of `… | None`, which no query can spell."""
+    schema = {name: value for name, value in member.items() if name not in {"anyOf", "description"}}
+    choices = [choice for choice in member.get("anyOf", []) if choice != {"type": "null"}]
+    if choices:
+        (choice,) = choices
+        schema |= choice
+        if schema.get("default") is None:
+            del schema["default"]
+    described = {"description": member["description"]} if "description" in member else {}
+    return {**described, "schema": schema}
+
+
+def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, model in declared.answers.items():
+        described: dict[str, Any] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(declared.answer_headers),
+        }
+        if model is not None:
+            described["content"] = {JSON: {"schema": models.of_answer(model)}}
+        responses[str(status)] = described
+    by_status: dict[int, list[type[Problem]]] = defaultdict(list)
+    for problem in dict.fromkeys(_problems(declared, api)):
+        by_status[problem.status].append(problem)
+    for status, problems in sorted(by_status.items()):
+        limited = declared.answer_headers if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        responses[str(status)] = {
+            "description": "; ".join(dict.fromkeys(problem.title for problem in problems)),
+            "headers": _headers({**_HEADERS_BY_STATUS.get(status, {}), **limited}),
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {problem.error: {"value": _example(problem)} for problem in problems},
+                },
+                JSON: {"schema": {"$ref": "#/components/schemas/Problem"}},
+            },
+        }
+    return responses
+
+
+def _problems(declared: Operation, api: ApiDescription) -> Iterable[type[Problem]]:
+    """Every problem that the operation can answer: its own, its guard's and those of the edge."""
+    yield MalformedRequest
+    if api.requires_https:
+        yield HttpsRequired
+    yield from declared.guard.problems
+    if declared.path_arguments:
+        yield NotFound
+    if declared.body is not None:
+        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
+    if declared.query is not None:
+        yield AddressTooLong
+    if declared.body is not None or declared.query is not None:
+        yield ValidationFailed
+    yield from declared.problems
+    yield from (InternalError, DependencyUnavailable)
+
+
+def _headers(own: Mapping[str, str]) -> dict[str, Any]:
+    described = {name: {"description": text, "schema": _TEXT} for name, text in own.items()}
+    return {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}, **described}
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    example = problem_members(problem, problem.title, _EXAMPLE_REQUEST_ID)
+    if issubclass(problem, ValidationFailed):
+        example["errors"] = [{"pointer": "/goal", "code": "missing", "message": "Field required"}]
+    return example

@@ -1,0 +1,196 @@
+"""The one reader of request bodies: it lets through only JSON that every reader further on understands alike.
+
+Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259,
+sections 4, 6, 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot
+surprise anything behind.
+"""
+
+import re
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
+from math import isfinite
+from typing import Any, NoReturn
+
+from flask import request
+from werkzeug.http import parse_options_header
+
+from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
+
+MAXIMUM_DEPTH = 32
+MAXIMUM_NODES = 10_000
+LARGEST_INTEGER = 2**53
+"""Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
+
+_USUAL_MEDIA_TYPES = frozenset(
+    {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
+)
+_UTF_8 = frozenset({"utf-8", "utf8"})
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""Possessive, so that a text of many quotes takes linear time. An open string takes the rest of the text."""
+
+
+def read_json(*, limit: int) -> bytes:
+    """The body's bytes, proved to be one acceptable JSON document of at most `limit` bytes.
+
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedRequest (the body did not arrive whole) or
+    MalformedJson.
+    """
+    environ = request.environ
+    _require_plain_json(environ)
+    body = read_whole_body(environ, limit)
+    check_json(body)
+    return body
+
+
+def check_json(document: bytes) -> None:
+    """Raise MalformedJson unless the bytes are one strict JSON document.
+
+    The checks that need a walk in Python run only when a cheap count says that they could find something.
+    """
+    if document.startswith(_BYTE_ORDER_MARKS):
+        raise MalformedJson("The body begins with a byte order mark. Send UTF-8 without it")
+    try:
+        text = document.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedJson("The body is not UTF-8") from None
+    if not text or text.isspace():
+        raise MalformedJson("The body is empty. Send a JSON object, {} at least")
+    openings = text.count("{") + text.count("[")
+    if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
+        raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
+    try:
+        value = _decode(text)
+    except JSONDecodeError as error:
+        # Its message quotes nothing of the body, only what it expected and where.
+        raise MalformedJson(
+            f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        ) from None
+    except ValueError as error:
+        raise MalformedJson(f"The body is not acceptable JSON: {error}") from None
+    # Every value after the first of its container follows a comma, so this sum is never less than the number
+    # of values.
+    if openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
+        _check_every_value(value)
+
+
+def _require_plain_json(environ: dict[str, Any]) -> None:
+    media_type = environ.get("CONTENT_TYPE", "")
+    if media_type not in _USUAL_MEDIA_TYPES:
+        essence, parameters = parse_options_header(media_type)
+        charset = parameters.pop("charset", "utf-8")
+        if essence.lower() != "application/json":
+            raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
+        if charset.lower() not in _UTF_8:
+            raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
+        if parameters:
+            raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType(
+            "Send the body uncompressed, without Content-Encoding", headers={"Accept-Encoding": "identity"}
+        )
+
+
+def _not_json_by_name(detail: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(detail, headers={"Accept-Post": "application/json"})
+
+
+def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
+    """Read at most one byte more than is allowed: Werkzeug's own limit cuts a chunked body silently."""
+    announced = environ.get("CONTENT_LENGTH")
+    if announced:
+        if not (announced.isascii() and announced.isdigit()):
+            raise MalformedRequest("Content-Length is not a number")
+        if len(announced) > 12 or int(announced) > limit:
+            raise BodyTooLarge(f"The body may have at most {limit} bytes")
+        expected = int(announced)
+    elif environ.get("wsgi.input_terminated"):
+        expected = limit + 1
+    else:
+        expected = 0  # no length and no end: reading could wait for ever
+    try:
+        body: bytes = environ["wsgi.input"].read(expected)
+    except Exception:
+        # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
+        # out.
+        raise MalformedRequest("The body could not be read to its end") from None
+    if announced and len(body) < expected:
+        raise MalformedRequest("The body is shorter than Content-Length says")
+    if len(body) > limit:
+        raise BodyTooLarge(f"The body may have at most {limit} bytes")
+    return body
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
+        character = text[match.start()]
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return members
+
+
+def _small_integer(digits: str) -> int:
+    # The length first: Python raises on 4,301 digits, and takes quadratic time below.
+    if len(digits) > 17 or not -LARGEST_INTEGER <= (number := int(digits)) <= LARGEST_INTEGER:
+        raise ValueError("an integer is beyond 2^53")
+    return number
+
+
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = JSONDecoder(
+    object_pairs_hook=_unique_keys,
+    parse_int=_small_integer,
+    parse_float=_finite_number,
+    parse_constant=_not_json,
+).decode
+
+
+def _check_every_value(document: Any) -> None:
+    for count, value in enumerate(_values(document), start=1):
+        if count > MAXIMUM_NODES:
+            raise MalformedJson(f"The body has more than {MAXIMUM_NODES:,} values")
+        for text in value if isinstance(value, dict) else (value,):
+            if isinstance(text, str):
+                _require_storable(text)
+
+
+def _values(document: Any) -> Iterator[Any]:
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _require_storable(text: str) -> None:
+    """PostgreSQL can store neither; a lone surrogate has no UTF-8 form either."""
+    if "\0" in text:
+        raise MalformedJson("A text contains NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MalformedJson("A text contains half of a surrogate pair") from None

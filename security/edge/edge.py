@@ -1,0 +1,86 @@
+"""The request's edge, put together: what happens before any handler and what stands on every answer."""
+
+from collections.abc import Collection
+from ipaddress import ip_address
+from typing import Any
+
+from flask import Flask, Response, request
+
+from security.api.operation import OPERATIONS_KEY, Operation
+from security.edge.client_address import EXTENSION_KEY, TrustedProxies
+from security.edge.cors import CrossOrigin
+from security.edge.error_handlers import install_error_handlers
+from security.edge.problems import HttpsRequired, MalformedRequest
+from security.edge.request_id import current_exchange
+from security.edge.response_headers import SecurityHeaders
+from security.logs.log import RequestLog
+
+ABSOLUTE_BODY_LIMIT = 1024 * 1024
+
+
+def install_edge(
+    app: Flask,
+    *,
+    cors_origins: frozenset[str],
+    require_https: bool,
+    trusted_proxy_hops: int,
+    trusted_hosts: Collection[str],
+    request_log: RequestLog | None = None,
+) -> None:
+    """Install error handling and the two hooks that every request passes.
+
+    `trusted_hosts` empty means any host.
+    """
+    proxies = TrustedProxies(trusted_proxy_hops)
+    cross_origin = CrossOrigin(cors_origins)
+    app.extensions[EXTENSION_KEY] = proxies
+    app.config["TRUSTED_HOSTS"] = list(trusted_hosts) or None
+    app.config["MAX_CONTENT_LENGTH"] = ABSOLUTE_BODY_LIMIT
+    # Werkzeug would redirect `//health` with an HTML page.
+    app.url_map.merge_slashes = False
+    install_error_handlers(app)
+
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, proxies)  # type: ignore[method-assign]
+
+    @app.before_request
+    def admit() -> Response | None:
+        environ = request.environ
+        if "HTTP_HOST" not in environ:
+            raise MalformedRequest("The Host header is missing")  # RFC 9112, 3.2
+        if require_https and not proxies.is_https(environ) and not _may_be_plain(environ, proxies):
+            raise HttpsRequired
+        if environ["REQUEST_METHOD"] == "OPTIONS" and request.routing_exception is None:
+            return _answer_options(app, cross_origin)
+        return None
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        if cors_origins:
+            origin = request.environ.get("HTTP_ORIGIN")
+            cross_origin.mark(response, origin, credentials=origin is not None and _takes_credentials(app))
+        exchange = current_exchange()
+        if request_log is not None and exchange is not None:
+            request_log.write(exchange, response)
+        return response
+
+
+def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
+    """Health checks of a platform come over plain http inside its network; on loopback nobody can listen."""
+    path = environ.get("PATH_INFO", "")
+    if path == "/health" or path.startswith("/health/"):
+        return True
+    return ip_address(proxies.client_address(environ)).is_loopback
+
+
+def _takes_credentials(app: Flask) -> bool:
+    declared: Operation | None = app.extensions.get(OPERATIONS_KEY, {}).get(request.endpoint)
+    return declared is not None and declared.credentials
+
+
+def _answer_options(app: Flask, cross_origin: CrossOrigin) -> Response:
+    """A preflight needs no credential and costs no quota (Fetch standard: it never carries one)."""
+    response = app.make_default_options_response()
+    response.status_code = 204
+    del response.headers["Content-Type"]
+    cross_origin.answer_preflight(response, request.headers)
+    return response

@@ -1,0 +1,149 @@
+"""The one place where an exception becomes an answer: always an RFC 9457 problem, never a detail of our own
+parts.
+"""
+
+from functools import lru_cache
+from http import HTTPStatus
+from typing import ClassVar
+
+import psycopg
+import psycopg2
+import redis
+import sqlalchemy.exc
+import structlog
+from flask import Flask, Response, current_app, got_request_exception, request
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from security.edge.problems import (
+    PROBLEM_JSON,
+    BodyTooLarge,
+    DependencyUnavailable,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from security.edge.request_id import current_request_id
+from security.edge.switched_off import told_of_path
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    problem.status: problem
+    for problem in (MalformedRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
+}
+
+# PostgreSQL's appendix A. Class 08 is a broken connection, 53 is a full server, 57 an operator's or a time
+# limit's stop, 40 a deadlock or a serialization failure; 55P03 is a lock that was waited for too long, 25006
+# a server that is a replica now.
+_UNAVAILABLE_CLASSES = ("08", "53", "57", "40")
+_UNAVAILABLE_CODES = ("55P03", "25006")
+_BAD_DATA_CLASS = "22"
+
+_DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, psycopg2.Error, psycopg.Error)
+_OUT_OF_REACH = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
+
+
+def install_error_handlers(app: Flask) -> None:
+    app.register_error_handler(Problem, answer_problem)
+    app.register_error_handler(HTTPException, _answer_http_exception)
+    app.register_error_handler(redis.ConnectionError, _answer_lost_redis)
+    app.register_error_handler(redis.TimeoutError, _answer_lost_redis)
+    for error in _DATABASE_ERRORS:
+        app.register_error_handler(error, _answer_database_error)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def answer_problem(problem: Problem) -> Response:
+    """The problem as an answer.
+
+    A client that accepts only `application/json` gets the same object under that name.
+    """
+    structlog.get_logger().debug(
+        "refused",
+        status=problem.status,
+        error=problem.error,
+        detail=problem.detail,
+        errors=problem.members.get("errors"),
+    )
+    response = problem.answer(current_request_id())
+    accepted = request.headers.get("Accept")
+    if accepted and not request.accept_mimetypes[PROBLEM_JSON] and request.accept_mimetypes["application/json"]:
+        response.content_type = "application/json"
+    return response
+
+
+def _answer_http_exception(error: HTTPException) -> Response:
+    """Werkzeug's own refusals. Its descriptions are replaced, because some repeat what the client sent."""
+    status = error.code or 500
+    problem = problem_of_status(status, error.name)(_detail(error))
+    # `Allow` of a 405, `Location` of a redirect, `Content-Range` of a 416.
+    kept = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
+    problem.headers.update(kept)
+    return answer_problem(problem)
+
+
+def _detail(error: HTTPException) -> str | None:
+    """What to do about it, where only the edge knows; None for what the problem says itself."""
+    if isinstance(error, SecurityError):
+        return (
+            "This API does not answer to the host that was asked for. Use the address in its documentation. "
+            "Operators: TRUSTED_HOSTS lists the hosts"
+        )
+    if error.code == HTTPStatus.NOT_FOUND:
+        return told_of_path(current_app, request.path) or "There is no such address. /openapi.json lists all of them"
+    return None
+
+
+@lru_cache
+def problem_of_status(code: int, name: str) -> type[Problem]:
+    """The problem of a status that no code of ours answers. `name`: the status in words."""
+    if code in _BY_STATUS:
+        return _BY_STATUS[code]
+
+    class StatusProblem(Problem):
+        status: ClassVar[int] = code
+        error: ClassVar[str] = name.lower().replace(" ", "_").replace("-", "_").replace("'", "")
+        title: ClassVar[str] = name
+
+    return StatusProblem
+
+
+def _answer_database_error(error: Exception) -> Response:
+    cause = getattr(error, "orig", None) or error
+    code: str = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+    if code.startswith(_BAD_DATA_CLASS):
+        # The last net: it means that a model let through what the database cannot hold.
+        structlog.get_logger().error("database_refused_value", sqlstate=code, exc_info=error)
+        return answer_problem(ValidationFailed([]))
+    if (
+        code.startswith(_UNAVAILABLE_CLASSES)
+        or code in _UNAVAILABLE_CODES
+        or (not code and isinstance(error, _OUT_OF_REACH))
+    ):
+        structlog.get_logger().warning("database_unavailable", sqlstate=code, error_type=type(cause).__name__)
+        return answer_problem(DependencyUnavailable())
+    return _answer_unexpected(error)
+
+
+def _answer_lost_redis(error: Exception) -> Response:
+    structlog.get_logger().warning("redis_unavailable", error_type=type(error).__name__)
+    return answer_problem(DependencyUnavailable())
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    # The traceback names files and lines, never local variables or the body.
+    structlog.get_logger().error("unexpected_error", exc_info=error)
+    # Flask sends this signal only for exceptions without a handler; error reporting listens to it.
+    got_request_exception.send(app, exception=error)
+    return answer_problem(InternalError())

@@ -1,0 +1,159 @@
+"""GET /health and its parts: for people, load balancers and platforms. Shows states, never addresses or errors."""
+
+from datetime import datetime
+from typing import Literal
+
+from flask import Blueprint
+
+from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.health.check import Finding, HealthCheck
+
+OPEN = Anyone(because="load balancers and platforms ask without credentials")
+
+Problem = Literal["unreachable", "no_answer", "migrations_missing", "standing_still"]
+
+
+class Health(AnswerBody):
+    status: Literal["ok"]
+    version: str
+    environment: str
+
+
+class Liveness(AnswerBody):
+    status: Literal["ok"]
+
+
+class PartHealth(AnswerBody):
+    status: Literal["ok", "failing", "not_configured"]
+    problem: Problem | None
+    latency_ms: int
+
+
+class WorkerHealth(AnswerBody):
+    """`silent_seconds`: the age of the last sign of life of any worker; null when there is none. Waiting jobs are due."""
+
+    silent_seconds: int | None
+    waiting_jobs: int
+    waiting_since: datetime | None
+
+
+class Readiness(AnswerBody):
+    """`degraded`: a part is missing that the service can do without. `failing` names the parts that do not work."""
+
+    status: Literal["ready", "degraded", "not_ready"]
+    failing: list[str]
+    parts: dict[str, PartHealth]
+    worker: WorkerHealth | None
+
+
+def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blueprint:
+    """`health` knows the parts `database` and `worker`, and `redis` when a Redis is configured."""
+    routes = Blueprint("health", __name__, url_prefix="/health")
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="getHealth",
+        summary="Get version and environment",
+        guard=OPEN,
+        answers={200: Health},
+    )
+    def read_health() -> Answer:
+        """Answers while the process runs. See `/health/ready` for the parts that it needs."""
+        return Answer(200, Health(status="ok", version=version, environment=environment))
+
+    @operation(
+        routes,
+        "GET",
+        "/live",
+        operation_id="getLiveness",
+        summary="Check that the process is alive",
+        guard=OPEN,
+        answers={200: Liveness},
+    )
+    def read_liveness() -> Answer:
+        """Asks nothing of any other server, so that an outage of one does not restart every process."""
+        return Answer(200, Liveness(status="ok"))
+
+    @operation(
+        routes,
+        "GET",
+        "/ready",
+        operation_id="getReadiness",
+        summary="Check that requests can be served",
+        guard=OPEN,
+        answers={200: Readiness, 503: Readiness},
+    )
+    def read_readiness() -> Answer:
+        """Needs PostgreSQL with every migration. Without Redis the service is slower but exact: `degraded`.
+
+        It is `degraded` too while no worker runs: requests are served, but e-mails and payment events wait.
+        """
+        findings = health.examine()
+        failing = [name for name, finding in findings.items() if not finding.working]
+        unready = any(health.parts[name].required for name in failing)
+        answer = Readiness(
+            status="not_ready" if unready else "degraded" if failing else "ready",
+            failing=failing,
+            parts={name: part_health(finding) for name, finding in findings.items()},
+            worker=worker_health(findings.get("worker")),
+        )
+        return Answer(503 if unready else 200, answer)
+
+    @operation(
+        routes,
+        "GET",
+        "/db",
+        operation_id="getDatabaseHealth",
+        summary="Check PostgreSQL",
+        guard=OPEN,
+        answers={200: PartHealth, 503: PartHealth},
+    )
+    def read_database_health() -> Answer:
+        """Opens a new connection and reads the schema's revision."""
+        return answer_part(health, "database")
+
+    @operation(
+        routes,
+        "GET",
+        "/redis",
+        operation_id="getRedisHealth",
+        summary="Check Redis",
+        guard=OPEN,
+        answers={200: PartHealth, 503: PartHealth},
+    )
+    def read_redis_health() -> Answer:
+        """`not_configured` is no failure: the service then keeps everything in PostgreSQL."""
+        return answer_part(health, "redis")
+
+    return routes
+
+
+def answer_part(health: HealthCheck, name: str) -> Answer:
+    if name not in health.parts:
+        return Answer(200, PartHealth(status="not_configured", problem=None, latency_ms=0))
+    finding = health.examine_part(name)
+    return Answer(200 if finding.working else 503, part_health(finding))
+
+
+def part_health(finding: Finding) -> PartHealth:
+    return PartHealth.model_validate(
+        {
+            "status": "ok" if finding.working else "failing",
+            "problem": finding.problem,
+            "latency_ms": finding.milliseconds,
+        }
+    )
+
+
+def worker_health(finding: Finding | None) -> WorkerHealth | None:
+    """None when PostgreSQL did not say."""
+    if finding is None or finding.workers is None:
+        return None
+    workers, waiting = finding.workers.workers, finding.workers.waiting
+    return WorkerHealth(
+        silent_seconds=round(workers[0].silence.total_seconds()) if workers else None,
+        waiting_jobs=sum(jobs.count for jobs in waiting),
+        waiting_since=min((jobs.since for jobs in waiting), default=None),
+    )

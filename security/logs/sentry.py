@@ -1,0 +1,106 @@
+"""Error reports to Sentry, started only when a DSN is set, without the data of the person whose request
+failed.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sentry_sdk
+from sentry_sdk.integrations.flask import FlaskIntegration
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
+from sentry_sdk.transport import Transport
+
+from security.edge.request_id import current_exchange
+from security.logs.mask_secrets import MASK, mask_values
+
+_SECRET_NAMES = [
+    "refresh_token",
+    "access_token",
+    "id_token",
+    "new_password",
+    "current_password",
+    "code",
+    "otp",
+    "totp",
+    "recovery_code",
+    "invite",
+    "x-mirror-signature",
+    "x-mirror-context",
+    "stripe-signature",
+    "email",
+    "ip",
+]
+_KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "x-request-id"})
+_CODES = re.compile(r"\b\d{6,}\b")
+"""Sign-in codes have six digits; they reach messages as text."""
+_UNMASKED = frozenset({"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"})
+_NUMBERS = frozenset({"sample_rand", "sample_rate"})
+"""Of the trace, written as text. They hold no code, and are of no use masked."""
+
+
+def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None) -> None:
+    """Start reporting for this process. `transport` replaces the way out in tests.
+
+    `send_default_pii` stays unset, which means off; setting it is deprecated. The SDK's defaults were seen to
+    send passwords and tokens as local variables, query strings and custom headers, so the first two are off
+    and everything that is left passes `_scrub`.
+    """
+    sentry_sdk.init(
+        dsn=dsn,
+        environment=environment,
+        release=release,
+        transport=transport,
+        auto_enabling_integrations=False,
+        auto_session_tracking=False,
+        integrations=[FlaskIntegration()],
+        max_request_body_size="never",
+        include_local_variables=False,
+        event_scrubber=EventScrubber(
+            recursive=True,
+            denylist=[*DEFAULT_DENYLIST, *_SECRET_NAMES],
+            pii_denylist=DEFAULT_PII_DENYLIST,
+        ),
+        before_send=_report,
+        before_send_transaction=_scrub,
+        before_breadcrumb=_scrub,
+        traces_sample_rate=0.0,
+    )
+
+
+def _report(event: Any, hint: Mapping[str, Any]) -> Any:
+    """Name the request and its caller by id, as the log lines do."""
+    scrubbed = _scrub(event, hint)
+    exchange = current_exchange()
+    if exchange is not None:
+        scrubbed["tags"] = {**(scrubbed.get("tags") or {}), "request_id": exchange.request_id}
+        scrubbed["user"] = {"id": str(exchange.user_id) if exchange.user_id else None}
+    return scrubbed
+
+
+def _scrub(event: Any, _hint: Mapping[str, Any]) -> Any:
+    """Keep what locates an error: the stack, the route, the ids.
+
+    Cut the query, cookies, body and unknown headers.
+    """
+    reported = event.get("request")
+    if reported is not None:
+        headers = reported.get("headers") or {}
+        event["request"] = {
+            "method": reported.get("method"),
+            "url": str(reported.get("url", "")).partition("?")[0],
+            "headers": {name: value for name, value in headers.items() if name.lower() in _KEPT_HEADERS},
+        }
+    if "user" in event:
+        event["user"] = {"id": (event["user"] or {}).get("id")}
+    return {name: value if name in _UNMASKED else _without_codes(mask_values(value)) for name, value in event.items()}
+
+
+def _without_codes(value: Any) -> Any:
+    if isinstance(value, str):
+        return _CODES.sub(MASK, value)
+    if isinstance(value, dict):
+        return {name: member if name in _NUMBERS else _without_codes(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_without_codes(member) for member in value]
+    return value
