@@ -250,6 +250,9 @@ class Settings(BaseModel):
     email_folder: Path | None = Field(
         default=None, description="Development: letters are written here as files. Default there: `.data/mail`."
     )
+    mail_box_url: types.HttpUrl | None = Field(
+        default=None, description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it."
+    )
 
     payment_grace_days: int = Field(
         default=7,
