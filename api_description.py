@@ -22,6 +22,7 @@ TAGS: Final = MappingProxyType(
         "events": "Security events of an account.",
         "exports": "Download all your data.",
         "gateway": "Predictions of the private server, and what is left of them.",
+        "home": "Where everything is.",
         "health": "For operators and platforms.",
         "identities": "Apple and Google accounts that sign in to an account.",
         "impersonation": "View the service as another user, for support.",

@@ -46,7 +46,7 @@ def test_a_page_allows_nothing_inline_and_nothing_from_elsewhere_and_is_not_kept
 
 
 def test_assets_can_be_kept(accounts: Accounts) -> None:
-    for name in ("account-pages.js", "account-pages.css"):
+    for name in ("account-pages.js", "account-pages.css", "page.css"):
         with accounts.client.get(f"/account/assets/{name}") as answer:
             assert answer.headers["Cache-Control"] == "public, max-age=3600"
     assert accounts.client.get("/account/assets/../account_pages.py").status_code == 404
@@ -136,16 +136,16 @@ class TestInABrowser:
         expect(page.get_by_role("status")).to_have_text("Fill in: E-mail address.")
         page.get_by_label("E-mail address").fill("alice@example.com")
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("an e-mail is on its way")
+        expect(page.get_by_role("status")).to_contain_text("we have sent you an e-mail")
         (message,) = accounts.messages()
-        page.get_by_role("link", name="I have a code already").click()
+        page.get_by_role("link", name="I already have a code").click()
         page.get_by_label("E-mail address").fill("alice@example.com")
         code = code_in(message)
-        page.get_by_label("The 6-digit code").fill(f"{code[:3]} {code[3:]}")
+        page.get_by_label("6-digit code").fill(f"{code[:3]} {code[3:]}")
         page.get_by_label("New password").fill("alicealice")
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("made of your address")
-        page.get_by_label("Show the password").check()
+        expect(page.get_by_role("status")).to_contain_text("too similar to your e-mail address")
+        page.get_by_label("Show password").check()
         page.get_by_label("New password").fill(NEW_PASSWORD)
         page.get_by_role("button").click()
         expect(page.get_by_role("status")).to_contain_text("Your new password is set")
@@ -154,7 +154,7 @@ class TestInABrowser:
     def test_a_spent_link_and_a_broken_one_are_explained(self, accounts: Accounts, address: str, page: Page) -> None:
         page.goto(f"{address}/account/undo-email-change#token=ot_spent")
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("not valid any more")
+        expect(page.get_by_role("status")).to_contain_text("was used or has expired")
         page.goto(f"{address}/account/forgot-password")
         page.goto(f"{address}/account/undo-email-change")
         expect(page.get_by_role("status")).to_contain_text("Part of the link is missing")
