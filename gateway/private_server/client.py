@@ -45,7 +45,7 @@ class VerifyResponse(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PredictionCall:
     """One signed call. `document` is sent byte for byte; `request_id` is also the key by which a repeat is recognised."""
 
