@@ -13,13 +13,12 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from app import accounts_of, assemble, create_app
-from auth.password_hashing.worker_pool import usable_cores
-from config import SettingsInvalid, load_settings
-from database.redis.server import RedisServer
+from app import ASSEMBLED, Assembled, assemble, create_app
+from auth.assembly import Auth
+from config import Settings, SettingsInvalid, load_settings
 from security.api.openapi import undeclared_routes
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
-from settings.model import Settings
+from settings.web_server import usable_cores
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, WEB_ORIGIN, production_environment
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +57,11 @@ def app() -> Flask:
     return assemble(load_settings(production()))
 
 
+def auth_made(environ: dict[str, str]) -> Auth:
+    made: Assembled = assemble(load_settings(environ)).extensions[ASSEMBLED]
+    return made.auth
+
+
 def operations(app: Flask) -> list[Operation]:
     return list(app.extensions[OPERATIONS_KEY].values())
 
@@ -71,7 +75,7 @@ def test_it_starts_from_the_environment_of_production(monkeypatch: pytest.Monkey
 
 
 def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold() -> None:
-    auth = accounts_of(load_settings(production(ACCOUNT_DELETION_GRACE_DAYS="3")), RedisServer(None))
+    auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
     assert [part.name for part in auth.personal_data] == ["gateway", "payments"]
@@ -219,7 +223,7 @@ def test_no_description_is_indented(app: Flask) -> None:
 @pytest.mark.parametrize("processes", [1, 2, 64])
 def test_all_processes_together_hash_no_more_passwords_at_once_than_there_are_cores(processes: int) -> None:
     """Where there are more processes than cores, each still needs one thread."""
-    auth = accounts_of(load_settings(production(WEB_CONCURRENCY=str(processes))), RedisServer(None))
+    auth = auth_made(production(WEB_CONCURRENCY=str(processes)))
     assert auth.settings.password_threads is not None
     assert 0 < auth.settings.password_threads * processes <= max(usable_cores(), processes)
 

@@ -14,7 +14,6 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
-from auth.scopes import Scope
 from database import transaction
 from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests
@@ -43,7 +42,7 @@ class KeyWish:
     """`allowed_networks` are in their canonical form."""
 
     name: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
     lifetime: timedelta
     allowed_networks: tuple[str, ...]
 
@@ -60,6 +59,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
         if session.scalars(live).one() >= KEYS_PER_USER:
             raise TooManyApiKeys
         made = insert_key(
+            auth,
             session,
             user_id,
             name=wish.name,
@@ -74,6 +74,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
 
 
 def insert_key(
+    auth: Auth,
     session: Session,
     user_id: UUID,
     *,
@@ -104,4 +105,4 @@ def insert_key(
     )
     session.add(key)
     session.flush()
-    return NewKey(token, shown(key, now))
+    return NewKey(token, shown(key, auth.scopes, now))

@@ -1,5 +1,6 @@
 """The API keys of a user, as they are shown: never their tokens."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, select
 
 from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
-from auth.scopes import Scope
 from database import reading
 
 MOST_SHOWN = 100
@@ -27,7 +27,8 @@ class KeyShown:
     start: str
     name: str
     state: KeyState
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
+    """Those that count here; a key may be stored with others, of capabilities that are off."""
     allowed_networks: tuple[str, ...]
     created_at: datetime
     expires_at: datetime
@@ -42,21 +43,21 @@ def list_api_keys(auth: Auth, user_id: UUID) -> list[KeyShown]:
     query = select(ApiKey).where(ApiKey.user_id == user_id)
     with reading() as session:
         found = session.scalars(query.order_by(is_live(now).desc(), ApiKey.id.desc()).limit(MOST_SHOWN))
-        return [shown(key, now) for key in found]
+        return [shown(key, auth.scopes, now) for key in found]
 
 
 def is_live(now: datetime) -> ColumnElement[bool]:
     return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > now)
 
 
-def shown(key: ApiKey, now: datetime) -> KeyShown:
+def shown(key: ApiKey, scopes: Container[str], now: datetime) -> KeyShown:
     state = KeyState.EXPIRED if key.expires_at <= now else KeyState.LIVE
     return KeyShown(
         id=key.id,
         start=key.start,
         name=key.name,
         state=state if key.revoked_at is None else KeyState.REVOKED,
-        scopes=tuple(Scope(name) for name in key.scopes),
+        scopes=tuple(name for name in key.scopes if name in scopes),
         allowed_networks=tuple(key.allowed_networks),
         created_at=key.created_at,
         expires_at=key.expires_at,

@@ -14,7 +14,6 @@ from auth.invites.create import create_invite
 from auth.operators.accounts import create_user
 from auth.operators.commands import said_plainly
 from auth.roles import Role
-from auth.scopes import Scope
 
 
 def demo_command(auth: Auth, *, production: bool) -> click.Command:
@@ -32,7 +31,7 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
             with said_plainly():
                 ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        wish = KeyWish("demonstration", frozenset(Scope), timedelta(days=90), ())
+        wish = KeyWish("demonstration", frozenset(auth.scopes), timedelta(days=90), ())
         with said_plainly():
             made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
         invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
