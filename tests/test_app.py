@@ -147,7 +147,7 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
 
 def everything(**changes: str) -> Flask:
     """With all that can be switched on."""
-    return assemble(load_settings(production(**EVERYTHING, **changes)))
+    return assemble(load_settings(production(**EVERYTHING, COMPAT_ROUTES="on", **changes)))
 
 
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:

@@ -129,6 +129,7 @@ class Operation:
     accepts_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
+    deprecated: bool = False
 
     @property
     def path_arguments(self) -> tuple[str, ...]:

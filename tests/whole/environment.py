@@ -55,6 +55,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",
+        "COMPAT_ROUTES": "off",  # the same views; tests/test_compat.py has them
         "REDIS_TIMEOUT_MS": "500",  # on a busy machine Redis may wait longer than the default for a processor
     }
     return environ if redis_url is None else {**environ, "REDIS_URL": redis_url}
