@@ -191,7 +191,9 @@ class Plan:
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
     {
         Tier.FREE: Plan("Free", requests_per_minute=60, benefits=("Basic predictions",)),
+        Tier.PLUS: Plan("Plus", requests_per_minute=150, benefits=("Basic predictions, five times as many",)),
         Tier.PRO: Plan("Pro", requests_per_minute=300, benefits=("Enhanced grounding", "Priority support")),
+        Tier.TEAM: Plan("Team", requests_per_minute=1000, benefits=("Enhanced grounding", "Priority support")),
         Tier.ENTERPRISE: Plan("Enterprise", requests_per_minute=5000, benefits=("All features", "Dedicated support")),
     }
 )

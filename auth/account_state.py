@@ -15,9 +15,8 @@ from uuid import UUID
 import redis
 from sqlalchemy import ColumnElement, and_, select
 
-from auth.api_keys.models import ApiKey
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
-from auth.models import AuthSession, User
+from auth.models import ApiKey, AuthSession, User
 from auth.principal import CachedFields
 from auth.roles import Role
 from auth.tiers import Tier, effective_tier

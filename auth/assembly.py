@@ -11,6 +11,7 @@ from auth.api_keys.authenticate import ApiKeys
 from auth.apple_tokens.client import AppleTokens, apple_tokens_of
 from auth.data_keys import DataKeys
 from auth.email_codes.one_time_codes import OneTimeCodes
+from auth.exports.account_data import ACCOUNT_DATA
 from auth.general_limit import GeneralLimit
 from auth.invites.codes import InviteCodes
 from auth.mail.messages import Letters
@@ -202,7 +203,7 @@ def assemble_auth(
             clock,
             settings.issuer,
         ),
-        personal_data=tuple(personal_data),
+        personal_data=(ACCOUNT_DATA, *personal_data),
         apple_tokens=apple_tokens,
     )
 

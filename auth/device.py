@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from flask import request
+
+from security.edge.client_address import client_address
+
 LONGEST_USER_AGENT = 256
 
 
@@ -19,3 +23,8 @@ def printable(user_agent: str | None) -> str | None:
     if user_agent is None:
         return None
     return "".join(character if character.isprintable() else "?" for character in user_agent[:LONGEST_USER_AGENT])
+
+
+def device(name: str | None = None) -> Device:
+    """The device of the present request."""
+    return Device(user_agent=request.environ.get("HTTP_USER_AGENT"), ip=client_address(), name=name)

@@ -4,13 +4,13 @@ from functools import partial
 
 from auth.accounts.purge import purge_accounts
 from auth.api_keys.purge import purge_api_keys
-from auth.apple_tokens.keep import EXCHANGE_APPLE_CODE, exchange_apple_code
 from auth.apple_tokens.revoke import revoke_apple_tokens
 from auth.assembly import Auth
 from auth.audit.purge import purge_events
 from auth.email_codes.purge import purge_one_time_codes
 from auth.email_codes.send import ANSWER_REQUEST_FOR_LETTER, answer_request_for_letter
 from auth.exports.export import COLLECT_EXPORT, collect_export, forget_exports
+from auth.identity_providers.keep_apple_token import EXCHANGE_APPLE_CODE, exchange_apple_code
 from auth.mail.messages import SEND_LETTER
 from auth.second_factor.purge import purge_second_factors
 from auth.sessions.purge import purge_sessions

@@ -1,15 +1,18 @@
-"""The tables of accounts: users and their sessions. What they subscribed to stands in payments/models.py."""
+"""The tables that everything in accounts stands on: users and what can act for them: sessions, API keys, linked identities."""
 
 import uuid
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from auth.roles import Role
+from auth.tiers import Tier
 from database.base import Base, uuid7
 
-TIERS = "'free', 'pro', 'enterprise'"
-ROLES = "'user', 'support', 'admin'"
+TIERS = ", ".join(f"'{tier}'" for tier in Tier)
+ROLES = ", ".join(f"'{role}'" for role in Role)
 
 
 class User(Base):
@@ -74,3 +77,50 @@ class AuthSession(Base):
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip: Mapped[str | None] = mapped_column(Text)
     ip_last: Mapped[str | None] = mapped_column(Text)
+
+
+class ApiKey(Base):
+    """A credential for programs, which acts for its user within its scopes.
+
+    `token_hash` is the SHA-256 of the whole token and `start` its first characters, for people to tell keys apart.
+    `allowed_networks` empty: from anywhere. `replaced_by_id` names the successor of a key that was rotated.
+    `seen_networks` are those it was used from, the newest last.
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_user_id", "user_id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    start: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    allowed_networks: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    replaced_by_id: Mapped[uuid.UUID | None]
+    last_used_at: Mapped[datetime | None]
+    last_used_ip: Mapped[str | None] = mapped_column(Text)
+    seen_networks: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+
+
+class Identity(Base):
+    """One account at Apple or Google that signs in to one of ours.
+
+    The provider's subject is the key, never the e-mail address: an address changes hands (OWASP ASVS 5, 6.8.1). `id` is what
+    its owner names it by.
+    """
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        CheckConstraint("provider IN ('apple', 'google')", name="provider_known"),
+        Index("ix_identities_user_id", "user_id"),
+    )
+
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+    id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
 
@@ -43,3 +44,8 @@ class PersonalData:
             close=lambda session, user_id, now: load().close(session, user_id, now),
             erase=lambda session, user_id: load().erase(session, user_id),
         )
+
+
+def rows_of(session: Session, query: Executable) -> list[dict[str, Any]]:
+    """Each row as column name to value."""
+    return [dict(row) for row in session.execute(query).mappings()]

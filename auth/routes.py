@@ -4,7 +4,7 @@ import re
 
 from flask import Blueprint, request
 
-from auth.accounts.register import EmailTaken, register, register_privately
+from auth.accounts.register import register, register_privately
 from auth.assembly import Auth
 from auth.bodies import (
     CheckEmailAnswer,
@@ -16,20 +16,21 @@ from auth.bodies import (
     SignOutBody,
     TokensAnswer,
 )
-from auth.device import Device
+from auth.device import device
 from auth.email_address import parse_email
 from auth.invites.redeem import registration_problems
 from auth.middleware import bearer_token
 from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_hashing.worker_pool import PasswordWorkBusy
-from auth.passwords.sign_in import AccountClosing, AccountDisabled, InvalidCredentials, sign_in
+from auth.passwords.sign_in import sign_in
+from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
-from auth.sessions.answers import SET_COOKIE, answer_signed_in, answer_tokens
 from auth.sessions.cookies import CsrfFailed
 from auth.sessions.csrf_token import give_csrf_token
 from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
 from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
+from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
 from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import MalformedRequest
@@ -198,10 +199,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         return Answer(204)
 
     return routes
-
-
-def device(name: str | None = None) -> Device:
-    return Device(user_agent=request.environ.get("HTTP_USER_AGENT"), ip=client_address(), name=name)
 
 
 def idempotency_key() -> str | None:

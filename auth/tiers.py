@@ -6,7 +6,9 @@ from enum import StrEnum
 
 class Tier(StrEnum):
     FREE = "free"
+    PLUS = "plus"
     PRO = "pro"
+    TEAM = "team"
     ENTERPRISE = "enterprise"
 
     @property

@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
-from auth.exports.account_data import rows_of
-from auth.personal_data import PersonalData
+from auth.personal_data import PersonalData, rows_of
 from metering.models import Charge, IdempotencyKey, RequestLog, UsageCounter, UsageGate, UsageReservation
 
 LONGEST_LOG = 50_000

@@ -69,7 +69,7 @@ def find_out(rules: StripeRules, event: StoredEvent) -> Finding:
         structlog.get_logger().warning("stripe_event_version", event_version=version, ours=rules.handler.api_version)
     if document["livemode"] is not rules.handler.address.live:
         return Finding(event, ignored="other mode", counts=("stripe_other_mode",))
-    handler = handler_of(event.kind)
+    handler = HANDLERS.get(event.kind)
     if handler is None:
         return Finding(event, ignored="not needed")
     try:
@@ -106,8 +106,8 @@ def close_checkout(session: Session, now: datetime, found: StripeCheckoutSession
         )
 
 
-def handler_of(kind: str) -> Callable[[StripeRules, StoredEvent, Named], Finding] | None:
-    return HANDLERS.get(kind)
+def is_handled(kind: str) -> bool:
+    return kind in HANDLERS
 
 
 def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:

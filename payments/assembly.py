@@ -17,7 +17,7 @@ from payments.apple.reconcile import apple_reconcilers
 from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple.settings import AppStoreSection
 from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
-from payments.apply_stripe_event import stripe_events
+from payments.apply_stripe_event import is_handled, stripe_events
 from payments.billing.rules import BillingRules
 from payments.inbox.inbox import EventHandler, EventInbox
 from payments.inbox.purge import forget_billing_events
@@ -25,8 +25,10 @@ from payments.inbox.reconcile import Reconciler, reconcile
 from payments.inbox.store import event_writer
 from payments.plans import PlanOffer, on_offer
 from payments.product_table import ProductTable
+from payments.purchase import Purchases
 from payments.purchases.items import Items
-from payments.purchases.purchase import Purchases
+from payments.purchases.jobs import purchase_jobs
+from payments.purchases.reconcile import OpenPayments
 from payments.settings import PaymentSections
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.reconcile import stripe_reconcilers
@@ -105,7 +107,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
-            *(() if self.stripe is None else stripe_jobs(self.stripe)),
+            *(() if self.stripe is None else (*stripe_jobs(self.stripe), *purchase_jobs(self.stripe))),
             Job(
                 JobName("hand_over_tiers", Urgency.PAYMENTS),
                 lambda: hand_over_tiers(rules.clock, rules.announce),
@@ -155,7 +157,7 @@ def assemble_payments(
         inbox=inbox,
         reconcilers=(
             *(() if apple is None else apple_reconcilers(apple, inbox)),
-            *(() if stripe is None else stripe_reconcilers(stripe, inbox)),
+            *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, is_handled), OpenPayments(stripe))),
         ),
         apple=apple,
         stripe=stripe,

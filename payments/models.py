@@ -212,7 +212,7 @@ class Item(Base):
 class Payment(Base):
     """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units.
 
-    It is for a purchase (payments/purchases/purchase.py), of which `quantity` is set aside until `reserved_until`, and handed over at
+    It is for a purchase (payments/purchase.py), of which `quantity` is set aside until `reserved_until`, and handed over at
     `fulfilled_at`.
     """
 
@@ -243,8 +243,6 @@ class Payment(Base):
     currency: Mapped[str] = mapped_column(Text)
     purchase_kind: Mapped[str] = mapped_column(Text)
     purchase_id: Mapped[UUID]
-    item_id: Mapped[UUID | None] = mapped_column(ForeignKey("items.id"))
-    """For processes of the release before, which know items alone. A trigger keeps it; the next migration drops both."""
     quantity: Mapped[int]
     reserved_until: Mapped[datetime]
     fulfilled_at: Mapped[datetime | None]

@@ -6,8 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auth.exports.account_data import rows_of
-from auth.personal_data import PersonalData
+from auth.personal_data import PersonalData, rows_of
 from payments.models import BillingCustomer, CheckoutIntent, EntitlementChange, Payment, Subscription
 from payments.subscriptions.close_account import end_subscriptions, let_go_of_subscriptions
 

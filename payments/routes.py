@@ -6,7 +6,10 @@ from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
 from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
+from payments.purchases.commands import add_item_commands
+from payments.purchases.routes import add_purchases
 from payments.stripe.commands import stripe_commands
+from payments.stripe.price_list import PriceList
 from payments.stripe.return_pages import return_pages
 from payments.stripe.routes import stripe_routes
 from payments.subscriptions.read import read_subscription
@@ -19,7 +22,10 @@ def payment_blueprints(payments: Payments) -> list[Blueprint]:
     routes = [payment_routes(payments)]
     if (stripe := payments.stripe) is not None:
         web = stripe_routes(stripe, payments.owner, payments.inbox)
-        web.cli.add_command(stripe_commands(stripe))
+        add_purchases(web, stripe, payments.owner)
+        commands = stripe_commands(stripe)
+        add_item_commands(commands, stripe)
+        web.cli.add_command(commands)
         routes += [web, return_pages()]
     if payments.apple is not None:
         routes.append(apple_routes(payments, payments.apple))
@@ -28,6 +34,7 @@ def payment_blueprints(payments: Payments) -> list[Blueprint]:
 
 def payment_routes(payments: Payments) -> Blueprint:
     routes = Blueprint("payments", __name__, url_prefix="/api/payments")
+    price_list = None if payments.stripe is None else PriceList(payments.stripe)
 
     @operation(
         routes,
@@ -39,8 +46,9 @@ def payment_routes(payments: Payments) -> Blueprint:
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan includes, and how it can be bought here."""
-        return Answer(200, PlansAnswer(plans=[plan_answer(plan) for plan in payments.plans]))
+        """What each plan includes, how it can be bought here, and what it costs on the web."""
+        prices = {} if price_list is None else price_list.prices()
+        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices) for plan in payments.plans]))
 
     @operation(
         routes,

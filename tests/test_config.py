@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from check_settings import config_commands, settings_table, shown
-from config import EX_CONFIG, SettingsInvalid, load_settings, load_settings_or_exit, plan_table, settings_with
+from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit, plan_table, settings_with
 from gateway.plan_limits import ENHANCED_GROUNDING, PlanLimits
 from gateway.settings import PredictSection, ResponseVerification
 from security.secrets.derived_key import derived_key
@@ -501,10 +501,17 @@ def test_the_plan_table_has_every_tier() -> None:
     assert all(isinstance(row, PlanLimits) for row in limits.values())
     assert {tier: tuple(row.published().values()) for tier, row in limits.items()} == {
         Tier.FREE: (5, 10, 60, 2),
+        Tier.PLUS: (25, 30, 60, 4),
         Tier.PRO: (100, 60, 60, 8),
+        Tier.TEAM: (300, 120, 60, 16),
         Tier.ENTERPRISE: (None, 300, 60, 32),
     }
-    assert ENHANCED_GROUNDING not in limits[Tier.FREE].options
+    assert [tier for tier in Tier if ENHANCED_GROUNDING in limits[tier].options] == [
+        Tier.PRO,
+        Tier.TEAM,
+        Tier.ENTERPRISE,
+    ]
+    assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
 
 
 def test_settings_show_no_secret() -> None:

@@ -95,37 +95,3 @@ def test_a_user_who_may_not_create_tables_is_told_so(
 
 def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
     return not (kind == "table" and (name or "").startswith("procrastinate_"))
-
-
-def test_a_process_of_the_release_before_goes_on_selling_items(app: Flask) -> None:
-    """It neither writes nor reads what a payment is for, and its rows mean the same as those of this release."""
-    upgrade(revision="0022")
-    execute(
-        "INSERT INTO items (id, code, title, amount, currency, created_at, updated_at)"
-        " VALUES (gen_random_uuid(), 'pass', 'A pass', 100, 'usd', now(), now())"
-    )
-    as_before, now = "item_id", "purchase_kind, purchase_id"
-    execute(PAYMENT.format(columns=as_before, values="items.id"))
-    upgrade(revision="0023")
-    execute(
-        PAYMENT.format(columns=as_before, values="items.id"), PAYMENT.format(columns=now, values="'item', items.id")
-    )
-    execute(PAYMENT.format(columns=now, values="'order', gen_random_uuid()"))
-
-    kinds = "SELECT purchase_kind, item_id = purchase_id FROM payments ORDER BY purchase_kind"
-    assert execute(kinds) == [("item", True), ("item", True), ("item", True), ("order", None)]
-
-    downgrade(revision="-1")
-    assert execute("SELECT count(*) FROM payments JOIN items ON items.id = item_id") == [(3,)]
-
-
-PAYMENT = (
-    "INSERT INTO payments (id, provider, amount, currency, quantity, reserved_until, status, created_at, updated_at, {columns})"
-    " SELECT gen_random_uuid(), 'stripe', 100, 'usd', 1, now(), 'pending', now(), now(), {values} FROM items"
-)
-
-
-def execute(*statements: str) -> list[tuple[object, ...]]:
-    with db.engine.begin() as connection:
-        results = [connection.execute(text(statement)) for statement in statements]
-        return [tuple(row) for row in results[-1]] if results[-1].returns_rows else []

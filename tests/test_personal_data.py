@@ -167,7 +167,6 @@ WITHHELD = {
     "subscriptions.source_epoch": COUNTED,
     "subscriptions.source_version": COUNTED,
     "subscriptions.renewal_version": COUNTED,
-    "payments.item_id": "purchase_id once more, for the release before",
     "payments.source_version": COUNTED,
     "entitlement_ledger.cause": OF_OTHERS,
 }

@@ -19,7 +19,7 @@ from auth.email_address import EmailAddress
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
-from auth.passwords.sign_in import AccountDisabled, InvalidCredentials
+from auth.problems import AccountDisabled, InvalidCredentials
 from database import reading, transaction
 from security.edge.problems import InvalidToken, Problem
 

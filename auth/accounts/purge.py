@@ -10,7 +10,6 @@ from sqlalchemy import Select, delete, select
 
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.exports.account_data import ACCOUNT_DATA
 from auth.models import User
 from database import reading, transaction
 from database.batch import not_passed_over, work_through
@@ -33,7 +32,7 @@ def purge_accounts(auth: Auth) -> int:
 
 def _purge(auth: Auth, user_id: UUID, before: datetime) -> bool:
     """First what belongs to the user, in portions, so that no statement takes long; then the user."""
-    for part in (*auth.personal_data, ACCOUNT_DATA):
+    for part in reversed(auth.personal_data):
         erased = 1
         while erased:
             with transaction() as session:

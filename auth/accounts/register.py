@@ -14,17 +14,14 @@ from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
 from auth.invites.redeem import ask_for_invite, redeem_invite
+from auth.mail.notices import tell_holder
 from auth.models import User
 from auth.password_hashing.policy import check_new_password
+from auth.problems import EmailTaken
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
 from database.base import uuid7
-from security.edge.problems import Problem
-
-
-class EmailTaken(Problem):
-    status, error, title = 409, "email_taken", "There is an account with this e-mail address already"
 
 
 def register(
@@ -79,12 +76,7 @@ def register_privately(auth: Auth, email: EmailAddress, password: str, invite_co
         holder = session.scalars(select(User.email).where(User.email_key == email.key)).one_or_none()
         record(session, "registration_of_taken_address", now, user_id=None)
         if within_limit:
-            tell_holder(auth, session, holder or email.address)
-
-
-def tell_holder(auth: Auth, session: Session, address: str) -> None:
-    """Somebody wanted to use an address that an account has: its owner, who forgot, or a stranger."""
-    auth.letters.enqueue(session, "address_in_use", address, address=address, base_url=auth.letters.base_url)
+            tell_holder(auth.letters, session, holder or email.address)
 
 
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:

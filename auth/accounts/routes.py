@@ -12,8 +12,8 @@ from auth.bodies import Email, Password, ProfileAnswer, UserAnswer, profile_answ
 from auth.change_profile import change_display_name
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
-from auth.passwords.sign_in import AccountDisabled, InvalidCredentials
 from auth.principal import Principal
+from auth.problems import AccountDisabled, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.read_profile import read_profile
 from security.api.operation import Answer, AnswerBody, Body, operation

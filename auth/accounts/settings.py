@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr
 
+from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
 from auth.tokens.access_keys import KeyRing, SigningKey
 from settings import types
-from settings.process import ProcessSection
 from settings.section import Place, Problem, secret_texts
 
 DERIVED_DATA_KEY: Final = "0"
@@ -41,7 +41,7 @@ DataKeysText = Annotated[SecretStr, types.readable(types.named_keys)]
 PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
 
 
-class AccountsSection(ProcessSection):
+class AccountsSection(MailSection):
     title: ClassVar = "Accounts"
 
     jwt_secret_key: types.LongKey | None = Field(
@@ -109,6 +109,11 @@ class AccountsSection(ProcessSection):
     def unsafe(self) -> Iterator[Problem]:
         if self.bcrypt_cost < 10:
             yield "BCRYPT_COST", "must be at least 10"
+        if self.registration_response is RegistrationResponse.PRIVATE and self.email_host is None:
+            yield (
+                "EMAIL_HOST",
+                "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail",
+            )
 
     def secrets(self) -> dict[str, str]:
         """Keys of a ring are named with their id."""

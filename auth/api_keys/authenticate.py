@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys.last_used import KeyUses
-from auth.api_keys.models import ApiKey
 from auth.api_keys.token import PREFIX, hash_of, is_well_formed
 from auth.bounded_cache import BoundedCache
+from auth.models import ApiKey
 from auth.rate_limits.by_address import AddressLimits
 from auth.scopes import ACCOUNT
 from database import reading

@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.api_keys.list import KeyShown, is_live, shown
-from auth.api_keys.models import ApiKey
 from auth.api_keys.token import START_LENGTH, hash_of, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
+from auth.models import ApiKey
 from database import transaction
 from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests

@@ -8,9 +8,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from auth.api_keys.models import ApiKey
 from auth.audit.record import record
 from auth.bounded_cache import BoundedCache
+from auth.models import ApiKey
 from database import transaction
 from database.base import Clock
 from security.edge.client_address import client_address

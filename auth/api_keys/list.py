@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, select
 
-from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
+from auth.models import ApiKey
 from database import reading
 
 MOST_SHOWN = 100

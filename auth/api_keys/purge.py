@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from auth.api_keys.models import ApiKey
+from auth.models import ApiKey
 from database.base import Clock
 from database.batch import purge
 

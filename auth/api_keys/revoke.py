@@ -7,10 +7,9 @@ from sqlalchemy import select, update
 
 from auth.account_change import AccountChange, account_change
 from auth.api_keys.list import is_live
-from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.models import User
+from auth.models import ApiKey, User
 from security.edge.problems import NotFound
 
 

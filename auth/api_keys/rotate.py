@@ -9,11 +9,11 @@ from sqlalchemy import select, update
 from auth.account_change import account_change
 from auth.api_keys.create import NewKey, insert_key
 from auth.api_keys.list import is_live
-from auth.api_keys.models import ApiKey
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
+from auth.models import ApiKey
 from security.edge.problems import NotFound, Problem
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 import requests
 
-from auth.identity_providers.settings import IdentityProvidersSection
+from auth.apple_tokens.settings import AppleTokensSection
 from database.base import Clock
 from settings.section import secret_text
 
@@ -115,7 +115,7 @@ def _object(content: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def apple_tokens_of(settings: IdentityProvidersSection, clock: Clock) -> AppleTokens | None:
+def apple_tokens_of(settings: AppleTokensSection, clock: Clock) -> AppleTokens | None:
     """None without a key for Sign in with Apple."""
     key_id, team_id = settings.apple_sign_in_key_id, settings.apple_sign_in_team_id
     private_key = secret_text(settings.apple_sign_in_private_key)

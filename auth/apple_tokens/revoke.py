@@ -10,7 +10,7 @@ from auth.apple_tokens.client import AppleRefused, AppleTokens, AppleUnreachable
 from auth.apple_tokens.models import AppleRefreshToken
 from auth.assembly import Auth
 from auth.data_keys import SealedValueUnreadable
-from auth.identity_providers.models import Identity
+from auth.models import Identity
 from database import reading, transaction
 from database.batch import not_passed_over, work_through
 

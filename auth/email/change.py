@@ -8,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
-from auth.accounts.register import EmailTaken, tell_holder
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.email_address import EmailAddress, parse_email
@@ -17,8 +16,10 @@ from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
 from auth.email_codes.proof import LinkProof, Proof, Proven, take_proof
 from auth.email_codes.send import send_code
 from auth.lock_out.lock_out import lately, lock_out
+from auth.mail.notices import tell_holder
 from auth.models import User
 from auth.principal import Principal
+from auth.problems import EmailTaken
 from database import transaction
 from security.edge.problems import InvalidToken, ValidationFailed
 
@@ -57,7 +58,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
             )
         else:
             auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL)
-            tell_holder(auth, session, holder)
+            tell_holder(auth.letters, session, holder)
 
 
 def confirm_email_change(auth: Auth, proof: Proof) -> None:

@@ -2,7 +2,6 @@
 
 from flask import Blueprint
 
-from auth.accounts.register import EmailTaken
 from auth.assembly import Auth
 from auth.bodies import CheckEmailAnswer
 from auth.email.bodies import EmailBody, EmailProofBody, NewEmailBody, ResetPasswordBody, TokenBody
@@ -15,6 +14,7 @@ from auth.password_hashing.policy import PasswordBreached, PasswordRefused, Pass
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.reset import reset_password
 from auth.principal import Principal
+from auth.problems import EmailTaken
 from auth.rate_limits.by_address import AnyoneWithin
 from security.api.operation import Answer, operation
 from security.edge.client_address import client_address

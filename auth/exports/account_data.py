@@ -7,19 +7,17 @@ something, and from where. tests/test_personal_data.py names every column that i
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, Select, case, null, select
+from sqlalchemy import ColumnElement, Select, case, null, select
 from sqlalchemy.orm import Session
 
-from auth.api_keys.models import ApiKey
 from auth.apple_tokens.models import AppleRefreshToken
 from auth.audit.models import SecurityEvent
 from auth.email_codes.models import OneTimeCode
 from auth.exports.forget_origins import forget_origins
 from auth.exports.models import DataExport
-from auth.identity_providers.models import Identity
 from auth.impersonation.models import Impersonation
-from auth.models import AuthSession, User
-from auth.personal_data import PersonalData
+from auth.models import ApiKey, AuthSession, Identity, User
+from auth.personal_data import PersonalData, rows_of
 from auth.second_factor.models import (
     Passkey,
     PasskeyChallenge,
@@ -188,11 +186,6 @@ def export_account(session: Session, user_id: UUID) -> dict[str, Any]:
         "security_events_as_staff": deeds.order_by(SecurityEvent.id),
     }
     return {"account": account, **{name: rows_of(session, query) for name, query in sections.items()}}
-
-
-def rows_of(session: Session, query: Executable) -> list[dict[str, Any]]:
-    """Each row as column name to value."""
-    return [dict(row) for row in session.execute(query).mappings()]
 
 
 def _own(columns: tuple[Any, ...], table: Any, user_id: UUID) -> Select[*tuple[Any, ...]]:

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.exports.account_data import ACCOUNT_DATA
 from auth.exports.models import DataExport
 from auth.models import User
 from database import reading, transaction
@@ -119,7 +118,7 @@ def forget_exports(clock: Clock) -> int:
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:
-    parts = {part.name: part.export(session, user_id) for part in (ACCOUNT_DATA, *auth.personal_data)}
+    parts = {part.name: part.export(session, user_id) for part in auth.personal_data}
     document = {"user_id": user_id, "collected_at": now, "parts": parts}
     return orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
 

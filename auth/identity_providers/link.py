@@ -2,14 +2,14 @@
 
 from sqlalchemy.dialects.postgresql import insert
 
-from auth.apple_tokens.keep import AppleCode, exchange_later
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.identity_providers.id_token import ProvenIdentity
+from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
 from auth.identity_providers.list import LinkedIdentity, shown
-from auth.identity_providers.models import Identity
 from auth.mail.notices import notify
+from auth.models import Identity
 from auth.principal import Principal
 from database import transaction
 from security.edge.problems import Problem

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.identity_providers.models import Identity
+from auth.models import Identity
 from database import reading
 
 

@@ -5,23 +5,22 @@ from typing import Annotated
 from flask import Blueprint
 from pydantic import Field
 
-from auth.accounts.register import EmailTaken
-from auth.apple_tokens.keep import AppleCode
 from auth.assembly import Auth
 from auth.bodies import InviteCode, NewSession, SignedInAnswer
+from auth.device import device
 from auth.identity_providers.id_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
 from auth.identity_providers.identity_routes import IdentityAnswer, identity_answer
 from auth.identity_providers.jwks import ProviderUnavailable
+from auth.identity_providers.keep_apple_token import AppleCode
 from auth.identity_providers.link import IdentityTaken, link_identity
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
 from auth.invites.redeem import registration_problems
-from auth.passwords.sign_in import AccountClosing, AccountDisabled
 from auth.principal import Principal
+from auth.problems import AccountClosing, AccountDisabled, EmailTaken
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.routes import device
 from auth.second_factor.challenge import SecondFactorRequired
-from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
+from auth.token_answers import SET_COOKIE, answer_signed_in
 from security.api.operation import Answer, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests

@@ -1,18 +1,16 @@
 """The settings of signing in with Apple and with Google."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from auth.apple_tokens.settings import AppleTokensSection
 from settings import types
-from settings.process import ProcessSection
-from settings.section import Problem, set_beside
-
-AppleTeamId = Annotated[str, AfterValidator(types.matching(r"[A-Z0-9]{10}", "must be the team's ten characters"))]
+from settings.section import Problem
 
 
-class IdentityProvidersSection(ProcessSection):
+class IdentityProvidersSection(AppleTokensSection):
     title: ClassVar = "Sign in with Apple and Google"
 
     apple_client_ids: types.Names = Field(
@@ -22,19 +20,6 @@ class IdentityProvidersSection(ProcessSection):
     )
     apple_keys_url: types.HttpUrl = Field(
         default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
-    )
-    apple_sign_in_key_id: types.AppleKeyId | None = Field(
-        default=None,
-        description="The id of the Sign in with Apple key. With the three, deleting an account takes its sign-in back at Apple.",
-    )
-    apple_sign_in_team_id: AppleTeamId | None = Field(
-        default=None, description="The team id of the developer account, ten characters."
-    )
-    apple_sign_in_private_key: types.AppleSigningKey | None = Field(
-        default=None, description="The Sign in with Apple key: the content of its .p8 file."
-    )
-    apple_sign_in_url: types.BaseUrl = Field(
-        default="https://appleid.apple.com", description="Apple's token endpoints. For tests and development."
     )
     google_client_ids: types.Names = Field(
         default=frozenset(),
@@ -46,13 +31,6 @@ class IdentityProvidersSection(ProcessSection):
     )
 
     def contradictions(self) -> Iterator[Problem]:
-        yield from set_beside(
-            {
-                "APPLE_SIGN_IN_KEY_ID": self.apple_sign_in_key_id,
-                "APPLE_SIGN_IN_TEAM_ID": self.apple_sign_in_team_id,
-                "APPLE_SIGN_IN_PRIVATE_KEY": self.apple_sign_in_private_key,
-            }
-        )
         if self.apple_sign_in_private_key is not None and not self.apple_client_ids:
             yield "APPLE_CLIENT_IDS", "must be set as well, like APPLE_SIGN_IN_PRIVATE_KEY"
 
@@ -61,8 +39,6 @@ class IdentityProvidersSection(ProcessSection):
         for name in ("apple_keys_url", "google_keys_url"):
             if getattr(self, name) != own[name].default:
                 yield name.upper(), "must be left unset: whoever serves these keys can sign in as anybody"
-        if self.apple_sign_in_url != own["apple_sign_in_url"].default:
-            yield "APPLE_SIGN_IN_URL", "must be left unset: whoever answers there is handed what Apple gave your users"
 
     def switched_off(self) -> dict[str, str]:
         offered = {"apple": self.apple_client_ids, "google": self.google_client_ids}

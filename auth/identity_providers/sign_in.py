@@ -9,8 +9,6 @@ from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
 from auth.accounts.close import reopen
-from auth.accounts.register import EmailTaken
-from auth.apple_tokens.keep import AppleCode, exchange_later
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device
@@ -18,12 +16,12 @@ from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
 from auth.identity_providers.id_token import IdentityTokenNotValid, ProvenIdentity
-from auth.identity_providers.models import Identity
+from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
 from auth.invites.redeem import ask_for_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
-from auth.models import User
-from auth.passwords.sign_in import why_switched_off
+from auth.models import Identity, User
+from auth.problems import EmailTaken, why_switched_off
 from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.sessions.open import SignedInUser, open_session
 from database import reading
@@ -57,7 +55,7 @@ def sign_in_with_provider(
     """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
     AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
 
-    `restore`: an account that its owner closed is opened again. `apple_code`: see apple_tokens/keep.py.
+    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):

@@ -8,9 +8,9 @@ from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
-from auth.identity_providers.models import Identity
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
+from auth.models import Identity
 from auth.principal import Principal
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
 from security.edge.problems import NotFound

@@ -16,8 +16,7 @@ from auth.account_change import AccountChange
 from auth.api_keys.revoke import revoke_api_keys
 from auth.assembly import Auth
 from auth.email_codes.one_time_codes import LINK_LIFETIMES, Purpose
-from auth.identity_providers.models import Identity
-from auth.models import User
+from auth.models import Identity, User
 from auth.second_factor.forget import forget_factors, void_unfinished
 from auth.sessions.end import Reason, end_sessions
 from auth.sessions.known_devices import forget_devices

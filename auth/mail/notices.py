@@ -111,3 +111,8 @@ def notify(letters: Letters, session: Session, event: str, email: str, now: date
         device=printable(request.environ.get("HTTP_USER_AGENT")) if has_request_context() else None,
         base_url=letters.base_url,
     )
+
+
+def tell_holder(letters: Letters, session: Session, address: str) -> None:
+    """Somebody wanted to use an address that an account has: its owner, who forgot, or a stranger."""
+    letters.enqueue(session, "address_in_use", address, address=address, base_url=letters.base_url)

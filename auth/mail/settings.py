@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from auth.accounts.settings import AccountsSection, RegistrationResponse
 from settings import types
 from settings.private_hosts import is_private_host
+from settings.process import ProcessSection
 from settings.section import Place, Problem
 
 
@@ -21,7 +21,7 @@ def _sender(text: str) -> str:
     return formataddr((name, address))
 
 
-class MailSection(AccountsSection):
+class MailSection(ProcessSection):
     title: ClassVar = "E-mail"
 
     email_host: types.HostName | None = Field(
@@ -52,11 +52,6 @@ class MailSection(AccountsSection):
         if self.email_folder is not None:
             yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
         if self.email_host is None:
-            if self.registration_response is RegistrationResponse.PRIVATE:
-                yield (
-                    "EMAIL_HOST",
-                    "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail",
-                )
             return
         if self.default_from_email == MailSection.model_fields["default_from_email"].default:
             yield "DEFAULT_FROM_EMAIL", "must be set: an address that your mail server may send from"

@@ -13,8 +13,9 @@ from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
 from auth.password_hashing.policy import check_new_password
-from auth.passwords.sign_in import NOTABLE_TRIES, InvalidCredentials
+from auth.passwords.sign_in import NOTABLE_TRIES
 from auth.principal import Principal
+from auth.problems import InvalidCredentials
 from auth.second_factor.factors import factors_of
 from auth.sessions.step_up import note_fresh_proof
 from auth.tokens.access_token import IssuedToken

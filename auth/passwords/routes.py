@@ -9,8 +9,8 @@ from auth.bodies import Password
 from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.change import PasswordNotEnough, change_password, reauthenticate
-from auth.passwords.sign_in import InvalidCredentials
 from auth.principal import Principal
+from auth.problems import InvalidCredentials
 from security.api.operation import Answer, AnswerBody, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests

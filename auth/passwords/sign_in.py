@@ -12,43 +12,15 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.mail.notices import notify
 from auth.models import User
+from auth.problems import AccountDisabled, InvalidCredentials, why_switched_off
 from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import reading, transaction
-from security.edge.problems import Problem
 
 # A row may change while its password is being hashed (another sign-in stored a newer hash); then it is checked again.
 CHECKS = 3
 NOTABLE_TRIES = 10
-
-
-class InvalidCredentials(Problem):
-    """One answer for an unknown address, a wrong password and an account without one."""
-
-    status, error, title = 401, "invalid_credentials", "E-mail address and password do not match"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
-
-
-class AccountDisabled(Problem):
-    """Said only to someone who knew the password."""
-
-    status, error, title = 403, "account_disabled", "This account is switched off"
-
-
-class AccountClosing(AccountDisabled):
-    """The owner closed it, and can still have it back. `delete_after` says until when."""
-
-    error, title = "account_closing", "This account is closed and will be deleted; it can still be restored"
-
-
-def why_switched_off(user: User) -> AccountDisabled:
-    """For an account that is not active."""
-    if user.delete_after is None:
-        return AccountDisabled()
-    return AccountClosing(delete_after=user.delete_after.isoformat())
 
 
 @dataclass(frozen=True)
@@ -86,7 +58,7 @@ def sign_in(
         if opened is None:
             continue
         auth.throttle.forget(email, device_id)
-        if isinstance(opened, Problem):
+        if isinstance(opened, AccountDisabled | SecondFactorRequired):
             raise opened
         return opened
     raise InvalidCredentials

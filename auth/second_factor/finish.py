@@ -9,7 +9,7 @@ from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.device import Device
 from auth.models import User
-from auth.passwords.sign_in import why_switched_off
+from auth.problems import why_switched_off
 from auth.second_factor.challenge import SignInChoices, find_waiting, token_hash
 from auth.second_factor.models import SignInChallenge
 from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials

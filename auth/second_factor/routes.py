@@ -4,10 +4,10 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.passwords.sign_in import AccountClosing, AccountDisabled
+from auth.device import device
 from auth.principal import Principal
+from auth.problems import AccountClosing, AccountDisabled
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.routes import device
 from auth.second_factor.bodies import (
     AccessTokenAnswer,
     CodeBody,
@@ -26,8 +26,8 @@ from auth.second_factor.prove import SecondFactorRefused
 from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthenticate_by_second_factor
 from auth.second_factor.recovery_codes import replace_recovery_codes
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp, turn_off_totp
-from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
+from auth.token_answers import SET_COOKIE, answer_signed_in
 from security.api.operation import Answer, operation
 from security.edge.problems import NotFound, TooManyRequests
 

@@ -3,8 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auth.identity_providers.models import Identity
-from auth.models import User
+from auth.models import Identity, User
 from auth.second_factor.models import Passkey
 from security.edge.problems import Problem
 

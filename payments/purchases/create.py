@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from database import transaction
 from payments.models import Payment
+from payments.purchase import Purchase
 from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
-from payments.purchases.purchase import Purchase
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
 from payments.stripe.problems import StripeObjectMissing, StripeRefused

@@ -12,7 +12,7 @@ from database.jobs.declare import JobName, Urgency, enqueue_job
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import Payment
-from payments.purchases.purchase import Purchase
+from payments.purchase import Purchase
 from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
 from payments.stripe.objects import StripeIntent
 from payments.stripe.problems import StripeObjectMissing

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from database import reading
 from payments.models import Item
-from payments.purchases.purchase import Price, Purchase
+from payments.purchase import Price, Purchase
 from security.edge.problems import NotFound
 
 ITEM = "item"

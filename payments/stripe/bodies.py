@@ -9,16 +9,16 @@ from pydantic import Field
 
 from auth.tiers import Tier
 from payments.product_table import BillingCycle
-from payments.purchases.read import PaymentKind
-from payments.purchases.status import PaymentStatus
 from payments.stripe.redirects import LONGEST
-from security.api.operation import WHOLE, AnswerBody, Body
+from security.api.operation import AnswerBody, Body
 
 WebAddress = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["https://app.example.com/billing"])]
 
 
 class PaidTier(StrEnum):
+    PLUS = "plus"
     PRO = "pro"
+    TEAM = "team"
     ENTERPRISE = "enterprise"
 
     @property
@@ -60,40 +60,3 @@ class ChangeBody(Body):
 
 class ReceivedAnswer(AnswerBody):
     received: Literal[True] = True
-
-
-class CreateIntentBody(Body):
-    """What is bought, never what it costs."""
-
-    item: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["day-pass"])]
-    quantity: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
-
-
-class ConfirmIntentBody(Body):
-    payment_id: UUID
-    payment_method: Annotated[str, Field(pattern=r"^pm_[A-Za-z0-9_]{1,120}$", examples=["pm_1Q0PsIJvEtkwdCNYMSaVuRz6"])]
-
-
-class OpenPaymentAnswer(AnswerBody):
-    id: UUID
-    status: PaymentStatus
-    amount: int
-    """In the currency's minor units."""
-    currency: str
-    client_secret: str | None
-    """For Stripe's library on the buyer's device; null when there is nothing left to do."""
-
-
-class PaymentAnswer(AnswerBody):
-    """A checkout has a tier and a billing cycle; something that is sold once has an item, a quantity and an amount."""
-
-    id: UUID
-    kind: PaymentKind
-    status: str
-    tier: Tier | None
-    billing_cycle: BillingCycle | None
-    item: str | None
-    quantity: int | None
-    amount: int | None
-    currency: str | None
-    refunded_amount: int | None

@@ -1,34 +1,23 @@
-"""Work at Stripe that waits for nobody: ends what must not be charged, gives money back, lets go of what was set aside."""
+"""Work at Stripe that waits for nobody: ends subscriptions that must not be charged, and gives their money back."""
 
-from datetime import datetime
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select
 
 from database import reading, transaction
-from database.batch import work_through
-from database.jobs.declare import Job, JobName, Urgency
+from database.jobs.declare import Job
 from payments.billing.counts import count
-from payments.models import CheckoutIntent, Payment, Subscription
-from payments.purchases.follow_intent import (
-    GIVE_MONEY_BACK,
-    fetch_intent,
-    follow_intent_now,
-    give_up,
-    with_what_went_back,
-)
-from payments.purchases.status import OPEN
+from payments.models import CheckoutIntent, Subscription
 from payments.stripe.cancel import let_end
 from payments.stripe.facts import best_item, status_of, tier_of
 from payments.stripe.late_payments import GIVE_BACK_LATE, give_back_late_payment
 from payments.stripe.objects import StripeSubscription
-from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing
+from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.refresh import END_DOUBLES, GIVE_BACK, OVER_AT_STRIPE, fetch, refresh
 from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import close_page, intent_of
 from payments.subscriptions.close_account import CANCEL_AT_STRIPE, CLOSE_CHECKOUT, STOP_RENEWING
-from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 
 NOT_CHARGED = frozenset({"canceled", "incomplete_expired", "incomplete"})
@@ -44,8 +33,6 @@ def stripe_jobs(rules: StripeRules) -> tuple[Job, ...]:
         Job(GIVE_BACK, lambda subscription_id: give_back(rules, subscription_id)),
         Job(GIVE_BACK_LATE, lambda event_id: give_back_late_payment(rules, UUID(event_id))),
         Job(END_DOUBLES, lambda user_id: end_doubles(rules, UUID(user_id))),
-        Job(GIVE_MONEY_BACK, lambda payment_id: give_money_back(rules, UUID(payment_id))),
-        Job(JobName("release_reservations", Urgency.PAYMENTS), lambda: release_reservations(rules), cron="* * * * *"),
     )
 
 
@@ -123,55 +110,3 @@ def close_checkout(rules: StripeRules, checkout_id: UUID) -> None:
         intent = None if row is None or row.state != "open" else intent_of(row, is_new=False)
     if intent is not None:
         close_page(rules, intent)
-
-
-def give_money_back(rules: StripeRules, payment_id: UUID) -> None:
-    with reading() as session:
-        intent_id = session.execute(select(Payment.external_id).where(Payment.id == payment_id)).scalar_one_or_none()
-    if intent_id is None:
-        return
-    try:
-        rules.handler.refund(intent_id, f"refund:{payment_id}")
-    except StripeObjectMissing:
-        with transaction() as session:
-            count(session, "stripe_missing", rules.billing.clock())
-
-
-def release_reservations(rules: StripeRules) -> int:
-    """Payments whose time is over. Each has its own fate: what goes wrong with one keeps nobody else's stock."""
-    due = due_reservations(rules.billing.clock())
-    return work_through(
-        "release_reservations",
-        due,
-        lambda each: release(rules, *each),
-        key=lambda each: each[0],
-        unless=NOTHING_CAN_BE_ASKED,
-    )
-
-
-def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
-    """Stripe is asked first: if it was paid at the last moment, it is paid. 1 when it is over."""
-    if intent_id is None:
-        return give_up(rules, payment_id, None)
-    try:
-        fetched = fetch_intent(intent_id, rules)
-        if fetched.intent.status == "processing":
-            return 0  # the bank has not decided; what is set aside stays so
-        if fetched.intent.status not in {"succeeded", "canceled"}:
-            version = fetch_version()
-            fetched = with_what_went_back(rules, version, rules.handler.cancel_intent(intent_id))
-    except StripeObjectMissing:
-        return give_up(rules, payment_id, intent_id)
-    follow_intent_now(rules, fetched)
-    return 1
-
-
-def due_reservations(now: datetime) -> list[tuple[UUID, str | None]]:
-    """All of them: with a limit, as many that fail would keep everybody behind them waiting."""
-    query = (
-        select(Payment.id, Payment.external_id)
-        .where(Payment.status.in_(OPEN), Payment.reserved_until <= now)
-        .order_by(Payment.reserved_until)
-    )
-    with reading() as session:
-        return [(row.id, row.external_id) for row in session.execute(query)]

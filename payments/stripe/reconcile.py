@@ -1,6 +1,6 @@
-"""Asking Stripe for what its events should have told: events that never arrived, subscriptions, payments left open."""
+"""Asking Stripe for what its events should have told: events that never arrived, and how subscriptions are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,17 +12,12 @@ from sqlalchemy import select
 from auth.models import User
 from database import reading
 from database.batch import work_through
-from payments.apply_stripe_event import handler_of
 from payments.inbox.inbox import EventInbox
 from payments.inbox.reconcile import Reconciler, Step, batch_of
-from payments.models import CHECKOUT, BillingCustomer, CheckoutIntent, Payment, Subscription
-from payments.purchases.follow_intent import follow_payment
-from payments.purchases.read import follow_checkout
-from payments.purchases.status import OPEN
+from payments.models import BillingCustomer, Subscription
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, StripeObjectMissing
 from payments.stripe.refresh import TEST_MODE, Fetched, apply_fetched, fetch
 from payments.stripe.rules import StripeRules
-from payments.stripe.start_checkout import mark_checkout
 from payments.stripe.what_an_event_names import what_it_names
 from payments.stripe_handler import environment_name
 from payments.subscriptions.record import fetch_version
@@ -32,9 +27,6 @@ from security.edge.problems import DependencyUnavailable
 KEPT_AT_STRIPE = timedelta(days=30)
 OVERLAP = timedelta(hours=1)
 AT_ONCE = 20
-OPEN_AT_ONCE = 50
-LEFT_ALONE = timedelta(minutes=10)
-"""What was begun a moment ago is still being worked on."""
 FIRST_ID = UUID(int=0)
 
 
@@ -44,6 +36,7 @@ class MissedEvents:
 
     rules: StripeRules
     inbox: EventInbox
+    is_handled: Callable[[str], bool]
     name: str = "stripe_events"
 
     def step(self, position: str | None) -> Step:
@@ -56,7 +49,7 @@ class MissedEvents:
         return Step(now.isoformat(), finished=True, checked=len(missed), drift=drift)
 
     def _store(self, event: Mapping[str, Any]) -> bool:
-        if handler_of(event["type"]) is None:
+        if not self.is_handled(event["type"]):
             return False
         stored = self.inbox.store(
             provider=Provider.STRIPE,
@@ -157,65 +150,11 @@ class KnownSubscriptions:
         return corrects(self.rules, fetch(self.rules, subscription_id))
 
 
-@dataclass(frozen=True)
-class OpenPayments:
-    """Pages and payments that nobody came back from."""
-
-    rules: StripeRules
-    name: str = "stripe_open_payments"
-
-    def step(self, position: str | None) -> Step:
-        after = UUID(position) if position else FIRST_ID
-        left = self._left(after)
-        drift = work_through(batch_of(self), left, self._follow, key=lambda row: row[0], unless=NOTHING_CAN_BE_ASKED)
-        finished = len(left) < OPEN_AT_ONCE
-        return Step("" if finished else str(left[-1][0]), finished, len(left), drift)
-
-    def _left(self, after: UUID) -> list[tuple[UUID, str, str | None]]:
-        now = self.rules.billing.clock()
-        checkouts = select(CheckoutIntent.id, CheckoutIntent.kind, CheckoutIntent.external_id).where(
-            CheckoutIntent.state == "open",
-            CheckoutIntent.kind == CHECKOUT,
-            CheckoutIntent.id > after,
-            CheckoutIntent.created_at < now - LEFT_ALONE,
-        )
-        payments = select(Payment.id, Payment.status, Payment.external_id).where(
-            Payment.status.in_(OPEN), Payment.id > after, Payment.created_at < now - LEFT_ALONE
-        )
-        with reading() as session:
-            rows = [*session.execute(checkouts.order_by(CheckoutIntent.id).limit(OPEN_AT_ONCE))]
-            rows += session.execute(payments.order_by(Payment.id).limit(OPEN_AT_ONCE))
-        return sorted(((row[0], row[1], row[2]) for row in rows), key=lambda row: row[0])[:OPEN_AT_ONCE]
-
-    def _follow(self, row: tuple[UUID, str, str | None]) -> bool:
-        """Whether it turned out to be over."""
-        row_id, kind, external_id = row
-        if kind != CHECKOUT and external_id is not None:
-            follow_payment(self.rules, row_id, external_id)
-        elif kind == CHECKOUT and external_id is not None:
-            follow_checkout(self.rules, row_id, external_id)
-        elif kind == CHECKOUT:
-            self._give_up(row_id)
-        with reading() as session:
-            state = session.execute(
-                select(CheckoutIntent.state).where(CheckoutIntent.id == row_id)
-                if kind == CHECKOUT
-                else select(Payment.status).where(Payment.id == row_id)
-            ).scalar_one()
-        return state not in {"open", *OPEN}
-
-    def _give_up(self, checkout_id: UUID) -> None:
-        """Its page could not be reached by anybody, and would be closed by now."""
-        with reading() as session:
-            ends = session.execute(
-                select(CheckoutIntent.expires_at).where(CheckoutIntent.id == checkout_id)
-            ).scalar_one()
-        if ends is not None and ends < self.rules.billing.clock():
-            mark_checkout(self.rules, checkout_id, "failed")
-
-
-def stripe_reconcilers(rules: StripeRules, inbox: EventInbox) -> tuple[Reconciler, ...]:
-    return MissedEvents(rules, inbox), StripeSubscriptions(rules), KnownSubscriptions(rules), OpenPayments(rules)
+def stripe_reconcilers(
+    rules: StripeRules, inbox: EventInbox, is_handled: Callable[[str], bool]
+) -> tuple[Reconciler, ...]:
+    """`is_handled`: whether an event of this type does anything."""
+    return MissedEvents(rules, inbox, is_handled), StripeSubscriptions(rules), KnownSubscriptions(rules)
 
 
 def corrects(rules: StripeRules, fetched: Fetched) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from payments.billing.rules import BillingRules
 from payments.product_table import ProductTable
-from payments.purchases.purchase import PurchaseKindOff, Purchases
+from payments.purchase import PurchaseKindOff, Purchases
 from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeHandler
 

@@ -26,8 +26,12 @@ class Product:
 GROUP, SECOND_GROUP = "21500000", "21500001"
 
 PRODUCTS = (
-    Product("com.mirroros.pro.monthly", GROUP, level=2, months=1, price=9_990),
-    Product("com.mirroros.pro.yearly", GROUP, level=2, months=12, price=99_990),
+    Product("com.mirroros.plus.monthly", GROUP, level=4, months=1, price=4_990),
+    Product("com.mirroros.plus.yearly", GROUP, level=4, months=12, price=49_990),
+    Product("com.mirroros.pro.monthly", GROUP, level=3, months=1, price=9_990),
+    Product("com.mirroros.pro.yearly", GROUP, level=3, months=12, price=99_990),
+    Product("com.mirroros.team.monthly", GROUP, level=2, months=1, price=24_990),
+    Product("com.mirroros.team.yearly", GROUP, level=2, months=12, price=249_990),
     Product("com.mirroros.enterprise.monthly", GROUP, level=1, months=1, price=49_990),
     Product("com.mirroros.enterprise.yearly", GROUP, level=1, months=12, price=499_990),
     Product("com.mirroros.studio.monthly", SECOND_GROUP, level=1, months=1, price=29_990),

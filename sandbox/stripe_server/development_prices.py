@@ -8,8 +8,12 @@ if TYPE_CHECKING:
     from sandbox.stripe_server.server import StripeServer
 
 DEVELOPMENT_PRICES = {
+    ("plus", "monthly"): ("price_plus_monthly", 900),
+    ("plus", "yearly"): ("price_plus_yearly", 9_000),
     ("pro", "monthly"): ("price_pro_monthly", 1_900),
     ("pro", "yearly"): ("price_pro_yearly", 19_000),
+    ("team", "monthly"): ("price_team_monthly", 4_900),
+    ("team", "yearly"): ("price_team_yearly", 49_000),
     ("enterprise", "monthly"): ("price_enterprise_monthly", 9_900),
     ("enterprise", "yearly"): ("price_enterprise_yearly", 99_000),
 }

@@ -15,10 +15,10 @@ from werkzeug.test import TestResponse
 
 from auth.accounts.purge import SETTLED_AFTER, purge_accounts
 from auth.apple_tokens.client import AppleRefused, AppleSignInKey, AppleTokens, AppleUnreachable
-from auth.apple_tokens.keep import exchange_apple_code
 from auth.apple_tokens.revoke import revoke_apple_tokens
 from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens
 from auth.identity_providers.jwks import ProviderKeys
+from auth.identity_providers.keep_apple_token import exchange_apple_code
 from auth.identity_providers.routes import provider_routes
 from database.base import Clock, utc_now
 from sandbox.apple_server.sold_app import ServerApiKey

@@ -10,10 +10,13 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
+from auth.tiers import Tier
 from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
+from payments.plans import PlanOffer
 from payments.product_table import ProductTable
-from payments.purchases.purchase import Purchases
+from payments.purchase import Purchases
+from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules
@@ -37,6 +40,7 @@ PRICES = (
 HOME = "https://app.example.com/billing"
 OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
+PLANS = (PlanOffer(Tier.PRO, "Pro", {"predict": {"per_day": 100}}, 300, (), ()),)
 
 
 @dataclass
@@ -93,7 +97,7 @@ class RunningStripe(RunningPayments):
 
     def run_stripe_jobs(self) -> int:
         """What effects enqueued besides: cancelling, giving money back."""
-        jobs = {job.name: job for job in stripe_jobs(self.rules)}
+        jobs = {job.name: job for job in (*stripe_jobs(self.rules), *purchase_jobs(self.rules))}
         taken = self.query(
             "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) RETURNING task_name, args", names=list(jobs)
         )
@@ -171,7 +175,7 @@ def running_stripe(
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
     )
-    payment_settings = PaymentSettings(grace=grace, stripe=settings)
+    payment_settings = PaymentSettings(plans=PLANS, grace=grace, stripe=settings)
     payments = assembled(url, payment_settings, announced, clock=server.clock, purchases=purchases)
     rules = payments.stripe
     assert rules is not None

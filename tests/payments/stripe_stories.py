@@ -9,6 +9,7 @@ from random import Random
 
 from werkzeug.test import TestResponse
 
+from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe_handler import StripeAddress
 from sandbox.stripe_server.books import Card
@@ -292,7 +293,14 @@ class Story:
     def work(self) -> None:
         """Four workers take every job, the effects' own ones too, until there is none. A job that fails is tried again."""
         failures, order = Counter[str](), Random(len(self.told))
-        jobs = {job.name: job for job in (*stripe_jobs(self.stripe.rules), *self.stripe.payments.inbox.jobs)}
+        jobs = {
+            job.name: job
+            for job in (
+                *stripe_jobs(self.stripe.rules),
+                *purchase_jobs(self.stripe.rules),
+                *self.stripe.payments.inbox.jobs,
+            )
+        }
 
         def run(name: str, arguments: dict[str, object]) -> tuple[str, dict[str, object]] | None:
             with self.stripe.app.app_context():
@@ -315,7 +323,7 @@ class Story:
         taken = self.stripe.query(
             "DELETE FROM procrastinate_jobs WHERE task_name = 'apply_billing_event' OR task_name = ANY(:names)"
             " RETURNING task_name, args",
-            names=[job.name for job in stripe_jobs(self.stripe.rules)],
+            names=[job.name for job in (*stripe_jobs(self.stripe.rules), *purchase_jobs(self.stripe.rules))],
         )
         return [(row.task_name, row.args) for row in taken]
 

@@ -98,10 +98,10 @@ def test_no_number_of_payments_that_fail_keeps_those_behind_them(stripe: Running
     [last] = buyers(stripe, "alice")
     stripe.query("UPDATE payments SET external_id = NULL")
     stripe.query("""
-        INSERT INTO payments (id, user_id, provider, amount, currency, item_id, quantity, reserved_until, status,
-                              created_at, updated_at)
-        SELECT gen_random_uuid(), NULL, provider, amount, currency, item_id, 7, reserved_until - interval '1 hour', status,
-               created_at, updated_at
+        INSERT INTO payments (id, user_id, provider, amount, currency, purchase_kind, purchase_id, quantity,
+                              reserved_until, status, created_at, updated_at)
+        SELECT gen_random_uuid(), NULL, provider, amount, currency, purchase_kind, purchase_id, 7,
+               reserved_until - interval '1 hour', status, created_at, updated_at
         FROM payments, generate_series(1, 101)
     """)
     refuse(stripe, "UPDATE", "payments", "quantity = 7")

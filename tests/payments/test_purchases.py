@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from database import transaction
 from payments.apply_stripe_event import stripe_events
 from payments.personal_data import export_payments
+from payments.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.create import OpenPayment, OutOfStock, create_intent
 from payments.purchases.items import Items
-from payments.purchases.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
 from security.edge.problems import NotFound
@@ -113,8 +113,8 @@ def test_its_price_is_asked_and_it_is_set_aside_once(seat: Seat) -> None:
 
     assert (first.amount, first.currency, first.status.value) == (700, "eur", "pending")
     assert (first.id, seat.state) == (second.id, "reserved")
-    row = seat.stripe.query("SELECT purchase_kind, purchase_id, item_id FROM payments")[0]
-    assert tuple(row) == ("seat", seat.purchase.id, None)
+    row = seat.stripe.query("SELECT purchase_kind, purchase_id FROM payments")[0]
+    assert tuple(row) == ("seat", seat.purchase.id)
 
 
 def test_what_it_does_not_sell_to_a_user_is_not_found(seat: Seat) -> None:

@@ -64,7 +64,7 @@ def test_the_prices_of_the_plans_are_there(running: Running) -> None:
     prices = running.get("/v1/prices?limit=10").json()["data"]
 
     assert {price["lookup_key"] for price in prices} == {
-        f"{tier}_{cycle}" for tier in ("pro", "enterprise") for cycle in ("monthly", "yearly")
+        f"{tier}_{cycle}" for tier in ("plus", "pro", "team", "enterprise") for cycle in ("monthly", "yearly")
     }
 
 

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-import security
+import security.api
 
-STATIC = Path(security.__file__).parent / "static"
+STATIC = Path(security.api.__file__).parent / "static"
 CHROMIUM = shutil.which("chromium")
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

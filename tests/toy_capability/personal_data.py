@@ -4,8 +4,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from auth.exports.account_data import rows_of
-from auth.personal_data import PersonalData
+from auth.personal_data import PersonalData, rows_of
 from tests.toy_capability.models import Toy
 
 

@@ -6,10 +6,10 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.passwords.sign_in import AccountClosing, AccountDisabled
+from auth.device import device
 from auth.principal import Principal
+from auth.problems import AccountClosing, AccountDisabled
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.routes import device
 from auth.second_factor.bodies import (
     OptionsAnswer,
     PasskeyAddedAnswer,
@@ -31,8 +31,8 @@ from auth.second_factor.passkeys.register import (
 )
 from auth.second_factor.passkeys.sign_in import PasskeyRefused, passkey_to_sign_in, sign_in_with_passkey
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
-from auth.sessions.answers import SET_COOKIE, answer_signed_in
 from auth.sessions.cookies import CsrfFailed
+from auth.token_answers import SET_COOKIE, answer_signed_in
 from security.api.operation import Answer, operation
 
 

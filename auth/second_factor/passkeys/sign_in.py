@@ -9,7 +9,7 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device
 from auth.models import User
-from auth.passwords.sign_in import why_switched_off
+from auth.problems import why_switched_off
 from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, take_challenge

@@ -18,8 +18,7 @@ from auth.apple_tokens.models import AppleRefreshToken
 from auth.assembly import Auth
 from auth.data_keys import SealedValueUnreadable
 from auth.identity_providers.id_token import ProvenIdentity
-from auth.identity_providers.models import Identity
-from auth.models import User
+from auth.models import Identity, User
 from database import reading, transaction
 from database.base import uuid7
 from database.jobs.declare import JobName, Urgency, enqueue_job

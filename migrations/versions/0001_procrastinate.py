@@ -13,8 +13,8 @@ from importlib.resources import files
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0001"
+down_revision = None
 
 LAST_FILE = "03.04.00_50_post_add_retry_failed_job_procedure.sql"  # procrastinate 3.10
 

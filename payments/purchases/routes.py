@@ -1,0 +1,95 @@
+"""`/api/payments`: paying once for something, and what became of a payment."""
+
+from uuid import UUID
+
+from flask import Blueprint
+
+from auth.principal import Principal
+from auth.tiers import Tier
+from payments.product_table import BillingCycle
+from payments.purchases.bodies import ConfirmIntentBody, CreateIntentBody, OpenPaymentAnswer, PaymentAnswer
+from payments.purchases.confirm import PaymentClosed, confirm_intent
+from payments.purchases.create import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
+from payments.purchases.items import item_purchase
+from payments.purchases.read import read_payment
+from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
+from payments.stripe.rules import StripeRules
+from security.api.operation import Answer, Guard, operation
+from security.edge.problems import DependencyUnavailable, NotFound
+
+
+def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
+    @operation(
+        routes,
+        "POST",
+        "/stripe/create-intent",
+        operation_id="createPayment",
+        summary="Order an item that is sold once",
+        guard=owner,
+        body=CreateIntentBody,
+        answers={200: OpenPaymentAnswer},
+        problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def order(caller: Principal, body: CreateIntentBody) -> Answer:
+        """Sets it aside for half an hour. The price is set on our side. Asking again gives the same payment while it is
+        open.
+        """
+        return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
+
+    @operation(
+        routes,
+        "POST",
+        "/stripe/confirm",
+        operation_id="confirmPayment",
+        summary="Pay an open payment",
+        guard=owner,
+        body=ConfirmIntentBody,
+        answers={200: OpenPaymentAnswer},
+        problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def confirm(caller: Principal, body: ConfirmIntentBody) -> Answer:
+        """With a payment method that Stripe's library made on the buyer's device. After `action_required` that library goes
+        on with `client_secret`. After a decline, try another method.
+        """
+        return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
+
+    @operation(
+        routes,
+        "GET",
+        "/<uuid:payment_id>",
+        operation_id="getPayment",
+        summary="Get one of your payments",
+        guard=owner,
+        answers={200: PaymentAnswer},
+        problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
+    )
+    def payment(caller: Principal, payment_id: UUID) -> Answer:
+        """What became of a checkout or a one-off payment. For one that is still open Stripe is asked, at most every two
+        seconds.
+        """
+        own = read_payment(rules, caller.user_id, payment_id)
+        return Answer(
+            200,
+            PaymentAnswer(
+                id=own.id,
+                kind=own.kind,
+                status=own.status,
+                tier=None if own.tier is None else Tier(own.tier),
+                billing_cycle=None if own.billing_cycle is None else BillingCycle(own.billing_cycle),
+                item=own.item,
+                quantity=own.quantity,
+                amount=own.amount,
+                currency=own.currency,
+                refunded_amount=own.refunded_amount,
+            ),
+        )
+
+
+def open_payment(payment: OpenPayment) -> OpenPaymentAnswer:
+    return OpenPaymentAnswer(
+        id=payment.id,
+        status=payment.status,
+        amount=payment.amount,
+        currency=payment.currency,
+        client_secret=payment.client_secret,
+    )
