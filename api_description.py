@@ -1,6 +1,6 @@
 """What the OpenAPI document says of the whole API."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Final
@@ -49,11 +49,9 @@ except PackageNotFoundError:  # it is run from its folder, not installed
     VERSION = "0.1.0"
 
 
-def api_description(
-    settings: ProcessSection, capabilities: Iterable[Capability], built: Iterable[Built]
-) -> ApiDescription:
-    """`built` is what was made of the capabilities, in their order. Their titles describe their tags."""
-    own = {routes.name: each.title for each, made in zip(capabilities, built, strict=True) for routes in made.routes}
+def api_description(settings: ProcessSection, built: Mapping[Capability, Built]) -> ApiDescription:
+    """The titles of capabilities describe the tags of what was made of them."""
+    own = {routes.name: each.title for each, made in built.items() for routes in made.routes}
     return ApiDescription(
         NAME,
         VERSION,

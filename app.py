@@ -3,6 +3,7 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -23,12 +24,10 @@ from database.engine import EngineOptions
 from database.forget_failures import upkeep_jobs
 from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
-from database.jobs.worker_status import worker_status
-from database.redis.server import RedisAddress, RedisServer, redis_check
-from database.schema import schema_check
+from database.redis.server import RedisAddress, RedisServer
 from database.writer_connection import writer_connection
 from metering.assembly import assemble_metering
-from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
+from metering.capability import Capabilities, Capability, personal_data_of, scopes_of, switched_on
 from metering.parts import Built, Parts
 from metering.personal_data import METERING_DATA
 from payments.assembly import Payments, payments_of
@@ -41,7 +40,7 @@ from security.api.openapi import openapi_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
-from security.health.check import HealthCheck, Part
+from security.health.check import health_check
 from security.health.routes import health_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
@@ -56,7 +55,7 @@ class Assembled:
 
     auth: Auth
     payments: Payments
-    built: tuple[Built, ...]
+    built: Mapping[Capability, Built]
     jobs: Jobs
 
 
@@ -89,14 +88,15 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     made = put_together(app, settings, database_url, capabilities)
     app.extensions[ASSEMBLED] = made
 
-    api = api_description(settings, switched_on(capabilities, settings.capabilities), made.built)
-    health = health_of(settings, database_url, made.built)
+    own = made.built.values()
+    own_health = {name: part for each in own for name, part in each.health.items()}
+    health = health_check(database_url, redis_address(settings), own_health)
     for routes in (
         *auth_blueprints(made.auth, settings),
         *payment_blueprints(made.payments),
-        *chain.from_iterable(each.routes for each in made.built),
+        *chain.from_iterable(each.routes for each in own),
         health_routes(health, version=VERSION, environment=settings.flask_env),
-        openapi_routes(api),
+        openapi_routes(api_description(settings, made.built)),
         docs_routes(NAME),
     ):
         app.register_blueprint(routes)
@@ -107,7 +107,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         config_commands,
         *auth_commands(made.auth, settings, grant_by_operator),
         payment_commands(made.payments),
-        *chain.from_iterable(each.commands for each in made.built),
+        *chain.from_iterable(each.commands for each in own),
         worker_commands(made.jobs, database_url),
     ):
         app.cli.add_command(command)
@@ -131,8 +131,8 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     metering = assemble_metering(engine=engine, connect=connect, redis=redis, confirm=confirm)
     parts = Parts(auth, metering, engine, connect, settings.derived_key)
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
-    built = tuple(each.build(parts, settings) for each in on)
-    own_jobs = chain.from_iterable(each.jobs for each in built)
+    built = {each: each.build(parts, settings) for each in on}
+    own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *upkeep_jobs(utc_now)))
     return Assembled(auth, payments, built, jobs)
 
@@ -141,14 +141,3 @@ def redis_address(settings: Settings) -> RedisAddress | None:
     if settings.redis_url is None:
         return None
     return RedisAddress(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout_ms / 1000)
-
-
-def health_of(settings: Settings, database_url: str, built: tuple[Built, ...]) -> HealthCheck:
-    parts = {
-        "database": Part(schema_check(database_url)),
-        "worker": Part(worker_status(database_url), required=False),
-        **{name: part for each in built for name, part in each.health.items()},
-    }
-    if (address := redis_address(settings)) is not None:
-        parts["redis"] = Part(redis_check(address), required=False)
-    return HealthCheck(parts)
