@@ -19,7 +19,7 @@ from gateway.settings import PredictSection, ResponseVerification
 from security.secrets.derived_key import derived_key
 from settings.private_hosts import is_private_host
 from settings.secret_strength import weakness_of
-from settings.section import Environment
+from settings.section import Environment, own_fields, sections_of
 
 Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
@@ -512,6 +512,11 @@ def test_the_plan_table_has_every_tier() -> None:
         Tier.ENTERPRISE,
     ]
     assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
+
+
+def test_no_variable_stands_in_two_sections() -> None:
+    names = [name for section in sections_of(settings_with(CAPABILITIES)) for name in own_fields(section)]
+    assert sorted(names) == sorted(settings_with(CAPABILITIES).model_fields)
 
 
 def test_settings_show_no_secret() -> None:

@@ -12,6 +12,7 @@ from security.api.docs_pages import docs_routes
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
 from security.edge.api_flask import ApiFlask
+from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.problems import InvalidToken, NotSignedIn, Problem
 from security.logs.log import RequestLog
@@ -196,7 +197,6 @@ def toy_app(
     app = ApiFlask("toy")
     install_edge(
         app,
-        cors_origins=cors_origins,
         require_https=require_https,
         trusted_proxy_hops=trusted_proxy_hops,
         trusted_hosts=trusted_hosts,
@@ -205,6 +205,7 @@ def toy_app(
     app.register_blueprint(toy_routes())
     app.register_blueprint(openapi_routes(TOY_DESCRIPTION))
     app.register_blueprint(docs_routes("Toy"))
+    install_cors(app, cors_origins)
     return app
 
 

@@ -24,8 +24,8 @@ from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import AlreadySubscribed, Order, start_checkout
 from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.api.operation import Answer, Anyone, Guard, operation
+from security.api.strict_json import read_whole_body
 from security.edge.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest
-from security.raw_body import raw_body
 
 
 def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
@@ -164,7 +164,9 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
     )
     def webhook() -> Answer:
         """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
-        receive_event(rules, inbox, raw_body(limit=LARGEST_EVENT), request.headers.get("Stripe-Signature"))
+        receive_event(
+            rules, inbox, read_whole_body(request.environ, LARGEST_EVENT), request.headers.get("Stripe-Signature")
+        )
         return Answer(200, ReceivedAnswer())
 
 

@@ -28,6 +28,7 @@ from auth.tokens.access_keys import KeyRing, SigningKey
 from database import db
 from database.base import Clock
 from database.redis.server import RedisAddress, RedisServer
+from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app
@@ -86,11 +87,11 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             clock=clock,
         )
         app = bare_app(database_at)
-        origins = auth.settings.web_origins
-        install_edge(app, cors_origins=origins, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         for routes in ROUTES:
             app.register_blueprint(routes(auth))
         app.register_blueprint(account_pages())
+        install_cors(app, auth.settings.web_origins)
         accounts = Accounts(app, auth, clock, redis, box)
         made.append(accounts)
         return accounts

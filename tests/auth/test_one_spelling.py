@@ -9,7 +9,7 @@ import pytest
 
 from auth.sessions.cookies import COOKIE
 from auth.sessions.known_devices import find_device
-from auth.tokens.base62 import CHECKSUM_LENGTH, checksum
+from auth.tokens.opaque import CHECKSUM_LENGTH, checksum
 from database import reading
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
