@@ -38,7 +38,7 @@ def test_a_former_path_is_described_as_deprecated_and_is_otherwise_the_one_of_to
     if path not in PAGES:
         now, then = operations(service)[f"{former.partition(' ')[0]} {path}"], operations(service)[former]
         assert (now.deprecated, then.deprecated) == (False, True)
-        assert (then.body, then.answers, then.guard, then.tag) == (now.body, now.answers, now.guard, now.tag)
+        assert (then.bodies, then.answers, then.guard, then.tag) == (now.bodies, now.answers, now.guard, now.tag)
         described = (
             service.test_client().get("/openapi.json").get_json()["paths"][then.path_template][then.method.lower()]
         )
