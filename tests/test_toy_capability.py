@@ -15,6 +15,7 @@ from sqlalchemy import text
 from app import ASSEMBLED, Assembled, assemble
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
+from auth.scopes import CORE_SCOPES
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from check_settings import env_example, settings_table
@@ -265,6 +266,14 @@ def test_nothing_of_what_is_off_is_loaded(on: str, found: str) -> None:
     command = [sys.executable, "-c", OFF, on, *heavy]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == found, done.stderr
+
+
+def test_no_two_products_share_a_name_a_feature_or_a_scope() -> None:
+    named = [each.name for each in DECLARED]
+    scopes = [*CORE_SCOPES, *(scope for each in DECLARED for scope in each.scopes)]
+    features = [feature for each in DECLARED for feature in each.limits[Tier.FREE]]
+    assert all(len(set(names)) == len(names) for names in (named, scopes, features))
+    assert all(set(each.limits) == set(Tier) for each in DECLARED)
 
 
 def test_variables_of_a_product_begin_with_its_name() -> None:
