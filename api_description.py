@@ -27,6 +27,7 @@ TAGS: Final = MappingProxyType(
         "email": "Confirm an e-mail address, change it, and reset a forgotten password with it.",
         "events": "What happened to an account.",
         "exports": "Everything that is held about a user, to download.",
+        "home": "Where everything is.",
         "health": "For operators and platforms.",
         "identities": "Apple and Google accounts that sign in to an account.",
         "impersonation": "Support looks at the service as one user does.",

@@ -35,14 +35,15 @@ from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_operator
-from security.api.docs_pages import docs_routes
 from security.api.openapi import openapi_routes
+from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
 from security.health.check import health_check
 from security.health.routes import health_routes
+from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from settings.check import switched_off
@@ -98,6 +99,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         health_routes(health, version=VERSION, environment=settings.flask_env),
         openapi_routes(api_description(settings, made.built)),
         docs_routes(NAME),
+        home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
     if settings.compat_routes:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from security.signing_keys import KeyRing
+from security.secrets.signing_keys import PrivateServerKeys
 from settings import types
 from settings.private_hosts import is_private_host
 from settings.section import Place, Problem, secret_text, secret_texts
@@ -36,8 +36,8 @@ def _path(text: str) -> str:
     return text
 
 
-PrivateServerSecret = Annotated[SecretStr, types.readable(lambda text: KeyRing.from_settings(secret=text))]
-PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: KeyRing.from_settings(keys=text))]
+PrivateServerSecret = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
+PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(keys=text))]
 
 
 class PredictSection(WebServerSection):
@@ -130,8 +130,8 @@ class PredictSection(WebServerSection):
         return self.private_api_timeout
 
     @property
-    def private_server_keys(self) -> KeyRing:
-        return KeyRing.from_settings(
+    def private_server_keys(self) -> PrivateServerKeys:
+        return PrivateServerKeys.from_settings(
             secret=secret_text(self.private_api_secret), keys=secret_text(self.private_api_keys)
         )
 

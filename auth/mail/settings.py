@@ -43,6 +43,11 @@ class MailSection(ProcessSection):
         description="Development: e-mails are written here as files. Default there: `.data/mail`.",
         examples=[".data/mail"],
     )
+    mail_box_url: types.HttpUrl | None = Field(
+        default=None,
+        description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it.",
+        examples=["http://127.0.0.1:8025"],
+    )
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
@@ -51,6 +56,8 @@ class MailSection(ProcessSection):
     def unsafe(self) -> Iterator[Problem]:
         if self.email_folder is not None:
             yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
+        if self.mail_box_url is not None:
+            yield "MAIL_BOX_URL", "is for development: the home page links to it"
         if self.email_host is None:
             return
         if self.default_from_email == MailSection.model_fields["default_from_email"].default:
