@@ -33,11 +33,13 @@ class PlanAnswer(AnswerBody):
     tier: Tier
     title: str
     predictions_per_day: int | None
-    """Null for unlimited."""
+    """As `per_day` of `limits.predict`; null for unlimited, and 0 where predictions are switched off."""
+    limits: dict[str, dict[str, int | None]]
+    """What may be used of each feature. Null for unlimited."""
     requests_per_minute: int | None
     """Requests of any kind, by session or API key. Null for unlimited."""
     features: list[str]
-    """Options that a prediction may ask for, such as `enhanced_grounding`."""
+    """Options that a request may ask for, such as `enhanced_grounding` of a prediction."""
     benefits: list[str]
     """What the plan is sold with, in words for a price list."""
     offers: list[OfferAnswer]
@@ -76,13 +78,17 @@ class SubscriptionAnswer(AnswerBody):
     """Every subscription, so that nobody pays twice without seeing it."""
 
 
+SWITCHED_OFF = {"per_day": 0}
+
+
 def plan_answer(plan: PlanOffer, stripe_prices: Mapping[tuple[Tier, BillingCycle], Price]) -> PlanAnswer:
     return PlanAnswer(
         tier=plan.tier,
         title=plan.title,
-        predictions_per_day=plan.predictions_per_day,
+        predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
+        limits={feature: dict(limits) for feature, limits in plan.limits.items()},
         requests_per_minute=plan.requests_per_minute,
-        features=list(plan.features),
+        features=list(plan.options),
         benefits=list(plan.benefits),
         offers=[
             OfferAnswer(

@@ -15,7 +15,9 @@ import auth.models  # noqa: F401 - the migrations are compared with these models
 import database.batch_models  # noqa: F401
 import metering.models  # noqa: F401
 import payments.models  # noqa: F401
+from capabilities import CAPABILITIES
 from database import db
+from metering.capability import load_models
 from sandbox.postgres import EmbeddedPostgres, find_binaries, server_version
 from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
@@ -23,6 +25,8 @@ from tests.databases import MigratedDatabases
 
 pytest_plugins = ("tests.canary",)
 TEMPLATE = "migrated"
+
+load_models(CAPABILITIES)
 
 
 def pytest_report_header() -> str:

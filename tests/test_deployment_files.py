@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from settings.model import Settings
+from capabilities import CAPABILITIES
+from config import load_settings, settings_with
+from settings.check import longest_request
 from tests.test_config import production
 from tests.toy_web_server import IMPATIENT, answers, exchange, post, received, toy_server, wait_until
 
 ROOT = Path(__file__).parents[1]
-VARIABLES = {name.upper() for name in Settings.model_fields}
+VARIABLES = {name.upper() for name in settings_with(CAPABILITIES).model_fields}
 
 
 def document(name: str) -> Any:
@@ -66,7 +68,7 @@ class TestFiles:
 
     def test_compose_leaves_the_server_time_to_finish_predictions(self) -> None:
         seconds = int(services()["web"]["stop_grace_period"].removesuffix("s"))
-        assert seconds > Settings.model_fields["private_api_timeout"].default + 10
+        assert seconds > longest_request(load_settings({})) + 10
 
     def test_optional_tools_start_only_when_asked_for(self) -> None:
         assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("settings", "auth", "payments", "gateway", "security", "database", "sandbox", "examples")
+PACKAGES = (
+    "capabilities",
+    "payments",
+    "gateway",
+    "metering",
+    "auth",
+    "settings",
+    "security",
+    "database",
+    "sandbox",
+    "examples",
+)
 
 ONLY_IN = {
     # The stand-in speaks for Stripe: what it takes and sends is read from the package itself.

@@ -1,7 +1,7 @@
 """Applications with accounts and nothing else, on a real database and a real Valkey."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.bare_app import bare_app
 
+PREDICT_SCOPES = {"predict": "Make predictions."}
 MakeAccounts = Callable[..., Accounts]
 
 ROUTES = (
@@ -60,6 +61,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         *,
         redis_at: str | None = redis_url,
         database_at: str = database_url,
+        scopes: Mapping[str, str] = PREDICT_SCOPES,
         personal_data: Sequence[PersonalData] = (),
         apple_tokens_of: Callable[[Clock], AppleTokens] | None = None,
         **changes: Any,
@@ -78,6 +80,7 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
             invite_key=secrets.token_bytes(32),
             data_keys={"d1": secrets.token_bytes(32)},
             transport=box,
+            scopes=scopes,
             personal_data=personal_data,
             apple_tokens=None if apple_tokens_of is None else apple_tokens_of(clock),
             redis=redis,

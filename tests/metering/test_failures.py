@@ -13,13 +13,13 @@ import psycopg2
 import pytest
 
 from auth.tiers import Tier
-from config import PLANS as OFFERED
 from examples.private_server.switches import Fault, Switches
+from gateway.plan_limits import PREDICT_LIMITS
 from metering.windows import hour_of
 from tests.gateway.running_gateway import PLANS, RunningGateway, running_gateway
 from tests.metering.limit_backends import Backend, backend, plan, somebody
 
-FREE = replace(OFFERED[Tier.FREE].limits, burst=1000)
+FREE = replace(PREDICT_LIMITS[Tier.FREE], burst=1000)
 LIMITED = {**PLANS, Tier.FREE: FREE}
 MOST = 20 + 5 + 2
 MIXTURE = (

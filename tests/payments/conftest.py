@@ -22,11 +22,11 @@ from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
-    PlanOffer(Tier.FREE, "Free", 5, 60, (), ()),
+    PlanOffer(Tier.FREE, "Free", {"predict": {"per_day": 5}}, 60, (), ()),
     PlanOffer(
         Tier.PRO,
         "Pro",
-        100,
+        {"predict": {"per_day": 100}},
         300,
         ("x",),
         ("Priority support",),
