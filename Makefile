@@ -35,11 +35,10 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES)
 
-test-postgres-versions: $(INSTALLED)  ## Run the tests of the database on PostgreSQL 15, the oldest, and on the newest
+test-postgres-versions: $(INSTALLED)  ## Run the tests of the database on PostgreSQL 15, the oldest; `test` runs all on the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \
 		"Elsewhere name its folder: make POSTGRES_15=/path/to/bin test-postgres-versions" >&2; exit 1; }
 	POSTGRES_BIN=$(POSTGRES_15) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
 
 check: check-code test  ## Check format, lint, types, import rules and the dependency lock, then run the tests
 
