@@ -73,6 +73,7 @@ from payments.subscriptions.grant_manually import grant_by_operator
 from security.api.docs_pages import docs_routes
 from security.api.openapi import ApiDescription, openapi_routes
 from security.edge.api_flask import ApiFlask
+from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
 from security.health.check import HealthCheck, Part
@@ -125,7 +126,6 @@ def assemble(settings: Settings) -> Flask:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
     install_edge(
         app,
-        cors_origins=settings.cors_origins,
         require_https=settings.require_https,
         trusted_proxy_hops=settings.trusted_proxy_hops,
         trusted_hosts=settings.accepted_hosts,
@@ -167,6 +167,7 @@ def assemble(settings: Settings) -> Flask:
         docs_routes(NAME),
     ):
         app.register_blueprint(routes)
+    install_cors(app, settings.cors_origins)
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     app.cli.add_command(config_commands)
     app.cli.add_command(key_commands(settings.access_keys))

@@ -24,7 +24,7 @@ from auth.rate_limits.by_address import AddressLimits, AuthLimits
 from auth.rate_limits.by_mailbox import LetterLimits
 from auth.scopes import Scope
 from auth.second_factor.passkeys.webauthn import PasskeySite
-from auth.sessions.cookies import TokenCookies, origin_of
+from auth.sessions.cookies import TokenCookies
 from auth.sessions.lifetimes import SessionLifetimes
 from auth.tiers import Tier
 from auth.tokens.access_keys import KeyRing
@@ -32,6 +32,7 @@ from auth.tokens.access_token import AccessTokens
 from auth.tokens.refresh_token import RefreshTokens
 from database.base import Clock, utc_now
 from database.redis.server import RedisServer
+from security.edge.origin import origin_of
 from security.secrets.derived_key import derived_key
 
 

@@ -32,6 +32,7 @@ from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
 from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
 from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
 from security.api.operation import Answer, operation
+from security.api.request_bodies import Json
 from security.edge.client_address import client_address
 from security.edge.problems import MalformedRequest
 
@@ -40,6 +41,14 @@ IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
 def auth_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("auth", __name__, url_prefix="/api/auth")
+    _declare_registration(routes, auth)
+    _declare_sign_in(routes, auth)
+    _declare_refresh(routes, auth)
+    _declare_sign_out(routes, auth)
+    return routes
+
+
+def _declare_registration(routes: Blueprint, auth: Auth) -> None:
     limits = auth.settings.limits
     private = auth.settings.registration_response == "private"
 
@@ -83,6 +92,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             cookies=cookies,
         )
 
+
+def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -125,6 +138,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             device_token=body.device_token,
         )
         return answer_signed_in(signed_in, cookies=cookies)
+
+
+def _declare_refresh(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
 
     @operation(
         routes,
@@ -171,6 +188,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             raise RefreshTokenNotValid
         return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
 
+
+def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -178,8 +199,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         operation_id="signOut",
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
-        body=SignOutBody,
-        body_optional=True,
+        body=Json(SignOutBody, optional=True),
         answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
         answer_headers={"Set-Cookie": "Removes the cookie that said which session ends."},
@@ -197,8 +217,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)
-
-    return routes
 
 
 def idempotency_key() -> str | None:

@@ -1,5 +1,6 @@
 """Make a prediction: what is special about it among metered calls (metering.metered_calls owns their order)."""
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,6 @@ from metering.limits import CALL, Ask, Burst, Draw, Standing
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
 from metering.rate_limit_headers import DAY
 from metering.windows import Window, day_of
-from security.keyed_digest import keyed_digest
 
 FEATURE = "predict"
 ROUTE = "POST /api/gateway/predict"
@@ -95,7 +95,7 @@ class PredictionProxy:
             feature=FEATURE,
             noun="predictions",
             route=ROUTE,
-            fingerprint="" if question is None else keyed_digest(self.hash_key, question.document).hex(),
+            fingerprint="" if question is None else hmac.digest(self.hash_key, question.document, "sha256").hex(),
             idempotency_key=None if question is None else question.idempotency_key,
             lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
             allowance=lambda caller, now: self._allowance(

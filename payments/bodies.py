@@ -1,13 +1,22 @@
 """The JSON that the routes of payments give."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from auth.tiers import Tier
-from payments.plans import PlanOffer
+from payments.plans import PlanOffer, Price
 from payments.product_table import BillingCycle
 from payments.subscriptions.read import OwnEntitlement, OwnSubscription
 from payments.subscriptions.status import Provider, SubscriptionStatus
 from security.api.operation import AnswerBody
+
+
+class PriceAnswer(AnswerBody):
+    amount: int
+    """In the currency's minor units, before taxes that are added at the checkout."""
+    currency: str
+    interval: str
+    """`month` or `year`."""
 
 
 class OfferAnswer(AnswerBody):
@@ -15,6 +24,9 @@ class OfferAnswer(AnswerBody):
     billing_cycle: BillingCycle
     product_id: str | None
     """Apple's product id, for StoreKit. Null on the web, where tier and cycle are enough."""
+    price: PriceAnswer | None
+    """What Stripe charges. Null for the App Store, where StoreKit knows the price in the buyer's currency, and while Stripe
+    has not told it."""
 
 
 class PlanAnswer(AnswerBody):
@@ -64,7 +76,7 @@ class SubscriptionAnswer(AnswerBody):
     """Every subscription, so that nobody pays twice without seeing it."""
 
 
-def plan_answer(plan: PlanOffer) -> PlanAnswer:
+def plan_answer(plan: PlanOffer, stripe_prices: Mapping[tuple[Tier, BillingCycle], Price]) -> PlanAnswer:
     return PlanAnswer(
         tier=plan.tier,
         title=plan.title,
@@ -73,10 +85,23 @@ def plan_answer(plan: PlanOffer) -> PlanAnswer:
         features=list(plan.features),
         benefits=list(plan.benefits),
         offers=[
-            OfferAnswer(provider=offer.provider, billing_cycle=offer.billing_cycle, product_id=offer.product_id)
+            OfferAnswer(
+                provider=offer.provider,
+                billing_cycle=offer.billing_cycle,
+                product_id=offer.product_id,
+                price=(
+                    price_answer(stripe_prices.get((plan.tier, offer.billing_cycle)))
+                    if offer.provider is Provider.STRIPE
+                    else None
+                ),
+            )
             for offer in plan.offers
         ],
     )
+
+
+def price_answer(price: Price | None) -> PriceAnswer | None:
+    return None if price is None else PriceAnswer(amount=price.amount, currency=price.currency, interval=price.interval)
 
 
 def subscription_answer(own: OwnEntitlement) -> SubscriptionAnswer:

@@ -9,6 +9,15 @@ from payments.subscriptions.status import Provider
 
 
 @dataclass(frozen=True)
+class Price:
+    """`amount` in the currency's minor units, for each `interval`: `month` or `year`."""
+
+    amount: int
+    currency: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class Offer:
     """One way to buy a plan. `product_id` is what an app asks StoreKit for; on the web nobody needs to know it."""
 

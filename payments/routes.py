@@ -9,6 +9,7 @@ from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscr
 from payments.purchases.commands import add_item_commands
 from payments.purchases.routes import add_purchases
 from payments.stripe.commands import stripe_commands
+from payments.stripe.price_list import PriceList
 from payments.stripe.return_pages import return_pages
 from payments.stripe.routes import stripe_routes
 from payments.subscriptions.read import read_subscription
@@ -33,6 +34,7 @@ def payment_blueprints(payments: Payments) -> list[Blueprint]:
 
 def payment_routes(payments: Payments) -> Blueprint:
     routes = Blueprint("payments", __name__, url_prefix="/api/payments")
+    price_list = None if payments.stripe is None else PriceList(payments.stripe)
 
     @operation(
         routes,
@@ -44,8 +46,9 @@ def payment_routes(payments: Payments) -> Blueprint:
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan includes, and how it can be bought here."""
-        return Answer(200, PlansAnswer(plans=[plan_answer(plan) for plan in payments.plans]))
+        """What each plan includes, how it can be bought here, and what it costs on the web."""
+        prices = {} if price_list is None else price_list.prices()
+        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices) for plan in payments.plans]))
 
     @operation(
         routes,

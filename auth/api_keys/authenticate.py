@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys.last_used import KeyUses
-from auth.api_keys.token import PREFIX, hash_of, is_well_formed
+from auth.api_keys.token import PREFIX, is_well_formed
 from auth.bounded_cache import BoundedCache
 from auth.models import ApiKey
 from auth.rate_limits.by_address import AddressLimits
 from auth.scopes import ACCOUNT, Scope
+from auth.tokens.opaque import token_hash
 from database import reading
 from database.base import Clock
 from security.edge.client_address import client_address
@@ -127,16 +128,16 @@ class ApiKeys:
 
         Raises InvalidToken, TooManyRequests.
         """
-        token_hash = hash_of(token)
-        known = self._known.get(token_hash)
+        key_hash = token_hash(token)
+        known = self._known.get(key_hash)
         if known is None:
             if not is_well_formed(token):
                 self._wrong()
             self._address_limits.check(self._wrong_keys, WRONG_KEYS, client_address())
-            known = _look_up(token_hash)
+            known = _look_up(key_hash)
             if known is None:
                 self._wrong()
-            self._known.put(token_hash, known)
+            self._known.put(key_hash, known)
         return known
 
     def _wrong(self) -> NoReturn:
@@ -144,10 +145,10 @@ class ApiKeys:
         raise InvalidToken
 
 
-def _look_up(token_hash: bytes) -> KnownKey | None:
+def _look_up(key_hash: bytes) -> KnownKey | None:
     query = select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.allowed_networks)
     with reading() as session:
-        row = session.execute(query.where(ApiKey.token_hash == token_hash)).one_or_none()
+        row = session.execute(query.where(ApiKey.token_hash == key_hash)).one_or_none()
     if row is None:
         return None
     scopes = frozenset(Scope(name) for name in row.scopes)

@@ -8,13 +8,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.api_keys.list import KeyShown, is_live, shown
-from auth.api_keys.token import START_LENGTH, hash_of, new_token
+from auth.api_keys.token import START_LENGTH, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.scopes import Scope
+from auth.tokens.opaque import token_hash
 from database import transaction
 from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests
@@ -93,7 +94,7 @@ def insert_key(
     key = ApiKey(
         id=uuid7(),
         user_id=user_id,
-        token_hash=hash_of(token),
+        token_hash=token_hash(token),
         start=token[:START_LENGTH],
         name=name,
         scopes=scopes,

@@ -16,6 +16,7 @@ from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.assembly import Auth
 from auth.principal import Principal
 from auth.scopes import Scope
+from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.api.typed_text import trims
 from security.edge.problems import TooManyRequests
@@ -87,7 +88,7 @@ class NewKeyAnswer(KeyAnswer):
     """The key itself. It is shown this once."""
 
 
-class KeysAnswer(AnswerBody):
+class KeysAnswer(ListAnswer):
     tokens: list[KeyAnswer]
 
 
@@ -122,13 +123,15 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="listApiKeys",
         summary="List the API keys of your account",
         guard=auth.signed_in_as_oneself,
+        query=ListQuery,
         answers={200: KeysAnswer},
     )
-    def show(caller: Principal) -> Answer:
+    def show(caller: Principal, query: ListQuery) -> Answer:
         """Those that work come first, then those that ended within the last month. The keys themselves are never shown
         again.
         """
-        return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in list_api_keys(auth, caller.user_id)]))
+        page = list_api_keys(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
+        return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in page.items], next_cursor=page.next_cursor))
 
     @operation(
         routes,

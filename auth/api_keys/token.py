@@ -4,11 +4,10 @@ The prefix and the checksum let scanners find a key in a repository, and let us 
 `tok_[0-9A-Za-z]{49}`.
 """
 
-import hashlib
 import re
 import secrets
 
-from auth.tokens.base62 import BASE62, CHECKSUM_LENGTH, checksum
+from auth.tokens.opaque import BASE62, CHECKSUM_LENGTH, checksum
 
 PREFIX = "tok_"
 RANDOM_CHARACTERS = 43
@@ -23,8 +22,3 @@ def new_token() -> str:
 
 def is_well_formed(token: str) -> bool:
     return FORM.fullmatch(token) is not None and checksum(token[:-CHECKSUM_LENGTH]) == token[-CHECKSUM_LENGTH:]
-
-
-def hash_of(token: str) -> bytes:
-    """256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
-    return hashlib.sha256(token.encode()).digest()

@@ -9,12 +9,13 @@ from flask import Blueprint
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from auth.assembly import Auth
-from auth.audit.read import Event, EventFilter, EventPage, read_events
+from auth.audit.read import Event, EventFilter, read_events
 from auth.middleware import HasRole, InsufficientRole
 from auth.principal import Principal
 from auth.roles import Role
-from security.api.cursor import Cursor
-from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
+from database.pages import Page
+from security.api.cursor import ListAnswer, ListQuery
+from security.api.operation import Answer, AnswerBody, operation
 from security.logs.log import security_event
 
 RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.IGNORECASE)
@@ -33,7 +34,7 @@ def _instant(text: object) -> object:
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
-class EventsQuery(Body):
+class EventsQuery(ListQuery):
     """Newest first. There is no other order and no other filter."""
 
     event: Annotated[str, Field(max_length=64, examples=["signed_in"])] | None = None
@@ -42,9 +43,6 @@ class EventsQuery(Body):
     """Not before this instant."""
     until: Instant | None = None
     """Before this instant."""
-    after: Cursor | None = None
-    """`next` of the page before."""
-    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 50
 
 
 class AllEventsQuery(EventsQuery):
@@ -82,15 +80,12 @@ class AnyEvent(AnswerBody):
     detail: dict[str, Any]
 
 
-class OwnEventsAnswer(AnswerBody):
+class OwnEventsAnswer(ListAnswer):
     events: list[OwnEvent]
-    next: Cursor | None
-    """Ask with it as `after` for the following page; null on the last one."""
 
 
-class AllEventsAnswer(AnswerBody):
+class AllEventsAnswer(ListAnswer):
     events: list[AnyEvent]
-    next: Cursor | None
 
 
 def event_routes(auth: Auth) -> Blueprint:
@@ -109,7 +104,7 @@ def event_routes(auth: Auth) -> Blueprint:
     def own_security_events(caller: Principal, query: EventsQuery) -> Answer:
         """Newest first. Events are kept for 400 days."""
         page = _read(query, caller.user_id)
-        return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.events], next=page.next))
+        return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.items], next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -127,13 +122,13 @@ def event_routes(auth: Auth) -> Blueprint:
             raise InsufficientRole("Name the account in user_id")
         security_event("security_events_read", actor_id=caller.user_id, subject_id=query.user_id)
         page = _read(query, query.user_id)
-        return Answer(200, AllEventsAnswer(events=[_any(event) for event in page.events], next=page.next))
+        return Answer(200, AllEventsAnswer(events=[_any(event) for event in page.items], next_cursor=page.next_cursor))
 
     return routes
 
 
-def _read(query: EventsQuery, user_id: UUID | None) -> EventPage:
-    wanted = EventFilter(user_id, query.event, query.since, query.until, query.after)
+def _read(query: EventsQuery, user_id: UUID | None) -> Page[Event]:
+    wanted = EventFilter(user_id, query.event, query.since, query.until, query.cursor)
     return read_events(wanted, query.limit)
 
 

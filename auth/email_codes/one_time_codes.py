@@ -4,7 +4,6 @@ Both are computed from the row's id and a key, so nothing that opens an account 
 after a crash says the same. A user has one open code for each purpose: asking again voids the one before.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from auth.email_address import EmailAddress
 from auth.email_codes.models import OneTimeCode
+from security.base64url import base64url, bytes_of_base64url
 from security.edge.problems import Problem
 
 PREFIX = "ot_"
@@ -69,7 +69,7 @@ class OneTimeCodes:
 
     def link_token(self, code_id: UUID, purpose: Purpose) -> str:
         content = code_id.bytes + self._mac("link", code_id, purpose)
-        return PREFIX + base64.urlsafe_b64encode(content).decode()
+        return PREFIX + base64url(content)
 
     def digits(self, code_id: UUID, purpose: Purpose) -> str:
         number = int.from_bytes(self._mac("digits", code_id, purpose)[:16], "big")
@@ -138,7 +138,7 @@ class OneTimeCodes:
         """The id in a token that we made for this purpose."""
         if LINK_FORM.fullmatch(token) is None:
             return None
-        content = base64.urlsafe_b64decode(token.removeprefix(PREFIX))
+        content = bytes_of_base64url(token.removeprefix(PREFIX))
         code_id = UUID(bytes=content[:16])
         genuine = hmac.compare_digest(content[16:], self._mac("link", code_id, purpose))
         return code_id if genuine else None

@@ -10,6 +10,7 @@ import jwt
 
 from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_email
 from auth.identity_providers.jwks import ProviderKeys
+from auth.tokens.access_token import WHATEVER_BYTES_CAN_RAISE
 from database.base import Clock
 from security.edge.problems import Problem
 
@@ -21,7 +22,6 @@ LONGEST_SUBJECT = 255  # OpenID Connect Core 1.0, 2
 LONGEST_AGE_SECONDS = 600
 """Apps post a token as soon as they have it. Google's would be good for an hour, to whoever finds one in a log."""
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "nonce")
-WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class IdentityTokenNotValid(Problem):

@@ -11,6 +11,7 @@ from auth.identity_providers.list import LinkedIdentity, list_identities
 from auth.identity_providers.unlink import unlink_identity
 from auth.principal import Principal
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
+from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import Answer, AnswerBody, operation
 
 
@@ -20,7 +21,7 @@ class IdentityAnswer(AnswerBody):
     linked_at: datetime
 
 
-class IdentitiesAnswer(AnswerBody):
+class IdentitiesAnswer(ListAnswer):
     identities: list[IdentityAnswer]
 
 
@@ -35,12 +36,14 @@ def identity_routes(auth: Auth) -> Blueprint:
         operation_id="listIdentities",
         summary="List the linked Apple and Google accounts",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: IdentitiesAnswer},
     )
-    def list_own(caller: Principal) -> Answer:
-        """Those that can sign in to your account, the oldest first."""
-        found = [identity_answer(each) for each in list_identities(caller.user_id)]
-        return Answer(200, IdentitiesAnswer(identities=found))
+    def list_own(caller: Principal, query: ListQuery) -> Answer:
+        """Those that can sign in to your account, the newest first."""
+        page = list_identities(caller.user_id, cursor=query.cursor, limit=query.limit)
+        found = [identity_answer(each) for each in page.items]
+        return Answer(200, IdentitiesAnswer(identities=found, next_cursor=page.next_cursor))
 
     @operation(
         routes,

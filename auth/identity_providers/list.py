@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from auth.models import Identity
 from database import reading
+from database.pages import Page, newest_first, page_of
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,12 @@ class LinkedIdentity:
     linked_at: datetime
 
 
-def list_identities(user_id: UUID) -> list[LinkedIdentity]:
-    """The oldest first."""
-    query = select(Identity).where(Identity.user_id == user_id).order_by(Identity.created_at, Identity.id)
+def list_identities(user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[LinkedIdentity]:
+    """The newest first."""
+    query = select(Identity).where(Identity.user_id == user_id)
     with reading() as session:
-        return [shown(row) for row in session.scalars(query)]
+        rows = session.scalars(newest_first(query, Identity.id, cursor, limit))
+        return page_of([shown(row) for row in rows], limit)
 
 
 def shown(row: Identity) -> LinkedIdentity:

@@ -4,8 +4,6 @@ Devices that signed in before have a count of their own, which a stranger cannot
 counted like any other, so a refusal says nothing about it.
 """
 
-import hashlib
-import hmac
 import threading
 import time
 from collections import OrderedDict
@@ -15,6 +13,7 @@ from uuid import UUID
 import redis
 
 from auth.email_address import EmailAddress
+from auth.rate_limits.counters import hidden
 from database.redis.server import KEY_PREFIX, RedisServer
 from security.edge.problems import TooManyRequests
 
@@ -115,7 +114,7 @@ class AccountThrottle:
 
     def hidden(self, email: EmailAddress) -> str:
         """What stands for the address in Redis."""
-        return hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
+        return hidden(self._key, email)
 
     def _name(self, email: EmailAddress, device_id: UUID | None) -> str:
         hidden = self.hidden(email)

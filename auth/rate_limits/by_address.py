@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -11,11 +10,10 @@ from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
 from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
 from auth.rate_limits.counters import AttemptCounts
 from database.redis.server import RedisServer
-from security.edge.client_address import client_address
+from security.edge.client_address import client_address, network_of
 from security.edge.problems import Problem, TooManyRequests, in_words
 
-IPV6_NETWORK_BITS = 64  # one customer's smallest network (RFC 6177)
-IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 of the former; to a mobile carrier, many customers
+IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 networks; to a mobile carrier, many customers
 SITE_ALLOWANCE = 5
 """How many times as much such a site may do as one network in it."""
 _PERSONS = {"register_email": "for one e-mail address", "refresh_session": "in one session"}
@@ -102,11 +100,8 @@ class AnyoneWithin:
 
 def networks_of(address: str, site_allowance: int) -> list[tuple[str, int]]:
     """What counts as one caller, with how many times the limit it has: an IPv4 address; the /64 and the /48 of IPv6."""
-    parsed = ip_address(address)
-    if not isinstance(parsed, IPv6Address):
-        return [(address, 1)]
-    network, site = (ip_network((parsed, bits), strict=False) for bits in (IPV6_NETWORK_BITS, IPV6_SITE_BITS))
-    return [(str(network.network_address), 1), (str(site), site_allowance)]
+    network, site = network_of(address), network_of(address, IPV6_SITE_BITS)
+    return [(network, 1)] if site == network else [(network, 1), (site, site_allowance)]
 
 
 @lru_cache(64)

@@ -3,14 +3,11 @@
 Asking beyond the limit looks like asking within it. An address without an account is counted like any other.
 """
 
-import hashlib
-import hmac
-
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import MovingWindowRateLimiter
 
 from auth.email_address import EmailAddress
-from auth.rate_limits.counters import AttemptCounts
+from auth.rate_limits.counters import AttemptCounts, hidden
 from database.redis.server import RedisServer
 
 LETTERS_TO_ONE_ADDRESS: tuple[RateLimitItem, ...] = (
@@ -30,5 +27,5 @@ class LetterLimits:
 
     def take(self, kind: str, email: EmailAddress) -> bool:
         """Count one letter. False when it must not be sent; then no limit beyond the first that says so counts it."""
-        hidden = hmac.digest(self._key, email.key.encode(), hashlib.sha256).hex()
-        return all(self._counts.hit(limit, kind, hidden) is None for limit in self._limits)
+        subject = hidden(self._key, email)
+        return all(self._counts.hit(limit, kind, subject) is None for limit in self._limits)

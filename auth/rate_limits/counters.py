@@ -1,9 +1,9 @@
 """Counting attempts over time: in Redis, so that all processes count together.
 
-Built on the strategies that flask-limiter uses inside, without its extension: the extension's hooks run on every request
-of the application, 50 µs each, also where nothing is limited.
+Built on the strategies that flask-limiter uses inside, without its extension (docs/decisions/0008-address-limits.md).
 """
 
+import hmac
 import threading
 from collections.abc import Callable
 from time import time
@@ -13,6 +13,7 @@ from limits import RateLimitItem
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import RateLimiter
 
+from auth.email_address import EmailAddress
 from database.redis.server import KEY_PREFIX, RedisServer
 
 Question = Callable[..., bool]
@@ -69,3 +70,8 @@ def _answer(question: Question, strategy: RateLimiter, limit: RateLimitItem, ide
     if question(strategy, limit, *identity):
         return None
     return strategy.get_window_stats(limit, *identity).reset_time - time() + 1
+
+
+def hidden(key: bytes, email: EmailAddress) -> str:
+    """What stands for an address in Redis."""
+    return hmac.digest(key, email.key.encode(), "sha256").hex()

@@ -11,6 +11,7 @@ from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.second_factor.passkeys.manage import ShownPasskey
 from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
+from security.api.cursor import ListAnswer
 from security.api.operation import AnswerBody, Body, OneOfBody
 from security.api.typed_text import ONE_LINE, trims
 from security.base64url import CANONICAL
@@ -225,7 +226,7 @@ class PasskeyAddedAnswer(FactorAddedAnswer):
     passkey: PasskeyAnswer
 
 
-class PasskeysAnswer(AnswerBody):
+class PasskeysAnswer(ListAnswer):
     passkeys: list[PasskeyAnswer]
 
 

@@ -1,6 +1,5 @@
 """Asking for the second factor, once the first one was right. Until it comes there is no session."""
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from auth.audit.record import record
 from auth.models import User
 from auth.second_factor.factors import Method, factors_of
 from auth.second_factor.models import SignInChallenge
+from auth.tokens.opaque import token_hash
 from database.base import uuid7
 from security.edge.problems import Problem
 
@@ -89,8 +89,3 @@ def find_waiting(session: Session, token: str, now: datetime) -> SignInChallenge
         .where(SignInChallenge.token_hash == token_hash(token), SignInChallenge.state_version == User.state_version)
         .where(SignInChallenge.expires_at > now, SignInChallenge.tries < TRIES)
     ).one_or_none()
-
-
-def token_hash(token: str) -> bytes:
-    """256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
-    return hashlib.sha256(token.encode()).digest()

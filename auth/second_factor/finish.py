@@ -10,13 +10,14 @@ from auth.assembly import Auth
 from auth.device import Device
 from auth.models import User
 from auth.problems import why_switched_off
-from auth.second_factor.challenge import SignInChoices, find_waiting, token_hash
+from auth.second_factor.challenge import SignInChoices, find_waiting
 from auth.second_factor.models import SignInChallenge
 from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials
 from auth.second_factor.passkeys.webauthn import KnownCredential, assertion_options
 from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
+from auth.tokens.opaque import token_hash
 from security.edge.problems import Problem
 
 

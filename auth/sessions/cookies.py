@@ -10,7 +10,6 @@ import re
 import secrets
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import request
@@ -20,6 +19,7 @@ from auth.sessions.token_pair import TokenPair
 from auth.tokens.refresh_token import read_refresh_token
 from database.base import Clock
 from security.base64url import base64url
+from security.edge.origin import origin_of
 from security.edge.problems import Problem
 
 COOKIE = "__Host-rt"
@@ -126,11 +126,3 @@ def _page_of_request() -> str | None:
     """The origin of the page that sent the request, by `Origin`, else by `Referer`."""
     origin: str | None = request.environ.get("HTTP_ORIGIN")
     return origin if origin is not None else origin_of(request.environ.get("HTTP_REFERER", ""))
-
-
-def origin_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None

@@ -1,6 +1,5 @@
 """Recognising a device that signed in before, by a token that it keeps."""
 
-import hashlib
 import secrets
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -9,6 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from auth.sessions.models import KnownDevice
+from auth.tokens.opaque import token_hash
 from database.base import uuid7
 
 PREFIX = "dt_"
@@ -20,7 +20,7 @@ def find_device(session: Session, user_id: UUID | None, token: str | None) -> UU
     """The device of that token, when it is one of that user's. One query, whether or not the user exists."""
     return session.scalars(
         select(KnownDevice.id).where(
-            KnownDevice.token_hash == _hash(token or ""), KnownDevice.user_id == (user_id or uuid4())
+            KnownDevice.token_hash == token_hash(token or ""), KnownDevice.user_id == (user_id or uuid4())
         )
     ).one_or_none()
 
@@ -36,7 +36,9 @@ def remember_device(session: Session, user_id: UUID, known: UUID | None, now: da
         )
         return None
     token = PREFIX + secrets.token_urlsafe(32)
-    session.add(KnownDevice(id=uuid7(), user_id=user_id, token_hash=_hash(token), created_at=now, last_used_at=now))
+    session.add(
+        KnownDevice(id=uuid7(), user_id=user_id, token_hash=token_hash(token), created_at=now, last_used_at=now)
+    )
     session.flush()
     surplus = (
         select(KnownDevice.id)
@@ -59,8 +61,3 @@ def forget_devices(session: Session, user_id: UUID, *, since: datetime) -> None:
         .where(KnownDevice.user_id == user_id, KnownDevice.created_at >= since)
         .execution_options(synchronize_session=False)
     )
-
-
-def _hash(token: str) -> bytes:
-    """256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
-    return hashlib.sha256(token.encode()).digest()

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from auth.assembly import Auth
 from auth.models import AuthSession
 from database import reading
+from database.pages import Page, newest_first, page_of
 
 
 @dataclass(frozen=True)
@@ -26,28 +27,17 @@ class OpenSession:
     remember: bool
 
 
-@dataclass(frozen=True)
-class SessionPage:
-    sessions: tuple[OpenSession, ...]
-    next_cursor: UUID | None
-
-
-def list_sessions(auth: Auth, user_id: UUID, *, before: UUID | None, limit: int) -> SessionPage:
-    """The newest first. `before` is the cursor of the page before this one."""
+def list_sessions(auth: Auth, user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[OpenSession]:
+    """The newest first."""
     now = auth.clock()
     query = (
         select(AuthSession)
         .where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
         .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
-        .order_by(AuthSession.id.desc())
-        .limit(limit + 1)
     )
-    if before is not None:
-        query = query.where(AuthSession.id < before)
     with reading() as session:
-        found = [_open_session(row) for row in session.scalars(query)]
-    page = tuple(found[:limit])
-    return SessionPage(page, page[-1].id if len(found) > limit else None)
+        found = session.scalars(newest_first(query, AuthSession.id, cursor, limit))
+        return page_of([_open_session(row) for row in found], limit)
 
 
 def _open_session(row: AuthSession) -> OpenSession:

@@ -1,11 +1,9 @@
 """`/api/auth/sessions`: where the caller is signed in, and ending that."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import Field
 
 from auth.assembly import Auth
 from auth.audit.routes import Instant
@@ -14,15 +12,9 @@ from auth.middleware import StaleSignIn
 from auth.principal import Principal
 from auth.sessions.end import end_session
 from auth.sessions.list import OpenSession, list_sessions
-from security.api.cursor import Cursor
-from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
+from security.api.cursor import ListAnswer, ListQuery
+from security.api.operation import Answer, AnswerBody, Body, operation
 from security.edge.problems import NotFound
-
-
-class SessionsQuery(Body):
-    cursor: Cursor | None = None
-    """`next_cursor` of the page before."""
-    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 20
 
 
 class SessionAnswer(AnswerBody):
@@ -39,9 +31,8 @@ class SessionAnswer(AnswerBody):
     remember_me: bool
 
 
-class SessionsAnswer(AnswerBody):
+class SessionsAnswer(ListAnswer):
     sessions: list[SessionAnswer]
-    next_cursor: Cursor | None
 
 
 class EndSessionsQuery(Body):
@@ -65,13 +56,13 @@ def session_routes(auth: Auth) -> Blueprint:
         operation_id="listSessions",
         summary="List where you are signed in",
         guard=auth.signed_in,
-        query=SessionsQuery,
+        query=ListQuery,
         answers={200: SessionsAnswer},
     )
-    def list_own(caller: Principal, query: SessionsQuery) -> Answer:
+    def list_own(caller: Principal, query: ListQuery) -> Answer:
         """The newest first. `last_used_at` and `ip_last` are those of the last refresh."""
-        page = list_sessions(auth, caller.user_id, before=query.cursor, limit=query.limit)
-        shown = [_session_answer(each, caller) for each in page.sessions]
+        page = list_sessions(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
+        shown = [_session_answer(each, caller) for each in page.items]
         return Answer(200, SessionsAnswer(sessions=shown, next_cursor=page.next_cursor))
 
     @operation(

@@ -4,8 +4,6 @@ Written as text (`JWT_KEYS`): `kid:algorithm:material` separated by commas. The 
 secret bytes for HS256, of the private key (PKCS#8, DER) for ES256.
 """
 
-import base64
-import binascii
 import re
 import secrets
 from collections.abc import Sequence
@@ -26,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
+
+from security.base64url import base64url, bytes_of_base64url
 
 Algorithm = Literal["HS256", "ES256"]
 
@@ -68,7 +68,7 @@ class SigningKey:
             content = self.material
         else:
             content = self.material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        return f"{self.key_id}:{self.algorithm}:{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
+        return f"{self.key_id}:{self.algorithm}:{base64url(content)}"
 
 
 class KeyRing:
@@ -105,8 +105,8 @@ def _read_key(entry: str) -> SigningKey:
     if algorithm not in get_args(Algorithm) or not encoded:
         raise UnusableSigningKey("must be kid:algorithm:material with HS256 or ES256, separated by commas")
     try:
-        material = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
+        material = bytes_of_base64url(encoded)
+    except ValueError:
         raise UnusableSigningKey("must hold its keys as base64url") from None
     if algorithm == "HS256":
         return SigningKey(key_id, material)

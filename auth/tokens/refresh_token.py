@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from uuid import UUID
 
-from auth.tokens.base62 import CHECKSUM_LENGTH, checksum
+from auth.tokens.opaque import CHECKSUM_LENGTH, checksum
 from security.base64url import base64url, bytes_of_base64url
 
 PREFIX = "rt_"

@@ -128,6 +128,8 @@ class StripePrice:
     id: str
     active: bool
     currency: str
+    unit_amount: int | None
+    """None for a price of tiers or with a fraction of a cent."""
     interval: str | None
     interval_count: int
 
@@ -261,6 +263,7 @@ def read_price(raw: Raw) -> StripePrice:
         id=raw["id"],
         active=raw["active"],
         currency=raw["currency"],
+        unit_amount=raw.get("unit_amount"),
         interval=recurring.get("interval"),
         interval_count=recurring.get("interval_count", 1),
     )

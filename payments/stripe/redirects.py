@@ -1,16 +1,13 @@
 """Where Stripe's pages may lead back to: addresses of our own apps alone, compared by their whole origin."""
 
-import re
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from security.edge.origin import origin_of
 from security.edge.problems import ValidationFailed
 
 LONGEST = 2000
-PLAIN = re.compile(r"[!#-\[\]^-~]+")
-"""Visible ASCII without quotation marks and backslashes, which browsers read in other ways than we do."""
 RETURN_PAGES = "/billing"
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,3 @@ class Redirects:
         # Stripe replaces {CHECKOUT_SESSION_ID}; encoded braces would not be recognised.
         query = "&".join(each for each in (parts.query, urlencode(what, safe="{}")) if each)
         return urlunsplit(parts._replace(path=parts.path or "/", query=query))
-
-
-def origin_of(address: str) -> str | None:
-    """`scheme://host[:port]` in lower case without the scheme's own port; None for whatever is no plain address.
-
-    Apps have schemes of their own.
-    """
-    if PLAIN.fullmatch(address) is None or len(address) > LONGEST:
-        return None
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if not parts.scheme or not host or "@" in parts.netloc:
-        return None
-    shown = "" if port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{shown}"

@@ -58,12 +58,12 @@ def client_address() -> str:
 
 
 @lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
+def network_of(address: str, ipv6_bits: int = 64) -> str:
     """What one sender has at least: an IPv4 address, or a /64 of IPv6 (RFC 6177). `address` is canonical."""
     parsed = ip_address(address)
     if not isinstance(parsed, IPv6Address):
         return address
-    return str(ip_network((parsed, 64), strict=False).network_address)
+    return str(ip_network((parsed, ipv6_bits), strict=False))
 
 
 @lru_cache(maxsize=4096)

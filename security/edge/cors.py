@@ -1,11 +1,17 @@
 """Which web pages may call the API from a browser: exactly the listed origins, no pattern.
 
-Clients send a bearer token of their own, so `Access-Control-Allow-Credentials` stands only on the few operations that
-declare it: those that give or take the cookie of a refresh token.
+Clients send a bearer token of their own, so `Access-Control-Allow-Credentials` stands only on the paths of the few operations
+that declare it: those that give or take the cookie of a refresh token.
 """
 
-from flask import Response
-from werkzeug.datastructures import Headers
+import re
+from collections.abc import Callable, Collection
+from typing import cast
+
+from flask import Blueprint, Flask, Response, request
+from flask_cors import CORS
+
+from security.api.operation import OPERATIONS_KEY, Operation
 
 ALLOWED_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ALLOWED_HEADERS = (
@@ -40,42 +46,34 @@ EXPOSED_HEADERS = (
     "X-Request-ID",
 )
 """What our answers carry for the client, beyond what every page may read (Fetch standard, "CORS-safelisted response-header name")."""
-_EXPOSED = ", ".join(EXPOSED_HEADERS)
 PREFLIGHT_SECONDS = 600
-_LOWER_CASE_HEADERS = frozenset(name.lower() for name in ALLOWED_HEADERS)
 
 
-class CrossOrigin:
-    """The Fetch standard's CORS protocol for a fixed set of origins, each `scheme://host[:port]`."""
+def install_cors(app: Flask, origins: Collection[str]) -> None:
+    """Each origin is `scheme://host[:port]`. Called after the blueprints are registered; without origins it does nothing."""
+    if not origins:
+        return
+    operations: dict[str, Operation] = app.extensions.get(OPERATIONS_KEY, {})
+    with_cookies = {each.path for each in operations.values() if each.credentials}
+    rules = Blueprint(
+        "cors", __name__
+    )  # only holds the hook: run for every request, it would cost 20 µs where no page asks
+    CORS(
+        rules,
+        resources={**{path: {"supports_credentials": True} for path in with_cookies}, "/.*": {}},
+        # Compiled, because flask-cors takes a text with brackets, such as an IPv6 host's, for a pattern, and matches beginnings.
+        origins=[re.compile(rf"{re.escape(origin)}\Z") for origin in origins],
+        methods=ALLOWED_METHODS,
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=PREFLIGHT_SECONDS,
+        always_send=False,
+        vary_header=False,
+    )
+    [answer_page] = cast("list[Callable[[Response], Response]]", rules.after_request_funcs[None])
 
-    def __init__(self, origins: frozenset[str]) -> None:
-        if origins & {"*", "null"}:
-            raise ValueError("CORS origins are listed one by one; * and null are not origins")
-        self._origins = origins
-
-    def answer_preflight(self, response: Response, asked: Headers) -> None:
-        """Tell an allowed origin what it may send. Anyone else gets no header, and the browser stops there.
-
-        `asked` is the preflight's headers. The lists are always the whole ones, so the answer can be kept for
-        any request.
-        """
-        headers = {name.strip().lower() for name in asked.get("Access-Control-Request-Headers", "").split(",")} - {""}
-        if (
-            asked.get("Origin") in self._origins
-            and asked.get("Access-Control-Request-Method") in ALLOWED_METHODS
-            and headers <= _LOWER_CASE_HEADERS
-        ):
-            response.headers["Access-Control-Allow-Methods"] = ", ".join(ALLOWED_METHODS)
-            response.headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
-            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
-
-    def mark(self, response: Response, origin: str | None, *, credentials: bool = False) -> None:
-        """`Vary: Origin` stands on every answer once there is a list, so that no cache hands one origin's
-        answer to another. `credentials`: the browser may send cookies and keep those of the answer.
-        """
+    @app.after_request
+    def answer_origin(response: Response) -> Response:
+        # On refusals too, so that no cache hands one origin's answer to another.
         response.headers.add("Vary", "Origin")
-        if origin in self._origins:
-            response.headers["Access-Control-Allow-Origin"] = str(origin)
-            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-            if credentials:
-                response.headers["Access-Control-Allow-Credentials"] = "true"
+        return answer_page(response) if "HTTP_ORIGIN" in request.environ else response

@@ -6,9 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from security.api.operation import OPERATIONS_KEY, Operation
 from security.edge.client_address import EXTENSION_KEY, TrustedProxies
-from security.edge.cors import CrossOrigin
 from security.edge.error_handlers import install_error_handlers
 from security.edge.problems import HttpsRequired, MalformedRequest
 from security.edge.request_id import current_exchange
@@ -21,7 +19,6 @@ ABSOLUTE_BODY_LIMIT = 1024 * 1024
 def install_edge(
     app: Flask,
     *,
-    cors_origins: frozenset[str],
     require_https: bool,
     trusted_proxy_hops: int,
     trusted_hosts: Collection[str],
@@ -32,7 +29,6 @@ def install_edge(
     `trusted_hosts` empty means any host.
     """
     proxies = TrustedProxies(trusted_proxy_hops)
-    cross_origin = CrossOrigin(cors_origins)
     app.extensions[EXTENSION_KEY] = proxies
     app.config["TRUSTED_HOSTS"] = list(trusted_hosts) or None
     app.config["MAX_CONTENT_LENGTH"] = ABSOLUTE_BODY_LIMIT
@@ -50,14 +46,11 @@ def install_edge(
         if require_https and not proxies.is_https(environ) and not _may_be_plain(environ, proxies):
             raise HttpsRequired
         if environ["REQUEST_METHOD"] == "OPTIONS" and request.routing_exception is None:
-            return _answer_options(app, cross_origin)
+            return _answer_options(app)
         return None
 
     @app.after_request
     def finish(response: Response) -> Response:
-        if cors_origins:
-            origin = request.environ.get("HTTP_ORIGIN")
-            cross_origin.mark(response, origin, credentials=origin is not None and _takes_credentials(app))
         exchange = current_exchange()
         if request_log is not None and exchange is not None:
             request_log.write(exchange, response)
@@ -72,15 +65,9 @@ def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     return ip_address(proxies.client_address(environ)).is_loopback
 
 
-def _takes_credentials(app: Flask) -> bool:
-    declared: Operation | None = app.extensions.get(OPERATIONS_KEY, {}).get(request.endpoint)
-    return declared is not None and declared.credentials
-
-
-def _answer_options(app: Flask, cross_origin: CrossOrigin) -> Response:
+def _answer_options(app: Flask) -> Response:
     """A preflight needs no credential and costs no quota (Fetch standard: it never carries one)."""
     response = app.make_default_options_response()
     response.status_code = 204
     del response.headers["Content-Type"]
-    cross_origin.answer_preflight(response, request.headers)
     return response

@@ -1,7 +1,7 @@
 """Keys that are made from another key, so that an operator needs to keep one secret and not three."""
 
-import hashlib
-import hmac
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
 def derived_key(secret: bytes, label: str, length: int = 32) -> bytes:
@@ -11,9 +11,4 @@ def derived_key(secret: bytes, label: str, length: int = 32) -> bytes:
 
     Changing `secret` changes every key derived from it. `length` is bytes, at most 8,160.
     """
-    pseudorandom_key = hmac.digest(bytes(hashlib.sha256().digest_size), secret, "sha256")
-    output, block = b"", b""
-    for counter in range(1, -(-length // hashlib.sha256().digest_size) + 1):
-        block = hmac.digest(pseudorandom_key, block + label.encode() + bytes([counter]), "sha256")
-        output += block
-    return output[:length]
+    return HKDF(SHA256(), length=length, salt=None, info=label.encode()).derive(secret)

@@ -28,6 +28,7 @@ from auth.sessions.routes import session_routes
 from auth.tokens.access_keys import KeyRing, SigningKey
 from database.base import Clock
 from database.redis.server import RedisAddress, RedisServer
+from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from tests.auth.accounts_app import GENEROUS, Accounts, LetterBox, MovableClock
 from tests.auth.key_holder import routes_with_keys
@@ -137,11 +138,11 @@ def make_accounts(database_url: str, redis_url: str, shelf: Shelf) -> Iterator[M
             clock=clock,
         )
         app = bare_app(database_at)
-        origins = auth.settings.web_origins
-        install_edge(app, cors_origins=origins, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         for routes in ROUTES:
             app.register_blueprint(routes(auth))
         app.register_blueprint(account_pages())
+        install_cors(app, auth.settings.web_origins)
         accounts = Accounts(app, auth, clock, redis, box)
         app.register_blueprint(routes_with_keys(accounts))
         made.append((accounts, kind))

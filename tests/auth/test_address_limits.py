@@ -175,4 +175,4 @@ def test_a_forger_uses_up_nobodys_refreshes(make_accounts: MakeAccounts) -> None
 
 def test_networks() -> None:
     assert networks_of("192.0.2.1", 5) == [("192.0.2.1", 1)]
-    assert networks_of("2001:db8:1:2:3:4:5:6", 5) == [("2001:db8:1:2::", 1), ("2001:db8:1::/48", 5)]
+    assert networks_of("2001:db8:1:2:3:4:5:6", 5) == [("2001:db8:1:2::/64", 1), ("2001:db8:1::/48", 5)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auth.jobs import auth_jobs
-from auth.tokens.base62 import checksum
+from auth.tokens.opaque import checksum
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.key_holder import KeyHolder
 

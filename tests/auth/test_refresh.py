@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from auth.tokens.access_token import canonical_uuid
-from auth.tokens.base62 import checksum
+from auth.tokens.opaque import checksum
 from auth.tokens.refresh_token import LAYOUT, PREFIX, VERSION, read_refresh_token
 from tests.auth.accounts_app import Accounts
 

@@ -10,7 +10,7 @@ from api_description import TAGS
 from auth.account_change import account_change
 from auth.rate_limits.by_address import AuthLimits
 from auth.scopes import Scope
-from auth.tokens.base62 import checksum
+from auth.tokens.opaque import checksum
 from sandbox.valkey import EmbeddedValkey
 from security.api.openapi import ApiDescription, openapi_document
 from security.api.operation import OPERATIONS_KEY

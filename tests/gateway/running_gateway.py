@@ -173,7 +173,7 @@ def running_gateway(
         )
         guard = NamedCaller()
         routes = gateway_routes(Gateway(proxy, PrivateServerHealth(server, breaker), guard, guard))
-        install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+        install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(routes)
         yield RunningGateway(app, private, proxy, url, redis)
         redis.close()

@@ -167,7 +167,7 @@ def assembled(url: str, settings: PaymentSettings, announced: list[tuple[uuid.UU
 def app_of(url: str, payments: Payments) -> Flask:
     """With the routes and commands of these payments, and nothing else."""
     app = bare_app(url)
-    install_edge(app, cors_origins=frozenset(), require_https=False, trusted_proxy_hops=0, trusted_hosts=())
+    install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
     for routes in payment_blueprints(payments):
         app.register_blueprint(routes)
     app.cli.add_command(payment_commands(payments))

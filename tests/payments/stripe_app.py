@@ -10,8 +10,10 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
+from auth.tiers import Tier
 from database.base import Clock
 from payments.assembly import PaymentSettings, StripeSettings
+from payments.plans import PlanOffer
 from payments.product_table import ProductTable
 from payments.purchase import Purchases
 from payments.purchases.jobs import purchase_jobs
@@ -38,6 +40,7 @@ PRICES = (
 HOME = "https://app.example.com/billing"
 OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
+PLANS = (PlanOffer(Tier.PRO, "Pro", 100, 300, (), ()),)
 
 
 @dataclass
@@ -172,7 +175,7 @@ def running_stripe(
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
     )
-    payment_settings = PaymentSettings(grace=grace, stripe=settings)
+    payment_settings = PaymentSettings(plans=PLANS, grace=grace, stripe=settings)
     payments = assembled(url, payment_settings, announced, clock=server.clock, purchases=purchases)
     rules = payments.stripe
     assert rules is not None

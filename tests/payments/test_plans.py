@@ -10,4 +10,5 @@ def test_anybody_sees_the_plans_and_how_they_are_bought(running: RunningPayments
     assert (free["tier"], free["predictions_per_day"], free["offers"]) == ("free", 5, [])
     assert (pro["features"], pro["benefits"]) == (["x"], ["Priority support"])
     assert [plan["requests_per_minute"] for plan in (free, pro)] == [60, 300]
-    assert pro["offers"] == [{"provider": "apple", "billing_cycle": "monthly", "product_id": "com.example.pro"}]
+    (offer,) = pro["offers"]
+    assert offer == {"provider": "apple", "billing_cycle": "monthly", "product_id": "com.example.pro", "price": None}

@@ -36,6 +36,7 @@ def address_seen(hops: int, forwarded: str | None, peer: str = PEER) -> str:
         pytest.param(1, "198.051.100.1", PEER, id="leading zero"),
         pytest.param(1, "999.1.1.1", PEER, id="no such number"),
         pytest.param(1, "198.51.100.1\x00", PEER, id="NUL"),
+        pytest.param(1, '"1.2.3.4, 198.51.100.1', "198.51.100.1", id="an open quotation mark before the proxy's entry"),
     ],
 )
 def test_the_address_is_the_outermost_trusted_proxys_or_the_peers(

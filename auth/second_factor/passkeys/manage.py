@@ -13,6 +13,7 @@ from auth.second_factor.factors import changing_factors, forget_codes_without_fa
 from auth.second_factor.models import Passkey
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
 from database import reading, transaction
+from database.pages import Page, newest_first, page_of
 from security.edge.problems import NotFound
 
 
@@ -39,10 +40,12 @@ def shown(row: Passkey) -> ShownPasskey:
     )
 
 
-def list_passkeys(user_id: UUID) -> list[ShownPasskey]:
+def list_passkeys(user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[ShownPasskey]:
+    """The newest first."""
+    query = select(Passkey).where(Passkey.user_id == user_id)
     with reading() as session:
-        rows = session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
-        return [shown(row) for row in rows]
+        rows = session.scalars(newest_first(query, Passkey.id, cursor, limit))
+        return page_of([shown(row) for row in rows], limit)
 
 
 def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> ShownPasskey:

@@ -33,6 +33,7 @@ from auth.second_factor.passkeys.sign_in import PasskeyRefused, passkey_to_sign_
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
+from security.api.cursor import ListQuery
 from security.api.operation import Answer, operation
 
 
@@ -88,11 +89,14 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         operation_id="listPasskeys",
         summary="List your passkeys",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: PasskeysAnswer},
     )
-    def passkeys(caller: Principal) -> Answer:
-        """With their names, and when each was last used."""
-        return Answer(200, PasskeysAnswer(passkeys=[passkey_answer(each) for each in list_passkeys(caller.user_id)]))
+    def passkeys(caller: Principal, query: ListQuery) -> Answer:
+        """The newest first, with their names, and when each was last used."""
+        page = list_passkeys(caller.user_id, cursor=query.cursor, limit=query.limit)
+        shown = [passkey_answer(each) for each in page.items]
+        return Answer(200, PasskeysAnswer(passkeys=shown, next_cursor=page.next_cursor))
 
     @operation(
         routes,

@@ -1,5 +1,6 @@
-"""The alphabet of our tokens, and the checksum at their end."""
+"""What tokens without meaning share: an alphabet, the checksum at their end, and what is stored of them."""
 
+import hashlib
 import zlib
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -14,3 +15,8 @@ def checksum(text: str) -> str:
         number, digit = divmod(number, len(BASE62))
         characters = BASE62[digit] + characters
     return characters
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored: 256 bits of randomness need no slow hash (OWASP ASVS 5, 6.5.2)."""
+    return hashlib.sha256(token.encode()).digest()
