@@ -22,6 +22,7 @@ TAGS: Final = MappingProxyType(
         "events": "What happened to an account.",
         "exports": "Everything that is held about a user, to download.",
         "gateway": "Predictions of the private server, and what is left of them.",
+        "home": "Where everything is.",
         "health": "For operators and platforms.",
         "identities": "Apple and Google accounts that sign in to an account.",
         "impersonation": "Support looks at the service as one user does.",

@@ -39,8 +39,8 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     alice = client.post("/api/auth/register", json=credentials, base_url=BASE).get_json()
     token = alice["access_token"]
-    insert = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', 3, 'call', '2026-11-27')"
-    administer(database_url, insert)
+    insert = 'INSERT INTO usage_counters (user_id, feature, used, unit, "window") VALUES'
+    administer(database_url, f"{insert} ('{alice['user']['id']}', 'predict', 3, 'call', '2026-11-27')")
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
