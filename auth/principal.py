@@ -2,10 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
 
-from auth.roles import Role
 from auth.tiers import Tier
+
+
+class Role(StrEnum):
+    """What a user may do beside using the product, in rising order: a higher role may do all that a lower one may."""
+
+    USER = "user"
+    SUPPORT = "support"
+    ADMIN = "admin"
+
+    def includes(self, needed: "Role") -> bool:
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
 
 
 @dataclass(frozen=True)

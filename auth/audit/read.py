@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, tuple_
 
+from auth.audit.bodies import AnyEvent
 from auth.audit.models import SecurityEvent
 from database import reading
 from database.pages import Page, page_of
@@ -23,21 +23,7 @@ class EventFilter:
     cursor: UUID | None
 
 
-@dataclass(frozen=True)
-class Event:
-    id: UUID
-    occurred_at: datetime
-    event: str
-    user_id: UUID | None
-    actor_id: UUID | None
-    session_id: UUID | None
-    ip: str | None
-    user_agent: str | None
-    request_id: str | None
-    detail: dict[str, Any]
-
-
-def read_events(wanted: EventFilter, limit: int) -> Page[Event]:
+def read_events(wanted: EventFilter, limit: int) -> Page[AnyEvent]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.user_id is not None:
         conditions.append(SecurityEvent.user_id == wanted.user_id)
@@ -61,4 +47,4 @@ def read_events(wanted: EventFilter, limit: int) -> Page[Event]:
             .order_by(SecurityEvent.occurred_at.desc(), SecurityEvent.id.desc())
             .limit(limit + 1)
         ).all()
-    return page_of([Event(**row._mapping) for row in rows], limit)
+    return page_of([AnyEvent(**row._mapping) for row in rows], limit)

@@ -1,49 +1,19 @@
-"""`/api/auth/sessions`: where the caller is signed in, and ending that."""
+"""`/api/auth/sessions`: where the caller is signed in, and signing out there."""
 
-from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
-from auth.audit.routes import Instant
 from auth.lock_out.sign_out_everywhere import end_all_sessions
-from auth.middleware import StaleSignIn
+from auth.middleware import StepUpRequired
 from auth.principal import Principal
+from auth.sessions.bodies import EndedAnswer, EndSessionsQuery, SessionsAnswer
 from auth.sessions.end import end_session
-from auth.sessions.list import OpenSession, list_sessions
-from security.api.cursor import ListAnswer, ListQuery
-from security.api.operation import Answer, AnswerBody, Body, operation
+from auth.sessions.list import list_sessions
+from security.api.cursor import ListQuery
+from security.api.operation import Answer, operation
 from security.edge.problems import NotFound
-
-
-class SessionAnswer(AnswerBody):
-    id: UUID
-    current: bool
-    """Whether this very request belongs to it."""
-    device_name: str | None
-    user_agent: str | None
-    ip_first: str | None
-    ip_last: str | None
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    remember_me: bool
-
-
-class SessionsAnswer(ListAnswer):
-    sessions: list[SessionAnswer]
-
-
-class EndSessionsQuery(Body):
-    keep_current: bool
-    added_since: Instant | None = None
-    """Somebody else was in the account: also remove what was added since this instant and lets somebody in. Needs a fresh
-    sign-in."""
-
-
-class EndedAnswer(AnswerBody):
-    ended: int
 
 
 def session_routes(auth: Auth) -> Blueprint:
@@ -54,16 +24,15 @@ def session_routes(auth: Auth) -> Blueprint:
         "GET",
         "",
         operation_id="listSessions",
-        summary="List where you are signed in",
+        summary="List your sessions",
         guard=auth.signed_in,
         query=ListQuery,
         answers={200: SessionsAnswer},
     )
     def list_own(caller: Principal, query: ListQuery) -> Answer:
-        """The newest first. `last_used_at` and `ip_last` are those of the last refresh."""
-        page = list_sessions(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
-        shown = [_session_answer(each, caller) for each in page.items]
-        return Answer(200, SessionsAnswer(sessions=shown, next_cursor=page.next_cursor))
+        """Returns the newest first. `last_used_at` and `ip_last` are from the last refresh."""
+        page = list_sessions(caller, auth.clock(), cursor=query.cursor, limit=query.limit)
+        return Answer(200, SessionsAnswer(sessions=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -75,7 +44,7 @@ def session_routes(auth: Auth) -> Blueprint:
         answers={204: None},
     )
     def end_one(caller: Principal, session_id: UUID) -> Answer:
-        """Its tokens stop working at once. It may be the device that asks."""
+        """Its tokens stop working at once. You can also end the current session."""
         if not end_session(auth, user_id=caller.user_id, session_id=session_id, reason="revoked"):
             raise NotFound
         return Answer(204)
@@ -89,12 +58,12 @@ def session_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         query=EndSessionsQuery,
         answers={200: EndedAnswer},
-        problems=(StaleSignIn,),
+        problems=(StepUpRequired,),
     )
     def end_all(caller: Principal, query: EndSessionsQuery) -> Answer:
-        """Also voids password-reset codes, changes of address that other sessions asked for, and sign-ins that wait for a second
-        factor. With `added_since`, API keys, linked Apple and Google accounts, second factors and passkeys that were added since
-        then are removed too.
+        """Also cancels password resets, e-mail address changes requested in other sessions, and sign-ins that are waiting for a
+        second factor. With `added_since` it also removes API keys, linked Apple and Google accounts, second factors and passkeys
+        added since then.
         """
         if query.added_since is not None:
             auth.recently_signed_in.admit()
@@ -103,18 +72,3 @@ def session_routes(auth: Auth) -> Blueprint:
         return Answer(200, EndedAnswer(ended=ended))
 
     return routes
-
-
-def _session_answer(found: OpenSession, caller: Principal) -> SessionAnswer:
-    return SessionAnswer(
-        id=found.id,
-        current=found.id == caller.session_id,
-        device_name=found.device_name,
-        user_agent=found.user_agent,
-        ip_first=found.ip_first,
-        ip_last=found.ip_last,
-        created_at=found.created_at,
-        last_used_at=found.last_used_at,
-        expires_at=found.expires_at,
-        remember_me=found.remember,
-    )

@@ -29,7 +29,7 @@ class ListQuery(Body):
     """Base of the query of every list."""
 
     cursor: Cursor | None = None
-    """`next_cursor` of the page before."""
+    """`next_cursor` of the previous page."""
     limit: Annotated[int, Field(ge=1, le=200), WHOLE] = 50
 
 
@@ -37,4 +37,4 @@ class ListAnswer(AnswerBody):
     """Base of the answer of every list. Its rows are a member of their own, under their plural noun."""
 
     next_cursor: Cursor | None
-    """Send it as `cursor` to get the page that follows. Null on the last one."""
+    """Send it as `cursor` to get the next page. Null on the last page."""
