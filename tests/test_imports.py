@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def sources() -> Iterator[Path]:
         yield from (ROOT / package).rglob("*.py")
 
 
+@cache
 def imported_by(source: Path) -> set[str]:
     """The top-level names of everything that a file imports, wherever in the file."""
     names: set[str] = set()

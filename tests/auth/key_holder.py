@@ -22,8 +22,6 @@ class KeyHolder:
 
     def __init__(self, accounts: Accounts, email: str = "alice@example.com") -> None:
         self.accounts = accounts
-        if "tried" not in accounts.app.blueprints:
-            accounts.app.register_blueprint(routes_with_keys(accounts))
         signed_in = accounts.register(email)
         self.user_id = str(signed_in["user"]["id"])
         self.access_token = str(signed_in["access_token"])

@@ -46,7 +46,7 @@ def _one_hour() -> None:
 @pytest.fixture(params=["redis", "postgres"])
 def gateway(request: pytest.FixtureRequest, database_url: str) -> Iterator[RunningGateway]:
     redis_url = request.getfixturevalue("redis_url") if request.param == "redis" else None
-    with running_gateway(database_url, redis_url=redis_url, plans=LIMITED, timeout=0.3) as running:
+    with running_gateway(database_url, redis_url=redis_url, plans=LIMITED, timeout=1.0) as running:
         yield running
 
 
