@@ -95,7 +95,7 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
             give_back_late_payment(rules, event_id)
         except (NoLatePayment, StripeObjectMissing):
             raise click.ClickException(
-                "There is no late payment with this id. `flask payments late` lists them."
+                "There is no late payment with this id. To list them, run `flask payments late`."
             ) from None
         except (StripeUnavailable, StripeRefused, CardDeclined) as problem:
             raise click.ClickException(str(problem)) from None

@@ -67,7 +67,7 @@ def check_json(document: bytes) -> None:
             f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
         ) from None
     except ValueError as error:
-        raise MalformedJson(f"The body is not acceptable JSON: {error}") from None
+        raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     # Every value after the first of its container follows a comma, so this sum is never less than the number
     # of values.
     if openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
@@ -102,7 +102,7 @@ def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
         if not (announced.isascii() and announced.isdigit()):
             raise MalformedRequest("Content-Length is not a number")
         if len(announced) > 12 or int(announced) > limit:
-            raise BodyTooLarge(f"The body may have at most {limit} bytes")
+            raise BodyTooLarge(f"The request body can have at most {limit} bytes")
         expected = int(announced)
     elif environ.get("wsgi.input_terminated"):
         expected = limit + 1
@@ -113,11 +113,11 @@ def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
     except Exception:
         # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
         # out.
-        raise MalformedRequest("The body could not be read to its end") from None
+        raise MalformedRequest("The request body could not be read completely") from None
     if announced and len(body) < expected:
         raise MalformedRequest("The body is shorter than Content-Length says")
     if len(body) > limit:
-        raise BodyTooLarge(f"The body may have at most {limit} bytes")
+        raise BodyTooLarge(f"The request body can have at most {limit} bytes")
     return body
 
 
