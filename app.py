@@ -20,19 +20,18 @@ from auth.audit.routes import event_routes
 from auth.email.pages import account_pages
 from auth.email.routes import email_routes
 from auth.exports.routes import export_routes
-from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens
-from auth.identity_providers.identity_routes import identity_routes
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdTokens
 from auth.identity_providers.jwks import ProviderKeys
-from auth.identity_providers.routes import provider_routes
+from auth.identity_providers.routes import identity_routes, provider_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.invites.commands import invite_commands
 from auth.jobs import auth_jobs
-from auth.mail.transport import MailFolder, MailServer, Post
+from auth.mail.transport import FolderTransport, MailTransport, SmtpTransport
 from auth.operators.commands import user_commands
 from auth.operators.demo import demo_command
 from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.worker_pool import usable_cores
-from auth.passwords.routes import own_password_routes
+from auth.passwords.routes import password_routes
 from auth.routes import auth_routes
 from auth.scopes import Scope
 from auth.second_factor.passkeys.routes import passkey_routes
@@ -150,7 +149,7 @@ def assemble(settings: Settings) -> Flask:
         event_routes(auth),
         impersonation_routes(auth),
         session_routes(auth),
-        own_password_routes(auth),
+        password_routes(auth),
         profile_routes(auth),
         export_routes(auth),
         email_routes(auth),
@@ -231,8 +230,8 @@ def accounts_of(settings: Settings, redis: RedisServer) -> Auth:
         one_time_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros one-time codes v1"),
         invite_key=derived_key(settings.secret_key.get_secret_value().encode(), "mirroros invite codes v1"),
         data_keys=settings.data_key_ring,
-        post=post_of(settings),
-        peppers=None if settings.pepper is None else {"p1": settings.pepper},
+        transport=mail_transport_of(settings),
+        pepper=settings.pepper,
         pwned_passwords=(
             frozenset() if settings.pwned_passwords_file is None else PwnedPasswords(settings.pwned_passwords_file)
         ),
@@ -249,26 +248,26 @@ def apple_tokens_of(settings: Settings) -> AppleTokens | None:
     return AppleTokens(AppleSignInKey(key_id, team_id, private_key), settings.apple_sign_in_url, utc_now)
 
 
-def post_of(settings: Settings) -> Post | None:
+def mail_transport_of(settings: Settings) -> MailTransport | None:
     if settings.email_host is not None:
-        return MailServer(
+        return SmtpTransport(
             settings.email_host,
             settings.email_port,
             settings.email_host_user,
             secret_text(settings.email_host_password),
             settings.email_use_tls,
         )
-    return None if settings.email_folder is None else MailFolder(settings.email_folder)
+    return None if settings.email_folder is None else FolderTransport(settings.email_folder)
 
 
-def identity_providers(settings: Settings) -> list[IdentityTokens]:
+def identity_providers(settings: Settings) -> list[IdTokens]:
     """Those that have an audience."""
     offered = (
         (APPLE, settings.apple_client_ids, settings.apple_keys_url),
         (GOOGLE, settings.google_client_ids, settings.google_keys_url),
     )
     return [
-        IdentityTokens(provider, audiences, ProviderKeys(url, utc_now), utc_now)
+        IdTokens(provider, audiences, ProviderKeys(url, utc_now), utc_now)
         for provider, audiences, url in offered
         if audiences
     ]

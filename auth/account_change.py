@@ -12,8 +12,9 @@ from sqlalchemy import ColumnExpressionArgument, select, update
 from sqlalchemy.orm import Session
 
 from auth.account_state import AccountStates
-from auth.models import User
+from auth.models import AuthSession, User
 from database import transaction
+from security.edge.problems import InvalidToken
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,19 @@ def account_change(states: AccountStates, now: datetime) -> Iterator[AccountChan
         yield change
     for user_id, version in (change.announced_again | change.raised).items():
         states.changed(user_id, version)
+
+
+def hold_account(session: Session, user_id: UUID, session_id: UUID | None) -> User:
+    """For a change that lets somebody in: the user, with the row locked. `session_id` is None for an operator's command.
+
+    The caller's session is asked for once more: a request that was let in, and waited for the row while its owner locked it
+    out, must leave nothing behind. Raises InvalidToken when it has ended, or the user is gone.
+    """
+    user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
+    if user is None:
+        raise InvalidToken
+    if session_id is not None:
+        living = select(AuthSession.id).where(AuthSession.id == session_id, AuthSession.revoked_at.is_(None))
+        if session.scalars(living.where(AuthSession.user_id == user_id)).one_or_none() is None:
+            raise InvalidToken
+    return user

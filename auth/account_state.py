@@ -17,8 +17,7 @@ from sqlalchemy import ColumnElement, and_, select
 
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
 from auth.models import ApiKey, AuthSession, User
-from auth.principal import CachedFields
-from auth.roles import Role
+from auth.principal import CachedFields, Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 from database.base import Clock

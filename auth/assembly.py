@@ -13,21 +13,21 @@ from auth.email_codes.one_time_codes import OneTimeCodes
 from auth.exports.account_data import ACCOUNT_DATA
 from auth.general_limit import GeneralLimit
 from auth.invites.codes import InviteCodes
-from auth.mail.messages import Letters
-from auth.mail.transport import Post
+from auth.mail.messages import Mailer
+from auth.mail.transport import MailTransport
 from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
 from auth.password_hashing.bcrypt_hash import Passwords
 from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
 from auth.rate_limits.by_account import AccountThrottle
 from auth.rate_limits.by_address import AddressLimits, AuthLimits
-from auth.rate_limits.by_mailbox import LetterLimits
+from auth.rate_limits.by_mailbox import MailboxLimits
 from auth.scopes import Scope
 from auth.second_factor.passkeys.webauthn import PasskeySite
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.lifetimes import SessionLifetimes
 from auth.tiers import Tier
-from auth.tokens.access_keys import KeyRing
+from auth.tokens.access_keys import AccessKeyRing
 from auth.tokens.access_token import AccessTokens
 from auth.tokens.refresh_token import RefreshTokens
 from database.base import Clock, utc_now
@@ -38,7 +38,7 @@ from security.secrets.derived_key import derived_key
 
 @dataclass(frozen=True)
 class AuthSettings:
-    """`issuer`, where clients reach the API, and `audience` stand in every access token; links in letters begin with the former.
+    """`issuer`, where clients reach the API, and `audience` stand in every access token; links in e-mails begin with the former.
 
     `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
@@ -81,12 +81,12 @@ class Auth:
     signed_in_metered: SignedInMetered
     api_keys: ApiKeys
     address_limits: AddressLimits
-    letter_limits: LetterLimits
+    mailbox_limits: MailboxLimits
     throttle: AccountThrottle
     pwned_passwords: Container[str]
     one_time_codes: OneTimeCodes
     invite_codes: InviteCodes
-    letters: Letters
+    mailer: Mailer
     data_keys: DataKeys
     passkey_site: PasskeySite
     cookies: TokenCookies
@@ -101,22 +101,22 @@ class Auth:
 def assemble_auth(
     settings: AuthSettings,
     *,
-    access_keys: KeyRing,
+    access_keys: AccessKeyRing,
     refresh_key: bytes,
     redis: RedisServer,
     throttle_key: bytes,
     one_time_key: bytes,
     invite_key: bytes,
     data_keys: Mapping[str, bytes],
-    post: Post | None = None,
-    peppers: Mapping[str, bytes] | None = None,
+    transport: MailTransport | None = None,
+    pepper: bytes | None = None,
     pwned_passwords: Container[str] = frozenset(),
     personal_data: Sequence[PersonalData] = (),
     apple_tokens: AppleTokens | None = None,
     clock: Clock = utc_now,
 ) -> Auth:
-    """`peppers` maps ids to keys, the current one first. `throttle_key` hides addresses in Redis, `one_time_key` makes the
-    codes in letters, `post` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
+    """`pepper` is mixed into passwords before they are hashed. `throttle_key` hides addresses in Redis, `one_time_key` makes the
+    codes in e-mails, `transport` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
     first, seal what the database must not give away. `personal_data` is what the packages above hold about users. `apple_tokens`
     takes back Sign in with Apple.
 
@@ -137,9 +137,7 @@ def assemble_auth(
     return Auth(
         settings=settings,
         clock=clock,
-        passwords=Passwords(
-            PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, peppers=peppers
-        ),
+        passwords=Passwords(PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, pepper=pepper),
         access_tokens=access_tokens,
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
@@ -149,7 +147,7 @@ def assemble_auth(
         signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, redis, clock),
         api_keys=api_keys,
         address_limits=address_limits,
-        letter_limits=LetterLimits(redis, throttle_key, settings.limits.letters_to_one_address),
+        mailbox_limits=MailboxLimits(redis, throttle_key, settings.limits.emails_to_one_mailbox),
         throttle=AccountThrottle(
             redis,
             throttle_key,
@@ -159,7 +157,7 @@ def assemble_auth(
         pwned_passwords=pwned_passwords,
         one_time_codes=codes,
         invite_codes=InviteCodes(invite_key),
-        letters=Letters(post, settings.mail_sender, settings.issuer, codes, clock),
+        mailer=Mailer(transport, settings.mail_sender, settings.issuer, codes, clock),
         data_keys=DataKeys(data_keys),
         passkey_site=settings.passkey_site or PasskeySite.of(settings.issuer),
         cookies=TokenCookies(

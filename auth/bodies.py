@@ -1,4 +1,4 @@
-"""The JSON that the routes of accounts take and give."""
+"""The JSON bodies that several routes of accounts share."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.password_hashing.bcrypt_hash import MAXIMUM_CHARACTERS
 from auth.principal import Principal
-from auth.read_profile import Profile
+from auth.profile import Profile
 from auth.sessions.cookies import TokenDelivery
 from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.sessions.open import SignedInUser
@@ -20,6 +20,8 @@ from auth.tokens.refresh_token import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body
 from security.api.typed_text import DIGITS, ONE_LINE, trims
+
+LONGEST_NAME = 100
 
 
 def is_none(value: object) -> bool:
@@ -51,29 +53,28 @@ SixDigits = Annotated[
         pattern="^[0-9]{6}$",
         json_schema_extra={"pattern": r"^([\s-]*[0-9]){6}[\s-]*$"},
         examples=["492039"],
-        description="Blanks and hyphens around and between the digits do not matter.",
+        description="Spaces and hyphens are ignored.",
     ),
     DIGITS,
 ]
 """Of an authenticator app or an e-mail."""
-DeviceName = Annotated[str, Field(max_length=64, pattern=ONE_LINE, examples=["Alice's phone"]), trims(64)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)]
+"""What people call a device, a passkey, an API key or themselves."""
 
 
 class NewSession(Body):
-    """What every way to sign in lets the client say about the session it opens.
+    """What the client can say about the session that a sign-in opens."""
 
-    `token_delivery`: `cookie` is for web apps, see docs/accounts.md.
-    """
-
-    device_name: DeviceName | None = None
+    device_name: Name | None = None
     token_delivery: TokenDelivery = "body"  # noqa: S105
+    """`body` for apps. `cookie` for web apps: the refresh token is then set as a cookie."""
 
 
 class RegisterBody(NewSession):
     email: Email
     password: Password
     invite_code: InviteCode | None = None
-    """Needed where accounts are made by invitation, else not looked at. Case, spaces and hyphens do not matter."""
+    """Required when registration needs an invite, otherwise ignored. Case, spaces and hyphens do not matter."""
 
 
 class SignInBody(NewSession):
@@ -85,7 +86,7 @@ class SignInBody(NewSession):
 
 class RefreshBody(Body):
     refresh_token: RefreshToken | None = None
-    """Without it, that of the cookie counts."""
+    """Leave it out to use the cookie."""
 
 
 class SignOutBody(Body):
@@ -96,7 +97,7 @@ class UserAnswer(AnswerBody):
     id: UUID
     email: str
     tier: Tier
-    """The tier that counts now. One that has run out is shown as free."""
+    """Your current tier. An expired tier is `free`."""
     is_verified: bool
     display_name: str | None
     created_at: datetime
@@ -104,24 +105,25 @@ class UserAnswer(AnswerBody):
 
 class ProfileAnswer(UserAnswer):
     impersonated_by: bool
-    """Whether a member of the staff asks, who looks through this account; the app should say so."""
+    """Whether a member of our staff is viewing this account. Show this in your app."""
 
 
 class TokensAnswer(AnswerBody):
     access_token: str
     refresh_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
-    """Not when it is in a cookie."""
+    """Missing when it is set as a cookie."""
     csrf_token: str | SkipJsonSchema[None] = Field(default=None, exclude_if=is_none)
-    """Beside a cookie: send it as X-CSRF-Token."""
+    """Only with a cookie. Send it as `X-CSRF-Token`."""
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds that the access token lives."""
+    """Seconds until the access token expires."""
 
 
 class SignedInAnswer(TokensAnswer):
     user: UserAnswer
     device_token: str | None
-    """For a device that is new here. Shown at its sign-ins, it keeps strangers' tries from locking the device out."""
+    """Only for a new device. Store it and send it with the next sign-in, so that other people's wrong passwords cannot lock
+    this device out."""
 
 
 class CsrfTokenAnswer(AnswerBody):

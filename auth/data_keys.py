@@ -1,7 +1,7 @@
 """Keys of what the database must not give away: secrets that have to be read again, and short codes that must not be guessed.
 
-A ring, like that of access tokens: the first key is used for what is new, all of them for what is old. Its id stands in
-front of each stored value.
+As with access tokens, the first key is used for new values, all of them for old ones. Each stored value begins with the id of
+its key.
 """
 
 import hmac
@@ -21,11 +21,11 @@ class SealedValueUnreadable(Exception):
 
 
 class DataKeys:
-    """Seals with AES-256-GCM, digests with HMAC-SHA256. Each has keys of its own, derived from those of the ring."""
+    """Seals with AES-256-GCM, digests with HMAC-SHA256. Each has keys of its own, derived from those that are handed in."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
-            raise ValueError("a ring needs at least one key")
+            raise ValueError("there must be at least one key")
         self._first = next(iter(keys))
         self._ciphers = {name: AESGCM(derived_key(key, "mirroros sealed values v1")) for name, key in keys.items()}
         self._digest_keys = {name: derived_key(key, "mirroros code digests v1") for name, key in keys.items()}

@@ -33,7 +33,7 @@ def parse_email(text: str) -> EmailAddress:
     """
     composed = unicodedata.normalize("NFC", text)
     if len(composed) > MAXIMUM_LENGTH or any(_stands_for_another(character) for character in text):
-        raise EmailAddressNotAcceptable("This is not an e-mail address that we can write to.")
+        raise EmailAddressNotAcceptable("Enter an e-mail address in the correct format, such as name@example.com.")
     try:
         parsed = validate_email(
             composed,
@@ -44,7 +44,9 @@ def parse_email(text: str) -> EmailAddress:
             allow_domain_literal=False,
         )
     except EmailNotValidError as error:
-        raise EmailAddressNotAcceptable("This is not an e-mail address that we can write to.") from error
+        raise EmailAddressNotAcceptable(
+            "Enter an e-mail address in the correct format, such as name@example.com."
+        ) from error
     domain = parsed.ascii_domain.lower()
     return EmailAddress(address=f"{parsed.local_part}@{domain}", key=f"{parsed.local_part.lower()}@{domain}")
 

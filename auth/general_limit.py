@@ -22,12 +22,12 @@ POLICY = "general"
 class RateLimited(Problem):
     """Nothing was read or done for this request."""
 
-    status, error, title = 429, "rate_limited", "Too many requests in this minute"
+    status, error, title = 429, "rate_limited", "Too many requests"
     type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
     def __init__(self, limit: int, seconds: int) -> None:
         super().__init__(
-            f"Your plan allows {limit} requests a minute. You can ask again in {seconds} seconds",
+            f"Your plan allows {limit} requests a minute. Try again in {seconds} seconds",
             headers=retry_after(seconds)
             | {"RateLimit-Policy": f'"{POLICY}";q={limit};w={MINUTE}', "RateLimit": f'"{POLICY}";r=0;t={seconds}'},
             **{"violated-policies": [POLICY]},

@@ -12,15 +12,14 @@ from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
-from auth.principal import Caller, KeyPrincipal, Principal
-from auth.roles import Role
+from auth.principal import Caller, KeyPrincipal, Principal, Role
 from auth.scopes import Scope
 from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
 from database.redis.server import RedisServer
 from security.api.operation import Guard
-from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem
+from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem, Unauthorized
 
 BEARER = "bearer"
 API_KEY = "apiKey"
@@ -48,14 +47,14 @@ def bearer_token() -> str | None:
 def not_signed_in() -> NotSignedIn:
     """Says so when there is a credential, of another scheme."""
     if "HTTP_AUTHORIZATION" in request.environ:
-        return NotSignedIn("The Authorization header must be `Bearer` and the access token")
+        return NotSignedIn("Send the access token as `Authorization: Bearer …`")
     return NotSignedIn()
 
 
 class ImpersonationReadOnly(Problem):
     """Who looks through somebody else's account changes nothing there, and does not see what is the owner's alone."""
 
-    status, error, title = 403, "impersonation_read_only", "An impersonation only reads"
+    status, error, title = 403, "impersonation_read_only", "You can only view this account while impersonating it"
 
 
 class InsufficientRole(Problem):
@@ -109,7 +108,7 @@ class SignedIn:
         return self.principal_of(claims.user_id, self.state(claims.user_id, claims.session_id), claims.session_id)
 
     def state(self, user_id: UUID, session_id: UUID) -> AccountState:
-        """Raises InvalidToken when the user is gone or switched off, or the session has ended."""
+        """Raises InvalidToken when the user is gone or disabled, or the session has ended."""
         state = self._states.read(user_id, session_id)
         if state is None or not state.admitted_at(self._clock()):
             raise InvalidToken
@@ -145,25 +144,24 @@ class SignedInAsOneself:
         return claims
 
 
-class StaleSignIn(Problem):
+class StepUpRequired(Unauthorized):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
-    status, error, title = 401, "insufficient_user_authentication", "Sign in again for this"
+    error, title = "insufficient_user_authentication", "Sign in again to do this"
+    challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
 
     def __init__(self) -> None:
-        challenge = f'Bearer realm="mirroros", error="insufficient_user_authentication", max_age={FRESH_SECONDS}'
-        minutes = FRESH_SECONDS // 60
-        detail = (
-            f"This needs a sign-in within the last {minutes} minutes: POST /api/auth/reauthenticate, or sign in again"
+        super().__init__(
+            f"You must have signed in within the last {FRESH_SECONDS // 60} minutes. Use POST /api/auth/reauthenticate or sign in"
+            " again"
         )
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class RecentlySignedIn:
     """For what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes."""
 
     scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StaleSignIn)
+    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StepUpRequired)
 
     def __init__(self, signed_in: SignedIn, clock: Clock) -> None:
         self._signed_in = signed_in
@@ -175,7 +173,7 @@ class RecentlySignedIn:
             raise ImpersonationReadOnly
         principal = self._signed_in.principal(claims)
         if self._clock().timestamp() - claims.auth_time > FRESH_SECONDS:
-            raise StaleSignIn
+            raise StepUpRequired
         return principal
 
 

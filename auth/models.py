@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from auth.roles import Role
+from auth.principal import Role
 from auth.tiers import Tier
 from database.base import Base, uuid7
 
@@ -46,7 +46,7 @@ class User(Base):
     updated_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
     delete_after: Mapped[datetime | None]
-    """The owner closed the account, and from then on it may be purged. It is switched off meanwhile."""
+    """The owner closed the account, and from then on it may be purged. It is disabled meanwhile."""
 
 
 class AuthSession(Base):

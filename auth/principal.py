@@ -1,10 +1,22 @@
 """Who is calling: all that the packages above `auth` may know of a user."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
 
-from auth.roles import Role
 from auth.tiers import Tier
+
+
+class Role(StrEnum):
+    """What a user may do beside using the product, in rising order: a higher role may do all that a lower one may."""
+
+    USER = "user"
+    SUPPORT = "support"
+    ADMIN = "admin"
+
+    def includes(self, needed: "Role") -> bool:
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
 
 
 @dataclass(frozen=True)

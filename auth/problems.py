@@ -1,31 +1,28 @@
 """Refusals that several ways to sign in or to change an account have in common."""
 
 from auth.models import User
-from security.edge.problems import Problem
+from security.edge.problems import Problem, Unauthorized
 
 
-class InvalidCredentials(Problem):
+class InvalidCredentials(Unauthorized):
     """One answer for an unknown address, a wrong password and an account without one."""
 
-    status, error, title = 401, "invalid_credentials", "E-mail address and password do not match"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "invalid_credentials", "The e-mail address or the password is wrong"
 
 
 class AccountDisabled(Problem):
     """Said only to someone who knew the password."""
 
-    status, error, title = 403, "account_disabled", "This account is switched off"
+    status, error, title = 403, "account_disabled", "This account is disabled"
 
 
 class AccountClosing(AccountDisabled):
     """The owner closed it, and can still have it back. `delete_after` says until when."""
 
-    error, title = "account_closing", "This account is closed and will be deleted; it can still be restored"
+    error, title = "account_closing", "This account is closed. You can restore it until it is deleted"
 
 
-def why_switched_off(user: User) -> AccountDisabled:
+def why_disabled(user: User) -> AccountDisabled:
     """For an account that is not active."""
     if user.delete_after is None:
         return AccountDisabled()
@@ -33,4 +30,4 @@ def why_switched_off(user: User) -> AccountDisabled:
 
 
 class EmailTaken(Problem):
-    status, error, title = 409, "email_taken", "There is an account with this e-mail address already"
+    status, error, title = 409, "email_taken", "An account already uses this e-mail address"

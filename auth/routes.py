@@ -20,17 +20,17 @@ from auth.device import device
 from auth.email_address import parse_email
 from auth.invites.redeem import registration_problems
 from auth.middleware import bearer_token
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.sign_in import sign_in
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
-from auth.sessions.cookies import CsrfFailed
-from auth.sessions.csrf_token import give_csrf_token
-from auth.sessions.refresh import RefreshTokenNotValid, rotate_session
-from auth.sessions.sign_out import sign_out_by_refresh_token, sign_out_session
+from auth.sessions.cookies import CsrfFailed, csrf_token_for
+from auth.sessions.end import sign_out_by_refresh_token, sign_out_session
+from auth.sessions.refresh import refresh_session
 from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
+from auth.tokens.refresh_token import RefreshTokenNotValid
 from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import MalformedRequest
@@ -55,10 +55,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         body=RegisterBody,
         answers={201: SignedInAnswer, 202: CheckEmailAnswer},
         problems=(
-            PasswordRefused,
-            PasswordBreached,
-            PasswordTooWeak,
-            PasswordWorkBusy,
+            *NEW_PASSWORD_PROBLEMS,
             EmailTaken,
             CsrfFailed,
             *registration_problems(auth),
@@ -67,16 +64,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def register_account(body: RegisterBody) -> Answer:
-        """Answers 201 with tokens where `REGISTRATION_RESPONSE` is `classic`, the default in development.
+        """Returns 201 with tokens if `REGISTRATION_RESPONSE` is `classic`, the default in development.
 
-        Where it is `private`, the default everywhere else, the answer is 202 without tokens, whether or not the address has
-        an account already, and an e-mail says how to go on. 409 `email_taken` is of `classic` alone.
+        If it is `private`, the default everywhere else, the response is always 202 without tokens, so that nobody can find out
+        who has an account, and an e-mail says what to do next. Only `classic` returns 409 `email_taken`.
         """
         email = parse_email(body.email)
         if private:
             register_privately(auth, email, body.password, body.invite_code)
             return Answer(202, CheckEmailAnswer())
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         return answer_signed_in(
             register(auth, email, body.password, device(body.device_name), body.invite_code),
             status=201,
@@ -88,7 +85,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/login",
         operation_id="signIn",
-        summary="Sign in with e-mail address and password",
+        summary="Sign in with an e-mail address and a password",
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
         ),
@@ -106,16 +103,16 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def login(body: SignInBody) -> Answer:
-        """With `remember_me` the session lives for 30 days without use and 90 days in all, otherwise for one day and seven.
+        """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
 
-        After five wrong tries in a row an account makes strangers wait. A device that keeps the `device_token` of an earlier
-        sign-in and sends it has tries of its own.
+        After 5 wrong passwords in a row you have to wait. A device that sends the `device_token` of an earlier sign-in has tries
+        of its own.
 
-        An account with a second factor answers 401 `mfa_required` with a `challenge`, good for five minutes and five tries,
-        and the `methods` that it has. Finish with `POST /api/auth/login/second-factor`.
+        If the account has a second factor, the response is 401 `mfa_required` with a `challenge`, valid for 5 minutes and
+        5 tries, and the available `methods`. Finish with `POST /api/auth/login/second-factor`.
         """
         email = parse_email(body.email)
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         signed_in = sign_in(
             auth,
             email,
@@ -131,7 +128,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         "POST",
         "/refresh",
         operation_id="refreshTokens",
-        summary="Trade a refresh token for new tokens",
+        summary="Refresh your tokens",
         guard=AnyoneWithin("the refresh token is the credential", auth.address_limits, limits.refresh, "refresh"),
         body=RefreshBody,
         answers={200: TokensAnswer},
@@ -141,35 +138,35 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def refresh(body: RefreshBody) -> Answer:
-        """A refresh token works once. Store an Idempotency-Key before sending it: with the same key the request can be
-        repeated when the answer was lost. Using a spent token in any other way ends the session.
+        """A refresh token works once. Store an `Idempotency-Key` before you send it, so that you can repeat the request with the same
+        key if you get no response. Using an old token in any other way ends the session.
 
-        A web app sends `{}` with its cookie and the X-CSRF-Token, and gets a new cookie and a new CSRF token.
+        A web app sends `{}` with its cookie and `X-CSRF-Token`, and gets a new cookie and a new CSRF token.
         """
         token, cookies = body.refresh_token, None
         if token is None:
-            token, cookies = auth.cookies.take(), auth.cookies
+            token, cookies = auth.cookies.read_with_csrf_token(), auth.cookies
         if token is None:
             raise RefreshTokenNotValid
-        return answer_tokens(rotate_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
+        return answer_tokens(refresh_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
 
     @operation(
         routes,
         "GET",
         "/csrf-token",
         operation_id="getCsrfToken",
-        summary="Get the CSRF token of the cookie",
+        summary="Get a CSRF token",
         guard=AnyoneWithin("the cookie is the credential", auth.address_limits, limits.refresh, "csrf_token"),
         answers={200: CsrfTokenAnswer},
         problems=(RefreshTokenNotValid, CsrfFailed),
         credentials=True,
     )
     def csrf_token() -> Answer:
-        """For a web page that was loaded anew: it sends its cookie, and can then refresh."""
-        token = auth.cookies.look()
+        """For a web page that was reloaded: send the cookie, then refresh with the token that you get."""
+        token = auth.cookies.read()
         if token is None:
             raise RefreshTokenNotValid
-        return Answer(200, CsrfTokenAnswer(csrf_token=give_csrf_token(auth, token)))
+        return Answer(200, CsrfTokenAnswer(csrf_token=csrf_token_for(auth.cookies, auth.refresh_tokens, token)))
 
     @operation(
         routes,
@@ -182,18 +179,18 @@ def auth_routes(auth: Auth) -> Blueprint:
         body_optional=True,
         answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
-        answer_headers={"Set-Cookie": "Removes the cookie that said which session ends."},
+        answer_headers={"Set-Cookie": "Removes the refresh token cookie."},
         credentials=True,
     )
     def logout(body: SignOutBody | None) -> Answer:
-        """Ends the session of the refresh token in the body, else that of the access token in the header, else that of the
-        cookie, which needs the X-CSRF-Token and the content type application/json. Can be repeated.
+        """Ends the session of the refresh token in the body, of the access token in the header, or of the cookie, in this order.
+        The cookie needs `X-CSRF-Token` and the content type application/json. You can repeat the request.
         """
         if body is not None and body.refresh_token is not None:
             sign_out_by_refresh_token(auth, body.refresh_token)
-        elif bearer_token() is None and (token := auth.cookies.take()) is not None:
+        elif bearer_token() is None and (token := auth.cookies.read_with_csrf_token()) is not None:
             sign_out_by_refresh_token(auth, token)
-            return Answer(204, headers={"Set-Cookie": auth.cookies.cleared()})
+            return Answer(204, headers={"Set-Cookie": auth.cookies.clear_cookie()})
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)
@@ -205,5 +202,5 @@ def idempotency_key() -> str | None:
     """Raises MalformedRequest for a key that is not 1 to 255 visible ASCII characters."""
     key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and IDEMPOTENCY_KEY_FORM.fullmatch(key) is None:
-        raise MalformedRequest("An Idempotency-Key is 1 to 255 visible ASCII characters")
+        raise MalformedRequest("Use 1 to 255 visible ASCII characters for the Idempotency-Key")
     return key

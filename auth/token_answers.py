@@ -10,7 +10,7 @@ from security.api.operation import Answer
 
 AnyTokens = TypeVar("AnyTokens", bound=TokensAnswer)
 
-SET_COOKIE = {"Set-Cookie": 'The refresh token, when `token_delivery` is "cookie".'}
+SET_COOKIE = {"Set-Cookie": "The refresh token, if `token_delivery` is `cookie`."}
 """For `answer_headers` of routes that give tokens."""
 
 
@@ -27,4 +27,4 @@ def _answer(status: int, body: AnyTokens, tokens: TokenPair, cookies: TokenCooki
     if cookies is None:
         return Answer(status, body)
     kept = {"refresh_token": None, "csrf_token": cookies.csrf_token(tokens.session_id)}
-    return Answer(status, body.model_copy(update=kept), {"Set-Cookie": cookies.holding(tokens)})
+    return Answer(status, body.model_copy(update=kept), {"Set-Cookie": cookies.set_cookie(tokens)})

@@ -24,7 +24,7 @@ from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
 from security.api.operation import Guard
-from security.signing_keys import KeyRing
+from security.signing_keys import PrivateServerKeys
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class GatewaySettings:
 def assemble_gateway(
     settings: GatewaySettings,
     *,
-    private_server_keys: KeyRing,
+    private_server_keys: PrivateServerKeys,
     hash_key: bytes,
     engine: Engine,
     connect: Callable[[], Connection],

@@ -16,7 +16,7 @@ from functools import lru_cache
 import orjson
 
 from security.base64url import base64url
-from security.signing_keys import KEY_ID, KeyRing
+from security.signing_keys import KEY_ID, PrivateServerKeys
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
 RESPONSE_SCHEME = "MIRROR-HMAC-SHA256-V1-RESPONSE"
@@ -114,7 +114,7 @@ def new_nonce() -> str:
 
 
 def sign_request(
-    ring: KeyRing,
+    ring: PrivateServerKeys,
     *,
     method: str,
     target: str,
@@ -161,7 +161,7 @@ def require_signable(method: str, target: str, content_type: str) -> None:
 
 
 def verify_response(
-    ring: KeyRing,
+    ring: PrivateServerKeys,
     *,
     nonce: str,
     status: int,

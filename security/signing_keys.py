@@ -29,7 +29,7 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRing:
+class PrivateServerKeys:
     """The live keys: the first one signs, all of them verify. Two are live while keys are exchanged."""
 
     keys: tuple[SigningKey, ...]
@@ -50,7 +50,7 @@ class KeyRing:
         return next((key for key in self.keys if key.key_id == key_id), None)
 
     @classmethod
-    def from_settings(cls, *, secret: str | None = None, keys: str | None = None) -> "KeyRing":
+    def from_settings(cls, *, secret: str | None = None, keys: str | None = None) -> "PrivateServerKeys":
         """Read PRIVATE_API_SECRET (one key, named k1) and PRIVATE_API_KEYS, which replaces it when it is
         set.
 

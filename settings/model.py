@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
-from auth.tokens.access_keys import KeyRing, SigningKey
+from auth.tokens.access_keys import AccessKeyRing, SigningKey
 from security.secrets.derived_key import derived_key
-from security.signing_keys import KeyRing as PrivateServerKeys
+from security.signing_keys import PrivateServerKeys
 from settings import types
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
@@ -332,10 +332,10 @@ class Settings(BaseModel):
         return self.flask_env is Environment.DEVELOPMENT
 
     @property
-    def access_keys(self) -> KeyRing:
+    def access_keys(self) -> AccessKeyRing:
         if self.jwt_keys is not None:
-            return KeyRing.read(self.jwt_keys.get_secret_value())
-        return KeyRing([SigningKey("k1", self._key(self.jwt_secret_key, "mirroros access tokens v1"))])
+            return AccessKeyRing.read(self.jwt_keys.get_secret_value())
+        return AccessKeyRing([SigningKey("k1", self._key(self.jwt_secret_key, "mirroros access tokens v1"))])
 
     @property
     def private_server_keys(self) -> PrivateServerKeys:

@@ -21,9 +21,9 @@ from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
 
 from auth.email_address import parse_email
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
-from auth.tokens.access_keys import KeyRing
+from auth.tokens.access_keys import AccessKeyRing
 from payments.product_table import ProductTable
-from security.signing_keys import KeyRing as PrivateServerKeys
+from security.signing_keys import PrivateServerKeys
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
@@ -267,7 +267,7 @@ PostgresUrl = Annotated[
 RedisUrl = Annotated[SecretStr, _readable(lambda text: split_url(text, "redis", "rediss"))]
 SentryDsn = Annotated[SecretStr, _readable(_dsn)]
 LongKey = Annotated[SecretStr, _readable(key_bytes)]
-AccessKeysText = Annotated[SecretStr, _readable(KeyRing.read)]
+AccessKeysText = Annotated[SecretStr, _readable(AccessKeyRing.read)]
 DataKeysText = Annotated[SecretStr, _readable(named_keys)]
 PrivateServerSecret = Annotated[SecretStr, _readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
 PrivateServerKeysText = Annotated[SecretStr, _readable(lambda text: PrivateServerKeys.from_settings(keys=text))]

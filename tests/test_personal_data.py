@@ -391,7 +391,7 @@ def fail_every_email(service: Service, folder: Path) -> None:
     service.work()
     with reading() as session:
         ended = set(session.execute(text("SELECT task_name, status::text FROM procrastinate_jobs")))
-    assert ended == {("send_letter", "failed")}
+    assert ended == {("send_email", "failed")}
 
 
 def test_after_the_account_is_deleted_no_table_says_who_that_was(

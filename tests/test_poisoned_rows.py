@@ -57,8 +57,8 @@ BATCHES = (
         f"{ID}, {USER}, '\\x0{{n}}', 'x', 'x', '{{{{}}}}', '{{{{}}}}', now(), {LONG_AGO}",
     ),
     Batch(
-        "purge_second_factors",
-        "passkey_challenges",
+        "purge_passkey_challenges",
+        "purge_passkey_challenges",
         "passkey_challenges",
         "challenge, purpose, expires_at",
         f"'\\x0{{n}}', 'sign_in', {LONG_AGO}",
@@ -66,29 +66,29 @@ BATCHES = (
         item="\\x02",
     ),
     Batch(
-        "purge_second_factors",
-        "sign_in_challenges",
+        "purge_sign_in_challenges",
+        "purge_sign_in_challenges",
         "sign_in_challenges",
         "id, user_id, token_hash, method, choices, state_version, created_at, expires_at",
         f"{ID}, {USER}, '\\x0{{n}}', 'password', '{{{{}}}}', 1, now(), {LONG_AGO}",
     ),
     Batch(
-        "purge_second_factors",
-        "wrong_second_factors",
+        "purge_wrong_second_factors",
+        "purge_wrong_second_factors",
         "wrong_second_factors",
         "id, user_id, tried_at",
         f"{ID}, {USER}, {LONG_AGO}",
     ),
     Batch(
-        "purge_events",
-        "purge_events",
+        "purge_security_events",
+        "purge_security_events",
         "security_events",
         "id, occurred_at, event, detail",
         f"{ID}, {LONG_AGO}, 'signed_in', '{{{{}}}}'",
     ),
     Batch(
-        "forget_exports",
-        "forget_exports",
+        "purge_exports",
+        "purge_exports",
         "data_exports",
         "id, user_id, requested_at, expires_at",
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}",
@@ -227,7 +227,7 @@ def test_every_job_of_the_clock_has_a_batch_here(app: Flask) -> None:
 def test_every_job_that_is_enqueued_is_one_that_workers_know(app: Flask) -> None:
     ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in {"auth", "gateway", "payments"}]
     enqueued = {value for module in ours for value in vars(module).values() if isinstance(value, JobName)}
-    assert {"send_letter", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
+    assert {"send_email", "cancel_at_stripe"} <= enqueued <= jobs_of(app).declared.keys()
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)

@@ -1,7 +1,7 @@
-"""Closing one's own account, and having it back while there is time.
+"""Closing an account, and restoring it until it is deleted.
 
-The account is switched off at once, and every session and API key with it. A job deletes it after the time of grace
-(purge.py); until then its address stays taken.
+The account, its sessions and its API keys stop at once. A job deletes the account after the grace period (purge.py); until
+then nobody else can register its address.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from security.edge.problems import InvalidToken, Problem
 class AccountNotClosing(Problem):
     """Said only to someone who knew the password."""
 
-    status, error, title = 409, "account_not_closing", "This account is not closed; sign in"
+    status, error, title = 409, "account_not_closing", "This account is not closed. Sign in instead"
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
         let_go_of_apple_tokens(session, user_id)
         left = [place for part in auth.personal_data for place in part.close(session, user_id, now)]
         record(session, "account_closed", now, user_id=user_id, session_id=session_id, cancel_yourself=left)
-        auth.letters.enqueue(
+        auth.mailer.enqueue(
             session,
             "account_closed",
             email,
             until=f"{delete_after:%d %B %Y, %H:%M} UTC",
             cancel_yourself=", ".join(left),
-            base_url=auth.letters.base_url,
+            base_url=auth.mailer.base_url,
         )
     return Closed(delete_after, left)
 
@@ -70,8 +70,8 @@ def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:
     with reading() as session:
         known = session.execute(select(User.id, User.password_hash).where(User.email_key == email.key)).one_or_none()
     stored = known.password_hash if known is not None else None
-    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
-        auth.throttle.take_turn(email, None)
+    with auth.passwords.slot():  # before the try is counted: who is refused for want of a thread has not tried
+        auth.throttle.count_try(email, None)
         verdict = auth.passwords.verify(password, stored)
     now = auth.clock()
     if known is None or stored is None or not verdict.matches:
@@ -95,4 +95,4 @@ def reopen(auth: Auth, change: AccountChange, user: User) -> None:
     user.is_active, user.delete_after = True, None
     change.permission_changed(user.id)
     record(change.session, "account_restored", change.now, user_id=user.id)
-    notify(auth.letters, change.session, "account_restored", user.email, change.now)
+    notify(auth.mailer, change.session, "account_restored", user.email, change.now)

@@ -1,4 +1,4 @@
-"""A job: delete the accounts whose time of grace is over, with everything that is held about their users.
+"""A job: delete the accounts whose grace period is over, with everything that is held about their users.
 
 What stays is the audit log, without addresses, devices and names (forget_origins.py), and what the law wants kept of payments.
 """
@@ -16,7 +16,7 @@ from database.batch import not_passed_over, work_through
 
 PORTION = 100
 SETTLED_AFTER = timedelta(minutes=15)
-"""Without a time of grace, calls of the user may still be in flight. After this they have left all the rows they will leave."""
+"""Without a grace period, calls of the user may still be in flight. After this they have left all the rows they will leave."""
 
 
 def purge_accounts(auth: Auth) -> int:

@@ -13,8 +13,8 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
-from auth.invites.redeem import ask_for_invite, redeem_invite
-from auth.mail.notices import tell_holder
+from auth.invites.redeem import check_invite, redeem_invite
+from auth.mail.notices import notify_holder
 from auth.models import User
 from auth.password_hashing.policy import check_new_password
 from auth.problems import EmailTaken
@@ -28,14 +28,14 @@ def register(
     auth: Auth, email: EmailAddress, password: str, device: Device, invite_code: str | None = None
 ) -> SignedInUser:
     """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken, and as
-    `ask_for_invite` does.
+    `check_invite` does.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
-    invite = ask_for_invite(auth, invite_code)
+    invite = check_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
-    auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
+    auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with account_change(auth.states, now) as change:
         session = change.session
         user = _insert_user(auth, session, email, password_hash, now)
@@ -58,15 +58,15 @@ def register(
 
 
 def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
-    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: a letter
-    goes out in both cases.
+    """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: an
+    e-mail goes out in both cases.
 
-    Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `ask_for_invite` does.
+    Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `check_invite` does.
     """
-    invite = ask_for_invite(auth, invite_code)
+    invite = check_invite(auth, invite_code)
     password_hash = _hash(auth, email, password)
     now = auth.clock()
-    within_limit = auth.letter_limits.take(Purpose.VERIFY_EMAIL.value, email)
+    within_limit = auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
         user = _insert_user(auth, session, email, password_hash, now)
         if user is not None:
@@ -76,7 +76,7 @@ def register_privately(auth: Auth, email: EmailAddress, password: str, invite_co
         holder = session.scalars(select(User.email).where(User.email_key == email.key)).one_or_none()
         record(session, "registration_of_taken_address", now, user_id=None)
         if within_limit:
-            tell_holder(auth.letters, session, holder or email.address)
+            notify_holder(auth.mailer, session, holder or email.address)
 
 
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
@@ -86,8 +86,8 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
     # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
     limit = auth.settings.limits.register_of_one_email
-    with auth.passwords.turn():  # and neither does a want of threads
-        auth.address_limits.count_subject(limit, "register_email", auth.throttle.hidden(email))
+    with auth.passwords.slot():  # and neither does a want of threads
+        auth.address_limits.count_subject(limit, "register_email", auth.throttle.keyed_hash(email))
         return auth.passwords.hash(password)
 
 

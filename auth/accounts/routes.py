@@ -1,30 +1,25 @@
-"""`/api/auth/profile`: the own account, its name, closing it and having it back."""
+"""`/api/auth/profile`: the caller's account, its name, closing and restoring it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask import Blueprint
-from pydantic import Field
 
 from auth.accounts.close import AccountNotClosing, close_account, restore_account
 from auth.assembly import Auth
-from auth.bodies import Email, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
-from auth.change_profile import change_display_name
+from auth.bodies import Email, Name, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Principal
 from auth.problems import AccountDisabled, InvalidCredentials
+from auth.profile import change_display_name, read_profile
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.read_profile import read_profile
 from security.api.operation import Answer, AnswerBody, Body, operation
-from security.api.typed_text import ONE_LINE, trims
-
-DisplayName = Annotated[str, Field(max_length=80, pattern=ONE_LINE, examples=["Alice"]), trims(80)]
 
 
 class ChangeProfileBody(Body):
-    display_name: DisplayName | None = None
-    """Null takes the name away. What is not sent stays as it is."""
+    display_name: Name | None = None
+    """Null removes the name."""
 
 
 class RestoreBody(Body):
@@ -35,9 +30,9 @@ class RestoreBody(Body):
 class ClosedAnswer(AnswerBody):
     status: Literal["closed"] = "closed"
     delete_after: datetime
-    """Until then the account can be restored."""
+    """You can restore the account until then."""
     cancel_yourself: list[str]
-    """Where the user pays for something that only the user can end, such as "apple"."""
+    """Where you must cancel what you pay for yourself, such as `apple`."""
 
 
 def profile_routes(auth: Auth) -> Blueprint:
@@ -53,7 +48,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         answers={200: ProfileAnswer},
     )
     def profile(caller: Principal) -> Answer:
-        """The address, the name, and the tier that counts now."""
+        """Returns your e-mail address, your display name and your current tier."""
         return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
 
     @operation(
@@ -67,7 +62,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         answers={200: UserAnswer},
     )
     def change(caller: Principal, body: ChangeProfileBody) -> Answer:
-        """What is not sent stays as it is."""
+        """Changes the fields that you send. The others stay the same."""
         if "display_name" not in body.model_fields_set:
             return Answer(200, user_answer(read_profile(auth, caller.user_id)))
         return Answer(200, user_answer(change_display_name(auth, caller.user_id, body.display_name)))
@@ -82,8 +77,8 @@ def profile_routes(auth: Auth) -> Blueprint:
         answers={200: ClosedAnswer},
     )
     def close(caller: Principal) -> Answer:
-        """Every session and API key stops at once, and subscriptions are ended. The account is deleted after
-        `ACCOUNT_DELETION_GRACE_DAYS`; until then it can be restored, and its address stays taken.
+        """Ends every session, API key and subscription at once. The account is deleted after `ACCOUNT_DELETION_GRACE_DAYS`. You
+        can restore it until then, and nobody else can register its e-mail address.
         """
         closed = close_account(auth, caller.user_id, caller.session_id)
         return Answer(200, ClosedAnswer(delete_after=closed.delete_after, cancel_yourself=list(closed.cancel_yourself)))
@@ -102,7 +97,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         problems=(InvalidCredentials, AccountDisabled, AccountNotClosing, PasswordWorkBusy),
     )
     def restore(body: RestoreBody) -> Answer:
-        """Possible until `delete_after`. Sign in afterwards. Subscriptions that were ended stay ended."""
+        """Works until `delete_after`. Sign in afterwards. Subscriptions that ended stay ended."""
         restore_account(auth, parse_email(body.email), body.password)
         return Answer(204)
 

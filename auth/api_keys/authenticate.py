@@ -1,4 +1,4 @@
-"""Recognising API keys. What a key may do is looked at here; whether it still lives is part of its user's state."""
+"""Authenticating API keys. What a key may do is looked at here; whether it still lives is part of its user's state."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -30,21 +30,21 @@ Network = IPv4Network | IPv6Network
 class InsufficientScope(Problem):
     """The API key is good, but not for this (RFC 6750, 3.1)."""
 
-    status, error, title = 403, "insufficient_scope", "The API key may not do this"
+    status, error, title = 403, "insufficient_scope", "This API key does not have the required scope"
 
     def __init__(self, needed: Scope | None) -> None:
         scope = ACCOUNT if needed is None else needed.value
         challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
         detail = (
-            "API keys are not accepted here. Sign in, and send the access token"
+            "This endpoint does not accept API keys. Sign in and send an access token"
             if needed is None
-            else f"The API key lacks the scope {scope}"
+            else f"This API key does not have the scope `{scope}`"
         )
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class NetworkNotAllowed(Problem):
-    status, error, title = 403, "network_not_allowed", "The API key may not be used from this network address"
+    status, error, title = 403, "network_not_allowed", "This API key cannot be used from your network address"
 
 
 API_KEY_PROBLEMS: tuple[type[Problem], ...] = (InsufficientScope, NetworkNotAllowed, TooManyRequests)
@@ -101,7 +101,7 @@ class ApiKeys:
         self._refuse(key, self._refusal(key, None) or InsufficientScope(None))
 
     def state(self, user_id: UUID, key_id: UUID) -> AccountState:
-        """Raises InvalidToken when the key has ended, or its user is gone or switched off."""
+        """Raises InvalidToken when the key has ended, or its user is gone or disabled."""
         state = self._states.read_of_key(user_id, key_id)
         if state is None or not state.admitted_at(self._clock()):
             raise InvalidToken

@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.account_change import hold_account
 from auth.api_keys.list import KeyShown, is_live, shown
 from auth.api_keys.token import START_LENGTH, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.scopes import Scope
@@ -29,7 +29,7 @@ class TooManyApiKeys(Problem):
     status, error, title = (
         409,
         "too_many_api_keys",
-        f"An account has {KEYS_PER_USER} API keys at most; delete one first",
+        f"An account can have up to {KEYS_PER_USER} API keys. Delete one first",
     )
 
 
@@ -40,7 +40,7 @@ class NewKey:
 
 
 @dataclass(frozen=True)
-class KeyWish:
+class KeyRequest:
     """`allowed_networks` are in their canonical form."""
 
     name: str
@@ -49,7 +49,7 @@ class KeyWish:
     allowed_networks: tuple[str, ...]
 
 
-def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyWish) -> NewKey:
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyRequest) -> NewKey:
     """`session_id` is None for an operator's command.
 
     Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
@@ -70,7 +70,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
             now=now,
         )
         record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))
-        notify(auth.letters, session, "api_key_created", email, now)
+        notify(auth.mailer, session, "api_key_created", email, now)
     return made
 
 
@@ -89,7 +89,9 @@ def insert_key(
     recent = select(ApiKey.created_at).where(ApiKey.user_id == user_id, ApiKey.created_at > hour_ago)
     made = sorted(session.scalars(recent))
     if len(made) >= NEW_KEYS_PER_HOUR:
-        raise TooManyRequests((made[0] - hour_ago).total_seconds(), "Too many new API keys within an hour")
+        raise TooManyRequests(
+            (made[0] - hour_ago).total_seconds(), f"You can create up to {NEW_KEYS_PER_HOUR} API keys an hour"
+        )
     token = new_token()
     key = ApiKey(
         id=uuid7(),

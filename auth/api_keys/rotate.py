@@ -6,12 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from auth.account_change import account_change
+from auth.account_change import account_change, hold_account
 from auth.api_keys.create import NewKey, insert_key
 from auth.api_keys.list import is_live
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from security.edge.problems import NotFound, Problem
@@ -41,7 +40,7 @@ OVERLAPS = {
 class ApiKeyReplaced(Problem):
     """A retry would make a second successor, whose token nobody may have seen."""
 
-    status, error, title = 409, "api_key_replaced", "This API key has been replaced; rotate its successor"
+    status, error, title = 409, "api_key_replaced", "This API key was already replaced. Rotate the new key instead"
 
 
 def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, overlap: Overlap) -> NewKey:
@@ -89,6 +88,6 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             key_id=str(key_id),
             new_key_id=str(made.shown.id),
         )
-        notify(auth.letters, session, "api_key_rotated", email, now)
+        notify(auth.mailer, session, "api_key_rotated", email, now)
         change.permission_changed(user_id)
         return made

@@ -9,15 +9,15 @@ from uuid import UUID
 from flask import Blueprint
 from pydantic import AfterValidator, Field
 
-from auth.api_keys.create import KeyWish, NewKey, TooManyApiKeys, create_api_key
+from auth.api_keys.create import KeyRequest, NewKey, TooManyApiKeys, create_api_key
 from auth.api_keys.list import KeyShown, KeyState, list_api_keys
 from auth.api_keys.revoke import revoke_api_key
 from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.assembly import Auth
+from auth.bodies import Name
 from auth.principal import Principal
 from auth.scopes import Scope
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
-from security.api.typed_text import trims
 from security.edge.problems import TooManyRequests
 
 NETWORKS_AT_MOST = 20
@@ -28,20 +28,14 @@ def network(text: str) -> str:
     """The canonical form of an address or a CIDR block. Raises ValueError."""
     address, slash, length = text.partition("/")
     if slash and not length.isdecimal():
-        raise ValueError("A network is written as an address, a slash and a number of bits")
+        raise ValueError("Enter a network as an address, a slash and a number of bits, such as 203.0.113.0/24")
     try:
         parsed = ip_network(text)
     except ValueError as error:
-        raise ValueError("This is not a network address, or bits are set beyond its length") from error
+        raise ValueError("This is not a network, or its address has bits set beyond the prefix length") from error
     if "%" in address or (isinstance(parsed, IPv6Network) and parsed.network_address.ipv4_mapped is not None):
-        raise ValueError("Write a network without a zone, and an IPv4 network in its own form")
+        raise ValueError("Enter the network without a zone, and IPv4 networks in IPv4 form")
     return str(parsed)
-
-
-def readable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("A name has visible characters and no control characters")
-    return text
 
 
 NetworkText = Annotated[
@@ -52,24 +46,22 @@ NetworkText = Annotated[
 
 
 class CreateKeyBody(Body):
-    name: Annotated[
-        str, Field(min_length=1, max_length=100, examples=["nightly report"]), AfterValidator(readable), trims(100)
-    ]
+    name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     expires_in_days: Annotated[int, Field(ge=1, le=365), WHOLE] = 90
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []
-    """The key works from these networks alone. Empty: from everywhere."""
+    """The only networks that can use the key. Leave empty to allow every network."""
 
 
 class RotateKeyBody(Body):
     overlap: Overlap = Overlap.HOUR
-    """How long the old key works on."""
+    """How long the old key keeps working."""
 
 
 class KeyAnswer(AnswerBody):
     id: UUID
     start: str
-    """The first characters, to tell keys apart."""
+    """The first characters of the key, so that you can tell keys apart."""
     name: str
     state: KeyState
     scopes: list[Scope]
@@ -79,12 +71,12 @@ class KeyAnswer(AnswerBody):
     last_used_at: datetime | None
     last_used_ip: str | None
     replaced_by: UUID | None
-    """The key that took its place when it was rotated."""
+    """The ID of the key that replaced this one."""
 
 
 class NewKeyAnswer(KeyAnswer):
     token: str
-    """The key itself. It is shown this once."""
+    """The API key. Store it now: we do not show it again."""
 
 
 class KeysAnswer(AnswerBody):
@@ -106,8 +98,10 @@ def api_key_routes(auth: Auth) -> Blueprint:
         problems=(TooManyApiKeys, TooManyRequests),
     )
     def create(caller: Principal, body: CreateKeyBody) -> Answer:
-        """The answer holds the key itself, this once. An account can have 25 keys, and create 30 an hour."""
-        wish = KeyWish(
+        """Returns the API key. Store it now: we do not show it again. An account can have up to 25 keys and create up to 30 an
+        hour.
+        """
+        wish = KeyRequest(
             body.name,
             frozenset(body.scopes),
             timedelta(days=body.expires_in_days),
@@ -125,9 +119,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         answers={200: KeysAnswer},
     )
     def show(caller: Principal) -> Answer:
-        """Those that work come first, then those that ended within the last month. The keys themselves are never shown
-        again.
-        """
+        """Returns active keys first, then those that ended within the last month. Does not return the keys themselves."""
         return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in list_api_keys(auth, caller.user_id)]))
 
     @operation(
@@ -140,7 +132,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         answers={204: None},
     )
     def revoke(caller: Principal, key_id: UUID) -> Answer:
-        """It stops working at once."""
+        """The key stops working at once."""
         revoke_api_key(auth, caller.user_id, caller.session_id, key_id)
         return Answer(204)
 
@@ -156,7 +148,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         problems=(ApiKeyReplaced, TooManyRequests),
     )
     def rotate(caller: Principal, key_id: UUID, body: RotateKeyBody) -> Answer:
-        """The new key has the same name, scopes, networks and lifetime. The old one works until the overlap is over."""
+        """Returns a new key with the same name, scopes, networks and lifetime. The old key keeps working until the overlap ends."""
         made = rotate_api_key(auth, caller.user_id, caller.session_id, key_id, body.overlap)
         return Answer(201, new_key_answer(made))
 

@@ -1,4 +1,4 @@
-"""`/api/auth/security-events`: what happened to the own account, and for the staff, to any."""
+"""`/api/auth/security-events`: what happened to the caller's account and, for staff, to any account."""
 
 import re
 from datetime import UTC, datetime
@@ -11,8 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from auth.assembly import Auth
 from auth.audit.read import Event, EventFilter, EventPage, read_events
 from auth.middleware import HasRole, InsufficientRole
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.cursor import Cursor
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.logs.log import security_event
@@ -23,27 +22,27 @@ RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:
 def _instant(text: object) -> object:
     """RFC 3339, 5.6, which is what `date-time` promises; pydantic would take the text of a number too."""
     if not isinstance(text, str) or RFC_3339.fullmatch(text) is None:
-        raise ValueError("an instant is written as 2026-01-31T12:00:00Z")
+        raise ValueError("Enter a date and time such as 2026-01-31T12:00:00Z")
     try:  # in UTC, because PostgreSQL refuses offsets of 16 hours and more, which RFC 3339 allows
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except OverflowError:
-        raise ValueError("an instant lies in the years 1 to 9999") from None
+        raise ValueError("Enter a year from 1 to 9999") from None
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
 class EventsQuery(Body):
-    """Newest first. There is no other order and no other filter."""
+    """Newest first."""
 
     event: Annotated[str, Field(max_length=64, examples=["signed_in"])] | None = None
-    """Only events of this name."""
+    """Only events with this name."""
     since: Instant | None = None
-    """Not before this instant."""
+    """Only events at or after this time."""
     until: Instant | None = None
-    """Before this instant."""
+    """Only events before this time."""
     after: Cursor | None = None
-    """`next` of the page before."""
+    """`next` of the previous page."""
     limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 50
 
 
@@ -56,15 +55,15 @@ class OwnEvent(AnswerBody):
     id: UUID
     occurred_at: datetime
     event: str
-    """A name in the past tense, such as `signed_in`. More names may come."""
+    """What happened, such as `signed_in`. We may add new names."""
     by_staff: bool
-    """Done by the operators of the service. Where they did it from is not shown."""
+    """Whether our staff did it. Their network address is not shown."""
     session_id: UUID | None
     ip: str | None
     user_agent: str | None
     request_id: str | None
     detail: dict[str, Any]
-    """What the event says beyond this, such as `method` or `reason`. Never secret."""
+    """More about the event, such as `method` or `reason`. Contains no secrets."""
 
 
 class AnyEvent(AnswerBody):
@@ -72,9 +71,9 @@ class AnyEvent(AnswerBody):
     occurred_at: datetime
     event: str
     user_id: UUID | None
-    """Whose account it concerns; null when there is no such account."""
+    """The account that it is about. Null when no account matched."""
     actor_id: UUID | None
-    """Who did it, when that was somebody else."""
+    """Who did it, if it was someone else."""
     session_id: UUID | None
     ip: str | None
     user_agent: str | None
@@ -85,7 +84,7 @@ class AnyEvent(AnswerBody):
 class OwnEventsAnswer(AnswerBody):
     events: list[OwnEvent]
     next: Cursor | None
-    """Ask with it as `after` for the following page; null on the last one."""
+    """Send it as `after` to get the next page. Null on the last page."""
 
 
 class AllEventsAnswer(AnswerBody):
@@ -101,13 +100,13 @@ def event_routes(auth: Auth) -> Blueprint:
         "GET",
         "/security-events",
         operation_id="listSecurityEvents",
-        summary="List what happened to your account",
+        summary="List the security events of your account",
         guard=auth.signed_in,
         query=EventsQuery,
         answers={200: OwnEventsAnswer},
     )
     def own_security_events(caller: Principal, query: EventsQuery) -> Answer:
-        """Newest first. Events are kept for 400 days."""
+        """Returns the newest first. We keep events for 400 days."""
         page = _read(query, caller.user_id)
         return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.events], next=page.next))
 
@@ -116,15 +115,15 @@ def event_routes(auth: Auth) -> Blueprint:
         "GET",
         "/admin/security-events",
         operation_id="listAllSecurityEvents",
-        summary="List what happened to any account",
+        summary="List the security events of any account",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         query=AllEventsQuery,
         answers={200: AllEventsAnswer},
     )
     def all_security_events(caller: Principal, query: AllEventsQuery) -> Answer:
-        """Admins read all events. Support reads those of one account at a time, and names it in `user_id`."""
+        """Admins can read all events. Support can read those of one account at a time: send its `user_id`."""
         if query.user_id is None and not caller.role.includes(Role.ADMIN):
-            raise InsufficientRole("Name the account in user_id")
+            raise InsufficientRole("Support staff must send the user_id of an account")
         security_event("security_events_read", actor_id=caller.user_id, subject_id=query.user_id)
         page = _read(query, query.user_id)
         return Answer(200, AllEventsAnswer(events=[_any(event) for event in page.events], next=page.next))

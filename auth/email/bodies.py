@@ -1,4 +1,4 @@
-"""The JSON that the routes of e-mail addresses take."""
+"""The JSON bodies of the routes of e-mail addresses."""
 
 from typing import Annotated, Any
 
@@ -7,11 +7,11 @@ from pydantic import Discriminator, Field, Tag
 from auth.bodies import Email, Password, SixDigits
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import LONGEST_LINK_TOKEN
-from auth.email_codes.proof import CodeProof, LinkProof, Proof
+from auth.email_codes.proof import CodeProof, EmailProof, LinkProof
 from security.api.operation import Body, OneOfBody
 
 LinkToken = Annotated[
-    str, Field(max_length=LONGEST_LINK_TOKEN, description="What stands after # in the link of the e-mail.")
+    str, Field(max_length=LONGEST_LINK_TOKEN, description="The part after `#token=` in the link from the e-mail.")
 ]
 
 
@@ -35,7 +35,7 @@ def _proof_of(document: Any) -> str | None:
 
 
 ONE_PROOF = Discriminator(
-    _proof_of, custom_error_type="one_of", custom_error_message="Send the token of the e-mail's link, or email and code"
+    _proof_of, custom_error_type="one_of", custom_error_message="Send either token or email and code"
 )
 
 
@@ -43,22 +43,22 @@ class ByLink(Body):
     token: LinkToken
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> EmailProof:
         return LinkProof(self.token)
 
 
 class ByCode(Body):
     email: Email
-    """The address that the e-mail went to."""
+    """The address that we sent the e-mail to."""
     code: SixDigits
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> EmailProof:
         return CodeProof(parse_email(self.email), self.code)
 
 
 class EmailProofBody(OneOfBody[Annotated[Annotated[ByLink, Tag("link")] | Annotated[ByCode, Tag("code")], ONE_PROOF]]):
-    """What an e-mail holds: the `token` of its link, or its `code` with the `email` address that it went to."""
+    """Send the `token` from the link in the e-mail, or the `code` and the `email` address that we sent it to."""
 
 
 class ResetPasswordByLink(ByLink):
@@ -74,4 +74,5 @@ class ResetPasswordBody(
         Annotated[Annotated[ResetPasswordByLink, Tag("link")] | Annotated[ResetPasswordByCode, Tag("code")], ONE_PROOF]
     ]
 ):
-    """The new password, with the `token` of the e-mail's link, or its `code` and the `email` address that it went to."""
+    """Send the new password with the `token` from the link in the e-mail, or with the `code` and the `email` address that we sent
+    it to."""

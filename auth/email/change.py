@@ -13,10 +13,10 @@ from auth.audit.record import record
 from auth.email_address import EmailAddress, parse_email
 from auth.email_codes.models import OneTimeCode
 from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
-from auth.email_codes.proof import LinkProof, Proof, Proven, take_proof
+from auth.email_codes.proof import EmailProof, LinkProof, Proven, spend_proof
 from auth.email_codes.send import send_code
 from auth.lock_out.lock_out import lately, lock_out
-from auth.mail.notices import tell_holder
+from auth.mail.notices import notify_holder
 from auth.models import User
 from auth.principal import Principal
 from auth.problems import EmailTaken
@@ -27,7 +27,7 @@ UNIQUE_ADDRESS = "uq_users_email_key"
 
 
 class SameEmailAddress(ValidationFailed):
-    title = "This is the address that the account has already"
+    title = "This is already the e-mail address of your account"
 
     def __init__(self) -> None:
         super().__init__([{"pointer": "/new_email", "code": "same_email", "message": self.title}])
@@ -35,12 +35,12 @@ class SameEmailAddress(ValidationFailed):
 
 def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> None:
     """Writes to the new address; when another account has it, that account's owner is told instead. The caller sees no
-    difference, and nothing changes before the letter's link or code comes back.
+    difference, and nothing changes before the link or code of the e-mail comes back.
 
     Raises InvalidToken when the user is gone, SameEmailAddress.
     """
     now = auth.clock()
-    within_limit = auth.letter_limits.take(Purpose.CHANGE_EMAIL.value, new)
+    within_limit = auth.mailbox_limits.admits(Purpose.CHANGE_EMAIL.value, new)
     with transaction() as session:
         user = session.get(User, caller.user_id, with_for_update={"key_share": True})
         if user is None:
@@ -58,17 +58,17 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
             )
         else:
             auth.one_time_codes.void(session, user.id, Purpose.CHANGE_EMAIL)
-            tell_holder(auth.letters, session, holder)
+            notify_holder(auth.mailer, session, holder)
 
 
-def confirm_email_change(auth: Auth, proof: Proof) -> None:
-    """The account moves. Its old address gets a letter with which that is undone, for seven days.
+def confirm_email_change(auth: Auth, proof: EmailProof) -> None:
+    """The account moves. Its old address gets an e-mail that can undo it for seven days.
 
     All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
     """
     now = auth.clock()
     with _refusing_a_taken_address(), account_change(auth.states, now) as change:
-        proven = take_proof(auth.one_time_codes, change.session, Purpose.CHANGE_EMAIL, proof, now)
+        proven = spend_proof(auth.one_time_codes, change.session, Purpose.CHANGE_EMAIL, proof, now)
         if proven is not None:
             _confirm(auth, change, proven)
     if proven is None:
@@ -76,14 +76,14 @@ def confirm_email_change(auth: Auth, proof: Proof) -> None:
 
 
 def undo_email_change(auth: Auth, token: str) -> None:
-    """The account goes back to the address whose letter this is.
+    """The account goes back to the address that the e-mail was sent to.
 
     Whoever changed the address was signed in and may know the password. So every session ends, the password is taken
-    away, and the same letter box gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
+    away, and the same mailbox gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
     """
     now = auth.clock()
     with _refusing_a_taken_address(), account_change(auth.states, now) as change:
-        proven = take_proof(auth.one_time_codes, change.session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
+        proven = spend_proof(auth.one_time_codes, change.session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
         if proven is not None:
             _undo(auth, change, proven)
     if proven is None:
@@ -103,22 +103,22 @@ def _refusing_a_taken_address() -> Iterator[None]:
 
 def _confirm(auth: Auth, change: AccountChange, proven: Proven) -> None:
     session, now = change.session, change.now
-    user, old, new = proven.user, proven.user.email, parse_email(proven.taken.email)
+    user, old, new = proven.user, proven.user.email, parse_email(proven.spent.email)
     _move(auth, session, user, new)
-    lock_out(auth, change, user, "email_changed", keep_session=proven.taken.session_id)
+    lock_out(auth, change, user, "email_changed", keep_session=proven.spent.session_id)
     send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
     record(session, "email_changed", now, user_id=user.id)
 
 
 def _undo(auth: Auth, change: AccountChange, proven: Proven) -> None:
     session, now = change.session, change.now
-    user, old = proven.user, parse_email(proven.taken.email)
+    user, old = proven.user, parse_email(proven.spent.email)
     user.password_hash = None
     _move(auth, session, user, old)
-    taken = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
+    removed = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
     _void_later_undoings(session, proven)
     send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
-    record(session, "email_change_undone", now, user_id=user.id, **taken.detail)
+    record(session, "email_change_undone", now, user_id=user.id, **removed.detail)
 
 
 def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
@@ -130,7 +130,7 @@ def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
 
 def _void_later_undoings(session: Session, proven: Proven) -> None:
     """Addresses that came after this one have no claim. Those that were left before it have a better one."""
-    began = select(OneTimeCode.created_at).where(OneTimeCode.id == proven.taken.id).scalar_subquery()
+    began = select(OneTimeCode.created_at).where(OneTimeCode.id == proven.spent.id).scalar_subquery()
     session.execute(
         delete(OneTimeCode)
         .where(OneTimeCode.user_id == proven.user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)

@@ -1,4 +1,4 @@
-"""The pages that letters lead to. They change nothing by being opened: a button posts the token to the API.
+"""The pages that e-mails lead to. They change nothing by being opened: a button posts the token to the API.
 
 Mail programs and scanners open links before their readers do. The token stands behind the #, which no browser sends, so
 it is in no log; the script reads it there.
@@ -30,56 +30,56 @@ class AccountPage:
     asks: frozenset[Literal["email", "code", "new_password"]]
     button: str
     done: str
-    spent: str = "This link or code is not valid any more. Ask for a new e-mail."
+    spent: str = "This link or code is wrong or has expired. Request a new e-mail."
 
 
 PAGES = (
     AccountPage(
         path="/verify-email",
         title="Confirm your e-mail address",
-        text="Press the button to confirm that this address is yours.",
+        text="Press the button to confirm that this e-mail address is yours.",
         posts_to="/api/auth/verify-email",
         asks=frozenset({"code"}),
-        button="Confirm the address",
-        done="Thank you. Your address is confirmed; you can close this page.",
+        button="Confirm your address",
+        done="Your e-mail address is confirmed. You can close this page.",
     ),
     AccountPage(
         path="/forgot-password",
         title="Forgot your password?",
-        text="Enter the address of your account. We send you an e-mail with a link to set a new one.",
+        text="Enter the e-mail address of your account. We will send you a link to set a new password.",
         posts_to="/api/auth/forgot-password",
         asks=frozenset({"email"}),
-        button="Send the e-mail",
-        done="If there is an account with this address, an e-mail is on its way. It can take a minute; look in your spam folder too.",
+        button="Send e-mail",
+        done="If an account uses this address, we have sent you an e-mail. It can take a minute. Check your spam folder too.",
     ),
     AccountPage(
         path="/reset-password",
         title="Set a new password",
-        text="Fifteen characters or more are best: a few words that nobody would put together.",
+        text="Use at least 15 characters if you can, for example a few words that do not belong together.",
         posts_to="/api/auth/reset-password",
         asks=frozenset({"code", "new_password"}),
-        button="Set the password",
-        done="Your new password is set, and every session has ended. Sign in with it in the app.",
+        button="Set password",
+        done="Your new password is set and every device is signed out. Sign in with it in the app.",
     ),
     AccountPage(
         path="/change-email",
         title="Confirm your new e-mail address",
-        text="Your account moves to this address. Other devices will have to sign in again.",
+        text="Press the button to use this address for your account. Your other devices will be signed out.",
         posts_to="/api/auth/email/confirm",
         asks=frozenset({"code"}),
-        button="Confirm the new address",
-        done="Done. Your account has its new address.",
+        button="Confirm the change",
+        done="Your e-mail address is changed. You can close this page.",
     ),
     AccountPage(
         path="/undo-email-change",
-        title="Take your account back",
-        text="The account returns to this address, every session ends, and its password stops working. "
-        "We then send you an e-mail with a link to set a new one.",
+        title="Get your account back",
+        text="Press the button to restore this address. Every device will be signed out and the password will stop working. "
+        "We will then send you a link to set a new password.",
         posts_to="/api/auth/email/undo",
         asks=frozenset(),
         button="Undo the change",
-        done="Your account is back. An e-mail with a link to set a new password is on its way.",
-        spent="This link is not valid any more. It works once, and for seven days.",
+        done="Your account is back. We have sent you an e-mail with a link to set a new password.",
+        spent="This link was used or has expired. It works once, for 7 days.",
     ),
 )
 

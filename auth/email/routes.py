@@ -9,9 +9,8 @@ from auth.email.change import SameEmailAddress, confirm_email_change, request_em
 from auth.email.verify import verify_email
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
-from auth.email_codes.send import request_letter
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
-from auth.password_hashing.worker_pool import PasswordWorkBusy
+from auth.email_codes.send import request_email
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.passwords.reset import reset_password
 from auth.principal import Principal
 from auth.problems import EmailTaken
@@ -24,22 +23,22 @@ from security.edge.problems import TooManyRequests
 def email_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("email", __name__, url_prefix="/api/auth")
     limits = auth.settings.limits
-    asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.letters, "letters")
-    proving = AnyoneWithin("the letter is the credential", auth.address_limits, limits.confirm, "confirm")
+    asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.emails, "emails")
+    proving = AnyoneWithin("the e-mail is the credential", auth.address_limits, limits.confirm, "confirm")
 
     @operation(
         routes,
         "POST",
         "/verify-email",
         operation_id="verifyEmail",
-        summary="Confirm the e-mail address of an account",
+        summary="Confirm your e-mail address",
         guard=proving,
         body=EmailProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid,),
     )
     def verify(body: EmailProofBody) -> Answer:
-        """With the `token` of the e-mail's link, or with its `code` and the address. Each works once."""
+        """Send the `token` from the link in the e-mail, or its `code` and your address. Each works once."""
         verify_email(auth, body.root.proof)
         return Answer(204)
 
@@ -54,8 +53,8 @@ def email_routes(auth: Auth) -> Blueprint:
         answers={202: CheckEmailAnswer},
     )
     def resend_verification(body: EmailBody) -> Answer:
-        """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
-        request_letter(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
+        """Always returns 202, so that nobody can find out who has an account. We send one e-mail a minute to an address."""
+        request_email(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
     @operation(
@@ -63,14 +62,14 @@ def email_routes(auth: Auth) -> Blueprint:
         "POST",
         "/forgot-password",
         operation_id="requestPasswordReset",
-        summary="Ask for an e-mail to reset a forgotten password",
+        summary="Request a password reset",
         guard=asking,
         body=EmailBody,
         answers={202: CheckEmailAnswer},
     )
     def forgot_password(body: EmailBody) -> Answer:
-        """The answer is the same whether or not there is such an account. An address gets one e-mail a minute."""
-        request_letter(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
+        """Always returns 202, so that nobody can find out who has an account. We send one e-mail a minute to an address."""
+        request_email(auth, Purpose.RESET_PASSWORD, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
     @operation(
@@ -82,11 +81,11 @@ def email_routes(auth: Auth) -> Blueprint:
         guard=proving,
         body=ResetPasswordBody,
         answers={204: None},
-        problems=(OneTimeCodeNotValid, PasswordRefused, PasswordBreached, PasswordTooWeak, PasswordWorkBusy),
+        problems=(OneTimeCodeNotValid, *NEW_PASSWORD_PROBLEMS),
     )
     def reset(body: ResetPasswordBody) -> Answer:
-        """With what the e-mail holds. Ends every session. The link works for 30 minutes, the code for ten minutes and five tries.
-        A password that is refused spends neither.
+        """Signs out every device. The link in the e-mail works for 30 minutes, the code for 10 minutes and 5 tries. If we refuse
+        the new password, you can use them again.
         """
         reset_password(auth, body.root.proof, body.root.new_password)
         return Answer(204)
@@ -96,17 +95,17 @@ def email_routes(auth: Auth) -> Blueprint:
         "POST",
         "/email/change",
         operation_id="requestEmailChange",
-        summary="Ask to move the account to another e-mail address",
+        summary="Request a change of your e-mail address",
         guard=auth.recently_signed_in,
         body=NewEmailBody,
         answers={202: CheckEmailAnswer},
         problems=(SameEmailAddress, TooManyRequests),
     )
     def change_email(body: NewEmailBody, caller: Principal) -> Answer:
-        """Nothing changes before the e-mail to the new address is answered. When another account has that address, its
-        owner is told, and the answer is the same.
+        """We send an e-mail to the new address. Nothing changes until you confirm it. The response is the same when another
+        account uses the address; we then tell its owner.
         """
-        auth.address_limits.count(limits.letters, "letters", client_address())
+        auth.address_limits.count(limits.emails, "emails", client_address())
         request_email_change(auth, caller, parse_email(body.new_email))
         return Answer(202, CheckEmailAnswer())
 
@@ -115,14 +114,14 @@ def email_routes(auth: Auth) -> Blueprint:
         "POST",
         "/email/confirm",
         operation_id="confirmEmailChange",
-        summary="Confirm the new e-mail address",
+        summary="Confirm your new e-mail address",
         guard=proving,
         body=EmailProofBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
     def confirm_email(body: EmailProofBody) -> Answer:
-        """`email` is the new address. Ends all sessions but the one that asked for the change."""
+        """`email` is the new address. Signs out every device except the one that requested the change."""
         confirm_email_change(auth, body.root.proof)
         return Answer(204)
 
@@ -131,15 +130,15 @@ def email_routes(auth: Auth) -> Blueprint:
         "POST",
         "/email/undo",
         operation_id="undoEmailChange",
-        summary="Go back to the old e-mail address",
+        summary="Undo a change of your e-mail address",
         guard=proving,
         body=TokenBody,
         answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
     def undo_email(body: TokenBody) -> Answer:
-        """With the e-mail that went to the old address, within seven days. Ends every session and removes the password;
-        an e-mail to set a new one follows.
+        """Send the `token` from the e-mail to your old address within 7 days. Signs out every device and removes the password. We
+        then send an e-mail to set a new one.
         """
         undo_email_change(auth, body.token)
         return Answer(204)

@@ -10,9 +10,9 @@ from database.base import Base
 
 
 class OneTimeCode(Base):
-    """One mail that proves that its reader owns an address: a link, or six digits to type.
+    """One e-mail that proves that its reader owns an address: a link, or six digits to type.
 
-    Neither stands here: both are computed from the id and a key (see one_time_codes.py). `email` is where it was sent,
+    Neither is stored: both are computed from the id and a key (see one_time_codes.py). `email` is where it was sent,
     `session_id` the session that asked for it, if one did.
     """
 

@@ -1,6 +1,6 @@
 """One-time codes that prove that somebody reads an address: a link for the same device, six digits for another one.
 
-Both are computed from the row's id and a key, so nothing that opens an account is stored, and a mail that is sent twice
+Both are computed from the row's id and a key, so nothing that opens an account is stored, and an e-mail that is sent twice
 after a crash says the same. A user has one open code for each purpose: asking again voids the one before.
 """
 
@@ -32,7 +32,7 @@ CODE_LIFETIME = timedelta(minutes=10)  # OWASP ASVS 5, 6.5.5
 class OneTimeCodeNotValid(Problem):
     """Used, run out, tried too often, void or never given: one answer for all."""
 
-    status, error, title = 400, "token_invalid", "The link or code is not valid any more; ask for a new one"
+    status, error, title = 400, "token_invalid", "This link or code is wrong or has expired. Request a new one"
 
 
 class Purpose(StrEnum):
@@ -51,7 +51,7 @@ LINK_LIFETIMES = {
 
 
 @dataclass(frozen=True)
-class Taken:
+class SpentCode:
     """A code that was good, and is spent."""
 
     id: UUID
@@ -85,7 +85,7 @@ class OneTimeCodes:
         *,
         session_id: UUID | None = None,
     ) -> UUID:
-        """Returns the id that the mail is made from. The caller holds the user's row, so that one code is open at most.
+        """Returns the id that the e-mail is made from. The caller holds the user's row, so that one code is open at most.
 
         Only of undoing a change of address there may be several, one for each address that was left: whoever takes an
         account over could else void the owner's by changing the address twice.
@@ -117,17 +117,17 @@ class OneTimeCodes:
             query = query.where(OneTimeCode.session_id.is_distinct_from(but_of))
         session.execute(query.execution_options(synchronize_session=False))
 
-    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
-        """What `take_link` would take now. Spends nothing."""
+    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
+        """What `spend_link` would take now. Spends nothing."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
             return None
         query = select(OneTimeCode).where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose)
         query = query.where(OneTimeCode.used_at.is_(None), OneTimeCode.link_expires_at > now)
         row = session.scalars(query).one_or_none()
-        return None if row is None else Taken(row.id, row.user_id, row.email, row.session_id)
+        return None if row is None else SpentCode(row.id, row.user_id, row.email, row.session_id)
 
-    def take_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> Taken | None:
+    def spend_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
         """Spend the code of a link; of several at once, one succeeds."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
@@ -143,9 +143,9 @@ class OneTimeCodes:
         genuine = hmac.compare_digest(content[16:], self._mac("link", code_id, purpose))
         return code_id if genuine else None
 
-    def take_digits(
+    def spend_digits(
         self, session: Session, purpose: Purpose, user_id: UUID, digits: str, now: datetime
-    ) -> Taken | None:
+    ) -> SpentCode | None:
         """Count a try, then spend the code if the digits are right.
 
         The count must be committed when they are wrong too: raise only after the transaction.
@@ -163,7 +163,7 @@ class OneTimeCodes:
         return self._spend(session, purpose, tried, now, OneTimeCode.code_expires_at > now)
 
     def is_open(self, session: Session, code_id: UUID, now: datetime) -> bool:
-        """Whether a mail about it is still worth sending."""
+        """Whether an e-mail about it is still worth sending."""
         query = select(OneTimeCode.id).where(OneTimeCode.id == code_id, OneTimeCode.used_at.is_(None))
         return session.scalars(query.where(OneTimeCode.link_expires_at > now)).one_or_none() is not None
 
@@ -175,7 +175,7 @@ class OneTimeCodes:
 
     def _spend(
         self, session: Session, purpose: Purpose, code_id: UUID, now: datetime, lives: ColumnElement[bool]
-    ) -> Taken | None:
+    ) -> SpentCode | None:
         row = session.execute(
             update(OneTimeCode)
             .where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None), lives)
@@ -183,7 +183,7 @@ class OneTimeCodes:
             .returning(OneTimeCode.user_id, OneTimeCode.email, OneTimeCode.session_id)
             .execution_options(synchronize_session=False)
         ).one_or_none()
-        return None if row is None else Taken(code_id, row.user_id, row.email, row.session_id)
+        return None if row is None else SpentCode(code_id, row.user_id, row.email, row.session_id)
 
     def _mac(self, form: str, code_id: UUID, purpose: Purpose) -> bytes:
         return hmac.digest(self._key, f"{form}|{purpose}|{code_id}".encode(), hashlib.sha256)[:MAC_BYTES]

@@ -1,4 +1,4 @@
-"""Proving that one reads an address: with the link of a letter, or with its six digits and the address it went to."""
+"""Proving that one reads an address: with the link of an e-mail, or with its six digits and the address it went to."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from auth.audit.record import record
 from auth.email_address import EmailAddress
 from auth.email_codes.models import OneTimeCode
-from auth.email_codes.one_time_codes import OneTimeCodes, Purpose, Taken
+from auth.email_codes.one_time_codes import OneTimeCodes, Purpose, SpentCode
 from auth.models import AuthSession, User
 
 MOST_CHANGES_TO_ONE_ADDRESS = 5
 """One address gets no more than five such e-mails an hour (rate_limits/by_mailbox.py), so whoever asked last is among them."""
 WAYS_BACK = frozenset({Purpose.RESET_PASSWORD, Purpose.UNDO_EMAIL_CHANGE})
-"""What helps the owner of an account that is closed or switched off. Neither switches it on."""
+"""What helps the owner of an account that is closed or disabled. Neither enables it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class CodeProof:
     code: str
 
 
-Proof = LinkProof | CodeProof
+EmailProof = LinkProof | CodeProof
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Proven:
     """The proof was good and is spent. The user's row is locked until the transaction ends."""
 
     user: User
-    taken: Taken
+    spent: SpentCode
 
 
-def take_proof(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Proof, now: datetime) -> Proven | None:
-    """Spend what a letter held. None is written down too: commit it, and only then say OneTimeCodeNotValid.
+def spend_proof(
+    codes: OneTimeCodes, session: Session, purpose: Purpose, proof: EmailProof, now: datetime
+) -> Proven | None:
+    """Spend what an e-mail held. None is written down too: commit it, and only then say OneTimeCodeNotValid.
 
     The user's row is locked before the code's, as where codes are begun, so that no two commands wait for each other.
     Whether there is such an account makes no difference in what is asked and written, so the time says nothing of it.
@@ -50,22 +52,22 @@ def take_proof(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: P
     for user_id in _owners(codes, session, purpose, proof, now):
         user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
         if isinstance(proof, LinkProof):
-            taken = codes.take_link(session, purpose, proof.token, now)
+            spent = codes.spend_link(session, purpose, proof.token, now)
         else:
-            taken = codes.take_digits(session, purpose, user_id, proof.code, now)
-        if user is not None and taken is not None and _still_counts(session, purpose, user, taken, now):
-            return Proven(user, taken)
+            spent = codes.spend_digits(session, purpose, user_id, proof.code, now)
+        if user is not None and spent is not None and _still_counts(session, purpose, user, spent, now):
+            return Proven(user, spent)
         record(session, "one_time_code_refused", now, user_id=user.id if user else None, purpose=purpose.value)
     return None
 
 
-def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Proof, now: datetime) -> list[UUID]:
+def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: EmailProof, now: datetime) -> list[UUID]:
     """Whose code it may be. For digits of an address that no account has, an id that nobody has."""
     if isinstance(proof, LinkProof):
         found = codes.find_link(session, purpose, proof.token, now)
         return [] if found is None else [found.user_id]
     if purpose is Purpose.CHANGE_EMAIL:
-        # Several accounts may want to move to one address; the one whose letter was read gets it.
+        # Several accounts may want to move to one address; the one whose e-mail was read gets it.
         wanting = select(OneTimeCode.user_id).where(
             OneTimeCode.purpose == purpose,
             OneTimeCode.used_at.is_(None),
@@ -79,12 +81,12 @@ def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Proo
     return sorted(session.scalars(query)) or [uuid4()]
 
 
-def _still_counts(session: Session, purpose: Purpose, user: User, taken: Taken, now: datetime) -> bool:
-    """An account that is switched off is only taken back, and a change of address ends with the session that asked for it."""
+def _still_counts(session: Session, purpose: Purpose, user: User, spent: SpentCode, now: datetime) -> bool:
+    """An account that is disabled is only taken back, and a change of address ends with the session that asked for it."""
     if not user.is_active and purpose not in WAYS_BACK:
         return False
     if purpose is not Purpose.CHANGE_EMAIL:
         return True
-    asking = select(AuthSession.id).where(AuthSession.id == taken.session_id, AuthSession.revoked_at.is_(None))
+    asking = select(AuthSession.id).where(AuthSession.id == spent.session_id, AuthSession.revoked_at.is_(None))
     living = asking.where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
     return session.scalars(living).one_or_none() is not None

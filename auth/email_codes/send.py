@@ -1,4 +1,4 @@
-"""Letters that hold a link and six digits, and those that anybody can have sent by naming an address."""
+"""E-mails with a link and six digits, and those that anybody can request by naming an address."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from database import transaction
 from database.jobs.declare import JobName, Urgency, enqueue_job
 from security.edge.request_id import current_request_id
 
-ANSWER_REQUEST_FOR_LETTER = JobName("answer_request_for_letter", Urgency.MAIL)
+SEND_REQUESTED_EMAIL = JobName("send_requested_email", Urgency.MAIL)
 
 
 def send_code(
@@ -30,30 +30,30 @@ def send_code(
     session_id: UUID | None = None,
     **values: Any,
 ) -> None:
-    """Begin a code and send the letter that is named after its purpose. The caller holds the user's row."""
+    """Begin a code and send the e-mail that is named after its purpose. The caller holds the user's row."""
     code = auth.one_time_codes.begin(session, user_id, purpose, address, now, session_id=session_id)
-    auth.letters.enqueue(session, purpose.value, address, code=(code, purpose), address=address, **values)
+    auth.mailer.enqueue(session, purpose.value, address, code=(code, purpose), address=address, **values)
 
 
-def request_letter(auth: Auth, purpose: Purpose, email: EmailAddress) -> None:
+def request_email(auth: Auth, purpose: Purpose, email: EmailAddress) -> None:
     """For callers who have proved nothing. The account is looked up by a job, so neither answer nor time tells of it.
 
     Beyond the address's limit nothing is sent, and nobody is told.
     """
-    if not auth.letter_limits.take(purpose.value, email):
+    if not auth.mailbox_limits.admits(purpose.value, email):
         return
     with transaction() as session:
         enqueue_job(
             session,
-            ANSWER_REQUEST_FOR_LETTER,
+            SEND_REQUESTED_EMAIL,
             purpose=purpose.value,
             email_key=email.key,
             request_id=current_request_id(),
         )
 
 
-def answer_request_for_letter(auth: Auth, *, purpose: str, email_key: str, request_id: str | None) -> None:
-    """The job. Repeated after a crash, it sends another letter, whose code voids the one before."""
+def send_requested_email(auth: Auth, *, purpose: str, email_key: str, request_id: str | None) -> None:
+    """The job. Repeated after a crash, it sends another e-mail, whose code voids the one before."""
     wanted, now = Purpose(purpose), auth.clock()
     with transaction() as session:
         user = session.scalars(

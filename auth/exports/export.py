@@ -1,6 +1,6 @@
 """Exports: all that is held about a user, collected by a job when the user asks, to be downloaded for a week.
 
-The letter that says so holds nothing of it.
+The e-mail that says so contains none of it.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ from auth.audit.record import record
 from auth.exports.models import DataExport
 from auth.models import User
 from database import reading, transaction
-from database.base import Clock
-from database.batch import purge
 from database.jobs.declare import JobName, Urgency, enqueue_job
 from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
@@ -28,7 +26,11 @@ BETWEEN_TWO = timedelta(days=1)
 
 
 class ExportNotReady(Problem):
-    status, error, title = 409, "export_not_ready", "The data is still being collected; an e-mail says when it is ready"
+    status, error, title = (
+        409,
+        "export_not_ready",
+        "Your export is not ready yet. We will send you an e-mail when it is",
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
             .limit(1)
         ).one_or_none()
         if last is not None:
-            raise TooManyRequests((last + BETWEEN_TWO - now).total_seconds(), "One export a day")
+            raise TooManyRequests((last + BETWEEN_TWO - now).total_seconds(), "You can request one export a day")
         row = DataExport(user_id=user_id, requested_at=now, expires_at=now + KEPT)
         session.add(row)
         session.flush()
@@ -102,19 +104,14 @@ def collect_export(auth: Auth, export_id: str) -> int:
             return 0
         email = session.scalars(select(User.email).where(User.id == row.user_id)).one()
         row.content, row.ready_at = _collected(auth, session, row.user_id, now), now
-        auth.letters.enqueue(
+        auth.mailer.enqueue(
             session,
             "export_ready",
             email,
             until=f"{row.expires_at:%d %B %Y, %H:%M} UTC",
-            base_url=auth.letters.base_url,
+            base_url=auth.mailer.base_url,
         )
         return len(row.content)
-
-
-def forget_exports(clock: Clock) -> int:
-    """A job. Returns how many were deleted."""
-    return purge("forget_exports", select(DataExport.id).where(DataExport.expires_at <= clock()))
 
 
 def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> str:

@@ -19,7 +19,7 @@ class ExportAnswer(AnswerBody):
     requested_at: datetime
     ready_at: datetime | None
     expires_at: datetime
-    """When it is deleted."""
+    """When we delete it."""
 
 
 class ExportsAnswer(AnswerBody):
@@ -30,7 +30,7 @@ class ExportDocument(AnswerBody):
     user_id: UUID
     collected_at: datetime
     parts: dict[str, dict[str, Any]]
-    """What each part of the service holds: `account` and others."""
+    """Your data by part of the service, such as `account`."""
 
 
 def export_routes(auth: Auth) -> Blueprint:
@@ -41,13 +41,13 @@ def export_routes(auth: Auth) -> Blueprint:
         "POST",
         "",
         operation_id="startExport",
-        summary="Start an export of your data",
+        summary="Request an export of your data",
         guard=auth.recently_signed_in,
         answers={202: ExportAnswer},
         problems=(TooManyRequests,),
     )
     def begin(caller: Principal) -> Answer:
-        """Once a day. An e-mail says when it can be downloaded."""
+        """You can request one export a day. We send you an e-mail when it is ready."""
         return Answer(202, _export_answer(request_export(auth, caller.user_id, caller.session_id)))
 
     @operation(
@@ -60,7 +60,7 @@ def export_routes(auth: Auth) -> Blueprint:
         answers={200: ExportsAnswer},
     )
     def list_own(caller: Principal) -> Answer:
-        """The newest first, with their status and when they are deleted."""
+        """Returns the newest first, with their status and when we delete them."""
         return Answer(200, ExportsAnswer(exports=[_export_answer(each) for each in list_exports(auth, caller.user_id)]))
 
     @operation(
@@ -72,10 +72,10 @@ def export_routes(auth: Auth) -> Blueprint:
         guard=auth.recently_signed_in,
         answers={200: ExportDocument},
         problems=(ExportNotReady,),
-        answer_headers={"Content-Disposition": "The name of the file."},
+        answer_headers={"Content-Disposition": "The file name."},
     )
     def download(caller: Principal, export_id: UUID) -> Answer:
-        """Everything that is held about you, as one JSON document. 409 `export_not_ready` until it is ready."""
+        """Returns all your data as one JSON document, or 409 `export_not_ready` until it is ready."""
         content = download_export(auth, caller.user_id, caller.session_id, export_id)
         return Answer(200, content, {"Content-Disposition": 'attachment; filename="mirroros-export.json"'})
 

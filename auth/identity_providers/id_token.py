@@ -1,4 +1,4 @@
-"""Identity tokens (OpenID Connect Core 1.0, 2) that an app got from Apple or Google and posts to us."""
+"""ID tokens (OpenID Connect Core 1.0, 2) that an app got from Apple or Google and posts to us."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_em
 from auth.identity_providers.jwks import ProviderKeys
 from auth.tokens.access_token import WHATEVER_BYTES_CAN_RAISE
 from database.base import Clock
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 ProviderName = Literal["apple", "google"]
 
@@ -24,13 +24,10 @@ LONGEST_AGE_SECONDS = 600
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "nonce")
 
 
-class IdentityTokenNotValid(Problem):
+class IdTokenNotValid(Unauthorized):
     """Wrong signature, audience, issuer, nonce or time, or no verified e-mail address to begin with: one answer for all."""
 
-    status, error, title = 401, "invalid_identity_token", "The identity token is not valid"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "invalid_id_token", "The ID token is not valid"
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ GOOGLE = Provider(
 
 
 @dataclass(frozen=True)
-class IdentityTokens:
+class IdTokens:
     """Checks the tokens of one provider that were issued for one of our apps (`audiences`)."""
 
     provider: Provider
@@ -88,14 +85,14 @@ class IdentityTokens:
     clock: Clock
 
     def verify(self, token: str, nonce: str) -> ProvenIdentity:
-        """Raises IdentityTokenNotValid, and ProviderUnavailable when it cannot be told."""
+        """Raises IdTokenNotValid, and ProviderUnavailable when it cannot be told."""
         try:
             header = jwt.get_unverified_header(token)
             key_id = header.get("kid")
             key = self.keys.find(key_id) if isinstance(key_id, str) else None
             # The key says which algorithm it is for, not the token (RFC 8725, 3.1).
             if key is None or header.get("alg") != key.algorithm_name or "crit" in header:
-                raise IdentityTokenNotValid
+                raise IdTokenNotValid
             claims = jwt.decode(
                 token,
                 key,
@@ -107,7 +104,7 @@ class IdentityTokens:
             )
             return self._read(claims, nonce)
         except WHATEVER_BYTES_CAN_RAISE as error:
-            raise IdentityTokenNotValid from error
+            raise IdTokenNotValid from error
 
     def _read(self, claims: Mapping[str, Any], nonce: str) -> ProvenIdentity:
         """Raises ValueError and TypeError."""

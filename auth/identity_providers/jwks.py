@@ -26,7 +26,7 @@ class ProviderUnavailable(DependencyUnavailable):
     """The provider's keys cannot be fetched, and none are known. Nobody is let in unchecked."""
 
     def __init__(self) -> None:
-        super().__init__("The identity provider cannot be reached right now", seconds=30)
+        super().__init__("We cannot reach the identity provider right now", seconds=30)
 
 
 @dataclass(frozen=True)

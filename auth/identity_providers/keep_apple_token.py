@@ -1,6 +1,6 @@
 """Keeping what can take back a Sign in with Apple: the App Store demands it when an account is deleted (App Review 5.1.1 v).
 
-The app sends Apple's authorization code along with the identity token. Apple takes it once and within five minutes, so it
+The app sends Apple's authorization code along with the ID token. Apple takes it once and within five minutes, so it
 cannot be kept until the account is deleted: a job exchanges it at once, and the refresh token is kept.
 """
 

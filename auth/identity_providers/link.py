@@ -1,10 +1,10 @@
-"""Linking an account at Apple or Google to one's own: it signs in from then on."""
+"""Linking an Apple or Google account: it can sign in from then on."""
 
 from sqlalchemy.dialects.postgresql import insert
 
+from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.identity_providers.id_token import ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
 from auth.identity_providers.list import LinkedIdentity, shown
@@ -16,7 +16,7 @@ from security.edge.problems import Problem
 
 
 class IdentityTaken(Problem):
-    status, error, title = 409, "identity_taken", "This Apple or Google account signs in to another account here"
+    status, error, title = 409, "identity_taken", "This Apple or Google account is already linked to another account"
 
 
 def link_identity(
@@ -48,5 +48,5 @@ def link_identity(
                 session_id=caller.session_id,
                 method=proven.provider,
             )
-            notify(auth.letters, session, "identity_linked", user.email, now)
+            notify(auth.mailer, session, "identity_linked", user.email, now)
         return shown(identity)

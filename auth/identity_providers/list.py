@@ -1,4 +1,4 @@
-"""The accounts at Apple and Google that sign in to one's own."""
+"""The Apple and Google accounts that can sign in to an account."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,6 +1,8 @@
-"""`/api/auth/apple` and `/api/auth/google`: sign in with an identity token."""
+"""`/api/auth/apple` and `/api/auth/google`: sign in with an ID token. `/api/auth/identities`: link and unlink those accounts."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
@@ -8,20 +10,22 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.bodies import InviteCode, NewSession, SignedInAnswer
 from auth.device import device
-from auth.identity_providers.id_token import LONGEST_TOKEN, IdentityTokenNotValid, IdentityTokens
-from auth.identity_providers.identity_routes import IdentityAnswer, identity_answer
+from auth.identity_providers.id_token import LONGEST_TOKEN, IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
 from auth.identity_providers.keep_apple_token import AppleCode
 from auth.identity_providers.link import IdentityTaken, link_identity
+from auth.identity_providers.list import LinkedIdentity, list_identities
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
+from auth.identity_providers.unlink import unlink_identity
 from auth.invites.redeem import registration_problems
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
+from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
-from security.api.operation import Answer, Body, operation
+from security.api.operation import Answer, AnswerBody, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 
@@ -43,14 +47,14 @@ class LinkIdentityBody(Body):
         return None
 
 
-class IdentityTokenBody(NewSession):
+class IdTokenBody(NewSession):
     id_token: IdToken
     nonce: Nonce
     remember_me: bool = False
     invite_code: InviteCode | None = None
-    """For a new account, where those are made by invitation."""
+    """Required for a new account when registration needs an invite."""
     restore_account: bool = False
-    """Have an account back that was closed and is not deleted yet."""
+    """Restore the account if it is closed and not deleted yet."""
 
     @property
     def apple_code(self) -> AppleCode | None:
@@ -59,16 +63,16 @@ class IdentityTokenBody(NewSession):
 
 class AppleCodeFields(Body):
     authorization_code: AuthorizationCode | None = None
-    """Apple's, from the same sign-in. With it the sign-in can be taken back at Apple when the account is deleted."""
+    """The authorization code from the same sign-in. It lets us revoke Sign in with Apple when the account is deleted."""
     redirect_uri: RedirectUri | None = None
-    """Web apps: the one that the code was asked for with."""
+    """Web apps only: the redirect URI that you sent to Apple."""
 
     @property
     def apple_code(self) -> AppleCode | None:
         return None if self.authorization_code is None else AppleCode(self.authorization_code, self.redirect_uri)
 
 
-class AppleTokenBody(AppleCodeFields, IdentityTokenBody):
+class AppleTokenBody(AppleCodeFields, IdTokenBody):
     pass
 
 
@@ -76,7 +80,17 @@ class LinkAppleBody(AppleCodeFields, LinkIdentityBody):
     pass
 
 
-def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
+class IdentityAnswer(AnswerBody):
+    id: UUID
+    provider: Literal["apple", "google"]
+    linked_at: datetime
+
+
+class IdentitiesAnswer(AnswerBody):
+    identities: list[IdentityAnswer]
+
+
+def provider_routes(auth: Auth, providers: list[IdTokens]) -> Blueprint:
     """One route for each provider that has an audience. Without one the route does not exist."""
     routes = Blueprint("providers", __name__, url_prefix="/api/auth")
     for tokens in providers:
@@ -85,18 +99,18 @@ def provider_routes(auth: Auth, providers: list[IdentityTokens]) -> Blueprint:
     return routes
 
 
-def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name, limits = tokens.provider.name, auth.settings.limits
 
-    def sign_in(body: IdentityTokenBody) -> Answer:
-        """The app asks the provider for an identity token with a nonce of its own, and sends both within ten minutes.
+    def sign_in(body: IdTokenBody) -> Answer:
+        """Get an ID token from the provider with a nonce of your own, and send both within 10 minutes.
 
-        Creates an account, or joins the one that has the e-mail address. It joins only where the provider knows who has the
-        address now: Apple always, Google for Gmail and Workspace. Otherwise the answer is 409 `address_needs_proof`: sign in
-        to the account in another way, then link it. An account with a second factor asks for it here too: see
-        `POST /api/auth/login/second-factor`.
+        The first sign-in creates an account, or links to the account that uses the e-mail address. It links only if the
+        provider knows who owns the address now: Apple always does, Google for Gmail and Workspace. Otherwise the response is 409
+        `address_needs_proof`: sign in to the account another way and link Google there. An account with a second factor asks
+        for it here too: see `POST /api/auth/login/second-factor`.
         """
-        cookies = auth.cookies.wanted(body.token_delivery)
+        cookies = auth.cookies.requested(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
         signed_in = sign_in_with_provider(
             auth,
@@ -119,10 +133,10 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         guard=AnyoneWithin(
             "nobody is signed in yet", auth.address_limits, limits.sign_in, "sign_in", also=limits.sign_in_hourly
         ),
-        body=AppleTokenBody if name == "apple" else IdentityTokenBody,
+        body=AppleTokenBody if name == "apple" else IdTokenBody,
         answers={200: SignedInAnswer},
         problems=(
-            IdentityTokenNotValid,
+            IdTokenNotValid,
             SecondFactorRequired,
             AddressNeedsProof,
             EmailTaken,
@@ -137,11 +151,11 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
     )(sign_in)
 
 
-def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> None:
+def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
     name = tokens.provider.name
 
     def link(body: LinkIdentityBody, caller: Principal) -> Answer:
-        """From now on it signs in to your account, whatever its e-mail address. The owner is told by e-mail."""
+        """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
         return Answer(200, identity_answer(link_identity(auth, caller, proven, body.apple_code)))
@@ -156,5 +170,47 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdentityTokens) -> N
         guard=auth.recently_signed_in,
         body=LinkAppleBody if name == "apple" else LinkIdentityBody,
         answers={200: IdentityAnswer},
-        problems=(IdentityTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
+        problems=(IdTokenNotValid, IdentityTaken, ProviderUnavailable, TooManyRequests),
     )(link)
+
+
+def identity_routes(auth: Auth) -> Blueprint:
+    """What needs no provider; linking is one of `provider_routes`."""
+    routes = Blueprint("identities", __name__, url_prefix="/api/auth/identities")
+
+    @operation(
+        routes,
+        "GET",
+        "",
+        operation_id="listIdentities",
+        summary="List your linked Apple and Google accounts",
+        guard=auth.signed_in,
+        answers={200: IdentitiesAnswer},
+    )
+    def list_own(caller: Principal) -> Answer:
+        """Returns the accounts that can sign in to yours, the oldest first."""
+        found = [identity_answer(each) for each in list_identities(caller.user_id)]
+        return Answer(200, IdentitiesAnswer(identities=found))
+
+    @operation(
+        routes,
+        "DELETE",
+        "/<uuid:identity_id>",
+        operation_id="unlinkIdentity",
+        summary="Unlink an Apple or Google account",
+        guard=auth.recently_signed_in,
+        answers={204: None},
+        problems=(LastWayToSignIn,),
+    )
+    def unlink(caller: Principal, identity_id: UUID) -> Answer:
+        """It can no longer sign in to your account. Signs out every other device. You cannot remove your only way to sign in: 409
+        `last_way_to_sign_in`.
+        """
+        unlink_identity(auth, caller, identity_id)
+        return Answer(204)
+
+    return routes
+
+
+def identity_answer(identity: LinkedIdentity) -> IdentityAnswer:
+    return IdentityAnswer.model_validate(vars(identity))

@@ -15,13 +15,13 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
-from auth.identity_providers.id_token import IdentityTokenNotValid, ProvenIdentity
+from auth.identity_providers.id_token import IdTokenNotValid, ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
-from auth.invites.redeem import ask_for_invite, redeem_invite
+from auth.invites.redeem import check_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
 from auth.models import Identity, User
-from auth.problems import EmailTaken, why_switched_off
+from auth.problems import EmailTaken, why_disabled
 from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.sessions.open import SignedInUser, open_session
 from database import reading
@@ -37,8 +37,7 @@ class AddressNeedsProof(Problem):
     status, error, title = (
         409,
         "address_needs_proof",
-        "There is an account with this e-mail address. Sign in to it in another way, or reset its password, and link Google"
-        " afterwards",
+        "An account already uses this e-mail address. Sign in another way or reset your password, then link Google",
     )
 
 
@@ -52,14 +51,14 @@ def sign_in_with_provider(
     restore: bool = False,
     apple_code: AppleCode | None = None,
 ) -> SignedInUser:
-    """Raises IdentityTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
-    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `ask_for_invite` does.
+    """Raises IdTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
+    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `check_invite` does.
 
     `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
     """
     invite = None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
-        invite = ask_for_invite(auth, invite_code)
+        invite = check_invite(auth, invite_code)
     with account_change(auth.states, auth.clock()) as change:
         opened = _open(auth, change, proven, invite, remember=remember, device=device, restore=restore)
         exchange_later(auth, change.session, proven, apple_code)
@@ -90,13 +89,13 @@ def _open(
     invited: dict[str, Any] = {}
     if user is None:
         if proven.email is None:
-            raise IdentityTokenNotValid
+            raise IdTokenNotValid
         user, event = _link(auth, change, proven, proven.email)
         if event == REGISTERED:
             invited = redeem_invite(auth, session, invite, now)
     if not user.is_active:
         if user.delete_after is None or not restore:
-            raise why_switched_off(user)
+            raise why_disabled(user)
         reopen(auth, change, user)
     needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
     if needed is not None:
@@ -113,7 +112,7 @@ def _open(
 
 def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -> None:
     if event in NOTICES:
-        notify(auth.letters, session, event, user.email, now)
+        notify(auth.mailer, session, event, user.email, now)
 
 
 def _known_user(change: AccountChange, proven: ProvenIdentity) -> User | None:
@@ -136,7 +135,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
     user = change.hold(User.email_key == email.key)
     if user is None:
         raise EmailTaken(
-            "An account left this address within the last days. Its owner can take it back with the e-mail that said so"
+            "An account used this e-mail address until a few days ago. Its owner can restore it with the e-mail that we sent"
         )
     linked = session.get(Identity, (proven.provider, proven.subject))
     if linked is not None and linked.user_id == user.id:
@@ -153,7 +152,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
     )
     identity = session.get_one(Identity, (proven.provider, proven.subject))
     if identity.user_id != user.id:
-        raise IdentityTokenNotValid  # linked by a faster request, under an address that has changed since
+        raise IdTokenNotValid  # linked by a faster request, under an address that has changed since
     if made:
         if not user.is_verified:
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)

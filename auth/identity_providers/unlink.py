@@ -1,13 +1,12 @@
-"""Unlinking an account at Apple or Google: it signs in no more."""
+"""Unlinking an Apple or Google account: it can no longer sign in."""
 
 from uuid import UUID
 
 from sqlalchemy import delete
 
-from auth.account_change import account_change
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import Identity
@@ -36,4 +35,4 @@ def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
         refuse_without_way_in(session, user)
         lock_out(auth, change, user, "identity_unlinked", keep_session=caller.session_id)
         record(session, "identity_unlinked", now, user_id=user.id, session_id=caller.session_id, method=provider)
-        notify(auth.letters, session, "identity_unlinked", user.email, now)
+        notify(auth.mailer, session, "identity_unlinked", user.email, now)

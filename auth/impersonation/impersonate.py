@@ -13,8 +13,7 @@ from auth.audit.record import record
 from auth.impersonation.models import Impersonation
 from auth.impersonation.state import may_impersonate
 from auth.models import User
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from auth.tokens.access_token import IssuedToken
 from database import transaction
 from database.base import uuid7
@@ -24,9 +23,9 @@ LONGEST = timedelta(minutes=15)
 
 
 class NotToBeImpersonated(Problem):
-    """Switched off, or not below the caller's role."""
+    """Disabled, or not below the caller's role."""
 
-    status, error, title = 403, "not_to_be_impersonated", "Nobody looks through this account"
+    status, error, title = 403, "not_to_be_impersonated", "You cannot view this account"
 
 
 @dataclass(frozen=True)

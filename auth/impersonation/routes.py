@@ -1,4 +1,4 @@
-"""`/api/auth/admin/impersonate`: the staff looks through a user's eyes."""
+"""`/api/auth/admin/impersonate`: a member of the staff views the service as one user."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,8 +9,7 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
 from auth.middleware import HasRole
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.operation import Answer, AnswerBody, Body, operation
 from security.api.typed_text import NOT_BLANK, SEEN
 from security.edge.problems import NotFound
@@ -28,7 +27,7 @@ class ImpersonateBody(Body):
         ),
         NOT_BLANK,
     ]
-    """The user reads it."""
+    """Why you need to see the account. The user can read this."""
 
 
 class ImpersonationAnswer(AnswerBody):
@@ -36,7 +35,7 @@ class ImpersonationAnswer(AnswerBody):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds. There is no refresh token."""
+    """Seconds until the token expires. There is no refresh token."""
 
 
 def impersonation_routes(auth: Auth) -> Blueprint:
@@ -47,17 +46,17 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         "POST",
         "/impersonate",
         operation_id="startImpersonation",
-        summary="See the service as one user does",
+        summary="View the service as another user",
         guard=HasRole(auth.recently_signed_in, Role.SUPPORT),
         body=ImpersonateBody,
         answers={201: ImpersonationAnswer},
         problems=(NotFound, NotToBeImpersonated),
     )
     def begin_impersonation(caller: Principal, body: ImpersonateBody) -> Answer:
-        """For support and admins. The token can only read. It lasts 15 minutes at most, and ends with your own session.
+        """For support and admins. The token is read-only, expires after 15 minutes at most, and ends with your session.
 
-        Only accounts of a lower role can be looked at. Starting again ends the one before. The user sees it among the
-        security events.
+        You can only view accounts with a lower role than yours. Starting another impersonation ends the previous one. The user
+        sees it in their security events.
         """
         begun = impersonate(auth, caller, body.user_id, body.reason)
         return Answer(
@@ -72,12 +71,12 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         "DELETE",
         "/impersonate",
         operation_id="endImpersonation",
-        summary="Stop seeing the service as another user",
+        summary="Stop viewing the service as another user",
         guard=HasRole(auth.signed_in, Role.SUPPORT),
         answers={204: None},
     )
     def end_impersonation(caller: Principal) -> Answer:
-        """Call it with your own token. Can be repeated."""
+        """Call it with your own access token. You can repeat it."""
         stop_impersonating(auth, caller.user_id)
         return Answer(204)
 

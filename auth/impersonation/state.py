@@ -8,8 +8,7 @@ from sqlalchemy.orm import aliased
 
 from auth.impersonation.models import Impersonation
 from auth.models import AuthSession, User
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from auth.tiers import Tier, effective_tier
 from database import reading
 
@@ -17,7 +16,7 @@ from database import reading
 def read_impersonated(impersonation_id: UUID, user_id: UUID, actor_id: UUID, now: datetime) -> Principal | None:
     """The user as whom the actor looks; None when it is over, for whatever reason. One query.
 
-    It ends by itself, with the session that began it, and as soon as the actor or the user is switched off or the
+    It ends by itself, with the session that began it, and as soon as the actor or the user is disabled or the
     actor's role no longer stands above the user's.
     """
     actor, user = aliased(User), aliased(User)

@@ -19,24 +19,30 @@ MOST_SHOWN = 200
 
 def invite_commands(auth: Auth) -> AppGroup:
     """The command group `invites`."""
-    group = AppGroup("invites", help="Codes with which people may register.")
+    group = AppGroup("invites", help="Manage invite codes, which let people register.")
 
     @group.command("create")
-    @click.option("--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="How many accounts.")
-    @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="How long it is good.")
-    @click.option("--note", help="What it is for.")
-    @click.option("--by", help="Who makes it.")
+    @click.option(
+        "--uses",
+        type=click.IntRange(1, MOST_USES),
+        default=1,
+        show_default=True,
+        help="Accounts that can be created with it.",
+    )
+    @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="Days until it expires.")
+    @click.option("--note", help="A note for the list.")
+    @click.option("--by", help="Your name, for the list.")
     @with_appcontext
     def create(uses: int, days: int, note: str | None, by: str | None) -> None:
-        """Make a code and print it in the last line. It is stored as a keyed hash, so it is shown this once."""
+        """Create an invite code. The last line of the output is the code, which is not shown again."""
         made = create_invite(auth, uses=uses, lifetime=timedelta(days=days), note=note, by=by)
-        click.echo(f"good for {uses} account(s) until {made.expires_at:%Y-%m-%d %H:%M} UTC; to revoke it: {made.id}")
+        click.echo(f"Valid for {uses} account(s) until {made.expires_at:%Y-%m-%d %H:%M} UTC. ID: {made.id}")
         click.echo(made.code)
 
     @group.command("list")
     @with_appcontext
     def show() -> None:
-        """The newest 200 codes, by their ids: the codes themselves are not known any more."""
+        """List the newest 200 invite codes by ID. The codes themselves cannot be shown again."""
         with reading() as session:
             for invite in session.scalars(select(Invite).order_by(Invite.id.desc()).limit(MOST_SHOWN)):
                 click.echo(line_of(invite, auth.clock()))
@@ -45,16 +51,16 @@ def invite_commands(auth: Auth) -> AppGroup:
     @click.argument("invite_id", type=click.UUID)
     @with_appcontext
     def revoke(invite_id: UUID) -> None:
-        """Make a code useless. Accounts that were made with it stay."""
+        """Revoke an invite code. Accounts created with it stay."""
         now = auth.clock()
         with transaction() as session:
             invite = session.get(Invite, invite_id, with_for_update=True)
             if invite is None:
-                raise click.ClickException("There is no such invite")
+                raise click.ClickException("No invite has this ID.")
             if invite.revoked_at is None:
                 invite.revoked_at = now
                 record(session, "invite_revoked", now, user_id=None, invite_id=str(invite_id))
-        click.echo(f"{invite_id} is revoked")
+        click.echo(f"Invite {invite_id} is revoked.")
 
     return group
 
@@ -65,7 +71,7 @@ def line_of(invite: Invite, now: datetime) -> str:
     elif invite.expires_at <= now:
         state = "expired"
     else:
-        state = "good" if invite.uses < invite.max_uses else "used up"
+        state = "valid" if invite.uses < invite.max_uses else "used up"
     told = (f"by {invite.created_by}" if invite.created_by else "", invite.note or "")
     return "  ".join(
         (str(invite.id), state, f"{invite.uses}/{invite.max_uses}", f"until {invite.expires_at:%Y-%m-%d}", *told)

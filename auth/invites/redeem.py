@@ -25,11 +25,11 @@ WRONG_CODES = "wrong_invite_codes"
 class InviteNotValid(Problem):
     """Missing, unknown, run out, used up or revoked: one answer for all."""
 
-    status, error, title = 400, "invite_not_valid", "Registration needs an invite code that is still good"
+    status, error, title = 400, "invite_not_valid", "Enter a valid invite code to create an account"
 
 
 class RegistrationClosed(Problem):
-    status, error, title = 403, "registration_closed", "No new accounts are made at the moment"
+    status, error, title = 403, "registration_closed", "You cannot create an account at the moment"
 
 
 def registration_problems(auth: Auth) -> tuple[type[Problem], ...]:
@@ -40,7 +40,7 @@ def registration_problems(auth: Auth) -> tuple[type[Problem], ...]:
     return (RegistrationClosed,) if mode == "closed" else ()
 
 
-def ask_for_invite(auth: Auth, code: str | None) -> bytes | None:
+def check_invite(auth: Auth, code: str | None) -> bytes | None:
     """What `redeem_invite` has to be given; None where no code is needed. Spends nothing.
 
     Raises RegistrationClosed, InviteNotValid, and TooManyRequests for an address that guesses.

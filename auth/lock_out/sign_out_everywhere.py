@@ -22,10 +22,10 @@ def end_all_sessions(auth: Auth, user_id: UUID, *, keep: UUID | None, added_sinc
         if user is None:
             raise InvalidToken
         since = None if added_since is None else after_registering(user, added_since)
-        taken = lock_out(auth, change, user, "revoked", keep_session=keep, added_since=since)
-        record(session, "sessions_revoked", now, user_id=user_id, session_id=keep, count=taken.sessions)
+        removed = lock_out(auth, change, user, "revoked", keep_session=keep, added_since=since)
+        record(session, "sessions_revoked", now, user_id=user_id, session_id=keep, count=removed.sessions)
         if added_since is not None:
-            detail = {**taken.detail, "added_since": added_since.isoformat()}
+            detail = {**removed.detail, "added_since": added_since.isoformat()}
             record(session, "added_access_removed", now, user_id=user_id, session_id=keep, **detail)
-            notify(auth.letters, session, "added_access_removed", user.email, now)
-    return taken.sessions
+            notify(auth.mailer, session, "added_access_removed", user.email, now)
+    return removed.sessions

@@ -1,6 +1,6 @@
-"""Letters to users: enqueued in the transaction that has something to say, written and sent by a job.
+"""E-mails to users: enqueued in the transaction that has something to say, written and sent by a job.
 
-Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. A letter with a link
+Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. An e-mail with a link
 or a code is enqueued with the id of its one-time code alone, so no queue, table or log ever holds what opens an account.
 """
 
@@ -17,12 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
 from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
-from auth.mail.transport import LetterRefused, Post
+from auth.mail.transport import MailTransport, MessageRefused
 from database import reading
 from database.base import Clock, uuid7
 from database.jobs.declare import JobName, Urgency, enqueue_job
 
-SEND_LETTER = JobName("send_letter", Urgency.MAIL)
+SEND_EMAIL = JobName("send_email", Urgency.MAIL)
 PAGES = {
     Purpose.VERIFY_EMAIL: "/account/verify-email",
     Purpose.RESET_PASSWORD: "/account/reset-password",
@@ -37,13 +37,13 @@ _HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
 
 
 @dataclass(frozen=True)
-class Letters:
+class Mailer:
     """Writes and sends. `sender` is what stands in From; links begin with `base_url` and with nothing of a request.
 
-    Without a `post`, letters are left out with a warning: such a server cannot confirm addresses or reset passwords.
+    Without a `transport`, e-mails are left out with a warning: such a server cannot confirm addresses or reset passwords.
     """
 
-    post: Post | None
+    transport: MailTransport | None
     sender: str
     base_url: str
     codes: OneTimeCodes
@@ -52,27 +52,27 @@ class Letters:
     def enqueue(
         self, session: Session, template: str, to: str, *, code: tuple[UUID, Purpose] | None = None, **values: Any
     ) -> None:
-        """Send the letter if the session's transaction is committed. `values` are JSON values, none of them secret."""
-        if self.post is None:
-            structlog.get_logger().warning("letter_left_out", template=template, reason="EMAIL_HOST is not set")
+        """Send the e-mail if the session's transaction is committed. `values` are JSON values, none of them secret."""
+        if self.transport is None:
+            structlog.get_logger().warning("email_not_sent", template=template, reason="EMAIL_HOST is not set")
             return
-        arguments: dict[str, Any] = {"letter_id": str(uuid7()), "template": template, "to": to, "values": values}
+        arguments: dict[str, Any] = {"message_id": str(uuid7()), "template": template, "to": to, "values": values}
         if code is not None:
             arguments |= {"code_id": str(code[0]), "purpose": code[1].value}
-        enqueue_job(session, SEND_LETTER, **arguments)
+        enqueue_job(session, SEND_EMAIL, **arguments)
 
     def send(
         self,
         *,
-        letter_id: str,
+        message_id: str,
         template: str,
         to: str,
         values: dict[str, Any],
         code_id: str | None = None,
         purpose: str | None = None,
     ) -> None:
-        """The job. A letter about a code that is spent or void is not sent any more."""
-        if self.post is None:
+        """The job. An e-mail about a code that is spent or void is not sent any more."""
+        if self.transport is None:
             return
         if code_id is not None and purpose is not None:
             one_time, aim = UUID(code_id), Purpose(purpose)
@@ -82,19 +82,19 @@ class Letters:
             link = f"{self.base_url}{PAGES[aim]}#token={self.codes.link_token(one_time, aim)}"
             values = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
         try:
-            self.post.deliver(self.write(letter_id, template, to, values, self.clock()))
-        except LetterRefused as refusal:
-            structlog.get_logger().warning("letter_refused", letter_id=letter_id, reason=str(refusal))
+            self.transport.deliver(self.write(message_id, template, to, values, self.clock()))
+        except MessageRefused as refusal:
+            structlog.get_logger().warning("email_refused", message_id=message_id, reason=str(refusal))
 
-    def write(self, letter_id: str, template: str, to: str, values: dict[str, Any], now: datetime) -> EmailMessage:
+    def write(self, message_id: str, template: str, to: str, values: dict[str, Any], now: datetime) -> EmailMessage:
         """The message, as text and as HTML. Raises jinja2.UndefinedError for a value that the template misses."""
         shown = {name: _one_line(value) for name, value in values.items()}
         subject, _, text = _TEXT.get_template(f"{template}.txt").render(shown).partition("\n")
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message["Date"] = format_datetime(now)
-        # The same letter sent again after a crash has the same id, and mail programs show it once (RFC 5322, 3.6.4).
-        message["Message-ID"] = f"<{letter_id}@{urlsplit(self.base_url).hostname}>"
+        # The same e-mail sent again after a crash has the same id, and mail programs show it once (RFC 5322, 3.6.4).
+        message["Message-ID"] = f"<{message_id}@{urlsplit(self.base_url).hostname}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: no holiday notices, please
         message.set_content(text.lstrip("\n"))
         html = _HTML.get_template(f"{template}.html").render({**shown, "subject": subject})

@@ -6,102 +6,103 @@ from flask import has_request_context, request
 from sqlalchemy.orm import Session
 
 from auth.device import printable
-from auth.mail.messages import Letters
+from auth.mail.messages import Mailer
 
 NOTICES = {
     "refresh_token_reused": (
-        "A session was ended to protect you",
-        "A sign-in of your account was used in two places at once. That can mean that somebody copied it, so we ended it.",
+        "We ended a session to protect your account",
+        "Two devices used the same sign-in. Someone may have copied it, so we signed out that session.",
     ),
     "api_key_created": (
-        "A new API key for your account",
-        "A key was made with which programs can act for you. If that was not you, delete it and change your password.",
+        "A new API key was created",
+        "Programs can use the new key to act for you. If you did not create it, delete the key and change your password.",
     ),
     "api_key_rotated": (
-        "An API key of your account was replaced",
-        "A new key took the place of one of yours. If that was not you, delete it and change your password.",
+        "An API key was replaced",
+        "A new key replaced one of your API keys. If you did not replace it, delete the new key and change your password.",
     ),
     "password_changed": (
         "Your password was changed",
-        "The password of your account was changed, and every other session was ended.",
+        "The password of your account was changed. Every other device was signed out.",
     ),
     "password_reset": (
         "Your password was reset",
-        "A new password was set with an e-mail to this address. Every session was ended, and API keys, linked Apple and Google"
-        " accounts, second factors and passkeys that had been added within the last two weeks were removed.",
+        "A new password was set with an e-mail to this address. Every device was signed out. API keys, linked Apple and Google"
+        " accounts, second factors and passkeys added in the last two weeks were removed.",
     ),
     "account_restored": (
-        "Your account is back",
-        "Your account had been closed and was restored with its password. Subscriptions that were ended stay ended.",
+        "Your account is restored",
+        "Your account was closed and is now open again. Subscriptions that ended stay ended.",
     ),
     "many_wrong_passwords": (
-        "Somebody is guessing your password",
-        "Ten wrong passwords in a row were tried on your account. We slow such tries down; your own devices keep working.",
+        "Someone is guessing your password",
+        "Someone entered 10 wrong passwords in a row for your account. We limit such tries, and you can still sign in on your own"
+        " devices.",
     ),
     "totp_turned_on": (
-        "An authenticator app was set up",
-        "From now on your account asks for a code of it whenever somebody signs in. All other sessions were ended.",
+        "Your authenticator app is on",
+        "From now on, signing in to your account needs a code from your authenticator app. Every other device was signed out.",
     ),
     "totp_turned_off": (
-        "Your authenticator app was turned off",
-        "Your account no longer asks for its codes. All other sessions were ended.",
+        "Your authenticator app is off",
+        "Signing in to your account no longer needs a code from an authenticator app. Every other device was signed out.",
     ),
     "recovery_codes_replaced": (
         "You have new recovery codes",
-        "The recovery codes that you had before do not work any more. All other sessions were ended.",
+        "Your old recovery codes no longer work. Every other device was signed out.",
     ),
     "recovery_code_used": (
         "A recovery code was used",
-        "Somebody signed in with one of your recovery codes. It does not work a second time.",
+        "One of your recovery codes was used. It does not work again.",
     ),
     "passkey_added": (
         "A passkey was added",
-        "Your account can now be opened with a new passkey. All other sessions were ended.",
+        "You can now sign in to your account with a new passkey. Every other device was signed out.",
     ),
     "passkey_removed": (
         "A passkey was removed",
-        "A passkey no longer opens your account. All other sessions were ended.",
+        "One of your passkeys no longer works. Every other device was signed out.",
     ),
     "passkey_sign_count_went_back": (
-        "A passkey may have been copied",
-        "A passkey of yours was refused, because it counts its uses and the count went back. Delete it and make a new one.",
+        "Someone may have copied a passkey",
+        "We refused one of your passkeys because its use count went backwards. Delete this passkey and add a new one.",
     ),
     "many_wrong_second_factors": (
-        "Somebody is guessing your second factor",
-        "Ten wrong codes were tried on your account within an hour. Whoever did that knows your password, so change it.",
+        "Someone is guessing your second factor",
+        "Someone entered 10 wrong codes for your account within an hour. They may know your password, so change it.",
     ),
     "identity_linked": (
-        "A new way to sign in to your account",
-        "An Apple or Google account was linked to your account and can sign in to it from now on. If that was not you, unlink it"
-        " and reset your password.",
+        "A new way to sign in was added",
+        "An Apple or Google account was linked and can now sign in to your account. If you did not link it, unlink it and reset your"
+        " password.",
     ),
     "identity_unlinked": (
-        "A way to sign in was removed from your account",
-        "An Apple or Google account was unlinked and can no longer sign in. All other sessions were ended.",
+        "A way to sign in was removed",
+        "An Apple or Google account was unlinked and can no longer sign in to your account. Every other device was signed out.",
     ),
     "second_factor_reset": (
         "Your second factor was reset",
-        "Our support removed the second factors and passkeys of your account, and API keys and sign-ins that had been added within"
-        " the last two weeks. Every session was ended. If you did not ask for this, set a new password now.",
+        "Our support team removed your second factors and passkeys, and the API keys and linked accounts added in the last two weeks."
+        " Every device was signed out. If you did not ask for this, set a new password now.",
     ),
     "added_access_removed": (
-        "What had been added to your account was removed",
-        "API keys, linked Apple and Google accounts, second factors and passkeys that had been added since a time chosen in the app"
-        " were removed, and sessions were ended.",
+        "Recent access to your account was removed",
+        "API keys, linked Apple and Google accounts, second factors and passkeys added after a time chosen in the app were removed,"
+        " and devices were signed out.",
     ),
     "unverified_account_taken_over_by_its_owner": (
-        "Your account was registered by somebody else",
-        "You signed in with Apple or Google, which proved that this address is yours. An account had been registered with it"
-        " before, without proof; its password and its sessions no longer work.",
+        "Someone else had registered your e-mail address",
+        "You signed in with Apple or Google, which proved that this address is yours. Someone had created an account with it before"
+        " without confirming the address. Their password and sessions no longer work.",
     ),
 }
-"""Event to headline and sentence. An event that stands here is told by mail wherever `notify` is called with it."""
+"""Event to headline and sentence. `notify` sends an e-mail for the events listed here."""
 
 
-def notify(letters: Letters, session: Session, event: str, email: str, now: datetime) -> None:
+def notify(mailer: Mailer, session: Session, event: str, email: str, now: datetime) -> None:
     """Tell the owner, if the session's transaction is committed."""
     headline, sentence = NOTICES[event]
-    letters.enqueue(
+    mailer.enqueue(
         session,
         "security_notice",
         email,
@@ -109,10 +110,10 @@ def notify(letters: Letters, session: Session, event: str, email: str, now: date
         sentence=sentence,
         when=f"{now:%d %B %Y, %H:%M} UTC",
         device=printable(request.environ.get("HTTP_USER_AGENT")) if has_request_context() else None,
-        base_url=letters.base_url,
+        base_url=mailer.base_url,
     )
 
 
-def tell_holder(letters: Letters, session: Session, address: str) -> None:
+def notify_holder(mailer: Mailer, session: Session, address: str) -> None:
     """Somebody wanted to use an address that an account has: its owner, who forgot, or a stranger."""
-    letters.enqueue(session, "address_in_use", address, address=address, base_url=letters.base_url)
+    mailer.enqueue(session, "address_in_use", address, address=address, base_url=mailer.base_url)

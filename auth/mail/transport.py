@@ -11,17 +11,17 @@ SMTPS_PORT = 465  # RFC 8314, 3.3: TLS from the first byte
 TIMEOUT_SECONDS = 15.0
 
 
-class LetterRefused(Exception):
+class MessageRefused(Exception):
     """The mail server will never take this message for this address. Sending it again is of no use."""
 
 
-class Post(Protocol):
+class MailTransport(Protocol):
     def deliver(self, message: EmailMessage) -> None:
-        """Raises LetterRefused; OSError or smtplib.SMTPException when it may work later."""
+        """Raises MessageRefused; OSError or smtplib.SMTPException when it may work later."""
 
 
 @dataclass(frozen=True)
-class MailServer:
+class SmtpTransport:
     """An SMTP server. `use_tls`: STARTTLS is required before anything is said; port 465 speaks TLS from the start.
 
     The certificate is checked against the host's name.
@@ -42,7 +42,7 @@ class MailServer:
                 server.send_message(message)
             except smtplib.SMTPRecipientsRefused as refusal:
                 if all(code >= 500 for code, _ in refusal.recipients.values()):
-                    raise LetterRefused("the mail server knows no such address") from None
+                    raise MessageRefused("the mail server knows no such address") from None
                 raise
 
     def _connect(self) -> smtplib.SMTP:
@@ -59,7 +59,7 @@ class MailServer:
 
 
 @dataclass(frozen=True)
-class MailFolder:
+class FolderTransport:
     """Every message becomes a file that mail programs can open. For development: `make run` shows them on a page."""
 
     folder: Path

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
@@ -16,9 +17,8 @@ from auth.email_address import EmailAddress
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify
 from auth.models import AuthSession, User
-from auth.operators.set_tier import SetTier
 from auth.password_hashing.policy import check_new_password
-from auth.roles import Role
+from auth.principal import Role
 from auth.second_factor.factors import factors_of
 from auth.second_factor.forget import forget_factors
 from auth.tiers import Tier, effective_tier
@@ -27,6 +27,9 @@ from database.base import uuid7
 
 OPERATOR = "operator"
 """Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
+SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime], None]
+"""Gives a tier by hand; whoever owns tiers says how it is kept. Called with the transaction's session, the user, the tier, its
+end and now. The caller holds the user's row, raises the state's version, and records the event."""
 
 
 class NoSuchAccount(Exception):
@@ -132,7 +135,7 @@ def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
-    """Takes away every session and API key and what was added lately, so that switching the account on again lets nobody in
+    """Ends every session and API key and what was added lately, so that enabling the account again lets nobody in
     who was in before. Raises NoSuchAccount, NothingToChange.
     """
 
@@ -168,9 +171,9 @@ def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
         if not factors_of(change.session, user.id).on:
             raise NothingToChange
         factors = forget_factors(change.session, user.id)
-        taken = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
-        notify(auth.letters, change.session, "second_factor_reset", user.email, change.now)
-        return {**taken.detail, "factors_removed": factors}
+        removed = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
+        notify(auth.mailer, change.session, "second_factor_reset", user.email, change.now)
+        return {**removed.detail, "factors_removed": factors}
 
     _change(auth, email, "second_factor_reset", make)
 

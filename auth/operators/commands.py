@@ -14,6 +14,7 @@ from auth.operators.accounts import (
     AccountExists,
     NoSuchAccount,
     NothingToChange,
+    SetTier,
     create_user,
     disable,
     enable,
@@ -22,10 +23,9 @@ from auth.operators.accounts import (
     reset_second_factor,
     set_role,
 )
-from auth.operators.set_tier import SetTier
 from auth.password_hashing.policy import PasswordRefused
 from auth.password_hashing.worker_pool import PasswordWorkBusy
-from auth.roles import Role
+from auth.principal import Role
 from auth.tiers import Tier
 from security.api.typed_text import trimmed
 
@@ -47,22 +47,22 @@ EMAIL = click.argument("email", type=Address())
 
 def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     """The command group `users`. `set_tier` keeps a tier that is given by hand."""
-    group = AppGroup("users", help="Accounts: make, show and change them. Every change counts at once.")
+    group = AppGroup("users", help="Manage accounts. Changes take effect at once.")
 
     @group.command("create-admin")
     @EMAIL
     @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
     def create_admin(email: EmailAddress, password_stdin: bool) -> None:
-        """Make an account with the role admin. The password is asked for, never an argument, which others could see."""
-        with said_plainly():
+        """Create an admin account. You are asked for the password."""
+        with plain_errors():
             user_id = create_user(auth, email, read_password(password_stdin), Role.ADMIN)
-        click.echo(f"{email.address} is an admin: {user_id}")
+        click.echo(f"Created admin {email.address}. ID: {user_id}")
 
     @group.command("show")
     @EMAIL
     def show(email: EmailAddress) -> None:
-        """Print one account. Nothing secret."""
-        with said_plainly():
+        """Show an account."""
+        with plain_errors():
             account = read_account(auth, email)
         until = f" until {account.tier_until:%Y-%m-%d %H:%M} UTC" if account.tier_until is not None else ""
         source = f" ({account.tier_source})" if account.tier_source else ""
@@ -84,64 +84,68 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     @click.argument("role", type=click.Choice([role.value for role in Role]))
     def change_role(email: EmailAddress, role: str) -> None:
-        """Give an account a role: user, support or admin."""
-        with said_plainly():
+        """Set the role of an account: user, support or admin."""
+        with plain_errors():
             set_role(auth, email, Role(role))
-        click.echo(f"{email.address} has the role {role}.")
+        click.echo(f"{email.address} now has the role {role}.")
 
     @group.command("set-tier")
     @EMAIL
     @click.argument("tier", type=click.Choice([tier.value for tier in Tier]))
-    @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The tier ends when this day begins, UTC.")
+    @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The tier ends at the start of this day, UTC.")
     def change_tier(email: EmailAddress, tier: str, until: datetime | None) -> None:
-        """Give an account a tier by hand."""
+        """Set the tier of an account."""
         end = None if until is None else until.replace(tzinfo=UTC)
         if end is not None and end <= auth.clock():
-            raise click.UsageError("--until must lie in the future.")
+            raise click.UsageError("--until must be in the future.")
         if end is not None and tier == Tier.FREE.value:
-            raise click.UsageError("The free tier has no end.")
-        with said_plainly():
+            raise click.UsageError("The free tier does not end. Leave out --until.")
+        with plain_errors():
             give_tier(auth, set_tier, email, Tier(tier), end)
-        click.echo(f"{email.address} has the tier {tier}{'' if end is None else f' until {end:%Y-%m-%d} 00:00 UTC'}.")
+        click.echo(
+            f"{email.address} now has the tier {tier}{'' if end is None else f' until {end:%Y-%m-%d} 00:00 UTC'}."
+        )
 
     @group.command("disable")
     @EMAIL
-    def switch_off(email: EmailAddress) -> None:
-        """Switch an account off. Ends its sessions and API keys and removes what was added within two weeks."""
-        with said_plainly():
+    def disable_account(email: EmailAddress) -> None:
+        """Disable an account. Ends its sessions and API keys and removes access that was added in the last two weeks."""
+        with plain_errors():
             disable(auth, email)
-        click.echo(f"{email.address} is switched off.")
+        click.echo(f"{email.address} is disabled.")
 
     @group.command("enable")
     @EMAIL
-    def switch_on(email: EmailAddress) -> None:
-        """Switch an account on again. Its user has to sign in anew."""
-        with said_plainly():
+    def enable_account(email: EmailAddress) -> None:
+        """Enable an account again. Its user has to sign in again."""
+        with plain_errors():
             enable(auth, email)
-        click.echo(f"{email.address} is switched on.")
+        click.echo(f"{email.address} is enabled.")
 
     @group.command("reset-second-factor")
     @EMAIL
-    def forget_second_factor(email: EmailAddress) -> None:
-        """Remove the second factors and passkeys of an owner who lost them. Make sure that it is the owner who asks."""
-        with said_plainly():
+    def reset_factors(email: EmailAddress) -> None:
+        """Remove the second factors and passkeys of an account. Check first that its owner asked for this."""
+        with plain_errors():
             reset_second_factor(auth, email)
-        click.echo(f"{email.address} has no second factor any more. Every session was ended and the owner is told.")
+        click.echo(f"Removed the second factors of {email.address}, ended its sessions and sent the owner an e-mail.")
 
     return group
 
 
 @contextmanager
-def said_plainly() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """What is wrong is said in one line; the exit code is 1 and nothing has changed."""
     try:
         yield
     except NoSuchAccount:
-        raise click.ClickException("There is no account with this address.") from None
+        raise click.ClickException("No account uses this e-mail address.") from None
     except AccountExists:
-        raise click.ClickException("There is an account with this address already. See: flask users set-role") from None
+        raise click.ClickException(
+            "An account already uses this e-mail address. To change its role, use: flask users set-role"
+        ) from None
     except NothingToChange:
-        raise click.ClickException("It is so already; nothing was changed.") from None
+        raise click.ClickException("Nothing to change.") from None
     except PasswordRefused as refusal:
         (error,) = refusal.members["errors"]
         raise click.ClickException(str(error["message"])) from None

@@ -7,13 +7,13 @@ from uuid import UUID
 import click
 from flask.cli import with_appcontext
 
-from auth.api_keys.create import KeyWish, create_api_key
+from auth.api_keys.create import KeyRequest, create_api_key
 from auth.assembly import Auth
 from auth.email_address import parse_email
 from auth.invites.create import create_invite
 from auth.operators.accounts import create_user
-from auth.operators.commands import said_plainly
-from auth.roles import Role
+from auth.operators.commands import plain_errors
+from auth.principal import Role
 from auth.scopes import Scope
 
 
@@ -21,19 +21,19 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
     @click.command("bootstrap-demo")
     @with_appcontext
     def bootstrap_demo() -> None:
-        """Make an admin, a user with an API key, and an invite, and print what opens them. Refused in production."""
+        """Create an admin, a user with an API key, and an invite, and print how to sign in. Not available in production."""
         if production:
-            raise click.ClickException("This is production: accounts with printed passwords do not belong here.")
+            raise click.ClickException("You cannot create demo accounts in production.")
         mark = secrets.token_hex(3)
         made: list[tuple[str, str]] = []
         ids: dict[Role, UUID] = {}
         for role in (Role.ADMIN, Role.USER):
             email, password = parse_email(f"demo-{role}-{mark}@example.com"), secrets.token_urlsafe(18)
-            with said_plainly():
+            with plain_errors():
                 ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        wish = KeyWish("demonstration", frozenset(Scope), timedelta(days=90), ())
-        with said_plainly():
+        wish = KeyRequest("demonstration", frozenset(Scope), timedelta(days=90), ())
+        with plain_errors():
             made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
         invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
         made.append(("invite", invite.code))

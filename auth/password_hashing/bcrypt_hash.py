@@ -1,6 +1,7 @@
 """How passwords are stored and compared: bcrypt over a keyed pre-hash.
 
-A stored password reads `mo2$<pepper id>$<bcrypt>`, where bcrypt's input is base64(HMAC-SHA-256(pepper, NFKC(password))).
+A stored password reads `mo2$<pepper>$<bcrypt>`, where bcrypt's input is base64(HMAC-SHA-256(pepper, NFKC(password))), and
+<pepper> is `p1` for the operator's, `0` where none was set.
 The pre-hash is 44 ASCII bytes. bcrypt 5 raises above 72 bytes, and older versions cut there in silence; a keyed pre-hash
 also cannot be looked up in stolen lists of plain SHA-256 values (OWASP password storage cheat sheet, "pre-hashing").
 Rows that are bare bcrypt (`$2b$…`) come from earlier systems and are replaced at the next sign-in.
@@ -12,7 +13,6 @@ import re
 import secrets
 import string
 import unicodedata
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -26,7 +26,8 @@ MAXIMUM_CHARACTERS = 256
 MAXIMUM_BYTES = 1024
 BCRYPT_BYTES = 72
 LEAST_COST = 4
-NO_PEPPER = {"0": b"mirroros password pre-hash, no pepper configured"}
+PEPPERED, UNPEPPERED = "p1", "0"
+NO_PEPPER = b"mirroros password pre-hash, no pepper configured"
 BCRYPT_FORM = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
 BCRYPT_ALPHABET = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
 
@@ -39,33 +40,33 @@ class PasswordNotUsable(ValueError):
 class Verdict:
     matches: bool
     outdated: bool
-    """It matches, and should be stored anew: earlier scheme, other cost or other pepper."""
+    """It matches, and should be stored anew: earlier scheme, other cost, or from before there was a pepper."""
 
 
 def prepared(password: str) -> str:
     """The form that is hashed: NFKC, so that an accent typed on two systems is one password. Raises PasswordNotUsable."""
     if len(password) > MAXIMUM_CHARACTERS:
-        raise PasswordNotUsable(f"A password has at most {MAXIMUM_CHARACTERS} characters.")
+        raise PasswordNotUsable(f"Use at most {MAXIMUM_CHARACTERS} characters.")
     if any(character == "\0" or unicodedata.category(character) in {"Cn", "Cs"} for character in password):
-        raise PasswordNotUsable("The password holds a character that cannot be typed.")
+        raise PasswordNotUsable("The password contains a character that cannot be used.")
     if len(password.encode()) > MAXIMUM_BYTES:
-        raise PasswordNotUsable(f"A password has at most {MAXIMUM_BYTES} bytes.")
+        raise PasswordNotUsable(f"The password is too long: use at most {MAXIMUM_BYTES} bytes.")
     return unicodedata.normalize("NFKC", password)
 
 
 class Passwords:
-    """Hashes and compares. The first of `peppers` (id -> key) is used for new hashes, all of them for old ones."""
+    """Hashes and compares. Without a `pepper`, hashes that were made with one do not match."""
 
-    def __init__(self, work: PasswordWork, *, cost: int, peppers: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, work: PasswordWork, *, cost: int, pepper: bytes | None = None) -> None:
         self._work = work
         self._cost = cost
-        self._peppers = {**(peppers or {}), **NO_PEPPER}
-        self._pepper_id = next(iter(self._peppers))
+        self._keys = {UNPEPPERED: NO_PEPPER} if pepper is None else {UNPEPPERED: NO_PEPPER, PEPPERED: pepper}
+        self._current = UNPEPPERED if pepper is None else PEPPERED
         self._nobody = {each: _hash_of_nobody(each) for each in range(LEAST_COST, cost + 1)}
 
-    def turn(self, *, known_device: bool = False) -> AbstractContextManager[None]:
+    def slot(self, *, known_device: bool = False) -> AbstractContextManager[None]:
         """For the block, hashing and comparing need not wait. Raises PasswordWorkBusy."""
-        return self._work.turn(known_device=known_device)
+        return self._work.slot(known_device=known_device)
 
     def hash(self, password: str) -> str:
         """Raises PasswordNotUsable, PasswordWorkBusy."""
@@ -79,8 +80,8 @@ class Passwords:
         return self._work.run(lambda: self._verify(password, stored))
 
     def _hash(self, password: str) -> str:
-        hashed = bcrypt.hashpw(self._prehash(password, self._pepper_id), bcrypt.gensalt(self._cost))
-        return f"{SCHEME}${self._pepper_id}${hashed.decode()}"
+        hashed = bcrypt.hashpw(self._prehash(password, self._current), bcrypt.gensalt(self._cost))
+        return f"{SCHEME}${self._current}${hashed.decode()}"
 
     def _verify(self, password: str, stored: str | None) -> Verdict:
         try:
@@ -103,20 +104,20 @@ class Passwords:
         if stored is None:
             return None
         scheme, _, rest = stored.partition("$")
-        pepper_id, _, hashed = rest.partition("$") if scheme == SCHEME else ("", "", stored)
+        key_id, _, hashed = rest.partition("$") if scheme == SCHEME else ("", "", stored)
         form = BCRYPT_FORM.fullmatch(hashed)
-        if form is None or (scheme == SCHEME and pepper_id not in self._peppers):
+        if form is None or (scheme == SCHEME and key_id not in self._keys):
             security_event("stored_password_unreadable")
             return None
         if scheme == SCHEME:
-            candidate = self._prehash(password, pepper_id)
+            candidate = self._prehash(password, key_id)
         else:
             prepared(password)
             candidate = password.encode()[:BCRYPT_BYTES]
-        return candidate, hashed.encode(), int(form[1]), pepper_id == self._pepper_id
+        return candidate, hashed.encode(), int(form[1]), key_id == self._current
 
-    def _prehash(self, password: str, pepper_id: str) -> bytes:
-        digest = hmac.digest(self._peppers[pepper_id], prepared(password).encode(), "sha256")
+    def _prehash(self, password: str, key_id: str) -> bytes:
+        digest = hmac.digest(self._keys[key_id], prepared(password).encode(), "sha256")
         return base64.b64encode(digest)
 
 

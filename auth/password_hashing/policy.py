@@ -8,7 +8,8 @@ from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth.password_hashing.bcrypt_hash import PasswordNotUsable, prepared
-from security.edge.problems import ValidationFailed
+from auth.password_hashing.worker_pool import PasswordWorkBusy
+from security.edge.problems import Problem, ValidationFailed
 
 MINIMUM_SCORE = 2
 SCORED_CHARACTERS = 72  # zxcvbn takes 4 ms here and grows with the square of the length
@@ -31,7 +32,16 @@ class PasswordTooWeak(PasswordRefused):
 
 
 class PasswordBreached(PasswordRefused):
-    error, title = "password_breached", "The password is among the first that an attacker tries"
+    error, title = "password_breached", "The password is too common or was leaked in a data breach"
+
+
+NEW_PASSWORD_PROBLEMS: tuple[type[Problem], ...] = (
+    PasswordRefused,
+    PasswordBreached,
+    PasswordTooWeak,
+    PasswordWorkBusy,
+)
+"""What a route that sets a password can answer because of it."""
 
 
 def check_new_password(
@@ -52,19 +62,21 @@ def check_new_password(
     except PasswordNotUsable as error:
         raise PasswordRefused(str(error), pointer) from error
     if len(form) < minimum_length:
-        raise PasswordTooWeak(f"Use at least {minimum_length} characters; 15 or more are better.", pointer)
+        raise PasswordTooWeak(f"Use at least {minimum_length} characters. 15 or more are better.", pointer)
     lowered = form.lower()
     if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
-        raise PasswordBreached("This password is on lists of the most used passwords. Choose another one.", pointer)
+        raise PasswordBreached("This password is one of the most used passwords. Choose another one.", pointer)
     if password in breached or form in breached:
-        raise PasswordBreached("This password has been seen in a data breach. Choose another one.", pointer)
+        raise PasswordBreached("This password was leaked in a data breach. Choose another one.", pointer)
     own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
     context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
-        raise PasswordBreached("This password is made of your address or of our name. Choose another one.", pointer)
+        raise PasswordBreached(
+            "This password is too similar to your e-mail address or our name. Choose another one.", pointer
+        )
     scored = form[:SCORED_CHARACTERS].replace("\n", " ")  # zxcvbn takes "1234\n" for a date and fails to read it
     if zxcvbn(scored, user_inputs=context)["score"] < MINIMUM_SCORE:
-        raise PasswordTooWeak("This password is easy to guess. Add another word or two.", pointer)
+        raise PasswordTooWeak("This password is easy to guess. Add a word or two.", pointer)
 
 
 def without(words: list[str], text: str) -> str:

@@ -18,7 +18,7 @@ NICENESS = 15
 
 
 class PasswordWorkBusy(DependencyUnavailable):
-    error, title = "busy", "Too many sign-ins are being checked right now"
+    error, title = "busy", "Too many people are signing in right now. Try again in a few seconds"
 
 
 class PasswordWork:
@@ -41,12 +41,12 @@ class PasswordWork:
         self._own = threading.local()
 
     @contextmanager
-    def turn(self, *, known_device: bool = False) -> Iterator[None]:
+    def slot(self, *, known_device: bool = False) -> Iterator[None]:
         """Wait for a thread and keep it for the block: what is run in it meanwhile need not wait again.
 
         Raises PasswordWorkBusy. Whoever is refused has done nothing else yet, if the block holds all the work.
         """
-        if getattr(self._own, "has_turn", False):
+        if getattr(self._own, "has_slot", False):
             yield
             return
         # Not all for the same time: those who came together must not be refused, and come again, together.
@@ -58,13 +58,13 @@ class PasswordWork:
                 _take(self._places, held)
                 _take(self._free_for_strangers, held, until)
             _take(self._free_threads, held, until)
-            self._own.has_turn = True
-            held.callback(setattr, self._own, "has_turn", False)
+            self._own.has_slot = True
+            held.callback(setattr, self._own, "has_slot", False)
             yield
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Raises PasswordWorkBusy."""
-        with self.turn():
+        with self.slot():
             return self._pool.submit(work).result()
 
 

@@ -17,7 +17,7 @@ from auth.passwords.sign_in import NOTABLE_TRIES
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
 from auth.second_factor.factors import factors_of
-from auth.sessions.step_up import note_fresh_proof
+from auth.sessions.step_up import step_up
 from auth.tokens.access_token import IssuedToken
 from database import reading, transaction
 from security.edge.problems import InvalidToken, Problem
@@ -52,11 +52,11 @@ def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
         _hold(change, caller.user_id, proved)
         if factors_of(change.session, caller.user_id).on:
             raise PasswordNotEnough
-        return note_fresh_proof(auth, change.session, caller, method="password")
+        return step_up(auth, change.session, caller, method="password")
 
 
 def change_password(auth: Auth, caller: Principal, current_password: str, new_password: str) -> None:
-    """All other sessions end, and a letter that would reset the password opens nothing any more.
+    """All other sessions end, and an e-mail that would reset the password no longer works.
 
     Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
     """
@@ -75,7 +75,7 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
         user.password_hash = new_hash
         lock_out(auth, change, user, "password_changed", keep_session=caller.session_id)
         record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
-        notify(auth.letters, session, "password_changed", proved.email, now)
+        notify(auth.mailer, session, "password_changed", proved.email, now)
 
 
 def _mail_name(user_id: UUID) -> str:
@@ -94,8 +94,8 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
     if row is None:
         raise InvalidToken
     email = parse_email(row.email)
-    with auth.passwords.turn():  # before the try is counted: who is refused for want of a thread has not tried
-        tries = auth.throttle.take_turn(email, caller.session_id)
+    with auth.passwords.slot():  # before the try is counted: who is refused for want of a thread has not tried
+        tries = auth.throttle.count_try(email, caller.session_id)
         verdict = auth.passwords.verify(password, row.password_hash)
     if not verdict.matches:
         _note_failure(auth, caller, row.email, tries)
@@ -118,4 +118,4 @@ def _note_failure(auth: Auth, caller: Principal, email: str, tries: int) -> None
         record(session, "reauthentication_failed", now, user_id=caller.user_id, session_id=caller.session_id)
         if tries == NOTABLE_TRIES:
             record(session, "many_wrong_passwords", now, user_id=caller.user_id)
-            notify(auth.letters, session, "many_wrong_passwords", email, now)
+            notify(auth.mailer, session, "many_wrong_passwords", email, now)

@@ -1,4 +1,4 @@
-"""Setting a new password with a letter, by somebody who forgot the old one."""
+"""Setting a new password with an e-mail, by somebody who forgot the old one."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.email_address import EmailAddress, parse_email
 from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
-from auth.email_codes.proof import LinkProof, Proof, take_proof
+from auth.email_codes.proof import EmailProof, LinkProof, spend_proof
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify
 from auth.password_hashing.policy import check_new_password
@@ -18,7 +18,7 @@ from auth.sessions.models import KnownDevice
 from database import reading
 
 
-def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
+def reset_password(auth: Auth, proof: EmailProof, new_password: str) -> None:
     """Ends every session, takes away what was added lately, forgets wrong tries, and confirms the address, whose e-mail was read.
 
     A second factor that was set up longer ago stays and is asked for. Where nobody had confirmed the address, whoever registered
@@ -37,15 +37,15 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
     password_hash, now = auth.passwords.hash(new_password), auth.clock()
     with account_change(auth.states, now) as change:
         session = change.session
-        proven = take_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
+        proven = spend_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
         if proven is not None:
             user = proven.user
             added_since = lately(user, now) if user.is_verified else user.created_at
             user.password_hash, user.is_verified = password_hash, True
             auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
-            taken = lock_out(auth, change, user, "password_changed", added_since=added_since)
-            record(session, "password_reset", now, user_id=user.id, **taken.detail)
-            notify(auth.letters, session, "password_reset", user.email, now)
+            removed = lock_out(auth, change, user, "password_changed", added_since=added_since)
+            record(session, "password_reset", now, user_id=user.id, **removed.detail)
+            notify(auth.mailer, session, "password_reset", user.email, now)
             devices = _devices(session, user.id)
     if proven is None:
         raise OneTimeCodeNotValid
@@ -53,8 +53,8 @@ def reset_password(auth: Auth, proof: Proof, new_password: str) -> None:
         auth.throttle.forget(email, device_id)
 
 
-def _address(auth: Auth, proof: Proof) -> EmailAddress:
-    """Where the letter went."""
+def _address(auth: Auth, proof: EmailProof) -> EmailAddress:
+    """Where the e-mail went."""
     if not isinstance(proof, LinkProof):
         return proof.email
     with reading() as session:

@@ -1,4 +1,4 @@
-"""`/api/auth/reauthenticate` and `/api/auth/password/change`: with the password that the account has."""
+"""`/api/auth/reauthenticate` and `/api/auth/password/change`: what needs the current password."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import Password
-from auth.password_hashing.policy import PasswordBreached, PasswordRefused, PasswordTooWeak
+from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.change import PasswordNotEnough, change_password, reauthenticate
 from auth.principal import Principal
@@ -24,7 +24,7 @@ class FreshTokenAnswer(AnswerBody):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds that the access token lives."""
+    """Seconds until the access token expires."""
 
 
 class ChangePasswordBody(Body):
@@ -32,8 +32,8 @@ class ChangePasswordBody(Body):
     new_password: Password
 
 
-def own_password_routes(auth: Auth) -> Blueprint:
-    routes = Blueprint("own_password", __name__, url_prefix="/api/auth")
+def password_routes(auth: Auth) -> Blueprint:
+    routes = Blueprint("passwords", __name__, url_prefix="/api/auth")
 
     def count_address() -> None:
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
@@ -50,8 +50,8 @@ def own_password_routes(auth: Auth) -> Blueprint:
         problems=(InvalidCredentials, PasswordNotEnough, TooManyRequests, PasswordWorkBusy),
     )
     def prove_again(caller: Principal, body: ReauthenticateBody) -> Answer:
-        """Answers an access token of the same session which, for five minutes, may do what needs a recent sign-in. An account
-        with a second factor uses `POST /api/auth/reauthenticate/second-factor` instead.
+        """Step-up authentication: returns an access token of the same session that can do what needs a recent sign-in for the next
+        5 minutes. An account with a second factor uses `POST /api/auth/reauthenticate/second-factor` instead.
         """
         count_address()
         token = reauthenticate(auth, caller, body.password)
@@ -66,17 +66,10 @@ def own_password_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         body=ChangePasswordBody,
         answers={204: None},
-        problems=(
-            PasswordRefused,
-            PasswordBreached,
-            PasswordTooWeak,
-            InvalidCredentials,
-            TooManyRequests,
-            PasswordWorkBusy,
-        ),
+        problems=(*NEW_PASSWORD_PROBLEMS, InvalidCredentials, TooManyRequests),
     )
     def change(caller: Principal, body: ChangePasswordBody) -> Answer:
-        """Ends every other session, and the owner is told by e-mail."""
+        """Signs out every other device. We tell you by e-mail."""
         count_address()
         change_password(auth, caller, body.current_password, body.new_password)
         return Answer(204)

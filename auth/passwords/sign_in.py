@@ -12,7 +12,7 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.mail.notices import notify
 from auth.models import User
-from auth.problems import AccountDisabled, InvalidCredentials, why_switched_off
+from auth.problems import AccountDisabled, InvalidCredentials, why_disabled
 from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
@@ -44,11 +44,11 @@ def sign_in(
         # The turn before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
         # token is looked up first, because devices that are known do not wait in the strangers' queue.
         known = None if device_token is None else _find(email, device_token)
-        with auth.passwords.turn(known_device=known is not None and known.device_id is not None):
+        with auth.passwords.slot(known_device=known is not None and known.device_id is not None):
             known = _find(email, device_token)
             device_id = known.device_id if known else None
             if tries is None:
-                tries = auth.throttle.take_turn(email, device_id)
+                tries = auth.throttle.count_try(email, device_id)
             verdict = auth.passwords.verify(password, known.password_hash if known else None)
             new_hash = auth.passwords.hash(password) if verdict.outdated else None
         if known is None or known.password_hash is None or not verdict.matches:
@@ -84,7 +84,7 @@ def _open(
             return None
         user.password_hash = new_hash
         if not user.is_active:
-            return why_switched_off(user)
+            return why_disabled(user)
         needed = second_factor_needed(
             session,
             user,
@@ -108,4 +108,4 @@ def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
         record(session, "sign_in_failed", now, user_id=known.id if known else None, method="password")
         if tries == NOTABLE_TRIES and known is not None:
             record(session, "many_wrong_passwords", now, user_id=known.id)
-            notify(auth.letters, session, "many_wrong_passwords", known.email, now)
+            notify(auth.mailer, session, "many_wrong_passwords", known.email, now)

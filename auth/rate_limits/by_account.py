@@ -13,7 +13,7 @@ from uuid import UUID
 import redis
 
 from auth.email_address import EmailAddress
-from auth.rate_limits.counters import hidden
+from auth.rate_limits.counters import keyed_hash
 from database.redis.server import KEY_PREFIX, RedisServer
 from security.edge.problems import TooManyRequests
 
@@ -87,7 +87,7 @@ class AccountThrottle:
         self._own: OrderedDict[str, _Count] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take_turn(self, email: EmailAddress, device_id: UUID | None) -> int:
+    def count_try(self, email: EmailAddress, device_id: UUID | None) -> int:
         """Count one try of a password, and say which it is in a row. Raises TooManyRequests, which counts nothing."""
         name, patience = self._name(email, device_id), self._strangers if device_id is None else self._known_devices
         client = self._server.client()
@@ -112,13 +112,13 @@ class AccountThrottle:
             except redis.RedisError:
                 self._server.failed()
 
-    def hidden(self, email: EmailAddress) -> str:
+    def keyed_hash(self, email: EmailAddress) -> str:
         """What stands for the address in Redis."""
-        return hidden(self._key, email)
+        return keyed_hash(self._key, email)
 
     def _name(self, email: EmailAddress, device_id: UUID | None) -> str:
-        hidden = self.hidden(email)
-        return hidden if device_id is None else f"{hidden}:{device_id.hex}"
+        hashed = self.keyed_hash(email)
+        return hashed if device_id is None else f"{hashed}:{device_id.hex}"
 
     def _try_here(self, name: str, patience: Patience) -> tuple[int, float]:
         now = time.monotonic()
@@ -148,5 +148,5 @@ def _key_of(name: str) -> str:
 
 def _admitted(tries: int, wait: float) -> int:
     if wait > 0:
-        raise TooManyRequests(wait, "Too many wrong passwords for this account: reset the password, or wait")
+        raise TooManyRequests(wait, "Too many wrong passwords for this account. Reset your password or wait")
     return tries

@@ -1,4 +1,4 @@
-"""How often one network address may try to register, sign in, refresh or ask for letters; and one e-mail address or session."""
+"""How often one network address may try to register, sign in, refresh or ask for e-mails; and one e-mail address or session."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -7,7 +7,7 @@ from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, Rat
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
-from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
+from auth.rate_limits.by_mailbox import EMAILS_TO_ONE_MAILBOX
 from auth.rate_limits.counters import AttemptCounts
 from database.redis.server import RedisServer
 from security.edge.client_address import client_address, network_of
@@ -25,8 +25,8 @@ SITE_ALLOWANCES = {"register": 2}
 class AuthLimits:
     """Attempts that one network address has, over a sliding window, and tries of a password that one account has.
 
-    Those of one e-mail address and of one session say so in their names, as do the letters of one kind that strangers can
-    have sent to one e-mail address.
+    Those of one e-mail address and of one session say so in their names, as do the e-mails of one kind that strangers can
+    have sent to one mailbox.
     """
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
@@ -39,9 +39,9 @@ class AuthLimits:
     wrong_api_keys: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
     wrong_invite_codes: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(20))
     second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
-    letters: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
+    emails: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
     confirm: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(30))
-    letters_to_one_address: tuple[RateLimitItem, ...] = LETTERS_TO_ONE_ADDRESS
+    emails_to_one_mailbox: tuple[RateLimitItem, ...] = EMAILS_TO_ONE_MAILBOX
     strangers: Patience = STRANGER
     known_devices: Patience = KNOWN_DEVICE
 

@@ -72,6 +72,6 @@ def _answer(question: Question, strategy: RateLimiter, limit: RateLimitItem, ide
     return strategy.get_window_stats(limit, *identity).reset_time - time() + 1
 
 
-def hidden(key: bytes, email: EmailAddress) -> str:
+def keyed_hash(key: bytes, email: EmailAddress) -> str:
     """What stands for an address in Redis."""
     return hmac.digest(key, email.key.encode(), "sha256").hex()

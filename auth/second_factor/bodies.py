@@ -1,4 +1,4 @@
-"""The JSON of second factors and passkeys."""
+"""The JSON bodies of second factors and passkeys."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -6,22 +6,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from auth.bodies import DeviceToken, NewSession, SixDigits
+from auth.bodies import DeviceToken, Name, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.second_factor.passkeys.manage import ShownPasskey
-from auth.second_factor.prove import Proof, SignedChallenge, TotpCode, TypedRecoveryCode
+from auth.second_factor.prove import FactorProof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body, OneOfBody
-from security.api.typed_text import ONE_LINE, trims
 from security.base64url import CANONICAL
 
-LONGEST_NAME = 64
-
-
 TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]
-PasskeyName = Annotated[
-    str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)
-]
 Base64Url = Annotated[str, Field(pattern=CANONICAL, min_length=2, max_length=16_384)]
 """Binary data without padding (RFC 4648, 5)."""
 
@@ -94,7 +87,7 @@ class ByTotpCode(Body):
     totp_code: SixDigits
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return TotpCode(self.totp_code)
 
 
@@ -102,7 +95,7 @@ class ByRecoveryCode(Body):
     recovery_code: TypedCode
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return TypedRecoveryCode(self.recovery_code)
 
 
@@ -110,7 +103,7 @@ class ByPasskey(Body):
     passkey: AssertionCredential
 
     @property
-    def proof(self) -> Proof:
+    def proof(self) -> FactorProof:
         return SignedChallenge(document_of(self.passkey))
 
 
@@ -124,12 +117,12 @@ class ProofBody(
         ]
     ]
 ):
-    """One proof: a code of the authenticator app, a recovery code or a passkey."""
+    """Send a code from the authenticator app, a recovery code or a passkey."""
 
 
 class FinishSignIn(NewSession):
     challenge: ChallengeToken
-    """From the `mfa_required` answer."""
+    """The `challenge` of the `mfa_required` response."""
 
 
 class FinishByTotpCode(ByTotpCode, FinishSignIn):
@@ -154,7 +147,7 @@ class FinishSignInBody(
         ]
     ]
 ):
-    """The `challenge` with one proof: a code of the authenticator app, a recovery code or a passkey."""
+    """Send the `challenge` with a code from the authenticator app, a recovery code or a passkey."""
 
 
 class WaitingSignInBody(Body):
@@ -166,12 +159,12 @@ class CodeBody(Body):
 
 
 class RegisterPasskeyBody(Body):
-    name: PasskeyName
+    name: Name
     credential: RegistrationCredential
 
 
 class RenamePasskeyBody(Body):
-    name: PasskeyName
+    name: Name
 
 
 class PasskeySignInBody(NewSession):
@@ -182,7 +175,7 @@ class PasskeySignInBody(NewSession):
 
 class FactorsAnswer(AnswerBody):
     enabled: bool
-    """Whether signing in asks for a second factor."""
+    """Whether signing in needs a second factor."""
     totp: bool
     passkeys: int
     recovery_codes_left: int
@@ -190,32 +183,32 @@ class FactorsAnswer(AnswerBody):
 
 class TotpSetupAnswer(AnswerBody):
     secret: str
-    """In base 32, for typing."""
+    """The secret in Base32, to enter by hand."""
     otpauth_uri: str
     qr_svg: str
-    """The URI as a picture: an `<svg>` element without script or style."""
+    """The URI as a QR code: an `<svg>` element without script or style."""
 
 
 class RecoveryCodesAnswer(AnswerBody):
     recovery_codes: list[str]
-    """Shown this once."""
+    """Store them now: we do not show them again."""
 
 
 class FactorAddedAnswer(AnswerBody):
     recovery_codes: list[str] | None
-    """Shown this once, with the account's first factor; null when it had one already and keeps its codes."""
+    """Only with the first second factor of the account, otherwise null. Store them now: we do not show them again."""
 
 
 class OptionsAnswer(AnswerBody):
     options: dict[str, Any]
-    """For `PublicKeyCredential.parseCreationOptionsFromJSON()` or `parseRequestOptionsFromJSON()`."""
+    """Pass them to `PublicKeyCredential.parseCreationOptionsFromJSON()` or `parseRequestOptionsFromJSON()`."""
 
 
 class PasskeyAnswer(AnswerBody):
     id: UUID
     name: str
     synchronised: bool
-    """Whether it is backed up in a cloud account, so that it outlives the device."""
+    """Whether it is backed up in a cloud account and survives the loss of the device."""
     transports: list[str]
     created_at: datetime
     last_used_at: datetime | None
@@ -233,7 +226,7 @@ class AccessTokenAnswer(AnswerBody):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int
-    """Seconds that the access token lives."""
+    """Seconds until the access token expires."""
 
 
 def document_of(credential: RegistrationCredential | AssertionCredential) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from auth.second_factor.factors import Method, factors_of
 from auth.second_factor.models import SignInChallenge
 from auth.tokens.opaque import token_hash
 from database.base import uuid7
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 PREFIX = "sc_"
 LONGEST_TOKEN = 64
@@ -23,17 +23,16 @@ LIFETIME = timedelta(minutes=5)
 TRIES = 5
 
 
-class SecondFactorRequired(Problem):
+class SecondFactorRequired(Unauthorized):
     """The password, or the provider's word, was right. Said to nobody else.
 
     `challenge` goes back with the second factor, `methods` names those that this account has.
     """
 
-    status, error, title = 401, "mfa_required", "Sign in with your second factor as well"
+    error, title = "mfa_required", "Enter your second factor to finish signing in"
 
     def __init__(self, challenge: str = "", methods: Sequence[Method] = ()) -> None:
         super().__init__(
-            headers={"WWW-Authenticate": 'Bearer realm="mirroros"'},
             challenge=challenge,
             methods=list(methods),
             expires_in=int(LIFETIME.total_seconds()),

@@ -14,10 +14,9 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from auth.account_change import account_change
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.hold_account import hold_account
 from auth.mail.notices import notify
 from auth.principal import Principal
 from auth.second_factor.models import Passkey, RecoveryCode, TotpSecret
@@ -98,7 +97,7 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
         yield FactorChange(session, caller.user_id, email, now)
         end_sessions(change, caller.user_id, "second_factor_changed", keep=caller.session_id)
         record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
-        notify(auth.letters, session, event, email, now)
+        notify(auth.mailer, session, event, email, now)
 
 
 def forget_codes_without_factor(session: Session, user_id: UUID) -> None:

@@ -9,28 +9,25 @@ from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.device import Device
 from auth.models import User
-from auth.problems import why_switched_off
+from auth.problems import why_disabled
 from auth.second_factor.challenge import SignInChoices, find_waiting
 from auth.second_factor.models import SignInChallenge
-from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials
+from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials
 from auth.second_factor.passkeys.webauthn import KnownCredential, assertion_options
-from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
+from auth.second_factor.prove import FactorProof, SecondFactorRefused, prove_second_factor
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from auth.tokens.opaque import token_hash
-from security.edge.problems import Problem
+from security.edge.problems import Unauthorized
 
 
-class SignInChallengeNotValid(Problem):
+class SignInChallengeNotValid(Unauthorized):
     """Unknown, too old, tried too often, used, or void because something changed in the account: one answer for all."""
 
-    status, error, title = 401, "challenge_not_valid", "This sign-in has to begin again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "challenge_not_valid", "This sign-in has expired. Sign in again"
 
 
-def finish_sign_in(auth: Auth, token: str, proof: Proof, device: Device) -> SignedInUser:
+def finish_sign_in(auth: Auth, token: str, proof: FactorProof, device: Device) -> SignedInUser:
     """Raises SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, TooManyRequests."""
     with account_change(auth.states, auth.clock()) as change:
         signed_in = _finish(auth, change, token, proof, device)
@@ -45,16 +42,16 @@ def passkey_for_sign_in(auth: Auth, token: str) -> dict[str, Any]:
     with account_change(auth.states, now) as change:
         user, waiting = _waiting(change, token)
         session = change.session
-        challenge = begin_challenge(session, Ceremony.SECOND_FACTOR, now, user_id=user.id, flow_id=waiting.id)
+        challenge = begin_challenge(session, ChallengePurpose.SECOND_FACTOR, now, user_id=user.id, flow_id=waiting.id)
         known: Sequence[KnownCredential] = known_credentials(session, user.id)
     return assertion_options(auth.passkey_site, challenge, known=known, verify_user=False)
 
 
-def _finish(auth: Auth, change: AccountChange, token: str, proof: Proof, device: Device) -> SignedInUser | None:
+def _finish(auth: Auth, change: AccountChange, token: str, proof: FactorProof, device: Device) -> SignedInUser | None:
     session, now = change.session, change.now
     user, waiting = _waiting(change, token)
     if not user.is_active:
-        raise why_switched_off(user)
+        raise why_disabled(user)
     waiting.tries += 1
     factor = prove_second_factor(auth, session, user, proof, now, flow_id=waiting.id, device_id=waiting.device_id)
     if factor is None:

@@ -13,26 +13,23 @@ from auth.mail.notices import notify
 from auth.models import User
 from auth.second_factor.factors import Method
 from auth.second_factor.models import WrongSecondFactor
-from auth.second_factor.passkeys.challenges import Ceremony, take_challenge
+from auth.second_factor.passkeys.challenges import ChallengePurpose, spend_challenge
 from auth.second_factor.passkeys.verify import use_passkey
 from auth.second_factor.passkeys.webauthn import Credential
 from auth.second_factor.recovery_codes import spend_code
 from auth.second_factor.totp import spend_totp_code
 from database.base import uuid7
-from security.edge.problems import Problem, TooManyRequests
+from security.edge.problems import TooManyRequests, Unauthorized
 
 WRONG_IN_AN_HOUR = 20
 NOTABLE_WRONG = 10
 HOUR = timedelta(hours=1)
 
 
-class SecondFactorRefused(Problem):
+class SecondFactorRefused(Unauthorized):
     """One answer for wrong, used before and run out."""
 
-    status, error, title = 401, "second_factor_refused", "The code or passkey is not right"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "second_factor_refused", "The code or passkey is wrong"
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,14 @@ class SignedChallenge:
     credential: Credential
 
 
-Proof = TotpCode | TypedRecoveryCode | SignedChallenge
+FactorProof = TotpCode | TypedRecoveryCode | SignedChallenge
 
 
 def prove_second_factor(
     auth: Auth,
     session: Session,
     user: User,
-    proof: Proof,
+    proof: FactorProof,
     now: datetime,
     *,
     flow_id: UUID,
@@ -76,21 +73,25 @@ def prove_second_factor(
         session.add(wrong)
         record(session, "second_factor_failed", now, user_id=user.id)
         if _wrong_since(session, user.id, device_id, now - HOUR)[0] == NOTABLE_WRONG:
-            notify(auth.letters, session, "many_wrong_second_factors", user.email, now)
+            notify(auth.mailer, session, "many_wrong_second_factors", user.email, now)
     elif method is Method.RECOVERY_CODE:
         record(session, "recovery_code_used", now, user_id=user.id)
-        notify(auth.letters, session, "recovery_code_used", user.email, now)
+        notify(auth.mailer, session, "recovery_code_used", user.email, now)
     return method
 
 
-def _judge(auth: Auth, session: Session, user: User, proof: Proof, now: datetime, *, flow_id: UUID) -> Method | None:
+def _judge(
+    auth: Auth, session: Session, user: User, proof: FactorProof, now: datetime, *, flow_id: UUID
+) -> Method | None:
     if isinstance(proof, TotpCode):
         right = spend_totp_code(session, auth.data_keys, user.id, proof.code, now)
         return Method.TOTP if right else None
     if isinstance(proof, TypedRecoveryCode):
         right = spend_code(session, auth.data_keys, user.id, proof.code, now)
         return Method.RECOVERY_CODE if right else None
-    challenge = take_challenge(session, Ceremony.SECOND_FACTOR, proof.credential, now, user_id=user.id, flow_id=flow_id)
+    challenge = spend_challenge(
+        session, ChallengePurpose.SECOND_FACTOR, proof.credential, now, user_id=user.id, flow_id=flow_id
+    )
     if challenge is None:
         return None
     right = use_passkey(auth, session, user, proof.credential, challenge, now=now, verify_user=False)

@@ -8,16 +8,16 @@ from auth.assembly import Auth
 from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.factors import SecondFactorOff, factors_of
-from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials
+from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials
 from auth.second_factor.passkeys.webauthn import assertion_options
-from auth.second_factor.prove import Proof, SecondFactorRefused, prove_second_factor
-from auth.sessions.step_up import note_fresh_proof
+from auth.second_factor.prove import FactorProof, SecondFactorRefused, prove_second_factor
+from auth.sessions.step_up import step_up
 from auth.tokens.access_token import IssuedToken
 from database import transaction
 from security.edge.problems import InvalidToken
 
 
-def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof) -> IssuedToken:
+def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: FactorProof) -> IssuedToken:
     """A new access token of the same session. Raises SecondFactorOff, SecondFactorRefused, TooManyRequests, InvalidToken."""
     now = auth.clock()
     with transaction() as session:
@@ -31,7 +31,7 @@ def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: Proof)
         factor = prove_second_factor(auth, session, user, proof, now, flow_id=caller.session_id)
         token = None
         if factor is not None:
-            token = note_fresh_proof(auth, session, caller, method=factor)
+            token = step_up(auth, session, caller, method=factor)
     if token is None:
         raise SecondFactorRefused  # only now, when the try is counted for good
     return token
@@ -47,6 +47,6 @@ def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:
         if not known:
             raise SecondFactorOff
         challenge = begin_challenge(
-            session, Ceremony.SECOND_FACTOR, now, user_id=caller.user_id, flow_id=caller.session_id
+            session, ChallengePurpose.SECOND_FACTOR, now, user_id=caller.user_id, flow_id=caller.session_id
         )
     return assertion_options(auth.passkey_site, challenge, known=known, verify_user=False)

@@ -50,7 +50,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         answers={200: FactorsAnswer},
     )
     def status(caller: Principal) -> Answer:
-        """What is set up, and how many recovery codes are left."""
+        """Returns what is set up and how many recovery codes are left."""
         factors = read_factors(caller.user_id)
         return Answer(
             200,
@@ -67,13 +67,13 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         "POST",
         "/second-factor/totp/setup",
         operation_id="startTotpSetup",
-        summary="Start to set up an authenticator app",
+        summary="Set up an authenticator app",
         guard=auth.recently_signed_in,
         answers={200: TotpSetupAnswer},
         problems=(TotpAlreadyOn,),
     )
     def totp_setup(caller: Principal) -> Answer:
-        """Gives a secret. It counts once one of its codes is confirmed, within 15 minutes; a new setup replaces it."""
+        """Returns a secret for the app. Confirm it with a code within 15 minutes. Starting again replaces the secret."""
         setup = set_up_totp(auth, caller)
         return Answer(200, TotpSetupAnswer(secret=setup.secret, otpauth_uri=setup.otpauth_uri, qr_svg=setup.qr_svg))
 
@@ -82,14 +82,16 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         "POST",
         "/second-factor/totp/confirm",
         operation_id="confirmTotp",
-        summary="Turn the authenticator app on",
+        summary="Turn on the authenticator app",
         guard=auth.recently_signed_in,
         body=CodeBody,
         answers={200: FactorAddedAnswer},
         problems=(TotpNotConfirmed,),
     )
     def totp_confirm(caller: Principal, body: CodeBody) -> Answer:
-        """Ends all other sessions. The account's first factor comes with ten recovery codes, which are shown this once."""
+        """Signs out every other device. With the first second factor of the account you get 10 recovery codes. Store them now: we
+        do not show them again.
+        """
         return Answer(200, FactorAddedAnswer(recovery_codes=confirm_totp(auth, caller, body.code)))
 
     @operation(
@@ -97,13 +99,13 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         "DELETE",
         "/second-factor/totp",
         operation_id="removeTotp",
-        summary="Turn the authenticator app off",
+        summary="Turn off the authenticator app",
         guard=auth.recently_signed_in,
         answers={204: None},
         problems=(NotFound,),
     )
     def totp_off(caller: Principal) -> Answer:
-        """Ends all other sessions. With the account's last factor its recovery codes go too."""
+        """Signs out every other device. Removing your last second factor also deletes your recovery codes."""
         turn_off_totp(auth, caller)
         return Answer(204)
 
@@ -118,7 +120,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         problems=(SecondFactorOff,),
     )
     def recovery_codes(caller: Principal) -> Answer:
-        """The old ones stop working, and all other sessions end."""
+        """The old codes stop working. Signs out every other device."""
         return Answer(200, RecoveryCodesAnswer(recovery_codes=replace_recovery_codes(auth, caller)))
 
 
@@ -144,11 +146,11 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         credentials=True,
     )
     def finish(body: FinishSignInBody) -> Answer:
-        """Takes the `challenge` of an `mfa_required` answer and one proof. After five wrong ones the challenge is void; after
-        twenty in an hour the account has to wait.
+        """Send the `challenge` of the `mfa_required` response and your second factor. After 5 wrong tries sign in again; after 20 in
+        an hour you have to wait.
         """
         finishing = body.root
-        cookies = auth.cookies.wanted(finishing.token_delivery)
+        cookies = auth.cookies.requested(finishing.token_delivery)
         signed_in = finish_sign_in(auth, finishing.challenge, finishing.proof, device(finishing.device_name))
         return answer_signed_in(signed_in, cookies=cookies)
 
@@ -164,7 +166,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         problems=(SignInChallengeNotValid,),
     )
     def finish_options(body: WaitingSignInBody) -> Answer:
-        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/login/second-factor`."""
+        """Pass them to `navigator.credentials.get()` and send the result to `POST /api/auth/login/second-factor`."""
         return Answer(200, OptionsAnswer(options=passkey_for_sign_in(auth, body.challenge)))
 
     @operation(
@@ -172,14 +174,16 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         "POST",
         "/reauthenticate/second-factor",
         operation_id="reauthenticateWithSecondFactor",
-        summary="Use your second factor again",
+        summary="Enter your second factor again",
         guard=auth.signed_in,
         body=ProofBody,
         answers={200: AccessTokenAnswer},
         problems=(SecondFactorOff, SecondFactorRefused, TooManyRequests),
     )
     def reauthenticate(caller: Principal, body: ProofBody) -> Answer:
-        """Gives an access token of the same session which, for five minutes, may do what needs a recent sign-in."""
+        """Step-up authentication: returns an access token of the same session that can do what needs a recent sign-in for the next
+        5 minutes.
+        """
         token = reauthenticate_by_second_factor(auth, caller, body.root.proof)
         return Answer(200, AccessTokenAnswer(access_token=token.text, expires_in=token.expires_in))
 
@@ -194,5 +198,5 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         problems=(SecondFactorOff,),
     )
     def reauthenticate_options(caller: Principal) -> Answer:
-        """For `navigator.credentials.get()`. Send what it gives to `POST /api/auth/reauthenticate/second-factor`."""
+        """Pass them to `navigator.credentials.get()` and send the result to `POST /api/auth/reauthenticate/second-factor`."""
         return Answer(200, OptionsAnswer(options=passkey_to_reauthenticate(auth, caller)))

@@ -30,13 +30,13 @@ SETUP_LIFETIME = timedelta(minutes=15)
 
 
 class TotpAlreadyOn(Problem):
-    status, error, title = 409, "totp_already_on", "An authenticator app is set up already; turn it off first"
+    status, error, title = 409, "totp_already_on", "An authenticator app is already on. Turn it off first"
 
 
 class TotpNotConfirmed(Problem):
     """One answer for a wrong code and for a setup that was never begun or is too old."""
 
-    status, error, title = 400, "totp_not_confirmed", "The code does not belong to a setup that is waiting"
+    status, error, title = 400, "totp_not_confirmed", "The code is wrong, or the setup has expired"
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,6 @@ def _picture(uri: str) -> str:
         omitsize=True,
         nl=False,
         title="QR code for your authenticator app",
-        desc="It holds the same secret that can be typed in.",
+        desc="Contains the same secret that you can enter by hand.",
     )
     return drawing.getvalue().decode().replace("<svg ", '<svg role="img" ', 1)

@@ -12,8 +12,8 @@ class LastWayToSignIn(Problem):
     status, error, title = (
         409,
         "last_way_to_sign_in",
-        "This is the only way to sign in to the account. Add a passkey, link Apple or Google, or set a password with"
-        " “forgot password” first",
+        "This is your only way to sign in. Add a passkey, link Apple or Google, or set a password with “Forgot your password?”"
+        " first",
     )
 
 

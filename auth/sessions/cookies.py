@@ -13,10 +13,13 @@ from typing import Literal
 from uuid import UUID
 
 from flask import request
+from sqlalchemy import select
 from werkzeug.http import dump_cookie
 
+from auth.models import AuthSession
 from auth.sessions.token_pair import TokenPair
-from auth.tokens.refresh_token import read_refresh_token
+from auth.tokens.refresh_token import RefreshTokenNotValid, RefreshTokens, read_refresh_token
+from database import reading
 from database.base import Clock
 from security.base64url import base64url
 from security.edge.origin import origin_of
@@ -34,18 +37,16 @@ TokenDelivery = Literal["body", "cookie"]
 class CsrfFailed(Problem):
     """The detail is for whoever writes the web app: another site cannot read it, and knows its own request anyway."""
 
-    status, error, title = 403, "csrf_failed", "The request did not come from a page that may send it"
+    status, error, title = 403, "csrf_failed", "This page cannot send the request"
 
 
 OTHER_SITE = (
-    "The page is on another site than this API ({api}), so the browser keeps the cookie to itself. Open both under one"
-    " host name or domain: app.example.com and api.example.com, or localhost for both"
+    "The page is on another site than this API ({api}), so the browser does not send the cookie. Use the same domain for both,"
+    " such as app.example.com and api.example.com, or localhost"
 )
-UNKNOWN_PAGE = "The page's origin is not one that this API was told of: add it to CORS_ORIGINS"
+UNKNOWN_PAGE = "The origin of the page is not allowed. Add it to CORS_ORIGINS"
 NOT_JSON = "Send the content type application/json"
-WRONG_CSRF_TOKEN = (
-    "Send as X-CSRF-Token the csrf_token that came with the sign-in, or that of GET /api/auth/csrf-token"  # noqa: S105
-)
+WRONG_CSRF_TOKEN = "Send the csrf_token of the sign-in or of GET /api/auth/csrf-token as X-CSRF-Token"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TokenCookies:
     api: str = ""
     """The address of this API, for those who call it by another one."""
 
-    def wanted(self, delivery: TokenDelivery) -> "TokenCookies | None":
+    def requested(self, delivery: TokenDelivery) -> "TokenCookies | None":
         """These, when a sign-in asked for a cookie. Raises CsrfFailed when another site asked: it would sign in a visitor
         to an account of its own."""
         if delivery == "body":
@@ -66,9 +67,9 @@ class TokenCookies:
         self._refuse_other_pages()
         return self
 
-    def take(self) -> str | None:
+    def read_with_csrf_token(self) -> str | None:
         """The refresh token of the request's cookie, to be acted upon; None without one. Raises CsrfFailed."""
-        token = self.look()
+        token = self.read()
         if token is None:
             return None
         presented = read_refresh_token(token)
@@ -78,14 +79,14 @@ class TokenCookies:
             raise CsrfFailed(WRONG_CSRF_TOKEN)
         return token
 
-    def look(self) -> str | None:
+    def read(self) -> str | None:
         """The same for a request that changes nothing, and so needs no CSRF token. Raises CsrfFailed."""
         token = request.cookies.get(COOKIE)
         if token is not None:
             self._refuse_other_pages()
         return token
 
-    def holding(self, tokens: TokenPair) -> str:
+    def set_cookie(self, tokens: TokenPair) -> str:
         """The `Set-Cookie` that keeps the refresh token: as long as the session may live, or until the browser closes."""
         ends_at = tokens.session_ends_at
         max_age = None if ends_at is None else max(0, int((ends_at - self.clock()).total_seconds()))
@@ -93,7 +94,7 @@ class TokenCookies:
             COOKIE, tokens.refresh_token, max_age=max_age, path="/", secure=True, httponly=True, samesite="Strict"
         )
 
-    def cleared(self) -> str:
+    def clear_cookie(self) -> str:
         return dump_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Strict")
 
     def csrf_token(self, session_id: UUID) -> str:
@@ -120,6 +121,24 @@ class TokenCookies:
             raise CsrfFailed(OTHER_SITE.format(api=self.api))
         if _page_of_request() not in self.pages:
             raise CsrfFailed(UNKNOWN_PAGE)
+
+
+def csrf_token_for(cookies: TokenCookies, refresh_tokens: RefreshTokens, refresh_token: str) -> str:
+    """For a web page that was loaded anew and has lost its CSRF token: its cookie gets it another one.
+
+    Only for a token of ours: otherwise a stranger who knows the id of a session would get what is bound to it. Raises
+    RefreshTokenNotValid.
+    """
+    presented = read_refresh_token(refresh_token)
+    if presented is None:
+        raise RefreshTokenNotValid
+    with reading() as session:
+        salt = session.scalars(
+            select(AuthSession.salt).where(AuthSession.id == presented.session_id, AuthSession.revoked_at.is_(None))
+        ).one_or_none()
+    if salt is None or not refresh_tokens.is_genuine(presented, salt):
+        raise RefreshTokenNotValid
+    return cookies.csrf_token(presented.session_id)
 
 
 def _page_of_request() -> str | None:

@@ -1,15 +1,18 @@
 """Ending sessions, for whatever reason. Their tokens stop at once."""
 
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import NOTICES, notify
 from auth.models import AuthSession, User
+from auth.tokens.refresh_token import read_refresh_token
+from database import reading
 
 Reason = Literal[
     "signed_out",
@@ -51,7 +54,7 @@ def end_session(
         event = EVENTS[reason]
         record(session, event, now, user_id=user_id, session_id=session_id)
         if event in NOTICES:
-            notify(auth.letters, session, event, user.email, now)
+            notify(auth.mailer, session, event, user.email, now)
         return True
 
 
@@ -67,3 +70,30 @@ def end_sessions(change: AccountChange, user_id: UUID, reason: Reason, *, keep: 
     )
     change.permission_changed(user_id)
     return len(ended.all())
+
+
+def sign_out_by_refresh_token(auth: Auth, refresh_token: str) -> None:
+    """A token that is spent ends its session too; one that was never ours does nothing. Both look alike to the caller."""
+    presented = read_refresh_token(refresh_token)
+    found = _find(presented.session_id) if presented is not None else None
+    if presented is not None and found is not None and auth.refresh_tokens.is_genuine(presented, found.salt):
+        end_session(auth, user_id=found.user_id, session_id=presented.session_id, reason="signed_out")
+
+
+def sign_out_session(auth: Auth, session_id: UUID) -> None:
+    found = _find(session_id)
+    if found is not None:
+        end_session(auth, user_id=found.user_id, session_id=session_id, reason="signed_out")
+
+
+@dataclass(frozen=True)
+class _Found:
+    user_id: UUID
+    salt: bytes
+
+
+def _find(session_id: UUID) -> _Found | None:
+    with reading() as session:
+        query = select(AuthSession.user_id, AuthSession.salt).where(AuthSession.id == session_id)
+        row = session.execute(query).one_or_none()
+    return None if row is None else _Found(*row)

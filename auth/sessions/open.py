@@ -14,7 +14,7 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device, printable
 from auth.models import AuthSession, User
-from auth.read_profile import Profile, profile_of
+from auth.profile import Profile, profile_of
 from auth.sessions.lifetimes import SessionLifetimes
 from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
 from database.base import uuid7

@@ -19,18 +19,9 @@ from auth.assembly import Auth
 from auth.models import AuthSession, User
 from auth.sessions.end import end_session
 from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
-from auth.tokens.refresh_token import PresentedToken, read_refresh_token
+from auth.tokens.refresh_token import PresentedToken, RefreshTokenNotValid, read_refresh_token
 from database import transaction
-from security.edge.problems import Problem, TooManyRequests
-
-
-class RefreshTokenNotValid(Problem):
-    """Unknown, spent, run out or revoked: one answer for all. The error code is that of RFC 6749, 5.2."""
-
-    status, error, title = 401, "invalid_grant", "The refresh token is not valid; sign in again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+from security.edge.problems import TooManyRequests
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,7 @@ class _Reused:
     user_id: UUID
 
 
-def rotate_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
+def refresh_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
     """`ip` is noted as where the session was used last. Raises RefreshTokenNotValid, TooManyRequests."""
     presented = read_refresh_token(refresh_token)
     if presented is None:
@@ -76,7 +67,7 @@ def _rotate(
         raise RefreshTokenNotValid
     if presented.generation > row.generation:
         raise RefreshTokenNotValid
-    if row.generation == presented.generation + 1 and _asked_again(auth, row, key_hash, now):
+    if row.generation == presented.generation + 1 and _is_retry(auth, row, key_hash, now):
         return _opened(row)
     return _Reused(row.user_id)
 
@@ -111,7 +102,7 @@ def _lives(row: Any, now: datetime) -> bool:
     return bool(row.is_active and row.revoked_at is None and now < row.expires_at and now < row.idle_expires_at)
 
 
-def _asked_again(auth: Auth, row: Any, key_hash: bytes | None, now: datetime) -> bool:
+def _is_retry(auth: Auth, row: Any, key_hash: bytes | None, now: datetime) -> bool:
     """Whether this is the client of the last rotation, which did not get its answer."""
     soon = row.rotated_at is not None and now - row.rotated_at < auth.settings.refresh_grace
     return soon or (key_hash is not None and key_hash == row.rotation_key_hash)

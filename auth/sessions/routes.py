@@ -1,4 +1,4 @@
-"""`/api/auth/sessions`: where the caller is signed in, and ending that."""
+"""`/api/auth/sessions`: where the caller is signed in, and signing out there."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.audit.routes import Instant
 from auth.lock_out.sign_out_everywhere import end_all_sessions
-from auth.middleware import StaleSignIn
+from auth.middleware import StepUpRequired
 from auth.principal import Principal
 from auth.sessions.end import end_session
 from auth.sessions.list import OpenSession, list_sessions
@@ -21,14 +21,14 @@ from security.edge.problems import NotFound
 
 class SessionsQuery(Body):
     cursor: Cursor | None = None
-    """`next_cursor` of the page before."""
+    """`next_cursor` of the previous page."""
     limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 20
 
 
 class SessionAnswer(AnswerBody):
     id: UUID
     current: bool
-    """Whether this very request belongs to it."""
+    """Whether this request uses the session."""
     device_name: str | None
     user_agent: str | None
     ip_first: str | None
@@ -47,8 +47,8 @@ class SessionsAnswer(AnswerBody):
 class EndSessionsQuery(Body):
     keep_current: bool
     added_since: Instant | None = None
-    """Somebody else was in the account: also remove what was added since this instant and lets somebody in. Needs a fresh
-    sign-in."""
+    """If someone else was in your account: also removes API keys, linked accounts and second factors added since this time.
+    Needs a recent sign-in."""
 
 
 class EndedAnswer(AnswerBody):
@@ -63,13 +63,13 @@ def session_routes(auth: Auth) -> Blueprint:
         "GET",
         "",
         operation_id="listSessions",
-        summary="List where you are signed in",
+        summary="List your sessions",
         guard=auth.signed_in,
         query=SessionsQuery,
         answers={200: SessionsAnswer},
     )
     def list_own(caller: Principal, query: SessionsQuery) -> Answer:
-        """The newest first. `last_used_at` and `ip_last` are those of the last refresh."""
+        """Returns the newest first. `last_used_at` and `ip_last` are from the last refresh."""
         page = list_sessions(auth, caller.user_id, before=query.cursor, limit=query.limit)
         shown = [_session_answer(each, caller) for each in page.sessions]
         return Answer(200, SessionsAnswer(sessions=shown, next_cursor=page.next_cursor))
@@ -84,7 +84,7 @@ def session_routes(auth: Auth) -> Blueprint:
         answers={204: None},
     )
     def end_one(caller: Principal, session_id: UUID) -> Answer:
-        """Its tokens stop working at once. It may be the device that asks."""
+        """Its tokens stop working at once. You can also end the current session."""
         if not end_session(auth, user_id=caller.user_id, session_id=session_id, reason="revoked"):
             raise NotFound
         return Answer(204)
@@ -98,12 +98,12 @@ def session_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         query=EndSessionsQuery,
         answers={200: EndedAnswer},
-        problems=(StaleSignIn,),
+        problems=(StepUpRequired,),
     )
     def end_all(caller: Principal, query: EndSessionsQuery) -> Answer:
-        """Also voids password-reset codes, changes of address that other sessions asked for, and sign-ins that wait for a second
-        factor. With `added_since`, API keys, linked Apple and Google accounts, second factors and passkeys that were added since
-        then are removed too.
+        """Also cancels password resets, e-mail address changes requested in other sessions, and sign-ins that are waiting for a
+        second factor. With `added_since` it also removes API keys, linked Apple and Google accounts, second factors and passkeys
+        added since then.
         """
         if query.added_since is not None:
             auth.recently_signed_in.admit()

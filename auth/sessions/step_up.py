@@ -1,4 +1,4 @@
-"""A session whose user has just proved again who it is."""
+"""Step-up authentication (RFC 9470): a session whose user has just proved again who it is."""
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from auth.tokens.access_token import IssuedToken
 from security.edge.problems import InvalidToken
 
 
-def note_fresh_proof(auth: Auth, session: Session, caller: Principal, *, method: str) -> IssuedToken:
+def step_up(auth: Auth, session: Session, caller: Principal, *, method: str) -> IssuedToken:
     """For every way of proving again: the session's `auth_time` is now, and so is that of the new access token.
 
     In the caller's transaction. Raises InvalidToken when the session has ended.

@@ -34,7 +34,7 @@ KEY_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class UnusableSigningKey(ValueError):
-    """A key, or the ring of keys, cannot protect a token. Raised at start-up; the message never shows a key."""
+    """A key, or the list of keys, cannot protect a token. Raised at start-up; the message never shows a key."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,9 @@ class SigningKey:
 
     def __post_init__(self) -> None:
         if KEY_ID_FORM.fullmatch(self.key_id) is None:
-            raise UnusableSigningKey("A key id is 1 to 64 letters, digits, dots, hyphens and underscores")
+            raise UnusableSigningKey(
+                "A key id has 1 to 64 characters: A to Z, a to z, 0 to 9, dots, hyphens and underscores"
+            )
         if isinstance(self.material, bytes):
             if self.algorithm != "HS256" or len(self.material) < SHORTEST_SECRET_BYTES:
                 raise UnusableSigningKey(f"A secret is for HS256 and has at least {SHORTEST_SECRET_BYTES} bytes")
@@ -71,18 +73,18 @@ class SigningKey:
         return f"{self.key_id}:{self.algorithm}:{base64url(content)}"
 
 
-class KeyRing:
+class AccessKeyRing:
     """The keys that tokens are accepted under. The first one signs; the others stay until their last token ran out."""
 
     def __init__(self, keys: Sequence[SigningKey]) -> None:
         if not keys or len({key.key_id for key in keys}) != len(keys):
-            raise UnusableSigningKey("A ring needs at least one key, each under its own id")
+            raise UnusableSigningKey("There must be at least one key, each with its own id")
         self.keys = tuple(keys)
         self.signing = keys[0]
         self._by_id = {key.key_id: key for key in keys}
 
     @classmethod
-    def read(cls, text: str) -> "KeyRing":
+    def read(cls, text: str) -> "AccessKeyRing":
         """Raises UnusableSigningKey."""
         return cls([_read_key(entry.strip()) for entry in text.split(",")])
 

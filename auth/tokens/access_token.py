@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import jwt
 
 from auth.bounded_cache import BoundedCache
-from auth.tokens.access_keys import KeyRing
+from auth.tokens.access_keys import AccessKeyRing
 from database.base import Clock
 from security.base64url import bytes_of_base64url
 from security.edge.problems import InvalidToken
@@ -52,7 +52,14 @@ class AccessTokens:
     """Issues and verifies access tokens of one issuer for one audience."""
 
     def __init__(
-        self, keys: KeyRing, *, issuer: str, audience: str, lifetime: timedelta, clock: Clock, remembered: int = 8192
+        self,
+        keys: AccessKeyRing,
+        *,
+        issuer: str,
+        audience: str,
+        lifetime: timedelta,
+        clock: Clock,
+        remembered: int = 8192,
     ) -> None:
         if not timedelta(minutes=1) <= lifetime <= LONGEST_LIFETIME:
             raise ValueError("An access token lives between 1 and 60 minutes")

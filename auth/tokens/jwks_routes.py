@@ -5,7 +5,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Blueprint
 
-from auth.tokens.access_keys import KeyRing
+from auth.tokens.access_keys import AccessKeyRing
 from security.api.operation import Answer, AnswerBody, Anyone, operation
 from security.base64url import base64url
 
@@ -27,13 +27,13 @@ class PublicKeys(AnswerBody):
     keys: list[PublicKey]
 
 
-def jwks_routes(ring: KeyRing) -> Blueprint:
+def jwks_routes(keys: AccessKeyRing) -> Blueprint:
     routes = Blueprint("keys", __name__, url_prefix="/.well-known")
-    # HS256 keys are secrets and have no public half; a ring of them publishes nothing.
+    # HS256 keys are secrets and have no public half; nothing of them is published.
     published = PublicKeys(
         keys=[
             _public_key(key.key_id, key.verifier)
-            for key in ring.keys
+            for key in keys.keys
             if isinstance(key.verifier, EllipticCurvePublicKey)
         ]
     )
@@ -48,8 +48,8 @@ def jwks_routes(ring: KeyRing) -> Blueprint:
         answers={200: PublicKeys},
     )
     def read_public_keys() -> Answer:
-        """A JSON Web Key Set (RFC 7517). Empty while tokens are signed with HS256. Before a rotation the coming key is
-        listed already.
+        """Returns a JSON Web Key Set (RFC 7517). It is empty while tokens are signed with HS256. During a rotation it includes the new
+        key before the key signs tokens.
         """
         return Answer(200, published, {"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
 

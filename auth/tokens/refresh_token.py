@@ -14,6 +14,7 @@ from uuid import UUID
 
 from auth.tokens.opaque import CHECKSUM_LENGTH, checksum
 from security.base64url import base64url, bytes_of_base64url
+from security.edge.problems import Unauthorized
 
 PREFIX = "rt_"
 VERSION = 1
@@ -22,6 +23,12 @@ ENCODED_LENGTH = 71
 LONGEST_TOKEN = len(PREFIX) + ENCODED_LENGTH + CHECKSUM_LENGTH
 LARGEST_GENERATION = 2**31 - 1  # PostgreSQL's integer
 FORM = re.compile(rf"rt_[A-Za-z0-9_-]{{{ENCODED_LENGTH}}}[0-9A-Za-z]{{{CHECKSUM_LENGTH}}}")
+
+
+class RefreshTokenNotValid(Unauthorized):
+    """Unknown, spent, run out or revoked: one answer for all. The error code is that of RFC 6749, 5.2."""
+
+    error, title = "invalid_grant", "The refresh token is not valid. Sign in again"
 
 
 @dataclass(frozen=True)

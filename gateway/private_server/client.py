@@ -27,7 +27,7 @@ from gateway.private_server.resolve_name import Addresses
 from gateway.private_server.result_document import ResultNotUsable, check_result
 from security.logs.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
-from security.signing_keys import KeyRing
+from security.signing_keys import PrivateServerKeys
 
 LARGEST_REPLY = 2 * 1024 * 1024
 LEAST_SECONDS_FOR_RETRY = 3.0
@@ -72,7 +72,7 @@ class PrivateServer:
     def __init__(
         self,
         address: PrivateServerAddress,
-        keys: KeyRing,
+        keys: PrivateServerKeys,
         verify: VerifyResponse,
         *,
         largest_pool: int,

@@ -13,7 +13,7 @@ from payments.subscriptions.status import Provider, SubscriptionStatus
 
 
 def grant_by_operator(session: Session, user_id: UUID, tier: Tier, until: datetime | None, now: datetime) -> None:
-    """For `flask users set-tier` (auth/operators/set_tier.py), which announces the change. `until` is aware, None for no end.
+    """For `flask users set-tier` (auth/operators/accounts.py), which announces the change. `until` is aware, None for no end.
 
     One manual grant for each user: a new one replaces the old one, and free takes it away. Paid tiers stay beside it.
     """

@@ -94,22 +94,27 @@ class InternalError(Problem):
     status, error, title = 500, "internal_error", "Something went wrong on our side"
 
 
-class NotSignedIn(Problem):
+class Unauthorized(Problem):
+    """Says in `WWW-Authenticate` how to authenticate (RFC 9110, 11.6.1)."""
+
+    status = 401
+    challenge: ClassVar[str] = 'Bearer realm="mirroros"'
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": self.challenge}, **members)
+
+
+class NotSignedIn(Unauthorized):
     """RFC 6750, 3: no `error` member in the challenge when no credential was sent."""
 
-    status, error, title = 401, "not_signed_in", "Sign in first, and send the access token as `Authorization: Bearer …`"
-
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "not_signed_in", "Sign in first, and send the access token as `Authorization: Bearer …`"
 
 
-class InvalidToken(Problem):
+class InvalidToken(Unauthorized):
     """One answer for every bad token, so that nothing can be learned by trying."""
 
-    status, error, title = 401, "invalid_token", "The access token is no longer valid. Refresh it or sign in again"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros", error="invalid_token"'})
+    error, title = "invalid_token", "The access token is no longer valid. Refresh it or sign in again"
+    challenge = 'Bearer realm="mirroros", error="invalid_token"'
 
 
 class NotFound(Problem):

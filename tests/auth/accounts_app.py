@@ -34,9 +34,9 @@ GENEROUS = AuthLimits(
     second_factor=PLENTY,
     wrong_api_keys=PLENTY,
     wrong_invite_codes=PLENTY,
-    letters=PLENTY,
+    emails=PLENTY,
     confirm=PLENTY,
-    letters_to_one_address=(PLENTY,),
+    emails_to_one_mailbox=(PLENTY,),
     strangers=PATIENT,
     known_devices=PATIENT,
 )
@@ -57,7 +57,7 @@ class MovableClock:
 
 @dataclass
 class LetterBox:
-    """Where letters arrive when a test runs the jobs (`Accounts.letters`)."""
+    """Where messages arrive when a test runs the jobs (`Accounts.messages`)."""
 
     messages: list[EmailMessage] = field(default_factory=list)
 
@@ -89,10 +89,10 @@ class Accounts:
         return self.client.post(f"/api/auth{path}", json=body, **options)
 
     def register(self, email: str = "alice@example.com", password: str = PASSWORD) -> dict[str, Any]:
-        """The letter that confirms the address is put aside, so that a test sees the letters that it is about."""
+        """The message that confirms the address is put aside, so that a test sees the messages that it is about."""
         answer = self.post("/register", {"email": email, "password": password})
         assert answer.status_code == 201, answer.text
-        self.letters()
+        self.messages()
         return dict(answer.get_json())
 
     def sign_in(self, email: str = "alice@example.com", password: str = PASSWORD, **more: Any) -> TestResponse:
@@ -105,7 +105,7 @@ class Accounts:
     def profile(self, access_token: str) -> TestResponse:
         return self.client.get("/api/auth/profile", headers=bearer(access_token))
 
-    def letters(self) -> list[EmailMessage]:
+    def messages(self) -> list[EmailMessage]:
         """Run the jobs that wait, by their own functions, and those that they enqueue; take what arrived since last time."""
         declared = Jobs.of(auth_jobs(self.auth)).declared
         waiting = "DELETE FROM procrastinate_jobs WHERE status = 'todo' RETURNING id, task_name, args"

@@ -16,15 +16,15 @@ from auth.audit.routes import event_routes
 from auth.email.pages import account_pages
 from auth.email.routes import email_routes
 from auth.exports.routes import export_routes
-from auth.identity_providers.identity_routes import identity_routes
+from auth.identity_providers.routes import identity_routes
 from auth.impersonation.routes import impersonation_routes
-from auth.passwords.routes import own_password_routes
+from auth.passwords.routes import password_routes
 from auth.personal_data import PersonalData
 from auth.routes import auth_routes
 from auth.second_factor.passkeys.routes import passkey_routes
 from auth.second_factor.routes import second_factor_routes
 from auth.sessions.routes import session_routes
-from auth.tokens.access_keys import KeyRing, SigningKey
+from auth.tokens.access_keys import AccessKeyRing, SigningKey
 from database import db
 from database.base import Clock
 from database.redis.server import RedisAddress, RedisServer
@@ -39,7 +39,7 @@ ROUTES = (
     auth_routes,
     email_routes,
     session_routes,
-    own_password_routes,
+    password_routes,
     profile_routes,
     export_routes,
     api_key_routes,
@@ -71,13 +71,13 @@ def make_accounts(database_url: str, redis_url: str) -> Iterator[MakeAccounts]:
         )
         auth = assemble_auth(
             replace(defaults, **changes),
-            access_keys=KeyRing([SigningKey("k1", secrets.token_bytes(32))]),
+            access_keys=AccessKeyRing([SigningKey("k1", secrets.token_bytes(32))]),
             refresh_key=secrets.token_bytes(32),
             throttle_key=secrets.token_bytes(32),
             one_time_key=secrets.token_bytes(32),
             invite_key=secrets.token_bytes(32),
             data_keys={"d1": secrets.token_bytes(32)},
-            post=box,
+            transport=box,
             personal_data=personal_data,
             apple_tokens=None if apple_tokens_of is None else apple_tokens_of(clock),
             redis=redis,

@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 
-from auth.tokens.access_keys import KeyRing, SigningKey
+from auth.tokens.access_keys import AccessKeyRing, SigningKey
 from auth.tokens.access_token import AccessTokens
 from security.edge.problems import InvalidToken
 from tests.auth.accounts_app import Accounts, MovableClock, bearer
@@ -36,7 +36,9 @@ def tokens(clock: MovableClock) -> AccessTokens:
 
 
 def access_tokens(clock: MovableClock, *keys: SigningKey) -> AccessTokens:
-    return AccessTokens(KeyRing(keys), issuer=ISSUER, audience="mirroros", lifetime=timedelta(minutes=15), clock=clock)
+    return AccessTokens(
+        AccessKeyRing(keys), issuer=ISSUER, audience="mirroros", lifetime=timedelta(minutes=15), clock=clock
+    )
 
 
 def issue(tokens: AccessTokens, clock: MovableClock) -> str:
@@ -280,7 +282,7 @@ def test_an_old_key_is_good_while_it_is_in_the_ring(clock: MovableClock) -> None
 
 def test_the_verified_tokens_that_are_remembered_are_bounded(clock: MovableClock) -> None:
     tokens = AccessTokens(
-        KeyRing([KEY]),
+        AccessKeyRing([KEY]),
         issuer=ISSUER,
         audience="mirroros",
         lifetime=timedelta(minutes=15),

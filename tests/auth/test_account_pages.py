@@ -1,4 +1,4 @@
-"""The pages below /account that letters lead to."""
+"""The pages below /account that messages lead to."""
 
 import re
 import threading
@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 from auth.email.pages import PAGES
 from auth.mail.messages import PAGES as LINKED
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
-from tests.auth.letter_parts import code_in, link_in
+from tests.auth.message_parts import code_in, link_in
 from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
 
 PATHS = [f"/account{page.path}" for page in PAGES]
@@ -20,7 +20,7 @@ PHONE: ViewportSize = {"width": 375, "height": 667}
 NEW_PASSWORD = " tulip harbour 8143 "
 
 
-def test_every_link_of_a_letter_leads_to_a_page_and_every_page_posts_to_a_route(accounts: Accounts) -> None:
+def test_every_link_of_an_email_leads_to_a_page_and_every_page_posts_to_a_route(accounts: Accounts) -> None:
     assert set(LINKED.values()) <= set(PATHS)
     rules = {rule.rule for rule in accounts.app.url_map.iter_rules() if "POST" in (rule.methods or ())}
     assert {page.posts_to for page in PAGES} <= rules
@@ -52,12 +52,12 @@ def test_assets_can_be_kept(accounts: Accounts) -> None:
     assert accounts.client.get("/account/assets/../account_pages.py").status_code == 404
 
 
-def test_a_scanner_that_opens_every_link_of_every_letter_changes_nothing(accounts: Accounts) -> None:
+def test_a_scanner_that_opens_every_link_of_every_email_changes_nothing(accounts: Accounts) -> None:
     tokens = accounts.register()
     accounts.post("/resend-verification", {"email": "alice@example.com"})
     accounts.post("/forgot-password", {"email": "alice@example.com"})
     accounts.post("/email/change", {"new_email": "alice@new.example"}, headers=bearer(tokens["access_token"]))
-    links = [link_in(letter) for letter in accounts.letters()]
+    links = [link_in(message) for message in accounts.messages()]
     assert len(links) == 3
     state = "SELECT (SELECT json_agg(u) FROM users u)::text, (SELECT json_agg(c) FROM one_time_codes c)::text"
     before = accounts.query(state)
@@ -68,7 +68,7 @@ def test_a_scanner_that_opens_every_link_of_every_letter_changes_nothing(account
             for path in (address.partition("#")[0], address.replace("#", "?")):
                 assert accounts.client.open(path, method=method).status_code == 200
     assert accounts.query(state) == before
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -117,12 +117,12 @@ class TestInABrowser:
         self, accounts: Accounts, address: str, page: Page
     ) -> None:
         accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
-        (letter,) = accounts.letters()
-        page.goto(here(link_in(letter), address))
+        (message,) = accounts.messages()
+        page.goto(here(link_in(message), address))
         expect(page.get_by_role("button")).to_be_visible()
         assert accounts.query("SELECT is_verified FROM users") == [(False,)]
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("Your address is confirmed")
+        expect(page.get_by_role("status")).to_contain_text("Your e-mail address is confirmed")
         assert page.url == f"{address}/account/verify-email"
         assert accounts.query("SELECT is_verified FROM users") == [(True,)]
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -137,10 +137,10 @@ class TestInABrowser:
         page.get_by_label("E-mail address").fill("alice@example.com")
         page.get_by_role("button").click()
         expect(page.get_by_role("status")).to_contain_text("an e-mail is on its way")
-        (letter,) = accounts.letters()
+        (message,) = accounts.messages()
         page.get_by_role("link", name="I have a code already").click()
         page.get_by_label("E-mail address").fill("alice@example.com")
-        code = code_in(letter)
+        code = code_in(message)
         page.get_by_label("The 6-digit code").fill(f"{code[:3]} {code[3:]}")
         page.get_by_label("New password").fill("alicealice")
         page.get_by_role("button").click()
@@ -157,5 +157,5 @@ class TestInABrowser:
         expect(page.get_by_role("status")).to_contain_text("not valid any more")
         page.goto(f"{address}/account/forgot-password")
         page.goto(f"{address}/account/undo-email-change")
-        expect(page.get_by_role("status")).to_contain_text("A part of the link is missing")
+        expect(page.get_by_role("status")).to_contain_text("Part of the link is missing")
         expect(page.get_by_role("button")).to_be_hidden()

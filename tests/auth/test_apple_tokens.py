@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from auth.accounts.purge import SETTLED_AFTER, purge_accounts
 from auth.apple_tokens.client import AppleRefused, AppleSignInKey, AppleTokens, AppleUnreachable
 from auth.apple_tokens.revoke import revoke_apple_tokens
-from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdTokens
 from auth.identity_providers.jwks import ProviderKeys
 from auth.identity_providers.keep_apple_token import exchange_apple_code
 from auth.identity_providers.routes import provider_routes
@@ -28,7 +28,7 @@ from sandbox.identity_server.server import IdentityServer
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import token_in
 
 EMAIL = "alice@example.com"
 NONCE = secrets.token_urlsafe(24)
@@ -66,7 +66,7 @@ class Signing:
         """Alice, and her token is kept."""
         answer = self.sign_in(**more)
         assert answer.status_code == 200, answer.text
-        self.accounts.letters()
+        self.accounts.messages()
         assert self.at_apple() == [EMAIL]
         return dict(answer.get_json())
 
@@ -111,13 +111,13 @@ def with_apple(accounts: Accounts, server: IdentityServer) -> Signing:
     clock = server.apple.tokens.clock
     assert isinstance(clock, FollowingClock)
     clock.source = accounts.clock
-    apple = IdentityTokens(
+    apple = IdTokens(
         APPLE,
         frozenset({server.developer.client_id}),
         ProviderKeys(f"{server.apple_url}/auth/keys", accounts.clock),
         accounts.clock,
     )
-    google = IdentityTokens(
+    google = IdTokens(
         GOOGLE,
         frozenset({GOOGLE_CLIENT_ID}),
         ProviderKeys(f"{server.google_url}/oauth2/v3/certs", accounts.clock),
@@ -137,7 +137,7 @@ def test_a_code_is_exchanged_by_a_job_and_neither_it_nor_the_token_is_readable_i
     assert apple.accounts.post("/apple", body).status_code == 200
     ((arguments,),) = apple.accounts.query(SEALED_CODES)
     assert body["authorization_code"] not in json.dumps(arguments)
-    apple.accounts.letters()
+    apple.accounts.messages()
     assert apple.at_apple() == [EMAIL]
     ((client_id, sealed),) = apple.accounts.query("SELECT client_id, sealed_token FROM apple_refresh_tokens")
     assert client_id == apple.server.developer.client_id
@@ -168,7 +168,7 @@ def test_unlinking_the_identity_takes_it_back(apple: Signing) -> None:
     body = apple.body("other@example.com")
     linked = apple.accounts.post("/identities/apple", body, headers=bearer(owner["access_token"]))
     assert linked.status_code == 200, linked.text
-    apple.accounts.letters()
+    apple.accounts.messages()
     assert apple.at_apple() == ["other@example.com"]
     path = f"/api/auth/identities/{linked.get_json()['id']}"
     assert apple.accounts.client.delete(path, headers=bearer(owner["access_token"])).status_code == 204
@@ -181,10 +181,10 @@ def test_what_a_thief_linked_is_taken_back_when_the_owner_locks_the_thief_out(ap
     apple.accounts.clock.advance(seconds=1)
     body = apple.body("thief@example.com")
     apple.accounts.post("/identities/apple", body, headers=bearer(owner["access_token"]))
-    apple.accounts.letters()
+    apple.accounts.messages()
     apple.accounts.post("/forgot-password", {"email": EMAIL})
-    (letter,) = apple.accounts.letters()
-    reset = {"token": token_in(letter), "new_password": f"new {PASSWORD}"}
+    (message,) = apple.accounts.messages()
+    reset = {"token": token_in(message), "new_password": f"new {PASSWORD}"}
     assert apple.accounts.post("/reset-password", reset).status_code == 204
     assert apple.revoke() == 1
     assert (apple.at_apple(), apple.kept()) == ([], [])
@@ -207,7 +207,7 @@ def test_a_token_that_comes_too_late_is_taken_back(apple: Signing, meanwhile: st
     assert apple.sign_in().status_code == 200
     change = "DELETE FROM identities" if meanwhile == "unlinked" else "UPDATE users SET is_active = false"
     apple.accounts.query(change)
-    apple.accounts.letters()
+    apple.accounts.messages()
     assert (apple.at_apple(), apple.kept()) == ([EMAIL], [False])
     assert apple.revoke() == 1
     assert (apple.at_apple(), apple.kept()) == ([], [])
@@ -227,7 +227,7 @@ def test_a_sign_in_that_still_needs_a_second_factor_keeps_it_too(apple: Signing)
     apple.accounts.query("UPDATE users SET is_verified = true")
     alice.turn_on_totp()
     assert apple.sign_in().get_json()["error"] == "mfa_required"
-    apple.accounts.letters()
+    apple.accounts.messages()
     assert apple.kept() == [True]
 
 
@@ -238,7 +238,7 @@ def test_without_a_key_of_apple_nothing_is_exchanged_and_closing_works_as_ever(
     answer = apple.sign_in()
     assert answer.status_code == 200
     assert apple.accounts.query(SEALED_CODES) == []
-    apple.accounts.letters()
+    apple.accounts.messages()
     apple.close(answer.get_json()["access_token"])
     assert (apple.at_apple(), apple.kept(), apple.revoke()) == ([], [], 0)
 
@@ -255,7 +255,7 @@ def test_a_code_of_a_web_app_goes_with_the_address_that_it_was_asked_for_with(ap
     given = apple.authorized(back)
     body = {"id_token": given["id_token"], "nonce": NONCE, "authorization_code": given["code"]}
     assert apple.accounts.post("/apple", {**body, "redirect_uri": back}).status_code == 200
-    apple.accounts.letters()
+    apple.accounts.messages()
     assert apple.kept() == [True]
 
 
@@ -276,7 +276,7 @@ def test_a_code_that_is_not_good_changes_nothing(apple: Signing, what: str) -> N
     if what == "expired":
         apple.accounts.clock.advance(minutes=5)
     with capture_logs() as logged:
-        apple.accounts.letters()
+        apple.accounts.messages()
     reason = "of somebody else" if what == "of somebody else" else "invalid_grant"
     refused = [line["reason"] for line in logged if line["event"] == "apple_code_not_exchanged"]
     assert (refused, apple.kept()) == ([reason], [])

@@ -40,9 +40,9 @@ def test_the_owner_is_told_of_many_wrong_passwords_once(accounts: Accounts) -> N
     accounts.register()
     for _ in range(12):
         accounts.sign_in(password=f"not {PASSWORD}")
-    (letter,) = accounts.letters()
-    assert letter["To"] == "alice@example.com"
-    assert letter["Subject"] == "Somebody is guessing your password"
+    (message,) = accounts.messages()
+    assert message["To"] == "alice@example.com"
+    assert message["Subject"] == "Someone is guessing your password"
 
 
 def test_the_owner_is_told_of_a_reused_refresh_token(accounts: Accounts) -> None:
@@ -51,7 +51,7 @@ def test_the_owner_is_told_of_a_reused_refresh_token(accounts: Accounts) -> None
     accounts.clock.advance(minutes=5)
     accounts.refresh(stolen)
     assert "refresh_token_reused" in accounts.events()
-    assert [letter["Subject"] for letter in accounts.letters()] == ["A session was ended to protect you"]
+    assert [message["Subject"] for message in accounts.messages()] == ["We ended a session to protect your account"]
 
 
 def test_an_ordinary_sign_in_is_no_warning(accounts: Accounts, security_events: list[Any]) -> None:

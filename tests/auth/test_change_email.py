@@ -17,7 +17,7 @@ from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer
-from tests.auth.letter_parts import code_in, link_in, text_of, token_in
+from tests.auth.message_parts import code_in, link_in, text_of, token_in
 from tests.auth.test_sign_in_with_provider import SignIn
 
 OLD, NEW, MALLORY = "alice@example.com", "alice@new.example", "mallory@example.com"
@@ -29,20 +29,20 @@ def change(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> TestRes
 
 
 def asked(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> EmailMessage:
-    """The letter that the new address gets."""
+    """The message that the new address gets."""
     assert change(accounts, tokens, to).status_code == 202
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == (to, "Confirm your new e-mail address")
-    return letter
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == (to, "Confirm your new e-mail address")
+    return message
 
 
 def moved(accounts: Accounts, tokens: dict[str, Any], to: str = NEW) -> EmailMessage:
-    """The letter that the old address gets after the change."""
+    """The message that the old address gets after the change."""
     token = token_in(asked(accounts, tokens, to))
     assert accounts.post("/email/confirm", {"token": token}).status_code == 204
-    (letter,) = accounts.letters()
-    assert letter["Subject"] == "Your e-mail address was changed"
-    return letter
+    (message,) = accounts.messages()
+    assert message["Subject"] == "Your e-mail address was changed"
+    return message
 
 
 def addresses(accounts: Accounts) -> list[str]:
@@ -51,11 +51,11 @@ def addresses(accounts: Accounts) -> list[str]:
 
 def test_the_link_to_the_new_address_moves_the_account(accounts: Accounts) -> None:
     tokens = accounts.register()
-    letter = asked(accounts, tokens)
-    assert link_in(letter).startswith("https://api.example.com/account/change-email#token=ot_")
-    assert f"The account of {OLD}" in text_of(letter)
+    message = asked(accounts, tokens)
+    assert link_in(message).startswith("https://api.example.com/account/change-email#token=ot_")
+    assert f"from {OLD} to" in text_of(message)
     assert addresses(accounts) == [OLD]
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 204
     assert addresses(accounts) == [NEW]
     assert accounts.query("SELECT is_verified FROM users") == [(True,)]
     assert accounts.sign_in(OLD).status_code == 401
@@ -63,13 +63,13 @@ def test_the_link_to_the_new_address_moves_the_account(accounts: Accounts) -> No
 
 
 def test_the_code_with_the_new_address_moves_it_too(accounts: Accounts) -> None:
-    letter = asked(accounts, accounts.register())
-    confirmed = accounts.post("/email/confirm", {"email": NEW.upper(), "code": code_in(letter)})
+    message = asked(accounts, accounts.register())
+    confirmed = accounts.post("/email/confirm", {"email": NEW.upper(), "code": code_in(message)})
     assert confirmed.status_code == 204
     assert addresses(accounts) == [NEW]
 
 
-def test_two_accounts_may_want_one_address_and_whoever_answers_the_letter_gets_it(accounts: Accounts) -> None:
+def test_two_accounts_may_want_one_address_and_whoever_answers_the_email_gets_it(accounts: Accounts) -> None:
     alice, mallory = accounts.register(), accounts.register(MALLORY)
     codes = {name: code_in(asked(accounts, tokens)) for name, tokens in (("mallory", mallory), ("alice", alice))}
     assert accounts.post("/email/confirm", {"email": NEW, "code": codes["alice"]}).status_code == 204
@@ -96,8 +96,8 @@ def test_the_session_that_asked_stays_and_the_others_end(accounts: Accounts) -> 
 
 def test_it_is_written_down(accounts: Accounts) -> None:
     tokens = accounts.register()
-    letter = moved(accounts, tokens)
-    accounts.post("/email/undo", {"token": token_in(letter)})
+    message = moved(accounts, tokens)
+    accounts.post("/email/undo", {"token": token_in(message)})
     assert accounts.events(tokens["user"]["id"]) == [
         "registered",
         "email_change_requested",
@@ -113,7 +113,7 @@ def test_a_sign_in_that_is_not_fresh_is_not_enough(accounts: Accounts, seconds: 
     answer = change(accounts, tokens)
     assert (answer.status_code, answer.get_json()["error"]) == (401, "insufficient_user_authentication")
     assert "max_age=300" in answer.headers["WWW-Authenticate"]
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 def test_nobody_changes_anything_without_a_sign_in(accounts: Accounts) -> None:
@@ -124,12 +124,12 @@ def test_an_address_in_use_is_answered_as_usual_and_its_owner_is_told(accounts: 
     accounts.register()
     mallory = accounts.register(MALLORY)
     usual = change(accounts, mallory, "free@example.com")
-    accounts.letters()
+    accounts.messages()
     answer = change(accounts, mallory, "ALICE@example.com")
     assert (answer.status_code, answer.data) == (usual.status_code, usual.data) == (202, b'{"status":"check_email"}')
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == (OLD, "This address is in use already")
-    assert "#token=" not in letter.as_string()
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == (OLD, "This e-mail address is already in use")
+    assert "#token=" not in message.as_string()
     assert addresses(accounts) == [OLD, MALLORY]
 
 
@@ -142,14 +142,14 @@ def test_the_own_address_is_refused(accounts: Accounts) -> None:
 @pytest.mark.parametrize("email", ["alice@example.com\r\nBcc: bob@example.com", '"a"@example.com', "a@[192.0.2.1]"])
 def test_what_is_no_address_is_refused_and_nothing_is_sent(accounts: Accounts, email: str) -> None:
     assert change(accounts, accounts.register(), email).status_code == 422
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
-def test_letters_to_one_address_are_limited_whoever_asks(make_accounts: MakeAccounts) -> None:
+def test_messages_to_one_address_are_limited_whoever_asks(make_accounts: MakeAccounts) -> None:
     accounts = make_accounts(limits=AuthLimits())
     tokens = accounts.register()
     assert [change(accounts, tokens).status_code for _ in range(11)] == [202] * 10 + [429]
-    assert len(accounts.letters()) == 1
+    assert len(accounts.messages()) == 1
 
 
 def test_an_older_request_is_void_after_a_newer_one(accounts: Accounts) -> None:
@@ -160,17 +160,17 @@ def test_an_older_request_is_void_after_a_newer_one(accounts: Accounts) -> None:
     assert accounts.post("/email/confirm", {"token": token_in(newer)}).status_code == 204
 
 
-def test_the_letter_runs_out_after_an_hour(accounts: Accounts) -> None:
+def test_the_email_runs_out_after_an_hour(accounts: Accounts) -> None:
     token = token_in(asked(accounts, accounts.register()))
     accounts.clock.now += LINK_LIFETIMES[Purpose.CHANGE_EMAIL]
     assert accounts.post("/email/confirm", {"token": token}).status_code == 400
 
 
-def test_letters_to_the_old_address_open_nothing_any_more(accounts: Accounts) -> None:
+def test_messages_to_the_old_address_open_nothing_any_more(accounts: Accounts) -> None:
     tokens = accounts.register()
     accounts.post("/forgot-password", {"email": OLD})
     accounts.post("/resend-verification", {"email": OLD})
-    reset, verify = accounts.letters()
+    reset, verify = accounts.messages()
     moved(accounts, tokens)
     assert accounts.post("/verify-email", {"token": token_in(verify)}).status_code == 400
     body = {"token": token_in(reset), "new_password": NEW_PASSWORD}
@@ -178,39 +178,39 @@ def test_letters_to_the_old_address_open_nothing_any_more(accounts: Accounts) ->
 
 
 def test_a_reset_stops_a_change_that_is_on_its_way(accounts: Accounts) -> None:
-    letter = asked(accounts, accounts.register(), MALLORY)
+    message = asked(accounts, accounts.register(), MALLORY)
     accounts.post("/forgot-password", {"email": OLD})
-    (reset,) = accounts.letters()
+    (reset,) = accounts.messages()
     accounts.post("/reset-password", {"token": token_in(reset), "new_password": NEW_PASSWORD})
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
     assert addresses(accounts) == [OLD]
 
 
-def test_the_owner_takes_the_account_back_with_the_letter_to_the_old_address(accounts: Accounts) -> None:
+def test_the_owner_takes_the_account_back_with_the_email_to_the_old_address(accounts: Accounts) -> None:
     tokens = accounts.register()
-    letter = moved(accounts, tokens, MALLORY)
-    assert letter["To"] == OLD
-    assert link_in(letter).startswith("https://api.example.com/account/undo-email-change#token=ot_")
+    message = moved(accounts, tokens, MALLORY)
+    assert message["To"] == OLD
+    assert link_in(message).startswith("https://api.example.com/account/undo-email-change#token=ot_")
     accounts.clock.advance(days=6)
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 204
     assert addresses(accounts) == [OLD]
     assert accounts.profile(tokens["access_token"]).status_code == 401
     assert accounts.refresh(tokens["refresh_token"]).status_code == 401
     # Whoever changed the address may know the password.
     assert accounts.sign_in(OLD, PASSWORD).status_code == 401
-    (reset,) = accounts.letters()
+    (reset,) = accounts.messages()
     assert (reset["To"], reset["Subject"]) == (OLD, "Set a new password")
     accounts.post("/reset-password", {"token": token_in(reset), "new_password": NEW_PASSWORD})
     assert accounts.sign_in(OLD, NEW_PASSWORD).status_code == 200
 
 
 def test_the_way_back_ends_after_seven_days_and_works_once(accounts: Accounts) -> None:
-    letter = moved(accounts, accounts.register())
+    message = moved(accounts, accounts.register())
     accounts.clock.now += LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 400
     accounts.clock.advance(seconds=-1)
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 204
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 400
 
 
 def test_changing_twice_does_not_take_the_way_back_from_the_owner(accounts: Accounts) -> None:
@@ -228,30 +228,30 @@ def test_changing_twice_does_not_take_the_way_back_from_the_owner(accounts: Acco
 @pytest.mark.parametrize("mode", ["classic", "private"])
 def test_nobody_can_register_the_old_address_while_there_is_a_way_back(make_accounts: MakeAccounts, mode: str) -> None:
     accounts = make_accounts()
-    letter = moved(accounts, accounts.register(), MALLORY)
+    message = moved(accounts, accounts.register(), MALLORY)
     other = accounts if mode == "classic" else make_accounts(registration_response=mode)
     answer = other.post("/register", {"email": OLD, "password": PASSWORD})
     assert answer.status_code == (409 if mode == "classic" else 202)
     assert addresses(accounts) == [MALLORY]
-    told = [(each["To"], each["Subject"]) for each in other.letters()]
-    assert told == ([] if mode == "classic" else [(OLD, "This address is in use already")])
+    told = [(each["To"], each["Subject"]) for each in other.messages()]
+    assert told == ([] if mode == "classic" else [(OLD, "This e-mail address is already in use")])
     accounts.clock.now += LINK_LIFETIMES[Purpose.UNDO_EMAIL_CHANGE]
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 400
     accounts.register(OLD)
 
 
 def test_when_another_account_has_the_old_address_by_proof_the_way_back_is_closed(accounts: Accounts) -> None:
-    letter = moved(accounts, accounts.register())
+    message = moved(accounts, accounts.register())
     bob = accounts.register("bob@example.com")
     moved(accounts, bob, OLD)
-    answer = accounts.post("/email/undo", {"token": token_in(letter)})
+    answer = accounts.post("/email/undo", {"token": token_in(message)})
     assert (answer.status_code, answer.get_json()["error"]) == (409, "email_taken")
     assert addresses(accounts) == [NEW, OLD]
 
 
 def test_only_a_link_undoes_a_change(accounts: Accounts) -> None:
-    letter = moved(accounts, accounts.register())
-    assert "code" not in text_of(letter)
+    message = moved(accounts, accounts.register())
+    assert "code" not in text_of(message)
     assert accounts.post("/email/undo", {"email": OLD, "code": "123456"}).status_code == 422
 
 
@@ -265,9 +265,9 @@ def test_undoing_a_change_takes_away_what_the_thief_prepared_to_come_back(accoun
     passkey = owner.add_passkey("the thief's")
     key = accounts.post("/tokens", {"name": "back door", "scopes": ["predict"]}, headers=bearer(owner.access_token))
     assert key.status_code == 201
-    accounts.letters()
-    letter = moved(accounts, thief)
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    accounts.messages()
+    message = moved(accounts, thief)
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 204
     options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
     assert accounts.post("/passkeys/sign-in", {"credential": passkey.get(options)}).status_code == 401
     assert accounts.query("SELECT name FROM passkeys") == [("the owner's",)]
@@ -280,10 +280,10 @@ def test_an_identity_that_a_thief_linked_is_gone_after_the_way_back(accounts: Ac
         thief = accounts.register()
         accounts.clock.advance(seconds=1)
         token = google.token(sub="thief", email="mallory@gmail.com")
-        letter = moved(accounts, thief, "mallory@gmail.com")
+        message = moved(accounts, thief, "mallory@gmail.com")
         assert google.post(token).get_json()["user"]["id"] == thief["user"]["id"]
-        accounts.letters()
-        assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+        accounts.messages()
+        assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 204
         assert google.post(token).get_json()["user"]["id"] != thief["user"]["id"]
     query = "SELECT detail FROM security_events WHERE event = 'email_change_undone'"
     assert accounts.query(query) == [({"sessions_ended": 2, "identities_removed": 1},)]
@@ -292,48 +292,48 @@ def test_an_identity_that_a_thief_linked_is_gone_after_the_way_back(accounts: Ac
 @pytest.mark.parametrize("path", ["?keep_current=true", "?keep_current=false", "/{session_id}"])
 def test_a_change_does_not_outlive_the_session_that_asked_for_it(accounts: Accounts, path: str) -> None:
     thief = accounts.register()
-    letter = asked(accounts, thief, MALLORY)
+    message = asked(accounts, thief, MALLORY)
     session_id = accounts.auth.access_tokens.verify(thief["access_token"]).session_id
     owner = bearer(accounts.sign_in().get_json()["access_token"])
     ended = accounts.client.delete(f"/api/auth/sessions{path.format(session_id=session_id)}", headers=owner)
     assert ended.status_code in {200, 204}
-    assert accounts.post("/email/confirm", {"email": MALLORY, "code": code_in(letter)}).status_code == 400
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"email": MALLORY, "code": code_in(message)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
     assert addresses(accounts) == [OLD]
 
 
 def test_signing_out_ends_the_own_change_too(accounts: Accounts) -> None:
     tokens = accounts.register()
-    letter = asked(accounts, tokens)
+    message = asked(accounts, tokens)
     accounts.post("/logout", {"refresh_token": tokens["refresh_token"]})
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
 
 
 @pytest.mark.parametrize("act", ["sign out everywhere else", "change the password"])
 def test_the_owners_own_change_goes_on_when_the_other_sessions_end(accounts: Accounts, act: str) -> None:
     tokens = accounts.register()
-    letter, own = asked(accounts, tokens), bearer(tokens["access_token"])
+    message, own = asked(accounts, tokens), bearer(tokens["access_token"])
     if act == "change the password":
         body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
         assert accounts.post("/password/change", body, headers=own).status_code == 204
     else:
         assert accounts.client.delete("/api/auth/sessions?keep_current=true", headers=own).status_code == 200
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 204
 
 
 def test_an_account_that_is_switched_off_is_not_moved(accounts: Accounts) -> None:
-    letter = asked(accounts, accounts.register(), MALLORY)
+    message = asked(accounts, accounts.register(), MALLORY)
     accounts.query("UPDATE users SET is_active = false")
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
     assert addresses(accounts) == [OLD]
 
 
 def test_an_account_that_was_switched_off_can_still_be_taken_back_and_stays_off(accounts: Accounts) -> None:
-    letter = moved(accounts, accounts.register(), MALLORY)
+    message = moved(accounts, accounts.register(), MALLORY)
     accounts.query("UPDATE users SET is_active = false")
-    assert accounts.post("/email/undo", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/email/undo", {"token": token_in(message)}).status_code == 204
     assert addresses(accounts) == [OLD]
-    (reset,) = accounts.letters()
+    (reset,) = accounts.messages()
     body = {"token": token_in(reset), "new_password": NEW_PASSWORD}
     assert accounts.post("/reset-password", body).status_code == 204
     assert accounts.sign_in(OLD, NEW_PASSWORD).get_json()["error"] == "account_disabled"
@@ -344,6 +344,6 @@ def test_five_older_accounts_that_ask_for_an_address_do_not_shut_out_its_owner(a
     for number in range(5):
         asked(accounts, accounts.register(f"mallory{number}@example.com"))
         accounts.clock.advance(seconds=1)
-    letter = asked(accounts, accounts.register())
-    assert accounts.post("/email/confirm", {"email": NEW, "code": code_in(letter)}).status_code == 204
+    message = asked(accounts, accounts.register())
+    assert accounts.post("/email/confirm", {"email": NEW, "code": code_in(message)}).status_code == 204
     assert addresses(accounts)[-1] == NEW

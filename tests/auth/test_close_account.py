@@ -15,7 +15,7 @@ from auth.personal_data import PersonalData
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import text_of, token_in
 
 WRONG = f"not {PASSWORD}"
 
@@ -58,9 +58,9 @@ def test_a_closed_account_stops_at_once_and_the_owner_is_told_how_to_have_it_bac
         assert accounts.profile(session["access_token"]).status_code == 401
         assert accounts.refresh(session["refresh_token"]).status_code == 401
     assert "account_closed" in accounts.events()
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == ("alice@example.com", "Your account is closed")
-    assert f"{until:%d %B %Y}" in letter.as_string()
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == ("alice@example.com", "Your account is closed")
+    assert f"{until:%d %B %Y}" in text_of(message)
 
 
 def test_closing_wants_a_fresh_proof(accounts: Accounts) -> None:
@@ -80,10 +80,10 @@ def test_subscriptions_are_ended_and_the_answer_says_what_the_user_must_end(
     alice = accounts.register()
     assert close(accounts, alice["access_token"]).get_json()["cancel_yourself"] == ["apple"]
     assert ended == [UUID(alice["user"]["id"])]
-    (letter,) = accounts.letters()
-    body = letter.get_body(("plain",))
+    (message,) = accounts.messages()
+    body = message.get_body(("plain",))
     assert body is not None
-    assert "What you pay for at apple only you can end" in body.get_content()
+    assert "We cannot cancel what you pay for at apple" in body.get_content()
 
 
 def test_a_part_that_cannot_end_what_it_holds_leaves_the_account_open(make_accounts: MakeAccounts) -> None:
@@ -113,7 +113,7 @@ def test_its_address_stays_taken(accounts: Accounts) -> None:
 def test_the_owner_has_it_back_with_the_password_and_signs_in_anew(accounts: Accounts) -> None:
     alice = accounts.register()
     close(accounts, alice["access_token"])
-    accounts.letters()
+    accounts.messages()
     accounts.clock.advance(days=13)
     answer = restore(accounts)
     assert (answer.status_code, answer.data) == (204, b"")
@@ -124,15 +124,15 @@ def test_the_owner_has_it_back_with_the_password_and_signs_in_anew(accounts: Acc
     accounts.clock.advance(days=30)
     assert purge(accounts) == 0
     assert "account_restored" in accounts.events()
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Your account is back"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Your account is restored"]
 
 
 def test_an_owner_who_forgot_the_password_sets_a_new_one_and_has_it_back(accounts: Accounts) -> None:
     close(accounts, accounts.register()["access_token"])
-    accounts.letters()
+    accounts.messages()
     accounts.post("/forgot-password", {"email": "alice@example.com"})
-    (letter,) = accounts.letters()
-    body = {"token": token_in(letter), "new_password": f"new {PASSWORD}"}
+    (message,) = accounts.messages()
+    body = {"token": token_in(message), "new_password": f"new {PASSWORD}"}
     assert accounts.post("/reset-password", body).status_code == 204
     assert accounts.sign_in(password=f"new {PASSWORD}").get_json()["error"] == "account_closing"
     assert restore(accounts, password=f"new {PASSWORD}").status_code == 204
@@ -144,11 +144,11 @@ def test_nothing_that_was_pending_survives_and_the_ways_to_sign_in_wait_for_the_
     alice.turn_on_totp()
     alice.add_passkey()
     waiting = alice.begin_sign_in()
-    accounts.letters()
+    accounts.messages()
     accounts.post("/email/change", {"new_email": "new@example.com"}, headers=bearer(alice.access_token))
-    (letter,) = accounts.letters()
+    (message,) = accounts.messages()
     assert close(accounts, alice.access_token).status_code == 200
-    assert accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
     assert alice.finish(waiting, totp_code=alice.code()).status_code == 401
     assert restore(accounts).status_code == 204
     again = alice.finish(alice.begin_sign_in(), totp_code=alice.code())

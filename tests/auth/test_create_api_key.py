@@ -45,7 +45,7 @@ def test_a_key_lives_ninety_days_unless_said_otherwise(alice: KeyHolder) -> None
 
 def test_the_owner_is_told(alice: KeyHolder) -> None:
     alice.key()
-    assert [letter["Subject"] for letter in alice.accounts.letters()] == ["A new API key for your account"]
+    assert [message["Subject"] for message in alice.accounts.messages()] == ["A new API key was created"]
     assert alice.accounts.events(alice.user_id)[-1] == "api_key_created"
 
 

@@ -78,7 +78,7 @@ def sample(accounts: Accounts, ask: Ask, number: int) -> tuple[Group, Group]:
         assert register(accounts, f"{name}@known.example").status_code == 202
         if ask is try_code:
             forgot(accounts, f"{name}@known.example")
-    accounts.letters()
+    accounts.messages()
     for turn, name in enumerate(names):
         pair = [(known, f"{name}@known.example"), (unknown, f"{name}@other.example")]
         for group, email in pair if turn % 2 else reversed(pair):

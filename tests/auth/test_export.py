@@ -8,8 +8,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from auth.exports.export import forget_exports
 from auth.personal_data import PersonalData
+from auth.purge import PURGES
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 
@@ -36,8 +36,8 @@ def test_an_export_is_collected_by_a_job_and_downloaded(accounts: Accounts) -> N
     assert (export["status"], export["ready_at"]) == ("collecting", None)
     early = download(accounts, token, export["id"])
     assert (early.status_code, early.get_json()["error"]) == (409, "export_not_ready")
-    (letter,) = [*accounts.letters(), *accounts.letters()]
-    assert (letter["To"], letter["Subject"]) == ("alice@example.com", "Your data is ready")
+    (message,) = [*accounts.messages(), *accounts.messages()]
+    assert (message["To"], message["Subject"]) == ("alice@example.com", "Your data is ready")
     (ready,) = listed(accounts, token)
     assert (ready["id"], ready["status"]) == (export["id"], "ready")
     answer = download(accounts, token, export["id"])
@@ -55,7 +55,7 @@ def test_no_secret_and_nobody_else_is_in_it(accounts: Accounts) -> None:
     signed_in = accounts.register()
     accounts.register("bob@example.com")
     export_id = begin(accounts, signed_in["access_token"]).get_json()["id"]
-    accounts.letters()
+    accounts.messages()
     content = download(accounts, signed_in["access_token"], export_id).text
     secrets = accounts.query(
         "SELECT password_hash, encode(salt, 'hex'), encode(salt, 'base64'), encode(token_hash, 'hex')"
@@ -71,7 +71,7 @@ def test_hostile_names_come_out_as_they_went_in(accounts: Accounts) -> None:
     accounts.sign_in(device_name=hostile)
     accounts.client.patch("/api/auth/profile", json={"display_name": hostile}, headers=bearer(token))
     export_id = begin(accounts, token).get_json()["id"]
-    accounts.letters()
+    accounts.messages()
     answer = download(accounts, token, export_id)
     account = json.loads(answer.data)["parts"]["account"]
     assert account["account"]["display_name"] == hostile
@@ -84,16 +84,16 @@ def test_what_other_parts_hold_is_in_it(make_accounts: MakeAccounts) -> None:
     accounts = make_accounts(personal_data=(part,))
     alice = accounts.register()
     export_id = begin(accounts, alice["access_token"]).get_json()["id"]
-    accounts.letters()
+    accounts.messages()
     parts = download(accounts, alice["access_token"], export_id).get_json()["parts"]
     assert parts["payments"] == {"invoices": [{"paid_by": alice["user"]["id"]}]}
 
 
-def test_the_letter_holds_no_data(accounts: Accounts) -> None:
+def test_the_email_holds_no_data(accounts: Accounts) -> None:
     token = accounts.register()["access_token"]
     export_id = begin(accounts, token).get_json()["id"]
-    (letter,) = accounts.letters()
-    assert export_id not in letter.as_string()
+    (message,) = accounts.messages()
+    assert export_id not in message.as_string()
 
 
 def test_there_is_one_a_day(accounts: Accounts) -> None:
@@ -113,7 +113,7 @@ def test_there_is_one_a_day(accounts: Accounts) -> None:
 def test_somebody_else_finds_nothing(accounts: Accounts) -> None:
     alice, mallory = accounts.register(), accounts.register("mallory@example.com")
     export_id = begin(accounts, alice["access_token"]).get_json()["id"]
-    accounts.letters()
+    accounts.messages()
     assert download(accounts, mallory["access_token"], export_id).status_code == 404
     assert download(accounts, mallory["access_token"], str(uuid.uuid4())).status_code == 404
     assert listed(accounts, mallory["access_token"]) == []
@@ -122,7 +122,7 @@ def test_somebody_else_finds_nothing(accounts: Accounts) -> None:
 def test_beginning_and_downloading_want_a_fresh_proof_and_looking_does_not(accounts: Accounts) -> None:
     token = accounts.register()["access_token"]
     export_id = begin(accounts, token).get_json()["id"]
-    accounts.letters()
+    accounts.messages()
     accounts.clock.advance(minutes=6)
     for stale in (begin(accounts, token), download(accounts, token, export_id)):
         assert (stale.status_code, stale.get_json()["error"]) == (401, "insufficient_user_authentication")
@@ -134,20 +134,20 @@ def test_beginning_and_downloading_want_a_fresh_proof_and_looking_does_not(accou
 def test_after_a_week_it_is_gone(accounts: Accounts) -> None:
     token = accounts.register()["access_token"]
     export_id = begin(accounts, token).get_json()["id"]
-    accounts.letters()
-    accounts.clock.now += timedelta(days=7)
+    accounts.messages()
+    accounts.clock.now += timedelta(days=7, seconds=1)
     later = accounts.sign_in().get_json()["access_token"]
     assert download(accounts, later, export_id).status_code == 404
     assert listed(accounts, later) == []
     with accounts.app.app_context():
-        assert forget_exports(accounts.clock) == 1
+        assert PURGES["purge_exports"].run(accounts.clock) == 1
     assert accounts.query("SELECT count(*) FROM data_exports") == [(0,)]
 
 
 def test_the_job_of_an_account_that_is_gone_does_nothing(accounts: Accounts) -> None:
     begin(accounts, accounts.register()["access_token"])
     accounts.query("DELETE FROM users")
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 def test_nobody_is_asked_to_sign_in(accounts: Accounts) -> None:

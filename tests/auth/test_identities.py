@@ -55,7 +55,7 @@ def test_a_linked_identity_signs_in_whatever_its_address_and_is_listed(linker: L
 def test_linking_is_told_once_and_can_be_repeated(linker: Linker) -> None:
     first, again = linker.link(), linker.link()
     assert first.get_json() == again.get_json()
-    assert [letter["Subject"] for letter in linker.accounts.letters()] == ["A new way to sign in to your account"]
+    assert [message["Subject"] for message in linker.accounts.messages()] == ["A new way to sign in was added"]
     assert linker.accounts.events(linker.alice.user_id).count("identity_linked") == 1
 
 
@@ -69,20 +69,20 @@ def test_an_identity_of_another_account_is_not_taken_from_it(linker: Linker) -> 
 
 def test_a_token_that_is_not_good_links_nothing(linker: Linker) -> None:
     answer = linker.link(aud="com.other.app")
-    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_identity_token")
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_id_token")
     assert linker.listed() == []
 
 
 def test_an_unlinked_identity_signs_in_no_more_and_its_sessions_end(linker: Linker) -> None:
     identity_id = linker.link().get_json()["id"]
     thief = linker.google.post().get_json()
-    linker.accounts.letters()
+    linker.accounts.messages()
     assert linker.unlink(identity_id).status_code == 204
     assert linker.listed() == []
     assert linker.accounts.profile(thief["access_token"]).status_code == 401
     assert linker.accounts.profile(linker.alice.access_token).status_code == 200
-    (letter,) = linker.accounts.letters()
-    assert letter["Subject"] == "A way to sign in was removed from your account"
+    (message,) = linker.accounts.messages()
+    assert message["Subject"] == "A way to sign in was removed"
     assert linker.accounts.events(linker.alice.user_id)[-1] == "identity_unlinked"
     again = linker.google.post(linker.google.token(email="other@example.net"))
     assert again.get_json()["user"]["id"] != linker.alice.user_id

@@ -12,8 +12,7 @@ from flask import Blueprint
 from werkzeug.test import TestResponse
 
 from auth.middleware import HasRole, SignedInAsOneself
-from auth.principal import Principal
-from auth.roles import Role
+from auth.principal import Principal, Role
 from security.api.operation import OPERATIONS_KEY, Answer, Guard, operation
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts
@@ -144,9 +143,9 @@ ENDS: dict[str, Callable[[Desk], object]] = {
     "the actor begins another": lambda desk: desk.begin(desk.accounts.register("carol@example.com")["user"]["id"]),
     "the actor signs out": signs_out,
     "the actor's session is over": lambda desk: desk.accounts.query("UPDATE sessions SET expires_at = created_at"),
-    "the actor is switched off": lambda desk: desk.change("is_active = false", "bob@example.com"),
+    "the actor is disabled": lambda desk: desk.change("is_active = false", "bob@example.com"),
     "the actor loses the role": lambda desk: desk.set_role("bob@example.com", "user"),
-    "the user is switched off": lambda desk: desk.change("is_active = false", "alice@example.com"),
+    "the user is disabled": lambda desk: desk.change("is_active = false", "alice@example.com"),
     "the user joins the staff": lambda desk: desk.set_role("alice@example.com", "support"),
     "the user is deleted": lambda desk: desk.accounts.query("DELETE FROM users WHERE email = 'alice@example.com'"),
     "the actor is deleted": lambda desk: desk.accounts.query("DELETE FROM users WHERE email = 'bob@example.com'"),

@@ -33,7 +33,7 @@ def test_create_prints_the_code_in_the_last_line(accounts: Accounts) -> None:
     assert made.exit_code == 0
     *_, summary, code = made.stdout.splitlines()
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}", code)
-    assert summary.startswith("good for 3 account(s)")
+    assert summary.startswith("Valid for 3 account(s)")
     assert summary.endswith(the_id(accounts))
     assert accounts.events() == ["invite_created"]
 
@@ -66,7 +66,7 @@ def test_a_revoked_code_is_good_for_nothing_and_its_accounts_stay(accounts: Acco
 
 def test_an_invite_that_does_not_exist_is_said_to(accounts: Accounts) -> None:
     answer = run(accounts, "revoke", str(uuid.uuid4()))
-    assert (answer.exit_code, "There is no such invite" in answer.output) == (1, True)
+    assert (answer.exit_code, "No invite has this ID" in answer.output) == (1, True)
 
 
 @pytest.mark.parametrize("options", [("--uses", "0"), ("--days", "0"), ("--days", "366"), ("--uses", "x")], ids=str)

@@ -26,7 +26,7 @@ from payments.subscriptions.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import token_in
 from tests.auth.software_passkey import SoftwarePasskey
 from tests.auth.test_sign_in_with_provider import NONCE, SignIn
 
@@ -191,10 +191,10 @@ def break_in(story: Story, *, moves_the_account: bool = False) -> Thief:
     tokens = alice.finish(alice.begin_sign_in(), recovery_code=alice.recovery_codes[0]).get_json()
     alice.access_token = tokens["access_token"]
     if moves_the_account:
-        accounts.letters()
+        accounts.messages()
         assert accounts.post("/email/confirm", {"token": token_in(ask_for_change(story, MALLORY))}).status_code == 204
-        (letter,) = accounts.letters()
-        undo, alice.email = token_in(letter), MALLORY
+        (message,) = accounts.messages()
+        undo, alice.email = token_in(message), MALLORY
     link(accounts, story.google, tokens["access_token"], "thief", MALLORY)
     passkey = alice.add_passkey("the thief's")
     alice.turn_on_totp()
@@ -203,7 +203,7 @@ def break_in(story: Story, *, moves_the_account: bool = False) -> Thief:
     alice.registration_options()
     waiting = alice.begin_sign_in()
     accounts.post("/forgot-password", {"email": alice.email})
-    accounts.letters()
+    accounts.messages()
     change = ask_for_change(story, "mallory@elsewhere.example")
     accounts.clock.advance(seconds=1)
     return Thief(accounts, story.google, tokens, passkey, key, change, waiting, undo)
@@ -212,14 +212,14 @@ def break_in(story: Story, *, moves_the_account: bool = False) -> Thief:
 def ask_for_change(story: Story, to: str) -> EmailMessage:
     body = {"new_email": to}
     assert story.accounts.post("/email/change", body, headers=bearer(story.alice.access_token)).status_code == 202
-    (letter,) = story.accounts.letters()
-    return letter
+    (message,) = story.accounts.messages()
+    return message
 
 
 def reset(story: Story, _thief: Thief) -> None:
     story.accounts.post("/forgot-password", {"email": OLD})
-    (letter,) = story.accounts.letters()
-    body = {"token": token_in(letter), "new_password": NEW_PASSWORD}
+    (message,) = story.accounts.messages()
+    body = {"token": token_in(message), "new_password": NEW_PASSWORD}
     assert story.accounts.post("/reset-password", body).status_code == 204
 
 

@@ -148,9 +148,9 @@ def test_a_stranger_with_the_password_does_not_lock_out_a_known_device(alice: Fa
 
 
 def test_the_owner_is_told_of_ten_wrong_codes_once(alice: FactorOwner) -> None:
-    alice.accounts.letters()
+    alice.accounts.messages()
     waste(alice, 12)
-    assert [letter["Subject"] for letter in alice.accounts.letters()] == ["Somebody is guessing your second factor"]
+    assert [message["Subject"] for message in alice.accounts.messages()] == ["Someone is guessing your second factor"]
     assert alice.accounts.events(alice.user_id).count("second_factor_failed") == 12
 
 

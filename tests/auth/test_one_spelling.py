@@ -15,7 +15,7 @@ from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.key_holder import KeyHolder
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import token_in
 
 BASE64URL = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
@@ -55,8 +55,8 @@ def api_key(accounts: Accounts) -> Token:
 def link_of_an_email(accounts: Accounts) -> Token:
     body = {"email": "alice@example.com", "password": PASSWORD}
     accounts.post("/register", body)
-    (letter,) = accounts.letters()
-    return Token(token_in(letter), lambda text: accounts.post("/verify-email", {"token": text}).status_code == 204)
+    (message,) = accounts.messages()
+    return Token(token_in(message), lambda text: accounts.post("/verify-email", {"token": text}).status_code == 204)
 
 
 def device_token(accounts: Accounts) -> Token:

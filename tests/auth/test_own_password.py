@@ -83,7 +83,7 @@ def test_whoever_holds_a_stolen_session_cannot_guess_on(make_accounts: MakeAccou
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) >= 1
     assert change(accounts, token).status_code == 429
-    assert "Somebody is guessing your password" in [letter["Subject"] for letter in accounts.letters()]
+    assert "Someone is guessing your password" in [message["Subject"] for message in accounts.messages()]
     other = accounts.sign_in().get_json()["access_token"]
     assert prove(accounts, other).status_code == 200
 
@@ -105,8 +105,8 @@ def test_another_password_ends_every_other_session_and_the_owner_is_told(account
     assert accounts.sign_in().status_code == 401
     assert accounts.sign_in(password=NEW).status_code == 200
     assert "password_changed" in accounts.events()
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == ("alice@example.com", "Your password was changed")
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == ("alice@example.com", "Your password was changed")
 
 
 def test_without_the_current_password_nothing_changes(accounts: Accounts) -> None:
@@ -129,7 +129,7 @@ def test_a_password_that_is_not_accepted_changes_nothing(accounts: Accounts, new
     assert accounts.sign_in().status_code == 200
 
 
-def test_a_letter_that_would_reset_the_password_opens_nothing_any_more(accounts: Accounts) -> None:
+def test_an_email_that_would_reset_the_password_opens_nothing_any_more(accounts: Accounts) -> None:
     signed_in = accounts.register()
     auth, user_id, purpose = accounts.auth, signed_in["user"]["id"], Purpose.RESET_PASSWORD
     with accounts.app.app_context(), transaction() as session:
@@ -137,7 +137,7 @@ def test_a_letter_that_would_reset_the_password_opens_nothing_any_more(accounts:
     change(accounts, signed_in["access_token"])
     link = auth.one_time_codes.link_token(code, purpose)
     with accounts.app.app_context(), transaction() as session:
-        assert auth.one_time_codes.take_link(session, purpose, link, accounts.clock()) is None
+        assert auth.one_time_codes.spend_link(session, purpose, link, accounts.clock()) is None
 
 
 def test_of_many_changes_at_once_one_wins(accounts: Accounts) -> None:

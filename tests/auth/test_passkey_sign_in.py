@@ -115,11 +115,11 @@ def test_a_challenge_lives_five_minutes(signer: Signer) -> None:
 def test_a_sign_count_that_went_back_is_refused_and_the_owner_is_told(signer: Signer) -> None:
     signer.passkey.count = 40
     assert signer.sign_in(signer.passkey.get(signer.options())).status_code == 200
-    signer.accounts.letters()
+    signer.accounts.messages()
     signer.passkey.count = 9
     assert refused(signer.sign_in(signer.passkey.get(signer.options())))
     assert "passkey_sign_count_went_back" in signer.accounts.events(signer.alice.user_id)
-    assert [letter["Subject"] for letter in signer.accounts.letters()] == ["A passkey may have been copied"]
+    assert [message["Subject"] for message in signer.accounts.messages()] == ["Someone may have copied a passkey"]
     signer.passkey.count = 41
     assert signer.sign_in(signer.passkey.get(signer.options())).status_code == 200
 

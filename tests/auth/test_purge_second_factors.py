@@ -1,4 +1,4 @@
-"""The job that forgets challenges and wrong codes"""
+"""The jobs that delete challenges and wrong codes"""
 
 from auth.jobs import auth_jobs
 from database.jobs.declare import Jobs
@@ -10,7 +10,8 @@ TABLES = ("passkey_challenges", "sign_in_challenges", "wrong_second_factors")
 
 def run(accounts: Accounts) -> None:
     with accounts.app.app_context():
-        Jobs.of(auth_jobs(accounts.auth)).declared["purge_second_factors"].run()
+        for table in TABLES:
+            Jobs.of(auth_jobs(accounts.auth)).declared[f"purge_{table}"].run()
 
 
 def rows(accounts: Accounts) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from auth.sessions.purge import purge_sessions
+from auth.purge import PURGES
 from database import db, transaction
 from database.base import uuid7
 from tests.bare_app import bare_app
@@ -58,6 +58,6 @@ def test_sessions_that_ended_a_month_ago_are_deleted_and_no_others(app: Flask) -
     add_session(expires=NOW + DAY, idle=NOW - 31 * DAY)
     add_session(expires=NOW + DAY, idle=NOW + DAY, revoked=NOW - 31 * DAY)
 
-    assert purge_sessions(lambda: NOW) == 3
+    assert PURGES["purge_sessions"].run(lambda: NOW) == 3
     assert left() == {alive, ended_lately}
-    assert purge_sessions(lambda: NOW) == 0
+    assert PURGES["purge_sessions"].run(lambda: NOW) == 0

@@ -76,9 +76,9 @@ def test_the_database_holds_nothing_that_can_be_tried_without_the_key(alice: Fac
 
 
 def test_the_owner_is_told_that_a_code_was_used(alice: FactorOwner) -> None:
-    alice.accounts.letters()
+    alice.accounts.messages()
     alice.finish(alice.begin_sign_in(), recovery_code=alice.recovery_codes[0])
-    assert [letter["Subject"] for letter in alice.accounts.letters()] == ["A recovery code was used"]
+    assert [message["Subject"] for message in alice.accounts.messages()] == ["A recovery code was used"]
     assert "recovery_code_used" in alice.accounts.events(alice.user_id)
 
 

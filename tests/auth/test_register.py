@@ -5,7 +5,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from auth.rate_limits.by_mailbox import LETTERS_TO_ONE_ADDRESS
+from auth.rate_limits.by_mailbox import EMAILS_TO_ONE_MAILBOX
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 
@@ -132,23 +132,23 @@ def test_the_owner_of_a_taken_address_is_told_by_mail_where_the_caller_is_not(ma
     accounts = make_accounts(registration_response="private")
     accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
     accounts.post("/register", {"email": "ALICE@example.com", "password": PASSWORD})
-    letters = [(letter["To"], letter["Subject"]) for letter in accounts.letters()]
-    assert letters == [
+    messages = [(message["To"], message["Subject"]) for message in accounts.messages()]
+    assert messages == [
         ("alice@example.com", "Confirm your e-mail address"),
-        ("alice@example.com", "This address is in use already"),
+        ("alice@example.com", "This e-mail address is already in use"),
     ]
 
 
-def test_a_flood_of_registrations_does_not_bury_an_address_in_letters(make_accounts: MakeAccounts) -> None:
-    limits = replace(GENEROUS, letters_to_one_address=LETTERS_TO_ONE_ADDRESS)
+def test_a_flood_of_registrations_does_not_bury_an_address_in_emails(make_accounts: MakeAccounts) -> None:
+    limits = replace(GENEROUS, emails_to_one_mailbox=EMAILS_TO_ONE_MAILBOX)
     accounts = make_accounts(registration_response="private", limits=limits)
     body = {"email": "alice@example.com", "password": PASSWORD}
     assert [accounts.post("/register", body).status_code for _ in range(4)] == [202] * 4
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Confirm your e-mail address"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Confirm your e-mail address"]
 
 
-def test_letters_asked_for_before_the_account_existed_do_not_take_its_first_one(make_accounts: MakeAccounts) -> None:
-    accounts = make_accounts(limits=replace(GENEROUS, letters_to_one_address=LETTERS_TO_ONE_ADDRESS))
+def test_messages_asked_for_before_the_account_existed_do_not_take_its_first_one(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, emails_to_one_mailbox=EMAILS_TO_ONE_MAILBOX))
     accounts.post("/resend-verification", {"email": "alice@example.com"})
     accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Confirm your e-mail address"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Confirm your e-mail address"]

@@ -5,26 +5,26 @@ from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, Accounts
 from tests.auth.conftest import MakeAccounts
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import token_in
 
 ALICE = {"email": "alice@example.com"}
 
 
-def test_a_new_letter_voids_the_one_before(accounts: Accounts) -> None:
+def test_a_new_email_voids_the_one_before(accounts: Accounts) -> None:
     accounts.post("/register", {**ALICE, "password": "tulip harbour 8143 lamp"})
-    (first,) = accounts.letters()
+    (first,) = accounts.messages()
     assert accounts.post("/resend-verification", ALICE).status_code == 202
-    (second,) = accounts.letters()
+    (second,) = accounts.messages()
     assert accounts.post("/verify-email", {"token": token_in(first)}).status_code == 400
     assert accounts.post("/verify-email", {"token": token_in(second)}).status_code == 204
 
 
-def test_nobody_and_the_confirmed_get_no_letter(accounts: Accounts) -> None:
+def test_nobody_and_the_confirmed_get_no_email(accounts: Accounts) -> None:
     accounts.register()
     accounts.query("UPDATE users SET is_verified = true")
     assert accounts.post("/resend-verification", ALICE).status_code == 202
     assert accounts.post("/resend-verification", {"email": "nobody@example.com"}).status_code == 202
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 def test_an_address_that_is_no_address_is_refused_and_nothing_is_sent(accounts: Accounts) -> None:
@@ -43,17 +43,17 @@ def test_an_address_that_is_no_address_is_refused_and_nothing_is_sent(accounts: 
     assert accounts.query("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
 
 
-def test_one_letter_a_minute_is_sent_to_an_address_and_the_answer_stays_the_same(make_accounts: MakeAccounts) -> None:
-    accounts = make_accounts(limits=AuthLimits(letters=GENEROUS.letters, register=GENEROUS.register))
+def test_one_email_a_minute_is_sent_to_an_address_and_the_answer_stays_the_same(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=AuthLimits(emails=GENEROUS.emails, register=GENEROUS.register))
     accounts.register("alice@example.com")
     accounts.register("bob@example.com")
-    # The letters of the registrations were the first of their kind; those of another kind are counted apart.
+    # The messages of the registrations were the first of their kind; those of another kind are counted apart.
     answers = [accounts.post("/resend-verification", ALICE) for _ in range(3)]
     answers += [accounts.post("/forgot-password", ALICE) for _ in range(3)]
     answers += [accounts.post("/forgot-password", {"email": "BOB@example.com"}) for _ in range(3)]
     assert {(answer.status_code, answer.data) for answer in answers} == {(202, b'{"status":"check_email"}')}
-    letters = accounts.letters()
-    assert [(letter["To"], letter["Subject"]) for letter in letters] == [
+    messages = accounts.messages()
+    assert [(message["To"], message["Subject"]) for message in messages] == [
         ("alice@example.com", "Set a new password"),
         ("bob@example.com", "Set a new password"),
     ]
@@ -61,20 +61,20 @@ def test_one_letter_a_minute_is_sent_to_an_address_and_the_answer_stays_the_same
 
 def test_more_limits_hold_together(make_accounts: MakeAccounts) -> None:
     both = (RateLimitItemPerMinute(4), RateLimitItemPerHour(2))
-    accounts = make_accounts(limits=AuthLimits(letters=GENEROUS.letters, letters_to_one_address=both))
+    accounts = make_accounts(limits=AuthLimits(emails=GENEROUS.emails, emails_to_one_mailbox=both))
     for _ in range(6):
         accounts.post("/forgot-password", ALICE)
     assert accounts.query("SELECT count(*) FROM procrastinate_jobs") == [(2,)]
 
 
-def test_without_redis_the_limit_of_letters_holds_in_this_process(make_accounts: MakeAccounts) -> None:
-    accounts = make_accounts(redis_at=None, limits=AuthLimits(letters=GENEROUS.letters))
+def test_without_redis_the_limit_of_emails_holds_in_this_process(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(redis_at=None, limits=AuthLimits(emails=GENEROUS.emails))
     for _ in range(3):
         assert accounts.post("/forgot-password", ALICE).status_code == 202
     assert accounts.query("SELECT count(*) FROM procrastinate_jobs") == [(1,)]
 
 
-def test_one_network_can_have_ten_letters_sent_in_an_hour(make_accounts: MakeAccounts) -> None:
+def test_one_network_can_have_ten_emails_sent_in_an_hour(make_accounts: MakeAccounts) -> None:
     accounts = make_accounts(limits=AuthLimits())
     people = [f"alice{number}@example.com" for number in range(12)]
     statuses = [accounts.post("/forgot-password", {"email": email}).status_code for email in people[:10]]
@@ -88,6 +88,6 @@ def test_one_network_can_have_ten_letters_sent_in_an_hour(make_accounts: MakeAcc
 
 def test_redis_learns_no_address(accounts: Accounts) -> None:
     accounts.post("/forgot-password", ALICE)
-    keys = accounts.redis_client.keys("*letters*")
+    keys = accounts.redis_client.keys("*emails*")
     assert keys
     assert not [key for key in keys if b"alice" in key]

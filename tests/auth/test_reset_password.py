@@ -13,7 +13,7 @@ from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
-from tests.auth.letter_parts import another, code_in, link_in, token_in
+from tests.auth.message_parts import another, code_in, link_in, token_in
 
 ALICE = "alice@example.com"
 NEW_PASSWORD = f"harbour {secrets.token_hex(8)}"
@@ -21,12 +21,12 @@ IMPATIENT = Patience(free=2, first=60)
 
 
 def forgot(accounts: Accounts, email: str = ALICE) -> tuple[str, str]:
-    """The token and the code of the letter that comes."""
+    """The token and the code of the message that comes."""
     assert accounts.post("/forgot-password", {"email": email}).status_code == 202
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == (email, "Set a new password")
-    assert link_in(letter).startswith("https://api.example.com/account/reset-password#token=ot_")
-    return token_in(letter), code_in(letter)
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == (email, "Set a new password")
+    assert link_in(message).startswith("https://api.example.com/account/reset-password#token=ot_")
+    return token_in(message), code_in(message)
 
 
 def by_link(accounts: Accounts, token: str, password: str = NEW_PASSWORD) -> int:
@@ -63,7 +63,7 @@ def test_every_session_ends_at_once(accounts: Accounts) -> None:
         assert accounts.refresh(tokens["refresh_token"]).status_code == 401
 
 
-def test_the_letter_proved_the_address(accounts: Accounts) -> None:
+def test_the_email_proved_the_address(accounts: Accounts) -> None:
     accounts.register()
     token, _ = forgot(accounts)
     by_link(accounts, token)
@@ -73,14 +73,14 @@ def test_the_letter_proved_the_address(accounts: Accounts) -> None:
 def test_the_owner_is_told_and_it_is_written_down(accounts: Accounts) -> None:
     user_id = accounts.register()["user"]["id"]
     by_link(accounts, forgot(accounts)[0])
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Your password was reset"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Your password was reset"]
     assert accounts.events(user_id) == ["registered", "password_reset_requested", "password_reset"]
 
 
-def test_the_request_for_a_letter_is_named_in_the_record(accounts: Accounts) -> None:
+def test_the_request_for_an_email_is_named_in_the_record(accounts: Accounts) -> None:
     accounts.register()
     accounts.post("/forgot-password", {"email": ALICE}, headers={"X-Request-ID": "request-of-mallory"})
-    accounts.letters()
+    accounts.messages()
     query = "SELECT detail FROM security_events WHERE event = 'password_reset_requested'"
     assert accounts.query(query) == [({"by_request": "request-of-mallory"},)]
 
@@ -95,7 +95,7 @@ def test_a_token_works_once_also_when_ten_use_it_at_once(accounts: Accounts) -> 
     assert sorted(statuses) == [204] + [400] * 9
 
 
-def test_a_newer_letter_voids_an_older_one(accounts: Accounts) -> None:
+def test_a_newer_email_voids_an_older_one(accounts: Accounts) -> None:
     accounts.register()
     (old, old_code), (new, _) = forgot(accounts), forgot(accounts)
     assert by_link(accounts, old) == by_code(accounts, old_code) == 400
@@ -108,10 +108,10 @@ def test_the_code_of_another_person_and_of_another_purpose_is_refused(accounts: 
     _, code_of_bob = forgot(accounts, "bob@example.com")
     token, code = forgot(accounts)
     accounts.post("/resend-verification", {"email": ALICE})
-    (letter,) = accounts.letters()
-    for wrong in {code_of_bob, code_in(letter)} - {code}:
+    (message,) = accounts.messages()
+    for wrong in {code_of_bob, code_in(message)} - {code}:
         assert by_code(accounts, wrong) == 400
-    assert by_link(accounts, token_in(letter)) == 400
+    assert by_link(accounts, token_in(message)) == 400
     assert accounts.post("/verify-email", {"token": token}).status_code == 400
     assert by_code(accounts, code) == 204
 
@@ -165,11 +165,11 @@ def test_wrong_passwords_are_forgotten(make_accounts: MakeAccounts) -> None:
         assert accounts.sign_in(password=NEW_PASSWORD, device_token=token).status_code == 200
 
 
-def test_an_account_that_is_switched_off_gets_no_letter(accounts: Accounts) -> None:
+def test_an_account_that_is_switched_off_gets_no_email(accounts: Accounts) -> None:
     accounts.register()
     accounts.query("UPDATE users SET is_active = false")
     accounts.post("/forgot-password", {"email": ALICE})
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 def test_a_flood_of_guesses_from_one_network_is_stopped(make_accounts: MakeAccounts) -> None:
@@ -191,15 +191,15 @@ def test_known_and_unknown_addresses_are_answered_with_the_same_bytes(accounts: 
     assert accounts.query("SELECT count(*), count(DISTINCT task_name) FROM procrastinate_jobs") == [(2, 1)]
 
 
-def test_a_letter_about_a_reset_never_names_a_foreign_host(accounts: Accounts) -> None:
+def test_an_email_about_a_reset_never_names_a_foreign_host(accounts: Accounts) -> None:
     accounts.register()
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     accounts.post("/forgot-password", {"email": ALICE}, headers=headers)
-    (letter,) = accounts.letters()
-    assert "evil" not in letter.as_string()
+    (message,) = accounts.messages()
+    assert "evil" not in message.as_string()
 
 
-def test_the_password_of_the_registration_is_still_good_when_nobody_answers_the_letter(accounts: Accounts) -> None:
+def test_the_password_of_the_registration_is_still_good_when_nobody_answers_the_email(accounts: Accounts) -> None:
     accounts.register()
     forgot(accounts)
     assert accounts.sign_in(password=PASSWORD).status_code == 200
@@ -211,7 +211,7 @@ def test_a_second_factor_of_a_confirmed_account_is_still_asked_for(accounts: Acc
     alice.turn_on_totp()
     accounts.query("UPDATE users SET is_verified = true")
     accounts.clock.now += DISTRUSTED
-    accounts.letters()
+    accounts.messages()
     token, _ = forgot(accounts)
     assert by_link(accounts, token) == 204
     answer = accounts.sign_in(password=NEW_PASSWORD)
@@ -219,11 +219,11 @@ def test_a_second_factor_of_a_confirmed_account_is_still_asked_for(accounts: Acc
 
 
 def test_what_a_stranger_left_in_an_account_that_was_never_confirmed_is_gone(accounts: Accounts) -> None:
-    mallory = FactorOwner(accounts)  # registered with the address of alice, who comes by the letter
+    mallory = FactorOwner(accounts)  # registered with the address of alice, who comes by the message
     passkey = mallory.add_passkey()
     made = accounts.post("/tokens", {"name": "x", "scopes": ["predict"]}, headers=bearer(mallory.access_token))
     assert made.status_code == 201
-    accounts.letters()
+    accounts.messages()
     token, _ = forgot(accounts)
     assert by_link(accounts, token) == 204
     assert accounts.sign_in(password=NEW_PASSWORD).status_code == 200

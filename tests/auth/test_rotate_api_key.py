@@ -105,5 +105,5 @@ def test_an_overlap_that_is_not_offered_is_refused(alice: KeyHolder) -> None:
 
 def test_the_owner_is_told(alice: KeyHolder) -> None:
     alice.rotate(alice.key()["id"])
-    assert "An API key of your account was replaced" in [letter["Subject"] for letter in alice.accounts.letters()]
+    assert "An API key was replaced" in [message["Subject"] for message in alice.accounts.messages()]
     assert alice.accounts.events(alice.user_id)[-1] == "api_key_rotated"

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.audit.purge import purge_events
+from auth.purge import PURGES
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 
 OWN = "/api/auth/security-events"
@@ -191,8 +191,8 @@ def test_events_are_deleted_after_400_days(accounts: Accounts) -> None:
     accounts.sign_in()
     accounts.clock.advance(days=1)
     with accounts.app.app_context():
-        assert purge_events(accounts.clock) == 0
-        assert purge_events(lambda: accounts.clock() + timedelta(seconds=1)) == 1
+        assert PURGES["purge_security_events"].run(accounts.clock) == 0
+        assert PURGES["purge_security_events"].run(lambda: accounts.clock() + timedelta(seconds=1)) == 1
     assert accounts.events() == ["signed_in"]
 
 
@@ -204,5 +204,5 @@ def test_a_run_goes_on_until_no_old_event_is_left(accounts: Accounts) -> None:
         " SELECT gen_random_uuid(), now() - interval '401 days', 'sign_in_failed', '{}' FROM generate_series(1, 10001)"
     )
     with accounts.app.app_context():
-        assert purge_events(accounts.clock) == 10_001
+        assert PURGES["purge_security_events"].run(accounts.clock) == 10_001
     assert accounts.events() == ["registered"]

@@ -13,14 +13,14 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
-from auth.identity_providers.id_token import APPLE, GOOGLE, IdentityTokens, Provider
+from auth.identity_providers.id_token import APPLE, GOOGLE, IdTokens, Provider
 from auth.identity_providers.jwks import ProviderKeys
 from auth.identity_providers.routes import provider_routes
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
 from tests.auth.key_holder import KeyHolder
-from tests.auth.letter_parts import token_in
+from tests.auth.message_parts import token_in
 
 NONCE = secrets.token_urlsafe(24)
 PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
@@ -34,7 +34,7 @@ class SignIn:
         self.issuer = issuer
         self.provider = provider
         keys = ProviderKeys(issuer.url, accounts.clock)
-        tokens = IdentityTokens(provider, frozenset({AUDIENCE}), keys, accounts.clock)
+        tokens = IdTokens(provider, frozenset({AUDIENCE}), keys, accounts.clock)
         accounts.app.register_blueprint(provider_routes(accounts.auth, [tokens]), name=f"with_{provider.name}")
 
     def token(self, **claims: Any) -> str:
@@ -92,9 +92,9 @@ def test_a_verified_account_of_the_address_is_joined_and_keeps_its_password(goog
     accounts.query("UPDATE users SET is_verified = true")
     assert google.post().get_json()["user"]["id"] == owner
     assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
-    assert [letter["Subject"] for letter in accounts.letters()] == ["A new way to sign in to your account"]
+    assert [message["Subject"] for message in accounts.messages()] == ["A new way to sign in was added"]
     google.post()
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
 def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(google: SignIn) -> None:
@@ -107,7 +107,9 @@ def test_whoever_registered_the_address_before_its_owner_came_is_locked_out(goog
     assert accounts.refresh(mallory["refresh_token"]).status_code == 401
     assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
     assert accounts.query("SELECT count(*) FROM known_devices") == [(0,)]
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Your account was registered by somebody else"]
+    assert [message["Subject"] for message in accounts.messages()] == [
+        "Someone else had registered your e-mail address"
+    ]
 
 
 def test_row_61d_what_one_provider_signed_is_nothing_to_the_other(accounts: Accounts) -> None:
@@ -173,7 +175,7 @@ def test_a_disabled_account_stays_closed(google: SignIn) -> None:
 )
 def test_a_token_that_proves_less_is_refused_and_changes_nothing(google: SignIn, claims: dict[str, Any]) -> None:
     answer = google.post(google.token(**claims))
-    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_identity_token")
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_id_token")
     assert google.users() == 0
 
 
@@ -320,9 +322,9 @@ def test_whoever_waited_at_an_unproved_address_cannot_move_the_account_away_afte
     mallory = google.accounts.register("alice@example.com", PASSWORD_BEFORE)
     wanted = {"new_email": "mallory@example.com"}
     google.accounts.post("/email/change", wanted, headers=bearer(mallory["access_token"]))
-    (letter,) = google.accounts.letters()
+    (message,) = google.accounts.messages()
     assert google.post().status_code == 200
-    assert google.accounts.post("/email/confirm", {"token": token_in(letter)}).status_code == 400
+    assert google.accounts.post("/email/confirm", {"token": token_in(message)}).status_code == 400
     assert google.accounts.query("SELECT email FROM users") == [("alice@example.com",)]
 
 
@@ -376,20 +378,20 @@ def test_a_new_account_at_such_an_address_is_unverified_until_the_mail_is_answer
     answer = google.post(elsewhere(google))
     assert answer.status_code == 200, answer.text
     assert answer.get_json()["user"]["is_verified"] is False
-    (letter,) = accounts.letters()
-    assert (letter["To"], letter["Subject"]) == ("alice@example.com", "Confirm your e-mail address")
+    (message,) = accounts.messages()
+    assert (message["To"], message["Subject"]) == ("alice@example.com", "Confirm your e-mail address")
     assert google.post(elsewhere(google)).status_code == 200
-    assert accounts.post("/verify-email", {"token": token_in(letter)}).status_code == 204
+    assert accounts.post("/verify-email", {"token": token_in(message)}).status_code == 204
     assert accounts.query("SELECT is_verified FROM users") == [(True,)]
 
 
 def test_whoever_reads_the_mail_of_such_an_address_gets_the_account_and_the_other_one_is_out(google: SignIn) -> None:
     accounts = google.accounts
     google.post(elsewhere(google))
-    accounts.letters()
+    accounts.messages()
     accounts.post("/forgot-password", {"email": "alice@example.com"})
-    (letter,) = accounts.letters()
-    body = {"token": token_in(letter), "new_password": PASSWORD_BEFORE}
+    (message,) = accounts.messages()
+    body = {"token": token_in(message), "new_password": PASSWORD_BEFORE}
     assert accounts.post("/reset-password", body).status_code == 204
     assert accounts.sign_in(password=PASSWORD_BEFORE).status_code == 200
     assert google.post(elsewhere(google)).status_code == 409
@@ -416,9 +418,9 @@ def test_an_address_that_an_account_can_come_back_to_is_kept_for_it(google: Sign
     accounts = google.accounts
     thief = accounts.register(password=PASSWORD_BEFORE)
     accounts.post("/email/change", {"new_email": "mallory@example.com"}, headers=bearer(thief["access_token"]))
-    (letter,) = accounts.letters()
-    accounts.post("/email/confirm", {"token": token_in(letter)})
-    (undo,) = accounts.letters()
+    (message,) = accounts.messages()
+    accounts.post("/email/confirm", {"token": token_in(message)})
+    (undo,) = accounts.messages()
     refused = google.post()
     assert (refused.status_code, refused.get_json()["error"]) == (409, "email_taken")
     assert google.users() == 1

@@ -113,10 +113,10 @@ def test_every_change_ends_the_other_sessions_and_tells_the_owner(alice: FactorO
     alice.ask("DELETE", "/second-factor/totp")
     events = ["totp_turned_on", "recovery_codes_replaced", "totp_turned_off"]
     assert [event for event in accounts.events(alice.user_id) if event in events] == events
-    assert [letter["Subject"] for letter in accounts.letters()] == [
-        "An authenticator app was set up",
+    assert [message["Subject"] for message in accounts.messages()] == [
+        "Your authenticator app is on",
         "You have new recovery codes",
-        "Your authenticator app was turned off",
+        "Your authenticator app is off",
     ]
 
 

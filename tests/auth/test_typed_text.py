@@ -1,10 +1,12 @@
 """What people type and paste is read as they mean it: addresses, codes and names, with whatever stands around them."""
 
+import pytest
+
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.key_holder import KeyHolder
-from tests.auth.letter_parts import code_in
+from tests.auth.message_parts import code_in
 from tests.auth.test_invites import invite, register
 
 AROUND = [" {}", "{} ", "\u00a0{}\u00a0", "{}\n", "\r\n{}\t", "\ufeff{}\u200b"]
@@ -16,12 +18,12 @@ def test_an_address_is_what_stands_between_the_blanks(accounts: Accounts) -> Non
         typed = around.format(meant)
         answer = accounts.post("/register", {"email": typed, "password": PASSWORD})
         assert (answer.status_code, answer.get_json()["user"]["email"]) == (201, meant), typed
-        (letter,) = accounts.letters()
+        (message,) = accounts.messages()
         assert accounts.sign_in(typed).status_code == 200
-        assert accounts.post("/verify-email", {"email": typed, "code": code_in(letter)}).status_code == 204
+        assert accounts.post("/verify-email", {"email": typed, "code": code_in(message)}).status_code == 204
         for path in ("/resend-verification", "/forgot-password"):
             assert accounts.post(path, {"email": typed}).status_code == 202
-        accounts.letters()
+        accounts.messages()
 
 
 def test_a_blank_within_an_address_is_a_mistake(accounts: Accounts) -> None:
@@ -61,8 +63,8 @@ def test_the_digits_of_an_email_may_stand_in_groups(accounts: Accounts) -> None:
     for number in range(len(SIX_DIGITS) + 1):
         email = f"alice{number}@example.com"
         accounts.post("/register", {"email": email, "password": PASSWORD})
-        (letter,) = accounts.letters()
-        typed = as_typed(code_in(letter))[number]
+        (message,) = accounts.messages()
+        typed = as_typed(code_in(message))[number]
         assert accounts.post("/verify-email", {"email": email, "code": typed}).status_code == 204, typed
 
 
@@ -128,3 +130,28 @@ def test_names_are_what_can_be_seen(accounts: Accounts) -> None:
 def test_the_name_of_an_api_key_is_what_can_be_seen(accounts: Accounts) -> None:
     alice = KeyHolder(accounts)
     assert {alice.key(name=around.format("nightly report"))["name"] for around in AROUND} == {"nightly report"}
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "\U0001f469\u200d\U0001f467 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"])
+def test_every_name_that_people_give_may_be_as_long_and_in_any_script(accounts: Accounts, name: str) -> None:
+    assert statuses_of_a_name(accounts, name) == [200, 200, 200, 201]
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\x07b", "a\u202eb", "a\u2066b", "a\u200bb", "a\ufeffb"])
+def test_no_name_that_people_give_changes_how_others_are_read(accounts: Accounts, name: str) -> None:
+    assert statuses_of_a_name(accounts, name) == [422, 422, 422, 422]
+
+
+def statuses_of_a_name(accounts: Accounts, name: str) -> list[int]:
+    """A device, a person, a passkey and an API key of that name."""
+    alice = FactorOwner(accounts)
+    device = accounts.sign_in(device_name=name)
+    alice.add_passkey()
+    [passkey] = alice.ask("GET", "/passkeys").get_json()["passkeys"]
+    answers = [
+        device,
+        alice.ask("PATCH", "/profile", {"display_name": name}),
+        alice.ask("PATCH", f"/passkeys/{passkey['id']}", {"name": name}),
+        alice.ask("POST", "/tokens", {"name": name, "scopes": ["usage"]}),
+    ]
+    return [answer.status_code for answer in answers]

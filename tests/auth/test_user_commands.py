@@ -167,12 +167,12 @@ def test_an_owner_who_lost_the_second_factor_gets_in_with_the_password_again(ope
     passkey = alice.add_passkey()
     accounts.clock.advance(days=400)
     waiting = alice.begin_sign_in()
-    accounts.letters()
+    accounts.messages()
     output = operator.succeed("reset-second-factor", "alice@example.com")
-    assert "alice@example.com has no second factor any more." in output
+    assert "Removed the second factors of alice@example.com" in output
     detail = {"by": "operator", "sessions_ended": 1, "factors_removed": 2}
     assert operator.last_event() == ("second_factor_reset", detail)
-    assert [letter["Subject"] for letter in accounts.letters()] == ["Your second factor was reset"]
+    assert [message["Subject"] for message in accounts.messages()] == ["Your second factor was reset"]
     assert accounts.profile(alice.access_token).status_code == 401
     assert alice.finish(waiting, totp_code=alice.code()).status_code == 401
     options = accounts.post("/passkeys/sign-in/options").get_json()["options"]
@@ -184,7 +184,7 @@ def test_an_owner_who_lost_the_second_factor_gets_in_with_the_password_again(ope
 def test_an_account_without_a_second_factor_has_none_to_reset(operator: Operator) -> None:
     token = operator.accounts.register()["access_token"]
     done = operator.users("reset-second-factor", "alice@example.com")
-    assert (done.exit_code, done.output) == (1, "Error: It is so already; nothing was changed.\n")
+    assert (done.exit_code, done.output) == (1, "Error: Nothing to change.\n")
     assert operator.accounts.profile(token).status_code == 200
 
 
@@ -209,7 +209,7 @@ def test_the_user_sees_that_the_operators_did_it(operator: Operator) -> None:
 def test_an_address_without_an_account_changes_nothing(operator: Operator, command: str) -> None:
     more = {"set-role": ("admin",), "set-tier": ("pro",)}.get(command, ())
     done = operator.users(command, "nobody@example.com", *more)
-    assert (done.exit_code, done.output) == (1, "Error: There is no account with this address.\n")
+    assert (done.exit_code, done.output) == (1, "Error: No account uses this e-mail address.\n")
     assert operator.accounts.events() == []
 
 
@@ -219,7 +219,7 @@ def test_what_is_so_already_is_said_and_not_written_down(
 ) -> None:
     operator.accounts.register()
     done = operator.users(command, "alice@example.com", *more)
-    assert (done.exit_code, done.output) == (1, "Error: It is so already; nothing was changed.\n")
+    assert (done.exit_code, done.output) == (1, "Error: Nothing to change.\n")
     assert operator.accounts.events() == ["registered"]
 
 

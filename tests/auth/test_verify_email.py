@@ -7,16 +7,16 @@ import pytest
 from auth.email_codes.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
-from tests.auth.letter_parts import another, code_in, html_of, link_in, text_of, token_in
+from tests.auth.message_parts import another, code_in, html_of, link_in, text_of, token_in
 
 ALICE = "alice@example.com"
 
 
 def registered(accounts: Accounts, email: str = ALICE) -> EmailMessage:
-    """The letter that a new user gets."""
+    """The message that a new user gets."""
     assert accounts.post("/register", {"email": email, "password": PASSWORD}).status_code in {201, 202}
-    (letter,) = accounts.letters()
-    return letter
+    (message,) = accounts.messages()
+    return message
 
 
 def is_verified(accounts: Accounts, email: str = ALICE) -> bool:
@@ -25,21 +25,21 @@ def is_verified(accounts: Accounts, email: str = ALICE) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["classic", "private"])
-def test_registering_sends_a_letter_whose_link_confirms_the_address(make_accounts: MakeAccounts, mode: str) -> None:
+def test_registering_sends_an_email_whose_link_confirms_the_address(make_accounts: MakeAccounts, mode: str) -> None:
     accounts = make_accounts(registration_response=mode)
-    letter = registered(accounts)
-    assert (letter["To"], letter["Subject"]) == (ALICE, "Confirm your e-mail address")
-    assert link_in(letter).startswith("https://api.example.com/account/verify-email#token=ot_")
+    message = registered(accounts)
+    assert (message["To"], message["Subject"]) == (ALICE, "Confirm your e-mail address")
+    assert link_in(message).startswith("https://api.example.com/account/verify-email#token=ot_")
     assert not is_verified(accounts)
-    answer = accounts.post("/verify-email", {"token": token_in(letter)})
+    answer = accounts.post("/verify-email", {"token": token_in(message)})
     assert (answer.status_code, answer.data) == (204, b"")
     assert is_verified(accounts)
     assert accounts.events() == ["registered", "email_verified"]
 
 
-def test_the_code_of_the_letter_confirms_it_too_in_any_case_of_the_address(accounts: Accounts) -> None:
-    letter = registered(accounts)
-    assert accounts.post("/verify-email", {"email": "ALICE@Example.com", "code": code_in(letter)}).status_code == 204
+def test_the_code_of_the_email_confirms_it_too_in_any_case_of_the_address(accounts: Accounts) -> None:
+    message = registered(accounts)
+    assert accounts.post("/verify-email", {"email": "ALICE@Example.com", "code": code_in(message)}).status_code == 204
     assert is_verified(accounts)
 
 
@@ -51,14 +51,14 @@ def test_a_link_works_once(accounts: Accounts) -> None:
 
 
 def test_used_expired_and_unknown_look_alike(accounts: Accounts) -> None:
-    letter = registered(accounts)
+    message = registered(accounts)
     accounts.clock.now += CODE_LIFETIME
-    answers = [accounts.post("/verify-email", {"email": ALICE, "code": code_in(letter)})]
+    answers = [accounts.post("/verify-email", {"email": ALICE, "code": code_in(message)})]
     accounts.clock.now += LINK_LIFETIMES[Purpose.VERIFY_EMAIL]
     answers += [
         accounts.post("/verify-email", body)
         for body in (
-            {"token": token_in(letter)},
+            {"token": token_in(message)},
             {"token": "ot_nothing"},
             {"token": ""},
             {"email": "nobody@example.com", "code": "123456"},
@@ -108,16 +108,16 @@ def test_one_of_the_two_forms_is_needed(accounts: Accounts, body: dict[str, obje
     assert accounts.post("/verify-email", body).status_code == 422
 
 
-def test_a_letter_shows_a_hostile_address_as_text(accounts: Accounts) -> None:
+def test_an_email_shows_a_hostile_address_as_text(accounts: Accounts) -> None:
     hostile = "{{7*7}}${7*7}%s&'*=x@example.com"
-    letter = registered(accounts, hostile)
-    assert f"with the address {hostile}." in text_of(letter)
-    assert "{{7*7}}${7*7}%s&amp;&#39;*=x@example.com" in html_of(letter)
+    message = registered(accounts, hostile)
+    assert f"with the address {hostile}." in text_of(message)
+    assert "{{7*7}}${7*7}%s&amp;&#39;*=x@example.com" in html_of(message)
 
 
-def test_a_host_that_the_request_names_never_stands_in_a_letter(accounts: Accounts) -> None:
+def test_a_host_that_the_request_names_never_stands_in_an_email(accounts: Accounts) -> None:
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     accounts.post("/register", {"email": ALICE, "password": PASSWORD}, headers=headers)
-    (letter,) = accounts.letters()
-    assert "evil" not in letter.as_string()
-    assert link_in(letter).startswith("https://api.example.com/")
+    (message,) = accounts.messages()
+    assert "evil" not in message.as_string()
+    assert link_in(message).startswith("https://api.example.com/")

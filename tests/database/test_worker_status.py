@@ -15,7 +15,7 @@ from security.health.routes import health_routes
 from tests.bare_app import bare_app
 from tests.databases import ask
 
-PAY, MAIL = JobName("pay", Urgency.PAYMENTS), JobName("send_letter", Urgency.MAIL)
+PAY, MAIL = JobName("pay", Urgency.PAYMENTS), JobName("send_email", Urgency.MAIL)
 SIGN = "INSERT INTO job_workers VALUES (gen_random_uuid(), '{name}', now() - interval '1 hour', now() - interval '{age}', 2)"
 
 

@@ -18,10 +18,10 @@ from security.request_signer import (
     sign_request,
     verify_response,
 )
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 
 SECRET = secrets.token_bytes(32)
-RING = KeyRing((SigningKey("k1", SECRET),))
+RING = PrivateServerKeys((SigningKey("k1", SECRET),))
 QUESTION = {
     "goal": "Run a marathon in under 4 hours",
     "timeframe": "6 months",

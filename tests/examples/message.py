@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from security.request_signer import CallContext, sign_request
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 
 SECRET = secrets.token_bytes(32)
-RING = KeyRing((SigningKey("k1", SECRET),))
+RING = PrivateServerKeys((SigningKey("k1", SECRET),))
 NOW = 1_795_414_147
 
 
@@ -39,7 +39,7 @@ class Message:
         return dict(self.headers)[name]
 
 
-def signed_message(*, at: int = NOW, ring: KeyRing = RING) -> Message:
+def signed_message(*, at: int = NOW, ring: PrivateServerKeys = RING) -> Message:
     blank = Message(())
     signed = sign_request(
         ring,

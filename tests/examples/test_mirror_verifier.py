@@ -21,7 +21,7 @@ from examples.private_server.mirror_verifier import (
     request_signature,
 )
 from security.request_signer import CallContext, verify_response
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 from tests.examples.message import NOW, RING, SECRET, HandClock, Message, altered, signed_message
 
 
@@ -232,13 +232,13 @@ def test_a_request_can_never_be_replayed_even_when_it_was_signed_by_a_fast_clock
 
 
 def test_an_unknown_key_is_refused() -> None:
-    message = signed_message(ring=KeyRing((SigningKey("k9", secrets.token_bytes(32)),)))
+    message = signed_message(ring=PrivateServerKeys((SigningKey("k9", secrets.token_bytes(32)),)))
     assert refusal(new_verifier(), message) == (401, "key_unknown")
 
 
 def test_both_keys_are_accepted_while_they_are_exchanged_and_the_old_one_is_refused_after() -> None:
     new_secret = secrets.token_bytes(32)
-    by_old, by_new = signed_message(), signed_message(ring=KeyRing((SigningKey("k2", new_secret),)))
+    by_old, by_new = signed_message(), signed_message(ring=PrivateServerKeys((SigningKey("k2", new_secret),)))
     during = new_verifier(secrets_by_id={"k1": SECRET, "k2": new_secret})
     verify(during, by_old)
     verify(during, by_new)
@@ -347,7 +347,7 @@ def test_an_environment_without_good_keys_is_refused(environment: dict[str, str]
 
 def test_both_sides_read_the_same_keys_from_the_same_settings() -> None:
     settings_list = f"k2:msk_{'A' * 44},k1:msk_{'B' * 44}"
-    ring = KeyRing.from_settings(secret=None, keys=settings_list)
+    ring = PrivateServerKeys.from_settings(secret=None, keys=settings_list)
     assert read_keys({"PRIVATE_API_KEYS": settings_list}).secrets == {key.key_id: key.secret for key in ring.keys}
 
 

@@ -22,7 +22,7 @@ from examples.private_server.mirror_verifier import (
     read_keys,
 )
 from security.request_signer import sign_request, verify_response
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 from tests.examples.message import Message, altered
 
 NODE = shutil.which("node")
@@ -44,7 +44,7 @@ CONTENT_TYPES = ("", "application/json", "application/json; charset=utf-8", 'mul
 LETTERS = 'abc \t\n"\\\u00e9\u4e2d\u0000\ud7ff\U0001f600\u2028'
 
 
-def make_request(chance: random.Random, ring: KeyRing, *, offset: int) -> Message:
+def make_request(chance: random.Random, ring: PrivateServerKeys, *, offset: int) -> Message:
     body = "".join(chance.choices(LETTERS, k=chance.choice((0, 1, 7, 200)))).encode()
     context = base64.urlsafe_b64encode(chance.randbytes(chance.choice((0, 1, 2, 3, 60)))).rstrip(b"=").decode()
     method, target = chance.choice(METHODS), chance.choice(TARGETS)
@@ -157,8 +157,8 @@ def as_case(message: Message, verdict: str) -> dict[str, Any]:
 def test_both_verifiers_agree_byte_for_byte(tmp_path: Path) -> None:
     chance = random.Random(20261123)
     secrets_by_id = {"k1": chance.randbytes(32), "k2": chance.randbytes(64)}
-    rings = [KeyRing((SigningKey(key_id, secret),)) for key_id, secret in secrets_by_id.items()]
-    rings.append(KeyRing((SigningKey("k3", chance.randbytes(32)),)))
+    rings = [PrivateServerKeys((SigningKey(key_id, secret),)) for key_id, secret in secrets_by_id.items()]
+    rings.append(PrivateServerKeys((SigningKey("k3", chance.randbytes(32)),)))
     verifier = RequestVerifier(Keys(secrets_by_id), MemoryNonceStore(clock=lambda: NOW), clock=lambda: NOW)
 
     requests = []
@@ -220,7 +220,7 @@ def test_both_verifiers_agree_byte_for_byte(tmp_path: Path) -> None:
     assert "# skipped 0" in node.stdout
 
     # The other direction: what JavaScript signed, the gateway accepts.
-    both = KeyRing(tuple(SigningKey(key_id, secret) for key_id, secret in secrets_by_id.items()))
+    both = PrivateServerKeys(tuple(SigningKey(key_id, secret) for key_id, secret in secrets_by_id.items()))
     for case, answer in zip(responses, json.loads(answers_file.read_text()), strict=True):
         verify_response(
             both,

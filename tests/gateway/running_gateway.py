@@ -36,7 +36,7 @@ from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
 from security.edge.edge import install_edge
 from security.edge.problems import NotSignedIn, Problem
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls
 from tests.metering.limit_backends import eventually
@@ -154,7 +154,7 @@ def running_gateway(
     with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
         server = PrivateServer(
             PrivateServerAddress(private_url or private.url, "/predict", timeout),
-            KeyRing((SigningKey("k1", secret),)),
+            PrivateServerKeys((SigningKey("k1", secret),)),
             verify,
             largest_pool=places,
         )

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from auth.hold_account import hold_account
+from auth.account_change import hold_account
 from database import db, reading, transaction
 from tests.bare_app import bare_app
 from tests.gateway.running_gateway import running_gateway

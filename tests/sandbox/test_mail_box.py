@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.mail.transport import MailFolder
+from auth.mail.transport import FolderTransport
 from sandbox.mail_box import MailBoxServer
 
 EVIL = "<script>alert(1)</script>"
@@ -43,10 +43,10 @@ def ask(box: MailBoxServer, path: str, **headers: str) -> tuple[int, str, Messag
             return error.code, error.read().decode(), error.headers
 
 
-def test_letters_are_listed_newest_first(box: MailBoxServer) -> None:
+def test_messages_are_listed_newest_first(box: MailBoxServer) -> None:
     assert "No letters yet" in ask(box, "/")[1]
     for number, subject in enumerate(("first", "second", "third")):
-        MailFolder(box.box.folder).deliver(letter(number, subject))
+        FolderTransport(box.box.folder).deliver(letter(number, subject))
     status, text, _ = ask(box, "/")
     assert status == 200
     assert re.findall(r"<a href='/letters/(letter-\d)'>(\w+)</a>", text) == [
@@ -58,7 +58,7 @@ def test_letters_are_listed_newest_first(box: MailBoxServer) -> None:
 
 def test_a_letter_is_shown_as_text_whose_links_can_be_followed_and_as_html_in_a_sandbox(box: MailBoxServer) -> None:
     link = "http://127.0.0.1:8000/account/verify-email#token=ot_x"
-    MailFolder(box.box.folder).deliver(letter(1, text=f"Press:\n{link}\n", page=f"<a href='{link}'>Press</a>"))
+    FolderTransport(box.box.folder).deliver(letter(1, text=f"Press:\n{link}\n", page=f"<a href='{link}'>Press</a>"))
     _, text, headers = ask(box, "/letters/letter-1")
     assert f"<a href='{link}' rel='noreferrer'>{link}</a>" in text
     assert "<iframe sandbox='allow-popups allow-popups-to-escape-sandbox' src='/html/letter-1'" in text
@@ -70,7 +70,9 @@ def test_a_letter_is_shown_as_text_whose_links_can_be_followed_and_as_html_in_a_
 
 
 def test_what_a_letter_says_is_never_markup_of_the_page(box: MailBoxServer) -> None:
-    MailFolder(box.box.folder).deliver(letter(1, subject=EVIL, text=f"{EVIL} https://x.example/'onclick='y {EVIL}"))
+    FolderTransport(box.box.folder).deliver(
+        letter(1, subject=EVIL, text=f"{EVIL} https://x.example/'onclick='y {EVIL}")
+    )
     for path in ("/", "/letters/letter-1"):
         status, text, _ = ask(box, path)
         assert status == 200
@@ -83,7 +85,7 @@ def test_what_a_letter_says_is_never_markup_of_the_page(box: MailBoxServer) -> N
     "path", ["/letters/none", "/letters/../secret", "/letters/..%2fsecret", "/other/letter-1", "/x"]
 )
 def test_nothing_else_is_served(box: MailBoxServer, path: str) -> None:
-    MailFolder(box.box.folder).deliver(letter(1))
+    FolderTransport(box.box.folder).deliver(letter(1))
     (box.box.folder.parent / "secret.eml").write_text("Subject: secret\n\nsecret")
     status, text, _ = ask(box, path)
     assert status == 404
@@ -91,7 +93,7 @@ def test_nothing_else_is_served(box: MailBoxServer, path: str) -> None:
 
 
 def test_a_name_that_a_web_site_could_have_is_refused(box: MailBoxServer) -> None:
-    MailFolder(box.box.folder).deliver(letter(1))
+    FolderTransport(box.box.folder).deliver(letter(1))
     status, text, _ = ask(box, "/", Host="rebound.example")
     assert status == 403
     assert "alice" not in text

@@ -22,7 +22,7 @@ from security.request_signer import (
     sign_request,
     verify_response,
 )
-from security.signing_keys import KeyRing, SigningKey
+from security.signing_keys import PrivateServerKeys, SigningKey
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "examples/private_server/vectors.json").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def answer_headers(key: SigningKey, **changed: Any) -> list[tuple[str, str]]:
     ]
 
 
-def check(ring: KeyRing, headers: list[tuple[str, str]], **changed: Any) -> None:
+def check(ring: PrivateServerKeys, headers: list[tuple[str, str]], **changed: Any) -> None:
     answer: dict[str, Any] = {"nonce": NONCE, "status": 200, "body": BODY, "now": NOW} | changed
     verify_response(ring, headers=headers, **answer)
 
@@ -66,7 +66,7 @@ def replaced(headers: list[tuple[str, str]], name: str, value: str) -> list[tupl
 @pytest.mark.parametrize("vector", VECTORS["requests"], ids=lambda vector: vector["name"])
 def test_a_published_request_vector_is_reproduced(vector: dict[str, str]) -> None:
     signed = sign_request(
-        KeyRing.from_settings(secret=VECTORS["secret"], keys=None),
+        PrivateServerKeys.from_settings(secret=VECTORS["secret"], keys=None),
         method=vector["method"],
         target=vector["target"],
         body=vector["body"].encode(),
@@ -84,7 +84,7 @@ def test_a_published_request_vector_is_reproduced(vector: dict[str, str]) -> Non
 @pytest.mark.parametrize("vector", VECTORS["responses"], ids=lambda vector: vector["name"])
 def test_a_published_response_vector_is_accepted(vector: dict[str, Any]) -> None:
     verify_response(
-        KeyRing.from_settings(secret=VECTORS["secret"], keys=None),
+        PrivateServerKeys.from_settings(secret=VECTORS["secret"], keys=None),
         nonce=VECTORS["nonce"],
         status=vector["status"],
         headers=[
@@ -99,7 +99,7 @@ def test_a_published_response_vector_is_accepted(vector: dict[str, Any]) -> None
 
 
 def test_each_request_gets_its_own_nonce() -> None:
-    ring = KeyRing((new_key(),))
+    ring = PrivateServerKeys((new_key(),))
     nonces = {
         sign_request(ring, method="GET", target="/health", body=b"", content_type="", now=NOW).nonce for _ in range(200)
     }
@@ -107,7 +107,7 @@ def test_each_request_gets_its_own_nonce() -> None:
 
 
 def test_the_first_key_of_the_ring_signs() -> None:
-    ring = KeyRing((new_key("k2"), new_key("k1")))
+    ring = PrivateServerKeys((new_key("k2"), new_key("k1")))
     signed = sign_request(ring, method="GET", target="/health", body=b"", content_type="", now=NOW)
     assert signed.headers["X-Mirror-Key-Id"] == "k2"
 
@@ -133,7 +133,7 @@ def test_the_first_key_of_the_ring_signs() -> None:
 def test_a_field_that_could_be_read_in_two_ways_is_not_signed(field: dict[str, str]) -> None:
     fields: dict[str, Any] = {"method": "GET", "target": "/predict", "content_type": ""} | field
     with pytest.raises(RequestCannotBeSigned):
-        sign_request(KeyRing((new_key(),)), body=b"", now=NOW, **fields)
+        sign_request(PrivateServerKeys((new_key(),)), body=b"", now=NOW, **fields)
 
 
 def test_the_context_carries_what_the_private_server_may_know() -> None:
@@ -150,36 +150,38 @@ def test_the_context_carries_what_the_private_server_may_know() -> None:
 
 def test_the_longest_idempotency_key_fits_into_the_context() -> None:
     context = CallContext("0" * 36, "1" * 36, "enterprise", 30_000, idempotency_key='"' * 255).encoded()
-    sign_request(KeyRing((new_key(),)), method="POST", target="/p", body=b"", content_type="", now=NOW, context=context)
+    sign_request(
+        PrivateServerKeys((new_key(),)), method="POST", target="/p", body=b"", content_type="", now=NOW, context=context
+    )
 
 
 def test_a_signed_answer_is_accepted() -> None:
     key = new_key()
-    check(KeyRing((key,)), answer_headers(key))
+    check(PrivateServerKeys((key,)), answer_headers(key))
 
 
 def test_an_answer_signed_with_the_older_live_key_is_accepted() -> None:
     older = new_key("k1")
-    check(KeyRing((new_key("k2"), older)), answer_headers(older))
+    check(PrivateServerKeys((new_key("k2"), older)), answer_headers(older))
 
 
 def test_an_answer_with_a_second_version_of_the_signature_is_accepted() -> None:
     key = new_key()
     headers = answer_headers(key)
     both = "v2=" + "f" * 96 + " " + dict(headers)["X-Mirror-Signature"]
-    check(KeyRing((key,)), replaced(headers, "X-Mirror-Signature", both))
+    check(PrivateServerKeys((key,)), replaced(headers, "X-Mirror-Signature", both))
 
 
 def test_an_answer_without_any_signature_header_is_not_signed() -> None:
     with pytest.raises(ResponseNotSigned):
-        check(KeyRing((new_key(),)), [("Content-Type", "application/json")])
+        check(PrivateServerKeys((new_key(),)), [("Content-Type", "application/json")])
 
 
 @pytest.mark.parametrize("name", ["X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"])
 def test_an_answer_that_lacks_one_signature_header_is_malformed(name: str) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureMalformed):
-        check(KeyRing((key,)), [pair for pair in answer_headers(key) if pair[0] != name])
+        check(PrivateServerKeys((key,)), [pair for pair in answer_headers(key) if pair[0] != name])
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"])
@@ -187,7 +189,7 @@ def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
     key = new_key()
     headers = answer_headers(key)
     with pytest.raises(ResponseSignatureMalformed):
-        check(KeyRing((key,)), [*headers, (name.lower(), dict(headers)[name])])
+        check(PrivateServerKeys((key,)), [*headers, (name.lower(), dict(headers)[name])])
 
 
 @pytest.mark.parametrize(
@@ -211,25 +213,25 @@ def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
 def test_an_answer_with_a_misshapen_header_is_malformed(name: str, value: str) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureMalformed):
-        check(KeyRing((key,)), replaced(answer_headers(key), name, value))
+        check(PrivateServerKeys((key,)), replaced(answer_headers(key), name, value))
 
 
 def test_an_answer_signed_with_a_removed_key_is_refused() -> None:
     with pytest.raises(ResponseKeyUnknown):
-        check(KeyRing((new_key("k2"),)), answer_headers(new_key("k1")))
+        check(PrivateServerKeys((new_key("k2"),)), answer_headers(new_key("k1")))
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_an_answer_from_another_time_is_refused(seconds: int) -> None:
     key = new_key()
     with pytest.raises(ResponseClockSkewed):
-        check(KeyRing((key,)), answer_headers(key), now=NOW + timedelta(seconds=seconds))
+        check(PrivateServerKeys((key,)), answer_headers(key), now=NOW + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("seconds", [-300, 300])
 def test_an_answer_within_the_clock_tolerance_is_accepted(seconds: int) -> None:
     key = new_key()
-    check(KeyRing((key,)), answer_headers(key), now=NOW + timedelta(seconds=seconds))
+    check(PrivateServerKeys((key,)), answer_headers(key), now=NOW + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
@@ -246,23 +248,23 @@ def test_an_answer_within_the_clock_tolerance_is_accepted(seconds: int) -> None:
 def test_an_answer_that_was_changed_on_its_way_is_refused(changed: dict[str, Any]) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureInvalid):
-        check(KeyRing((key,)), answer_headers(key), **changed)
+        check(PrivateServerKeys((key,)), answer_headers(key), **changed)
 
 
 @pytest.mark.parametrize(("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")])
 def test_an_answer_with_a_changed_header_is_refused(name: str, value: str) -> None:
     key = new_key()
     with pytest.raises(ResponseSignatureInvalid):
-        check(KeyRing((key,)), replaced(answer_headers(key), name, value))
+        check(PrivateServerKeys((key,)), replaced(answer_headers(key), name, value))
 
 
 def test_an_answer_signed_by_mallory_under_our_key_id_is_refused() -> None:
     with pytest.raises(ResponseSignatureInvalid):
-        check(KeyRing((new_key(),)), answer_headers(new_key()))
+        check(PrivateServerKeys((new_key(),)), answer_headers(new_key()))
 
 
 def test_a_request_signature_sent_back_as_the_answer_is_refused() -> None:
-    ring = KeyRing((new_key(),))
+    ring = PrivateServerKeys((new_key(),))
     signed = sign_request(ring, method="POST", target="/predict", body=BODY, content_type="application/json", now=NOW)
     with pytest.raises(ResponseSignatureInvalid):
         verify_response(ring, nonce=signed.nonce, status=200, headers=signed.headers.items(), body=BODY, now=NOW)

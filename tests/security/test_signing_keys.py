@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from security.signing_keys import KeyRing, SigningKeysInvalid
+from security.signing_keys import PrivateServerKeys, SigningKeysInvalid
 
 
 def typed(secret: bytes) -> str:
@@ -14,18 +14,18 @@ def typed(secret: bytes) -> str:
 
 def test_one_raw_secret_is_the_key_k1() -> None:
     raw = secrets.token_urlsafe(32)
-    (key,) = KeyRing.from_settings(secret=raw, keys=None).keys
+    (key,) = PrivateServerKeys.from_settings(secret=raw, keys=None).keys
     assert (key.key_id, key.secret) == ("k1", raw.encode())
 
 
 def test_one_typed_secret_is_decoded() -> None:
     secret = secrets.token_bytes(32)
-    assert KeyRing.from_settings(secret=typed(secret), keys="").signing_key.secret == secret
+    assert PrivateServerKeys.from_settings(secret=typed(secret), keys="").signing_key.secret == secret
 
 
 def test_a_list_of_keys_replaces_the_one_secret_and_keeps_its_order() -> None:
     new, old = secrets.token_bytes(32), secrets.token_bytes(48)
-    ring = KeyRing.from_settings(secret=secrets.token_urlsafe(32), keys=f"k2:{typed(new)}, k1:{typed(old)}")
+    ring = PrivateServerKeys.from_settings(secret=secrets.token_urlsafe(32), keys=f"k2:{typed(new)}, k1:{typed(old)}")
     assert [(key.key_id, key.secret) for key in ring.keys] == [("k2", new), ("k1", old)]
     assert ring.find("k1") is ring.keys[1]
     assert ring.find("k3") is None
@@ -69,7 +69,7 @@ A_SECRET = secrets.token_bytes(32)
 )
 def test_a_setting_that_is_no_key_is_refused_without_showing_it(secret: str | None, keys: str | None) -> None:
     with pytest.raises(SigningKeysInvalid) as refused:
-        KeyRing.from_settings(secret=secret, keys=keys)
+        PrivateServerKeys.from_settings(secret=secret, keys=keys)
     for setting in (secret, keys):
         assert not setting or setting not in str(refused.value)
     assert refused.value.__cause__ is None
@@ -77,5 +77,5 @@ def test_a_setting_that_is_no_key_is_refused_without_showing_it(secret: str | No
 
 def test_a_secret_never_shows_in_a_log_or_an_error_report() -> None:
     raw = secrets.token_urlsafe(32)
-    ring = KeyRing.from_settings(secret=raw, keys=None)
+    ring = PrivateServerKeys.from_settings(secret=raw, keys=None)
     assert raw not in repr(ring) + str(ring) + repr(ring.signing_key)

@@ -12,7 +12,7 @@ function say(text, kind) {
 
 function show() {
   if (token === null && form.dataset.needsToken !== undefined) {
-    say("A part of the link is missing. Open it from the e-mail again, all of it.", "problem");
+    say("Part of the link is missing. Open the whole link from the e-mail.", "problem");
     return;
   }
   if (token !== null) {
@@ -52,16 +52,16 @@ async function explain(answer) {
     // Not from the API, but from something in front of it.
   }
   if (problem.error === "token_invalid") return form.dataset.spent;
-  if (answer.status === 429) return "Too many tries. Wait a while, then try again.";
+  if (answer.status === 429) return "Too many tries. Wait a while and try again.";
   if (Array.isArray(problem.errors) && problem.errors.length > 0) return problem.errors[0].message;
-  return problem.message || "That did not work. Try again in a moment.";
+  return problem.message || "Something went wrong. Try again in a moment.";
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!filledIn()) return;
   button.disabled = true;
-  say("One moment …", "");
+  say("Please wait …", "");
   try {
     const answer = await fetch(form.dataset.postsTo, {
       method: "POST",
@@ -78,7 +78,7 @@ form.addEventListener("submit", async (event) => {
     }
     say(await explain(answer), "problem");
   } catch {
-    say("The service cannot be reached. Are you online?", "problem");
+    say("We cannot reach the service. Check your internet connection.", "problem");
   } finally {
     button.disabled = false;
   }

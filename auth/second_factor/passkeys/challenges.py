@@ -20,14 +20,19 @@ from auth.second_factor.passkeys.webauthn import (
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 
 
-class Ceremony(StrEnum):
+class ChallengePurpose(StrEnum):
     REGISTER = "register"
     SIGN_IN = "sign_in"
     SECOND_FACTOR = "second_factor"
 
 
 def begin_challenge(
-    session: Session, ceremony: Ceremony, now: datetime, *, user_id: UUID | None = None, flow_id: UUID | None = None
+    session: Session,
+    ceremony: ChallengePurpose,
+    now: datetime,
+    *,
+    user_id: UUID | None = None,
+    flow_id: UUID | None = None,
 ) -> bytes:
     """A new challenge. It voids the one before of the same flow. Where there is a user, the caller holds the row."""
     if flow_id is not None:
@@ -49,9 +54,9 @@ def begin_challenge(
     return challenge
 
 
-def take_challenge(
+def spend_challenge(
     session: Session,
-    ceremony: Ceremony,
+    ceremony: ChallengePurpose,
     credential: Credential,
     now: datetime,
     *,

@@ -12,7 +12,7 @@ from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.factors import changing_factors, factors_of
 from auth.second_factor.models import Passkey
-from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, known_credentials, take_challenge
+from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials, spend_challenge
 from auth.second_factor.passkeys.manage import ShownPasskey, shown
 from auth.second_factor.passkeys.webauthn import (
     CeremonyRefused,
@@ -33,14 +33,14 @@ class TooManyPasskeys(Problem):
     status, error, title = (
         409,
         "too_many_passkeys",
-        f"An account has at most {MOST_PASSKEYS} passkeys; delete one first",
+        f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first",
     )
 
 
 class PasskeyNotAccepted(Problem):
     """The answer is not signed for us, or its challenge was not given to this session within five minutes, or used before."""
 
-    status, error, title = 400, "passkey_not_accepted", "The passkey could not be registered; begin again"
+    status, error, title = 400, "passkey_not_accepted", "We could not add the passkey. Start again"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
         known = known_credentials(session, caller.user_id)
         if len(known) >= MOST_PASSKEYS:
             raise TooManyPasskeys
-        challenge = begin_challenge(session, Ceremony.REGISTER, now, user_id=caller.user_id, flow_id=caller.session_id)
+        challenge = begin_challenge(
+            session, ChallengePurpose.REGISTER, now, user_id=caller.user_id, flow_id=caller.session_id
+        )
     return registration_options(
         auth.passkey_site, challenge, user_handle=caller.user_id.bytes, email=email, known=known
     )
@@ -73,8 +75,13 @@ def register_passkey(
 ) -> RegisteredPasskey:
     """Raises PasskeyNotAccepted, TooManyPasskeys."""
     with transaction() as session:
-        challenge = take_challenge(
-            session, Ceremony.REGISTER, credential, auth.clock(), user_id=caller.user_id, flow_id=caller.session_id
+        challenge = spend_challenge(
+            session,
+            ChallengePurpose.REGISTER,
+            credential,
+            auth.clock(),
+            user_id=caller.user_id,
+            flow_id=caller.session_id,
         )
     if challenge is None:
         raise PasskeyNotAccepted

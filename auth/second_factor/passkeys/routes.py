@@ -1,4 +1,4 @@
-"""`/api/auth/passkeys`: registering, seeing and deleting passkeys, and signing in with one."""
+"""`/api/auth/passkeys`: adding, listing and deleting passkeys, and signing in with one."""
 
 from uuid import UUID
 
@@ -55,7 +55,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         problems=(TooManyPasskeys,),
     )
     def registration_options(caller: Principal) -> Answer:
-        """For `navigator.credentials.create()`. Send what it gives to `POST /api/auth/passkeys/registration`."""
+        """Pass them to `navigator.credentials.create()` and send the result to `POST /api/auth/passkeys/registration`."""
         return Answer(200, OptionsAnswer(options=passkey_to_register(auth, caller)))
 
     @operation(
@@ -70,7 +70,9 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         problems=(PasskeyNotAccepted, TooManyPasskeys),
     )
     def registration(caller: Principal, body: RegisterPasskeyBody) -> Answer:
-        """Ends all other sessions. The account's first factor comes with ten recovery codes, which are shown this once."""
+        """Signs out every other device. With the first second factor of the account you get 10 recovery codes. Store them now: we
+        do not show them again.
+        """
         added = register_passkey(
             auth,
             caller,
@@ -91,7 +93,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         answers={200: PasskeysAnswer},
     )
     def passkeys(caller: Principal) -> Answer:
-        """With their names, and when each was last used."""
+        """Returns your passkeys with their names and when each was last used."""
         return Answer(200, PasskeysAnswer(passkeys=[passkey_answer(each) for each in list_passkeys(caller.user_id)]))
 
     @operation(
@@ -105,7 +107,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         answers={200: PasskeyAnswer},
     )
     def rename(caller: Principal, passkey_id: UUID, body: RenamePasskeyBody) -> Answer:
-        """The name is for its owner alone."""
+        """Only you see the name."""
         return Answer(200, passkey_answer(rename_passkey(caller.user_id, passkey_id, body.name)))
 
     @operation(
@@ -119,7 +121,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         problems=(LastWayToSignIn,),
     )
     def delete(caller: Principal, passkey_id: UUID) -> Answer:
-        """Ends all other sessions. With the account's last factor its recovery codes go too."""
+        """Signs out every other device. Deleting your last second factor also deletes your recovery codes."""
         delete_passkey(auth, caller, passkey_id)
         return Answer(204)
 
@@ -137,9 +139,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         answers={200: OptionsAnswer},
     )
     def sign_in_options() -> Answer:
-        """For `navigator.credentials.get()`. The browser offers the passkeys that it has; nobody needs to type an
-        address.
-        """
+        """Pass them to `navigator.credentials.get()`. The browser offers its passkeys, so you do not need an e-mail address."""
         return Answer(200, OptionsAnswer(options=passkey_to_sign_in(auth)))
 
     @operation(
@@ -156,8 +156,8 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         credentials=True,
     )
     def sign_in(body: PasskeySignInBody) -> Answer:
-        """A passkey is both factors at once: nothing else is asked for."""
-        cookies = auth.cookies.wanted(body.token_delivery)
+        """A passkey counts as both factors, so no second factor is needed."""
+        cookies = auth.cookies.requested(body.token_delivery)
         signed_in = sign_in_with_passkey(
             auth,
             document_of(body.credential),

@@ -9,10 +9,10 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device
 from auth.models import User
-from auth.problems import why_switched_off
+from auth.problems import why_disabled
 from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.models import Passkey
-from auth.second_factor.passkeys.challenges import Ceremony, begin_challenge, take_challenge
+from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, spend_challenge
 from auth.second_factor.passkeys.verify import use_passkey
 from auth.second_factor.passkeys.webauthn import (
     CeremonyRefused,
@@ -24,23 +24,20 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
-from security.edge.problems import Problem
+from security.edge.problems import Problem, Unauthorized
 
 
-class PasskeyRefused(Problem):
+class PasskeyRefused(Unauthorized):
     """One answer for an unknown passkey, a bad signature and a challenge that was not ours or not fresh."""
 
-    status, error, title = 401, "passkey_refused", "The passkey is not accepted"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="mirroros"'})
+    error, title = "passkey_refused", "We could not verify the passkey"
 
 
 def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
     """What to ask the browser for. Nobody has said who is calling, so this tells nothing about any account."""
     now = auth.clock()
     with transaction() as session:
-        challenge = begin_challenge(session, Ceremony.SIGN_IN, now)
+        challenge = begin_challenge(session, ChallengePurpose.SIGN_IN, now)
     return assertion_options(auth.passkey_site, challenge, verify_user=True)
 
 
@@ -66,7 +63,7 @@ def _open(
 ) -> SignedInUser | Problem:
     session, now = change.session, change.now
     user = _owner_of(change, credential)
-    challenge = take_challenge(session, Ceremony.SIGN_IN, credential, now)
+    challenge = spend_challenge(session, ChallengePurpose.SIGN_IN, credential, now)
     if (
         user is None
         or challenge is None
@@ -75,7 +72,7 @@ def _open(
         record(session, "sign_in_failed", now, user_id=user.id if user else None, method="passkey")
         return PasskeyRefused()
     if not user.is_active:
-        return why_switched_off(user)
+        return why_disabled(user)
     new_token = remember_device(session, user.id, find_device(session, user.id, device_token), now)
     return open_session(
         auth, change, user, device=device, remember=choices.remember, device_token=new_token, method="passkey"

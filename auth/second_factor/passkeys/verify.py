@@ -41,7 +41,7 @@ def use_passkey(
         return False
     if signed.sign_count <= passkey.sign_count and (signed.sign_count, passkey.sign_count) != (0, 0):
         record(session, "passkey_sign_count_went_back", now, user_id=user.id, passkey_id=str(passkey.id))
-        notify(auth.letters, session, "passkey_sign_count_went_back", user.email, now)
+        notify(auth.mailer, session, "passkey_sign_count_went_back", user.email, now)
         return False
     passkey.sign_count, passkey.backed_up, passkey.last_used_at = signed.sign_count, signed.backed_up, now
     return True

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from auth.mail.transport import MailServer
+from auth.mail.transport import SmtpTransport
 
-HOST, USER, PASSWORD = "127.0.0.1", "mirroros", "letter-box-9184"
+HOST, USER, PASSWORD = "127.0.0.1", "mirroros", "message-box-9184"
 
 
 @dataclass
@@ -71,9 +71,9 @@ class SmtpServer(Controller):
     def _create_server(self) -> Coroutine[Any, Any, asyncio.AbstractServer]:
         return self.loop.create_server(self._factory_invoker, sock=self._listener)
 
-    def as_post(self, *, password: str = PASSWORD, trusted: bool = True) -> MailServer:
+    def as_transport(self, *, password: str = PASSWORD, trusted: bool = True) -> SmtpTransport:
         tls = ssl.create_default_context(cafile=str(self.trust) if trusted else None)
-        return MailServer(HOST, self.port, USER, password, tls=tls)
+        return SmtpTransport(HOST, self.port, USER, password, tls=tls)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Letters: what they look like, and that they cannot be made to say something else."""
+"""Messages: what they look like, and that they cannot be made to say something else."""
 
 import re
 from email.message import EmailMessage
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auth.email_codes.one_time_codes import Purpose
-from auth.mail.transport import MailFolder
+from auth.mail.transport import FolderTransport
 from database import transaction
 from tests.auth.accounts_app import Accounts
 
@@ -22,7 +22,7 @@ NOTICE: dict[str, Any] = {
 
 
 def notice(accounts: Accounts, **changes: str) -> EmailMessage:
-    return accounts.auth.letters.write(
+    return accounts.auth.mailer.write(
         "0193", "security_notice", "alice@example.com", {**NOTICE, **changes}, accounts.clock()
     )
 
@@ -34,7 +34,7 @@ def parts(message: EmailMessage) -> tuple[str, str]:
     return text.get_content(), html.get_content()
 
 
-def test_a_letter_has_a_text_and_a_page_and_says_who_sent_it(accounts: Accounts) -> None:
+def test_an_email_has_a_text_and_a_page_and_says_who_sent_it(accounts: Accounts) -> None:
     message = notice(accounts)
     text, html = parts(message)
     assert (message["Subject"], message["To"]) == ("Look", "alice@example.com")
@@ -60,38 +60,38 @@ def test_every_template_has_both_forms() -> None:
     assert texts == {path.stem for path in folder.glob("*.html")} - {"layout"}
 
 
-def test_a_letter_is_a_job_of_the_transaction_and_the_queue_holds_no_secret(accounts: Accounts) -> None:
+def test_an_email_is_a_job_of_the_transaction_and_the_queue_holds_no_secret(accounts: Accounts) -> None:
     user_id = accounts.register()["user"]["id"]
     auth = accounts.auth
     with pytest.raises(ZeroDivisionError), accounts.app.app_context(), transaction() as session:
-        auth.letters.enqueue(session, "security_notice", "alice@example.com", **NOTICE)
+        auth.mailer.enqueue(session, "security_notice", "alice@example.com", **NOTICE)
         _ = 1 / 0
-    assert accounts.letters() == []
+    assert accounts.messages() == []
     with accounts.app.app_context(), transaction() as session:
         code = auth.one_time_codes.begin(session, user_id, Purpose.VERIFY_EMAIL, "alice@example.com", accounts.clock())
-        auth.letters.enqueue(
+        auth.mailer.enqueue(
             session, "security_notice", "alice@example.com", code=(code, Purpose.VERIFY_EMAIL), **NOTICE
         )
     ((arguments,),) = accounts.query("SELECT args::text FROM procrastinate_jobs")
     assert auth.one_time_codes.digits(code, Purpose.VERIFY_EMAIL) not in arguments
     assert "ot_" not in arguments
-    assert len(accounts.letters()) == 1
+    assert len(accounts.messages()) == 1
 
 
-def test_a_letter_about_a_void_code_is_not_sent(accounts: Accounts) -> None:
+def test_an_email_about_a_void_code_is_not_sent(accounts: Accounts) -> None:
     user_id = accounts.register()["user"]["id"]
     auth = accounts.auth
     with accounts.app.app_context(), transaction() as session:
         code = auth.one_time_codes.begin(session, user_id, Purpose.VERIFY_EMAIL, "alice@example.com", accounts.clock())
-        auth.letters.enqueue(
+        auth.mailer.enqueue(
             session, "security_notice", "alice@example.com", code=(code, Purpose.VERIFY_EMAIL), **NOTICE
         )
         auth.one_time_codes.begin(session, user_id, Purpose.VERIFY_EMAIL, "alice@example.com", accounts.clock())
-    assert accounts.letters() == []
+    assert accounts.messages() == []
 
 
-def test_a_folder_keeps_letters_as_files_that_mail_programs_open(accounts: Accounts, tmp_path: Path) -> None:
-    folder = MailFolder(tmp_path / "mail")
+def test_a_folder_keeps_emails_as_files_that_mail_programs_open(accounts: Accounts, tmp_path: Path) -> None:
+    folder = FolderTransport(tmp_path / "mail")
     folder.deliver(notice(accounts))
     folder.deliver(notice(accounts))
     (file,) = (tmp_path / "mail").iterdir()

@@ -1,4 +1,4 @@
-"""What a user is shown of the own account."""
+"""The profile of the caller's account: what it shows, and the name, which its owner may change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 from auth.assembly import Auth
 from auth.models import User
 from auth.tiers import Tier, effective_tier
-from database import reading
+from database import reading, transaction
 from security.edge.problems import InvalidToken
 
 
@@ -28,6 +28,17 @@ def read_profile(auth: Auth, user_id: UUID) -> Profile:
         if user is None:
             raise InvalidToken
         return profile_of(user, auth.clock())
+
+
+def change_display_name(auth: Auth, user_id: UUID, display_name: str | None) -> Profile:
+    """None takes the name away. Raises InvalidToken when the user is gone."""
+    now = auth.clock()
+    with transaction() as session:
+        user = session.get(User, user_id, with_for_update={"key_share": True})
+        if user is None:
+            raise InvalidToken
+        user.display_name, user.updated_at = display_name, now
+        return profile_of(user, now)
 
 
 def profile_of(user: User, now: datetime) -> Profile:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
-from auth.tokens.access_keys import KeyRing, SigningKey, UnusableSigningKey, new_key
+from auth.tokens.access_keys import AccessKeyRing, SigningKey, UnusableSigningKey, new_key
 from auth.tokens.access_token import AccessTokens
 from auth.tokens.commands import key_commands
 from auth.tokens.jwks_routes import jwks_routes
@@ -27,7 +27,7 @@ CURVED = new_key("k2", "ES256")
 
 def tokens(*keys: SigningKey) -> AccessTokens:
     return AccessTokens(
-        KeyRing(keys),
+        AccessKeyRing(keys),
         issuer="https://api.example.com",
         audience="mirroros",
         lifetime=timedelta(minutes=15),
@@ -45,7 +45,7 @@ def issued(by: AccessTokens) -> str:
 @pytest.mark.parametrize("keys", [[], [KEY, new_key("k1", "HS256")], [KEY, new_key("k1", "ES256")]])
 def test_a_ring_has_keys_with_different_ids(keys: list[SigningKey]) -> None:
     with pytest.raises(UnusableSigningKey):
-        KeyRing(keys)
+        AccessKeyRing(keys)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_key_fits_its_algorithm(key_id: str, material: Any, algorithm: Any) ->
 
 
 def test_a_ring_survives_being_written_and_read() -> None:
-    read = KeyRing.read(KeyRing([KEY, CURVED]).text())
+    read = AccessKeyRing.read(AccessKeyRing([KEY, CURVED]).text())
     assert [(key.key_id, key.algorithm) for key in read.keys] == [("k1", "HS256"), ("k2", "ES256")]
     assert read.keys[0] == KEY
     tokens(CURVED).verify(issued(tokens(read.keys[1])))
@@ -88,7 +88,7 @@ def test_a_ring_survives_being_written_and_read() -> None:
 )
 def test_a_text_that_is_no_ring_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(UnusableSigningKey) as refusal:
-        KeyRing.read(text)
+        AccessKeyRing.read(text)
     assert "AAAA" not in str(refusal.value)
 
 
@@ -121,7 +121,7 @@ def test_a_public_key_is_no_secret_for_hs256(encoding: Encoding) -> None:
 
 def published(*keys: SigningKey) -> Any:
     app = Flask("keys")
-    app.register_blueprint(jwks_routes(KeyRing(keys)))
+    app.register_blueprint(jwks_routes(AccessKeyRing(keys)))
     answer = app.test_client().get("/.well-known/jwks.json")
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     return answer.get_json()
@@ -140,16 +140,16 @@ def test_a_token_can_be_verified_with_the_published_key_alone() -> None:
     assert claims["type"] == "access"
 
 
-def rings_printed_for(ring: KeyRing, *options: str) -> list[KeyRing]:
+def rings_printed_for(ring: AccessKeyRing, *options: str) -> list[AccessKeyRing]:
     app = Flask("keys")
     app.cli.add_command(key_commands(ring))
     done = app.test_cli_runner().invoke(args=["keys", "rotate", *options])
     assert done.exit_code == 0
-    return [KeyRing.read(text) for text in re.findall(r"^JWT_KEYS=(.*)$", done.output, re.MULTILINE)]
+    return [AccessKeyRing.read(text) for text in re.findall(r"^JWT_KEYS=(.*)$", done.output, re.MULTILINE)]
 
 
 def test_the_three_steps_of_a_rotation_sign_nobody_out() -> None:
-    before = KeyRing([KEY])
+    before = AccessKeyRing([KEY])
     steps = rings_printed_for(before)
     assert [[key.key_id for key in ring.keys] for ring in steps] == [["k1", "k2"], ["k2", "k1"], ["k2"]]
     # While a step is rolled out, processes of two neighbouring steps run side by side.
@@ -161,15 +161,15 @@ def test_the_three_steps_of_a_rotation_sign_nobody_out() -> None:
 
 
 def test_a_rotation_can_change_the_algorithm() -> None:
-    assert rings_printed_for(KeyRing([KEY]), "--algorithm", "ES256")[2].signing.algorithm == "ES256"
+    assert rings_printed_for(AccessKeyRing([KEY]), "--algorithm", "ES256")[2].signing.algorithm == "ES256"
 
 
 def test_an_id_never_comes_back() -> None:
-    assert rings_printed_for(KeyRing([new_key("k7", "HS256")]))[2].signing.key_id == "k8"
+    assert rings_printed_for(AccessKeyRing([new_key("k7", "HS256")]))[2].signing.key_id == "k8"
 
 
 def test_the_list_of_keys_shows_none() -> None:
     app = Flask("keys")
-    app.cli.add_command(key_commands(KeyRing([CURVED, KEY])))
+    app.cli.add_command(key_commands(AccessKeyRing([CURVED, KEY])))
     done = app.test_cli_runner().invoke(args=["keys", "list"])
     assert done.output == "k2  ES256  signs and verifies\nk1  HS256  verifies\n"
