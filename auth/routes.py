@@ -105,8 +105,8 @@ def auth_routes(auth: Auth) -> Blueprint:
     def login(body: SignInBody) -> Answer:
         """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
 
-        After 5 wrong passwords in a row you have to wait. A device that sends the `device_token` of an earlier sign-in has tries
-        of its own.
+        After 5 wrong passwords in a row you have to wait. A device that sends the `device_token` of an earlier sign-in has its
+        own tries.
 
         If the account has a second factor, the response is 401 `mfa_required` with a `challenge`, valid for 5 minutes and
         5 tries, and the available `methods`. Finish with `POST /api/auth/login/second-factor`.

@@ -61,8 +61,8 @@ def payment_routes(payments: Payments) -> Blueprint:
         problems=(DependencyUnavailable,),
     )
     def subscription(caller: Principal) -> Answer:
-        """The user's tier and where it comes from. `renews_at` is null if the subscription ends at `ends_at` without
-        renewing first.
+        """Your tier and where it comes from. `renews_at` is null if the subscription ends at `ends_at` without renewing
+        first.
         """
         own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
         return Answer(200, subscription_answer(own))

@@ -112,7 +112,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/subscription/resume",
         operation_id="resumeSubscription",
-        summary="Undo a cancellation",
+        summary="Undo the cancellation of your subscription",
         guard=owner,
         answers={200: SubscriptionItem},
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
