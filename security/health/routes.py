@@ -30,7 +30,7 @@ class PartHealth(AnswerBody):
 
 
 class WorkerHealth(AnswerBody):
-    """`silent_seconds`: the age of the last sign of life of any worker; null when there is none. Waiting jobs are due."""
+    """`silent_seconds`: seconds since any worker last reported; null if there is no worker. Only due jobs count as waiting."""
 
     silent_seconds: int | None
     waiting_jobs: int

@@ -240,7 +240,7 @@ def test_while_stripe_is_away_nothing_is_taken_from_anybody(stripe: RunningStrip
 def test_the_prices_can_be_checked_against_stripe(stripe: RunningStripe) -> None:
     result = stripe.app.test_cli_runner().invoke(args=["stripe", "check-prices"])
 
-    assert (result.exit_code, result.output) == (0, "4 prices are on sale as configured.\n")
+    assert (result.exit_code, result.output) == (0, "4 prices are on sale and match STRIPE_PRICES.\n")
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,7 @@ def test_when_the_table_of_prices_is_repaired_what_was_ignored_is_applied(make_s
     rules = replace(stripe.rules, prices=ProductTable.read(PRICES))
     inbox = replace(stripe.payments.inbox, handlers={Provider.STRIPE: stripe_events(rules)})
     stripe.payments = replace(stripe.payments, inbox=inbox)
-    assert stripe.cli("replay", "--ignored", "--reason", "unknown price").output.startswith(f"{ignored} started anew")
+    assert stripe.cli("replay", "--ignored", "--reason", "unknown price").output.startswith(f"{ignored} queued again")
     stripe.work()
 
     assert stripe.tier(alice) is Tier.PRO
