@@ -18,7 +18,7 @@ TAGS: Final = MappingProxyType(
     {
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
-        "email": "Verify an e-mail address, change it, and use it to reset a forgotten password.",
+        "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
         "gateway": "Predictions from the private server, and how many you have left.",
