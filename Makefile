@@ -59,7 +59,10 @@ check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and co
 		! grep . $(GENERATED)/warnings && \
 		tsc --project $(CLIENTS) && \
 		openapi-python-client generate --fail-on-warning --meta none \
-			--path $(GENERATED)/openapi.json --output-path $(GENERATED)/mirroros_client
+			--path $(GENERATED)/openapi.json --output-path $(GENERATED)/mirroros_client && \
+		openapi-typescript $(GENERATED)/toy.json --output $(GENERATED)/toy.ts && \
+		openapi-python-client generate --fail-on-warning --meta none --config $(CLIENTS)/python-client.yaml \
+			--path $(GENERATED)/toy.json --output-path $(GENERATED)/toy_client
 	! grep -rn 'body: Any' $(GENERATED)/mirroros_client/api
 	MYPYPATH=$(GENERATED) $(BIN)/mypy --python-executable $(CLIENTS)/.venv/bin/python $(GENERATED)/bodies.py
 

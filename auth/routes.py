@@ -32,6 +32,7 @@ from auth.sessions.refresh import refresh_session
 from auth.token_answers import SET_COOKIE, answer_signed_in, answer_tokens
 from auth.tokens.refresh_token import RefreshTokenNotValid
 from security.api.operation import Answer, operation
+from security.api.request_bodies import Json
 from security.edge.client_address import client_address
 from security.edge.problems import MalformedRequest
 
@@ -40,6 +41,14 @@ IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
 def auth_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("auth", __name__, url_prefix="/api/auth")
+    _declare_registration(routes, auth)
+    _declare_sign_in(routes, auth)
+    _declare_refresh(routes, auth)
+    _declare_sign_out(routes, auth)
+    return routes
+
+
+def _declare_registration(routes: Blueprint, auth: Auth) -> None:
     limits = auth.settings.limits
     private = auth.settings.registration_response == "private"
 
@@ -80,6 +89,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             cookies=cookies,
         )
 
+
+def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -105,8 +118,8 @@ def auth_routes(auth: Auth) -> Blueprint:
     def login(body: SignInBody) -> Answer:
         """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
 
-        After 5 wrong passwords in a row you have to wait. A device that sends the `device_token` of an earlier sign-in has its
-        own tries.
+        After 5 wrong passwords within 5 minutes you have to wait. A device that sends the `device_token` of an earlier sign-in
+        has its own tries.
 
         If the account has a second factor, the response is 401 `mfa_required` with a `challenge`, valid for 5 minutes and
         5 tries, and the available `methods`. Finish with `POST /api/auth/login/second-factor`.
@@ -122,6 +135,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             device_token=body.device_token,
         )
         return answer_signed_in(signed_in, cookies=cookies)
+
+
+def _declare_refresh(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
 
     @operation(
         routes,
@@ -168,6 +185,10 @@ def auth_routes(auth: Auth) -> Blueprint:
             raise RefreshTokenNotValid
         return Answer(200, CsrfTokenAnswer(csrf_token=csrf_token_for(auth.cookies, auth.refresh_tokens, token)))
 
+
+def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
+    limits = auth.settings.limits
+
     @operation(
         routes,
         "POST",
@@ -175,8 +196,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         operation_id="signOut",
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
-        body=SignOutBody,
-        body_optional=True,
+        body=Json(SignOutBody, optional=True),
         answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
         answer_headers={"Set-Cookie": "Removes the refresh token cookie."},
@@ -194,8 +214,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         else:
             sign_out_session(auth, auth.signed_in.claims().session_id)
         return Answer(204)
-
-    return routes
 
 
 def idempotency_key() -> str | None:

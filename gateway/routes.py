@@ -17,6 +17,7 @@ from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing
 from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
 from security.api.operation import Answer, Anyone, Guard, operation
+from security.api.request_bodies import Json
 from security.edge.request_id import current_request_id, current_traceparent
 
 LARGEST_QUESTION = 64 * 1024
@@ -42,8 +43,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         operation_id="createPrediction",
         summary="Make a prediction",
         guard=gateway.metered,
-        body=PredictionBody,
-        body_limit=LARGEST_QUESTION,
+        body=Json(PredictionBody, limit=LARGEST_QUESTION),
         answers={200: PredictionAnswer},
         answer_headers=METERED_HEADERS,
         accepts_idempotency_key=True,

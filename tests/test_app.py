@@ -58,8 +58,14 @@ def app() -> Flask:
     return assemble(load_settings(production()))
 
 
-def operations(app: Flask) -> list[Operation]:
+def declared(app: Flask) -> list[Operation]:
+    """Pages and their files too."""
     return list(app.extensions[OPERATIONS_KEY].values())
+
+
+def operations(app: Flask) -> list[Operation]:
+    """Those that programs call."""
+    return [each for each in declared(app) if each.documented]
 
 
 def test_it_starts_from_the_environment_of_production(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +93,7 @@ def test_two_applications_of_one_process_share_nothing() -> None:
     first, second = (assemble(load_settings(production())) for _ in range(2))
     first.config["MAX_CONTENT_LENGTH"] = 1
     assert second.config["MAX_CONTENT_LENGTH"] != 1
-    assert operations(first) is not operations(second)
+    assert first.extensions[OPERATIONS_KEY] is not second.extensions[OPERATIONS_KEY]
 
 
 def test_debug_is_off(app: Flask) -> None:
@@ -101,7 +107,9 @@ def test_flask_has_no_key_to_sign_a_session_with(app: Flask) -> None:
 
 
 def test_every_route_is_declared(app: Flask) -> None:
+    """Pages and their files too: there is no list of exceptions."""
     assert undeclared_routes(app) == []
+    assert undeclared_routes(everything()) == []
 
 
 def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
@@ -111,7 +119,7 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
     """Open routes give their reason; the others ask for a bearer token, and two of them take an API key."""
     take_keys = {"/api/gateway/predict", "/api/gateway/predict/usage"}
-    for each in operations(app):
+    for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:

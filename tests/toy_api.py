@@ -1,5 +1,9 @@
 """A small API for the tests of the request's edge: every outcome of the edge, and nothing behind it."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from threading import Event
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -8,9 +12,15 @@ from pydantic import Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
+from security.api.answers import Page
 from security.api.docs_pages import docs_routes
+from security.api.multipart import FilePart, Form, Multipart
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
+from security.api.request_bodies import Json, Raw
+from security.api.streams import PING, Csv, Events, JsonLines
+from security.api.streams import Event as SentEvent
+from security.api.strict_json import BodyStream
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
@@ -79,6 +89,43 @@ class Found(AnswerBody):
     mine: bool
 
 
+class Following(Body):
+    stream: bool = True
+    waits: bool = False
+    fails: Literal["never", "first", "later", "unexpectedly"] = "never"
+
+
+class Exported(Body):
+    rows: int = 2
+    fails_at: int = -1
+
+
+class Row(AnswerBody):
+    name: str
+    amount: int
+    note: str | None
+    at: datetime
+    paid: bool
+
+
+class PictureFields(Body):
+    title: str = Field(min_length=1)
+    level: Literal["low", "high"] = "low"
+    size: Annotated[int, Field(ge=1), WHOLE] | None = None
+    labels: list[str] = []
+
+
+class PictureTaken(AnswerBody):
+    title: str
+    sha256: str | None = None
+    notes: list[str] = []
+
+
+class Received(AnswerBody):
+    size: int
+    sha256: str
+
+
 class Caller:
     user_id = ALICE
     impersonated_by: UUID | None = None
@@ -115,8 +162,7 @@ def toy_routes() -> Blueprint:
         operation_id="createWish",
         summary="Wish",
         guard=everyone,
-        body=Wish,
-        body_limit=BODY_LIMIT,
+        body=Json(Wish, limit=BODY_LIMIT),
         answers={200: Granted},
     )
     def wish(body: Wish) -> Answer:
@@ -183,7 +229,172 @@ def toy_routes() -> Blueprint:
             return Answer(200, Paid(amount=means.coins))
         return Answer(200, Paid(amount=means.note, serial=means.serial))
 
+    declare_kinds(routes, everyone)
     return routes
+
+
+def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
+    """One operation for each kind of answer and of body that is not JSON alone."""
+    released = Event()
+
+    @operation(
+        routes,
+        "GET",
+        "/events",
+        operation_id="followWishes",
+        summary="Follow",
+        guard=everyone,
+        query=Following,
+        answers={200: (Paid, Events(wish=Granted, paid=Paid))},
+        answer_headers={"RateLimit": "What is left."},
+        problems=(MalformedKey,),
+    )
+    def follow(query: Following) -> Answer:
+        if query.stream:
+            return Answer(200, wishes_come(query.fails, released if query.waits else None), {"RateLimit": '"day";r=1'})
+        return Answer(200, Paid(amount=1))
+
+    @operation(
+        routes,
+        "POST",
+        "/release",
+        operation_id="releaseWishes",
+        summary="Release",
+        guard=everyone,
+        answers={204: None},
+    )
+    def release() -> Answer:
+        released.set()
+        return Answer(204)
+
+    @operation(
+        routes,
+        "GET",
+        "/wishes.csv",
+        operation_id="exportWishes",
+        summary="Export",
+        guard=everyone,
+        query=Exported,
+        answers={200: Csv(Row)},
+    )
+    def export(query: Exported) -> Answer:
+        return Answer(200, rows(query), {"Content-Disposition": 'attachment; filename="wishes.csv"'})
+
+    @operation(
+        routes,
+        "GET",
+        "/wishes.ndjson",
+        operation_id="exportWishLines",
+        summary="Export",
+        guard=everyone,
+        query=Exported,
+        answers={200: JsonLines(Row)},
+    )
+    def export_lines(query: Exported) -> Answer:
+        return Answer(200, rows(query))
+
+    @operation(
+        routes,
+        "POST",
+        "/pictures",
+        operation_id="createPicture",
+        summary="Add a picture",
+        guard=everyone,
+        body=(
+            Json(Wish),
+            Multipart(
+                {
+                    "picture": FilePart(("image/png", "image/jpeg"), limit=1_000_000),
+                    "notes": FilePart(("text/plain",), limit=100, required=False, most=2),
+                },
+                limit=1_200_000,
+                model=PictureFields,
+                most_parts=6,
+            ),
+        ),
+        answers={200: PictureTaken},
+    )
+    def picture(body: Wish | Form) -> Answer:
+        if isinstance(body, Wish):
+            return Answer(200, PictureTaken(title=body.goal))
+        (file,) = body.files["picture"]
+        notes = [note.read().decode() for note in body.files["notes"]]
+        return Answer(200, PictureTaken(title=body.fields.title, sha256=sha256(file.read()).hexdigest(), notes=notes))
+
+    @operation(
+        routes,
+        "PATCH",
+        "/uploads/<uuid:upload_id>",
+        operation_id="appendToUpload",
+        summary="Append",
+        guard=everyone,
+        body=Raw("application/offset+octet-stream", limit=1_500_000, streamed=True),
+        answers={200: Received},
+    )
+    def append(upload_id: UUID, body: BodyStream) -> Answer:
+        digest, size = sha256(), 0
+        for piece in iter(lambda: body.read(10_000), b""):
+            digest.update(piece)
+            size += len(piece)
+        return Answer(200, Received(size=size, sha256=digest.hexdigest()))
+
+    @operation(
+        routes,
+        "POST",
+        "/hooks",
+        operation_id="receiveHook",
+        summary="Receive",
+        guard=everyone,
+        body=Raw("application/json", limit=BODY_LIMIT),
+        answers={200: Received},
+    )
+    def hook(body: bytes) -> Answer:
+        return Answer(200, Received(size=len(body), sha256=sha256(body).hexdigest()))
+
+    @operation(
+        routes,
+        "GET",
+        '/reports/<any("daily", "monthly"):period>',
+        operation_id="getReport",
+        summary="Report",
+        guard=everyone,
+        answers={200: Granted},
+    )
+    def report(period: str) -> Answer:
+        return Answer(200, Granted(goal=period, count=1))
+
+    @operation(
+        routes,
+        "GET",
+        "/page",
+        operation_id="page",
+        summary="A page",
+        guard=everyone,
+        answers={200: Page("style-src 'self'")},
+    )
+    def page() -> Answer:
+        return Answer(200, "<!doctype html><title>Wishes</title>")
+
+
+def wishes_come(fails: str, released: Event | None) -> Iterator[SentEvent | bytes]:
+    if fails == "first":
+        raise MalformedKey
+    yield SentEvent(Granted(goal="run\nfar", count=1), "wish", "1")
+    yield PING
+    if released is not None:
+        assert released.wait(20)
+    if fails == "later":
+        raise MalformedKey("It broke")
+    if fails == "unexpectedly":
+        raise RuntimeError("secret")
+    yield SentEvent(Paid(amount=3), "paid")
+
+
+def rows(query: Exported) -> Iterator[Row]:
+    for number in range(query.rows):
+        if number == query.fails_at:
+            raise RuntimeError("secret")
+        yield Row(name=f'=cmd|"{number}"', amount=-number, note=None, at=datetime(2026, 1, 31, tzinfo=UTC), paid=True)
 
 
 def toy_app(

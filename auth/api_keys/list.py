@@ -5,14 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, literal, select, tuple_
 
 from auth.assembly import Auth
 from auth.models import ApiKey
 from auth.scopes import Scope
 from database import reading
-
-MOST_SHOWN = 100
+from database.pages import Page, page_of
 
 
 class KeyState(StrEnum):
@@ -36,13 +35,18 @@ class KeyShown:
     replaced_by: UUID | None
 
 
-def list_api_keys(auth: Auth, user_id: UUID) -> list[KeyShown]:
+def list_api_keys(auth: Auth, user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[KeyShown]:
     """Those that live, then those that ended within the last month, each from the newest to the oldest."""
     now = auth.clock()
     query = select(ApiKey).where(ApiKey.user_id == user_id)
     with reading() as session:
-        found = session.scalars(query.order_by(is_live(now).desc(), ApiKey.id.desc()).limit(MOST_SHOWN))
-        return [shown(key, now) for key in found]
+        if cursor is not None:
+            # A key that is not there any more had ended.
+            last = select(is_live(now)).where(ApiKey.user_id == user_id, ApiKey.id == cursor)
+            place = tuple_(literal(session.scalars(last).one_or_none() or False), literal(cursor))
+            query = query.where(tuple_(is_live(now), ApiKey.id) < place)
+        found = session.scalars(query.order_by(is_live(now).desc(), ApiKey.id.desc()).limit(limit + 1))
+        return page_of([shown(key, now) for key in found], limit)
 
 
 def is_live(now: datetime) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from auth.assembly import Auth
 from auth.bodies import Name
 from auth.principal import Principal
 from auth.scopes import Scope
+from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.edge.problems import TooManyRequests
 
@@ -79,7 +80,7 @@ class NewKeyAnswer(KeyAnswer):
     """The API key. Store it now: we do not show it again."""
 
 
-class KeysAnswer(AnswerBody):
+class KeysAnswer(ListAnswer):
     tokens: list[KeyAnswer]
 
 
@@ -116,11 +117,13 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="listApiKeys",
         summary="List the API keys of your account",
         guard=auth.signed_in_as_oneself,
+        query=ListQuery,
         answers={200: KeysAnswer},
     )
-    def show(caller: Principal) -> Answer:
+    def show(caller: Principal, query: ListQuery) -> Answer:
         """Returns active keys first, then those that ended within the last month. Does not return the keys themselves."""
-        return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in list_api_keys(auth, caller.user_id)]))
+        page = list_api_keys(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
+        return Answer(200, KeysAnswer(tokens=[key_answer(key) for key in page.items], next_cursor=page.next_cursor))
 
     @operation(
         routes,

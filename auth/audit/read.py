@@ -2,53 +2,33 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, tuple_
 
+from auth.audit.bodies import AnyEvent
 from auth.audit.models import SecurityEvent
 from database import reading
+from database.pages import Page, page_of
 
 
 @dataclass(frozen=True)
 class EventFilter:
-    """None does not narrow. `after` is the id of the last event of the page before; `since` is included, `until` is not."""
+    """None does not narrow. `cursor` is the id of the last event of the page before; `since` is included, `until` is not."""
 
     user_id: UUID | None
     event: str | None
     since: datetime | None
     until: datetime | None
-    after: UUID | None
+    cursor: UUID | None
 
 
-@dataclass(frozen=True)
-class Event:
-    id: UUID
-    occurred_at: datetime
-    event: str
-    user_id: UUID | None
-    actor_id: UUID | None
-    session_id: UUID | None
-    ip: str | None
-    user_agent: str | None
-    request_id: str | None
-    detail: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EventPage:
-    events: list[Event]
-    next: UUID | None
-    """What `after` is for the following page; None on the last one."""
-
-
-def read_events(wanted: EventFilter, limit: int) -> EventPage:
+def read_events(wanted: EventFilter, limit: int) -> Page[AnyEvent]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.user_id is not None:
         conditions.append(SecurityEvent.user_id == wanted.user_id)
     # Where the last page ended is looked up under the same user, so another's event is no place to start from.
-    last = select(SecurityEvent.occurred_at, SecurityEvent.id).where(SecurityEvent.id == wanted.after, *conditions)
+    last = select(SecurityEvent.occurred_at, SecurityEvent.id).where(SecurityEvent.id == wanted.cursor, *conditions)
     if wanted.event is not None:
         conditions.append(SecurityEvent.event == wanted.event)
     if wanted.since is not None:
@@ -56,10 +36,10 @@ def read_events(wanted: EventFilter, limit: int) -> EventPage:
     if wanted.until is not None:
         conditions.append(SecurityEvent.occurred_at < wanted.until)
     with reading() as session:
-        if wanted.after is not None:
+        if wanted.cursor is not None:
             place = session.execute(last).one_or_none()
             if place is None:
-                return EventPage([], None)  # it was deleted for its age, and so was all that was older
+                return Page([], None)  # it was deleted for its age, and so was all that was older
             conditions.append(tuple_(SecurityEvent.occurred_at, SecurityEvent.id) < tuple_(*place))
         rows = session.execute(
             select(SecurityEvent.__table__)
@@ -67,5 +47,4 @@ def read_events(wanted: EventFilter, limit: int) -> EventPage:
             .order_by(SecurityEvent.occurred_at.desc(), SecurityEvent.id.desc())
             .limit(limit + 1)
         ).all()
-    events = [Event(**row._mapping) for row in rows[:limit]]
-    return EventPage(events, events[-1].id if len(rows) > limit else None)
+    return page_of([AnyEvent(**row._mapping) for row in rows], limit)

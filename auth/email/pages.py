@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, render_template
 
+from security.api.answers import Page
 from security.api.assets import serve_assets
-from security.edge.response_headers import CONTENT_SECURITY_POLICY
+from security.api.operation import Answer, Anyone, operation
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+POLICY = "script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'"
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,14 @@ def account_pages() -> Blueprint:
 
 
 def _show(routes: Blueprint, page: AccountPage) -> None:
-    def show() -> Response:
-        response = make_response(render_template("account_page.html", page=page))
-        response.headers[CONTENT_SECURITY_POLICY] = POLICY
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Robots-Tag"] = "noindex"
-        return response
-
-    routes.add_url_rule(page.path, endpoint=page.path.strip("/"), view_func=show, methods=["GET"])
+    @operation(
+        routes,
+        "GET",
+        page.path,
+        operation_id=page.path.strip("/"),
+        summary=page.title,
+        guard=Anyone("people follow the link of an e-mail, and the token in it is the credential"),
+        answers={200: Page(POLICY)},
+    )
+    def show() -> Answer:
+        return Answer(200, render_template("account_page.html", page=page))

@@ -3,7 +3,6 @@
 The e-mail that says so contains none of it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,6 +17,7 @@ from auth.exports.models import DataExport
 from auth.models import User
 from database import reading, transaction
 from database.jobs.declare import JobName, Urgency, enqueue_job
+from database.pages import Page, newest_first, page_of
 from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
 
 COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
@@ -70,11 +70,12 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
         return Export(row.id, now, None, row.expires_at)
 
 
-def list_exports(auth: Auth, user_id: UUID) -> Sequence[Export]:
-    """The newest first. There is one a day for a week, so they need no pages."""
+def list_exports(auth: Auth, user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[Export]:
+    """The newest first."""
     query = select(*SHOWN).where(DataExport.user_id == user_id, DataExport.expires_at > auth.clock())
     with reading() as session:
-        return [_export(row) for row in session.execute(query.order_by(DataExport.requested_at.desc()))]
+        rows = session.execute(newest_first(query, DataExport.id, cursor, limit))
+        return page_of([_export(row) for row in rows], limit)
 
 
 def download_export(auth: Auth, user_id: UUID, session_id: UUID, export_id: UUID) -> bytes:

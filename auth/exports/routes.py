@@ -9,6 +9,7 @@ from flask import Blueprint
 from auth.assembly import Auth
 from auth.exports.export import Export, ExportNotReady, download_export, list_exports, request_export
 from auth.principal import Principal
+from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import Answer, AnswerBody, operation
 from security.edge.problems import TooManyRequests
 
@@ -22,7 +23,7 @@ class ExportAnswer(AnswerBody):
     """When we delete it."""
 
 
-class ExportsAnswer(AnswerBody):
+class ExportsAnswer(ListAnswer):
     exports: list[ExportAnswer]
 
 
@@ -57,11 +58,14 @@ def export_routes(auth: Auth) -> Blueprint:
         operation_id="listExports",
         summary="List your exports",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: ExportsAnswer},
     )
-    def list_own(caller: Principal) -> Answer:
+    def list_own(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, with their status and when we delete them."""
-        return Answer(200, ExportsAnswer(exports=[_export_answer(each) for each in list_exports(auth, caller.user_id)]))
+        page = list_exports(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
+        exports = [_export_answer(each) for each in page.items]
+        return Answer(200, ExportsAnswer(exports=exports, next_cursor=page.next_cursor))
 
     @operation(
         routes,

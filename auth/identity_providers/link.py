@@ -5,13 +5,14 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.identity_providers.bodies import IdentityAnswer
 from auth.identity_providers.id_token import ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
-from auth.identity_providers.list import LinkedIdentity, shown
 from auth.mail.notices import notify
 from auth.models import Identity
 from auth.principal import Principal
 from database import transaction
+from database.base import uuid7
 from security.edge.problems import Problem
 
 
@@ -21,7 +22,7 @@ class IdentityTaken(Problem):
 
 def link_identity(
     auth: Auth, caller: Principal, proven: ProvenIdentity, apple_code: AppleCode | None = None
-) -> LinkedIdentity:
+) -> IdentityAnswer:
     """Its e-mail address does not matter: the caller has proved both accounts. Linking again changes nothing.
 
     Raises IdentityTaken, and InvalidToken when the session has ended or the user is gone.
@@ -31,7 +32,7 @@ def link_identity(
         user = hold_account(session, caller.user_id, caller.session_id)
         made = session.execute(
             insert(Identity)
-            .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+            .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
             .on_conflict_do_nothing(index_elements=[Identity.provider, Identity.subject])
             .returning(Identity.subject)
         ).scalar_one_or_none()
@@ -49,4 +50,4 @@ def link_identity(
                 method=proven.provider,
             )
             notify(auth.mailer, session, "identity_linked", user.email, now)
-        return shown(identity)
+        return IdentityAnswer.model_validate(identity, from_attributes=True)

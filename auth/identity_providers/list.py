@@ -1,28 +1,18 @@
 """The Apple and Google accounts that can sign in to an account."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 
+from auth.identity_providers.bodies import IdentityAnswer
 from auth.models import Identity
 from database import reading
+from database.pages import Page, newest_first, page_of
 
 
-@dataclass(frozen=True)
-class LinkedIdentity:
-    id: UUID
-    provider: str
-    linked_at: datetime
-
-
-def list_identities(user_id: UUID) -> list[LinkedIdentity]:
-    """The oldest first."""
-    query = select(Identity).where(Identity.user_id == user_id).order_by(Identity.created_at, Identity.id)
+def list_identities(user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[IdentityAnswer]:
+    """The newest first."""
+    query = select(Identity).where(Identity.user_id == user_id)
     with reading() as session:
-        return [shown(row) for row in session.scalars(query)]
-
-
-def shown(row: Identity) -> LinkedIdentity:
-    return LinkedIdentity(row.id, row.provider, row.created_at)
+        rows = session.scalars(newest_first(query, Identity.id, cursor, limit))
+        return page_of([IdentityAnswer.model_validate(row, from_attributes=True) for row in rows], limit)

@@ -1,20 +1,24 @@
 """`/api/auth/apple` and `/api/auth/google`: sign in with an ID token. `/api/auth/identities`: link and unlink those accounts."""
 
-from datetime import datetime
-from typing import Annotated, Literal
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import Field
 
 from auth.assembly import Auth
-from auth.bodies import InviteCode, NewSession, SignedInAnswer
+from auth.bodies import SignedInAnswer
 from auth.device import device
-from auth.identity_providers.id_token import LONGEST_TOKEN, IdTokenNotValid, IdTokens
+from auth.identity_providers.bodies import (
+    AppleTokenBody,
+    IdentitiesAnswer,
+    IdentityAnswer,
+    IdTokenBody,
+    LinkAppleBody,
+    LinkIdentityBody,
+)
+from auth.identity_providers.id_token import IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
-from auth.identity_providers.keep_apple_token import AppleCode
 from auth.identity_providers.link import IdentityTaken, link_identity
-from auth.identity_providers.list import LinkedIdentity, list_identities
+from auth.identity_providers.list import list_identities
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
 from auth.identity_providers.unlink import unlink_identity
 from auth.invites.redeem import registration_problems
@@ -25,69 +29,10 @@ from auth.second_factor.challenge import SecondFactorRequired
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
-from security.api.operation import Answer, AnswerBody, Body, operation
+from security.api.cursor import ListQuery
+from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
-
-VISIBLE = "^[!-~]*$"
-"""ASCII without blanks: what Apple's codes and addresses are made of."""
-
-IdToken = Annotated[str, Field(max_length=LONGEST_TOKEN)]
-Nonce = Annotated[str, Field(min_length=16, max_length=128)]
-AuthorizationCode = Annotated[str, Field(min_length=1, max_length=1024, pattern=VISIBLE)]
-RedirectUri = Annotated[str, Field(max_length=2048, pattern=VISIBLE, json_schema_extra={"format": "uri"})]
-
-
-class LinkIdentityBody(Body):
-    id_token: IdToken
-    nonce: Nonce
-
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None
-
-
-class IdTokenBody(NewSession):
-    id_token: IdToken
-    nonce: Nonce
-    remember_me: bool = False
-    invite_code: InviteCode | None = None
-    """Required for a new account when registration needs an invite."""
-    restore_account: bool = False
-    """Restore the account if it is closed and not deleted yet."""
-
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None
-
-
-class AppleCodeFields(Body):
-    authorization_code: AuthorizationCode | None = None
-    """The authorization code from the same sign-in. It lets us revoke Sign in with Apple when the account is deleted."""
-    redirect_uri: RedirectUri | None = None
-    """Web apps only: the redirect URI that you sent to Apple."""
-
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None if self.authorization_code is None else AppleCode(self.authorization_code, self.redirect_uri)
-
-
-class AppleTokenBody(AppleCodeFields, IdTokenBody):
-    pass
-
-
-class LinkAppleBody(AppleCodeFields, LinkIdentityBody):
-    pass
-
-
-class IdentityAnswer(AnswerBody):
-    id: UUID
-    provider: Literal["apple", "google"]
-    linked_at: datetime
-
-
-class IdentitiesAnswer(AnswerBody):
-    identities: list[IdentityAnswer]
 
 
 def provider_routes(auth: Auth, providers: list[IdTokens]) -> Blueprint:
@@ -158,7 +103,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
-        return Answer(200, identity_answer(link_identity(auth, caller, proven, body.apple_code)))
+        return Answer(200, link_identity(auth, caller, proven, body.apple_code))
 
     link.__name__ = f"link_{name}"
     operation(
@@ -185,12 +130,13 @@ def identity_routes(auth: Auth) -> Blueprint:
         operation_id="listIdentities",
         summary="List your linked Apple and Google accounts",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: IdentitiesAnswer},
     )
-    def list_own(caller: Principal) -> Answer:
-        """Returns the accounts that can sign in to yours, the oldest first."""
-        found = [identity_answer(each) for each in list_identities(caller.user_id)]
-        return Answer(200, IdentitiesAnswer(identities=found))
+    def list_own(caller: Principal, query: ListQuery) -> Answer:
+        """Returns the accounts that can sign in to yours, the newest first."""
+        page = list_identities(caller.user_id, cursor=query.cursor, limit=query.limit)
+        return Answer(200, IdentitiesAnswer(identities=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -210,7 +156,3 @@ def identity_routes(auth: Auth) -> Blueprint:
         return Answer(204)
 
     return routes
-
-
-def identity_answer(identity: LinkedIdentity) -> IdentityAnswer:
-    return IdentityAnswer.model_validate(vars(identity))

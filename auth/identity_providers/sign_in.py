@@ -147,7 +147,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
         _take_over(auth, change, user)
     session.execute(
         insert(Identity)
-        .values(provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+        .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
         .on_conflict_do_nothing()
     )
     identity = session.get_one(Identity, (proven.provider, proven.subject))

@@ -36,8 +36,8 @@ NOTICES = {
     ),
     "many_wrong_passwords": (
         "Someone is guessing your password",
-        "Someone entered 10 wrong passwords in a row for your account. We limit such tries, and you can still sign in on your own"
-        " devices.",
+        "Someone entered 10 wrong passwords for your account within an hour. We limit such tries, and you can still sign in on"
+        " your own devices.",
     ),
     "totp_turned_on": (
         "Your authenticator app is on",

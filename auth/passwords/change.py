@@ -8,7 +8,7 @@ from sqlalchemy import select
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.email_address import parse_email
+from auth.email_address import EmailAddress, parse_email
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
@@ -95,10 +95,10 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
         raise InvalidToken
     email = parse_email(row.email)
     with auth.passwords.slot():  # before the try is counted: who is refused for want of a thread has not tried
-        tries = auth.throttle.count_try(email, caller.session_id)
+        auth.throttle.count_try(email, caller.session_id)
         verdict = auth.passwords.verify(password, row.password_hash)
     if not verdict.matches:
-        _note_failure(auth, caller, row.email, tries)
+        _note_failure(auth, caller, email)
         raise InvalidCredentials
     auth.throttle.forget(email, caller.session_id)
     return _Proved(row.email, row.password_hash)
@@ -112,10 +112,10 @@ def _hold(change: AccountChange, user_id: UUID, proved: _Proved) -> User:
     return user
 
 
-def _note_failure(auth: Auth, caller: Principal, email: str, tries: int) -> None:
-    now = auth.clock()
+def _note_failure(auth: Auth, caller: Principal, email: EmailAddress) -> None:
+    now, tries = auth.clock(), auth.throttle.tries(email, caller.session_id)
     with transaction() as session:
         record(session, "reauthentication_failed", now, user_id=caller.user_id, session_id=caller.session_id)
         if tries == NOTABLE_TRIES:
             record(session, "many_wrong_passwords", now, user_id=caller.user_id)
-            notify(auth.mailer, session, "many_wrong_passwords", email, now)
+            notify(auth.mailer, session, "many_wrong_passwords", email.address, now)

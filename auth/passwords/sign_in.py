@@ -39,7 +39,7 @@ def sign_in(
     One bcrypt is computed whoever asks.
     `device_token` is what an earlier sign-in gave to this device.
     """
-    tries: int | None = None
+    counted = False
     for _ in range(CHECKS):
         # The turn before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
         # token is looked up first, because devices that are known do not wait in the strangers' queue.
@@ -47,12 +47,13 @@ def sign_in(
         with auth.passwords.slot(known_device=known is not None and known.device_id is not None):
             known = _find(email, device_token)
             device_id = known.device_id if known else None
-            if tries is None:
-                tries = auth.throttle.count_try(email, device_id)
+            if not counted:
+                auth.throttle.count_try(email, device_id)
+                counted = True
             verdict = auth.passwords.verify(password, known.password_hash if known else None)
             new_hash = auth.passwords.hash(password) if verdict.outdated else None
         if known is None or known.password_hash is None or not verdict.matches:
-            _note_failure(auth, known, tries)
+            _note_failure(auth, email, known)
             raise InvalidCredentials
         opened = _open(auth, known, new_hash or known.password_hash, remember, device)
         if opened is None:
@@ -101,9 +102,9 @@ def _open(
         )
 
 
-def _note_failure(auth: Auth, known: _Known | None, tries: int) -> None:
+def _note_failure(auth: Auth, email: EmailAddress, known: _Known | None) -> None:
     """One row, whether or not there is such an account, so that the time says nothing. Its owner is told of many."""
-    now = auth.clock()
+    now, tries = auth.clock(), auth.throttle.tries(email, known.device_id if known else None)
     with transaction() as session:
         record(session, "sign_in_failed", now, user_id=known.id if known else None, method="password")
         if tries == NOTABLE_TRIES and known is not None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
+from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGERS, Limits
 from auth.rate_limits.by_mailbox import EMAILS_TO_ONE_MAILBOX
 from auth.rate_limits.counters import AttemptCounts
 from database.redis.server import RedisServer
@@ -42,8 +42,8 @@ class AuthLimits:
     emails: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
     confirm: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(30))
     emails_to_one_mailbox: tuple[RateLimitItem, ...] = EMAILS_TO_ONE_MAILBOX
-    strangers: Patience = STRANGER
-    known_devices: Patience = KNOWN_DEVICE
+    strangers: Limits = STRANGERS
+    known_devices: Limits = KNOWN_DEVICE
 
 
 class AddressLimits:

@@ -7,6 +7,7 @@ import hmac
 import threading
 from collections.abc import Callable
 from time import time
+from typing import TypeVar
 
 import redis
 from limits import RateLimitItem
@@ -16,8 +17,7 @@ from limits.strategies import RateLimiter
 from auth.email_address import EmailAddress
 from database.redis.server import KEY_PREFIX, RedisServer
 
-Question = Callable[..., bool]
-"""A method of a strategy: does it admit one more attempt?"""
+Answer = TypeVar("Answer")
 
 
 class AttemptCounts:
@@ -36,20 +36,28 @@ class AttemptCounts:
 
     def hit(self, limit: RateLimitItem, *identity: str) -> float | None:
         """Count one attempt; None when it is within the limit, else the seconds to wait, and nothing is counted."""
-        return self._ask(self._strategy.hit, limit, identity)
+        return self._ask(lambda strategy: _wait(strategy, strategy.hit(limit, *identity), limit, identity))
 
     def look(self, limit: RateLimitItem, *identity: str) -> float | None:
         """What `hit` would say; nothing is counted."""
-        return self._ask(self._strategy.test, limit, identity)
+        return self._ask(lambda strategy: _wait(strategy, strategy.test(limit, *identity), limit, identity))
 
-    def _ask(self, question: Question, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
+    def used(self, limit: RateLimitItem, *identity: str) -> int:
+        """How many attempts were counted."""
+        return self._ask(lambda strategy: limit.amount - strategy.get_window_stats(limit, *identity).remaining)
+
+    def clear(self, limit: RateLimitItem, *identity: str) -> None:
+        self._in_memory().clear(limit, *identity)
+        self._ask(lambda strategy: strategy.clear(limit, *identity))
+
+    def _ask(self, question: Callable[[RateLimiter], Answer]) -> Answer:
         client = self._server.client()
         if client is not None:
             try:
-                return _answer(question, self._in_redis(client), limit, identity)
+                return question(self._in_redis(client))
             except redis.RedisError:
                 self._server.failed()
-        return _answer(question, self._in_memory(), limit, identity)
+        return question(self._in_memory())
 
     def _in_redis(self, client: redis.Redis) -> RateLimiter:
         with self._building:
@@ -66,10 +74,8 @@ class AttemptCounts:
             return self._own
 
 
-def _answer(question: Question, strategy: RateLimiter, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
-    if question(strategy, limit, *identity):
-        return None
-    return strategy.get_window_stats(limit, *identity).reset_time - time() + 1
+def _wait(strategy: RateLimiter, admitted: bool, limit: RateLimitItem, identity: tuple[str, ...]) -> float | None:
+    return None if admitted else strategy.get_window_stats(limit, *identity).reset_time - time() + 1
 
 
 def keyed_hash(key: bytes, email: EmailAddress) -> str:

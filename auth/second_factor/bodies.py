@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from auth.bodies import DeviceToken, Name, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
-from auth.second_factor.passkeys.manage import ShownPasskey
 from auth.second_factor.prove import FactorProof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
+from security.api.cursor import ListAnswer
 from security.api.operation import AnswerBody, Body, OneOfBody
 from security.base64url import CANONICAL
 
@@ -207,7 +207,7 @@ class OptionsAnswer(AnswerBody):
 class PasskeyAnswer(AnswerBody):
     id: UUID
     name: str
-    synchronised: bool
+    synchronised: bool = Field(validation_alias="backed_up")
     """Whether it is backed up in a cloud account and survives the loss of the device."""
     transports: list[str]
     created_at: datetime
@@ -218,7 +218,7 @@ class PasskeyAddedAnswer(FactorAddedAnswer):
     passkey: PasskeyAnswer
 
 
-class PasskeysAnswer(AnswerBody):
+class PasskeysAnswer(ListAnswer):
     passkeys: list[PasskeyAnswer]
 
 
@@ -232,14 +232,3 @@ class AccessTokenAnswer(AnswerBody):
 def document_of(credential: RegistrationCredential | AssertionCredential) -> dict[str, Any]:
     """The credential as the browser wrote it."""
     return credential.model_dump(by_alias=True, exclude_none=True)
-
-
-def passkey_answer(passkey: ShownPasskey) -> PasskeyAnswer:
-    return PasskeyAnswer(
-        id=passkey.id,
-        name=passkey.name,
-        synchronised=passkey.synchronised,
-        transports=passkey.transports,
-        created_at=passkey.created_at,
-        last_used_at=passkey.last_used_at,
-    )

@@ -1,58 +1,33 @@
 """The sessions that a user has open: where one is signed in."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.assembly import Auth
 from auth.models import AuthSession
+from auth.principal import Principal
+from auth.sessions.bodies import SessionAnswer
 from database import reading
+from database.pages import Page, newest_first, page_of
 
 
-@dataclass(frozen=True)
-class OpenSession:
-    id: UUID
-    device_name: str | None
-    user_agent: str | None
-    ip_first: str | None
-    ip_last: str | None
-    created_at: datetime
-    last_used_at: datetime
-    """When it was opened or refreshed."""
-    expires_at: datetime
-    """When it ends without being used again."""
-    remember: bool
-
-
-@dataclass(frozen=True)
-class SessionPage:
-    sessions: tuple[OpenSession, ...]
-    next_cursor: UUID | None
-
-
-def list_sessions(auth: Auth, user_id: UUID, *, before: UUID | None, limit: int) -> SessionPage:
-    """The newest first. `before` is the cursor of the page before this one."""
-    now = auth.clock()
+def list_sessions(caller: Principal, now: datetime, *, cursor: UUID | None, limit: int) -> Page[SessionAnswer]:
+    """The newest first."""
     query = (
         select(AuthSession)
-        .where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
+        .where(AuthSession.user_id == caller.user_id, AuthSession.revoked_at.is_(None))
         .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
-        .order_by(AuthSession.id.desc())
-        .limit(limit + 1)
     )
-    if before is not None:
-        query = query.where(AuthSession.id < before)
     with reading() as session:
-        found = [_open_session(row) for row in session.scalars(query)]
-    page = tuple(found[:limit])
-    return SessionPage(page, page[-1].id if len(found) > limit else None)
+        found = session.scalars(newest_first(query, AuthSession.id, cursor, limit))
+        return page_of([_answer(row, caller) for row in found], limit)
 
 
-def _open_session(row: AuthSession) -> OpenSession:
-    return OpenSession(
+def _answer(row: AuthSession, caller: Principal) -> SessionAnswer:
+    return SessionAnswer(
         id=row.id,
+        current=row.id == caller.session_id,
         device_name=row.device_name,
         user_agent=row.user_agent,
         ip_first=row.ip,
@@ -60,5 +35,5 @@ def _open_session(row: AuthSession) -> OpenSession:
         created_at=row.created_at,
         last_used_at=row.last_seen_at,
         expires_at=min(row.idle_expires_at, row.expires_at),
-        remember=row.remember,
+        remember_me=row.remember,
     )

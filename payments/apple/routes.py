@@ -27,6 +27,7 @@ from payments.billing.customer import billing_customer
 from payments.bodies import SubscriptionItem, subscription_item
 from payments.subscriptions.grant_tier import lock_user
 from security.api.operation import Answer, AnswerBody, Anyone, Body, operation
+from security.api.request_bodies import Json
 from security.api.typed_text import WITHOUT_BLANKS
 from security.edge.problems import DependencyUnavailable, InvalidToken
 
@@ -69,8 +70,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         operation_id="validateAppleReceipt",
         summary="Submit an App Store purchase",
         guard=payments.owner,
-        body=ReceiptBody,
-        body_limit=LARGEST_RECEIPT_BODY,
+        body=Json(ReceiptBody, limit=LARGEST_RECEIPT_BODY),
         answers={200: ReceiptAnswer},
         problems=(
             ReceiptNotValid,
@@ -97,8 +97,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         operation_id="receiveAppleNotification",
         summary="Receive an App Store notification",
         guard=Anyone("Apple calls it, and what it sends carries Apple's signature"),
-        body=NotificationBody,
-        body_limit=LARGEST_NOTIFICATION_BODY,
+        body=Json(NotificationBody, limit=LARGEST_NOTIFICATION_BODY),
         answers={200: None},
         problems=(NotificationNotValid, AppleNotReachable, DependencyUnavailable),
     )

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, render_template
 
 from payments.stripe.redirects import RETURN_PAGES
+from security.api.answers import Page
 from security.api.assets import serve_assets
-from security.edge.response_headers import CONTENT_SECURITY_POLICY
+from security.api.operation import Answer, Anyone, operation
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+POLICY = "style-src 'self'; img-src data:"
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,14 @@ def return_pages() -> Blueprint:
 
 
 def _show(routes: Blueprint, page: ReturnPage) -> None:
-    def show() -> Response:
-        response = make_response(render_template("return_page.html", page=page))
-        response.headers[CONTENT_SECURITY_POLICY] = POLICY
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Robots-Tag"] = "noindex"
-        return response
-
-    routes.add_url_rule(f"/{page.name}", endpoint=page.name, view_func=show, methods=["GET"])
+    @operation(
+        routes,
+        "GET",
+        f"/{page.name}",
+        operation_id=page.name,
+        summary=page.title,
+        guard=Anyone("Stripe sends the buyer's browser here"),
+        answers={200: Page(POLICY)},
+    )
+    def show() -> Answer:
+        return Answer(200, render_template("return_page.html", page=page))

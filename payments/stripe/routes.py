@@ -24,8 +24,8 @@ from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import AlreadySubscribed, Order, start_checkout
 from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.api.operation import Answer, Anyone, Guard, operation
-from security.api.strict_json import read_whole_body
-from security.edge.problems import BodyTooLarge, DependencyUnavailable, MalformedRequest
+from security.api.request_bodies import Json, Raw
+from security.edge.problems import DependencyUnavailable
 
 
 def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
@@ -78,8 +78,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         operation_id="createPortalSession",
         summary="Open the customer portal",
         guard=owner,
-        body=PortalBody,
-        body_optional=True,
+        body=Json(PortalBody, optional=True),
         answers={200: PortalAnswer},
         problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
@@ -159,14 +158,13 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         operation_id="receiveStripeEvent",
         summary="Receive a Stripe event",
         guard=Anyone("the signature over the body says that it is Stripe"),
+        body=Raw("application/json", limit=LARGEST_EVENT),
         answers={200: ReceivedAnswer},
-        problems=(SignatureNotValid, EventNotSupported, BodyTooLarge, MalformedRequest, DependencyUnavailable),
+        problems=(SignatureNotValid, EventNotSupported, DependencyUnavailable),
     )
-    def webhook() -> Answer:
+    def webhook(body: bytes) -> Answer:
         """Only for Stripe, which signs what it sends in `Stripe-Signature`."""
-        receive_event(
-            rules, inbox, read_whole_body(request.environ, LARGEST_EVENT), request.headers.get("Stripe-Signature")
-        )
+        receive_event(rules, inbox, body, request.headers.get("Stripe-Signature"))
         return Answer(200, ReceivedAnswer())
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
+from security.api.answers import StaticFile
 from security.api.compressible import Compressible
-from security.edge.problems import NotFound
+from security.api.operation import Answer, Anyone, operation
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 AN_HOUR: Final = "public, max-age=3600"
@@ -19,16 +20,21 @@ AN_HOUR: Final = "public, max-age=3600"
 
 def serve_assets(routes: Blueprint, folder: Path, path: str) -> None:
     """Serve the files of `folder` under `path`; in the blueprint's templates `asset(name)` is the address of one."""
-    names = frozenset(file.name for file in folder.iterdir())
+    names = ", ".join(f'"{file.name}"' for file in sorted(folder.iterdir()))
 
-    @routes.get(f"{path}/<name>")
-    def asset(name: str) -> Response:
-        if name not in names:
-            raise NotFound
+    @operation(
+        routes,
+        "GET",
+        f"{path}/<any({names}):name>",
+        operation_id="asset",
+        summary="Get a file of a page",
+        guard=Anyone("pages are shown before anybody signs in"),
+        answers={200: StaticFile("text/*")},
+    )
+    def asset(name: str) -> Answer:
         found = _asset(folder / name)
-        response = found.content.answer(request)
-        response.headers["Cache-Control"] = FOREVER if request.args.get("v") == found.version else AN_HOUR
-        return response
+        lifetime = FOREVER if request.args.get("v") == found.version else AN_HOUR
+        return Answer(200, found.content, {"Cache-Control": lifetime})
 
     @routes.context_processor
     def addresses() -> dict[str, Any]:

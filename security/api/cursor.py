@@ -1,9 +1,11 @@
-"""Where the next page of a list begins: an id, which clients send back as it came."""
+"""Lists, everywhere alike: `cursor` and `limit` are asked for, `next_cursor` is told."""
 
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from security.api.operation import WHOLE, AnswerBody, Body
 
 
 def _as_written(value: object) -> object:
@@ -20,3 +22,19 @@ Cursor = Annotated[
         {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
     ),
 ]
+"""Where the next page of a list begins: the id of the last row, which clients send back as it came."""
+
+
+class ListQuery(Body):
+    """Base of the query of every list."""
+
+    cursor: Cursor | None = None
+    """`next_cursor` of the previous page."""
+    limit: Annotated[int, Field(ge=1, le=200), WHOLE] = 50
+
+
+class ListAnswer(AnswerBody):
+    """Base of the answer of every list. Its rows are a member of their own, under their plural noun."""
+
+    next_cursor: Cursor | None
+    """Send it as `cursor` to get the next page. Null on the last page."""

@@ -3,13 +3,14 @@ policy.
 """
 
 from pathlib import Path
+from typing import Literal
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, render_template
 
+from security.api.answers import Page
 from security.api.assets import serve_assets
-from security.edge.response_headers import CONTENT_SECURITY_POLICY
+from security.api.operation import Answer, Anyone, operation
 
-DOCS_BLUEPRINT = "docs"
 _REDOC_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
     "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
@@ -25,25 +26,25 @@ def docs_routes(title: str) -> Blueprint:
 
     Both pages read `/openapi.json` in the browser and nothing from another address.
     """
-    routes = Blueprint(DOCS_BLUEPRINT, __name__, template_folder="templates")
+    routes = Blueprint("docs", __name__, template_folder="templates")
     serve_assets(routes, Path(__file__).with_name("static"), "/docs/assets")
 
-    @routes.get("/docs")
-    def swagger() -> Response:
-        return _page("swagger.html", title, styles=())
-
-    @routes.get("/redoc")
-    def redoc() -> Response:
-        return _page("redoc.html", title, styles=_REDOC_STYLES)
-
+    _show(routes, "swagger", title, styles="'self'")
+    _show(routes, "redoc", title, styles=" ".join(("'self'", *_REDOC_STYLES)))
     return routes
 
 
-def _page(template: str, title: str, styles: tuple[str, ...]) -> Response:
-    response = make_response(render_template(template, title=title))
-    allowed_styles = " ".join(("'self'", *styles))
-    response.headers[CONTENT_SECURITY_POLICY] = (
-        f"default-src 'none'; script-src 'self'; style-src {allowed_styles}; img-src 'self' data:; "
-        "connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+def _show(routes: Blueprint, viewer: Literal["swagger", "redoc"], title: str, styles: str) -> None:
+    policy = f"script-src 'self'; style-src {styles}; img-src 'self' data:; connect-src 'self'; font-src 'self'"
+
+    @operation(
+        routes,
+        "GET",
+        "/redoc" if viewer == "redoc" else "/docs",
+        operation_id=viewer,
+        summary="Read about this API",
+        guard=Anyone("developers read it before they have an account"),
+        answers={200: Page(policy, indexed=True)},
     )
-    return response
+    def show() -> Answer:
+        return Answer(200, render_template(f"{viewer}.html", title=title))

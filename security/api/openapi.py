@@ -8,32 +8,28 @@ from typing import Any
 
 import click
 import orjson
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, current_app
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from security.api.answers import Answer, Kind, StaticFile, kinds
 from security.api.compressible import Compressible
-from security.api.docs_pages import DOCS_BLUEPRINT
-from security.api.operation import OPERATIONS_KEY, Operation
+from security.api.operation import OPERATIONS_KEY, Anyone, Operation, operation
 from security.edge.problems import (
     PROBLEM_JSON,
     AddressTooLong,
-    BodyTooLarge,
     DependencyUnavailable,
     HttpsRequired,
     InternalError,
-    MalformedJson,
     MalformedRequest,
     NotFound,
     Problem,
-    UnsupportedMediaType,
     ValidationFailed,
     problem_members,
 )
 
 JSON = "application/json"
 DOCUMENT_SECONDS = 300
-_ENDPOINTS_WITHOUT_DECLARATION = (f"{DOCS_BLUEPRINT}.", "openapi.", "account_pages.", "return_pages.")
 _EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
 
 SCHEMES = {
@@ -124,13 +120,19 @@ def openapi_routes(api: ApiDescription) -> Blueprint:
     def write() -> bytes:
         return orjson.dumps(openapi_document(current_app.extensions.get(OPERATIONS_KEY, {}), api))
 
-    @routes.get("/openapi.json")
-    def document() -> Response:
+    @operation(
+        routes,
+        "GET",
+        "/openapi.json",
+        operation_id="getOpenApiDocument",
+        summary="Get this document",
+        guard=Anyone("developers read it before they have an account"),
+        answers={200: StaticFile(JSON)},
+    )
+    def document() -> Answer:
         if not written:
             written.append(Compressible(write(), JSON))
-        response = written[0].answer(request)
-        response.headers["Cache-Control"] = f"public, max-age={DOCUMENT_SECONDS}"
-        return response
+        return Answer(200, written[0], {"Cache-Control": f"public, max-age={DOCUMENT_SECONDS}"})
 
     @routes.cli.command("openapi")
     def print_document() -> None:
@@ -141,19 +143,16 @@ def openapi_routes(api: ApiDescription) -> Blueprint:
 
 
 def undeclared_routes(app: Flask) -> list[str]:
-    """The rules that no operation declares, without the pages that people look at. It should be empty."""
+    """The rules that no operation declares. It should be empty."""
     declared = app.extensions.get(OPERATIONS_KEY, {})
-    return sorted(
-        rule.rule
-        for rule in app.url_map.iter_rules()
-        if rule.endpoint not in declared and not rule.endpoint.startswith(_ENDPOINTS_WITHOUT_DECLARATION)
-    )
+    return sorted(rule.rule for rule in app.url_map.iter_rules() if rule.endpoint not in declared)
 
 
 def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -> dict[str, Any]:
-    models = _Models(operations.values())
+    documented = [declared for declared in operations.values() if declared.documented]
+    models = _Models(documented)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for declared in operations.values():
+    for declared in documented:
         paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
     return {
         "openapi": "3.1.1",
@@ -164,7 +163,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
             "license": {"name": api.license, "identifier": api.license},
         },
         "servers": [{"url": api.server}],
-        "tags": [_tag(name, api) for name in sorted({declared.tag for declared in operations.values()})],
+        "tags": [_tag(name, api) for name in sorted({declared.tag for declared in documented})],
         "paths": dict(paths),
         "components": {
             "schemas": {**models.components, "Problem": _PROBLEM_SCHEMA},
@@ -186,27 +185,34 @@ def _tag(name: str, api: ApiDescription) -> dict[str, str]:
 
 
 class _Models:
-    """The schemas of all models. Those of bodies and answers are components; those of queries become parameters."""
+    """The schemas of all models. Those of bodies and answers are components; those of queries and forms stand in place."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         operations = list(operations)
+        bodies = [body for declared in operations for body in declared.bodies]
+        in_place = [declared.query for declared in operations] + [body.model for body in bodies if body.inline]
+        taken = [*in_place, *(body.model for body in bodies if not body.inline)]
+        given = [
+            model
+            for declared in operations
+            for answered in declared.answers.values()
+            for kind in kinds(answered)
+            for model in ((kind,) if isinstance(kind, type) else kind.models)
+        ]
         self._references, definitions = models_json_schema(
             [
-                *((declared.body, "validation") for declared in operations if declared.body is not None),
-                *((declared.query, "validation") for declared in operations if declared.query is not None),
-                *(
-                    (answered, "serialization")
-                    for declared in operations
-                    for answered in declared.answers.values()
-                    if answered is not None
-                ),
+                *((model, "validation") for model in taken if model is not None),
+                *((model, "serialization") for model in given),
             ],
             ref_template="#/components/schemas/{model}",
         )
         schemas: dict[str, Any] = definitions.get("$defs", {})
-        queries = {self._name(declared.query) for declared in operations if declared.query is not None}
-        self._queries = {name: schemas.pop(name) for name in queries}
-        for schema in schemas.values():
+        self._in_place = {name: schemas.pop(name) for name in {self._name(model) for model in in_place if model}}
+        forms = [self._in_place[self._name(body.model)] for body in bodies if body.inline and body.model]
+        for form in forms:
+            members = form.get("properties", {})
+            form["properties"] = {name: _without_null(member) for name, member in members.items()}
+        for schema in (*schemas.values(), *forms):
             for member in schema.get("properties", {}).values():
                 _tell_default(member)
         self.components = schemas
@@ -214,13 +220,16 @@ class _Models:
     def of_body(self, model: type[BaseModel]) -> dict[str, Any]:
         return dict(self._references[model, "validation"])
 
-    def of_answer(self, model: type[BaseModel]) -> dict[str, Any]:
-        return dict(self._references[model, "serialization"])
+    def of_answer(self, kind: Kind) -> dict[str, Any]:
+        return self._of_given(kind) if isinstance(kind, type) else kind.described(self._of_given)
 
-    def of_query(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
-        """A query model's members and which of them are required."""
-        schema = self._queries[self._name(model)]
+    def members(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
+        """Of a query's or form's model, and which of them are required."""
+        schema = self._in_place[self._name(model)]
         return schema.get("properties", {}), set(schema.get("required", []))
+
+    def _of_given(self, model: type[BaseModel]) -> dict[str, Any]:
+        return dict(self._references[model, "serialization"])
 
     def _name(self, model: type[BaseModel]) -> str:
         return str(self._references[model, "validation"]["$ref"]).rpartition("/")[2]
@@ -252,18 +261,19 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
             if name not in api.security_schemes:
                 raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
         described["security"] = [{name: []} for name in alternatives]
-    if declared.body is not None:
-        content = {JSON: {"schema": models.of_body(declared.body)}}
-        described["requestBody"] = {"required": not declared.body_optional, "content": content}
+    if declared.bodies:
+        content = {body.media_type: body.described(models) for body in declared.bodies}
+        required = not any(body.optional for body in declared.bodies)
+        described["requestBody"] = {"required": required, "content": content}
     return described
 
 
 def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]]:
-    for name in declared.path_arguments:
-        schema = {"type": "string", "format": "uuid"}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, values in declared.path_arguments.items():
+        allowed = {"enum": list(values)} if values else {"format": "uuid"}
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **allowed}}
     if declared.query is not None:
-        properties, required = models.of_query(declared.query)
+        properties, required = models.members(declared.query)
         for name, schema in properties.items():
             yield {"name": name, "in": "query", "required": name in required, **_query_schema(schema)}
     if declared.accepts_idempotency_key:
@@ -284,27 +294,35 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
 
 
 def _query_schema(member: dict[str, Any]) -> dict[str, Any]:
-    """Without the null of `… | None`, which no query can spell."""
-    schema = {name: value for name, value in member.items() if name not in {"anyOf", "description"}}
+    schema = _without_null(member)
+    described = {"description": schema.pop("description")} if "description" in schema else {}
+    return {**described, "schema": schema}
+
+
+def _without_null(member: dict[str, Any]) -> dict[str, Any]:
+    """Of `… | None`, which no query and no form can spell."""
+    schema = {name: value for name, value in member.items() if name != "anyOf"}
     choices = [choice for choice in member.get("anyOf", []) if choice != {"type": "null"}]
     if choices:
         (choice,) = choices
         schema |= choice
         if schema.get("default") is None:
             del schema["default"]
-    described = {"description": member["description"]} if "description" in member else {}
-    return {**described, "schema": schema}
+    return schema
 
 
 def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, model in declared.answers.items():
+    for status, answered in declared.answers.items():
         described: dict[str, Any] = {
             "description": HTTPStatus(status).phrase,
             "headers": _headers(declared.answer_headers),
         }
-        if model is not None:
-            described["content"] = {JSON: {"schema": models.of_answer(model)}}
+        if answered is not None:
+            described["content"] = {
+                JSON if isinstance(kind, type) else kind.media_type: {"schema": models.of_answer(kind)}
+                for kind in kinds(answered)
+            }
         responses[str(status)] = described
     by_status: dict[int, list[type[Problem]]] = defaultdict(list)
     for problem in dict.fromkeys(_problems(declared, api)):
@@ -333,12 +351,10 @@ def _problems(declared: Operation, api: ApiDescription) -> Iterable[type[Problem
     yield from declared.guard.problems
     if declared.path_arguments:
         yield NotFound
-    if declared.body is not None:
-        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
+    for body in declared.bodies:
+        yield from body.problems
     if declared.query is not None:
-        yield AddressTooLong
-    if declared.body is not None or declared.query is not None:
-        yield ValidationFailed
+        yield from (AddressTooLong, ValidationFailed)
     yield from declared.problems
     yield from (InternalError, DependencyUnavailable)
 

@@ -4,27 +4,39 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from inspect import cleandoc
 from typing import Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core import CoreSchema
 
-from security.api.strict_json import read_json
-from security.api.strict_query import QueryReader
-from security.edge.problems import MalformedJson, Problem, ValidationFailed
+from security.api.answers import Answer, Answers, kinds, responder
+from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
+from security.edge.problems import Problem
 from security.edge.request_id import note_caller
 
+__all__ = [
+    "OPERATIONS_KEY",
+    "WHOLE",
+    "Answer",
+    "AnswerBody",
+    "Anyone",
+    "Body",
+    "Guard",
+    "OneOfBody",
+    "Operation",
+    "operation",
+]
+
 OPERATIONS_KEY = "operations"
-MOST_ERRORS = 100
-"""A body of ten thousand wrong fields is not worth an answer of ten thousand errors."""
 
 _PATH_ARGUMENT = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>[^<>]+)>")
+_NAMES = re.compile(r'"([^"]*)"')
 
 
 def _whole(value: object) -> object:
@@ -103,15 +115,6 @@ class Anyone:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a handler returns. `body` may be bytes that are JSON already."""
-
-    status: int
-    body: BaseModel | bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Operation:
     method: str
     path: str
@@ -120,24 +123,31 @@ class Operation:
     description: str
     tag: str
     guard: Guard
-    answers: Mapping[int, type[BaseModel] | None]
-    body: type[BaseModel] | None
-    body_optional: bool
+    answers: Answers
+    bodies: tuple[RequestBody, ...]
     query: type[BaseModel] | None
     problems: tuple[type[Problem], ...]
-    body_limit: int
     accepts_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
 
     @property
-    def path_arguments(self) -> tuple[str, ...]:
-        return tuple(match["name"] for match in _PATH_ARGUMENT.finditer(self.path))
+    def path_arguments(self) -> dict[str, tuple[str, ...]]:
+        """By their names: the values that one can have, or none where it is a UUID."""
+        found = _PATH_ARGUMENT.finditer(self.path)
+        return {match["name"]: tuple(_NAMES.findall(match["converter"])) for match in found}
 
     @property
     def path_template(self) -> str:
         """The path as OpenAPI writes it: `/sessions/{session_id}`."""
         return _PATH_ARGUMENT.sub(r"{\g<name>}", self.path)
+
+    @property
+    def documented(self) -> bool:
+        """Whether it is in the OpenAPI document. Pages and their files are not."""
+        return all(
+            isinstance(kind, type) or kind.documented for declared in self.answers.values() for kind in kinds(declared)
+        )
 
 
 Handler = Callable[..., Answer]
@@ -152,12 +162,10 @@ def operation(
     operation_id: str,
     summary: str,
     guard: Guard,
-    answers: Mapping[int, type[BaseModel] | None],
-    body: type[BaseModel] | None = None,
-    body_optional: bool = False,
+    answers: Answers,
+    body: type[BaseModel] | RequestBody | tuple[RequestBody, ...] = (),
     query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
-    body_limit: int = 64 * 1024,
     accepts_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
@@ -165,14 +173,21 @@ def operation(
     """Register a handler under `routes` with its declaration.
 
     The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
-    path's arguments, which are UUIDs. Its docstring is the description in the OpenAPI document. `operation_id`
-    is what generated clients call it: a verb and a noun, and once published it stays. `body_limit` is bytes.
-    `answer_headers` names the headers of its own that an answer carries, with a description of each.
-    `credentials`: pages of listed origins may call it with cookies (see cors.py).
+    path's arguments, which are UUIDs or one of the names of `<any("daily", "monthly"):period>`. Its docstring is the
+    description in the OpenAPI document. `operation_id` is what generated clients call it: a verb and a noun, and once
+    published it stays.
+
+    `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `JsonLines`, `Page`, `StaticFile` and of
+    `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. `answer_headers` names the headers of its own
+    that an answer carries, with a description of each. `credentials`: pages of listed origins may call it with cookies (see
+    cors.py).
     """
     for match in _PATH_ARGUMENT.finditer(path):
-        if match["converter"] != "uuid":
+        if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):
             raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
+    if isinstance(body, type):
+        body = Json(body)
+    bodies = body if isinstance(body, tuple) else (body,)
 
     def declare(handler: AnyHandler) -> AnyHandler:
         declared = Operation(
@@ -184,100 +199,36 @@ def operation(
             tag=routes.name,
             guard=guard,
             answers=answers,
-            body=body,
-            body_optional=body_optional,
+            bodies=bodies,
             query=query,
             problems=tuple(problems),
-            body_limit=body_limit,
             accepts_idempotency_key=accepts_idempotency_key,
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
         )
         admit, signed_in = guard.admit, guard.scheme is not None
-        reader = QueryReader(query) if query is not None else None
+        read_query = query_reader(query).document if query is not None else None
+        read_body = reader_of(bodies) if bodies else None
+        respond = responder(answers)
 
         def view(**arguments: Any) -> Response:
             caller = admit()
             if signed_in:
                 arguments["caller"] = caller
                 note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
-            if query is not None and reader is not None:
-                arguments["query"] = parse(query, reader.document(request.args))
-            if body is not None:
-                absent = body_optional and not _body_was_sent()
-                arguments["body"] = None if absent else parse(body, read_json(limit=body_limit))
+            if query is not None and read_query is not None:
+                arguments["query"] = parse(query, read_query(request.args))
+            if read_body is not None:
+                arguments["body"] = read_body()
             return respond(handler(**arguments))
 
         def remember(state: BlueprintSetupState) -> None:
-            endpoint = f"{state.name_prefix}.{state.name}.{handler.__name__}".lstrip(".")
+            endpoint = f"{state.name_prefix}.{state.name}.{operation_id}".lstrip(".")
             declarations: dict[str, Operation] = state.app.extensions.setdefault(OPERATIONS_KEY, {})
             declarations[endpoint] = replace(declared, path=(state.url_prefix or "") + path)
 
-        routes.add_url_rule(path, endpoint=handler.__name__, view_func=view, methods=[method])
+        routes.add_url_rule(path, endpoint=operation_id, view_func=view, methods=[method])
         routes.record(remember)
         return handler
 
     return declare
-
-
-def _body_was_sent() -> bool:
-    """RFC 9112, 6.3: a request has a body when it says how long it is, or that it comes in chunks."""
-    environ = request.environ
-    return environ.get("CONTENT_LENGTH") not in {None, "", "0"} or "HTTP_TRANSFER_ENCODING" in environ
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], document: bytes) -> Model:
-    """Check a JSON document against its model. Raises ValidationFailed that names every bad field at once."""
-    try:
-        return model.model_validate_json(document)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        raise MalformedJson
-    tags = 1 if issubclass(model, OneOfBody) else 0  # pydantic puts the form's tag before the names of its members
-    raise ValidationFailed([_field_error(each, each["loc"][tags:]) for each in found[:MOST_ERRORS]])
-
-
-def _field_error(error: ErrorDetails, location: tuple[str | int, ...]) -> dict[str, str]:
-    return {
-        "pointer": "".join(f"/{_escaped(part)}" for part in location),
-        "code": error["type"],
-        "message": error["msg"].removeprefix("Value error, "),
-    }
-
-
-def _escaped(part: str | int) -> str:
-    """One reference token of a JSON Pointer (RFC 6901, 3)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
-def respond(answer: Answer) -> Response:
-    if isinstance(answer.body, BaseModel):
-        content: bytes | None = answer.body.__pydantic_serializer__.to_json(answer.body)
-    else:
-        content = answer.body
-    return _FinishedResponse(content, answer.status, answer.headers)
-
-
-class _FinishedResponse(Response):
-    """An answer whose body is JSON of known length, or nothing.
-
-    Its headers are put down once, when the server asks for them: Werkzeug would set each one by itself, copy all of them
-    and look through the copy twice.
-    """
-
-    default_mimetype = None
-
-    def __init__(self, content: bytes | None, status: int, own_headers: Mapping[str, str]) -> None:
-        super().__init__(() if content is None else (content,), status)
-        self._own_headers = own_headers
-
-    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
-        body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it
-        if body:
-            headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body[0]))))
-        return () if environ["REQUEST_METHOD"] == "HEAD" else body, self.status, headers

@@ -1,4 +1,4 @@
-"""The one reader of request bodies: it lets through only JSON that every reader further on understands alike.
+"""The one reader of request bodies. Of JSON it lets through only what every reader further on understands alike.
 
 Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259,
 sections 4, 6, 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot
@@ -11,7 +11,6 @@ from json import JSONDecodeError, JSONDecoder
 from math import isfinite
 from typing import Any, NoReturn
 
-from flask import request
 from werkzeug.http import parse_options_header
 
 from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
@@ -21,26 +20,11 @@ MAXIMUM_NODES = 10_000
 LARGEST_INTEGER = 2**53
 """Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
 
-_USUAL_MEDIA_TYPES = frozenset(
-    {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
-)
+USUAL_MEDIA_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _UTF_8 = frozenset({"utf-8", "utf8"})
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """Possessive, so that a text of many quotes takes linear time. An open string takes the rest of the text."""
-
-
-def read_json(*, limit: int) -> bytes:
-    """The body's bytes, proved to be one acceptable JSON document of at most `limit` bytes.
-
-    Raises UnsupportedMediaType, BodyTooLarge, MalformedRequest (the body did not arrive whole) or
-    MalformedJson.
-    """
-    environ = request.environ
-    _require_plain_json(environ)
-    body = read_whole_body(environ, limit)
-    check_json(body)
-    return body
 
 
 def check_json(document: bytes) -> None:
@@ -74,17 +58,21 @@ def check_json(document: bytes) -> None:
         _check_every_value(value)
 
 
-def _require_plain_json(environ: dict[str, Any]) -> None:
-    media_type = environ.get("CONTENT_TYPE", "")
-    if media_type not in _USUAL_MEDIA_TYPES:
-        essence, parameters = parse_options_header(media_type)
-        charset = parameters.pop("charset", "utf-8")
-        if essence.lower() != "application/json":
-            raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
-        if charset.lower() not in _UTF_8:
-            raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
-        if parameters:
-            raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+def require_plain_json(environ: dict[str, Any]) -> None:
+    """Raises UnsupportedMediaType."""
+    essence, parameters = parse_options_header(environ.get("CONTENT_TYPE", ""))
+    charset = parameters.pop("charset", "utf-8")
+    if essence.lower() != "application/json":
+        raise _not_json_by_name("Send the body as JSON, with `Content-Type: application/json`")
+    if charset.lower() not in _UTF_8:
+        raise _not_json_by_name("Send the body in UTF-8: no other charset of application/json is accepted")
+    if parameters:
+        raise _not_json_by_name("Send `Content-Type: application/json` without parameters")
+    require_uncompressed(environ)
+
+
+def require_uncompressed(environ: dict[str, Any]) -> None:
+    """Raises UnsupportedMediaType."""
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaType(
             "Send the body uncompressed, without Content-Encoding", headers={"Accept-Encoding": "identity"}
@@ -96,29 +84,60 @@ def _not_json_by_name(detail: str) -> UnsupportedMediaType:
 
 
 def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
-    """Read at most one byte more than is allowed: Werkzeug's own limit cuts a chunked body silently."""
+    """Raises BodyTooLarge, or MalformedRequest where the body did not arrive whole."""
+    return _read(environ, _expected_bytes(environ, limit), limit)
+
+
+class BodyStream:
+    """The body while it arrives."""
+
+    def __init__(self, environ: dict[str, Any], limit: int) -> None:
+        """Raises BodyTooLarge where the announced length says so, and MalformedRequest."""
+        self._environ = environ
+        self._limit = limit
+        self._left = _expected_bytes(environ, limit)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end. Raises BodyTooLarge, MalformedRequest."""
+        wanted = min(size, self._left)
+        if wanted == 0:
+            return b""
+        data = _read(self._environ, wanted, self._limit)
+        self._left = self._left - len(data) if data else 0
+        if self._left == 0 and len(data) == wanted and not self._environ.get("CONTENT_LENGTH"):
+            raise _too_large(self._limit)
+        return data
+
+
+def _expected_bytes(environ: dict[str, Any], limit: int) -> int:
+    """One byte more than is allowed where no length is announced: Werkzeug's own limit cuts a chunked body silently."""
     announced = environ.get("CONTENT_LENGTH")
     if announced:
         if not (announced.isascii() and announced.isdigit()):
             raise MalformedRequest("Content-Length is not a number")
         if len(announced) > 12 or int(announced) > limit:
-            raise BodyTooLarge(f"The request body can have at most {limit} bytes")
-        expected = int(announced)
-    elif environ.get("wsgi.input_terminated"):
-        expected = limit + 1
-    else:
-        expected = 0  # no length and no end: reading could wait for ever
+            raise _too_large(limit)
+        return int(announced)
+    # Without length and end, reading could wait for ever.
+    return limit + 1 if environ.get("wsgi.input_terminated") else 0
+
+
+def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
     try:
-        body: bytes = environ["wsgi.input"].read(expected)
+        data: bytes = environ["wsgi.input"].read(expected)
     except Exception:
         # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
         # out.
         raise MalformedRequest("The request body could not be read completely") from None
-    if announced and len(body) < expected:
+    if len(data) < expected and environ.get("CONTENT_LENGTH"):
         raise MalformedRequest("The body is shorter than Content-Length says")
-    if len(body) > limit:
-        raise BodyTooLarge(f"The request body can have at most {limit} bytes")
-    return body
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body can have at most {limit} bytes")
 
 
 def _depth(text: str) -> int:

@@ -17,6 +17,8 @@ class ClientSocket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Raises OSError when the client is gone."""
+        if self.unsent:
+            self.send_more()  # of a stream, whose client was slow for a moment
         sent = 0 if self.unsent else self._send(data)
         if sent < len(data):
             self.unsent.append(memoryview(data)[sent:])

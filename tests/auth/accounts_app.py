@@ -14,7 +14,6 @@ from werkzeug.test import TestResponse
 
 from auth.assembly import Auth
 from auth.jobs import auth_jobs
-from auth.rate_limits.by_account import Patience
 from auth.rate_limits.by_address import AuthLimits
 from database import db
 from database.jobs.declare import Jobs
@@ -22,7 +21,6 @@ from database.redis.server import RedisServer
 
 PASSWORD = f"tulip {secrets.token_hex(8)}"
 PLENTY = RateLimitItemPerMinute(100_000)
-PATIENT = Patience(free=100_000)
 GENEROUS = AuthLimits(
     sign_in=PLENTY,
     sign_in_hourly=PLENTY,
@@ -37,8 +35,8 @@ GENEROUS = AuthLimits(
     emails=PLENTY,
     confirm=PLENTY,
     emails_to_one_mailbox=(PLENTY,),
-    strangers=PATIENT,
-    known_devices=PATIENT,
+    strangers=(PLENTY,),
+    known_devices=(PLENTY,),
 )
 
 

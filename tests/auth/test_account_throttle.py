@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from limits import RateLimitItemPerHour
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 from werkzeug.test import TestResponse
 
 from auth.accounts.close import AccountNotClosing, restore_account
@@ -22,20 +22,19 @@ from auth.password_hashing.worker_pool import PasswordWork, PasswordWorkBusy
 from auth.passwords.change import change_password, reauthenticate
 from auth.passwords.sign_in import sign_in
 from auth.principal import Principal
-from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGER, Patience
+from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGERS
 from auth.sessions.known_devices import DEVICES_PER_USER
 from auth.tiers import Tier
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
 
-# The first wait is a minute, so that the speed of this machine decides nothing.
-SLOW_TO_FORGIVE = replace(GENEROUS, strangers=Patience(free=5, first=60.0), known_devices=Patience(free=10, first=60.0))
+THROTTLED = replace(GENEROUS, strangers=STRANGERS, known_devices=KNOWN_DEVICE)
 
 
 @pytest.fixture
 def accounts(make_accounts: MakeAccounts) -> Accounts:
-    return make_accounts(limits=SLOW_TO_FORGIVE)
+    return make_accounts(limits=THROTTLED)
 
 
 def guess(accounts: Accounts, email: str = "alice@example.com", **more: Any) -> TestResponse:
@@ -49,7 +48,7 @@ def from_address(accounts: Accounts, address: str) -> int:
 
 @pytest.mark.parametrize("with_redis", [True, False])
 def test_a_guesser_has_five_tries_and_then_waits(make_accounts: MakeAccounts, redis_url: str, with_redis: bool) -> None:
-    accounts = make_accounts(redis_at=redis_url if with_redis else None, limits=SLOW_TO_FORGIVE)
+    accounts = make_accounts(redis_at=redis_url if with_redis else None, limits=THROTTLED)
     accounts.register()
     assert [guess(accounts).status_code for _ in range(7)] == [401] * 5 + [429] * 2
     refused = guess(accounts)
@@ -133,7 +132,7 @@ def test_the_token_of_a_device_is_stored_as_a_hash_and_devices_are_bounded(accou
 def test_when_redis_dies_the_count_goes_on_in_this_process(
     make_accounts: MakeAccounts, own_valkey: EmbeddedValkey
 ) -> None:
-    accounts = make_accounts(redis_at=own_valkey.url, limits=SLOW_TO_FORGIVE)
+    accounts = make_accounts(redis_at=own_valkey.url, limits=THROTTLED)
     accounts.register()
     assert guess(accounts).status_code == 401
     own_valkey.kill()
@@ -148,10 +147,17 @@ def test_the_address_is_not_in_redis(accounts: Accounts) -> None:
     assert b"alice" not in keys
 
 
-def test_waits_double_up_to_a_minute_and_an_hour_has_no_more_than_twenty() -> None:
-    assert [STRANGER.after(tries) for tries in range(4, 13)] == [0, 1, 2, 4, 8, 16, 32, 60, 60]
-    assert STRANGER.after(20) == STRANGER.after(500) == 180
-    assert KNOWN_DEVICE.after(9) == 0 < KNOWN_DEVICE.after(10)
+def test_an_hour_has_twenty_tries(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(limits=replace(GENEROUS, strangers=(RateLimitItemPerMinute(1_000), STRANGERS[1])))
+    accounts.register()
+    assert [guess(accounts).status_code for _ in range(21)] == [401] * 20 + [429]
+
+
+def test_what_the_shorter_limit_refuses_is_none_of_the_tries_of_an_hour(accounts: Accounts) -> None:
+    accounts.register()
+    for _ in range(9):
+        guess(accounts)
+    assert accounts.auth.throttle.tries(ALICE, None) == 5
 
 
 def test_a_storm_of_strangers_leaves_a_known_device_its_share(accounts: Accounts) -> None:
@@ -202,7 +208,7 @@ def test_what_is_too_many_at_once_costs_no_try(
     make_accounts: MakeAccounts, work_of: Callable[[Auth, Principal], object]
 ) -> None:
     """A try is taken from no count before there is a thread to judge it."""
-    accounts = make_accounts(limits=replace(SLOW_TO_FORGIVE, register_of_one_email=RateLimitItemPerHour(3)))
+    accounts = make_accounts(limits=replace(THROTTLED, register_of_one_email=RateLimitItemPerHour(3)))
     claims = accounts.auth.access_tokens.verify(accounts.register()["access_token"])
     caller = Principal(claims.user_id, claims.session_id, Tier.FREE, None)
     work = PasswordWork(threads=1, waiting_limit=0)

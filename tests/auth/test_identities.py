@@ -52,6 +52,11 @@ def test_a_linked_identity_signs_in_whatever_its_address_and_is_listed(linker: L
     assert signed_in.get_json()["user"]["id"] == linker.alice.user_id
 
 
+def test_the_identity_that_was_linked_last_is_listed_first(linker: Linker) -> None:
+    linked = [linker.link(f"subject-{number}").get_json()["id"] for number in range(5)]
+    assert [each["id"] for each in linker.listed()] == linked[::-1]
+
+
 def test_linking_is_told_once_and_can_be_repeated(linker: Linker) -> None:
     first, again = linker.link(), linker.link()
     assert first.get_json() == again.get_json()

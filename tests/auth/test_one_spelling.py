@@ -111,11 +111,11 @@ def cursor_of_events(accounts: Accounts) -> Token:
     first = accounts.client.get("/api/auth/security-events?limit=1", headers=bearer(token)).get_json()
 
     def accepted(text: str) -> bool:
-        query = {"after": text}
+        query = {"cursor": text}
         path = "/api/auth/security-events"
         return accounts.client.get(path, query_string=query, headers=bearer(token)).status_code == 200
 
-    return Token(first["next"], accepted, is_id=True)
+    return Token(first["next_cursor"], accepted, is_id=True)
 
 
 KINDS = (

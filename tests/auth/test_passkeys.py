@@ -161,12 +161,12 @@ def test_the_owner_sees_and_renames_them(alice: FactorOwner) -> None:
     alice.add_passkey("phone")
     alice.add_passkey("laptop")
     listed = alice.ask("GET", "/passkeys").get_json()["passkeys"]
-    assert [passkey["name"] for passkey in listed] == ["phone", "laptop"]
+    assert [passkey["name"] for passkey in listed] == ["laptop", "phone"]
     assert not {"public_key", "credential_id", "sign_count"} & set(listed[0])
-    renamed = alice.ask("PATCH", f"/passkeys/{listed[0]['id']}", {"name": "old phone"})
-    assert renamed.get_json()["name"] == "old phone"
+    renamed = alice.ask("PATCH", f"/passkeys/{listed[0]['id']}", {"name": "old laptop"})
+    assert renamed.get_json()["name"] == "old laptop"
     names = [passkey["name"] for passkey in alice.ask("GET", "/passkeys").get_json()["passkeys"]]
-    assert names == ["old phone", "laptop"]
+    assert names == ["old laptop", "phone"]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "two\nlines", "bell\x07", None, 7])

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from limits import RateLimitItemPerHour
 
 from auth.email_codes.one_time_codes import CODE_LIFETIME, CODE_TRIES, LINK_LIFETIMES, Purpose
 from auth.lock_out.lock_out import DISTRUSTED
-from auth.rate_limits.by_account import Patience
 from auth.rate_limits.by_address import AuthLimits
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
@@ -17,7 +17,7 @@ from tests.auth.message_parts import another, code_in, link_in, token_in
 
 ALICE = "alice@example.com"
 NEW_PASSWORD = f"harbour {secrets.token_hex(8)}"
-IMPATIENT = Patience(free=2, first=60)
+IMPATIENT = (RateLimitItemPerHour(2),)
 
 
 def forgot(accounts: Accounts, email: str = ALICE) -> tuple[str, str]:

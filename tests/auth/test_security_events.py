@@ -51,7 +51,7 @@ def test_a_user_reads_what_happened_to_the_own_account_newest_first(accounts: Ac
         "detail",
     }
     assert (failed["ip"], failed["by_staff"], failed["detail"]) == ("127.0.0.1", False, {"method": "password"})
-    assert answer.get_json()["next"] is None
+    assert answer.get_json()["next_cursor"] is None
 
 
 def test_pages_follow_each_other_also_within_one_instant(accounts: Accounts) -> None:
@@ -65,8 +65,8 @@ def test_pages_follow_each_other_also_within_one_instant(accounts: Accounts) -> 
         page = read(accounts, token, limit=3, **after).get_json()
         assert len(page["events"]) == size
         found += [event["id"] for event in page["events"]]
-        after = {"after": page["next"]}
-    assert page["next"] is None
+        after = {"cursor": page["next_cursor"]}
+    assert page["next_cursor"] is None
     assert found == everything
 
 
@@ -77,7 +77,7 @@ def test_events_that_come_meanwhile_move_no_page(accounts: Accounts) -> None:
     first = read(accounts, token, limit=1).get_json()
     accounts.clock.advance(seconds=1)
     accounts.sign_in()
-    assert names(read(accounts, token, limit=1, after=first["next"])) == ["registered"]
+    assert names(read(accounts, token, limit=1, cursor=first["next_cursor"])) == ["registered"]
 
 
 def test_filters_by_name_and_time(accounts: Accounts) -> None:
@@ -104,7 +104,7 @@ def test_the_event_of_somebody_else_is_no_place_to_start_from(accounts: Accounts
     accounts.clock.advance(seconds=1)
     bob = accounts.register("bob@example.com")
     bobs = read(accounts, bob["access_token"]).get_json()["events"][0]["id"]
-    assert read(accounts, alice["access_token"], after=bobs).get_json() == {"events": [], "next": None}
+    assert read(accounts, alice["access_token"], cursor=bobs).get_json() == {"events": [], "next_cursor": None}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_event_of_somebody_else_is_no_place_to_start_from(accounts: Accounts
         {"order": "id; DROP TABLE users"},
         {"fields": "password_hash"},
         {"user_id": "01890000-0000-7000-8000-000000000000"},
-        {"after": "1 OR 1=1"},
+        {"cursor": "1 OR 1=1"},
         {"since": "yesterday"},
         {"since": "0001-01-01T00:00:00+01:00"},
         {"since": "2026-01-01T00:00:00"},
@@ -124,7 +124,7 @@ def test_the_event_of_somebody_else_is_no_place_to_start_from(accounts: Accounts
         {"until": "1e9"},
         {"event": "x" * 65},
         {"limit": 0},
-        {"limit": 101},
+        {"limit": 201},
         {"limit": "1e9"},
         {"limit": [1, 2]},
     ],

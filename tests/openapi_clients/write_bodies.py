@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.toy_api import toy_app
 from tests.whole.environment import EVERYTHING, production_environment
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,12 @@ def document() -> dict[str, Any]:
     return found
 
 
+def toy_document() -> dict[str, Any]:
+    """With every kind of body and answer, those that no product has yet among them."""
+    found: dict[str, Any] = toy_app().test_client().get("/openapi.json").get_json()
+    return found
+
+
 def readme_examples(readme: str) -> list[Example]:
     """The bodies of its curl lines. Raises ValueError for one that cannot be read."""
     commands = [
@@ -101,7 +108,7 @@ def typescript(described: Mapping[str, Any], examples: list[Example]) -> str:
     ]
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            if "requestBody" in operation:
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 lines.append(
                     f"export const {operation['operationId']}IsTyped: Known<{_body_type(path, method)}> = true;"
                 )
@@ -185,6 +192,7 @@ def main(folder: Path) -> None:
     examples = [*readme_examples((ROOT / "README.md").read_text(encoding="utf-8")), *EVERY_FORM]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "openapi.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    (folder / "toy.json").write_text(json.dumps(toy_document(), indent=1), encoding="utf-8")
     (folder / "bodies.ts").write_text(typescript(described, examples), encoding="utf-8")
     (folder / "bodies.py").write_text(python(described, examples), encoding="utf-8")
 

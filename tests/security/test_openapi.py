@@ -26,7 +26,15 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_every_declared_operation_is_in_it(document: dict[str, Any]) -> None:
     assert {path: set(members) for path, members in document["paths"].items()} == {
+        "/toy/events": {"get"},
+        "/toy/hooks": {"post"},
         "/toy/payments": {"post"},
+        "/toy/pictures": {"post"},
+        "/toy/release": {"post"},
+        "/toy/reports/{period}": {"get"},
+        "/toy/uploads/{upload_id}": {"patch"},
+        "/toy/wishes.csv": {"get"},
+        "/toy/wishes.ndjson": {"get"},
         "/toy/wishes": {"get", "post", "put"},
         "/toy/wishes/{wish_id}": {"delete"},
     }

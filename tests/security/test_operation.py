@@ -3,7 +3,8 @@ from flask import Blueprint, Flask
 
 from security.api.openapi import ApiDescription, openapi_document
 from security.api.operation import OPERATIONS_KEY, Answer, Anyone, operation
-from tests.toy_api import told
+from security.api.request_bodies import Raw, query_reader
+from tests.toy_api import Filter, told
 
 
 def test_a_handler_under_nested_blueprints_is_declared_with_its_whole_path() -> None:
@@ -72,3 +73,43 @@ def test_errors_of_a_body_of_several_forms_point_into_what_was_sent(
     answer = toy.test_client().post("/toy/payments", json=body)
     assert (answer.status_code, [error["pointer"] for error in told(answer)["errors"]]) == (422, pointers)
     assert told(toy.test_client().post("/toy/payments", json={"coins": 3})) == {"state": "paid", "amount": 3}
+
+
+def test_a_body_larger_than_the_web_server_takes_cannot_be_declared() -> None:
+    declare = operation(
+        Blueprint("x", __name__),
+        "POST",
+        "/x",
+        operation_id="createX",
+        summary="x",
+        guard=Anyone("a test"),
+        body=Raw("application/octet-stream", limit=2 * 1024 * 1024 + 1),
+        answers={204: None},
+    )
+    with pytest.raises(ValueError, match="2,097,152 bytes"):
+        declare(lambda body: Answer(204))
+
+
+def test_a_path_argument_can_be_one_of_some_names(toy: Flask) -> None:
+    client = toy.test_client()
+    assert told(client.get("/toy/reports/daily"))["goal"] == "daily"
+    assert client.get("/toy/reports/hourly").status_code == 404
+    path = told(client.get("/openapi.json"))["paths"]["/toy/reports/{period}"]["get"]
+    assert path["parameters"][0]["schema"] == {"type": "string", "enum": ["daily", "monthly"]}
+
+
+def test_a_page_has_its_policy_and_is_left_out_of_the_document(toy: Flask) -> None:
+    client = toy.test_client()
+    answer = client.get("/toy/page")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    assert answer.headers["X-Robots-Tag"] == "noindex"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "/toy/page" not in told(client.get("/openapi.json"))["paths"]
+    assert "/toy/page" in [each.path for each in toy.extensions[OPERATIONS_KEY].values()]
+
+
+def test_a_query_model_is_read_once_for_all_operations() -> None:
+    assert query_reader(Filter) is query_reader(Filter)

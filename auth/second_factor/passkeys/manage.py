@@ -1,7 +1,5 @@
 """The passkeys of an account: seeing, naming and deleting them."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -9,43 +7,24 @@ from sqlalchemy import delete, select, update
 from auth.assembly import Auth
 from auth.models import User
 from auth.principal import Principal
+from auth.second_factor.bodies import PasskeyAnswer
 from auth.second_factor.factors import changing_factors, forget_codes_without_factor
 from auth.second_factor.models import Passkey
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
 from database import reading, transaction
+from database.pages import Page, newest_first, page_of
 from security.edge.problems import NotFound
 
 
-@dataclass(frozen=True)
-class ShownPasskey:
-    """What its owner sees of a passkey. `synchronised` ones live in a cloud account and outlive the device."""
-
-    id: UUID
-    name: str
-    synchronised: bool
-    transports: list[str]
-    created_at: datetime
-    last_used_at: datetime | None
-
-
-def shown(row: Passkey) -> ShownPasskey:
-    return ShownPasskey(
-        id=row.id,
-        name=row.name,
-        synchronised=row.backed_up,
-        transports=row.transports,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-    )
-
-
-def list_passkeys(user_id: UUID) -> list[ShownPasskey]:
+def list_passkeys(user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[PasskeyAnswer]:
+    """The newest first."""
+    query = select(Passkey).where(Passkey.user_id == user_id)
     with reading() as session:
-        rows = session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
-        return [shown(row) for row in rows]
+        rows = session.scalars(newest_first(query, Passkey.id, cursor, limit))
+        return page_of([PasskeyAnswer.model_validate(row, from_attributes=True) for row in rows], limit)
 
 
-def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> ShownPasskey:
+def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> PasskeyAnswer:
     """Raises NotFound, also for somebody else's."""
     with transaction() as session:
         row = session.scalars(
@@ -56,7 +35,7 @@ def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> ShownPasskey:
         ).one_or_none()
         if row is None:
             raise NotFound
-        return shown(row)
+        return PasskeyAnswer.model_validate(row, from_attributes=True)
 
 
 def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.assembly import Auth
 from auth.models import User
 from auth.principal import Principal
+from auth.second_factor.bodies import PasskeyAnswer
 from auth.second_factor.factors import changing_factors, factors_of
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials, spend_challenge
-from auth.second_factor.passkeys.manage import ShownPasskey, shown
 from auth.second_factor.passkeys.webauthn import (
     CeremonyRefused,
     Credential,
@@ -45,7 +45,7 @@ class PasskeyNotAccepted(Problem):
 
 @dataclass(frozen=True)
 class RegisteredPasskey:
-    passkey: ShownPasskey
+    passkey: PasskeyAnswer
     recovery_codes: list[str] | None
     """For an account whose first factor this is. Shown once."""
 
@@ -113,4 +113,4 @@ def register_passkey(
         if row is None:
             raise PasskeyNotAccepted
         codes = None if before.on else write_codes(change, auth.data_keys)
-        return RegisteredPasskey(shown(row), codes)
+        return RegisteredPasskey(PasskeyAnswer.model_validate(row, from_attributes=True), codes)

@@ -19,7 +19,6 @@ from auth.second_factor.bodies import (
     RegisterPasskeyBody,
     RenamePasskeyBody,
     document_of,
-    passkey_answer,
 )
 from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.passkeys.manage import delete_passkey, list_passkeys, rename_passkey
@@ -33,6 +32,7 @@ from auth.second_factor.passkeys.sign_in import PasskeyRefused, passkey_to_sign_
 from auth.second_factor.ways_to_sign_in import LastWayToSignIn
 from auth.sessions.cookies import CsrfFailed
 from auth.token_answers import SET_COOKIE, answer_signed_in
+from security.api.cursor import ListQuery
 from security.api.operation import Answer, operation
 
 
@@ -80,7 +80,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
             name=body.name,
             transports=body.credential.response.transports,
         )
-        answer = PasskeyAddedAnswer(passkey=passkey_answer(added.passkey), recovery_codes=added.recovery_codes)
+        answer = PasskeyAddedAnswer(passkey=added.passkey, recovery_codes=added.recovery_codes)
         return Answer(201, answer)
 
     @operation(
@@ -90,11 +90,13 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         operation_id="listPasskeys",
         summary="List your passkeys",
         guard=auth.signed_in,
+        query=ListQuery,
         answers={200: PasskeysAnswer},
     )
-    def passkeys(caller: Principal) -> Answer:
-        """Returns your passkeys with their names and when each was last used."""
-        return Answer(200, PasskeysAnswer(passkeys=[passkey_answer(each) for each in list_passkeys(caller.user_id)]))
+    def passkeys(caller: Principal, query: ListQuery) -> Answer:
+        """Returns the newest first, with their names and when each was last used."""
+        page = list_passkeys(caller.user_id, cursor=query.cursor, limit=query.limit)
+        return Answer(200, PasskeysAnswer(passkeys=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -108,7 +110,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
     )
     def rename(caller: Principal, passkey_id: UUID, body: RenamePasskeyBody) -> Answer:
         """Only you see the name."""
-        return Answer(200, passkey_answer(rename_passkey(caller.user_id, passkey_id, body.name)))
+        return Answer(200, rename_passkey(caller.user_id, passkey_id, body.name))
 
     @operation(
         routes,

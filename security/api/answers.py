@@ -1,0 +1,148 @@
+"""What an operation answers with. A plain model stands for JSON; every other kind says how it is sent and described."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flask import Response, request
+from pydantic import BaseModel
+
+from security.api.compressible import Compressible
+from security.edge.response_headers import CONTENT_SECURITY_POLICY
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a handler returns. `body` is what the declared kind takes; for JSON an instance of its model, or bytes that are
+    JSON already.
+    """
+
+    status: int
+    body: BaseModel | bytes | str | Compressible | Iterable[Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Content(Protocol):
+    """A kind of answer that is not JSON."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def documented(self) -> bool:
+        """Whether it is for programs, which read the OpenAPI document."""
+
+    @property
+    def models(self) -> tuple[type[BaseModel], ...]:
+        """Whose schemas `described` refers to."""
+
+    def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
+        """The OpenAPI schema."""
+
+    def respond(self, answer: Answer) -> Response: ...
+
+
+Kind = type[BaseModel] | Content
+Answers = Mapping[int, Kind | tuple[Kind, ...] | None]
+"""By status: a kind, several that the client chooses from, or None for an answer without a body."""
+
+
+def kinds(declared: Kind | tuple[Kind, ...] | None) -> tuple[Kind, ...]:
+    if declared is None:
+        return ()
+    return declared if isinstance(declared, tuple) else (declared,)
+
+
+def responder(answers: Answers) -> Callable[[Answer], Response]:
+    """Makes the response of what a handler returned."""
+    contents = {
+        status: content
+        for status, declared in answers.items()
+        for content in kinds(declared)
+        if not isinstance(content, type)
+    }
+    if not contents:
+        return respond
+
+    def respond_as_declared(answer: Answer) -> Response:
+        is_json = answer.body is None or isinstance(answer.body, BaseModel | bytes)
+        return respond(answer) if is_json else contents[answer.status].respond(answer)
+
+    return respond_as_declared
+
+
+def respond(answer: Answer) -> Response:
+    if isinstance(answer.body, BaseModel):
+        content: Any = answer.body.__pydantic_serializer__.to_json(answer.body)
+    else:
+        content = answer.body
+    return _JsonResponse(content, answer.status, answer.headers)
+
+
+class _JsonResponse(Response):
+    """An answer whose body is JSON of known length, or nothing.
+
+    Its headers are put down once, when the server asks for them: Werkzeug would set each one by itself, copy all of them
+    and look through the copy twice.
+    """
+
+    default_mimetype = None
+
+    def __init__(self, content: bytes | None, status: int, own_headers: Mapping[str, str]) -> None:
+        super().__init__(() if content is None else (content,), status)
+        self._own_headers = own_headers
+
+    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
+        body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it
+        if body:
+            headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body[0]))))
+        return () if environ["REQUEST_METHOD"] == "HEAD" else body, self.status, headers
+
+
+@dataclass(frozen=True)
+class Page:
+    """HTML for people, left out of the OpenAPI document. The handler returns its text.
+
+    `policy` is its Content-Security-Policy, in which whatever it does not name is forbidden. `indexed`: search engines may
+    list it.
+    """
+
+    policy: str
+    indexed: bool = False
+    media_type = "text/html"
+    documented = False
+    models = ()
+
+    def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
+        return {"type": "string"}
+
+    def respond(self, answer: Answer) -> Response:
+        response = Response(answer.body, answer.status, content_type="text/html; charset=utf-8")  # type: ignore[arg-type]
+        response.headers[CONTENT_SECURITY_POLICY] = (
+            f"default-src 'none'; {self.policy}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        )
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if not self.indexed:
+            response.headers["X-Robots-Tag"] = "noindex"
+        response.headers.update(answer.headers)
+        return response
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    """A text that is the same for everybody, with an ETag, compressed where the client accepts it. The handler returns a
+    `Compressible`. Left out of the OpenAPI document, which is one itself.
+    """
+
+    media_type: str
+    documented = False
+    models = ()
+
+    def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
+        return {"type": "string"}
+
+    def respond(self, answer: Answer) -> Response:
+        response = answer.body.answer(request)  # type: ignore[union-attr]
+        response.headers.update(answer.headers)
+        return response

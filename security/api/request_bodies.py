@@ -1,0 +1,184 @@
+"""What an operation takes as its body: JSON of a model, or bytes as they come. A form with files is in multipart.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from flask import request
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from security.api.strict_json import (
+    USUAL_MEDIA_TYPES,
+    BodyStream,
+    check_json,
+    read_whole_body,
+    require_plain_json,
+    require_uncompressed,
+)
+from security.api.strict_query import QueryReader
+from security.edge.arriving_request import LARGEST_BODY
+from security.edge.problems import (
+    BodyTooLarge,
+    MalformedJson,
+    Problem,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+MOST_ERRORS = 100
+"""A body of ten thousand wrong fields is not worth an answer of ten thousand errors."""
+
+query_reader = cache(QueryReader)
+"""One for each model, because making it writes the model's schema."""
+
+
+class Schemas(Protocol):
+    """What the OpenAPI document knows of the models."""
+
+    def of_body(self, model: type[BaseModel]) -> dict[str, Any]:
+        """A reference to the model's component."""
+
+    def members(self, model: type[BaseModel]) -> tuple[dict[str, Any], set[str]]:
+        """The schemas of the members of a model that is no component, and the names of those that must be sent."""
+
+
+class RequestBody(Protocol):
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def optional(self) -> bool: ...
+
+    @property
+    def model(self) -> type[BaseModel] | None: ...
+
+    @property
+    def inline(self) -> bool:
+        """Whether the document has the model's members in place, and no component."""
+
+    @property
+    def problems(self) -> tuple[type[Problem], ...]: ...
+
+    def read(self) -> Any:
+        """What the handler gets as `body`. Raises one of `problems`."""
+
+    def described(self, schemas: Schemas) -> dict[str, Any]:
+        """The OpenAPI media type object."""
+
+
+@dataclass(frozen=True)
+class Json:
+    """Strict JSON of a model. `limit` is bytes. `optional`: the handler gets None where no body was sent."""
+
+    model: type[BaseModel]
+    limit: int = 64 * 1024
+    optional: bool = False
+    media_type = "application/json"
+    inline = False
+    problems = (MalformedJson, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
+
+    def read(self) -> BaseModel | None:
+        environ = request.environ
+        if self.optional and not _was_sent(environ):
+            return None
+        if environ.get("CONTENT_TYPE") not in USUAL_MEDIA_TYPES or "HTTP_CONTENT_ENCODING" in environ:
+            require_plain_json(environ)
+        document = read_whole_body(environ, self.limit)
+        check_json(document)
+        return parse(self.model, document)
+
+    def described(self, schemas: Schemas) -> dict[str, Any]:
+        return {"schema": schemas.of_body(self.model)}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes as they come, at most `limit`: an upload, or what a signature was made over.
+
+    The handler gets all of them, or with `streamed` a `BodyStream`, which holds nothing and raises while it is read.
+    """
+
+    media_type: str
+    limit: int
+    streamed: bool = False
+    optional = False
+    model = None
+    inline = False
+    problems = (BodyTooLarge, UnsupportedMediaType)
+
+    def read(self) -> bytes | BodyStream:
+        environ = request.environ
+        if request.mimetype != self.media_type:
+            raise not_accepted(self.media_type)
+        require_uncompressed(environ)
+        return BodyStream(environ, self.limit) if self.streamed else read_whole_body(environ, self.limit)
+
+    def described(self, schemas: Schemas) -> dict[str, Any]:
+        if self.media_type == "application/json":
+            return {"schema": {"type": "object", "additionalProperties": True}}
+        return {"schema": {"type": "string", "format": "binary"}}
+
+
+def not_accepted(*media_types: str) -> UnsupportedMediaType:
+    names = ", ".join(media_types)
+    return UnsupportedMediaType(f"Send the body as {' or '.join(media_types)}", headers={"Accept-Post": names})
+
+
+def reader_of(bodies: tuple[RequestBody, ...]) -> Callable[[], Any]:
+    """Reads the body; of several that are declared, the one of the request's media type.
+
+    Raises ValueError for a limit beyond what the web server takes.
+    """
+    if any(body.limit > LARGEST_BODY for body in bodies):
+        raise ValueError(f"The web server takes bodies of at most {LARGEST_BODY:,} bytes: see arriving_request.py")
+    if len(bodies) == 1:
+        return bodies[0].read
+    by_media_type = {body.media_type: body for body in bodies}
+
+    def read() -> Any:
+        body = by_media_type.get(request.mimetype)
+        if body is None:
+            raise not_accepted(*by_media_type)
+        return body.read()
+
+    return read
+
+
+def _was_sent(environ: dict[str, Any]) -> bool:
+    """RFC 9112, 6.3: a request has a body when it says how long it is, or that it comes in chunks."""
+    return environ.get("CONTENT_LENGTH") not in {None, "", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], document: bytes) -> Model:
+    """Check a JSON document against its model. Raises ValidationFailed that names every bad field at once."""
+    try:
+        parsed: Model = model.__pydantic_validator__.validate_json(document)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    else:
+        return parsed
+    if found[0]["type"] == "json_invalid":
+        raise MalformedJson
+    tags = 1 if issubclass(model, RootModel) else 0  # pydantic puts the form's tag before the names of its members
+    raise ValidationFailed([_field_error(each, each["loc"][tags:]) for each in found[:MOST_ERRORS]])
+
+
+def _field_error(error: ErrorDetails, location: tuple[str | int, ...]) -> dict[str, str]:
+    return {
+        "pointer": "".join(f"/{escaped(part)}" for part in location),
+        "code": error["type"],
+        "message": error["msg"].removeprefix("Value error, "),
+    }
+
+
+def escaped(part: str | int) -> str:
+    """One reference token of a JSON Pointer (RFC 6901, 3)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
