@@ -25,6 +25,7 @@ help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
 
 setup: $(INSTALLED)  ## Make .venv and install the locked requirements
+	@echo "All is installed. Next: make run"
 
 run: $(INSTALLED)  ## Start everything: PostgreSQL, Valkey, a private server, the API on PORT (8000), a worker
 	@exec $(BIN)/python -m sandbox.run
@@ -95,14 +96,14 @@ $(INSTALLED): requirements-dev.txt
 		echo "You need Python 3.11 or newer, and '$(PYTHON)' is older. Use another one: make PYTHON=python3.12 setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing the locked requirements into .venv (a minute, only now and after they change) ..."
+	@echo "Installing the locked requirements into .venv (a minute or two, only now and after they change) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m sandbox.install_requirements requirements-dev.txt
 	@touch $@
 
 $(CLIENT_TOOLS): $(CLIENTS)/requirements.txt $(CLIENTS)/package-lock.json
 	@echo "Installing Node.js and the generators into $(CLIENTS) (a minute, only now and after they change) ..."
 	@$(PYTHON) -m venv $(CLIENTS)/.venv
-	@$(CLIENTS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(CLIENTS)/requirements.txt
+	@$(CLIENTS)/.venv/bin/python -m sandbox.install_requirements $(CLIENTS)/requirements.txt
 	@cd $(CLIENTS) && PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$$PATH" npm ci --silent
 	@touch $@

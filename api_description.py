@@ -23,6 +23,7 @@ TAGS: Final = MappingProxyType(
         "exports": "Download all your data.",
         "gateway": "Predictions from the private server, and how many you have left.",
         "health": "For operators and platforms.",
+        "home": "Where to find everything.",
         "identities": "The Apple and Google accounts linked to your account.",
         "impersonation": "View the service as another user, for support.",
         "keys": "The public keys of access tokens (JWKS).",

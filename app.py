@@ -69,14 +69,15 @@ from payments.routes import payment_blueprints
 from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeAddress
 from payments.subscriptions.grant_manually import grant_by_operator
-from security.api.docs_pages import docs_routes
 from security.api.openapi import ApiDescription, openapi_routes
+from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
 from security.health.check import HealthCheck, Part
 from security.health.routes import health_routes
+from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from security.secrets.derived_key import derived_key
@@ -164,6 +165,7 @@ def assemble(settings: Settings) -> Flask:
         health_routes(health_of(settings, database_url), version=VERSION, environment=settings.flask_env),
         openapi_routes(api),
         docs_routes(NAME),
+        home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
     install_cors(app, settings.cors_origins)

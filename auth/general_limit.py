@@ -56,9 +56,9 @@ class GeneralLimit:
     def key(self, user_id: UUID) -> str:
         return f"{KEY_PREFIX}requests:{self._minute()}:{user_id.hex}"
 
-    def count_elsewhere(self, user_id: UUID, tier: Tier) -> RequestCount | None:
-        """For a script that is on its way to Redis anyway."""
-        return RequestCount(self.key(user_id), self._per_minute[tier]) if self.is_on else None
+    def count_elsewhere(self, user_id: UUID, tier: Tier) -> RequestCount:
+        """For a script that is on its way to Redis anyway, while this limit is on."""
+        return RequestCount(self.key(user_id), self._per_minute[tier])
 
     def count_here(self, user_id: UUID) -> int:
         """The user's requests of this minute in this process, with this one."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from flask import request
@@ -85,11 +86,14 @@ class SignedIn:
         return self.principal(self.claims())
 
     def claims(self) -> AccessClaims:
-        """What the request's token says. Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
+        """What the request's token says. Raises as `claims_of` does."""
+        return self.claims_of(bearer_token())
+
+    def claims_of(self, token: str | None) -> AccessClaims:
+        """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
 
         Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
         """
-        token = bearer_token()
         if token is None:
             raise not_signed_in()
         if is_api_key(token):
@@ -263,7 +267,7 @@ class SignedInMetered:
             caller = self._recall(key.id, key.user_id) or self._ask_of_key(key.user_id, key.id)
             self._keys.note_use(key)
             return caller
-        claims = self._signed_in.claims()
+        claims = self._signed_in.claims_of(token)
         return self._recall(claims.session_id, claims.user_id) or self._ask(claims.user_id, claims.session_id)
 
     def renew(self, caller: Caller) -> Caller:
@@ -282,18 +286,12 @@ class SignedInMetered:
         if self._redis.client() is None:
             return None
         self._general.refuse_known(user_id)
-        caller = known.caller
-        if known.tier_expires_at is not None or known.ends_at is not None:
-            now = self._clock()
-            if known.ends_at is not None and now >= known.ends_at:
-                return None
-            if known.tier_expires_at is not None and now >= known.tier_expires_at:
-                caller = known.after_expiry
-        if caller.cached is None or not self._general.is_on:
-            return caller
-        return replace(
-            caller, cached=replace(caller.cached, requests=self._general.count_elsewhere(user_id, caller.tier))
-        )
+        if known.tier_expires_at is None and known.ends_at is None:
+            return known.caller
+        now = self._clock()
+        if known.ends_at is not None and now >= known.ends_at:
+            return None
+        return known.caller if known.tier_expires_at is None or now < known.tier_expires_at else known.after_expiry
 
     def _ask(self, user_id: UUID, session_id: UUID) -> Caller:
         state = self._signed_in.state(user_id, session_id)
@@ -310,8 +308,15 @@ class SignedInMetered:
             known = _Remembered(
                 tier_expires_at=state.tier_expires_at,
                 ends_at=state.ends_at,
-                caller=caller_of(state.tier),
-                after_expiry=caller_of(Tier.FREE),
+                caller=self._counted_later(caller_of(state.tier)),
+                after_expiry=self._counted_later(caller_of(Tier.FREE)),
             )
             self._remembered.put(credential_id, known)
         return replace(caller_of(state.tier_at(self._clock())), fresh=True)
+
+    def _counted_later(self, caller: Caller) -> Caller:
+        """Its further requests are counted by the script that checks its state."""
+        if caller.cached is None or not self._general.is_on:
+            return caller
+        requests = partial(self._general.count_elsewhere, caller.user_id, caller.tier)
+        return replace(caller, cached=replace(caller.cached, requests=requests))

@@ -1,5 +1,6 @@
 """Who is calling: all that the packages above `auth` may know of a user."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -26,8 +27,8 @@ class CachedFields:
     key: str
     fields: tuple[str, ...]
     values: tuple[str, ...]
-    requests: "RequestCount | None" = None
-    """For a request that no reading of the state has counted: that script counts it."""
+    requests: "Callable[[], RequestCount] | None" = None
+    """For requests that no reading of the state has counted: that script counts each."""
 
 
 @dataclass(frozen=True)

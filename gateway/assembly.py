@@ -24,7 +24,7 @@ from metering.postgres_limits import PostgresLimits
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
 from security.api.operation import Guard
-from security.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import orjson
 
@@ -41,7 +41,7 @@ class FeatureNotInTier(NotInPlan):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """A checked request: `document` is its canonical JSON, which is also what the private server gets."""
 
@@ -98,9 +98,7 @@ class PredictionProxy:
             fingerprint="" if question is None else hmac.digest(self.hash_key, question.document, "sha256").hex(),
             idempotency_key=None if question is None else question.idempotency_key,
             lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
-            allowance=lambda caller, now: self._allowance(
-                caller, now, enhanced_grounding=question is not None and question.enhanced_grounding
-            ),
+            allowance=partial(self._allowance, enhanced_grounding=question is not None and question.enhanced_grounding),
         )
 
     def _allowance(self, caller: Caller, now: datetime, *, enhanced_grounding: bool) -> Allowance:

@@ -57,7 +57,7 @@ class BreakerRules:
     longest_rest: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
     """Leave for one call of a user. `generation`: of the breaker's state that it was given in."""
 

@@ -1,6 +1,9 @@
 """What a metered call asks for before it is made, and what it gets: reserved first, then settled or released.
 
 A reservation is named by its request id, so that each step may be repeated: it is taken once, and it goes once.
+
+What is made anew for each call is not frozen, here and in the modules above: frozen fields cost three times as much to set,
+and a call has seventy. Nobody changes one all the same.
 """
 
 import random
@@ -51,7 +54,7 @@ class Draw:
     at_most: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One call that wants to be made. The first of `draws` is the call itself.
 
@@ -83,7 +86,7 @@ class Ask:
         return len(self.draws) == 1 and not self.is_extended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PolicyState:
     """One policy after this answer. `window_seconds` is 0 for concurrency, which has no window."""
 
@@ -94,7 +97,7 @@ class PolicyState:
     window_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reservation:
     """Leave to make one call. `amounts` are what was granted of each draw, in their order."""
 
@@ -132,7 +135,7 @@ class LimitsUnavailable(Problem):
         super().__init__(headers=retry_after(seconds))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """The figures that an answer rests on. `used` and `held` by draw; `held` is in flight, other calls and this one.
 
@@ -146,7 +149,7 @@ class Standing:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What a backend decided. `violated` names policies; none when the call was reserved. `amounts` were granted, by draw."""
 

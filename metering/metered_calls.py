@@ -7,9 +7,8 @@ settling was written: then the reservation stays until its lease ends, for nothi
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic, perf_counter
 from uuid import UUID
 
@@ -75,7 +74,7 @@ class Allowance:
     shed_from: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """A call that was admitted. `request_id` names it for the user; its reservation may have another name, for an idempotency
     key that was taken over: the first holder may still be alive, and whatever it gives back must not be this call's.
@@ -111,7 +110,7 @@ class Tally:
     answer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """What is special about one call of a feature.
 
@@ -128,7 +127,7 @@ class Work:
     allowance: Callable[[Caller, datetime], Allowance]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivered:
     body: bytes
     headers: Mapping[str, str]
@@ -162,8 +161,11 @@ class MeteredCalls:
         try:
             tally = Tally(list(running.reservation.amounts))
             asked = perf_counter()
-            with self._failure_costs_nothing(running, work, slot, tally):
+            try:
                 body = perform(running, tally)
+            except BaseException as error:
+                self._give_back(running, work, slot, tally, error, asked=asked)
+                raise
             upstream_ms = (perf_counter() - asked) * 1000
             slot.sign = HealthSign.GOOD
             return self._deliver(running, work, tally, body, upstream_ms)
@@ -185,9 +187,13 @@ class MeteredCalls:
         running, slot = admitted
         try:
             tally = Tally(list(running.reservation.amounts))
-            parts = perform(running, tally)
-            with self._failure_costs_nothing(running, work, slot, tally):
+            asked = perf_counter()
+            try:
+                parts = perform(running, tally)
                 first = next(parts, None)
+            except BaseException as error:
+                self._give_back(running, work, slot, tally, error, asked=asked)
+                raise
         except BaseException:
             slot.leave()
             raise
@@ -309,35 +315,29 @@ class MeteredCalls:
             )
         )
 
-    @contextmanager
-    def _failure_costs_nothing(self, running: Running, work: Work, slot: "_Slot", tally: Tally) -> Iterator[None]:
-        """Whatever goes wrong inside is given back, and counts in the hour's failures when the upstream had work with it."""
-        asked = perf_counter()
-        try:
-            yield
-        except UpstreamFailed as failure:
-            slot.sign = failure.health
-            upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
-            failure.headers.update(timing_headers(total_ms, upstream_ms))
-            failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, failure.sent, None)
-            call = self._settled(
-                running,
-                work,
-                tally,
-                Ending(Outcome.FAILED, failure.status, failure.reason, total_ms, upstream_ms),
-                (failed,) if failure.sent else (),
-            )
-            failures = self.settlement.note_failure(call)
-            if failure.sent:
-                self.limits.failed(running.reservation, failures, failure.sent)
-            else:
-                self.limits.release(running.reservation)
-            self._release_key(running)
-            raise
-        except BaseException:
+    def _give_back(
+        self, running: Running, work: Work, slot: "_Slot", tally: Tally, error: BaseException, *, asked: float
+    ) -> None:
+        """A failure costs nothing, and counts in the hour's failures when the upstream had work with it.
+
+        `asked`: when the upstream was, by the performance counter.
+        """
+        if not isinstance(error, UpstreamFailed):
             self.limits.failed(running.reservation, None)
             self._release_key(running)
-            raise
+            return
+        slot.sign = error.health
+        upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
+        error.headers.update(timing_headers(total_ms, upstream_ms))
+        ending = Ending(Outcome.FAILED, error.status, error.reason, total_ms, upstream_ms)
+        failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, error.sent, None)
+        spent = (failed,) if error.sent else ()
+        failures = self.settlement.note_failure(self._settled(running, work, tally, ending, spent))
+        if error.sent:
+            self.limits.failed(running.reservation, failures, error.sent)
+        else:
+            self.limits.release(running.reservation)
+        self._release_key(running)
 
     def _deliver(self, running: Running, work: Work, tally: Tally, body: bytes, upstream_ms: float) -> Delivered:
         """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
@@ -397,7 +397,7 @@ class MeteredCalls:
             user_id=caller.user_id,
             feature=work.feature,
             tier=caller.tier.value,
-            window_date=datetime.fromtimestamp(ask.draws[0].window.begins, UTC).date(),
+            window_date=ask.draws[0].window.first_day,
             request_data_hash=work.fingerprint,
             outcome=ending.outcome,
             status=ending.status,
@@ -486,7 +486,7 @@ class Stream(Iterator[bytes]):
         self._calls.end_stream(self._running, self._work, self._tally, ending)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """How a call ended. Times are milliseconds."""
 
@@ -517,11 +517,13 @@ class _Slot:
 
 def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
     """Raises ValueError for an amount below nothing: counters only rise."""
-    if any(amount < 0 for amount in tally.amounts):
+    if min(tally.amounts) < 0:
         raise ValueError("A call cannot have used less than nothing")
     return tuple(
-        Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed if limited else None)
-        for draw, amount in zip(ask.draws, tally.amounts, strict=True)
+        [
+            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed if limited else None)
+            for draw, amount in zip(ask.draws, tally.amounts, strict=True)
+        ]
     )
 
 

@@ -48,11 +48,12 @@ class RedisLimits:
         tail: tuple[str | int, ...] = (-1, 0)
         if (cached := ask.cached) is not None:
             keys += (cached.key,)
-            requests = -1
+            requests_allowed = -1
             if cached.requests is not None and counted is None:
-                keys += (cached.requests.key,)
-                requests = cached.requests.allowed
-            tail = (requests, len(cached.fields), *cached.fields, *cached.values)
+                requests = cached.requests()
+                keys += (requests.key,)
+                requests_allowed = requests.allowed
+            tail = (requests_allowed, len(cached.fields), *cached.fields, *cached.values)
         if counted is not None:
             tail += counted
         interval = ask.burst.interval
@@ -75,12 +76,11 @@ class RedisLimits:
         if code < 0:
             return None
         violated, used, held, in_flight, tat, now = rest
+        standing = Standing((used,), (held,), in_flight, tat, now)
+        if not violated:
+            return Verdict(frozenset(), (1,), standing)
         names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY), (8, FAILURES))
-        return Verdict(
-            frozenset(name for bit, name in names if violated & bit),
-            (1,),
-            Standing((used,), (held,), in_flight, tat, now),
-        )
+        return Verdict(frozenset(name for bit, name in names if violated & bit), (1,), standing)
 
     def settle(self, ask: Ask, used: int, failures: int) -> None:
         """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL."""

@@ -1,4 +1,4 @@
-"""A page for developers that shows the letters which nobody sent: the files of a mail folder, newest first.
+"""A page for developers that shows the e-mails which nobody sent: the files of a mail folder, newest first.
 
 It listens on loopback and answers nobody who came by another name, so that no web site can read it in a browser.
 """
@@ -27,16 +27,26 @@ LETTER_POLICY = (
     "frame-ancestors 'self'; form-action 'none'"
 )
 STYLE = """
-body {
-  margin: 0 auto; max-width: 900px; padding: 24px 16px;
-  font: 16px/1.5 system-ui, sans-serif; color: #1c1917; background: #fafaf9;
+:root { --ground: #fafaf9; --card: #ffffff; --ink: #1c1917; --rule: #e7e5e4; --accent: #1d4ed8; color-scheme: light dark }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #1c1917; --card: #292524; --ink: #f5f5f4; --rule: #44403c; --accent: #93c5fd }
 }
-a { color: #1d4ed8 }
+body {
+  margin: 0 auto; max-width: 900px; padding: 24px 16px; overflow-wrap: anywhere;
+  font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
+}
+a { color: var(--accent) }
 table { width: 100%; border-collapse: collapse }
-th, td { padding: 8px; text-align: left; border-bottom: 1px solid #e7e5e4 }
-pre, iframe { background: #ffffff; border: 1px solid #e7e5e4 }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 16px }
-iframe { width: 100%; height: 600px }
+th, td { padding: 8px; text-align: left; border-bottom: 1px solid var(--rule) }
+pre, iframe { border: 1px solid var(--rule) }
+pre { white-space: pre-wrap; padding: 16px; background: var(--card) }
+iframe { width: 100%; height: 600px; background: #ffffff; color-scheme: light }
+@media (max-width: 640px) {
+  thead { display: none }
+  tr, td { display: block }
+  tr { padding: 8px 0; border-bottom: 1px solid var(--rule) }
+  td { padding: 2px 0; border: 0 }
+}
 """
 
 
@@ -62,7 +72,7 @@ class MailBox:
         kind, _, name = path.strip("/").partition("/")
         letter = self.letter(name)
         if letter is None or kind not in {"letters", "html"}:
-            return Page(404, framed("Not here", "<p>There is no such letter. <a href='/'>All letters</a></p>"))
+            return Page(404, framed("Not here", "<p>There is no such e-mail. <a href='/'>All e-mails</a></p>"))
         if kind == "html":
             # Links of the letter open beside it: a letter may not replace the page that shows it.
             shown = body_of(letter, "html").replace("<head>", '<head><base target="_blank">', 1)
@@ -80,8 +90,11 @@ class MailBox:
             self.folder.glob("[!.]*.eml"), key=lambda file: (file.stat().st_mtime_ns, file.name), reverse=True
         )
         rows = "".join(row(file.stem, read(file)) for file in files[:MOST_SHOWN])
-        table = f"<table><tr><th>To</th><th>Subject</th><th>When</th></tr>{rows}</table>"
-        return Page(200, framed("Letters", table if rows else "<p>No letters yet. Reload when something was sent.</p>"))
+        head = "<thead><tr><th>To</th><th>Subject</th><th>When</th></tr></thead>"
+        table = f"<table>{head}<tbody>{rows}</tbody></table>"
+        return Page(
+            200, framed("E-mails", table if rows else "<p>No e-mails yet. Reload this page when one was sent.</p>")
+        )
 
 
 def read(file: Path) -> EmailMessage:
@@ -103,7 +116,7 @@ def shown_letter(name: str, letter: EmailMessage) -> str:
     text = with_links(body_of(letter, "plain"))
     return framed(
         str(letter["Subject"]),
-        f"<p><a href='/'>All letters</a></p><p>{headers}</p><pre>{text}</pre>"
+        f"<p><a href='/'>All e-mails</a></p><p>{headers}</p><pre>{text}</pre>"
         f"<iframe sandbox='allow-popups allow-popups-to-escape-sandbox' src='/html/{name}' title='As HTML'></iframe>",
     )
 

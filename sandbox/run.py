@@ -21,6 +21,7 @@ from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
+from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.services import ROOT, START_WITHIN_SECONDS, Services, unset_addresses
 
 READY_WITHIN_SECONDS = 60.0
@@ -83,6 +84,8 @@ def run(folder: Path, stop: StopSignal) -> None:
         base_url = f"http://127.0.0.1:{port}"
         if not is_set(environ, "STRIPE_SECRET_KEY"):
             addresses |= services.start_stripe(environ, base_url)
+        if not is_set(environ, "APPLE_BUNDLE_ID"):
+            addresses |= services.start_app_store(environ, base_url)
         addresses |= services.start_sign_in(environ)
         environ |= addresses
         if not is_set(environ, "EMAIL_HOST") and not is_set(environ, "EMAIL_FOLDER"):
@@ -90,18 +93,19 @@ def run(folder: Path, stop: StopSignal) -> None:
         claim.publish(addresses)
         stop.check()
         migrate(services, environ, stop)
-        mail_box = None if is_set(environ, "EMAIL_HOST") else mail_box_of(services, environ)
-        programs += web_and_worker(services, environ, listener)
-        programs += [mail_box] if mail_box else []
-        for program in programs:
+        if not is_set(environ, "EMAIL_HOST"):
+            mail_box = mail_box_of(services, environ)
+            programs.append(mail_box)
+            environ["MAIL_BOX_URL"] = started_mail_box(mail_box)
+        for program in web_and_worker(services, environ, listener):
+            programs.append(program)
             program.start()
         wait_until_ready(base_url, services, programs, stop)
-        mail_url = mail_box.says(r"^mail box on (http://\S+)$", START_WITHIN_SECONDS) if mail_box else None
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
         remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
-        announce(public_url, mail_url, services, environ, remark=remark)
+        announce(public_url, services, environ, remark=remark)
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -148,8 +152,17 @@ def web_listener(environ: Mapping[str, str]) -> socket.socket:
         # Only on this machine; gunicorn.conf.py listens on every address, which is right in a container.
         return socket.create_server(("127.0.0.1", int(text)))
     except OSError as error:
-        reason = "is not allowed here" if isinstance(error, PermissionError) else "is taken by another program"
-        raise CannotStart(f"Port {text} {reason}. Choose another one: PORT=8001 make run") from None
+        raise CannotStart(port_refused(int(text), error)) from None
+
+
+def port_refused(port: int, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"Port {port} is for the system alone. Take one above 1023: PORT=8000 make run"
+    other = port + 1 if port < 65535 else 8000
+    return (
+        f"Port {port} is taken by another program: often `make run` or `flask run` of another folder, docker-compose, or another"
+        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which it is), or take another port: PORT={other} make run"
+    )
 
 
 def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) -> None:
@@ -179,6 +192,15 @@ def mail_box_of(services: Services, environ: Mapping[str, str]) -> ChildProcess:
     """The page that shows the e-mails that no mail server sends."""
     command = [sys.executable, "-m", "sandbox.mail_box", "--folder", environ["EMAIL_FOLDER"], "--port", "0"]
     return ChildProcess("the mail box", command, environ, ROOT, services.log_file("mail-box"))
+
+
+def started_mail_box(mail_box: ChildProcess) -> str:
+    """Its address."""
+    mail_box.start()
+    url = mail_box.says(r"^mail box on (http://\S+)$", START_WITHIN_SECONDS)
+    if url is None:
+        raise CannotStart(f"The mail box did not start; see {mail_box.log_file}")
+    return url
 
 
 def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
@@ -216,26 +238,47 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(
-    base_url: str, mail_url: str | None, services: Services, environ: Mapping[str, str], *, remark: str
-) -> None:
-    mail = "" if mail_url is None else f"Mail           {mail_url}\n"
+def announce(base_url: str, services: Services, environ: Mapping[str, str], *, remark: str) -> None:
+    mail_url = environ.get("MAIL_BOX_URL")
+    mail = f"Mail           {mail_url}\n" if mail_url else ""
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
         f"{mail}"
-        f"{remark_on_stripe(services)}"
+        f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
-        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n{remark}"
+        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
+        f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
 
 
-def remark_on_stripe(services: Services) -> str:
-    return "Payments       with a stand-in for Stripe: nobody is charged\n" if services.stripe else ""
+def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
+    """With the stand-ins that were started."""
+    shown = ""
+    if services.app_store:
+        in_an_app = first_purchase_in_an_app(base_url, environ["APPLE_PRODUCTION_URL"])
+        shown += f"A first purchase, as an app makes it at the App Store (after the lines above):\n\n{in_an_app}\n\n"
+    if services.stripe:
+        instead = "Or on the web" if shown else "A first purchase, on the web (after the lines above)"
+        on_the_web = first_purchase_on_the_web(base_url)
+        shown += (
+            f"{instead}: open the checkout_url that this answers with, and press a button there:\n\n{on_the_web}\n\n"
+        )
+    return shown
+
+
+def remark_on_payments(services: Services, environ: Mapping[str, str]) -> str:
+    """The stand-ins that were started."""
+    stand_ins = {
+        "Stripe": environ["STRIPE_API_BASE"] if services.stripe else None,
+        "App Store": environ["APPLE_PRODUCTION_URL"] if services.app_store else None,
+    }
+    shown = [f"{name} {url}" for name, url in stand_ins.items() if url]
+    return f"Payments       with stand-ins, nobody is charged: {', '.join(shown)}\n" if shown else ""
 
 
 def remark_on_sign_in(environ: Mapping[str, str]) -> str:

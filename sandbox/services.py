@@ -1,5 +1,5 @@
-"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, and the sign-in of
-Apple and Google."""
+"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, and
+the sign-in of Apple and Google."""
 
 import json
 import secrets
@@ -20,6 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
 DATABASE = "mirroros"
 STRIPE_VARIABLES = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_PRICES")
+APP_STORE_VARIABLES = (
+    "APPLE_BUNDLE_ID",
+    "APPLE_APP_ID",
+    "APPLE_PRODUCTS",
+    "APPLE_SHARED_SECRET",
+    "APPLE_API_KEY_ID",
+    "APPLE_API_ISSUER_ID",
+    "APPLE_API_PRIVATE_KEY",
+    "APPLE_ROOT_CERTIFICATE",
+    "APPLE_PRODUCTION_URL",
+    "APPLE_SANDBOX_URL",
+)
 SIGN_IN_VARIABLES = {
     "APPLE_CLIENT_IDS": (
         "APPLE_KEYS_URL",
@@ -36,6 +48,12 @@ START_WITHIN_SECONDS = 20
 
 def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in ADDRESSES if not is_set(environ, name))
+
+
+def unset_stores(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that stand-ins for Stripe and the App Store would fill in: all of a store, or none."""
+    stores = (STRIPE_VARIABLES, APP_STORE_VARIABLES)
+    return tuple(name for store in stores if not is_set(environ, store[0]) for name in store)
 
 
 def unset_sign_in(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -56,6 +74,7 @@ class Services:
     """Why there is none. Nothing needs one."""
     private_server: ChildProcess | None = field(default=None, init=False)
     stripe: ChildProcess | None = field(default=None, init=False)
+    app_store: ChildProcess | None = field(default=None, init=False)
     sign_in: ChildProcess | None = field(default=None, init=False)
 
     @property
@@ -80,7 +99,7 @@ class Services:
 
     def stop(self) -> None:
         """In the opposite order. Stops nothing that was there before."""
-        for child in (self.sign_in, self.stripe, self.private_server):
+        for child in (self.sign_in, self.app_store, self.stripe, self.private_server):
             if child is not None:
                 child.stop(5)
         if self.valkey is not None:
@@ -95,6 +114,7 @@ class Services:
             ("Valkey", self.valkey.process if self.valkey else None, "valkey"),
             ("the private server", self.private_server.process if self.private_server else None, "private-server"),
             ("the Stripe stand-in", self.stripe.process if self.stripe else None, "stripe"),
+            ("the App Store stand-in", self.app_store.process if self.app_store else None, "app-store"),
             ("the sign-in stand-in", self.sign_in.process if self.sign_in else None, "sign-in"),
         )
         for name, process, log in running:
@@ -140,6 +160,22 @@ class Services:
         if url is None:
             raise CannotStart(f"The Stripe stand-in did not start; see {log_file}")
         return {**keys, "STRIPE_API_BASE": url, "STRIPE_PRICES": PRICES_SETTING}
+
+    def start_app_store(self, environ: Mapping[str, str], api_url: str) -> dict[str, str]:
+        """A stand-in for the App Store that tells the API at `api_url` of purchases. Gives the variables that the API needs to use it.
+
+        It forgets what it sold when it stops: such a subscription still runs to the end of what was paid for.
+        """
+        folder = self.folder / "app-store"
+        command = [sys.executable, "-m", "sandbox.apple_server", "--keys", str(folder)]
+        command += ["--notify", f"{api_url}/api/payments/apple/notifications"]
+        log_file = self.log_file("app-store")
+        self.app_store = ChildProcess("the App Store stand-in", command, environ, ROOT, log_file)
+        self.app_store.start()
+        if self.app_store.says(r"^keys: (.+)$", START_WITHIN_SECONDS) is None:
+            raise CannotStart(f"The App Store stand-in did not start; see {log_file}")
+        given: dict[str, str] = json.loads((folder / "settings.json").read_text())
+        return given
 
     def start_sign_in(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Stand-ins for Apple's and Google's sign-in, of which those that `environ` has no apps for are used. Gives the variables

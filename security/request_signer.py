@@ -16,7 +16,7 @@ from functools import lru_cache
 import orjson
 
 from security.base64url import base64url
-from security.signing_keys import KEY_ID, PrivateServerKeys
+from security.secrets.signing_keys import KEY_ID, PrivateServerKeys
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
 RESPONSE_SCHEME = "MIRROR-HMAC-SHA256-V1-RESPONSE"

@@ -141,6 +141,8 @@ def _open_doors(settings: Settings) -> Iterator[Problem]:
 def _mail(settings: Settings) -> Iterator[Problem]:
     if settings.email_folder is not None:
         yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
+    if settings.mail_box_url is not None:
+        yield "MAIL_BOX_URL", "is for development: the home page links to it"
     if settings.email_host is None:
         if settings.registration_response is RegistrationResponse.PRIVATE:
             yield "EMAIL_HOST", "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail"

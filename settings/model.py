@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
 
 from auth.tokens.access_keys import AccessKeyRing, SigningKey
 from security.secrets.derived_key import derived_key
-from security.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys
 from settings import types
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
@@ -249,6 +249,9 @@ class Settings(BaseModel):
     )
     email_folder: Path | None = Field(
         default=None, description="Development: letters are written here as files. Default there: `.data/mail`."
+    )
+    mail_box_url: types.HttpUrl | None = Field(
+        default=None, description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it."
     )
 
     payment_grace_days: int = Field(

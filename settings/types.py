@@ -23,7 +23,7 @@ from auth.email_address import parse_email
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
 from auth.tokens.access_keys import AccessKeyRing
 from payments.product_table import ProductTable
-from security.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")

@@ -184,6 +184,7 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
         ({"PRIVATE_API_URL": "http://134744072"}, "PRIVATE_API_URL"),
         ({"PRIVATE_API_URL": "http://169.254.169.254"}, "PRIVATE_API_URL"),
         ({"EMAIL_FOLDER": "/data/mail"}, "EMAIL_FOLDER"),
+        ({"MAIL_BOX_URL": "http://127.0.0.1:8025"}, "MAIL_BOX_URL"),
         ({"EMAIL_HOST": "smtp.example.com", "EMAIL_USE_TLS": "0"}, "EMAIL_USE_TLS"),
         ({"DEFAULT_FROM_EMAIL": ""}, "DEFAULT_FROM_EMAIL"),
         (

@@ -13,7 +13,6 @@ from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
 from security.api.answers import Page
-from security.api.docs_pages import docs_routes
 from security.api.multipart import FilePart, Form, Multipart
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
@@ -21,18 +20,23 @@ from security.api.request_bodies import Json, Raw
 from security.api.streams import PING, Csv, Events, JsonLines
 from security.api.streams import Event as SentEvent
 from security.api.strict_json import BodyStream
+from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.problems import InvalidToken, NotSignedIn, Problem
+from security.home.routes import home_routes
 from security.logs.log import RequestLog
 
 BODY_LIMIT = 20_000
 ALLOWED_ORIGIN = "https://app.example.com"
+MAIL_BOX = "http://127.0.0.1:8025"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
 BOB = UUID("0193a5b0-7c1e-7000-8000-0242ac120003")
 
-TOY_DESCRIPTION = ApiDescription("Toy", "1.0.0", server="https://api.example.com", tags={"toy": "Wishes."})
+TOY_DESCRIPTION = ApiDescription(
+    "Toy", "1.0.0", server="https://api.example.com", tags={"home": "Where everything is.", "toy": "Wishes."}
+)
 
 
 class Options(Body):
@@ -404,6 +408,7 @@ def toy_app(
     trusted_proxy_hops: int = 0,
     trusted_hosts: tuple[str, ...] = (),
     request_log: RequestLog | None = None,
+    mail_box_url: str | None = MAIL_BOX,
 ) -> Flask:
     app = ApiFlask("toy")
     install_edge(
@@ -416,6 +421,7 @@ def toy_app(
     app.register_blueprint(toy_routes())
     app.register_blueprint(openapi_routes(TOY_DESCRIPTION))
     app.register_blueprint(docs_routes("Toy"))
+    app.register_blueprint(home_routes("Toy", "1.0.0", base_url="https://api.example.com", mail_box_url=mail_box_url))
     install_cors(app, cors_origins)
     return app
 

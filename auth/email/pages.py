@@ -5,16 +5,13 @@ it is in no log; the script reads it there.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from flask import Blueprint, render_template
 
 from security.api.answers import Page
-from security.api.assets import serve_assets
 from security.api.operation import Answer, Anyone, operation
-
-POLICY = "script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'"
+from security.pages.html_page import PageBlueprint, page_policy
 
 
 @dataclass(frozen=True)
@@ -84,16 +81,9 @@ PAGES = (
 
 def account_pages() -> Blueprint:
     """`/account/…`, with a style sheet and a script of our own under a policy that allows nothing else."""
-    routes = Blueprint(
-        "account_pages",
-        __name__,
-        url_prefix="/account",
-        template_folder="templates",
-    )
-    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
+    routes = PageBlueprint("account_pages", __name__, url_prefix="/account")
     for page in PAGES:
         _show(routes, page)
-
     return routes
 
 
@@ -105,7 +95,7 @@ def _show(routes: Blueprint, page: AccountPage) -> None:
         operation_id=page.path.strip("/"),
         summary=page.title,
         guard=Anyone("people follow the link of an e-mail, and the token in it is the credential"),
-        answers={200: Page(POLICY)},
+        answers={200: Page(page_policy(scripts=True))},
     )
     def show() -> Answer:
-        return Answer(200, render_template("account_page.html", page=page))
+        return Answer(200, render_template("account_page.html", title=page.title, page=page))

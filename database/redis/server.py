@@ -56,13 +56,10 @@ class RedisServer:
 
     def scripts(self) -> ScriptRunner | None:
         """The same for what every request asks, in shared trips. It tells by itself when Redis failed."""
-        client = self.client()
-        if client is None:
-            return None
-        if self._scripts is None:
+        if self._scripts is None and (client := self.client()) is not None:
             with self._making:
                 self._scripts = self._scripts or ScriptRunner(client, rests=self._rests, failed=self.failed)
-        return self._scripts
+        return None if self._rests() else self._scripts
 
     def failed(self) -> None:
         """Say that a command failed or was not answered in time."""

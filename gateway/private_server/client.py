@@ -27,7 +27,7 @@ from gateway.private_server.resolve_name import Addresses
 from gateway.private_server.result_document import ResultNotUsable, check_result
 from security.logs.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
-from security.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys
 
 LARGEST_REPLY = 2 * 1024 * 1024
 LEAST_SECONDS_FOR_RETRY = 3.0
@@ -45,7 +45,7 @@ class VerifyResponse(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PredictionCall:
     """One signed call. `document` is sent byte for byte; `request_id` is also the key by which a repeat is recognised."""
 

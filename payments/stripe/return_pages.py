@@ -1,16 +1,13 @@
 """The pages that Stripe leads back to where no app does: they only say what happens next, and believe nothing."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from flask import Blueprint, render_template
 
 from payments.stripe.redirects import RETURN_PAGES
 from security.api.answers import Page
-from security.api.assets import serve_assets
 from security.api.operation import Answer, Anyone, operation
-
-POLICY = "style-src 'self'; img-src data:"
+from security.pages.html_page import PageBlueprint, page_policy
 
 
 @dataclass(frozen=True)
@@ -36,16 +33,9 @@ PAGES = (
 
 def return_pages() -> Blueprint:
     """`/billing/…`, with a style sheet of our own under a policy that allows nothing else."""
-    routes = Blueprint(
-        "return_pages",
-        __name__,
-        url_prefix=RETURN_PAGES,
-        template_folder="templates",
-    )
-    serve_assets(routes, Path(__file__).with_name("static"), "/assets")
+    routes = PageBlueprint("return_pages", __name__, url_prefix=RETURN_PAGES)
     for page in PAGES:
         _show(routes, page)
-
     return routes
 
 
@@ -57,7 +47,7 @@ def _show(routes: Blueprint, page: ReturnPage) -> None:
         operation_id=page.name,
         summary=page.title,
         guard=Anyone("Stripe sends the buyer's browser here"),
-        answers={200: Page(POLICY)},
+        answers={200: Page(page_policy())},
     )
     def show() -> Answer:
-        return Answer(200, render_template("return_page.html", page=page))
+        return Answer(200, render_template("message.html", title=page.title, text=page.text))

@@ -1,9 +1,10 @@
 """python -m sandbox.apple_server: an App Store to develop against, until it is interrupted.
 
-Writes the root certificate and the .p8 key of this start into a folder, and prints where everything is.
+Writes the root certificate, the .p8 key and the API's settings of this start into a folder, and prints where everything is.
 """
 
 import argparse
+import json
 import signal
 from pathlib import Path
 from threading import Event
@@ -41,10 +42,12 @@ def main() -> None:
 def describe(server: AppleServer, folder: Path) -> str:
     """Secrets go into files that only their owner can read, not into the terminal."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "root_certificate.der").write_bytes(server.root_certificate)
+    root_certificate = folder.resolve() / "root_certificate.der"
+    root_certificate.write_bytes(server.root_certificate)
     for name, secret in {
         "server_api_key.p8": server.api_key.p8,
         "shared_secret": server.app.shared_secret.encode(),
+        "settings.json": json.dumps(server.settings(root_certificate)).encode(),
     }.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(secret)

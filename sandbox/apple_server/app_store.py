@@ -21,7 +21,7 @@ from sandbox.apple_server.subscriptions import (
     Subscription,
     Transaction,
 )
-from sandbox.store_clock import StoreClock
+from sandbox.store_clock import StoreClock, milliseconds
 
 FIRST_TRANSACTION_ID = {Environment.PRODUCTION: 100_001_000_000_000, Environment.SANDBOX: 2_000_000_100_000_000}
 
@@ -60,8 +60,9 @@ class AppStore:
         self._clock = clock
         self.requests: dict[str, PurchaseRequest] = {}
         self._products = {product.product_id: product for product in products}
-        self._transaction_ids = count(FIRST_TRANSACTION_ID[signer.environment])
-        self._line_items = count(FIRST_TRANSACTION_ID[signer.environment] + 500_000_000)
+        # Every start counts on from a later id: the API's database still holds what an earlier one sold.
+        first_id = FIRST_TRANSACTION_ID[signer.environment] + milliseconds(clock())
+        self._transaction_ids, self._line_items = count(first_id), count(first_id)
 
     def subscribe(
         self, customer: str, product_id: str, account_token: UUID | None = None, *, free_trial: bool = False

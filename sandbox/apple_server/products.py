@@ -38,3 +38,10 @@ PRODUCTS = (
 )
 """A catalogue to start with: a customer can have one of each group at a time. Hand `AppleServer` another one to test other
 names or prices."""
+
+PRODUCTS_SETTING = ",".join(
+    ":".join((product.product_id, *product.product_id.split(".")[-2:]))
+    for product in PRODUCTS
+    if product.group == GROUP
+)
+"""Those that a plan is sold as, in the form of the setting APPLE_PRODUCTS: `com.mirroros.pro.monthly:pro:monthly`."""

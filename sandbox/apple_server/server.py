@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Lock, Thread
 
 from database.base import Clock, utc_now
@@ -13,7 +14,7 @@ from sandbox.apple_server.forgeries import Forger
 from sandbox.apple_server.notification_history import NotificationHistory
 from sandbox.apple_server.notification_outbox import NotificationOutbox
 from sandbox.apple_server.pass_time import pass_time
-from sandbox.apple_server.products import PRODUCTS, Product
+from sandbox.apple_server.products import PRODUCTS, PRODUCTS_SETTING, Product
 from sandbox.apple_server.server_api import ServerApi
 from sandbox.apple_server.signed_payloads import PayloadSigner
 from sandbox.apple_server.sold_app import App, Environment, ServerApiKey
@@ -57,6 +58,21 @@ class AppleServer:
     def root_certificate(self) -> bytes:
         """In DER, as `SignedDataVerifier` wants it."""
         return self.chain.root.der
+
+    def settings(self, root_certificate: Path) -> dict[str, str]:
+        """What makes a development server take this for Apple. `root_certificate` is the file that it was written to."""
+        return {
+            "APPLE_BUNDLE_ID": self.app.bundle_id,
+            "APPLE_APP_ID": str(self.app.app_apple_id),
+            "APPLE_PRODUCTS": PRODUCTS_SETTING,
+            "APPLE_SHARED_SECRET": self.app.shared_secret,
+            "APPLE_API_KEY_ID": self.api_key.key_id,
+            "APPLE_API_ISSUER_ID": self.api_key.issuer_id,
+            "APPLE_API_PRIVATE_KEY": self.api_key.p8.decode(),
+            "APPLE_ROOT_CERTIFICATE": str(root_certificate),
+            "APPLE_PRODUCTION_URL": self.production.url,
+            "APPLE_SANDBOX_URL": self.sandbox.url,
+        }
 
     @property
     def hosts(self) -> tuple["AppleHost", "AppleHost"]:

@@ -144,10 +144,9 @@ class Operation:
 
     @property
     def documented(self) -> bool:
-        """Whether it is in the OpenAPI document. Pages and their files are not."""
-        return all(
-            isinstance(kind, type) or kind.documented for declared in self.answers.values() for kind in kinds(declared)
-        )
+        """Whether it is in the OpenAPI document. What answers with pages and files of pages alone is not."""
+        answered = [kind for declared in self.answers.values() for kind in kinds(declared)]
+        return not answered or any(isinstance(kind, type) or kind.documented for kind in answered)
 
 
 Handler = Callable[..., Answer]

@@ -1,6 +1,6 @@
 """Flask as this API uses it: no session cookie, no coroutines, one map of routes for every host.
 
-What Flask and Werkzeug do for applications that need more cost a seventh of a prediction's processor time.
+What each part saves is in docs/decisions/0017-what-stays-for-speed.md.
 """
 
 from collections.abc import Callable

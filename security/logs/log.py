@@ -2,16 +2,14 @@
 
 import logging
 import re
-import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import structlog
 from flask import Response, has_request_context, request
-from structlog.types import EventDict
+from structlog.types import EventDict, Processor
 
 from security.edge.client_address import client_address
 from security.edge.request_id import Exchange, current_exchange
@@ -19,7 +17,6 @@ from security.logs.mask_secrets import mask_values
 from security.logs.timestamp import timestamp
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_WRITING = threading.Lock()
 # Characters that orjson leaves as they are and that some terminals and readers take for a command or a new
 # line: DEL, the 8-bit controls (among them CSI), and the line and paragraph separators.
 _UNSAFE_IN_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
@@ -59,7 +56,7 @@ class RequestLog:
             line["user_id"] = exchange.user_id
         if exchange.actor_id is not None:
             line["actor_id"] = exchange.actor_id
-        _write_line(self._render(line))
+        structlog.BytesLogger().msg(self._render(None, "info", line))
 
 
 def configure_logging(level: str, pretty: bool = False) -> RequestLog:
@@ -67,14 +64,14 @@ def configure_logging(level: str, pretty: bool = False) -> RequestLog:
     terminal.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    render = _pretty if pretty else _json
+    processors: list[Processor] = [_complete, structlog.processors.format_exc_info, _mask, _pretty if pretty else _json]
     structlog.configure(
-        processors=[_complete, structlog.processors.format_exc_info, _mask, _Renderer(render)],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=_LineLogger,
+        logger_factory=structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = _StandardLibraryHandler(render)
+    handler = _StandardLibraryHandler(tuple(processors))
     root = logging.getLogger()
     for existing in [each for each in root.handlers if isinstance(each, _StandardLibraryHandler)]:
         root.removeHandler(existing)
@@ -108,43 +105,24 @@ def security_event(name: str, *, notable: bool = True, **fields: Any) -> None:
     (log.warning if notable else log.info)(name, kind="security", **fields)
 
 
-class _LineLogger:
-    """Where structlog's finished lines go."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def msg(self, line: bytes) -> None:
-        _write_line(line)
-
-    debug = info = warning = error = critical = msg
-
-
-class _Renderer:
-    def __init__(self, render: Callable[[EventDict], bytes]) -> None:
-        self._render = render
-
-    def __call__(self, _logger: Any, _method: str, event: EventDict) -> tuple[tuple[bytes], dict[str, Any]]:
-        return (self._render(event),), {}
-
-
 class _StandardLibraryHandler(logging.Handler):
     """Records of libraries take the same way as our own lines, with the fields that `extra` gave them."""
 
-    def __init__(self, render: Callable[[EventDict], bytes]) -> None:
+    def __init__(self, processors: Sequence[Processor]) -> None:
         super().__init__()
-        self._render = render
+        self._processors = processors
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            event: EventDict = {
+            line: Any = {
                 "event": record.getMessage(),
                 "logger": record.name,
                 "exc_info": record.exc_info,
                 **{name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD},
             }
-            event = _complete(None, record.levelname.lower(), event)
-            event = structlog.processors.format_exc_info(None, record.levelname.lower(), event)
-            _write_line(self._render(_mask(None, record.levelname.lower(), event)))
+            for processor in self._processors:
+                line = processor(None, record.levelname.lower(), line)
+            structlog.BytesLogger().msg(line)
         except Exception:
             self.handleError(record)
 
@@ -166,22 +144,15 @@ def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return masked
 
 
-def _json(event: EventDict) -> bytes:
+def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
     line = orjson.dumps(event, option=orjson.OPT_UTC_Z)
     return _UNSAFE_IN_UTF8.sub(lambda match: rb"\u%04x" % ord(match[0].decode()), line)
 
 
-def _pretty(event: EventDict) -> bytes:
+def _pretty(_logger: Any, _method: str, event: EventDict) -> bytes:
     line = {name: value for name, value in event.items() if value is not None}
     exception = str(line.pop("exception", ""))
     shown = f"{line.pop('timestamp')} {line.pop('level'):8} {line.pop('event')}"
     shown += "".join(f" {name}={value}" for name, value in line.items())
     lines = [shown, *(f"    {part}" for part in exception.split("\n") if part)]
     return "\n".join(_UNSAFE_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", part) for part in lines).encode()
-
-
-def _write_line(line: bytes) -> None:
-    # Standard output is looked up each time because tests and servers replace it.
-    with _WRITING:
-        sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()

@@ -46,7 +46,7 @@ def test_a_page_allows_nothing_inline_and_nothing_from_elsewhere_and_is_not_kept
 
 
 def test_assets_can_be_kept(accounts: Accounts) -> None:
-    for name in ("account-pages.js", "account-pages.css"):
+    for name in ("account-pages.js", "account-pages.css", "page.css"):
         with accounts.client.get(f"/account/assets/{name}") as answer:
             assert answer.headers["Cache-Control"] == "public, max-age=3600"
     assert accounts.client.get("/account/assets/../account_pages.py").status_code == 404
@@ -141,7 +141,7 @@ class TestInABrowser:
         page.get_by_role("link", name="I have a code already").click()
         page.get_by_label("E-mail address").fill("alice@example.com")
         code = code_in(message)
-        page.get_by_label("The 6-digit code").fill(f"{code[:3]} {code[3:]}")
+        page.get_by_label("6-digit code").fill(f"{code[:3]} {code[3:]}")
         page.get_by_label("New password").fill("alicealice")
         page.get_by_role("button").click()
         expect(page.get_by_role("status")).to_contain_text("made of your address")

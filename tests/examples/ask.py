@@ -18,7 +18,7 @@ from security.request_signer import (
     sign_request,
     verify_response,
 )
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 
 SECRET = secrets.token_bytes(32)
 RING = PrivateServerKeys((SigningKey("k1", SECRET),))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from security.request_signer import CallContext, sign_request
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 
 SECRET = secrets.token_bytes(32)
 RING = PrivateServerKeys((SigningKey("k1", SECRET),))

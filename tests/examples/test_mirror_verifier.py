@@ -21,7 +21,7 @@ from examples.private_server.mirror_verifier import (
     request_signature,
 )
 from security.request_signer import CallContext, verify_response
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 from tests.examples.message import NOW, RING, SECRET, HandClock, Message, altered, signed_message
 
 

@@ -22,7 +22,7 @@ from examples.private_server.mirror_verifier import (
     read_keys,
 )
 from security.request_signer import sign_request, verify_response
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 from tests.examples.message import Message, altered
 
 NODE = shutil.which("node")

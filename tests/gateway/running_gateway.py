@@ -36,7 +36,7 @@ from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
 from security.edge.edge import install_edge
 from security.edge.problems import NotSignedIn, Problem
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 from tests.bare_app import bare_app
 from tests.metering.known_users import register_who_calls
 from tests.metering.limit_backends import eventually

@@ -268,6 +268,15 @@ def test_a_stream_that_fails_before_its_first_part_is_an_ordinary_failure(chat: 
     assert (chat.tokens(), chat.in_flight(), chat.outcomes()) == (0, 0, [("failed", "overloaded")])
 
 
+def test_a_stream_that_cannot_be_begun_is_an_ordinary_failure(chat: Chat) -> None:
+    def begins_nothing(_running: Running, _tally: Tally) -> Iterator[bytes]:
+        raise ModelFailed("overloaded")
+
+    with pytest.raises(ModelFailed):
+        chat.stream(begins_nothing)
+    assert (chat.tokens(), chat.in_flight(), chat.outcomes()) == (0, 0, [("failed", "overloaded")])
+
+
 def test_a_stream_beyond_its_budget_is_counted_for_it_was_read(chat: Chat) -> None:
     list(chat.stream(parts_of(2 * BUDGET)))
     assert chat.tokens() == 2 * BUDGET

@@ -151,6 +151,6 @@ def test_a_control_that_cannot_be_followed_is_refused(
     assert running.control(action, **fields).status_code == status
 
 
-@pytest.mark.parametrize("name", ["server_api_key.p8", "shared_secret"])
+@pytest.mark.parametrize("name", ["server_api_key.p8", "shared_secret", "settings.json"])
 def test_secrets_are_for_their_owner_only(running: Running, name: str) -> None:
     assert stat.S_IMODE((running.keys / name).stat().st_mode) == 0o600

@@ -47,6 +47,14 @@ def test_the_first_purchase_is_told(apple: AppleServer, store: AppStore) -> None
     assert news(apple) == [("SUBSCRIBED", "INITIAL_BUY")]
 
 
+def test_a_later_start_gives_none_of_the_ids_of_an_earlier_one(store: AppStore) -> None:
+    """The API's database outlives the stand-in, and would take a new customer's purchase for the old one's."""
+    sold = {store.subscribe(f"customer {number}", PRO).original_transaction_id for number in range(3)}
+    later = AppleServer(clock=lambda: START + timedelta(seconds=1)).production.store
+
+    assert later.subscribe("alice", PRO).original_transaction_id not in sold
+
+
 def test_an_unknown_product_is_not_for_sale(apple: AppleServer, store: AppStore) -> None:
     with pytest.raises(NotForSale):
         store.subscribe("alice", "com.example.other")

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.claim import claim_services, published_addresses
 from sandbox.development import ServicesBusy, ensure_services, is_lasting
-from sandbox.services import SIGN_IN_VARIABLES
+from sandbox.services import APP_STORE_VARIABLES, SIGN_IN_VARIABLES, STRIPE_VARIABLES
 
 COMMAND = """
 import json, pathlib, sys
@@ -135,6 +135,19 @@ def test_the_stand_ins_for_sign_in_are_lent_to_whoever_has_no_app_at_that_provid
     claim.release()
     assert google.items() <= added.items()
     assert not apple.keys() & added.keys()
+
+
+def test_the_stand_ins_for_the_stores_are_lent_to_whoever_has_no_account_there(folder: Path) -> None:
+    claim = claim_services(folder)
+    assert claim is not None
+    stripe, app_store = dict.fromkeys(STRIPE_VARIABLES, "stripe's"), dict.fromkeys(APP_STORE_VARIABLES, "apple's")
+    claim.publish({"DATABASE_URL": "postgresql://db/x", **stripe, **app_store})
+    argv = ["flask", "worker", "run"]
+    assert (stripe | app_store).items() <= ensure_services(PRIVATE, folder, argv).items()
+    added = ensure_services({**PRIVATE, "APPLE_BUNDLE_ID": "com.example.own"}, folder, argv)
+    claim.release()
+    assert stripe.items() <= added.items()
+    assert not app_store.keys() & added.keys()
 
 
 def test_flask_run_says_that_it_has_no_worker(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

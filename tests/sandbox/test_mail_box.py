@@ -44,7 +44,7 @@ def ask(box: MailBoxServer, path: str, **headers: str) -> tuple[int, str, Messag
 
 
 def test_messages_are_listed_newest_first(box: MailBoxServer) -> None:
-    assert "No letters yet" in ask(box, "/")[1]
+    assert "No e-mails yet" in ask(box, "/")[1]
     for number, subject in enumerate(("first", "second", "third")):
         FolderTransport(box.box.folder).deliver(letter(number, subject))
     status, text, _ = ask(box, "/")

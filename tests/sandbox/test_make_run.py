@@ -29,7 +29,7 @@ class MakeRun:
     def __init__(self, folder: Path) -> None:
         self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
-        unset |= {"STRIPE_SECRET_KEY", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
+        unset |= {"STRIPE_SECRET_KEY", "APPLE_BUNDLE_ID", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -78,8 +78,8 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the printed lines need curl")
-def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(started: MakeRun) -> None:
-    lines = "\n".join(re.findall(r"^(?:curl|TOKEN=).*$", started.output, re.MULTILINE))
+def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops_everything(started: MakeRun) -> None:
+    lines = "\n".join(re.findall(r"^(?:curl|[A-Z]+=\$).*$", started.output, re.MULTILINE))
     done = subprocess.run(["bash", "-euc", lines], capture_output=True, text=True, check=False, timeout=60)
 
     decoder, text, answers = json.JSONDecoder(), done.stdout, []
@@ -87,9 +87,13 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
         answer, end = decoder.raw_decode(text)
         answers.append(answer)
         text = text[end:]
-    _, prediction, usage = answers
+    _, prediction, usage, bought, more, on_the_web = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
+    assert (bought["tier"], bought["subscription"]["provider"]) == ("pro", "apple")
+    assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
+    assert on_the_web["error"] == "already_subscribed"
+    assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output
     assert f"{started.folder / 'logs'}/" in started.output
 
@@ -100,8 +104,8 @@ def test_the_printed_lines_make_a_first_prediction_and_ctrl_c_stops_everything(s
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    # PostgreSQL, Valkey, the private server, a Stripe, Apple and Google, the API, the worker, the mail box
-    assert len(children) >= 8
+    # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, the API, the worker, the mail box
+    assert len(children) >= 9
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 
@@ -126,12 +130,31 @@ def test_a_plan_can_be_bought_from_the_stand_in(started: MakeRun) -> None:
     done = requests.post(page, data={"action": "good"}, allow_redirects=False, timeout=30)
     assert done.status_code == 303
 
+    wait_for_tier(started, token, "pro")
+
+
+@pytest.mark.slow
+def test_the_app_store_stand_in_tells_the_api_what_happens(started: MakeRun) -> None:
+    found = re.search(r"^Payments .*App Store (http://\S+)$", started.output, re.MULTILINE)
+    assert found is not None, started.output
+    account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
+    token = ask(started, "/api/auth/register", account)["access_token"]
+    own_token = ask(started, "/api/payments/apple/account-token", None, token)["account_token"]
+    order = {"customer": "alice", "product_id": "com.mirroros.pro.monthly", "account_token": own_token}
+    bought = requests.post(f"{found[1]}/controls/subscribe", json=order, timeout=30).json()
+    wait_for_tier(started, token, "pro")
+
+    transaction = {"transaction_id": bought["transaction_id"]}
+    assert requests.post(f"{found[1]}/controls/refund", json=transaction, timeout=30).status_code == 200
+    wait_for_tier(started, token, "free")
+
+
+def wait_for_tier(started: MakeRun, token: str, tier: str) -> None:
+    """What the stores tell is applied by a job."""
     deadline = time.monotonic() + START_SECONDS
-    while (tier := ask(started, "/api/payments/subscription", None, token)["tier"]) == "free":
+    while ask(started, "/api/payments/subscription", None, token)["tier"] != tier:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert tier == "pro"
-    assert "Payments" in started.output
 
 
 @pytest.mark.slow
@@ -171,6 +194,8 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
     running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
+    running.environ |= {"APPLE_BUNDLE_ID": "com.example.given", "APPLE_APP_ID": "1"}
+    running.environ |= {"APPLE_PRODUCTS": "com.example.given.pro:pro:monthly"}
     running.environ |= {"APPLE_CLIENT_IDS": "com.example.given", "GOOGLE_CLIENT_IDS": "given"}
     running.environ.pop("PRIVATE_API_SECRET", None)
     try:
@@ -179,6 +204,8 @@ def test_servers_that_are_given_are_used_and_none_is_started(
         assert modules == {"gunicorn", "flask"}  # a mail server is given too
         assert "Mail " not in running.output
         assert "Sign-in" not in running.output
+        assert "Payments" not in running.output
+        assert "purchase" not in running.output
         with urllib.request.urlopen(f"{running.url}/health/ready", timeout=10) as answer:
             assert set(json.load(answer)["parts"]) == {"database", "redis", "worker"}
     finally:
@@ -254,3 +281,5 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         done = subprocess.run(running.command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Port {port} is taken" in done.stderr
+    assert "`make run` or `flask run` of another folder" in done.stderr
+    assert f"PORT={int(port) + 1 if port != '65535' else 8000} make run" in done.stderr

@@ -8,10 +8,11 @@ import pytest
 from flask import Flask
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-import security.api
+import security.docs
 
-STATIC = Path(security.api.__file__).parent / "static"
+STATIC = Path(security.docs.__file__).parent / "static"
 CHROMIUM = shutil.which("chromium")
+PHONE_WIDTH = 375
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -104,17 +105,20 @@ def complaints_of(page: Page, *addresses: str) -> list[str]:
         ("/redoc", "h2:has-text('Wish by name')", "button:has-text('400')", "text=Response Headers"),
     ],
 )
-def test_a_browser_shows_the_operations_without_a_complaint(
+def test_a_browser_shows_the_operations_on_a_phone_at_night_without_a_complaint(
     toy_address: str, path: str, operations: str, opened: str, inside: str
 ) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667}, color_scheme="dark")
         complaints = complaints_of(page, toy_address)
         page.goto(toy_address + path)
         page.locator(operations).first.wait_for()
         page.locator(opened).first.click()
         page.locator(inside).first.wait_for()
         assert page.title() == "Toy"
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+        red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+        assert max(red, green, blue) < 64, "a page at night is dark"
         browser.close()
     assert complaints == []

@@ -26,6 +26,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_every_declared_operation_is_in_it(document: dict[str, Any]) -> None:
     assert {path: set(members) for path, members in document["paths"].items()} == {
+        "/": {"get"},
         "/toy/events": {"get"},
         "/toy/hooks": {"post"},
         "/toy/payments": {"post"},
@@ -109,7 +110,7 @@ def test_it_is_compressed_for_whoever_accepts_it(toy: Flask, document: dict[str,
 def test_it_says_where_the_api_is_and_under_which_licence(document: dict[str, Any]) -> None:
     assert document["servers"] == [{"url": "https://api.example.com"}]
     assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
-    assert document["tags"] == [{"name": "toy", "description": "Wishes."}]
+    assert {"name": "toy", "description": "Wishes."} in document["tags"]
 
 
 def test_what_may_be_left_out_of_a_body_has_no_default_in_the_schema_but_says_it(document: dict[str, Any]) -> None:
@@ -144,7 +145,7 @@ def test_the_command_prints_the_same_document(toy: Flask, document: dict[str, An
 
 
 def test_a_tag_that_nobody_described_is_refused(toy: Flask) -> None:
-    with pytest.raises(ValueError, match="toy"):
+    with pytest.raises(ValueError, match="home"):
         openapi_document(toy.extensions[OPERATIONS_KEY], replace(TOY_DESCRIPTION, tags={}))
 
 

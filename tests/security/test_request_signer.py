@@ -22,7 +22,7 @@ from security.request_signer import (
     sign_request,
     verify_response,
 )
-from security.signing_keys import PrivateServerKeys, SigningKey
+from security.secrets.signing_keys import PrivateServerKeys, SigningKey
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "examples/private_server/vectors.json").read_text(encoding="utf-8")

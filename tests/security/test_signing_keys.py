@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from security.signing_keys import PrivateServerKeys, SigningKeysInvalid
+from security.secrets.signing_keys import PrivateServerKeys, SigningKeysInvalid
 
 
 def typed(secret: bytes) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from security.api.operation import OPERATIONS_KEY
 from security.edge.cors import EXPOSED_HEADERS
 from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN
 
@@ -74,3 +75,16 @@ def test_every_header_of_a_refusal_can_be_read(app: Flask) -> None:
     carried = {name.lower() for answer in (*answers.values(), encoded) for name, _ in answer.headers}
     assert {"www-authenticate", "allow", "accept-post", "accept-encoding"} <= carried
     assert carried - EXPOSED - READABLE_ANYWAY - FOR_THE_BROWSER == set()
+
+
+def test_cookies_are_taken_where_an_operation_says_so_and_nowhere_else(app: Flask) -> None:
+    operations = app.extensions[OPERATIONS_KEY].values()
+    with_cookies = {each.path for each in operations if each.credentials}
+    allowed = {
+        each.path
+        for each in operations
+        if "<" not in each.path
+        and ask(app, "OPTIONS", each.path).headers.get("Access-Control-Allow-Credentials") == "true"
+    }
+    assert allowed == with_cookies
+    assert "/api/auth/refresh" in allowed

@@ -1,5 +1,6 @@
 """Scripts and style sheets of our own pages: at an address with their digest, so that browsers and a CDN keep them for good."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -18,9 +19,10 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 AN_HOUR: Final = "public, max-age=3600"
 
 
-def serve_assets(routes: Blueprint, folder: Path, path: str) -> None:
-    """Serve the files of `folder` under `path`; in the blueprint's templates `asset(name)` is the address of one."""
-    names = ", ".join(f'"{file.name}"' for file in sorted(folder.iterdir()))
+def serve_assets(routes: Blueprint, folders: Sequence[Path], path: str) -> None:
+    """Serve the files of `folders` under `path`; in the blueprint's templates `asset(name)` is the address of one."""
+    files = {file.name: file for folder in folders for file in folder.iterdir()}
+    names = ", ".join(f'"{name}"' for name in sorted(files))
 
     @operation(
         routes,
@@ -32,14 +34,14 @@ def serve_assets(routes: Blueprint, folder: Path, path: str) -> None:
         answers={200: StaticFile("text/*")},
     )
     def asset(name: str) -> Answer:
-        found = _asset(folder / name)
+        found = _asset(files[name])
         lifetime = FOREVER if request.args.get("v") == found.version else AN_HOUR
         return Answer(200, found.content, {"Cache-Control": lifetime})
 
     @routes.context_processor
     def addresses() -> dict[str, Any]:
         prefix = f"{routes.url_prefix or ''}{path}"
-        return {"asset": lambda name: f"{prefix}/{quote(name)}?v={_asset(folder / name).version}"}
+        return {"asset": lambda name: f"{prefix}/{quote(name)}?v={_asset(files[name]).version}"}
 
 
 @dataclass(frozen=True)

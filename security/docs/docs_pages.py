@@ -2,14 +2,13 @@
 policy.
 """
 
-from pathlib import Path
 from typing import Literal
 
 from flask import Blueprint, render_template
 
 from security.api.answers import Page
-from security.api.assets import serve_assets
 from security.api.operation import Answer, Anyone, operation
+from security.pages.html_page import PageBlueprint, page_policy
 
 _REDOC_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
@@ -26,17 +25,13 @@ def docs_routes(title: str) -> Blueprint:
 
     Both pages read `/openapi.json` in the browser and nothing from another address.
     """
-    routes = Blueprint("docs", __name__, template_folder="templates")
-    serve_assets(routes, Path(__file__).with_name("static"), "/docs/assets")
-
-    _show(routes, "swagger", title, styles="'self'")
-    _show(routes, "redoc", title, styles=" ".join(("'self'", *_REDOC_STYLES)))
+    routes = PageBlueprint("docs", __name__, assets="/docs/assets")
+    _show(routes, "swagger", title)
+    _show(routes, "redoc", title, styles=_REDOC_STYLES)
     return routes
 
 
-def _show(routes: Blueprint, viewer: Literal["swagger", "redoc"], title: str, styles: str) -> None:
-    policy = f"script-src 'self'; style-src {styles}; img-src 'self' data:; connect-src 'self'; font-src 'self'"
-
+def _show(routes: Blueprint, viewer: Literal["swagger", "redoc"], title: str, styles: tuple[str, ...] = ()) -> None:
     @operation(
         routes,
         "GET",
@@ -44,7 +39,7 @@ def _show(routes: Blueprint, viewer: Literal["swagger", "redoc"], title: str, st
         operation_id=viewer,
         summary="Read about this API",
         guard=Anyone("developers read it before they have an account"),
-        answers={200: Page(policy, indexed=True)},
+        answers={200: Page(page_policy(scripts=True, styles=styles), indexed=True)},
     )
     def show() -> Answer:
         return Answer(200, render_template(f"{viewer}.html", title=title))

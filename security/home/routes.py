@@ -1,0 +1,64 @@
+"""`GET /`: where a newcomer begins. A browser is shown a page; a program gets the same links as JSON."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask import Blueprint, render_template, request
+
+from security.api.answers import Page
+from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.pages.html_page import PageBlueprint, page_policy
+
+VARY = {"Vary": "Accept"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """`name` is its member in the JSON, `label` and `text` are for people."""
+
+    name: str
+    href: str
+    label: str
+    text: str
+
+
+class Home(AnswerBody):
+    name: str
+    version: str
+    links: dict[str, str]
+    """By what they lead to. Paths are of this server."""
+
+
+def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | None) -> Blueprint:
+    """`base_url` is where clients reach the API. `mail_box_url` is the page of a developer's machine that shows e-mails."""
+    routes = PageBlueprint("home", __name__)
+    links = tuple(_links(mail_box_url))
+    document = Home(name=name, version=version, links={link.name: link.href for link in links})
+
+    @operation(
+        routes,
+        "GET",
+        "/",
+        operation_id="getHome",
+        summary="Find your way around",
+        guard=Anyone("it says nothing but where everything is"),
+        answers={200: (Home, Page(page_policy(), indexed=True))},
+    )
+    def home() -> Answer:
+        """The addresses of the documentation and of the health check. A browser gets a page with the first steps."""
+        # For `*/*`, and for what is neither, the first one counts: JSON.
+        if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
+            return Answer(200, document, VARY)
+        page = render_template("home.html", title=name, links=links, base_url=base_url, mail_box_url=mail_box_url)
+        return Answer(200, page, VARY)
+
+    return routes
+
+
+def _links(mail_box_url: str | None) -> Iterator[Link]:
+    yield Link("documentation", "/docs", "Documentation", "Every operation, to read and to try out (Swagger UI)")
+    yield Link("reference", "/redoc", "Reference", "The same on one page, to read (Redoc)")
+    yield Link("openapi", "/openapi.json", "OpenAPI document", "For client generators and API tools")
+    yield Link("health", "/health", "Health", "Whether the API and the parts behind it work")
+    if mail_box_url is not None:
+        yield Link("mail_box", mail_box_url, "Mail box", "The e-mails of this machine; none of them is really sent")
