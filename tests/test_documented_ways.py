@@ -145,8 +145,8 @@ def test_without_make(developer: FreshFolder) -> None:
     start, _containers = blocks("Without make")
     with running(developer, runnable(start), r"listening on (http://\S+)") as said:
         assert "The database is at revision" in said.string
-        assert "No Valkey or Redis was found." in said.string
-        assert "This command runs no worker" in said.string and "flask worker run" in said.string
+        assert "Valkey and Redis were not found." in said.string
+        assert "No worker is running" in said.string and "flask worker run" in said.string
         account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
         assert "access_token" in ask(said[1], "/api/auth/register", account)
 
@@ -179,7 +179,7 @@ def test_the_source_document_with_an_own_postgresql_and_no_redis(user: FreshFold
     )
     with running(user, runnable(edited), r"listening on (http://\S+)") as said:
         assert ask(said[1], "/health/ready")["failing"] == ["worker"]  # none runs here
-        assert "No Valkey or Redis was found." in said.string
+        assert "Valkey and Redis were not found." in said.string
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         answers={200: Readiness, 503: Readiness},
     )
     def read_readiness() -> Answer:
-        """Ready means that PostgreSQL is available and has every migration. Without Redis the service is `degraded`: slower, but exact.
+        """Ready means that PostgreSQL is available and has every migration. Without Redis the service is `degraded`: slower but exact.
 
         It is also `degraded` while no worker runs: requests are served, but e-mails and payment events wait.
         """
