@@ -281,7 +281,7 @@ def test_ignored_events_are_started_anew_by_their_reason(running: RunningPayment
     wrong = running.cli("replay", "--ignored", "--reason", "nobdoy")
     assert (wrong.exit_code, wrong.output.splitlines()[-1]) == (
         1,
-        'Error: No event was ignored for "nobdoy". There are: "nobody", "sandbox".',
+        'Error: No event was ignored for "nobdoy". Known reasons: "nobody", "sandbox".',
     )
     assert running.cli("replay", "--ignored", "--reason", "nobody").output.startswith("1 queued again")
     assert running.work() == 1

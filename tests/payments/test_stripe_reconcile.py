@@ -246,7 +246,7 @@ def test_the_prices_can_be_checked_against_stripe(stripe: RunningStripe) -> None
 @pytest.mark.parametrize(
     ("prices", "words"),
     [
-        ("price_none:pro:monthly", "no such price"),
+        ("price_none:pro:monthly", "does not have this price"),
         (f"{PRO}:pro:yearly", "every 1 month, not every year"),
         ("price_pro_2024:pro:monthly", "not active"),
     ],

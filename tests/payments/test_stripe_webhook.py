@@ -99,7 +99,7 @@ def forged(stripe: RunningStripe, how: str) -> tuple[bytes, str | None]:
     }[how]
 
 
-UNREADABLE, MISMATCH = "the Stripe-Signature header could not be read", "the signature does not fit the body"
+UNREADABLE, MISMATCH = "the Stripe-Signature header could not be read", "the signature does not match the body"
 
 
 @pytest.mark.parametrize(
