@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from auth.assembly import Auth
 from auth.models import User
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
@@ -21,18 +20,17 @@ class Profile:
     created_at: datetime
 
 
-def read_profile(auth: Auth, user_id: UUID) -> Profile:
+def read_profile(user_id: UUID, now: datetime) -> Profile:
     """Raises InvalidToken when the user is gone."""
     with reading() as session:
         user = session.get(User, user_id)
         if user is None:
             raise InvalidToken
-        return profile_of(user, auth.clock())
+        return profile_of(user, now)
 
 
-def change_display_name(auth: Auth, user_id: UUID, display_name: str | None) -> Profile:
+def change_display_name(user_id: UUID, display_name: str | None, now: datetime) -> Profile:
     """None takes the name away. Raises InvalidToken when the user is gone."""
-    now = auth.clock()
     with transaction() as session:
         user = session.get(User, user_id, with_for_update={"key_share": True})
         if user is None:

@@ -49,7 +49,7 @@ def profile_routes(auth: Auth) -> Blueprint:
     )
     def profile(caller: Principal) -> Answer:
         """Returns your e-mail address, your display name and your current tier."""
-        return Answer(200, profile_answer(read_profile(auth, caller.user_id), caller))
+        return Answer(200, profile_answer(read_profile(caller.user_id, auth.clock()), caller))
 
     @operation(
         routes,
@@ -64,8 +64,8 @@ def profile_routes(auth: Auth) -> Blueprint:
     def change(caller: Principal, body: ChangeProfileBody) -> Answer:
         """Changes the fields that you send. The others stay the same."""
         if "display_name" not in body.model_fields_set:
-            return Answer(200, user_answer(read_profile(auth, caller.user_id)))
-        return Answer(200, user_answer(change_display_name(auth, caller.user_id, body.display_name)))
+            return Answer(200, user_answer(read_profile(caller.user_id, auth.clock())))
+        return Answer(200, user_answer(change_display_name(caller.user_id, body.display_name, auth.clock())))
 
     @operation(
         routes,

@@ -49,7 +49,7 @@ class KeyRequest:
     allowed_networks: tuple[str, ...]
 
 
-def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: KeyRequest) -> NewKey:
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested: KeyRequest) -> NewKey:
     """`session_id` is None for an operator's command.
 
     Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
@@ -63,10 +63,10 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, wish: Key
         made = insert_key(
             session,
             user_id,
-            name=wish.name,
-            scopes=sorted(wish.scopes),
-            networks=list(wish.allowed_networks),
-            expires_at=now + wish.lifetime,
+            name=requested.name,
+            scopes=sorted(requested.scopes),
+            networks=list(requested.allowed_networks),
+            expires_at=now + requested.lifetime,
             now=now,
         )
         record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))

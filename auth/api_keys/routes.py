@@ -102,13 +102,13 @@ def api_key_routes(auth: Auth) -> Blueprint:
         """Returns the API key. Store it now: we do not show it again. An account can have up to 25 keys and create up to 30 an
         hour.
         """
-        wish = KeyRequest(
+        requested = KeyRequest(
             body.name,
             frozenset(body.scopes),
             timedelta(days=body.expires_in_days),
             tuple(dict.fromkeys(body.allowed_networks)),
         )
-        return Answer(201, new_key_answer(create_api_key(auth, caller.user_id, caller.session_id, wish)))
+        return Answer(201, new_key_answer(create_api_key(auth, caller.user_id, caller.session_id, requested)))
 
     @operation(
         routes,

@@ -70,9 +70,9 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
         return Export(row.id, now, None, row.expires_at)
 
 
-def list_exports(auth: Auth, user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[Export]:
+def list_exports(user_id: UUID, now: datetime, *, cursor: UUID | None, limit: int) -> Page[Export]:
     """The newest first."""
-    query = select(*SHOWN).where(DataExport.user_id == user_id, DataExport.expires_at > auth.clock())
+    query = select(*SHOWN).where(DataExport.user_id == user_id, DataExport.expires_at > now)
     with reading() as session:
         rows = session.execute(newest_first(query, DataExport.id, cursor, limit))
         return page_of([_export(row) for row in rows], limit)

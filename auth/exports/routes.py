@@ -63,7 +63,7 @@ def export_routes(auth: Auth) -> Blueprint:
     )
     def list_own(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, with their status and when we delete them."""
-        page = list_exports(auth, caller.user_id, cursor=query.cursor, limit=query.limit)
+        page = list_exports(caller.user_id, auth.clock(), cursor=query.cursor, limit=query.limit)
         exports = [_export_answer(each) for each in page.items]
         return Answer(200, ExportsAnswer(exports=exports, next_cursor=page.next_cursor))
 

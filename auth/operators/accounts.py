@@ -62,9 +62,8 @@ class Account:
     """Those that live."""
 
 
-def read_account(auth: Auth, email: EmailAddress) -> Account:
+def read_account(email: EmailAddress, now: datetime) -> Account:
     """Raises NoSuchAccount."""
-    now = auth.clock()
     with reading() as session:
         user = session.scalars(select(User).where(User.email_key == email.key)).one_or_none()
         if user is None:

@@ -63,7 +63,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     def show(email: EmailAddress) -> None:
         """Show an account."""
         with plain_errors():
-            account = read_account(auth, email)
+            account = read_account(email, auth.clock())
         until = f" until {account.tier_until:%Y-%m-%d %H:%M} UTC" if account.tier_until is not None else ""
         source = f" ({account.tier_source})" if account.tier_source else ""
         lines = {

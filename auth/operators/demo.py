@@ -32,9 +32,9 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
             with plain_errors():
                 ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        wish = KeyRequest("demonstration", frozenset(Scope), timedelta(days=90), ())
+        requested = KeyRequest("demonstration", frozenset(Scope), timedelta(days=90), ())
         with plain_errors():
-            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
+            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, requested).token))
         invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
         made.append(("invite", invite.code))
         for name, text in made:

@@ -41,7 +41,7 @@ def sign_in(
     """
     counted = False
     for _ in range(CHECKS):
-        # The turn before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
+        # The slot before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
         # token is looked up first, because devices that are known do not wait in the strangers' queue.
         known = None if device_token is None else _find(email, device_token)
         with auth.passwords.slot(known_device=known is not None and known.device_id is not None):

@@ -154,7 +154,7 @@ class TestInABrowser:
     def test_a_spent_link_and_a_broken_one_are_explained(self, accounts: Accounts, address: str, page: Page) -> None:
         page.goto(f"{address}/account/undo-email-change#token=ot_spent")
         page.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("has expired")
+        expect(page.get_by_role("status")).to_contain_text("was used or has expired")
         page.goto(f"{address}/account/forgot-password")
         page.goto(f"{address}/account/undo-email-change")
         expect(page.get_by_role("status")).to_contain_text("Part of the link is missing")
