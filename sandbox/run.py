@@ -1,4 +1,4 @@
-"""`make run`: everything that the API needs, the API and a worker, until Ctrl-C."""
+"""Run the API, a worker and everything that they need, until Ctrl-C. `make run` starts this."""
 
 import argparse
 import json
