@@ -26,7 +26,7 @@ class Home(AnswerBody):
     name: str
     version: str
     links: dict[str, str]
-    """By what they lead to. Paths are of this server."""
+    """The links by name. Paths are on this server."""
 
 
 def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | None) -> Blueprint:
