@@ -39,7 +39,7 @@ def check_json(document: bytes) -> None:
     except UnicodeDecodeError:
         raise MalformedJson("The body is not UTF-8") from None
     if not text or text.isspace():
-        raise MalformedJson("The body is empty. Send a JSON object, {} at least")
+        raise MalformedJson("The request body is empty. Send a JSON object, at least {}")
     openings = text.count("{") + text.count("[")
     if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
         raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
@@ -48,7 +48,7 @@ def check_json(document: bytes) -> None:
     except JSONDecodeError as error:
         # Its message quotes nothing of the body, only what it expected and where.
         raise MalformedJson(
-            f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+            f"The request body is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
         ) from None
     except ValueError as error:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None

@@ -142,7 +142,7 @@ class AddressTooLong(Problem):
 class UnsupportedMediaType(Problem):
     """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
 
-    status, error, title = 415, "unsupported_media_type", "The media type of the body is not accepted"
+    status, error, title = 415, "unsupported_media_type", "The media type of the request body is not supported"
 
 
 class ValidationFailed(Problem):
