@@ -3,6 +3,8 @@
 .POSIX:
 PYTHON = python3
 TEST_PROCESSES = 2
+# A process takes tests that stand beside one another, so what a module starts is started once.
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 POSTGRES_15 = /usr/lib/postgresql/15/bin
 BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed
@@ -31,16 +33,15 @@ run: $(INSTALLED)  ## Start everything: PostgreSQL, Valkey, a private server, th
 	@exec $(BIN)/python -m sandbox.run
 
 test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
-	$(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES)
+	$(PYTEST) -m slow
 
-test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15 (the oldest supported version) and the newest
+test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15, the oldest supported version; `test` uses the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \
 		"Elsewhere, give its folder: make POSTGRES_15=/path/to/bin test-postgres-versions" >&2; exit 1; }
-	POSTGRES_BIN=$(POSTGRES_15) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(POSTGRES_TESTS)
+	POSTGRES_BIN=$(POSTGRES_15) $(PYTEST) $(POSTGRES_TESTS)
 
 check: check-code test  ## Run all checks (format, lint, types, imports, dependency lock) and the tests
 

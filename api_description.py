@@ -1,8 +1,14 @@
 """What the OpenAPI document says of the whole API."""
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Final
+
+from metering.capability import Capability
+from metering.parts import Built
+from security.api.openapi import ApiDescription
+from settings.process import ProcessSection
 
 NAME: Final = "MirrorOS Public API"
 DESCRIPTION: Final = """\
@@ -21,7 +27,6 @@ TAGS: Final = MappingProxyType(
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
-        "gateway": "Predictions from the private server, and how many you have left.",
         "health": "For operators and platforms.",
         "home": "Where to find everything.",
         "identities": "The Apple and Google accounts linked to your account.",
@@ -43,3 +48,16 @@ try:
     VERSION = version("mirroros-public")
 except PackageNotFoundError:  # it is run from its folder, not installed
     VERSION = "0.1.0"
+
+
+def api_description(settings: ProcessSection, built: Mapping[Capability, Built]) -> ApiDescription:
+    """The titles of capabilities describe the tags of what was made of them."""
+    own = {routes.name: each.title for each, made in built.items() for routes in made.routes}
+    return ApiDescription(
+        NAME,
+        VERSION,
+        server=settings.public_base_url,
+        tags={**TAGS, **own},
+        description=DESCRIPTION,
+        requires_https=settings.require_https,
+    )

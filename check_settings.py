@@ -1,12 +1,16 @@
-"""`flask config check` and `flask config show`: the verdict on the settings without starting a server."""
+"""`flask config`: the verdict on the settings without starting a server, and the documents that are made of them."""
 
 import os
+from textwrap import wrap
 
 import click
 from pydantic import SecretStr
 
-from config import SettingsInvalid, exit_for, load_settings, load_settings_or_exit
-from settings.model import Environment, Settings
+from capabilities import CAPABILITIES
+from config import SettingsInvalid, exit_for, load_settings, load_settings_or_exit, settings_with
+from metering.capability import Capabilities
+from settings.check import remarks_on
+from settings.section import Environment, Section, own_fields, sections_of
 
 
 @click.group("config")
@@ -45,45 +49,60 @@ def document() -> None:
     click.echo(settings_table())
 
 
-def settings_table() -> str:
+@config_commands.command("example")
+def example() -> None:
+    """Print `.env.example`."""
+    click.echo(env_example(), nl=False)
+
+
+def settings_table(capabilities: Capabilities = CAPABILITIES) -> str:
     """One row per variable, made from the fields themselves."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
+    for name, field in settings_with(capabilities).model_fields.items():
         default = "" if field.is_required() or not _shown(field.default) else f"`{_shown(field.default)}`"
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 
-def remarks_on(settings: Settings) -> list[str]:
-    """What is allowed and yet is seldom meant, outside development."""
-    if settings.is_development:
-        return []
-    remarks = {
-        "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower.": settings.redis_url is None,
-        "SENTRY_DSN is not set: unexpected errors are only in the logs.": settings.sentry_dsn is None,
-        "EMAIL_HOST is not set: no address can be confirmed and no forgotten password reset.": (
-            settings.email_host is None
-        ),
-        "CORS_ORIGINS is empty: no web app can call this API.": not settings.cors_origins,
-        "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly.": (
-            settings.trusted_proxy_hops == 0
-        ),
-        "APPLE_BUNDLE_ID is not set: the other settings of the App Store do nothing.": (
-            settings.apple_bundle_id is None
-            and (settings.apple_shared_secret is not None or settings.apple_api_private_key is not None)
-        ),
-        "APPLE_SIGN_IN_PRIVATE_KEY is not set: the App Store demands that deleting an account revokes Sign in with Apple.": (
-            bool(settings.apple_client_ids) and settings.apple_sign_in_private_key is None
-        ),
-        "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it.": (
-            settings.password_pepper is None
-        ),
-        "STRIPE_WEBHOOK_SECRET is not set: no webhook of Stripe is accepted.": settings.stripe_webhook_secret is None,
-    }
-    return [remark for remark, holds in remarks.items() if holds]
+EXAMPLE_BEGINS = """\
+# Made by `flask config example`. Copy it to `.env`. The values work on a developer's machine at once; staging and production
+# refuse the example secrets. Make each with: python -c "import secrets; print(secrets.token_urlsafe(48))"
+# Every variable may also be given as NAME_FILE, the path of a file that holds the value (mounted secrets).
+# A line that begins with # shows the default or an example. docs/configuration.md lists all forms.
+"""
+EXAMPLE_ENDS = """
+# --- docker-compose ------------------------------------------------------------------------------------------------
+
+# The password of the database that docker-compose starts.
+POSTGRES_PASSWORD=development-only-password
+# :80 on a developer's machine; the domain name on a host, for which Caddy then gets the certificate.
+# SITE_ADDRESS=:80
+# The machine's port for http: 80 on a host.
+# PROXY_HTTP_PORT=8000
+# The machine's port for https: 443 on a host.
+# PROXY_HTTPS_PORT=8443
+"""
 
 
-def shown(settings: Settings) -> dict[str, str]:
+def env_example(capabilities: Capabilities = CAPABILITIES) -> str:
+    """Every variable, by section, with its meaning and an example."""
+    sections = sections_of(settings_with(capabilities))
+    return EXAMPLE_BEGINS + "".join(map(_example_of, sections)) + EXAMPLE_ENDS
+
+
+def _example_of(section: type[Section]) -> str:
+    lines = ["", f"# --- {section.title} ".ljust(117, "-"), ""]
+    for name in own_fields(section):
+        field = section.model_fields[name]
+        default = "" if field.is_required() else _shown(field.default)
+        lines += (
+            *wrap(str(field.description), 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False),
+            f"{'' if name in section.in_example else '# '}{name.upper()}={(field.examples or [default])[0]}",
+        )
+    return "\n".join(lines) + "\n"
+
+
+def shown(settings: Section) -> dict[str, str]:
     """Variable to text that may be printed."""
     return {name.upper(): _shown(getattr(settings, name)) for name in type(settings).model_fields}
 
@@ -91,6 +110,8 @@ def shown(settings: Settings) -> dict[str, str]:
 def _shown(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, SecretStr):
         return "(set)"
     if isinstance(value, frozenset):

@@ -6,24 +6,44 @@ values it needs.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
+from auth.settings import AuthSections
 from auth.tiers import Tier
-from gateway.plan_limits import PlanLimits
-from settings.checks import unsafe_settings
-from settings.defaults import adapted_to_platform, defaults_for, environment_of, safe_stand_ins
+from capabilities import CAPABILITIES
+from metering.capability import Capabilities, FeatureLimits, switched_on
+from payments.plans import PlanOffer
+from payments.settings import PaymentSections
+from settings.check import problems_of
+from settings.database import DatabaseSection
+from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import read_settings, with_env_file
-from settings.model import Environment, Settings
+from settings.process import ProcessSection
+from settings.section import Environment, Place, Section, own_rules
+from settings.types import comma_list
 
 ENV_FILE: Final = Path(__file__).with_name(".env")
 EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
+
+
+class Settings(PaymentSections, AuthSections, DatabaseSection):
+    """Every variable that a process reads with no capability on."""
+
+
+@lru_cache
+def settings_with(capabilities: Capabilities) -> type[Settings]:
+    """The settings with the sections of these."""
+    sections: list[type[Any]] = [each.settings for each in reversed(capabilities) if each.settings is not None]
+    return create_model("Settings", __base__=(*sections, Settings))
 
 
 class SettingsInvalid(Exception):
@@ -35,28 +55,60 @@ class SettingsInvalid(Exception):
         self.problems = problems
 
 
-def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    env_file: Path | None = None,
+    capabilities: Capabilities = CAPABILITIES,
+) -> Settings:
     """Read and check everything at once. Raises SettingsInvalid, which names all problems.
 
-    With no `environ` given, the process's own environment is read, and in development `.env` below it.
+    With no `environ` given, the process's own environment is read, and in development `.env` below it. Variables of
+    capabilities that are off are not looked at.
     """
     if environ is None:
         environ = os.environ
         env_file = ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
     environ = with_env_file(environ, env_file)
-    texts, problems = read_settings((name.upper() for name in Settings.model_fields), environ)
+    on = switched_on(capabilities, _names_of_capabilities(environ))
+    model = settings_with(on)
+    texts, problems = read_settings((name.upper() for name in model.model_fields), environ)
     texts = adapted_to_platform(environ, texts)
-    given = {**defaults_for(environ, texts), **{name.lower(): text for name, text in texts.items()}}
+    given = {
+        **_defaults(model, place_of(environ, texts)),
+        **{name.lower(): text for name, text in texts.items()},
+    }
     try:
-        settings = Settings.model_validate(given)
+        settings = model.model_validate(given)
     except ValidationError as error:
         problems = {**_problems_of(error), **problems}
-        settings = _with_stand_ins(given, {name.lower() for name in problems})
-    for name, reason in unsafe_settings(settings):
+        settings = _with_stand_ins(on, given, {name.lower() for name in problems})
+    for name, reason in (*_unknown_capabilities(settings, capabilities), *problems_of(settings)):
         problems.setdefault(name, reason)
     if problems:
         raise SettingsInvalid(tuple(f"{name} {reason}" for name, reason in sorted(problems.items())))
     return settings
+
+
+def settings_of_this_process() -> Settings:
+    """In development with servers and secrets for what is not set. Raises SettingsInvalid.
+
+    Servers for development that cannot be started end the process with one line.
+    """
+    if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
+        return load_settings()
+    environ = with_env_file(os.environ, ENV_FILE)
+    if find_spec("sandbox") is None:  # as in the container image
+        return load_settings(environ)
+    load_settings(environ)  # before servers are started for settings that are refused
+    from sandbox.cannot_start import CannotStart  # noqa: PLC0415
+    from sandbox.development import ensure_services  # noqa: PLC0415
+
+    try:
+        return load_settings({**environ, **ensure_services(environ)})
+    except CannotStart as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(1) from None
 
 
 def load_settings_or_exit() -> Settings:
@@ -72,6 +124,26 @@ def exit_for(refusal: SettingsInvalid) -> NoReturn:
     raise SystemExit(EX_CONFIG) from None
 
 
+def _names_of_capabilities(environ: Mapping[str, str]) -> frozenset[str]:
+    """Read before everything else: they say which other variables there are."""
+    texts, _ = read_settings(("CAPABILITIES",), environ)
+    if not texts:
+        default: frozenset[str] = ProcessSection.model_fields["capabilities"].default
+        return default
+    return comma_list(texts["CAPABILITIES"])
+
+
+def _unknown_capabilities(settings: Settings, capabilities: Capabilities) -> Iterable[tuple[str, str]]:
+    known = [each.name for each in capabilities]
+    if unknown := settings.capabilities - set(known):
+        yield "CAPABILITIES", f"must name only what there is: {', '.join(known)}; not {', '.join(sorted(unknown))}"
+
+
+def _defaults(model: type[Section], place: Place) -> dict[str, str]:
+    """Field to text, for settings whose default is not a constant."""
+    return {name: text for defaults in own_rules(model, "defaults") for name, text in defaults(place).items()}
+
+
 def _problems_of(error: ValidationError) -> dict[str, str]:
     """Variable to reason. pydantic's own messages are kept; they do not hold the value."""
     problems: dict[str, str] = {}
@@ -85,96 +157,67 @@ def _problems_of(error: ValidationError) -> dict[str, str]:
     return problems
 
 
-def _with_stand_ins(given: Mapping[str, str], refused: set[str]) -> Settings:
-    """Harmless values in place of the refused ones, so that the rest can be judged in the same run."""
-    kept = {name: value for name, value in given.items() if name not in refused}
-    stand_ins = {name: value for name, value in safe_stand_ins().items() if name in refused}
-    return Settings.model_validate({**stand_ins, **kept})
+def _with_stand_ins(on: Capabilities, given: Mapping[str, str], refused: set[str]) -> Settings:
+    """Harmless values in place of the refused ones, so that the rest can be judged in the same run.
+
+    A capability that lacks a setting for which it has no stand-in is left out.
+    """
+    stand_ins = _defaults(settings_with(on), place_of({}, {}))
+    for own in own_rules(settings_with(on), "stand_ins"):
+        stand_ins |= own()
+    values = {name: value for name, value in given.items() if name not in refused}
+    values |= {name: value for name, value in stand_ins.items() if name in refused}
+    complete = tuple(each for each in on if each.settings is None or _required(each.settings) <= values.keys())
+    model = settings_with(complete)
+    return model.model_validate({name: value for name, value in values.items() if name in model.model_fields})
+
+
+def _required(section: type[Section]) -> set[str]:
+    return {name for name, field in section.model_fields.items() if field.is_required()}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One row of the plan table: what a tier is called, what it may use, and the words that it is sold with.
+    """One row of the plan table: what a tier is called, what it may use of everything, and the words that it is sold with.
 
-    Support is given by people: no code looks at `benefits`.
+    What it may use of each feature stands beside the feature. Support is given by people: no code looks at `benefits`.
     """
 
     title: str
-    limits: PlanLimits
     requests_per_minute: int
     benefits: tuple[str, ...]
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
     {
-        Tier.FREE: Plan(
-            title="Free",
-            limits=PlanLimits(
-                per_day=5,
-                burst=10,
-                burst_seconds=60,
-                concurrency=2,
-                shed_from=0.7,
-                features=frozenset(),
-                failures_per_hour=20,
-            ),
-            requests_per_minute=60,
-            benefits=("Basic predictions",),
-        ),
-        Tier.PLUS: Plan(
-            title="Plus",
-            limits=PlanLimits(
-                per_day=25,
-                burst=30,
-                burst_seconds=60,
-                concurrency=4,
-                shed_from=0.8,
-                features=frozenset(),
-                failures_per_hour=20,
-            ),
-            requests_per_minute=150,
-            benefits=("Basic predictions, five times as many",),
-        ),
-        Tier.PRO: Plan(
-            title="Pro",
-            limits=PlanLimits(
-                per_day=100,
-                burst=60,
-                burst_seconds=60,
-                concurrency=8,
-                shed_from=0.9,
-                features=frozenset({"enhanced_grounding"}),
-                failures_per_hour=20,
-            ),
-            requests_per_minute=300,
-            benefits=("Enhanced grounding", "Priority support"),
-        ),
-        Tier.TEAM: Plan(
-            title="Team",
-            limits=PlanLimits(
-                per_day=300,
-                burst=120,
-                burst_seconds=60,
-                concurrency=16,
-                shed_from=0.95,
-                features=frozenset({"enhanced_grounding"}),
-                failures_per_hour=20,
-            ),
-            requests_per_minute=1000,
-            benefits=("Enhanced grounding", "Priority support"),
-        ),
-        Tier.ENTERPRISE: Plan(
-            title="Enterprise",
-            limits=PlanLimits(
-                per_day=None,
-                burst=300,
-                burst_seconds=60,
-                concurrency=32,
-                shed_from=1.0,
-                features=frozenset({"enhanced_grounding"}),
-            ),
-            requests_per_minute=5000,
-            benefits=("All features", "Dedicated support"),
-        ),
+        Tier.FREE: Plan("Free", requests_per_minute=60, benefits=("Basic predictions",)),
+        Tier.PLUS: Plan("Plus", requests_per_minute=150, benefits=("Basic predictions, five times as many",)),
+        Tier.PRO: Plan("Pro", requests_per_minute=300, benefits=("Enhanced grounding", "Priority support")),
+        Tier.TEAM: Plan("Team", requests_per_minute=1000, benefits=("Enhanced grounding", "Priority support")),
+        Tier.ENTERPRISE: Plan("Enterprise", requests_per_minute=5000, benefits=("All features", "Dedicated support")),
     }
 )
+
+
+def plan_table(capabilities: Capabilities) -> dict[Tier, dict[str, FeatureLimits]]:
+    """Tier to feature to what may be used of it, for the features of these."""
+    return {
+        tier: {feature: limits for each in capabilities for feature, limits in each.limits[tier].items()}
+        for tier in PLANS
+    }
+
+
+def plans_on_offer(capabilities: Capabilities) -> list[PlanOffer]:
+    """The plans as they are published."""
+    table = plan_table(capabilities)
+    return [
+        PlanOffer(
+            tier,
+            plan.title,
+            limits={feature: limits.published() for feature, limits in table[tier].items()},
+            requests_per_minute=plan.requests_per_minute,
+            options=tuple(sorted({option for limits in table[tier].values() for option in limits.options})),
+            benefits=plan.benefits,
+        )
+        for tier, plan in PLANS.items()
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
+from settings.check import longest_request
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
@@ -32,7 +33,7 @@ worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
 
 keepalive = 75  # Above the idle time of routers in front (about a minute), so that they close first.
 timeout = 60  # The main loop's heartbeat, not a request's: requests run in threads.
-graceful_timeout = int(settings.private_api_timeout) + 10  # Predictions in progress are finished and recorded.
+graceful_timeout = int(longest_request(settings)) + 10  # Calls in progress are finished and recorded.
 
 limit_request_line = 4094
 limit_request_fields = 100

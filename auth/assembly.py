@@ -3,29 +3,39 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from auth.account_state import AccountStates
 from auth.api_keys.authenticate import ApiKeys
-from auth.apple_tokens.client import AppleTokens
+from auth.apple_tokens.client import AppleTokens, apple_tokens_of
 from auth.data_keys import DataKeys
 from auth.email_codes.one_time_codes import OneTimeCodes
 from auth.exports.account_data import ACCOUNT_DATA
 from auth.general_limit import GeneralLimit
 from auth.invites.codes import InviteCodes
 from auth.mail.messages import Mailer
-from auth.mail.transport import MailTransport
-from auth.middleware import RecentlySignedIn, SignedIn, SignedInAsOneself, SignedInMetered, SignedInOrKey
+from auth.mail.transport import MailTransport, mail_transport_of
+from auth.middleware import (
+    KnownCallers,
+    RecentlySignedIn,
+    SignedIn,
+    SignedInAsOneself,
+    SignedInMetered,
+    SignedInOrKey,
+)
 from auth.password_hashing.bcrypt_hash import Passwords
+from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
 from auth.rate_limits.by_account import AccountThrottle
 from auth.rate_limits.by_address import AddressLimits, AuthLimits
 from auth.rate_limits.by_mailbox import MailboxLimits
-from auth.scopes import Scope
+from auth.scopes import CORE_SCOPES
 from auth.second_factor.passkeys.webauthn import PasskeySite
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.lifetimes import SessionLifetimes
+from auth.settings import AuthSections
 from auth.tiers import Tier
 from auth.tokens.access_keys import AccessKeyRing
 from auth.tokens.access_token import AccessTokens
@@ -34,6 +44,9 @@ from database.base import Clock, utc_now
 from database.redis.server import RedisServer
 from security.edge.origin import origin_of
 from security.secrets.derived_key import derived_key
+from settings.web_server import usable_cores
+
+MOST_KNOWN_CALLERS: Final = 8192
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,11 @@ class Auth:
     signed_in: SignedIn
     signed_in_as_oneself: SignedInAsOneself
     recently_signed_in: RecentlySignedIn
-    signed_in_metered: SignedInMetered
+    scopes: Mapping[str, str]
+    """What an API key may be used for here, with a title for each."""
     api_keys: ApiKeys
+    known_callers: KnownCallers
+    redis: RedisServer
     address_limits: AddressLimits
     mailbox_limits: MailboxLimits
     throttle: AccountThrottle
@@ -93,9 +109,25 @@ class Auth:
     personal_data: tuple[PersonalData, ...]
     apple_tokens: AppleTokens | None
 
-    def signed_in_or_key(self, scope: Scope) -> SignedInOrKey:
+    def signed_in_or_key(self, scope: str) -> SignedInOrKey:
         """The guard of a route that takes API keys with this scope too."""
-        return SignedInOrKey(self.signed_in, self.api_keys, scope, self.clock)
+        return SignedInOrKey(self.signed_in, self.api_keys, self._known(scope), self.clock)
+
+    def metered(self, scope: str) -> SignedInMetered:
+        """The guard of metered calls that take API keys with this scope too."""
+        return SignedInMetered(
+            self.signed_in,
+            self.api_keys,
+            self._known(scope),
+            self.redis,
+            self.clock,
+            remembered=self.known_callers,
+        )
+
+    def _known(self, scope: str) -> str:
+        if scope not in self.scopes:
+            raise ValueError(f"no API key can have the scope {scope!r}: no capability that is on declares it")
+        return scope
 
 
 def assemble_auth(
@@ -111,14 +143,15 @@ def assemble_auth(
     transport: MailTransport | None = None,
     pepper: bytes | None = None,
     pwned_passwords: Container[str] = frozenset(),
+    scopes: Mapping[str, str] = MappingProxyType({}),
     personal_data: Sequence[PersonalData] = (),
     apple_tokens: AppleTokens | None = None,
     clock: Clock = utc_now,
 ) -> Auth:
     """`pepper` is mixed into passwords before they are hashed. `throttle_key` hides addresses in Redis, `one_time_key` makes the
     codes in e-mails, `transport` sends them, and `invite_key` hides invite codes in the database. `data_keys`, the current one
-    first, seal what the database must not give away. `personal_data` is what the packages above hold about users. `apple_tokens`
-    takes back Sign in with Apple.
+    first, seal what the database must not give away. `scopes` are those of the packages above, each with a title, and
+    `personal_data` is what these packages hold about users. `apple_tokens` takes back Sign in with Apple.
 
     Starts no thread and connects to nothing.
     """
@@ -131,7 +164,8 @@ def assemble_auth(
     )
     states = AccountStates(redis, clock, GeneralLimit(settings.requests_per_minute, clock))
     address_limits = AddressLimits(redis)
-    api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, clock)
+    scopes = {**CORE_SCOPES, **scopes}
+    api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, frozenset(scopes), clock)
     signed_in = SignedIn(access_tokens, states, api_keys, clock)
     codes = OneTimeCodes(one_time_key)
     return Auth(
@@ -144,8 +178,10 @@ def assemble_auth(
         signed_in=signed_in,
         signed_in_as_oneself=SignedInAsOneself(signed_in),
         recently_signed_in=RecentlySignedIn(signed_in, clock),
-        signed_in_metered=SignedInMetered(signed_in, api_keys, Scope.PREDICT, redis, clock),
+        scopes=scopes,
         api_keys=api_keys,
+        known_callers=KnownCallers(MOST_KNOWN_CALLERS),
+        redis=redis,
         address_limits=address_limits,
         mailbox_limits=MailboxLimits(redis, throttle_key, settings.limits.emails_to_one_mailbox),
         throttle=AccountThrottle(
@@ -168,4 +204,44 @@ def assemble_auth(
         ),
         personal_data=(ACCOUNT_DATA, *personal_data),
         apple_tokens=apple_tokens,
+    )
+
+
+def auth_of(
+    settings: AuthSections,
+    *,
+    redis: RedisServer,
+    requests_per_minute: Mapping[Tier, int],
+    scopes: Mapping[str, str],
+    personal_data: Sequence[PersonalData],
+) -> Auth:
+    """As the settings say."""
+    breached = settings.pwned_passwords_file
+    return assemble_auth(
+        AuthSettings(
+            issuer=settings.public_base_url,
+            access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
+            bcrypt_cost=settings.bcrypt_cost,
+            password_threads=max(1, usable_cores() // settings.web_concurrency),
+            registration_response=settings.registration_response.value,
+            registration_mode=settings.registration_mode.value,
+            mail_sender=settings.default_from_email,
+            passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
+            web_origins=settings.web_origins,
+            deletion_grace=timedelta(days=settings.account_deletion_grace_days),
+            requests_per_minute=requests_per_minute if settings.rate_limit_general else {},
+        ),
+        access_keys=settings.access_keys,
+        refresh_key=settings.refresh_key,
+        redis=redis,
+        throttle_key=settings.derived_key("mirroros sign-in counts v1"),
+        one_time_key=settings.derived_key("mirroros one-time codes v1"),
+        invite_key=settings.derived_key("mirroros invite codes v1"),
+        data_keys=settings.data_key_ring,
+        transport=mail_transport_of(settings),
+        pepper=settings.pepper,
+        pwned_passwords=frozenset() if breached is None else PwnedPasswords(breached),
+        scopes=scopes,
+        personal_data=personal_data,
+        apple_tokens=apple_tokens_of(settings, utc_now),
     )

@@ -14,7 +14,6 @@ from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal, Role
-from auth.scopes import Scope
 from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
@@ -187,7 +186,7 @@ class SignedInOrKey:
     scheme: tuple[str, ...] = (BEARER, API_KEY)
     problems: tuple[type[Problem], ...] = SignedIn.problems
 
-    def __init__(self, signed_in: SignedIn, keys: ApiKeys, scope: Scope, clock: Clock) -> None:
+    def __init__(self, signed_in: SignedIn, keys: ApiKeys, scope: str, clock: Clock) -> None:
         self._signed_in = signed_in
         self._keys = keys
         self._scope = scope
@@ -230,6 +229,10 @@ class _Remembered:
     after_expiry: Caller
 
 
+KnownCallers = BoundedCache[UUID, _Remembered]
+"""By session or key, whatever the scope: all guards of metered calls share it."""
+
+
 class SignedInMetered:
     """For metered calls: no Redis trip of its own. Takes API keys with the scope too.
 
@@ -246,11 +249,11 @@ class SignedInMetered:
         self,
         signed_in: SignedIn,
         keys: ApiKeys,
-        scope: Scope,
+        scope: str,
         redis: RedisServer,
         clock: Clock,
         *,
-        remembered: int = 8192,
+        remembered: KnownCallers,
     ) -> None:
         self._signed_in = signed_in
         self._general = signed_in.general
@@ -258,7 +261,7 @@ class SignedInMetered:
         self._scope = scope
         self._redis = redis
         self._clock = clock
-        self._remembered: BoundedCache[UUID, _Remembered] = BoundedCache(remembered)
+        self._remembered = remembered
 
     def admit(self) -> Caller:
         token = bearer_token()

@@ -35,6 +35,16 @@ class PersonalData:
     close: Callable[[Session, UUID, datetime], Sequence[str]] = _nothing_to_end
     erase: Callable[[Session, UUID], int] = _nothing_to_erase
 
+    @classmethod
+    def when_needed(cls, name: str, load: "Callable[[], PersonalData]") -> "PersonalData":
+        """One whose functions are imported by the first export, closing or purge."""
+        return cls(
+            name,
+            export=lambda session, user_id: load().export(session, user_id),
+            close=lambda session, user_id, now: load().close(session, user_id, now),
+            erase=lambda session, user_id: load().erase(session, user_id),
+        )
+
 
 def rows_of(session: Session, query: Executable) -> list[dict[str, Any]]:
     """Each row as column name to value."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 import jwt
 from flask_migrate import upgrade
 
-from app import accounts_of, assemble
+from app import ASSEMBLED, Assembled, assemble
 from auth.device import Device
 from auth.models import User
 from auth.sessions.open import insert_session
@@ -17,7 +17,6 @@ from auth.tiers import Tier
 from config import load_settings
 from database import db, transaction
 from database.base import uuid7
-from database.redis.server import RedisServer
 from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"
@@ -39,9 +38,11 @@ def plain_tokens(environment: Mapping[str, str], count: int) -> list[str]:
 def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> list[str]:
     """Access tokens of new users of that tier, made by the application's own code on its own database."""
     settings = load_settings(environment)
-    auth = accounts_of(settings, RedisServer(None))
+    app = assemble(settings)
+    made: Assembled = app.extensions[ASSEMBLED]
+    auth = made.auth
     now, device = auth.clock(), Device(user_agent="MirrorOS/1.0 (iOS)", ip="127.0.0.1")
-    with assemble(settings).app_context():
+    with app.app_context():
         upgrade(directory=str(MIGRATIONS))
         with transaction() as session:
             opened = []

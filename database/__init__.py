@@ -3,14 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
 from database.base import Base
+from database.engine import EngineOptions, engine_options, sqlalchemy_url
 
 db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate(directory="migrations")
+
+
+def configure_database(app: Flask, url: str, options: EngineOptions) -> None:
+    """Connects to nothing."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(options)
+    db.init_app(app)
+    migrate.init_app(app, db)
 
 
 class NestedTransaction(RuntimeError):

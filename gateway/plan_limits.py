@@ -1,6 +1,15 @@
-"""What one plan may use. The numbers themselves stand in the plan table of the configuration."""
+"""What each plan may use of predictions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from auth.tiers import Tier
+
+FEATURE: Final = "predict"
+"""The feature's name in Redis, in SQL and in the plan table, and the scope of API keys."""
+ENHANCED_GROUNDING: Final = "enhanced_grounding"
 
 
 @dataclass(frozen=True)
@@ -10,7 +19,7 @@ class PlanLimits:
     `per_day`: predictions a UTC day, None for no limit. `burst` in `burst_seconds`: how many may come in
     quick succession. `concurrency`: calls in flight at once for one user. `shed_from`: the share (0 to 1) of
     the process's call slots in use from which this tier is turned away, so that higher tiers keep room.
-    `features`: options that the tier may ask for. `failures_per_hour`: how many calls of one UTC hour may reach the private
+    `options` that the tier may ask for. `failures_per_hour`: how many calls of one UTC hour may reach the private
     server and bring no prediction, which costs nothing; None for no limit.
     """
 
@@ -19,5 +28,63 @@ class PlanLimits:
     burst_seconds: int
     concurrency: int
     shed_from: float
-    features: frozenset[str]
+    options: frozenset[str]
     failures_per_hour: int | None = None
+
+    def published(self) -> Mapping[str, int | None]:
+        return {
+            "per_day": self.per_day,
+            "burst": self.burst,
+            "burst_seconds": self.burst_seconds,
+            "concurrency": self.concurrency,
+        }
+
+
+PREDICT_LIMITS: Final[Mapping[Tier, PlanLimits]] = MappingProxyType(
+    {
+        Tier.FREE: PlanLimits(
+            per_day=5,
+            burst=10,
+            burst_seconds=60,
+            concurrency=2,
+            shed_from=0.7,
+            options=frozenset(),
+            failures_per_hour=20,
+        ),
+        Tier.PLUS: PlanLimits(
+            per_day=25,
+            burst=30,
+            burst_seconds=60,
+            concurrency=4,
+            shed_from=0.8,
+            options=frozenset(),
+            failures_per_hour=20,
+        ),
+        Tier.PRO: PlanLimits(
+            per_day=100,
+            burst=60,
+            burst_seconds=60,
+            concurrency=8,
+            shed_from=0.9,
+            options=frozenset({ENHANCED_GROUNDING}),
+            failures_per_hour=20,
+        ),
+        Tier.TEAM: PlanLimits(
+            per_day=300,
+            burst=120,
+            burst_seconds=60,
+            concurrency=16,
+            shed_from=0.95,
+            options=frozenset({ENHANCED_GROUNDING}),
+            failures_per_hour=20,
+        ),
+        Tier.ENTERPRISE: PlanLimits(
+            per_day=None,
+            burst=300,
+            burst_seconds=60,
+            concurrency=32,
+            shed_from=1.0,
+            options=frozenset({ENHANCED_GROUNDING}),
+        ),
+    }
+)

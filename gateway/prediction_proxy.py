@@ -10,7 +10,7 @@ import orjson
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from gateway.plan_limits import PlanLimits
+from gateway.plan_limits import ENHANCED_GROUNDING, FEATURE, PlanLimits
 from gateway.private_server.client import PredictionCall, PrivateServer
 from gateway.private_server.result_document import with_metadata
 from metering.limits import CALL, Ask, Burst, Draw, Standing
@@ -18,9 +18,7 @@ from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan
 from metering.rate_limit_headers import DAY
 from metering.windows import Window, day_of
 
-FEATURE = "predict"
 ROUTE = "POST /api/gateway/predict"
-ENHANCED_GROUNDING = "enhanced_grounding"
 LEASE_MARGIN_SECONDS = 30.0
 UNLIMITED = -1
 
@@ -31,7 +29,7 @@ class FeatureNotInTier(NotInPlan):
     status, error, title = 403, "feature_not_in_tier", "Your plan does not include this option"
 
     def __init__(self, feature: str, tier: Tier, plans: Mapping[Tier, PlanLimits]) -> None:
-        including = [each.value for each, plan in plans.items() if feature in plan.features]
+        including = [each.value for each, plan in plans.items() if feature in plan.options]
         elsewhere = f"These plans do: {', '.join(including)}" if including else "No plan does"
         super().__init__(
             f"The {tier.value} plan does not include {feature}. {elsewhere}",
@@ -103,7 +101,7 @@ class PredictionProxy:
 
     def _allowance(self, caller: Caller, now: datetime, *, enhanced_grounding: bool) -> Allowance:
         plan = self.plans[caller.tier]
-        if enhanced_grounding and ENHANCED_GROUNDING not in plan.features:
+        if enhanced_grounding and ENHANCED_GROUNDING not in plan.options:
             raise FeatureNotInTier(ENHANCED_GROUNDING, caller.tier, self.plans)
         return _allowance_of(plan, day_of(now))
 

@@ -8,7 +8,9 @@ from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from capabilities import CAPABILITIES
 from database.base import Base
+from metering.capability import load_models
 
 # An arbitrary constant. Two releases that start together take turns instead of colliding.
 MIGRATION_LOCK = 0x4D49_5252_4F52
@@ -54,6 +56,7 @@ def explain(error: Exception) -> None:
         raise CommandError(f"PostgreSQL (DATABASE_URL): {str(reason).splitlines()[0]}") from None
 
 
+load_models(CAPABILITIES)  # of those that are off too: their tables exist all the same
 try:
     run()
 except (DBAPIError, psycopg2.Error) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from auth.assembly import Auth
 from database.base import Clock, utc_now
 from database.jobs.declare import Job, JobName, Urgency
 from payments.apple.legacy_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
@@ -14,6 +15,7 @@ from payments.apple.notifications import apple_events
 from payments.apple.purchase import AppleEnvironment
 from payments.apple.reconcile import apple_reconcilers
 from payments.apple.rules import Apple, SandboxPolicy
+from payments.apple.settings import AppStoreSection
 from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
 from payments.apply_stripe_event import is_handled, stripe_events
 from payments.billing.rules import BillingRules
@@ -27,16 +29,19 @@ from payments.purchase import Purchases
 from payments.purchases.items import Items
 from payments.purchases.jobs import purchase_jobs
 from payments.purchases.reconcile import OpenPayments
+from payments.settings import PaymentSections
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.reconcile import stripe_reconcilers
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules
+from payments.stripe.settings import StripeSection
 from payments.stripe_handler import StripeAddress, StripeHandler
 from payments.subscriptions.grant_tier import Announce
 from payments.subscriptions.hand_over import hand_over_tiers
 from payments.subscriptions.read import ManageUrls
 from payments.subscriptions.status import Provider
 from security.api.operation import Guard
+from settings.section import Environment, secret_text
 
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
@@ -192,4 +197,67 @@ def stripe_of(settings: StripeSettings, rules: BillingRules, purchases: Sequence
         trial=settings.trial,
         webhook_secrets=settings.webhook_secrets,
         purchases=(Items(), *purchases),
+    )
+
+
+def payments_of(
+    settings: PaymentSections, *, auth: Auth, connect: Callable[[], Connection], plans: Sequence[PlanOffer]
+) -> Payments:
+    """As the settings say."""
+    return assemble_payments(
+        PaymentSettings(
+            plans=plans,
+            grace=timedelta(days=settings.payment_grace_days),
+            apple=apple_settings(settings),
+            stripe=stripe_settings(settings),
+        ),
+        announce=auth.states.changed,
+        signed_in=auth.signed_in,
+        owner=auth.signed_in_as_oneself,
+        connect=connect,
+    )
+
+
+def apple_settings(settings: AppStoreSection) -> AppleSettings | None:
+    """None when no app is set up."""
+    if settings.apple_bundle_id is None or settings.apple_app_id is None:
+        return None
+    root, api_key = settings.apple_root_certificate, None
+    if settings.apple_api_key_id and settings.apple_api_issuer_id and settings.apple_api_private_key:
+        private_key = settings.apple_api_private_key.get_secret_value().encode()
+        api_key = AppleApiKey(settings.apple_api_key_id, settings.apple_api_issuer_id, private_key)
+    urls = {
+        AppleEnvironment.PRODUCTION: settings.apple_production_url,
+        AppleEnvironment.SANDBOX: settings.apple_sandbox_url,
+    }
+    return AppleSettings(
+        bundle_id=settings.apple_bundle_id,
+        app_id=settings.apple_app_id,
+        products=ProductTable.read(settings.apple_products),
+        sandbox=SandboxPolicy(
+            everybody=settings.flask_env is not Environment.PRODUCTION, accounts=settings.apple_sandbox_accounts
+        ),
+        online_checks=settings.apple_online_checks and root is None,
+        shared_secret=secret_text(settings.apple_shared_secret),
+        api_key=api_key,
+        root_certificate=None if root is None else root.read_bytes(),
+        urls={environment: url for environment, url in urls.items() if url is not None},
+    )
+
+
+def stripe_settings(settings: StripeSection) -> StripeSettings | None:
+    """None without a key."""
+    if settings.stripe_secret_key is None:
+        return None
+    secrets = secret_text(settings.stripe_webhook_secret)
+    return StripeSettings(
+        address=StripeAddress(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base),
+        prices=ProductTable.read(settings.stripe_prices),
+        redirects=Redirects(
+            settings.checkout_return_url or settings.public_base_url,
+            settings.redirect_origins,
+            own_pages=settings.checkout_return_url is None,
+        ),
+        trial=timedelta(days=settings.stripe_trial_days),
+        webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
     )

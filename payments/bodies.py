@@ -33,11 +33,13 @@ class PlanAnswer(AnswerBody):
     tier: Tier
     title: str
     predictions_per_day: int | None
-    """Null means unlimited."""
+    """The same as `per_day` in `limits.predict`. Null means unlimited; 0 if predictions are turned off."""
+    limits: dict[str, dict[str, int | None]]
+    """The limits of each feature. Null means unlimited."""
     requests_per_minute: int | None
     """All requests, with a session or an API key. Null means unlimited."""
     features: list[str]
-    """Options that a prediction may ask for, such as `enhanced_grounding`."""
+    """Options that a request may ask for, such as `enhanced_grounding` of a prediction."""
     benefits: list[str]
     """What the plan includes, in words for a price list."""
     offers: list[OfferAnswer]
@@ -76,13 +78,17 @@ class SubscriptionAnswer(AnswerBody):
     """All subscriptions, so that users can see if they pay twice."""
 
 
+SWITCHED_OFF = {"per_day": 0}
+
+
 def plan_answer(plan: PlanOffer, stripe_prices: Mapping[tuple[Tier, BillingCycle], Price]) -> PlanAnswer:
     return PlanAnswer(
         tier=plan.tier,
         title=plan.title,
-        predictions_per_day=plan.predictions_per_day,
+        predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
+        limits={feature: dict(limits) for feature, limits in plan.limits.items()},
         requests_per_minute=plan.requests_per_minute,
-        features=list(plan.features),
+        features=list(plan.options),
         benefits=list(plan.benefits),
         offers=[
             OfferAnswer(

@@ -1,6 +1,6 @@
 """The plans as they are offered: what each is called, what it may use, and how it is bought."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
@@ -28,16 +28,16 @@ class Offer:
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`predictions_per_day` and `requests_per_minute` are None for unlimited.
+    """`requests_per_minute` is None for unlimited. `limits`: what of each feature is published, by name; None for unlimited.
 
-    `features` are options of requests, `benefits` words for a price list.
+    `options` are those of requests, `benefits` words for a price list.
     """
 
     tier: Tier
     title: str
-    predictions_per_day: int | None
+    limits: Mapping[str, Mapping[str, int | None]]
     requests_per_minute: int | None
-    features: tuple[str, ...]
+    options: tuple[str, ...]
     benefits: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
 

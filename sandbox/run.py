@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from capabilities import CAPABILITIES
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
@@ -127,6 +128,8 @@ def development_environment() -> dict[str, str]:
         raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."
         )
+    if not is_set(environ, "CAPABILITIES"):
+        environ["CAPABILITIES"] = ",".join(each.name for each in CAPABILITIES)
     return environ
 
 

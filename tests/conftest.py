@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -15,7 +16,9 @@ import auth.models  # noqa: F401 - the migrations are compared with these models
 import database.batch_models  # noqa: F401
 import metering.models  # noqa: F401
 import payments.models  # noqa: F401
+from capabilities import CAPABILITIES
 from database import db
+from metering.capability import load_models
 from sandbox.postgres import EmbeddedPostgres, find_binaries, server_version
 from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
@@ -23,6 +26,8 @@ from tests.databases import MigratedDatabases
 
 pytest_plugins = ("tests.canary",)
 TEMPLATE = "migrated"
+
+load_models(CAPABILITIES)
 
 
 def pytest_report_header() -> str:
@@ -67,14 +72,22 @@ def migrated_template(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_databases(postgres_server: str, migrated_template: str) -> MigratedDatabases:
-    return MigratedDatabases(postgres_server, migrated_template)
+def migrated_databases(postgres_server: str, migrated_template: str) -> Iterator[MigratedDatabases]:
+    with closing(MigratedDatabases(postgres_server, migrated_template)) as databases:
+        yield databases
 
 
 @pytest.fixture
 def database_url(migrated_databases: MigratedDatabases) -> Iterator[str]:
     """A migrated database as new for one test."""
     with migrated_databases.one() as url:
+        yield url
+
+
+@pytest.fixture
+def kept_database_url(migrated_databases: MigratedDatabases) -> Iterator[str]:
+    """The same for tests that leave nothing running. It is quicker."""
+    with migrated_databases.kept() as url:
         yield url
 
 
@@ -98,12 +111,16 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def valkey_client(valkey_server: str) -> Iterator[redis.Redis]:
+    with closing(redis.Redis.from_url(valkey_server)) as client:
+        yield client
+
+
 @pytest.fixture
-def redis_url(valkey_server: str) -> str:
+def redis_url(valkey_server: str, valkey_client: redis.Redis) -> str:
     """An empty Redis for one test."""
-    client = redis.Redis.from_url(valkey_server)
-    client.flushall()
-    client.close()
+    valkey_client.flushall()
     return valkey_server
 
 

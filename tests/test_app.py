@@ -1,25 +1,24 @@
 """The application as a whole: it starts from the environment, and every route is declared, guarded and described."""
 
 import json
-import os
 import re
 import secrets
-import subprocess
-import sys
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
+from flask.cli import FlaskGroup
 from openapi_spec_validator import validate
 
-from app import accounts_of, assemble, create_app
-from auth.password_hashing.worker_pool import usable_cores
-from config import SettingsInvalid, load_settings
-from database.redis.server import RedisServer
+from app import ASSEMBLED, Assembled, assemble, create_app
+from auth.assembly import Auth
+from config import Settings, SettingsInvalid, load_settings
 from security.api.openapi import undeclared_routes
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
-from settings.model import Settings
+from settings.web_server import usable_cores
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, WEB_ORIGIN, production_environment
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +51,15 @@ def production(**changes: str) -> dict[str, str]:
     return {**production_environment(NOWHERE, "https://predict.example.com"), **changes}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> Flask:
     """Making it connects to nothing, so the addresses lead nowhere."""
     return assemble(load_settings(production()))
+
+
+def auth_made(environ: dict[str, str]) -> Auth:
+    made: Assembled = assemble(load_settings(environ)).extensions[ASSEMBLED]
+    return made.auth
 
 
 def declared(app: Flask) -> list[Operation]:
@@ -77,7 +81,7 @@ def test_it_starts_from_the_environment_of_production(monkeypatch: pytest.Monkey
 
 
 def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold() -> None:
-    auth = accounts_of(load_settings(production(ACCOUNT_DELETION_GRACE_DAYS="3")), RedisServer(None))
+    auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
     assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments"]
@@ -149,9 +153,10 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
     assert re.findall(r'"(?:ge|le|gt|lt|multiple_of)":', document) == []
 
 
+@cache
 def everything(**changes: str) -> Flask:
     """With all that can be switched on."""
-    return assemble(load_settings(production(**EVERYTHING, **changes)))
+    return assemble(load_settings(production(**EVERYTHING, COMPAT_ROUTES="on", **changes)))
 
 
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:
@@ -164,7 +169,8 @@ def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:
 def test_operation_ids_stay_as_they_were_published(app: Flask) -> None:
     """Generated clients name their functions by them. Add new ones here; never change one."""
     ids = {f"{each.method} {each.path_template}": each.id for each in operations(everything())}
-    assert ids == json.loads((ROOT / "tests/operation_ids.json").read_text())
+    published = [ROOT / "tests/operation_ids.json", *ROOT.glob("capabilities/*/operation_ids.json")]
+    assert ids == {path: each for file in published for path, each in json.loads(file.read_text()).items()}
 
 
 def test_every_operation_says_in_words_what_it_does() -> None:
@@ -229,7 +235,7 @@ def test_no_description_is_indented(app: Flask) -> None:
 @pytest.mark.parametrize("processes", [1, 2, 64])
 def test_all_processes_together_hash_no_more_passwords_at_once_than_there_are_cores(processes: int) -> None:
     """Where there are more processes than cores, each still needs one thread."""
-    auth = accounts_of(load_settings(production(WEB_CONCURRENCY=str(processes))), RedisServer(None))
+    auth = auth_made(production(WEB_CONCURRENCY=str(processes)))
     assert auth.settings.password_threads is not None
     assert 0 < auth.settings.password_threads * processes <= max(usable_cores(), processes)
 
@@ -253,9 +259,8 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
         ["bootstrap-demo", "--help"],
     ],
 )
-def test_a_command_is_there(command: list[str]) -> None:
-    environ = {"PATH": os.environ["PATH"], **production()}
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", *command], cwd=ROOT, env=environ, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_command_is_there(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in production().items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(FlaskGroup(create_app=create_app, load_dotenv=False), command)
+    assert done.exit_code == 0, done.output

@@ -11,12 +11,15 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from auth.tiers import Tier
+from capabilities import CAPABILITIES
 from check_settings import config_commands, settings_table, shown
-from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit
+from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit, plan_table, settings_with
+from gateway.plan_limits import ENHANCED_GROUNDING, PlanLimits
+from gateway.settings import PredictSection, ResponseVerification
 from security.secrets.derived_key import derived_key
-from settings.model import Environment, ResponseVerification, Settings
 from settings.private_hosts import is_private_host
 from settings.secret_strength import weakness_of
+from settings.section import Environment, own_fields, sections_of
 
 Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
@@ -300,7 +303,9 @@ def test_more_predictions_in_flight_than_threads_are_refused() -> None:
 
 @pytest.mark.parametrize(("threads", "in_flight"), [("600", 525), ("8", 7), ("4", 3)])
 def test_predictions_leave_threads_free_for_other_requests(threads: str, in_flight: int) -> None:
-    assert load_settings({"WEB_THREADS": threads}).predict_max_in_flight == in_flight
+    settings = load_settings({"WEB_THREADS": threads})
+    assert isinstance(settings, PredictSection)
+    assert settings.predict_max_in_flight == in_flight
 
 
 @pytest.mark.parametrize(
@@ -313,6 +318,7 @@ def test_predictions_leave_threads_free_for_other_requests(threads: str, in_flig
 )
 def test_answers_over_plain_http_must_be_signed(url: str, verification: ResponseVerification) -> None:
     settings = load_settings(production(PRIVATE_API_URL=url))
+    assert isinstance(settings, PredictSection)
     assert settings.private_api_verify_response is verification
 
 
@@ -492,20 +498,26 @@ def test_derivation_agrees_with_the_published_vector() -> None:
 
 
 def test_the_plan_table_has_every_tier() -> None:
-    limits = {tier: PLANS[tier].limits for tier in Tier}
-    assert {tier: (row.per_day, row.burst, row.concurrency) for tier, row in limits.items()} == {
-        Tier.FREE: (5, 10, 2),
-        Tier.PLUS: (25, 30, 4),
-        Tier.PRO: (100, 60, 8),
-        Tier.TEAM: (300, 120, 16),
-        Tier.ENTERPRISE: (None, 300, 32),
+    limits = {tier: table["predict"] for tier, table in plan_table(CAPABILITIES).items()}
+    assert all(isinstance(row, PlanLimits) for row in limits.values())
+    assert {tier: tuple(row.published().values()) for tier, row in limits.items()} == {
+        Tier.FREE: (5, 10, 60, 2),
+        Tier.PLUS: (25, 30, 60, 4),
+        Tier.PRO: (100, 60, 60, 8),
+        Tier.TEAM: (300, 120, 60, 16),
+        Tier.ENTERPRISE: (None, 300, 60, 32),
     }
-    assert [tier for tier in Tier if "enhanced_grounding" in limits[tier].features] == [
+    assert [tier for tier in Tier if ENHANCED_GROUNDING in limits[tier].options] == [
         Tier.PRO,
         Tier.TEAM,
         Tier.ENTERPRISE,
     ]
     assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
+
+
+def test_no_variable_stands_in_two_sections() -> None:
+    names = [name for section in sections_of(settings_with(CAPABILITIES)) for name in own_fields(section)]
+    assert sorted(names) == sorted(settings_with(CAPABILITIES).model_fields)
 
 
 def test_settings_show_no_secret() -> None:
@@ -563,7 +575,7 @@ def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> No
     set_environment(monkeypatch, production())
     result = CliRunner().invoke(config_commands, ["show"])
     assert [line.partition("=")[0] for line in result.output.splitlines()] == [
-        name.upper() for name in Settings.model_fields
+        name.upper() for name in settings_with(CAPABILITIES).model_fields
     ]
     assert "SECRET_KEY=(set)" in result.output
 

@@ -4,12 +4,24 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("settings", "auth", "payments", "gateway", "security", "database", "sandbox", "examples")
+PACKAGES = (
+    "capabilities",
+    "payments",
+    "gateway",
+    "metering",
+    "auth",
+    "settings",
+    "security",
+    "database",
+    "sandbox",
+    "examples",
+)
 
 ONLY_IN = {
     # The stand-in speaks for Stripe: what it takes and sends is read from the package itself.
@@ -35,6 +47,7 @@ def sources() -> Iterator[Path]:
         yield from (ROOT / package).rglob("*.py")
 
 
+@cache
 def imported_by(source: Path) -> set[str]:
     """The top-level names of everything that a file imports, wherever in the file."""
     names: set[str] = set()

@@ -19,7 +19,7 @@ from flask import Flask
 from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app import accounts_of, assemble, background_jobs, payments_of
+from app import ASSEMBLED, Assembled, assemble
 from auth.accounts.close import close_account
 from auth.accounts.purge import purge_accounts
 from auth.assembly import Auth
@@ -31,7 +31,6 @@ from database.base import Base
 from database.jobs.declare import Jobs
 from database.jobs.run_worker import run_worker
 from database.jobs.worker_options import WorkerOptions
-from database.redis.server import RedisServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.whole.environment import production_environment
@@ -209,10 +208,9 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
         }
     )
     app = assemble(settings)
-    auth = accounts_of(settings, RedisServer(None))
-    jobs = background_jobs(auth, payments_of(settings, database_url, auth))
+    made: Assembled = app.extensions[ASSEMBLED]
     with app.app_context():
-        yield Service(app, auth, jobs, database_url)
+        yield Service(app, made.auth, made.jobs, database_url)
         db.session.remove()
         db.engine.dispose()
 

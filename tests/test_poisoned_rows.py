@@ -13,11 +13,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from app import accounts_of, assemble, background_jobs, payments_of
+from app import ASSEMBLED, Assembled, assemble
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs.declare import JobName, Jobs
-from database.redis.server import RedisServer
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.whole.environment import production_environment
@@ -193,8 +192,6 @@ def app(database_url: str) -> Iterator[Flask]:
         }
     )
     app = assemble(settings)
-    auth = accounts_of(settings, RedisServer(None))
-    app.extensions["jobs"] = background_jobs(auth, payments_of(settings, database_url, auth))
     with app.app_context():
         yield app
         db.session.remove()
@@ -202,8 +199,8 @@ def app(database_url: str) -> Iterator[Flask]:
 
 
 def jobs_of(app: Flask) -> Jobs:
-    jobs: Jobs = app.extensions["jobs"]
-    return jobs
+    made: Assembled = app.extensions[ASSEMBLED]
+    return made.jobs
 
 
 def rows(statement: str) -> list[tuple[Any, ...]]:

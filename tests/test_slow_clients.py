@@ -93,7 +93,7 @@ def test_no_thread_waits_for_the_rest_of_a_request(server: ToyServer, clients: E
     open_half(server.port, clients, sent, CLIENTS)
     begun = time.monotonic()
     assert answers(server.port)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 8  # a client has 10 seconds for a head
 
 
 @pytest.mark.parametrize("sent", list(HALF.values())[1:], ids=list(HALF)[1:])

@@ -14,7 +14,7 @@ from auth.api_keys.token import PREFIX, is_well_formed
 from auth.bounded_cache import BoundedCache
 from auth.models import ApiKey
 from auth.rate_limits.by_address import AddressLimits
-from auth.scopes import ACCOUNT, Scope
+from auth.scopes import ACCOUNT
 from auth.tokens.opaque import token_hash
 from database import reading
 from database.base import Clock
@@ -32,8 +32,8 @@ class InsufficientScope(Problem):
 
     status, error, title = 403, "insufficient_scope", "This API key does not have the required scope"
 
-    def __init__(self, needed: Scope | None) -> None:
-        scope = ACCOUNT if needed is None else needed.value
+    def __init__(self, needed: str | None) -> None:
+        scope = ACCOUNT if needed is None else needed
         challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
         detail = (
             "This endpoint does not accept API keys. Sign in and send an access token"
@@ -56,7 +56,7 @@ class KnownKey:
 
     id: UUID
     user_id: UUID
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
     networks: tuple[Network, ...]
 
 
@@ -73,6 +73,7 @@ class ApiKeys:
         states: AccountStates,
         address_limits: AddressLimits,
         wrong_keys: RateLimitItem,
+        scopes: frozenset[str],
         clock: Clock,
         *,
         remembered: int = 8192,
@@ -80,11 +81,12 @@ class ApiKeys:
         self._states = states
         self._address_limits = address_limits
         self._wrong_keys = wrong_keys
+        self._scopes = scopes
         self._clock = clock
         self._uses = KeyUses(clock)
         self._known: BoundedCache[bytes, KnownKey] = BoundedCache(remembered)
 
-    def admit(self, token: str, scope: Scope) -> KnownKey:
+    def admit(self, token: str, scope: str) -> KnownKey:
         """The key of that token, when it has the scope and the request comes from one of its networks.
 
         The caller asks whether it lives. Raises InvalidToken, TooManyRequests, InsufficientScope, NetworkNotAllowed.
@@ -110,7 +112,7 @@ class ApiKeys:
     def note_use(self, key: KnownKey) -> None:
         self._uses.note(key.id)
 
-    def _refusal(self, key: KnownKey, scope: Scope | None) -> Problem | None:
+    def _refusal(self, key: KnownKey, scope: str | None) -> Problem | None:
         if key.networks:
             address = ip_address(client_address())
             if not any(address in network for network in key.networks):
@@ -134,22 +136,22 @@ class ApiKeys:
             if not is_well_formed(token):
                 self._wrong()
             self._address_limits.check(self._wrong_keys, WRONG_KEYS, client_address())
-            known = _look_up(key_hash)
+            known = self._look_up(key_hash)
             if known is None:
                 self._wrong()
             self._known.put(key_hash, known)
         return known
 
+    def _look_up(self, key_hash: bytes) -> KnownKey | None:
+        """Scopes of capabilities that are off are left out."""
+        query = select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.allowed_networks)
+        with reading() as session:
+            row = session.execute(query.where(ApiKey.token_hash == key_hash)).one_or_none()
+        if row is None:
+            return None
+        networks = tuple(ip_network(network) for network in row.allowed_networks)
+        return KnownKey(row.id, row.user_id, self._scopes.intersection(row.scopes), networks)
+
     def _wrong(self) -> NoReturn:
         self._address_limits.count(self._wrong_keys, WRONG_KEYS, client_address())
         raise InvalidToken
-
-
-def _look_up(key_hash: bytes) -> KnownKey | None:
-    query = select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.allowed_networks)
-    with reading() as session:
-        row = session.execute(query.where(ApiKey.token_hash == key_hash)).one_or_none()
-    if row is None:
-        return None
-    scopes = frozenset(Scope(name) for name in row.scopes)
-    return KnownKey(row.id, row.user_id, scopes, tuple(ip_network(network) for network in row.allowed_networks))

@@ -14,7 +14,6 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import notify
 from auth.models import ApiKey
-from auth.scopes import Scope
 from auth.tokens.opaque import token_hash
 from database import transaction
 from database.base import uuid7
@@ -44,7 +43,7 @@ class KeyRequest:
     """`allowed_networks` are in their canonical form."""
 
     name: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
     lifetime: timedelta
     allowed_networks: tuple[str, ...]
 
@@ -61,6 +60,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested
         if session.scalars(live).one() >= KEYS_PER_USER:
             raise TooManyApiKeys
         made = insert_key(
+            auth,
             session,
             user_id,
             name=requested.name,
@@ -75,6 +75,7 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested
 
 
 def insert_key(
+    auth: Auth,
     session: Session,
     user_id: UUID,
     *,
@@ -107,4 +108,4 @@ def insert_key(
     )
     session.add(key)
     session.flush()
-    return NewKey(token, shown(key, now))
+    return NewKey(token, shown(key, auth.scopes, now))

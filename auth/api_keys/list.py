@@ -1,5 +1,6 @@
 """The API keys of a user, as they are shown: never their tokens."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, literal, select, tuple_
 
 from auth.assembly import Auth
 from auth.models import ApiKey
-from auth.scopes import Scope
 from database import reading
 from database.pages import Page, page_of
 
@@ -26,7 +26,8 @@ class KeyShown:
     start: str
     name: str
     state: KeyState
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
+    """Those that count here; a key may be stored with others, of capabilities that are off."""
     allowed_networks: tuple[str, ...]
     created_at: datetime
     expires_at: datetime
@@ -46,21 +47,21 @@ def list_api_keys(auth: Auth, user_id: UUID, *, cursor: UUID | None, limit: int)
             place = tuple_(literal(session.scalars(last).one_or_none() or False), literal(cursor))
             query = query.where(tuple_(is_live(now), ApiKey.id) < place)
         found = session.scalars(query.order_by(is_live(now).desc(), ApiKey.id.desc()).limit(limit + 1))
-        return page_of([shown(key, now) for key in found], limit)
+        return page_of([shown(key, auth.scopes, now) for key in found], limit)
 
 
 def is_live(now: datetime) -> ColumnElement[bool]:
     return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > now)
 
 
-def shown(key: ApiKey, now: datetime) -> KeyShown:
+def shown(key: ApiKey, scopes: Container[str], now: datetime) -> KeyShown:
     state = KeyState.EXPIRED if key.expires_at <= now else KeyState.LIVE
     return KeyShown(
         id=key.id,
         start=key.start,
         name=key.name,
         state=state if key.revoked_at is None else KeyState.REVOKED,
-        scopes=tuple(Scope(name) for name in key.scopes),
+        scopes=tuple(name for name in key.scopes if name in scopes),
         allowed_networks=tuple(key.allowed_networks),
         created_at=key.created_at,
         expires_at=key.expires_at,

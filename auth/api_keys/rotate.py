@@ -60,6 +60,7 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
         if old.replaced_by_id is not None:
             raise ApiKeyReplaced
         made = insert_key(
+            auth,
             session,
             user_id,
             name=old.name,

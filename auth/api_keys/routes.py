@@ -1,13 +1,15 @@
 """`/api/auth/tokens`: the API keys of the account."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from enum import StrEnum
 from ipaddress import IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model
 
 from auth.api_keys.create import KeyRequest, NewKey, TooManyApiKeys, create_api_key
 from auth.api_keys.list import KeyShown, KeyState, list_api_keys
@@ -16,7 +18,6 @@ from auth.api_keys.rotate import ApiKeyReplaced, Overlap, rotate_api_key
 from auth.assembly import Auth
 from auth.bodies import Name
 from auth.principal import Principal
-from auth.scopes import Scope
 from security.api.cursor import ListAnswer, ListQuery
 from security.api.operation import WHOLE, Answer, AnswerBody, Body, operation
 from security.edge.problems import TooManyRequests
@@ -48,7 +49,7 @@ NetworkText = Annotated[
 
 class CreateKeyBody(Body):
     name: Name
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    scopes: list[str]
     expires_in_days: Annotated[int, Field(ge=1, le=365), WHOLE] = 90
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []
     """The only networks that can use the key. Leave empty to allow every network."""
@@ -65,7 +66,8 @@ class KeyAnswer(AnswerBody):
     """The first characters of the key, so that you can tell keys apart."""
     name: str
     state: KeyState
-    scopes: list[Scope]
+    scopes: list[str]
+    """What it may be used for. A scope of a product that is switched off is left out."""
     allowed_networks: list[str]
     created_at: datetime
     expires_at: datetime
@@ -84,6 +86,17 @@ class KeysAnswer(ListAnswer):
     tokens: list[KeyAnswer]
 
 
+def create_key_body(scopes: Mapping[str, str]) -> type[CreateKeyBody]:
+    """With the scopes that there are in this application."""
+    choice = StrEnum("Scope", {name.upper(): name for name in scopes})  # type: ignore[misc] # the scopes are known when it starts
+    described = Field(
+        min_length=1,
+        max_length=len(scopes),
+        description=" ".join(f"`{name}`: {title}" for name, title in scopes.items()),
+    )
+    return create_model("CreateKeyBody", __base__=CreateKeyBody, scopes=(Annotated[list[choice], described], ...))
+
+
 def api_key_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("tokens", __name__, url_prefix="/api/auth/tokens")
 
@@ -94,7 +107,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="createApiKey",
         summary="Create an API key",
         guard=auth.recently_signed_in,
-        body=CreateKeyBody,
+        body=create_key_body(auth.scopes),
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests),
     )

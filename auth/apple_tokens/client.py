@@ -11,7 +11,9 @@ from typing import Any
 import jwt
 import requests
 
+from auth.apple_tokens.settings import AppleTokensSection
 from database.base import Clock
+from settings.section import secret_text
 
 AUDIENCE = "https://appleid.apple.com"
 SECRET_LIVES = timedelta(minutes=5)
@@ -111,3 +113,12 @@ def _object(content: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def apple_tokens_of(settings: AppleTokensSection, clock: Clock) -> AppleTokens | None:
+    """None without a key for Sign in with Apple."""
+    key_id, team_id = settings.apple_sign_in_key_id, settings.apple_sign_in_team_id
+    private_key = secret_text(settings.apple_sign_in_private_key)
+    if key_id is None or team_id is None or private_key is None:
+        return None
+    return AppleTokens(AppleSignInKey(key_id, team_id, private_key), settings.apple_sign_in_url, clock)

@@ -7,6 +7,9 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
+from auth.mail.settings import MailSection
+from settings.section import secret_text
+
 SMTPS_PORT = 465  # RFC 8314, 3.3: TLS from the first byte
 TIMEOUT_SECONDS = 15.0
 
@@ -70,3 +73,15 @@ class FolderTransport:
         unfinished = self.folder / f".{name}"
         unfinished.write_bytes(message.as_bytes())
         unfinished.replace(self.folder / f"{name}.eml")
+
+
+def mail_transport_of(settings: MailSection) -> MailTransport | None:
+    if settings.email_host is not None:
+        return SmtpTransport(
+            settings.email_host,
+            settings.email_port,
+            settings.email_host_user,
+            secret_text(settings.email_host_password),
+            settings.email_use_tls,
+        )
+    return None if settings.email_folder is None else FolderTransport(settings.email_folder)

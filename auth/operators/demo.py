@@ -14,7 +14,6 @@ from auth.invites.create import create_invite
 from auth.operators.accounts import create_user
 from auth.operators.commands import plain_errors
 from auth.principal import Role
-from auth.scopes import Scope
 
 
 def demo_command(auth: Auth, *, production: bool) -> click.Command:
@@ -32,9 +31,9 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
             with plain_errors():
                 ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        requested = KeyRequest("demonstration", frozenset(Scope), timedelta(days=90), ())
+        wish = KeyRequest("demonstration", frozenset(auth.scopes), timedelta(days=90), ())
         with plain_errors():
-            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, requested).token))
+            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
         invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
         made.append(("invite", invite.code))
         for name, text in made:

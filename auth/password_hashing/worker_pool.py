@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
 from security.edge.problems import DependencyUnavailable
+from settings.web_server import usable_cores
 
 Result = TypeVar("Result")
 
@@ -76,10 +77,6 @@ def _take(places: threading.Semaphore, held: ExitStack, until: float | None = No
     if not taken:
         raise PasswordWorkBusy
     held.callback(places.release)
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _lower_priority() -> None:

@@ -254,6 +254,8 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
         "responses": _responses(declared, api, models),
         "security": [],
     }
+    if declared.deprecated:
+        described["deprecated"] = True
     scheme = declared.guard.scheme
     if scheme is not None:
         alternatives = (scheme,) if isinstance(scheme, str) else scheme

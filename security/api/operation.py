@@ -130,6 +130,7 @@ class Operation:
     accepts_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
+    deprecated: bool = False
 
     @property
     def path_arguments(self) -> dict[str, tuple[str, ...]]:

@@ -31,6 +31,7 @@ EXPOSED_HEADERS = (
     "Accept-Post",
     "Allow",
     "Content-Disposition",
+    "Deprecation",
     "Idempotency-Replayed",
     "Location",
     "RateLimit",

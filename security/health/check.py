@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 
-from database.jobs.worker_status import WorkerStatus
-from database.schema import SchemaNotCurrent
+from database.jobs.worker_status import WorkerStatus, worker_status
+from database.redis.server import RedisAddress, redis_check
+from database.schema import SchemaNotCurrent, schema_check
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,18 @@ class HealthCheck:
             self._running[name] = (time.monotonic(), future)
         threading.Thread(target=run_check, args=(name, self.parts[name], future), daemon=True).start()
         return future
+
+
+def health_check(database_url: str, redis: RedisAddress | None, more: Mapping[str, Part]) -> HealthCheck:
+    """What every process stands on, and `more`."""
+    parts = {
+        "database": Part(schema_check(database_url)),
+        "worker": Part(worker_status(database_url), required=False),
+        **more,
+    }
+    if redis is not None:
+        parts["redis"] = Part(redis_check(redis), required=False)
+    return HealthCheck(parts)
 
 
 def run_check(name: str, part: Part, future: "Future[Finding]") -> None:

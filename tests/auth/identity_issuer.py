@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,6 +11,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 AUDIENCE = "com.example.app"
+
+
+@cache
+def key_of(issuer: str, key_id: str) -> RSAPrivateKey:
+    """The same for every test of a process, because making one takes a tenth of a second."""
+    return generate_private_key(65537, 2048)
 
 
 class IdentityIssuer:
@@ -55,7 +62,7 @@ class IdentityIssuer:
         return f"http://127.0.0.1:{self._server.server_port}/keys"
 
     def add_key(self, key_id: str) -> None:
-        self.keys[key_id] = generate_private_key(65537, 2048)
+        self.keys[key_id] = key_of(self.issuer, key_id)
 
     def token(self, *, key_id: str = "key-1", without: str | None = None, **claims: Any) -> str:
         now = int(time.time())

@@ -6,7 +6,7 @@ from flask import Blueprint
 from werkzeug.test import TestResponse
 
 from auth.principal import Caller
-from auth.scopes import Scope
+from auth.scopes import USAGE
 from security.api.operation import Answer, AnswerBody, operation
 from tests.auth.accounts_app import Accounts, bearer
 
@@ -22,8 +22,6 @@ class KeyHolder:
 
     def __init__(self, accounts: Accounts, email: str = "alice@example.com") -> None:
         self.accounts = accounts
-        if "tried" not in accounts.app.blueprints:
-            accounts.app.register_blueprint(routes_with_keys(accounts))
         signed_in = accounts.register(email)
         self.user_id = str(signed_in["user"]["id"])
         self.access_token = str(signed_in["access_token"])
@@ -63,7 +61,7 @@ def routes_with_keys(accounts: Accounts) -> Blueprint:
         "/usage",
         operation_id="getUsage",
         summary="",
-        guard=auth.signed_in_or_key(Scope.USAGE),
+        guard=auth.signed_in_or_key(USAGE),
         answers={200: Seen},
     )
     def usage(caller: Caller) -> Answer:
@@ -75,7 +73,7 @@ def routes_with_keys(accounts: Accounts) -> Blueprint:
         "/metered",
         operation_id="getMetered",
         summary="",
-        guard=auth.signed_in_metered,
+        guard=auth.metered("predict"),
         answers={200: Seen},
     )
     def metered(caller: Caller) -> Answer:
@@ -83,7 +81,7 @@ def routes_with_keys(accounts: Accounts) -> Blueprint:
         if client is not None and caller.cached is not None:
             held = client.hmget(caller.cached.key, caller.cached.fields)
             if held != [value.encode() for value in caller.cached.values]:
-                caller = auth.signed_in_metered.renew(caller)
+                caller = auth.metered("predict").renew(caller)
         return Answer(200, Seen(tier=caller.tier))
 
     return routes

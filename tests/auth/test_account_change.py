@@ -122,7 +122,10 @@ def test_the_version_is_raised_and_announced_in_one_place() -> None:
         for name, tree in sources()
         if any(isinstance(node, ast.Attribute) and node.attr == "changed" for node in ast.walk(tree))
     }
-    assert announcing == {"auth/account_change.py", "app.py"}, "app.py hands it to payments"
+    assert announcing == {
+        "auth/account_change.py",
+        "payments/assembly.py",
+    }, "payments is handed it where it is put together"
 
 
 def test_what_permission_rests_on_is_written_in_an_account_change() -> None:

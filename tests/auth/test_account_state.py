@@ -37,12 +37,12 @@ def read_tier(accounts: Accounts, access_token: str) -> Tier:
 
 def admit_metered(accounts: Accounts, access_token: str) -> Caller:
     with accounts.app.test_request_context(headers=bearer(access_token)):
-        return accounts.auth.signed_in_metered.admit()
+        return accounts.auth.metered("predict").admit()
 
 
 def renew(accounts: Accounts, principal: Caller) -> Caller:
     with accounts.app.test_request_context():
-        return accounts.auth.signed_in_metered.renew(principal)
+        return accounts.auth.metered("predict").renew(principal)
 
 
 def still_holds(accounts: Accounts, principal: Caller) -> bool:

@@ -16,6 +16,7 @@ from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 
 THREE = RateLimitItemPerHour(3)
+TWENTY_A_DAY = AuthLimits(sign_in=RateLimitItemPerDay(20))
 
 
 def sign_in_from(accounts: Accounts, address: str) -> Any:
@@ -84,7 +85,7 @@ def test_two_applications_share_one_count(make_accounts: MakeAccounts) -> None:
 
 
 def test_without_redis_the_limit_holds_in_this_process(make_accounts: MakeAccounts) -> None:
-    accounts = make_accounts(redis_at=None, limits=AuthLimits())
+    accounts = make_accounts(redis_at=None, limits=TWENTY_A_DAY)
     statuses = [sign_in_from(accounts, "192.0.2.1").status_code for _ in range(22)]
     assert statuses == [401] * 20 + [429] * 2
 
@@ -92,7 +93,7 @@ def test_without_redis_the_limit_holds_in_this_process(make_accounts: MakeAccoun
 def test_when_redis_dies_the_limit_goes_on_in_this_process(
     make_accounts: MakeAccounts, own_valkey: EmbeddedValkey
 ) -> None:
-    accounts = make_accounts(redis_at=own_valkey.url, limits=AuthLimits())
+    accounts = make_accounts(redis_at=own_valkey.url, limits=TWENTY_A_DAY)
     assert sign_in_from(accounts, "192.0.2.1").status_code == 401
     own_valkey.kill()
     statuses = [sign_in_from(accounts, "192.0.2.1").status_code for _ in range(22)]

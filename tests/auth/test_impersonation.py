@@ -72,7 +72,7 @@ def guarded(accounts: Accounts) -> Desk:
     guards: dict[str, Guard] = {
         "oneself": SignedInAsOneself(auth.signed_in),
         "recently": auth.recently_signed_in,
-        "metered": auth.signed_in_metered,
+        "metered": auth.metered("predict"),
         "support": HasRole(auth.signed_in, Role.SUPPORT),
     }
 

@@ -88,8 +88,11 @@ def test_fifty_at_once_with_a_code_for_three_make_three_accounts(accounts: Accou
     code, start = invite(accounts, "--uses", "3"), Barrier(50)
 
     def attempt(number: int) -> int:
+        """Again when too many passwords are being hashed, as on a machine that has much else to do."""
         start.wait()
-        return register(accounts, code, f"user{number}@example.com").status_code
+        while (status := register(accounts, code, f"user{number}@example.com").status_code) == 503:
+            pass
+        return status
 
     with ThreadPoolExecutor(50) as threads:
         statuses = sorted(threads.map(attempt, range(50)))

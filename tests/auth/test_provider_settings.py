@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from app import apple_tokens_of
-from check_settings import remarks_on
-from config import SettingsInvalid, load_settings
+from auth.apple_tokens.client import apple_tokens_of
+from config import Settings, SettingsInvalid, load_settings
+from database.base import utc_now
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.identity_server.server import IdentityServer
-from settings.model import Settings
+from settings.check import remarks_on
 from tests.whole.environment import production_environment
 
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
@@ -32,9 +32,9 @@ def problems(**changes: str) -> list[str]:
 
 
 def test_with_the_three_apple_is_asked_and_without_them_it_is_not() -> None:
-    assert apple_tokens_of(settings()) is None
-    assert apple_tokens_of(settings(**APP)) is None
-    tokens = apple_tokens_of(settings(**APP, **KEY))
+    assert apple_tokens_of(settings(), utc_now) is None
+    assert apple_tokens_of(settings(**APP), utc_now) is None
+    tokens = apple_tokens_of(settings(**APP, **KEY), utc_now)
     assert tokens is not None
     assert (tokens.base_url, tokens.key.team_id) == ("https://appleid.apple.com", "TEAM123456")
     assert "PRIVATE KEY" not in repr(tokens)

@@ -42,7 +42,10 @@ def test_twenty_registrations_of_one_address_at_once_make_one_account(accounts: 
     spellings = ["A@example.com", "a@example.com"] * 10
 
     def attempt(email: str) -> int:
-        return accounts.post("/register", {"email": email, "password": PASSWORD}).status_code
+        """Again when too many passwords are being hashed, as on a machine that has much else to do."""
+        while (status := accounts.post("/register", {"email": email, "password": PASSWORD}).status_code) == 503:
+            pass
+        return status
 
     with ThreadPoolExecutor(20) as threads:
         statuses = list(threads.map(attempt, spellings))

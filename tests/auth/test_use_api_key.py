@@ -9,7 +9,7 @@ from sqlalchemy import text
 from api_description import TAGS
 from auth.account_change import account_change
 from auth.rate_limits.by_address import AuthLimits
-from auth.scopes import Scope
+from auth.scopes import USAGE
 from auth.tokens.opaque import checksum
 from sandbox.valkey import EmbeddedValkey
 from security.api.openapi import ApiDescription, openapi_document
@@ -176,7 +176,7 @@ def test_a_mistyped_key_never_reaches_postgresql(alice: KeyHolder) -> None:
 
 def test_a_warm_key_costs_one_redis_command_and_a_warm_metered_one_none(alice: KeyHolder) -> None:
     token, auth = alice.key()["token"], alice.accounts.auth
-    for guard, commands in ((auth.signed_in_or_key(Scope.USAGE), 1), (auth.signed_in_metered, 0)):
+    for guard, commands in ((auth.signed_in_or_key(USAGE), 1), (auth.metered("predict"), 0)):
         with alice.accounts.app.test_request_context(headers=bearer(token)):
             guard.admit()
             with counted(alice.accounts) as counts:
@@ -188,9 +188,9 @@ def test_a_warm_key_costs_one_redis_command_and_a_warm_metered_one_none(alice: K
 def test_the_script_that_reserves_sees_that_a_key_was_revoked(alice: KeyHolder) -> None:
     accounts, key = alice.accounts, alice.key()
     with accounts.app.test_request_context(headers=bearer(key["token"])):
-        caller = accounts.auth.signed_in_metered.admit()
+        caller = accounts.auth.metered("predict").admit()
         assert still_holds(accounts, caller)
-        assert accounts.auth.signed_in_metered.renew(caller) == caller
+        assert accounts.auth.metered("predict").renew(caller) == caller
     alice.revoke(key["id"])
     assert not still_holds(accounts, caller)
 
@@ -198,10 +198,10 @@ def test_the_script_that_reserves_sees_that_a_key_was_revoked(alice: KeyHolder) 
 def test_a_metered_key_is_asked_about_again_after_a_revocation(alice: KeyHolder) -> None:
     accounts, key = alice.accounts, alice.key()
     with accounts.app.test_request_context(headers=bearer(key["token"])):
-        caller = accounts.auth.signed_in_metered.admit()
+        caller = accounts.auth.metered("predict").admit()
         alice.revoke(key["id"])
     with accounts.app.test_request_context(), pytest.raises(InvalidToken):
-        accounts.auth.signed_in_metered.renew(caller)
+        accounts.auth.metered("predict").renew(caller)
 
 
 @pytest.mark.parametrize("path", PATHS)

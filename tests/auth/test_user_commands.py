@@ -9,7 +9,6 @@ from click.testing import Result
 
 from auth.operators.commands import user_commands
 from auth.operators.demo import demo_command
-from auth.scopes import Scope
 from payments.subscriptions.grant_manually import grant_by_operator
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
@@ -252,7 +251,7 @@ def test_a_demonstration_has_an_admin_a_user_with_an_api_key_and_an_invite(make_
     roles = accounts.query("SELECT role FROM users ORDER BY role")
     assert [row.role for row in roles] == ["admin", "user"]
     with accounts.app.test_request_context():
-        owner = accounts.auth.api_keys.admit(made["API-key"][0], Scope.PREDICT).user_id
+        owner = accounts.auth.api_keys.admit(made["API-key"][0], "predict").user_id
     assert accounts.query("SELECT id FROM users WHERE role = 'user'") == [(owner,)]
     body = {"email": "alice@example.com", "password": PASSWORD, "invite_code": made["invite"][0]}
     assert accounts.post("/register", body).status_code == 201

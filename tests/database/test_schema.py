@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg2
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INITIALIZE = "from database.schema import initialize_production_database; initialize_production_database()"
@@ -52,6 +53,7 @@ def test_flask_db_upgrade_does_the_same(empty_database_url: str, database_url: s
     assert revision(empty_database_url) == revision(database_url) is not None
 
 
+@pytest.mark.slow
 def test_two_releases_at_once_take_turns(empty_database_url: str, database_url: str) -> None:
     commands = [("-m", "flask", "db", "upgrade"), ("-c", INITIALIZE)]
     with ThreadPoolExecutor() as pool:

@@ -37,8 +37,7 @@ from metering.usage_limits import UsageLimits
 from security.edge.edge import install_edge
 from security.edge.problems import NotSignedIn, Problem
 from security.secrets.signing_keys import PrivateServerKeys, SigningKey
-from tests.bare_app import bare_app
-from tests.metering.known_users import register_who_calls
+from tests.bare_app import bare_app, disconnect
 from tests.metering.limit_backends import eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
@@ -146,7 +145,6 @@ def running_gateway(
     redis_url: str | None = None,
 ) -> Iterator[RunningGateway]:
     secret = secrets.token_bytes(32)
-    register_who_calls(url)
     app = bare_app(url)
     breaker = breaker or Breaker(NEVER_OPENS)
     options = EngineOptions(application_name="mirroros-test")
@@ -181,4 +179,4 @@ def running_gateway(
         redis.close()
         server.close()
         writer.close()
-        db.engine.dispose()
+        disconnect(app)

@@ -7,14 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
-from flask_migrate import upgrade
 
 from auth.tiers import Tier
-from database import db
 from examples.private_server.switches import Switches
 from sandbox.postgres import EmbeddedPostgres
-from tests.bare_app import bare_app
 from tests.gateway.running_gateway import RunningGateway, running_gateway
+from tests.metering.limit_backends import migrated
 
 CALLERS = 12
 
@@ -22,9 +20,7 @@ CALLERS = 12
 @pytest.fixture
 def migrated_url(own_postgres: EmbeddedPostgres) -> str:
     url = own_postgres.url()
-    with bare_app(url).app_context():
-        upgrade()
-        db.engine.dispose()
+    migrated(url)
     return url
 
 

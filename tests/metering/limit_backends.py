@@ -75,7 +75,6 @@ class Backend:
     """One process's limits, and the statement that counts its calls."""
 
     def __init__(self, database_url: str, redis_url: str | None) -> None:
-        register_who_calls(database_url)
         self.engine: Engine = create_engine(sqlalchemy_url(database_url), **engine_options(EngineOptions()))
         # On a busy machine Redis may wait longer than the tenth of a second that it has by default.
         self.server = RedisServer(None if redis_url is None else RedisAddress(redis_url, timeout=1.0))
@@ -224,8 +223,9 @@ def somebody() -> UUID:
 
 
 def migrated(url: str) -> None:
-    """Build the tables in an empty database."""
+    """Build the tables in an empty database. Whoever makes a call there has an account."""
     app = bare_app(url)
     with app.app_context():
         upgrade()
         db.engine.dispose()
+    register_who_calls(url)

@@ -139,6 +139,7 @@ def test_a_reservation_lives_as_long_as_it_is_extended(limits: Backend) -> None:
     assert not limits.limits.extend(reservation, 60)
 
 
+@pytest.mark.slow
 def test_sixty_four_threads_in_four_processes_make_exactly_ten_calls(database_url: str) -> None:
     alice = somebody()
     assert sum(delivered_by_processes(database_url, alice, 4)) == 10

@@ -13,13 +13,13 @@ import psycopg2
 import pytest
 
 from auth.tiers import Tier
-from config import PLANS as OFFERED
 from examples.private_server.switches import Fault, Switches
+from gateway.plan_limits import PREDICT_LIMITS
 from metering.windows import hour_of
 from tests.gateway.running_gateway import PLANS, RunningGateway, running_gateway
 from tests.metering.limit_backends import Backend, backend, plan, somebody
 
-FREE = replace(OFFERED[Tier.FREE].limits, burst=1000)
+FREE = replace(PREDICT_LIMITS[Tier.FREE], burst=1000)
 LIMITED = {**PLANS, Tier.FREE: FREE}
 MOST = 20 + 5 + 2
 MIXTURE = (
@@ -46,7 +46,7 @@ def _one_hour() -> None:
 @pytest.fixture(params=["redis", "postgres"])
 def gateway(request: pytest.FixtureRequest, database_url: str) -> Iterator[RunningGateway]:
     redis_url = request.getfixturevalue("redis_url") if request.param == "redis" else None
-    with running_gateway(database_url, redis_url=redis_url, plans=LIMITED, timeout=0.3) as running:
+    with running_gateway(database_url, redis_url=redis_url, plans=LIMITED, timeout=1.0) as running:
         yield running
 
 

@@ -40,8 +40,7 @@ from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
 from security.edge.problems import InvalidToken
-from tests.bare_app import bare_app
-from tests.metering.known_users import register_who_calls
+from tests.bare_app import bare_app, disconnect
 
 BUDGET = 1000
 PER_CALL = 100
@@ -117,12 +116,11 @@ def app(database_url: str) -> Iterator[Flask]:
     app = bare_app(database_url)
     with app.app_context():
         yield app
-        db.engine.dispose()
+    disconnect(app)
 
 
 @pytest.fixture
 def chat(app: Flask, database_url: str) -> Iterator[Chat]:
-    register_who_calls(database_url)
     writer = call_writer(writer_connection(database_url, EngineOptions()))
     calls = MeteredCalls(
         limits=UsageLimits(PostgresLimits(db.engine), RedisServer(None)),

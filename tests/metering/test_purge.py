@@ -6,19 +6,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from database import batch, db, reading, transaction
+from database import batch, reading, transaction
 from metering.purge import purge_request_logs, purge_usage_counters, sweep_reservations
-from tests.bare_app import bare_app
-from tests.metering.known_users import register_who_calls
+from tests.bare_app import bare_app, disconnect
 
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[Flask]:
-    register_who_calls(database_url)
     app = bare_app(database_url)
     with app.app_context():
         yield app
-        db.engine.dispose()
+    disconnect(app)
 
 
 def execute(statement: str, **values: object) -> None:

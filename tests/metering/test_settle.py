@@ -11,7 +11,6 @@ from psycopg2.errors import CheckViolation, RestrictViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from metering.settle import FENCE, Outcome, SettledCall, Spent, WrittenCall, prepare_settle, write_calls
-from tests.metering.known_users import register_who_calls
 
 TODAY = date(2026, 11, 23)
 CALL = Spent("predict", "call", "2026-11-23", 1, None)
@@ -19,7 +18,6 @@ CALL = Spent("predict", "call", "2026-11-23", 1, None)
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
-    register_who_calls(database_url)
     opened = psycopg2.connect(database_url)
     opened.autocommit = True
     prepare_settle(opened)

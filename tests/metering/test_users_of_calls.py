@@ -9,8 +9,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from auth.account_change import hold_account
-from database import db, reading, transaction
-from tests.bare_app import bare_app
+from database import reading, transaction
+from tests.bare_app import bare_app, disconnect
 from tests.gateway.running_gateway import running_gateway
 
 ADD_USER = "INSERT INTO users (id, email, email_key, created_at, updated_at) VALUES (:user, :user, :user, now(), now())"
@@ -22,11 +22,12 @@ CALLS = "SELECT user_id::text FROM prediction_requests"
 
 
 @pytest.fixture
-def migrated(database_url: str) -> Iterator[Flask]:
-    app = bare_app(database_url)
+def migrated(kept_database_url: str) -> Iterator[Flask]:
+    """Nobody gets an account by making a call."""
+    app = bare_app(kept_database_url)
     with app.app_context():
         yield app
-        db.engine.dispose()
+    disconnect(app)
 
 
 def execute(statement: str, user: uuid.UUID) -> None:

@@ -9,30 +9,35 @@ from uuid import UUID
 import pytest
 
 from auth.tiers import Tier
-from database import db
 from payments.assembly import PaymentSettings
 from payments.inbox.inbox import EventHandler
 from payments.inbox.reconcile import Reconciler
 from payments.plans import Offer, PlanOffer
 from payments.product_table import BillingCycle
 from payments.subscriptions.status import Provider
+from tests.bare_app import disconnect
 from tests.payments.apple_app import RunningApple, running_apple
 from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, app_of, assembled
 from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
-    PlanOffer(Tier.FREE, "Free", 5, 60, (), ()),
+    PlanOffer(Tier.FREE, "Free", {"predict": {"per_day": 5}}, 60, (), ()),
     PlanOffer(
         Tier.PRO,
         "Pro",
-        100,
+        {"predict": {"per_day": 100}},
         300,
         ("x",),
         ("Priority support",),
         (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
     ),
 )
+
+
+@pytest.fixture
+def database_url(kept_database_url: str) -> str:
+    return kept_database_url
 
 
 @pytest.fixture
@@ -101,6 +106,5 @@ def apple(make_apple: MakeApple) -> RunningApple:
 
 
 def dispose(running: RunningPayments) -> None:
-    with running.app.app_context():
-        db.engine.dispose()
+    disconnect(running.app)
     running.payments.inbox.writer.close()

@@ -7,13 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from app import apple_settings, assemble
-from config import SettingsInvalid, load_settings
+from app import assemble
+from config import Settings, SettingsInvalid, load_settings
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
-from payments.assembly import Payments, PaymentSettings
+from payments.assembly import Payments, PaymentSettings, apple_settings
 from sandbox.apple_server.sold_app import ServerApiKey
 from security.api.operation import OPERATIONS_KEY
-from settings.model import Settings
 from tests.payments.payments_app import assembled
 from tests.whole.environment import production_environment
 

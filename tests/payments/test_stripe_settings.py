@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from app import assemble, stripe_settings
+from app import assemble
 from auth.tiers import Tier
 from config import SettingsInvalid, load_settings
 from database import db
-from payments.assembly import PaymentSettings
+from payments.assembly import PaymentSettings, stripe_settings
 from payments.product_table import BillingCycle
 from payments.stripe.rules import StripeRules
 from tests.payments.payments_app import assembled

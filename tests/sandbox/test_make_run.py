@@ -77,6 +77,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the printed lines need curl")
 def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops_everything(started: MakeRun) -> None:
     lines = "\n".join(re.findall(r"^(?:curl|[A-Z]+=\$).*$", started.output, re.MULTILINE))
@@ -187,6 +188,7 @@ def wait_for_authorizations(apple_url: str, number: int) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_servers_that_are_given_are_used_and_none_is_started(
     tmp_path: Path, empty_database_url: str, redis_url: str
 ) -> None:
@@ -213,6 +215,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     assert f"the key\nin {tmp_path / 'development-secrets.json'}" in running.output
 
 
+@pytest.mark.slow
 def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path: Path) -> None:
     running = MakeRun(tmp_path)
     error_file = tmp_path / "errors"

@@ -2,6 +2,7 @@
 
 import secrets
 
+from capabilities import CAPABILITIES
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
@@ -44,6 +45,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
     """`REGISTRATION_RESPONSE` is classic, because without mail a private registration leads nowhere."""
     environ = {
         "FLASK_ENV": "production",
+        "CAPABILITIES": ",".join(each.name for each in CAPABILITIES),
         "SECRET_KEY": secrets.token_urlsafe(48),
         "PUBLIC_BASE_URL": f"https://{PUBLIC_HOST}",
         "CORS_ORIGINS": WEB_ORIGIN,
@@ -55,6 +57,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",
+        "COMPAT_ROUTES": "off",  # the same views; tests/test_compat.py has them
         "REDIS_TIMEOUT_MS": "500",  # on a busy machine Redis may wait longer than the default for a processor
     }
     return environ if redis_url is None else {**environ, "REDIS_URL": redis_url}

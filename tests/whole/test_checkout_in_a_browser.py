@@ -17,6 +17,7 @@ from tests.whole.test_purchase_reaches_limits import limits_of
 from tests.whole.web_server import QUESTION, Person, WebServer
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from app import accounts_of, assemble, background_jobs, payments_of
-from config import load_settings
+from app import ASSEMBLED, Assembled, assemble
+from config import Settings, load_settings
 from database import db
 from database.jobs.run_worker import run_worker
 from database.jobs.worker_options import WorkerOptions
-from database.redis.server import RedisServer
 from examples.private_server.server import PrivateServer
-from settings.model import Settings
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.conftest import administer
 from tests.whole.environment import PUBLIC_HOST, production_environment
@@ -39,14 +37,14 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     alice = client.post("/api/auth/register", json=credentials, base_url=BASE).get_json()
     token = alice["access_token"]
-    insert = f"INSERT INTO usage_counters VALUES ('{alice['user']['id']}', 'predict', 3, 'call', '2026-11-27')"
-    administer(database_url, insert)
+    columns = 'user_id, feature, unit, "window", used'
+    values = f"'{alice['user']['id']}', 'predict', 'call', '2026-11-27', 3"
+    administer(database_url, f"INSERT INTO usage_counters ({columns}) VALUES ({values})")
     begun = client.post("/api/auth/export", headers=bearer(token), base_url=BASE)
     assert begun.status_code == 202
 
-    auth = accounts_of(settings, RedisServer(None))
-    jobs = background_jobs(auth, payments_of(settings, database_url, auth))
-    asyncio.run(run_worker(server, jobs, database_url, WorkerOptions(), once=True))
+    made: Assembled = server.extensions[ASSEMBLED]
+    asyncio.run(run_worker(server, made.jobs, database_url, WorkerOptions(), once=True))
 
     path = f"/api/auth/export/{begun.get_json()['id']}"
     answer = client.get(path, headers=bearer(token), base_url=BASE)

@@ -1,5 +1,7 @@
 """A free user makes exactly five predictions a day over HTTP, with two web processes and whatever happens to Redis."""
 
+import pytest
+
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
 from sandbox.valkey import EmbeddedValkey
@@ -23,6 +25,7 @@ def test_parallel_attempts_make_exactly_five(
     assert private.seen.most_at_once <= 2
 
 
+@pytest.mark.slow
 def test_without_redis_parallel_attempts_make_exactly_five(
     start_web_server: StartWebServer, database_url: str, private: PrivateServer
 ) -> None:
@@ -34,6 +37,7 @@ def test_without_redis_parallel_attempts_make_exactly_five(
     assert private.seen.most_at_once <= 2
 
 
+@pytest.mark.slow
 def test_redis_killed_in_the_middle_and_back_empty_makes_exactly_five(
     start_web_server: StartWebServer, database_url: str, own_valkey: EmbeddedValkey, private: PrivateServer
 ) -> None:

@@ -3,6 +3,8 @@
 import time
 import uuid
 
+import pytest
+
 from examples.private_server.server import PrivateServer
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
@@ -11,6 +13,7 @@ A_MINUTE = 60
 LONG_ENOUGH = 20
 
 
+@pytest.mark.slow
 def test_requests_of_every_kind_count_together(
     start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
 ) -> None:

@@ -77,6 +77,8 @@ OTHER_TYPES = (
     "application/vnd.api+json",
     "",
 )
+EVERY_FORM = "/api/gateway/predict"
+"""Here all malformed bodies and other media types are tried, and one of each at the other routes, which have the same reader."""
 WRONG_TYPES: tuple[Any, ...] = (7, 10**15, 0.5, [], {}, True, None)
 HOSTILE_TEXTS = (
     "' OR '1'='1' --",
@@ -116,9 +118,9 @@ def test_a_user_is_refused_whatever_the_body(web_server: WebServer, path: str) -
 
 @pytest.mark.parametrize("path", GOOD)
 def test_what_is_no_strict_json_is_400(web_server: WebServer, alice: Person, path: str) -> None:
-    bodies = {name: body for name, body in MALFORMED.items() if body or path != "/api/auth/logout"}
-    found = {name: send(web_server, path, alice, body).status for name, body in bodies.items()}
-    assert found == dict.fromkeys(bodies, 400)
+    names = MALFORMED if path == EVERY_FORM else ["duplicate key"]
+    found = {name: send(web_server, path, alice, MALFORMED[name]).status for name in names}
+    assert found == dict.fromkeys(names, 400)
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -135,10 +137,10 @@ def test_json_of_another_shape_is_422_and_names_the_fields(web_server: WebServer
 @pytest.mark.parametrize("path", GOOD)
 def test_another_media_type_or_encoding_is_415(web_server: WebServer, alice: Person, path: str) -> None:
     body = json.dumps(GOOD[path]).encode()
-    for media_type in OTHER_TYPES:
+    for media_type in OTHER_TYPES if path == EVERY_FORM else OTHER_TYPES[:1]:
         assert send(web_server, path, alice, body, Content_Type=media_type).status == 415, media_type
     bomb = gzip.compress(b" " * 10_000_000)
-    for encoding in ("gzip", "br", "identity, gzip"):
+    for encoding in ("gzip", "br", "identity, gzip") if path == EVERY_FORM else ("gzip",):
         assert send(web_server, path, alice, bomb, Content_Encoding=encoding).status == 415, encoding
 
 

@@ -18,6 +18,7 @@ from tests.whole.web_server import Person, WebServer
 UPSTREAM_SECONDS = 3
 
 
+@pytest.mark.slow
 def test_without_redis_calls_of_killed_processes_are_given_back(
     start_web_server: StartWebServer, database_url: str, private: PrivateServer
 ) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import pytest
+
 from examples.private_server.server import PrivateServer
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
@@ -21,6 +23,7 @@ def flask_users(environ: Mapping[str, str], *arguments: str, typed: str = "") ->
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_role_and_a_switched_off_account_count_in_the_next_request(
     start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
 ) -> None:

@@ -39,6 +39,7 @@ def redis_or_none(request: pytest.FixtureRequest) -> str | None:
     return str(request.getfixturevalue("redis_url")) if request.param == "redis" else None
 
 
+@pytest.mark.slow
 def test_no_500_no_lost_or_doubled_count_and_recovery_without_a_restart(
     start_web_server: StartWebServer,
     own_postgres: EmbeddedPostgres,

@@ -1,5 +1,6 @@
 """A plan that is bought at Stripe changes the limits of the very next request, in every process, and so does a refund."""
 
+import pytest
 import requests
 
 from examples.private_server.server import PrivateServer
@@ -9,6 +10,7 @@ from tests.whole.environment import production_environment, stripe_environment
 from tests.whole.test_purchase_reaches_limits import limits_of, work_once
 
 
+@pytest.mark.slow
 def test_buying_and_refunding(
     start_web_server: StartWebServer, stripe: StripeServer, private: PrivateServer, database_url: str, redis_url: str
 ) -> None:

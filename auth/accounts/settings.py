@@ -1,0 +1,155 @@
+"""The settings of accounts: how they are made and closed, and the keys of their tokens."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, Field, FilePath, SecretStr
+
+from auth.mail.settings import MailSection
+from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
+from auth.tokens.access_keys import AccessKeyRing, SigningKey
+from settings import types
+from settings.section import Place, Problem, secret_texts
+
+DERIVED_DATA_KEY: Final = "0"
+"""Its id in the ring; no other key may have it."""
+
+
+class RegistrationResponse(StrEnum):
+    CLASSIC = "classic"
+    PRIVATE = "private"
+
+
+class RegistrationMode(StrEnum):
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
+def _password_list(path: Path) -> Path:
+    try:
+        PwnedPasswords(path)
+    except PwnedPasswordsUnusable:
+        raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one a line") from None
+    return path
+
+
+AccessKeysText = Annotated[SecretStr, types.readable(AccessKeyRing.read)]
+DataKeysText = Annotated[SecretStr, types.readable(types.named_keys)]
+PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
+
+
+class AccountsSection(MailSection):
+    title: ClassVar = "Accounts"
+
+    jwt_secret_key: types.LongKey | None = Field(
+        default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
+    )
+    jwt_keys: AccessKeysText | None = Field(
+        default=None,
+        description="In place of the one key: `kid:algorithm:material,…`, the first signs. See `flask keys rotate`.",
+    )
+    refresh_token_key: types.LongKey | None = Field(
+        default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
+    )
+    password_pepper: types.LongKey | None = Field(
+        default=None,
+        description="Mixed into every password before hashing. Without it no password can be checked again.",
+    )
+    data_keys: DataKeysText | None = Field(
+        default=None,
+        description=(
+            "Seal second factors and Apple's tokens: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
+            "Default: derived from `SECRET_KEY`, which stays readable."
+        ),
+        examples=["d1:msk_..."],
+    )
+    jwt_access_token_expire_minutes: int = Field(
+        default=15, ge=1, le=60, description="How long an access token is good, in minutes."
+    )
+    bcrypt_cost: int = Field(
+        default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
+    )
+    pwned_passwords_file: PasswordList | None = Field(
+        default=None,
+        description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line.",
+        examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"],
+    )
+    account_deletion_grace_days: int = Field(
+        default=14, ge=0, le=30, description="Days in which an account that its owner closed can be restored."
+    )
+    registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(
+        description=(
+            "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
+            "Default: `classic` in development, else `private`."
+        ),
+        examples=["classic"],
+    )
+    registration_mode: Annotated[RegistrationMode, types.LowerCase] = Field(
+        default=RegistrationMode.OPEN,
+        description="Who may make an account: `open` anybody, `invite` with a code of `flask invites create`, `closed` nobody.",
+    )
+    rate_limit_general: bool = Field(
+        default=True,
+        description="`off` takes away the limit on requests a minute that each plan has. For tests and load tests.",
+    )
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        return {"registration_response": "classic" if place.is_development else "private"}
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.jwt_keys is not None and self.jwt_secret_key is not None:
+            yield "JWT_KEYS", "is set beside JWT_SECRET_KEY; keep one of them"
+        if DERIVED_DATA_KEY in self._named_data_keys():
+            yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.bcrypt_cost < 10:
+            yield "BCRYPT_COST", "must be at least 10"
+        if self.registration_response is RegistrationResponse.PRIVATE and self.email_host is None:
+            yield (
+                "EMAIL_HOST",
+                "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail",
+            )
+
+    def secrets(self) -> dict[str, str]:
+        """Keys of a ring are named with their id."""
+        texts = secret_texts(
+            jwt_secret_key=self.jwt_secret_key,
+            refresh_token_key=self.refresh_token_key,
+            password_pepper=self.password_pepper,
+        )
+        texts |= {f"DATA_KEYS ({key_id})": key for key_id, key in self._named_data_keys().items()}
+        if self.jwt_keys is not None:
+            texts |= {f"JWT_KEYS ({key.key_id})": key.text().rpartition(":")[2] for key in self.access_keys.keys}
+        return texts
+
+    def remarks(self) -> Iterator[str]:
+        if self.password_pepper is None:
+            yield "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it."
+
+    @property
+    def access_keys(self) -> AccessKeyRing:
+        if self.jwt_keys is not None:
+            return AccessKeyRing.read(self.jwt_keys.get_secret_value())
+        return AccessKeyRing([SigningKey("k1", self.key_or_derived(self.jwt_secret_key, "mirroros access tokens v1"))])
+
+    @property
+    def refresh_key(self) -> bytes:
+        return self.key_or_derived(self.refresh_token_key, "mirroros refresh tokens v1")
+
+    @property
+    def pepper(self) -> bytes | None:
+        return None if self.password_pepper is None else types.key_bytes(self.password_pepper.get_secret_value())
+
+    @property
+    def data_key_ring(self) -> dict[str, bytes]:
+        """The current key first. The derived one stays, so that `DATA_KEYS` can be set later."""
+        named = {name: types.key_bytes(key) for name, key in self._named_data_keys().items()}
+        return {**named, DERIVED_DATA_KEY: self.derived_key("mirroros data keys v1")}
+
+    def _named_data_keys(self) -> dict[str, str]:
+        return {} if self.data_keys is None else types.named_keys(self.data_keys.get_secret_value())

@@ -1,0 +1,43 @@
+"""The key for Sign in with Apple, with which a sign-in is taken back at Apple when its account is deleted."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from settings import types
+from settings.process import ProcessSection
+from settings.section import Problem, set_beside
+
+AppleTeamId = Annotated[str, AfterValidator(types.matching(r"[A-Z0-9]{10}", "must be the team's ten characters"))]
+
+
+class AppleTokensSection(ProcessSection):
+    title: ClassVar = "Revoking Sign in with Apple"
+
+    apple_sign_in_key_id: types.AppleKeyId | None = Field(
+        default=None,
+        description="The id of the Sign in with Apple key. With the three, deleting an account takes its sign-in back at Apple.",
+    )
+    apple_sign_in_team_id: AppleTeamId | None = Field(
+        default=None, description="The team id of the developer account, ten characters."
+    )
+    apple_sign_in_private_key: types.AppleSigningKey | None = Field(
+        default=None, description="The Sign in with Apple key: the content of its .p8 file."
+    )
+    apple_sign_in_url: types.BaseUrl = Field(
+        default="https://appleid.apple.com", description="Apple's token endpoints. For tests and development."
+    )
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from set_beside(
+            {
+                "APPLE_SIGN_IN_KEY_ID": self.apple_sign_in_key_id,
+                "APPLE_SIGN_IN_TEAM_ID": self.apple_sign_in_team_id,
+                "APPLE_SIGN_IN_PRIVATE_KEY": self.apple_sign_in_private_key,
+            }
+        )
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.apple_sign_in_url != AppleTokensSection.model_fields["apple_sign_in_url"].default:
+            yield "APPLE_SIGN_IN_URL", "must be left unset: whoever answers there is handed what Apple gave your users"

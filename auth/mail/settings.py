@@ -1,0 +1,70 @@
+"""The settings of e-mail: the SMTP server, and who e-mails come from."""
+
+from collections.abc import Iterator
+from email.utils import formataddr, getaddresses
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from settings import types
+from settings.private_hosts import is_private_host
+from settings.process import ProcessSection
+from settings.section import Place, Problem
+
+
+def _sender(text: str) -> str:
+    """`Name <address>` or an address alone, as it stands in From (RFC 5322, 3.6.2)."""
+    (name, address), *others = getaddresses([text]) or [("", "")]
+    if others or not text.isprintable() or not text.isascii() or address.count("@") != 1 or not all(address.split("@")):
+        raise ValueError("must be an address, or Name <address>")
+    return formataddr((name, address))
+
+
+class MailSection(ProcessSection):
+    title: ClassVar = "E-mail"
+
+    email_host: types.HostName | None = Field(
+        default=None,
+        description="The SMTP server that sends e-mails. In development without it they become files.",
+        examples=["smtp.example.com"],
+    )
+    email_port: int = Field(default=587, ge=1, le=65535, description="Its port; 465 speaks TLS from the first byte.")
+    email_host_user: str | None = Field(
+        default=None, description="The user name at the SMTP server.", examples=["mirroros"]
+    )
+    email_host_password: SecretStr | None = Field(default=None, description="The password at the SMTP server.")
+    email_use_tls: bool = Field(default=True, description="STARTTLS is required before anything is said.")
+    default_from_email: Annotated[str, AfterValidator(_sender)] = Field(
+        default="MirrorOS <no-reply@localhost>", description="Who e-mails come from: `Name <address>`."
+    )
+    email_folder: Path | None = Field(
+        default=None,
+        description="Development: e-mails are written here as files. Default there: `.data/mail`.",
+        examples=[".data/mail"],
+    )
+    mail_box_url: types.HttpUrl | None = Field(
+        default=None,
+        description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it.",
+        examples=["http://127.0.0.1:8025"],
+    )
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        return {"email_folder": str(Path(".data") / "mail")} if place.is_development else {}
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.email_folder is not None:
+            yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
+        if self.mail_box_url is not None:
+            yield "MAIL_BOX_URL", "is for development: the home page links to it"
+        if self.email_host is None:
+            return
+        if self.default_from_email == MailSection.model_fields["default_from_email"].default:
+            yield "DEFAULT_FROM_EMAIL", "must be set: an address that your mail server may send from"
+        if not self.email_use_tls and not is_private_host(self.email_host):
+            yield "EMAIL_USE_TLS", "must be on: e-mails hold links that open accounts"
+
+    def remarks(self) -> Iterator[str]:
+        if self.email_host is None:
+            yield "EMAIL_HOST is not set: no address can be confirmed and no forgotten password reset."

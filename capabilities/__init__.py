@@ -1,0 +1,8 @@
+"""The products: the one place where they are registered. `CAPABILITIES` in the environment says which of them are on."""
+
+from typing import Final
+
+from gateway import PREDICT
+from metering.capability import Capabilities
+
+CAPABILITIES: Final[Capabilities] = (PREDICT,)

@@ -1,0 +1,142 @@
+"""The settings of predictions: the private server, and how many may wait for it."""
+
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from security.secrets.signing_keys import PrivateServerKeys
+from settings import types
+from settings.private_hosts import is_private_host
+from settings.section import Place, Problem, secret_text, secret_texts
+from settings.web_server import WebServerSection
+
+
+class ResponseVerification(StrEnum):
+    REQUIRED = "required"
+    IF_PRESENT = "if_present"
+    OFF = "off"
+
+
+def _private_api_url(text: str) -> str:
+    parts = types.split_url(text, "http", "https")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be scheme, host, port and path alone")
+    return text.rstrip("/")
+
+
+def _path(text: str) -> str:
+    if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
+        raise ValueError("must be a path such as /predict")
+    return text
+
+
+PrivateServerSecret = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
+PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(keys=text))]
+
+
+class PredictSection(WebServerSection):
+    title: ClassVar = "Predictions of the private server"
+    in_example: ClassVar = frozenset({"private_api_secret"})
+
+    private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(
+        description="The private prediction server. Plain http only to loopback and private networks.",
+        examples=["http://127.0.0.1:9000"],
+    )
+    private_api_path: Annotated[str, AfterValidator(_path)] = Field(
+        default="/predict", description="The path that predictions are posted to."
+    )
+    private_api_secret: PrivateServerSecret | None = Field(
+        default=None,
+        description="The key `k1` that signs requests to the private server; at least 32 bytes.",
+        examples=["development-only-signing-key-change-me-51c2"],
+    )
+    private_api_keys: PrivateServerKeysText | None = Field(
+        default=None,
+        description="In place of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify.",
+        examples=["k2:msk_...,k1:msk_..."],
+    )
+    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(
+        description=(
+            "`required`, `if_present` or `off`: whether the private server's answers must be signed. "
+            "Default: `required` over http, else `if_present`."
+        ),
+        examples=["required"],
+    )
+    private_api_timeout: float = Field(
+        default=30, gt=0, le=300, description="The longest that one prediction may take in all, in seconds."
+    )
+    predict_max_in_flight: int = Field(
+        ge=1,
+        description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
+        examples=["525"],
+    )
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        over_https = place.texts.get("PRIVATE_API_URL", "").startswith("https:")
+        defaults = {
+            "private_api_verify_response": "if_present" if over_https else "required",
+            "predict_max_in_flight": _most_in_flight(place.texts.get("WEB_THREADS")),
+        }
+        if place.is_development:
+            defaults["private_api_url"] = "http://127.0.0.1:9000"
+            if "PRIVATE_API_KEYS" not in place.texts:
+                defaults["private_api_secret"] = secrets.token_urlsafe(48)
+        return defaults
+
+    @staticmethod
+    def stand_ins() -> dict[str, str]:
+        return {
+            "private_api_url": "https://stand-in.invalid",
+            "private_api_keys": f"k1:msk_{b64encode(secrets.token_bytes(48)).decode()}",
+        }
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.predict_max_in_flight >= self.web_threads:
+            yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, or predictions can hold every thread"
+        if self.private_api_secret is None and self.private_api_keys is None:
+            yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
+        if self.private_api_secret is not None and self.private_api_keys is not None:
+            yield "PRIVATE_API_KEYS", "is set beside PRIVATE_API_SECRET; keep one of them"
+
+    def unsafe(self) -> Iterator[Problem]:
+        """Over plain http nothing but the signature tells the private server's answer from a stranger's."""
+        parts = urlsplit(self.private_api_url)
+        if parts.scheme == "https":
+            return
+        if not is_private_host(parts.hostname or ""):
+            yield (
+                "PRIVATE_API_URL",
+                "must begin with https:// except on loopback and private networks, the link's addresses left out",
+            )
+        if self.private_api_verify_response is not ResponseVerification.REQUIRED:
+            yield "PRIVATE_API_VERIFY_RESPONSE", "must be required when PRIVATE_API_URL is plain http"
+
+    def secrets(self) -> dict[str, str]:
+        """Keys of the ring are named with their id."""
+        texts = secret_texts(private_api_secret=self.private_api_secret)
+        if self.private_api_keys is not None:
+            ring = types.named_keys(self.private_api_keys.get_secret_value())
+            texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
+        return texts
+
+    def longest_request(self) -> float:
+        return self.private_api_timeout
+
+    @property
+    def private_server_keys(self) -> PrivateServerKeys:
+        return PrivateServerKeys.from_settings(
+            secret=secret_text(self.private_api_secret), keys=secret_text(self.private_api_keys)
+        )
+
+
+def _most_in_flight(web_threads: str | None) -> str:
+    """Seven eighths, so that health checks, sign-in and usage always find a thread."""
+    threads = int(web_threads) if web_threads is not None and web_threads.isdecimal() else 600
+    return str(max(1, threads - max(1, threads // 8)))

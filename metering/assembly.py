@@ -1,0 +1,69 @@
+"""The parts of this package, put together for one application."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from auth.principal import Caller
+from database.base import Clock, utc_now
+from database.jobs.declare import Job
+from database.redis.server import RedisServer
+from metering.breaker import Breaker
+from metering.bulkhead import Bulkhead
+from metering.idempotency import IdempotencyKeys
+from metering.metered_calls import MeteredCalls
+from metering.postgres_limits import PostgresLimits
+from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
+from metering.settle import Settlement, call_writer
+from metering.usage_limits import UsageLimits
+
+
+@dataclass(frozen=True)
+class Metering:
+    """What all metered calls of one process share: their limits, and the commits that settle them."""
+
+    limits: UsageLimits
+    settlement: Settlement
+    confirm: Callable[[Caller], Caller]
+    clock: Clock
+
+    def calls(self, *, breaker: Breaker, bulkhead: Bulkhead, longest_call: float) -> MeteredCalls:
+        """The metered calls of one upstream. After `longest_call` seconds each has certainly ended, settled or not."""
+        return MeteredCalls(
+            limits=self.limits,
+            breaker=breaker,
+            bulkhead=bulkhead,
+            settlement=self.settlement,
+            idempotency=IdempotencyKeys(lease=timedelta(seconds=longest_call)),
+            confirm=self.confirm,
+            clock=self.clock,
+        )
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What each takes from the database is bounded, and the next turn takes the rest."""
+        return (
+            Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
+            Job("purge_request_logs", purge_request_logs, cron="27 * * * *"),
+            Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
+            Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
+        )
+
+
+def assemble_metering(
+    *,
+    engine: Engine,
+    connect: Callable[[], Connection],
+    redis: RedisServer,
+    confirm: Callable[[Caller], Caller],
+    clock: Clock = utc_now,
+) -> Metering:
+    """`connect` opens the connection on which calls are settled. `confirm` reads anew who calls, when what was known of them
+    has changed.
+
+    Starts no thread and connects to nothing.
+    """
+    return Metering(UsageLimits(PostgresLimits(engine), redis), Settlement(call_writer(connect)), confirm, clock)

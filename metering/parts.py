@@ -1,0 +1,38 @@
+"""What a capability is made of, and what it is handed for that."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import click
+from flask import Blueprint
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from auth.assembly import Auth
+from database.jobs.declare import Job
+from metering.assembly import Metering
+from security.health.check import Part
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
+    and the clock; `metering` makes metered calls of an upstream. `derived_key` gives a key of its own for a label. `connect`
+    opens a connection beside the engine's pool.
+    """
+
+    auth: Auth
+    metering: Metering
+    engine: Engine
+    connect: Callable[[], Connection]
+    derived_key: Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Built:
+    """`health` are parts of `GET /health/ready`. The names of its blueprints are the tags of the OpenAPI document."""
+
+    routes: Sequence[Blueprint] = ()
+    jobs: Sequence[Job] = ()
+    commands: Sequence[click.Command] = ()
+    health: Mapping[str, Part] = field(default_factory=dict)

@@ -1,0 +1,113 @@
+"""The settings of one app of the App Store."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, FilePath, SecretStr
+
+from auth.email_address import parse_email
+from payments.billing.settings import ProductsText
+from settings import types
+from settings.process import ProcessSection
+from settings.section import Problem, set_beside
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def _email_key(text: str) -> str:
+    try:
+        return parse_email(text).key
+    except ValueError:
+        raise ValueError("must be e-mail addresses, separated by commas") from None
+
+
+AppleSharedSecret = Annotated[
+    SecretStr, AfterValidator(types.shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))
+]
+AppleBundleId = Annotated[
+    str, AfterValidator(types.matching(r"[A-Za-z0-9.-]{1,155}", "must be a bundle id such as com.example.app"))
+]
+EmailKeys = Annotated[frozenset[Annotated[str, AfterValidator(_email_key)]], types.COMMA_LIST]
+
+
+class AppStoreSection(ProcessSection):
+    title: ClassVar = "App Store"
+
+    apple_bundle_id: AppleBundleId | None = Field(
+        default=None,
+        description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set.",
+        examples=["com.example.app"],
+    )
+    apple_app_id: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**63,
+        description="The app's Apple ID, a number in App Store Connect.",
+        examples=["1234567890"],
+    )
+    apple_products: ProductsText = Field(
+        default="",
+        description="What the App Store sells: `product:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+        examples=["com.example.app.pro.monthly:pro:monthly,com.example.app.pro.yearly:pro:yearly"],
+    )
+    apple_shared_secret: AppleSharedSecret | None = Field(
+        default=None, description="App Store Connect's shared secret, for receipts of StoreKit 1."
+    )
+    apple_api_key_id: types.AppleKeyId | None = Field(
+        default=None, description="The id of the In-App Purchase key. With it subscriptions are reconciled."
+    )
+    apple_api_issuer_id: Annotated[str, AfterValidator(_uuid)] | None = Field(
+        default=None, description="The issuer id beside the In-App Purchase keys."
+    )
+    apple_api_private_key: types.AppleSigningKey | None = Field(
+        default=None, description="The In-App Purchase key: the content of its .p8 file."
+    )
+    apple_online_checks: bool = Field(
+        default=True, description="Ask Apple whether the certificates under signed data were revoked (OCSP)."
+    )
+    apple_sandbox_accounts: EmailKeys = Field(
+        default=frozenset(),
+        description="Accounts (e-mail addresses) whose sandbox purchases count in production for a day: App Review's.",
+        examples=["review@example.com"],
+    )
+    apple_root_certificate: FilePath | None = Field(
+        default=None, description="A root certificate (DER) in place of Apple's. For tests."
+    )
+    apple_production_url: types.BaseUrl | None = Field(
+        default=None, description="An App Store in place of Apple's. For tests."
+    )
+    apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="As above, for the App Store's sandbox.")
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from set_beside(
+            {
+                "APPLE_BUNDLE_ID": self.apple_bundle_id,
+                "APPLE_APP_ID": self.apple_app_id,
+                "APPLE_PRODUCTS": self.apple_products or None,
+            }
+        )
+        yield from set_beside(
+            {
+                "APPLE_API_KEY_ID": self.apple_api_key_id,
+                "APPLE_API_ISSUER_ID": self.apple_api_issuer_id,
+                "APPLE_API_PRIVATE_KEY": self.apple_api_private_key,
+            }
+        )
+
+    def unsafe(self) -> Iterator[Problem]:
+        for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
+            if getattr(self, name) is not None:
+                yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"
+
+    def switched_off(self) -> dict[str, str]:
+        return {} if self.apple_bundle_id else {"/api/payments/apple": "APPLE_BUNDLE_ID"}
+
+    def remarks(self) -> Iterator[str]:
+        if self.apple_bundle_id is None and (self.apple_shared_secret or self.apple_api_private_key):
+            yield "APPLE_BUNDLE_ID is not set: the other settings of the App Store do nothing."

@@ -1,0 +1,90 @@
+"""The settings of Stripe, and of where its pages lead back to."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from payments.billing.settings import ProductsText
+from settings import types
+from settings.process import ProcessSection
+from settings.section import Problem
+
+StripeKey = Annotated[
+    SecretStr,
+    AfterValidator(
+        types.shaped(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+    ),
+]
+StripeWebhookSecrets = Annotated[
+    SecretStr, AfterValidator(types.shaped(r"whsec_[^\s,]+(\s*,\s*whsec_[^\s,]+)*", "must begin with whsec_"))
+]
+
+
+class StripeSection(ProcessSection):
+    title: ClassVar = "Stripe"
+
+    stripe_secret_key: StripeKey | None = Field(default=None, description="Stripe's API key.", examples=["sk_test_..."])
+    stripe_webhook_secret: StripeWebhookSecrets | None = Field(
+        default=None,
+        description="Verifies Stripe's webhooks; no endpoint without it. Two while it is changed: `whsec_…,whsec_…`.",
+        examples=["whsec_..."],
+    )
+    stripe_prices: ProductsText = Field(
+        default="",
+        description="What Stripe sells: `price:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+        examples=["price_1:pro:monthly,price_2:pro:yearly,price_3:enterprise:monthly,price_4:enterprise:yearly"],
+    )
+    stripe_trial_days: int = Field(
+        default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 for none."
+    )
+    stripe_api_base: types.BaseUrl = Field(
+        default="https://api.stripe.com", description="Stripe's API. For tests and development."
+    )
+    checkout_return_url: types.HttpUrl | None = Field(
+        default=None,
+        description="Where Stripe's pages lead back to when the app names no address. Default: plain pages of this API.",
+        examples=["https://app.example.com/billing"],
+    )
+    checkout_origins: types.Origins = Field(
+        default=frozenset(),
+        description=(
+            "Origins of apps that Stripe's pages may lead back to, separated by commas: `https://app.example.com`, or a "
+            "scheme of the app's own, `mirroros://checkout`. Default: `CORS_ORIGINS`."
+        ),
+        examples=["https://app.example.com"],
+    )
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.stripe_secret_key is None:
+            for name in ("stripe_webhook_secret", "stripe_prices"):
+                if getattr(self, name):
+                    yield name.upper(), "does nothing without STRIPE_SECRET_KEY"
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.stripe_secret_key is not None and self.stripe_webhook_secret is None:
+            yield "STRIPE_WEBHOOK_SECRET", "must be set as well, or nobody learns of payments"
+        if self.stripe_api_base != StripeSection.model_fields["stripe_api_base"].default:
+            yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
+        if urlsplit(self.checkout_return_url or "https:").scheme != "https":
+            yield "CHECKOUT_RETURN_URL", "must begin with https://"
+        if any(urlsplit(origin).scheme == "http" for origin in self.checkout_origins):
+            yield "CHECKOUT_ORIGINS", "must begin with https:// or a scheme of the app's own"
+
+    def switched_off(self) -> dict[str, str]:
+        """The webhook first: what stands first is told."""
+        needed = {
+            "/api/payments/stripe/webhook": "stripe_webhook_secret",
+            "/api/payments/stripe": "stripe_secret_key",
+        }
+        return {path: name.upper() for path, name in needed.items() if getattr(self, name) is None}
+
+    def remarks(self) -> Iterator[str]:
+        if self.stripe_webhook_secret is None:
+            yield "STRIPE_WEBHOOK_SECRET is not set: no webhook of Stripe is accepted."
+
+    @property
+    def redirect_origins(self) -> frozenset[str]:
+        """Where a browser may be led from here."""
+        return self.checkout_origins or self.cors_origins

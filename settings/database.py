@@ -1,0 +1,40 @@
+"""Where PostgreSQL and Redis are."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field
+
+from settings import types
+from settings.process import ProcessSection
+from settings.section import Problem
+
+
+class DatabaseSection(ProcessSection):
+    title: ClassVar = "PostgreSQL and Redis"
+
+    database_url: types.PostgresUrl | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer. In development the default is an embedded server.",
+        examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"],
+    )
+    database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
+    redis_url: types.RedisUrl | None = Field(
+        default=None,
+        description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
+        examples=["redis://127.0.0.1:6379/0"],
+    )
+    redis_timeout_ms: int = Field(
+        default=100,
+        ge=20,
+        le=500,
+        description="Milliseconds that one command of Redis may take; then the process asks PostgreSQL for a second.",
+    )
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.database_url is None:
+            yield "DATABASE_URL", "must be set: the embedded server is for development"
+
+    def remarks(self) -> Iterator[str]:
+        if self.redis_url is None:
+            yield "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower."

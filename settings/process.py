@@ -1,0 +1,150 @@
+"""What every process of this application is told: where it runs, who reaches it, and its master secret."""
+
+import secrets
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+
+from security.secrets.derived_key import derived_key
+from settings import types
+from settings.section import Environment, Place, Problem, Section, secret_texts
+
+RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
+"""The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
+
+
+class LogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class ProcessSection(Section):
+    title: ClassVar = "Where it runs"
+    in_example: ClassVar = frozenset({"flask_env", "secret_key"})
+
+    flask_env: Annotated[Environment, types.LowerCase] = Field(
+        description="`development`, `staging` or `production`, the default on Railway and Heroku.",
+        examples=["development"],
+    )
+    flask_debug: bool = Field(default=False, description="Flask's debugger. Refused outside development.")
+    capabilities: types.Names = Field(
+        default=frozenset({"predict"}),
+        description="The products that are on, separated by commas. What is off has no routes, no jobs and needs no settings.",
+    )
+    compat_routes: bool = Field(
+        default=True,
+        description="`off` takes away the deprecated paths, which older apps call.",
+    )
+    port: int = Field(default=8000, ge=1, le=65535, description="The port that the web process listens on.")
+    public_base_url: types.BaseUrl = Field(
+        description="Where clients reach this API: `https://api.example.com`. Links are built from it alone.",
+        examples=["http://localhost:8000"],
+    )
+    trusted_hosts: types.HostNames = Field(
+        default=frozenset(),
+        description="Hosts that requests may name, separated by commas. Default: that of `PUBLIC_BASE_URL`.",
+        examples=["api.example.com"],
+    )
+    trusted_proxy_hops: int = Field(
+        ge=0,
+        le=5,
+        description="Proxies in front that append to `X-Forwarded-For`. Default 0, on Railway and Heroku 1.",
+        examples=["0"],
+    )
+    cors_origins: types.Origins = Field(
+        default=frozenset(),
+        description=(
+            "Origins of web apps that may call this API, separated by commas; of hybrid apps too, such as "
+            "`capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with port 3000 or 5173."
+        ),
+        examples=["http://localhost:3000,http://localhost:5173"],
+    )
+    secret_key: SecretStr = Field(
+        description="The master secret; keys that are not set below are derived from it.",
+        examples=["development-only-master-secret-change-me-0b7f"],
+    )
+    log_level: Annotated[LogLevel, types.UpperCase] = Field(
+        description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default `INFO`, in staging `DEBUG`.",
+        examples=["INFO"],
+    )
+    sentry_dsn: types.SentryDsn | None = Field(
+        default=None,
+        description="Where unexpected errors are reported. Without it nothing is sent.",
+        examples=["https://key@errors.example.com/1"],
+    )
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        defaults = {
+            "flask_env": str(place.environment),
+            "trusted_proxy_hops": "0" if place.platform is None else "1",
+            "log_level": "DEBUG" if place.environment is Environment.STAGING else "INFO",
+        }
+        if domain := place.environ.get("RAILWAY_PUBLIC_DOMAIN"):
+            defaults["public_base_url"] = f"https://{domain}"
+        if place.is_development:
+            origins = (f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173))
+            defaults |= {
+                "public_base_url": f"http://localhost:{place.texts.get('PORT', '8000')}",
+                "cors_origins": ",".join(origins),
+                "secret_key": secrets.token_urlsafe(48),
+            }
+        return defaults
+
+    @staticmethod
+    def stand_ins() -> dict[str, str]:
+        return {"public_base_url": "https://stand-in.invalid"}
+
+    def unsafe(self) -> Iterator[Problem]:
+        if self.flask_debug:
+            yield "FLASK_DEBUG", "must be off: the debugger runs any code for anyone"
+        if urlsplit(self.public_base_url).scheme != "https":
+            yield "PUBLIC_BASE_URL", "must begin with https://"
+
+    def secrets(self) -> dict[str, str]:
+        return secret_texts(secret_key=self.secret_key)
+
+    def remarks(self) -> Iterator[str]:
+        if self.sentry_dsn is None:
+            yield "SENTRY_DSN is not set: unexpected errors are only in the logs."
+        if not self.cors_origins:
+            yield "CORS_ORIGINS is empty: no web app can call this API."
+        if self.trusted_proxy_hops == 0:
+            yield "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly."
+
+    @property
+    def is_development(self) -> bool:
+        return self.flask_env is Environment.DEVELOPMENT
+
+    @property
+    def require_https(self) -> bool:
+        return not self.is_development
+
+    @property
+    def accepted_hosts(self) -> frozenset[str]:
+        """What the `Host` header may name; empty for anything.
+
+        Loopback is where the container's own health check asks.
+        """
+        if self.is_development and not self.trusted_hosts:
+            return frozenset()
+        named = self.trusted_hosts or {urlsplit(self.public_base_url).hostname or ""}
+        return frozenset(named) | {"127.0.0.1", "localhost", RAILWAY_HEALTH_CHECK_HOST}
+
+    @property
+    def web_origins(self) -> frozenset[str]:
+        """Pages that may keep a refresh token in a cookie. Hybrid apps keep theirs themselves."""
+        return types.web_origins(self.cors_origins)
+
+    def derived_key(self, label: str) -> bytes:
+        """A key of its own for each label, from the master secret."""
+        return derived_key(self.secret_key.get_secret_value().encode(), label)
+
+    def key_or_derived(self, own: SecretStr | None, label: str) -> bytes:
+        return self.derived_key(label) if own is None else types.key_bytes(own.get_secret_value())

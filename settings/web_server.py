@@ -1,0 +1,51 @@
+"""The size of the web server: its processes, their threads, and who waits for one."""
+
+import os
+import sys
+from typing import ClassVar
+
+from pydantic import Field
+
+from settings.process import ProcessSection
+from settings.section import Place
+
+MOST_WEB_PROCESSES = 4
+"""A container often sees all cores of its host.
+
+Each process has its own database pool, so more must be asked for.
+"""
+
+
+class WebServerSection(ProcessSection):
+    title: ClassVar = "Size of the web server"
+
+    web_concurrency: int = Field(
+        ge=1,
+        le=64,
+        description="Web processes. Default: one per core, at most 4; in development 1.",
+        examples=["1"],
+    )
+    web_threads: int = Field(
+        default=600,
+        ge=4,
+        le=4096,
+        description="Threads of one web process; each request in progress holds one.",
+    )
+    web_waiting_per_address: int = Field(
+        default=100,
+        ge=8,
+        le=1000,
+        description=(
+            "Connections of one address for whose request a web process waits; of more, the one that waits longest is "
+            "closed. Requests in progress do not count."
+        ),
+    )
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        processes = 1 if place.is_development else min(usable_cores(), MOST_WEB_PROCESSES)
+        return {"web_concurrency": str(processes)}
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

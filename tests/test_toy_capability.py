@@ -1,0 +1,284 @@
+"""A product is one package and one entry in a tuple: all that names products follows from its declaration."""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from app import ASSEMBLED, Assembled, assemble
+from auth.accounts.purge import purge_accounts
+from auth.exports.export import collect_export
+from auth.scopes import CORE_SCOPES
+from auth.tiers import Tier
+from capabilities import CAPABILITIES
+from check_settings import env_example, settings_table
+from config import SettingsInvalid, load_settings
+from database import db, transaction
+from database.base import Base
+from metering.capability import load_models
+from settings.section import own_fields
+from tests.auth.accounts_app import PASSWORD, bearer
+from tests.toy_capability import TOY, TOY_LIMITS
+from tests.whole.environment import PUBLIC_HOST, production_environment
+
+ROOT = Path(__file__).parents[1]
+BASE = f"https://{PUBLIC_HOST}"
+DECLARED = (*CAPABILITIES, TOY)
+SECRET_KEY = secrets.token_urlsafe(48)
+NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
+
+
+def environ(database_url: str = NOWHERE, **changes: str) -> dict[str, str]:
+    on = {"CAPABILITIES": "predict,toy", "TOY_MOTTO": "hello", "SECRET_KEY": SECRET_KEY}
+    return {**production_environment(database_url, "https://predict.example.com"), **on, **changes}
+
+
+def application(database_url: str = NOWHERE, **changes: str) -> Flask:
+    return assemble(load_settings(environ(database_url, **changes), capabilities=DECLARED), DECLARED)
+
+
+def made_of(app: Flask) -> Assembled:
+    made: Assembled = app.extensions[ASSEMBLED]
+    return made
+
+
+@pytest.fixture(scope="module")
+def toy_tables() -> Iterator[None]:
+    """The other tests of this process compare the database with the tables of the products that there are."""
+    load_models(DECLARED)
+    yield
+    Base.metadata.remove(Base.metadata.tables["toys"])
+
+
+@pytest.fixture
+def migrated(toy_tables: None, database_url: str) -> Iterator[str]:
+    """As after the migration that a product would bring."""
+    app = application(database_url)
+    with app.app_context():
+        Base.metadata.tables["toys"].create(db.engine)
+        yield database_url
+        db.engine.dispose()
+
+
+@pytest.fixture
+def on(migrated: str) -> Iterator[Flask]:
+    app = application(migrated)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def off(migrated: str) -> Iterator[Flask]:
+    """On the same database, with predictions alone."""
+    app = application(migrated, CAPABILITIES="predict")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def register(app: Flask) -> dict[str, Any]:
+    credentials = {"email": "alice@example.com", "password": PASSWORD}
+    answer = app.test_client().post("/api/auth/register", json=credentials, base_url=BASE)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.get_json())
+
+
+def call(app: Flask, method: str, path: str, token: str, body: Any = None) -> Any:
+    return app.test_client().open(path, method=method, json=body, headers=bearer(token), base_url=BASE)
+
+
+def make_key(app: Flask, token: str, *scopes: str) -> Any:
+    return call(app, "POST", "/api/auth/tokens", token, {"name": "a robot", "scopes": scopes})
+
+
+def exported(app: Flask, token: str) -> dict[str, Any]:
+    begun = call(app, "POST", "/api/auth/export", token).get_json()
+    with app.app_context():
+        collect_export(made_of(app).auth, begun["id"])
+    parts: dict[str, Any] = call(app, "GET", f"/api/auth/export/{begun['id']}", token).get_json()["parts"]
+    return parts
+
+
+def test_its_route_counts_by_its_limits(on: Flask) -> None:
+    token = register(on)["access_token"]
+    answers = [call(on, "POST", "/api/toy/wind", token) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert answers[0].get_json() == {"says": "hello"}
+    with on.app_context(), transaction() as session:
+        assert session.execute(text("SELECT feature, used FROM usage_counters")).all() == [("toy", 2)]
+
+
+def test_a_key_with_its_scope_is_admitted_and_one_without_it_is_not(on: Flask) -> None:
+    token = register(on)["access_token"]
+    keys = {scope: make_key(on, token, scope).get_json()["token"] for scope in ("toy", "predict", "usage")}
+    found = {scope: call(on, "POST", "/api/toy/wind", key).status_code for scope, key in keys.items()}
+    assert found == {"toy": 200, "predict": 403, "usage": 403}
+
+
+def test_a_stored_scope_of_what_is_off_counts_for_nothing_and_comes_back(on: Flask, off: Flask) -> None:
+    token = register(on)["access_token"]
+    key = make_key(on, token, "toy", "usage").get_json()
+    assert key["scopes"] == ["toy", "usage"]
+    (listed,) = call(off, "GET", "/api/auth/tokens", token).get_json()["tokens"]
+    assert listed["scopes"] == ["usage"]
+    assert call(off, "GET", "/api/gateway/predict/usage", key["token"]).status_code == 200
+    assert call(off, "POST", "/api/toy/wind", key["token"]).status_code == 404
+    rotated = call(off, "POST", f"/api/auth/tokens/{key['id']}/rotate", token, {"overlap": "0"}).get_json()
+    assert rotated["scopes"] == ["usage"]
+    assert call(on, "POST", "/api/toy/wind", rotated["token"]).status_code == 200
+
+
+@pytest.mark.parametrize("stored", ["{solve}", "{}", "{solve,toy}"])
+def test_a_key_that_is_left_without_a_scope_is_refused(on: Flask, off: Flask, stored: str) -> None:
+    token = register(on)["access_token"]
+    key = make_key(on, token, "toy").get_json()
+    with on.app_context(), transaction() as session:
+        session.execute(text("UPDATE api_keys SET scopes = :stored"), {"stored": stored})
+    refused = call(off, "GET", "/api/gateway/predict/usage", key["token"])
+    assert (refused.status_code, refused.get_json()["error"]) == (403, "insufficient_scope")
+    assert call(off, "GET", "/api/auth/tokens", token).get_json()["tokens"][0]["scopes"] == []
+
+
+@pytest.mark.parametrize("scope", ["toy", "solve", ""])
+def test_no_key_is_made_with_a_scope_that_there_is_not(off: Flask, scope: str) -> None:
+    token = register(off)["access_token"]
+    answer = make_key(off, token, "usage", scope)
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/scopes/1")
+
+
+@pytest.mark.parametrize("switched_off", [False, True])
+def test_an_export_has_what_it_holds(on: Flask, off: Flask, *, switched_off: bool) -> None:
+    token = register(on)["access_token"]
+    assert call(on, "POST", "/api/toy/wind", token).status_code == 200
+    assert len(exported(off if switched_off else on, token)["toy"]["toys"]) == 1
+
+
+@pytest.mark.parametrize("switched_off", [False, True])
+def test_what_it_holds_goes_with_the_account(on: Flask, off: Flask, *, switched_off: bool) -> None:
+    alice = register(on)
+    assert call(on, "POST", "/api/toy/wind", alice["access_token"]).status_code == 200
+    with on.app_context(), transaction() as session:
+        session.execute(text("UPDATE users SET is_active = false, delete_after = '2000-01-01'"))
+    worker = off if switched_off else on
+    with worker.app_context():
+        assert purge_accounts(made_of(worker).auth) == 1
+        with transaction() as session:
+            assert session.execute(text("SELECT count(*) FROM toys")).scalar_one() == 0
+
+
+def test_its_job_is_one_of_the_workers_and_its_command_one_of_flask(on: Flask) -> None:
+    token = register(on)["access_token"]
+    assert call(on, "POST", "/api/toy/wind", token).status_code == 200
+    with on.app_context(), transaction() as session:
+        session.execute(text("UPDATE toys SET wound_at = '2000-01-01'"))
+    assert on.test_cli_runner().invoke(args=["toys"]).output == "1\n"
+    with on.app_context():
+        assert made_of(on).jobs.declared["forget_toys"].run() == 1
+    assert on.test_cli_runner().invoke(args=["toys"]).output == "0\n"
+
+
+def test_its_health_is_a_part_of_the_whole(on: Flask) -> None:
+    assert "toy_box" in on.test_client().get("/health/ready", base_url=BASE).text
+
+
+def test_the_plans_say_what_may_be_used_of_it() -> None:
+    plans = application().test_client().get("/api/payments/plans", base_url=BASE).get_json()["plans"]
+    found = {plan["tier"]: plan["limits"]["toy"] for plan in plans}
+    assert found == {tier.value: {"per_day": TOY_LIMITS[tier].per_day} for tier in Tier}
+    assert plans[0]["limits"]["predict"] == {"per_day": 5, "burst": 10, "burst_seconds": 60, "concurrency": 2}
+
+
+def test_the_document_has_its_route_its_tag_and_its_scope() -> None:
+    document = application().test_client().get("/openapi.json", base_url=BASE).get_json()
+    assert document["paths"]["/api/toy/wind"]["post"]["tags"] == ["toy"]
+    assert {"name": "toy", "description": TOY.title} in document["tags"]
+    assert document["components"]["schemas"]["Scope"]["enum"] == ["usage", "predict", "toy"]
+    assert "`toy`: Wind up toys." in json.dumps(document["components"]["schemas"]["CreateKeyBody"])
+
+
+def test_its_settings_are_checked_documented_and_shown() -> None:
+    with pytest.raises(SettingsInvalid) as refusal:
+        load_settings(environ(TOY_MOTTO="", SECRET_KEY="short"), capabilities=DECLARED)
+    assert [each.partition(" ")[0] for each in refusal.value.problems] == ["SECRET_KEY", "TOY_MOTTO"]
+    assert "| `TOY_MOTTO` |  | What a toy says when it is wound up. |" in settings_table(DECLARED)
+    assert "# TOY_MOTTO=hello" in env_example(DECLARED)
+    assert "# --- Toys ---" in env_example(DECLARED)
+
+
+def test_what_is_off_needs_no_settings_and_nobody_reads_them() -> None:
+    assert load_settings(environ(CAPABILITIES="predict", TOY_MOTTO='"quoted"'), capabilities=DECLARED)
+    without = {name: text for name, text in environ(CAPABILITIES="toy").items() if not name.startswith("PRIVATE_")}
+    app = assemble(load_settings(without, capabilities=DECLARED), DECLARED)
+    plans = app.test_client().get("/api/payments/plans", base_url=BASE).get_json()["plans"]
+    assert {plan["predictions_per_day"] for plan in plans} == {0}
+    assert {frozenset(plan["limits"]) for plan in plans} == {frozenset({"toy"})}
+
+
+@pytest.mark.parametrize("names", ["predict,tou", "tou", '"predict"'])
+def test_a_name_that_no_product_has_stops_the_start(names: str) -> None:
+    with pytest.raises(SettingsInvalid) as refusal:
+        load_settings(environ(CAPABILITIES=names, PORT="x"), capabilities=DECLARED)
+    assert [each.partition(" ")[0] for each in refusal.value.problems] == ["CAPABILITIES", "PORT"]
+
+
+def test_no_guard_is_made_for_a_scope_that_nobody_declared() -> None:
+    auth = made_of(application(CAPABILITIES="predict")).auth
+    for guard in (auth.metered, auth.signed_in_or_key):
+        with pytest.raises(ValueError, match="toy"):
+            guard("toy")
+
+
+def test_guards_of_all_scopes_share_what_they_know_of_callers() -> None:
+    auth = made_of(application()).auth
+    assert auth.metered("toy")._remembered is auth.metered("predict")._remembered
+
+
+OFF = """
+import sys
+from tests.test_toy_capability import DECLARED, environ
+from app import ASSEMBLED, assemble
+from config import load_settings
+app = assemble(load_settings(environ(CAPABILITIES=sys.argv[1]), capabilities=DECLARED), DECLARED)
+loaded = [name for name in sys.argv[2:] if name in sys.modules]
+paths = sorted({rule.rule.split('/')[2] for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway'))})
+jobs = [name for name in app.extensions[ASSEMBLED].jobs.declared if 'toy' in name]
+print(loaded, paths, jobs, 'toys' in app.cli.commands)
+"""
+
+
+@pytest.mark.parametrize(
+    ("on", "found"),
+    [
+        ("predict", "['gateway.assembly'] ['gateway'] [] False"),
+        ("toy", "['tests.toy_capability.assembly', 'tests.toy_capability.models'] ['toy'] ['forget_toys'] True"),
+    ],
+)
+def test_nothing_of_what_is_off_is_loaded(on: str, found: str) -> None:
+    heavy = ("gateway.assembly", "tests.toy_capability.assembly", "tests.toy_capability.models")
+    command = [sys.executable, "-c", OFF, on, *heavy]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == found, done.stderr
+
+
+def test_no_two_products_share_a_name_a_feature_or_a_scope() -> None:
+    named = [each.name for each in DECLARED]
+    scopes = [*CORE_SCOPES, *(scope for each in DECLARED for scope in each.scopes)]
+    features = [feature for each in DECLARED for feature in each.limits[Tier.FREE]]
+    assert all(len(set(names)) == len(names) for names in (named, scopes, features))
+    assert all(set(each.limits) == set(Tier) for each in DECLARED)
+
+
+def test_variables_of_a_product_begin_with_its_name() -> None:
+    """Those of predictions are older than this rule."""
+    for each in (*CAPABILITIES, TOY):
+        if each.settings is not None:
+            begin = ("private_api_", "predict_") if each.name == "predict" else (f"{each.name}_",)
+            assert [name for name in own_fields(each.settings) if not name.startswith(begin)] == []

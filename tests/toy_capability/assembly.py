@@ -1,0 +1,89 @@
+"""Stands for the heavy part of a capability: nothing of it is loaded while it is off."""
+
+import hmac
+from datetime import datetime, timedelta
+
+import click
+import orjson
+from flask import Blueprint, request
+from flask.cli import with_appcontext
+from sqlalchemy import func, select
+
+from auth.principal import Caller
+from database import reading, transaction
+from database.base import Clock, uuid7
+from database.batch import purge
+from database.jobs.declare import Job
+from metering.breaker import Breaker
+from metering.bulkhead import Bulkhead
+from metering.limits import CALL, Burst, Draw
+from metering.metered_calls import Allowance, MeteredCalls, Running, Tally, Work
+from metering.parts import Built, Parts
+from metering.rate_limit_headers import DAY, RateLimitExceeded
+from metering.windows import day_of
+from security.api.operation import Answer, AnswerBody, operation
+from security.health.check import Part
+from tests.toy_capability import TOY_LIMITS, ToySection
+from tests.toy_capability.models import Toy
+
+
+class WoundUp(AnswerBody):
+    says: str
+
+
+def build_toy(parts: Parts, settings: ToySection) -> Built:
+    calls = parts.metering.calls(breaker=Breaker(), bulkhead=Bulkhead(8), longest_call=60)
+    clock = parts.auth.clock
+    return Built(
+        routes=(toy_routes(parts, calls, settings.toy_motto),),
+        jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
+        commands=(count_toys,),
+        health={"toy_box": Part(lambda: None, required=False)},
+    )
+
+
+def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
+    fingerprint = hmac.digest(parts.derived_key("toy request hashes v1"), b"", "sha256").hex()
+    routes = Blueprint("toy", __name__, url_prefix="/api/toy")
+
+    def allowance(caller: Caller, now: datetime) -> Allowance:
+        draw = Draw(DAY, "toy", CALL, day_of(now), TOY_LIMITS[caller.tier].per_day)
+        return Allowance((draw,), Burst(100, 60), concurrency=8, failures_per_hour=None, shed_from=1.0)
+
+    @operation(
+        routes,
+        "POST",
+        "/wind",
+        operation_id="startToy",
+        summary="Wind up a toy",
+        guard=parts.auth.metered("toy"),
+        answers={200: WoundUp},
+        problems=(RateLimitExceeded,),
+        accepts_idempotency_key=True,
+    )
+    def wind(caller: Caller) -> Answer:
+        """It says its motto."""
+
+        def perform(running: Running, _tally: Tally) -> bytes:
+            with transaction() as session:
+                session.add(Toy(id=uuid7(), user_id=running.caller.user_id, wound_at=parts.auth.clock()))
+            return orjson.dumps({"says": motto})
+
+        key = request.headers.get("Idempotency-Key")
+        work = Work("toy", "toys", "POST /api/toy/wind", fingerprint, key, lease_seconds=60, allowance=allowance)
+        delivered = calls.once(caller, work, perform)
+        return Answer(200, delivered.body, delivered.headers)
+
+    return routes
+
+
+def forget_toys(clock: Clock) -> int:
+    return purge("forget_toys", select(Toy.id).where(Toy.wound_at < clock() - timedelta(days=1)))
+
+
+@click.command("toys")
+@with_appcontext
+def count_toys() -> None:
+    """Say how many toys were wound up."""
+    with reading() as session:
+        click.echo(session.scalars(select(func.count()).select_from(Toy)).one())
