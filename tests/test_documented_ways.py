@@ -255,13 +255,13 @@ def test_a_database_that_is_not_reached_is_named(user: FreshFolder, command: str
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 def test_a_wrong_setting_is_named_by_every_command(user: FreshFolder, command: str) -> None:
-    said = refused(user.run(command, **WRONG), "BCRYPT_COST is not acceptable")
+    said = refused(user.run(command, **WRONG), "BCRYPT_COST is not valid")
     assert "DATABASE_URL must be a URL that begins with postgresql://" in said
 
 
 @pytest.mark.slow
 def test_make_run_says_the_same_in_the_terminal(developer: FreshFolder) -> None:
-    refused(developer.run("make run", PORT="0", **WRONG), "BCRYPT_COST is not acceptable")
+    refused(developer.run("make run", PORT="0", **WRONG), "BCRYPT_COST is not valid")
     refused(developer.run("make run", PORT="0", POSTGRES_BIN="/nowhere"), NO_POSTGRES)
     with url_of_no_server() as url:
         said = refused(developer.run("make run", PORT="0", DATABASE_URL=url), NOT_REACHED)
