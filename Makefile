@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer and nothing else. Another Python: make PYTHON=python3.12 setup
+# Needs only Python 3.11 or newer. To use another Python: make PYTHON=python3.12 setup
 
 .POSIX:
 PYTHON = python3
@@ -38,21 +38,21 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(PYTEST) -m slow
 
-test-postgres-versions: $(INSTALLED)  ## Run the tests of the database on PostgreSQL 15, the oldest; `test` runs all on the newest
+test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15, the oldest supported version; `test` uses the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \
-		"Elsewhere name its folder: make POSTGRES_15=/path/to/bin test-postgres-versions" >&2; exit 1; }
+		"Elsewhere, give its folder: make POSTGRES_15=/path/to/bin test-postgres-versions" >&2; exit 1; }
 	POSTGRES_BIN=$(POSTGRES_15) $(PYTEST) $(POSTGRES_TESTS)
 
-check: check-code test  ## Check format, lint, types, import rules and the dependency lock, then run the tests
+check: check-code test  ## Run all checks (format, lint, types, imports, dependency lock) and the tests
 
-check-code: $(INSTALLED) check-lock  ## The same without the tests
+check-code: $(INSTALLED) check-lock  ## Run the checks without the tests
 	$(BIN)/black --quiet --check .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/flake8
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
-check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and compile the README's bodies against generated clients
+check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and compile the README examples with generated clients
 	@rm -rf $(GENERATED)
 	$(BIN)/python -m tests.openapi_clients.write_bodies $(GENERATED)
 	@export PATH="$(CURDIR)/$(CLIENTS)/.venv/bin:$(CURDIR)/$(CLIENTS)/node_modules/.bin:$$PATH" && set -e -x && \
@@ -68,25 +68,25 @@ check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and co
 	! grep -rn 'body: Any' $(GENERATED)/mirroros_client/api
 	MYPYPATH=$(GENERATED) $(BIN)/mypy --python-executable $(CLIENTS)/.venv/bin/python $(GENERATED)/bodies.py
 
-format: $(INSTALLED)  ## Write the format that the checks expect
+format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/black --quiet .
 
-lock: $(INSTALLED)  ## Write the locked requirements from their .in files
+lock: $(INSTALLED)  ## Lock the requirements from their .in files
 	for name in $(LOCKED); do $(COMPILE) "$$name.in" --output-file "$$name.txt" || exit 1; done
 
 # The present lock is the starting point, so a new release on the index is no difference, and a changed .in file is one.
-check-lock: $(INSTALLED)  ## Check that the locked requirements follow from the .in files
+check-lock: $(INSTALLED)  ## Check that the locked requirements match the .in files
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in $(LOCKED); do \
 		cp "$$name.txt" "$$folder/locked.txt" && \
 		$(COMPILE) "$$name.in" --output-file "$$folder/locked.txt" && \
-		diff -u "$$name.txt" "$$folder/locked.txt" || { echo "$$name.txt does not follow from $$name.in: make lock" >&2; exit 1; }; \
+		diff -u "$$name.txt" "$$folder/locked.txt" || { echo "$$name.txt does not match $$name.in. Run: make lock" >&2; exit 1; }; \
 	done
 
 bench: $(INSTALLED)  ## Measure what a metered call and a webhook cost
 	$(BIN)/python -m bench
 
-migrate: $(INSTALLED)  ## Bring the database of the environment up to date
+migrate: $(INSTALLED)  ## Upgrade the database to the latest migration
 	$(BIN)/python -m flask db upgrade
 
 clean:  ## Remove .venv, caches and reports; the data in .data stays
@@ -94,7 +94,7 @@ clean:  ## Remove .venv, caches and reports; the data in .data stays
 
 $(INSTALLED): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not. Name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
+		echo "You need Python 3.11 or newer, and '$(PYTHON)' is older. Use another one: make PYTHON=python3.12 setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing the locked requirements into .venv (a minute or two, only now and after they change) ..."

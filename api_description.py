@@ -12,34 +12,34 @@ from settings.process import ProcessSection
 
 NAME: Final = "MirrorOS Public API"
 DESCRIPTION: Final = """\
-Accounts, subscriptions, exact usage limits, and predictions of the private server.
+Accounts, subscriptions, exact usage limits, and predictions from the private server.
 
-Errors are problem documents (RFC 9457) with a stable `error` code. Requests take no unknown members. Answers may get new
-members and `error` codes at any time: ignore those that you do not know.
+Errors are problem documents (RFC 9457) with a stable `error` code. Requests with unknown fields are refused. New fields and
+`error` codes may be added to responses at any time: ignore those that you do not know.
 
-A limit of null is none: unlimited. One answer differs, for older apps: after a prediction,
-`metadata.predictions_remaining_today` is -1 then."""
+A limit of null means unlimited. For older apps there is one exception: in the answer to a prediction,
+`metadata.predictions_remaining_today` is then -1."""
 
 TAGS: Final = MappingProxyType(
     {
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
-        "email": "Confirm an e-mail address, change it, and reset a forgotten password with it.",
+        "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
-        "home": "Where everything is.",
         "health": "For operators and platforms.",
-        "identities": "Apple and Google accounts that sign in to an account.",
+        "home": "Where to find everything.",
+        "identities": "The Apple and Google accounts linked to your account.",
         "impersonation": "View the service as another user, for support.",
-        "keys": "The public keys of access tokens.",
-        "passkeys": "Add, name and delete passkeys, and sign in with one.",
+        "keys": "The public keys of access tokens (JWKS).",
+        "passkeys": "Add, rename and delete passkeys, and sign in with one.",
         "passwords": "Enter your password again, or change it.",
-        "payments": "The plans, and the subscription of an account.",
-        "profile": "Your account: its name, closing it, restoring it.",
+        "payments": "Plans, and your subscription.",
+        "profile": "Your account: view, rename, close or restore it.",
         "providers": "Sign in with Apple and with Google.",
-        "second_factor": "Authenticator apps, recovery codes, and the second step of signing in.",
+        "second_factor": "Authenticator apps, recovery codes, and the second step of a sign-in.",
         "sessions": "Where you are signed in.",
-        "stripe": "Buy, change and cancel on the web, with Stripe.",
+        "stripe": "Buy, change and cancel plans on the web with Stripe.",
         "tokens": "API keys, for programs.",
     }
 )

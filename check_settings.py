@@ -15,7 +15,7 @@ from settings.section import Environment, Section, own_fields, sections_of
 
 @click.group("config")
 def config_commands() -> None:
-    """Check and show the settings."""
+    """Check and print the settings."""
 
 
 @config_commands.command("check")
@@ -23,29 +23,29 @@ def config_commands() -> None:
     "--for",
     "environment",
     type=click.Choice([str(environment) for environment in Environment]),
-    help="Judge the variables as this environment would, without changing FLASK_ENV.",
+    help="Check the variables as this environment would, without changing FLASK_ENV.",
 )
 def check(environment: str | None) -> None:
-    """Say whether the settings are acceptable, and what an operator would want to know besides."""
+    """Check the settings, and give warnings."""
     try:
         settings = load_settings({**os.environ, "FLASK_ENV": environment}) if environment else load_settings()
     except SettingsInvalid as refusal:
         exit_for(refusal)
-    click.echo(f"The settings are acceptable for {settings.flask_env}.")
+    click.echo(f"The settings are valid for {settings.flask_env}.")
     for remark in remarks_on(settings):
         click.echo(f"  note: {remark}")
 
 
 @config_commands.command("show")
 def show() -> None:
-    """Print every setting; secrets only as set or not set."""
+    """Print every setting. Secrets are only shown as set or not set."""
     for name, text in shown(load_settings_or_exit()).items():
         click.echo(f"{name}={text}")
 
 
 @config_commands.command("document")
 def document() -> None:
-    """Print the table of all settings that stands in docs/configuration.md."""
+    """Print the table of settings in docs/configuration.md."""
     click.echo(settings_table())
 
 
@@ -65,21 +65,21 @@ def settings_table(capabilities: Capabilities = CAPABILITIES) -> str:
 
 
 EXAMPLE_BEGINS = """\
-# Made by `flask config example`. Copy it to `.env`. The values work on a developer's machine at once; staging and production
-# refuse the example secrets. Make each with: python -c "import secrets; print(secrets.token_urlsafe(48))"
-# Every variable may also be given as NAME_FILE, the path of a file that holds the value (mounted secrets).
-# A line that begins with # shows the default or an example. docs/configuration.md lists all forms.
+# `flask config example` prints this file. Copy it to `.env`. The values work on a developer's machine. Staging and production
+# refuse the example secrets. Create your own with: python -c "import secrets; print(secrets.token_urlsafe(48))"
+# You can also set any variable as NAME_FILE, the path of a file that contains the value (mounted secrets).
+# Lines that begin with # show the default or an example. docs/configuration.md explains all variables.
 """
 EXAMPLE_ENDS = """
 # --- docker-compose ------------------------------------------------------------------------------------------------
 
 # The password of the database that docker-compose starts.
 POSTGRES_PASSWORD=development-only-password
-# :80 on a developer's machine; the domain name on a host, for which Caddy then gets the certificate.
+# :80 on a developer's machine, the domain name on a host. Caddy then gets the certificate.
 # SITE_ADDRESS=:80
-# The machine's port for http: 80 on a host.
+# The machine's port for http. Use 80 on a host.
 # PROXY_HTTP_PORT=8000
-# The machine's port for https: 443 on a host.
+# The machine's port for https. Use 443 on a host.
 # PROXY_HTTPS_PORT=8443
 """
 

@@ -93,6 +93,6 @@ def _deprecated_operation(today: Operation, former_path: str) -> Operation:
         path=former_path,
         id=today.id + "At" + "".join(word.capitalize() for word in words),
         description=f"Call `{today.method} {today.path_template}` instead.\n\n{today.description}",
-        answer_headers={**today.answer_headers, "Deprecation": "Since when this path is deprecated (RFC 9745)."},
+        answer_headers={**today.answer_headers, "Deprecation": "When this path was deprecated (RFC 9745)."},
         deprecated=True,
     )

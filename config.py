@@ -51,7 +51,7 @@ class SettingsInvalid(Exception):
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         lines = "".join(f"\n  - {problem}" for problem in problems)
-        super().__init__(f"The configuration is not acceptable:{lines}")
+        super().__init__(f"The settings are not valid:{lines}")
         self.problems = problems
 
 
@@ -136,7 +136,7 @@ def _names_of_capabilities(environ: Mapping[str, str]) -> frozenset[str]:
 def _unknown_capabilities(settings: Settings, capabilities: Capabilities) -> Iterable[tuple[str, str]]:
     known = [each.name for each in capabilities]
     if unknown := settings.capabilities - set(known):
-        yield "CAPABILITIES", f"must name only what there is: {', '.join(known)}; not {', '.join(sorted(unknown))}"
+        yield "CAPABILITIES", f"can only contain {', '.join(known)}, not {', '.join(sorted(unknown))}"
 
 
 def _defaults(model: type[Section], place: Place) -> dict[str, str]:
@@ -152,7 +152,7 @@ def _problems_of(error: ValidationError) -> dict[str, str]:
         if problem["type"] == "missing":
             reason = "must be set"
         elif problem["type"] != "value_error":
-            reason = f"is not acceptable: {reason[0].lower()}{reason[1:]}"
+            reason = f"is not valid: {reason[0].lower()}{reason[1:]}"
         problems.setdefault(str(problem["loc"][0]).upper(), reason)
     return problems
 

@@ -119,7 +119,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
 
         After 5 wrong passwords within 5 minutes you have to wait. A device that sends the `device_token` of an earlier sign-in
-        has tries of its own.
+        has its own tries.
 
         If the account has a second factor, the response is 401 `mfa_required` with a `challenge`, valid for 5 minutes and
         5 tries, and the available `methods`. Finish with `POST /api/auth/login/second-factor`.

@@ -1,4 +1,4 @@
-"""`python -m bench`: everything in about six minutes. `python -m bench compare` and so on: one part."""
+"""Measure what calls cost on this machine. Runs every part (about six minutes), or the one that you name."""
 
 import argparse
 import os

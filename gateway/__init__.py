@@ -18,7 +18,7 @@ def _build(parts: "Parts", settings: PredictSection) -> "Built":
 
 PREDICT = Capability(
     name=FEATURE,
-    title="Predictions of the private server, and what is left of them.",
+    title="Predictions from the private server, and how many you have left.",
     settings=PredictSection,
     scopes={FEATURE: "Make predictions."},
     limits={tier: {FEATURE: limits} for tier, limits in PREDICT_LIMITS.items()},

@@ -18,7 +18,7 @@ class PredictionOptions(Body):
 
 
 class PredictionBody(Body):
-    """Lengths are in characters."""
+    """Lengths count characters."""
 
     goal: Annotated[str, Field(min_length=10, max_length=5000, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
     timeframe: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra={"pattern": SEEN}), NOT_BLANK]
@@ -34,7 +34,7 @@ class PredictionMetadata(AnswerBody):
 
 
 class PredictionAnswer(AnswerBody):
-    """The private server's result as it is, with `metadata` added."""
+    """The private server's result, unchanged, with `metadata` added."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -48,7 +48,7 @@ class PolicyUsage(AnswerBody):
 
 
 class UsageAnswer(AnswerBody):
-    """`used` counts delivered predictions; `remaining` also leaves out those that are in flight. Null stands for unlimited."""
+    """`used` counts delivered predictions. `remaining` also excludes those in flight. Null means unlimited."""
 
     tier: Tier
     date: date

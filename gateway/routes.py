@@ -63,11 +63,11 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         ),
     )
     def predict(caller: Caller, body: PredictionBody) -> Answer:
-        """Costs one prediction of your plan, and only when one is delivered.
+        """Uses one prediction of your plan, but only when you receive a result.
 
-        The answer is the private server's result with `metadata` added. `metadata.predictions_remaining_today` is -1 when
-        your plan has no daily limit; everywhere else null stands for unlimited. With an `Idempotency-Key`, asking again
-        gives the stored answer and costs nothing.
+        The response is the private server's result with `metadata` added. `metadata.predictions_remaining_today` is -1 if
+        your plan has no daily limit; everywhere else null means unlimited. If you repeat a request with the same
+        `Idempotency-Key`, you get the stored answer at no cost.
         """
         question = Question(
             document=body.__pydantic_serializer__.to_json(body),
@@ -84,13 +84,13 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         "GET",
         "/predict/usage",
         operation_id="getUsage",
-        summary="Get what you have used and have left today",
+        summary="Get today's usage",
         guard=gateway.usage_reader,
         answers={200: UsageAnswer},
         problems=(LimitsUnavailable,),
     )
     def usage(caller: Caller) -> Answer:
-        """Costs nothing. The day is the UTC day."""
+        """Shows what you have used and have left in the current UTC day. Costs nothing."""
         ask, standing = gateway.proxy.usage(caller)
         return Answer(200, _usage_answer(caller, ask, standing))
 
@@ -99,12 +99,12 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         "GET",
         "/predict/health",
         operation_id="getPrivateServerHealth",
-        summary="Get the health of the private server",
+        summary="Check the private server",
         guard=Anyone("monitoring asks without an account; the answer is cached and has a fixed vocabulary"),
         answers={200: PrivateHealthAnswer},
     )
     def health() -> Answer:
-        """Comes from a check that is at most ten seconds old. Never makes a prediction."""
+        """The result is at most ten seconds old. A check never makes a prediction."""
         found = gateway.health.read()
         return Answer(
             200,

@@ -26,7 +26,7 @@ class ResponseVerification(StrEnum):
 def _private_api_url(text: str) -> str:
     parts = types.split_url(text, "http", "https")
     if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("must be scheme, host, port and path alone")
+        raise ValueError("must have only a scheme, host, port and path")
     return text.rstrip("/")
 
 
@@ -41,39 +41,43 @@ PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: Private
 
 
 class PredictSection(WebServerSection):
-    title: ClassVar = "Predictions of the private server"
+    title: ClassVar = "Predictions from the private server"
     in_example: ClassVar = frozenset({"private_api_secret"})
 
     private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(
-        description="The private prediction server. Plain http only to loopback and private networks.",
+        description="The address of your private prediction server. Plain http is only allowed on loopback and "
+        "private networks.",
         examples=["http://127.0.0.1:9000"],
     )
     private_api_path: Annotated[str, AfterValidator(_path)] = Field(
-        default="/predict", description="The path that predictions are posted to."
+        default="/predict", description="The path on the private server that predictions are posted to."
     )
     private_api_secret: PrivateServerSecret | None = Field(
         default=None,
-        description="The key `k1` that signs requests to the private server; at least 32 bytes.",
+        description="The key `k1` that signs requests to the private server. At least 32 bytes; set the same "
+        "value there.",
         examples=["development-only-signing-key-change-me-51c2"],
     )
     private_api_keys: PrivateServerKeysText | None = Field(
         default=None,
-        description="In place of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify.",
+        description="Several keys instead of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first "
+        "signs, all verify.",
         examples=["k2:msk_...,k1:msk_..."],
     )
     private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(
         description=(
-            "`required`, `if_present` or `off`: whether the private server's answers must be signed. "
-            "Default: `required` over http, else `if_present`."
+            "Whether the private server's answers must be signed: `required`, `if_present` or `off`. "
+            "Default: `required` over http, otherwise `if_present`."
         ),
         examples=["required"],
     )
     private_api_timeout: float = Field(
-        default=30, gt=0, le=300, description="The longest that one prediction may take in all, in seconds."
+        default=30, gt=0, le=300, description="The longest time that a prediction may take in total, in seconds."
     )
     predict_max_in_flight: int = Field(
         ge=1,
-        description="Predictions in progress in one process; more get 503. Default: 7/8 of `WEB_THREADS`.",
+        description="How many predictions one process may have in progress. Any more get 503. Default: 7/8 of "
+        "`WEB_THREADS`.",
         examples=["525"],
     )
 
@@ -99,11 +103,11 @@ class PredictSection(WebServerSection):
 
     def contradictions(self) -> Iterator[Problem]:
         if self.predict_max_in_flight >= self.web_threads:
-            yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, or predictions can hold every thread"
+            yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, otherwise predictions could use every thread"
         if self.private_api_secret is None and self.private_api_keys is None:
-            yield "PRIVATE_API_SECRET", "must be set, or PRIVATE_API_KEYS"
+            yield "PRIVATE_API_SECRET", "must be set, unless you set PRIVATE_API_KEYS"
         if self.private_api_secret is not None and self.private_api_keys is not None:
-            yield "PRIVATE_API_KEYS", "is set beside PRIVATE_API_SECRET; keep one of them"
+            yield "PRIVATE_API_KEYS", "cannot be set together with PRIVATE_API_SECRET; remove one of them"
 
     def unsafe(self) -> Iterator[Problem]:
         """Over plain http nothing but the signature tells the private server's answer from a stranger's."""
@@ -113,10 +117,11 @@ class PredictSection(WebServerSection):
         if not is_private_host(parts.hostname or ""):
             yield (
                 "PRIVATE_API_URL",
-                "must begin with https:// except on loopback and private networks, the link's addresses left out",
+                "must begin with https://, except on loopback and private networks (link-local addresses do "
+                "not count as private)",
             )
         if self.private_api_verify_response is not ResponseVerification.REQUIRED:
-            yield "PRIVATE_API_VERIFY_RESPONSE", "must be required when PRIVATE_API_URL is plain http"
+            yield "PRIVATE_API_VERIFY_RESPONSE", "must be required if PRIVATE_API_URL is plain http"
 
     def secrets(self) -> dict[str, str]:
         """Keys of the ring are named with their id."""

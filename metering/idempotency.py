@@ -26,7 +26,7 @@ TOO_LARGE_TO_KEEP = ""
 
 
 class MalformedIdempotencyKey(Problem):
-    status, error, title = 400, "malformed_idempotency_key", "Idempotency-Key is 1 to 255 visible ASCII characters"
+    status, error, title = 400, "malformed_idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters"
 
 
 class IdempotencyKeyReused(Problem):
@@ -46,7 +46,7 @@ class AnswerNotKept(Problem):
     """The call was made and counted once. Asking again with this key neither repeats it nor shows it."""
 
     status, error = 409, "answer_not_kept"
-    title = "This request was answered, and the answer was too large to be kept. Use a new Idempotency-Key to ask again"
+    title = "The answer to this request was too large to store. Use a new Idempotency-Key to repeat the request"
 
 
 @dataclass(frozen=True, slots=True)

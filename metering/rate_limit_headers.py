@@ -15,22 +15,22 @@ QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded
 DAY = "day"
 
 METERED_HEADERS = {
-    "RateLimit": "What is left of each policy: r requests, for t seconds",
+    "RateLimit": "What is left under each policy: r requests, for t seconds",
     "RateLimit-Policy": "Each policy: q requests in w seconds",
-    "X-RateLimit-Limit": "Limit of the policy that is nearest to its end",
-    "X-RateLimit-Remaining": "What is left of that policy",
-    "X-RateLimit-Reset": "When that policy is full again, Unix seconds",
+    "X-RateLimit-Limit": "The limit of the policy with the fewest requests left",
+    "X-RateLimit-Remaining": "The requests left under that policy",
+    "X-RateLimit-Reset": "When that policy resets, in Unix seconds",
     "X-RateLimit-Policy": "The name of that policy",
-    "Server-Timing": "Milliseconds: upstream is the private server's part, gw is ours",
-    "X-Gateway-Overhead-Ms": "Milliseconds that we added to the private server's time",
-    "Idempotency-Replayed": "true when this is the stored answer of an earlier request",
+    "Server-Timing": "Milliseconds: `upstream` for the private server, `gw` for the gateway",
+    "X-Gateway-Overhead-Ms": "Milliseconds that the gateway added to the private server's time",
+    "Idempotency-Replayed": "`true` when this is the stored answer to an earlier request",
 }
 
 
 class RateLimitExceeded(Problem):
     """A limit of the caller's plan. Nothing was consumed by asking."""
 
-    status, error, title = 429, "rate_limit_exceeded", "A limit of your plan is reached"
+    status, error, title = 429, "rate_limit_exceeded", "You have reached a limit of your plan"
     type = QUOTA_EXCEEDED
 
     def __init__(self, refusal: Refusal, tier: Tier, noun: str, now: datetime) -> None:
@@ -52,15 +52,14 @@ class RateLimitExceeded(Problem):
 class TooManyFailures(Problem):
     """Calls that reach an upstream in vain cost the caller nothing, so only so many are made in an hour."""
 
-    status, error, title = 429, "too_many_failures", "Too many of your requests failed in this hour"
+    status, error, title = 429, "too_many_failures", "Too many of your requests failed this hour"
     type = QUOTA_EXCEEDED
 
     def __init__(self, refusal: Refusal, noun: str, now: datetime) -> None:
         (failures,) = refusal.policies
         end = now + timedelta(seconds=failures.reset_seconds)
         super().__init__(
-            f"{failures.limit} {noun} of this hour were begun and failed. Change what you ask for. "
-            f"You can ask again at {end:%H:%M} UTC",
+            f"{failures.limit} {noun} failed this hour. Check what you send. You can try again at {end:%H:%M} UTC",
             headers=rate_limit_headers(refusal.policies, now) | retry_after(refusal.retry_after_seconds),
             **{"violated-policies": list(refusal.violated)},
             reset_at=f"{end:%Y-%m-%dT%H:%M:%SZ}",
@@ -68,7 +67,7 @@ class TooManyFailures(Problem):
 
 
 DETAILS = {
-    DAY: "All {} of this UTC day are used",
+    DAY: "You have used all {} for this UTC day",
     BURST: "Too many {} in quick succession",
     CONCURRENCY: "Too many {} at the same time",
 }

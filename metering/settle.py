@@ -37,7 +37,7 @@ class UsageNotRecorded(DependencyUnavailable):
     """
 
     def __init__(self, *, may_be_counted: bool = True) -> None:
-        super().__init__("The answer could not be recorded. Please ask again in a moment", seconds=5)
+        super().__init__("The answer could not be recorded. Try again in a moment", seconds=5)
         self.may_be_counted = may_be_counted
 
 

@@ -13,7 +13,7 @@ from security.api.operation import AnswerBody
 
 class PriceAnswer(AnswerBody):
     amount: int
-    """In the currency's minor units, before taxes that are added at the checkout."""
+    """In the currency's minor units, before any taxes that are added at checkout."""
     currency: str
     interval: str
     """`month` or `year`."""
@@ -25,25 +25,25 @@ class OfferAnswer(AnswerBody):
     product_id: str | None
     """Apple's product id, for StoreKit. Null on the web, where tier and cycle are enough."""
     price: PriceAnswer | None
-    """What Stripe charges. Null for the App Store, where StoreKit knows the price in the buyer's currency, and while Stripe
-    has not told it."""
+    """What Stripe charges. Null for the App Store, where StoreKit knows the price in the buyer's currency, and while the
+    price is not available from Stripe."""
 
 
 class PlanAnswer(AnswerBody):
     tier: Tier
     title: str
     predictions_per_day: int | None
-    """As `per_day` of `limits.predict`; null for unlimited, and 0 where predictions are switched off."""
+    """The same as `per_day` in `limits.predict`. Null means unlimited; 0 if predictions are turned off."""
     limits: dict[str, dict[str, int | None]]
-    """What may be used of each feature. Null for unlimited."""
+    """The limits of each feature. Null means unlimited."""
     requests_per_minute: int | None
-    """Requests of any kind, by session or API key. Null for unlimited."""
+    """All requests, with a session or an API key. Null means unlimited."""
     features: list[str]
     """Options that a request may ask for, such as `enhanced_grounding` of a prediction."""
     benefits: list[str]
-    """What the plan is sold with, in words for a price list."""
+    """What the plan includes, in words for a price list."""
     offers: list[OfferAnswer]
-    """How it can be bought; empty for a plan that cannot."""
+    """Where the plan can be bought. Empty if it is not for sale."""
 
 
 class PlansAnswer(AnswerBody):
@@ -57,25 +57,25 @@ class SubscriptionItem(AnswerBody):
     renews_at: datetime | None
     ends_at: datetime | None
     pending_tier: Tier | None
-    """The tier from the next renewal on, when it will be another one."""
+    """The tier from the next renewal on, if it will change."""
     environment: str | None
     manage_url: str | None
 
 
 class SubscriptionAnswer(AnswerBody):
     tier: Tier
-    """The tier that counts now."""
+    """The user's tier now."""
     source: Provider | None
-    """Where it comes from; null for free."""
+    """Where the tier comes from; null for free."""
     status: SubscriptionStatus | None
     renews_at: datetime | None
     ends_at: datetime | None
     pending_tier: Tier | None
     managed_by: Provider | None
     manage_url: str | None
-    """Where it is changed or cancelled."""
+    """Where the user can change or cancel it."""
     subscriptions: list[SubscriptionItem]
-    """Every subscription, so that nobody pays twice without seeing it."""
+    """All subscriptions, so that users can see if they pay twice."""
 
 
 SWITCHED_OFF = {"per_day": 0}

@@ -15,14 +15,16 @@ from payments.stripe.late_payments import late_payment_commands
 
 
 def payment_commands(payments: Payments) -> AppGroup:
-    group = AppGroup("payments", help="Events of the payment providers, and reconciling.")
+    group = AppGroup("payments", help="Manage payment events and reconciling.")
 
     @group.command("events")
-    @click.option("--state", type=click.Choice([state.value for state in EventState]), help="Only these.")
-    @click.option("--dead", is_flag=True, help="Only those that were given up.")
+    @click.option(
+        "--state", type=click.Choice([state.value for state in EventState]), help="Only events in this state."
+    )
+    @click.option("--dead", is_flag=True, help="Only dead events, which are no longer tried.")
     @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
     def events(state: str | None, dead: bool, limit: int) -> None:
-        """List events, the newest first. Shows no content."""
+        """List events, newest first, without their content."""
         wanted = EventState.DEAD.value if dead else state
         query = select(BillingEvent).order_by(BillingEvent.id.desc()).limit(limit)
         with reading() as session:
@@ -34,37 +36,46 @@ def payment_commands(payments: Payments) -> AppGroup:
 
     @group.command("counts")
     def counts() -> None:
-        """What was counted: forgeries, drift, unknown products."""
+        """Show counts of problems.
+
+        They include forgeries, drift and unknown products. docs/payments.md explains each one.
+        """
         with reading() as session:
             for row in session.scalars(select(BillingCount).order_by(BillingCount.name)):
                 click.echo(f"{row.count:>8}  {row.name}  last {row.last_at:%Y-%m-%d %H:%M:%S}")
 
     @group.command("replay")
-    @click.option("--event", "event_ids", type=click.UUID, multiple=True, help="This event. May be given repeatedly.")
-    @click.option("--dead", is_flag=True, help="All that were given up.")
-    @click.option("--ignored", is_flag=True, help="All that were none of our business.")
-    @click.option("--reason", help="With --ignored: only those that were ignored for this, as `events` shows it.")
+    @click.option(
+        "--event",
+        "event_ids",
+        type=click.UUID,
+        multiple=True,
+        help="The event to process again. You can repeat this option.",
+    )
+    @click.option("--dead", is_flag=True, help="Process all dead events again.")
+    @click.option("--ignored", is_flag=True, help="Process ignored events again.")
+    @click.option("--reason", help="With --ignored: only events with this reason, as `events` shows it.")
     def replay(event_ids: tuple[UUID, ...], dead: bool, ignored: bool, reason: str | None) -> None:
-        """Start events anew. Safe at any time: what was applied already is not applied twice."""
+        """Process events again. Safe at any time: nothing is applied twice."""
         if [bool(event_ids), dead, ignored].count(True) != 1:
-            raise click.UsageError("Give --event ID, --dead or --ignored.")
+            raise click.UsageError("Use exactly one of --event ID, --dead or --ignored.")
         if reason is not None and not ignored:
-            raise click.UsageError("--reason goes with --ignored.")
+            raise click.UsageError("Use --reason only with --ignored.")
         if reason is not None and reason not in (known := reasons()):
             there_are = ", ".join(f'"{each}"' for each in known) or "none"
-            raise click.ClickException(f'No event was ignored for "{reason}". There are: {there_are}.')
+            raise click.ClickException(f'No event was ignored for "{reason}". Known reasons: {there_are}.')
         restarted = payments.inbox.replay(set(event_ids) or ended_as(dead=dead, reason=reason))
-        click.echo(f"{restarted} started anew; the workers apply them.")
+        click.echo(f"{restarted} queued again. The workers will apply them.")
         if event_ids and restarted < len(set(event_ids)):
-            raise click.ClickException("Some of these events do not exist.")
+            raise click.ClickException("Some of these events were not found.")
 
     @group.command("reconcile")
     def reconcile_now() -> None:
-        """Ask the providers what is true and correct what differs, as the hourly job does."""
+        """Ask the providers and correct differences. The hourly job does the same."""
         result = reconcile(payments.reconcilers, payments.rules.clock)
         click.echo(f"{result.checked} checked, {result.drift} corrected.")
         if result.failed:
-            raise click.ClickException(f"Could not ask: {', '.join(result.failed)}.")
+            raise click.ClickException(f"Could not reach: {', '.join(result.failed)}.")
 
     if payments.stripe is not None:
         for command in late_payment_commands(payments.stripe):

@@ -174,7 +174,7 @@ class CheckoutIntent(Base):
     tier: Mapped[str | None] = mapped_column(Text)
     billing_cycle: Mapped[str | None] = mapped_column(Text)
     parameters: Mapped[str | None] = mapped_column(Text)
-    """The request as JSON: a key stands for one request, so a repetition must be the same to the letter."""
+    """The request as JSON: a key stands for one request, so a retry must be exactly the same."""
     state: Mapped[str] = mapped_column(Text, server_default="open")
     external_id: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)

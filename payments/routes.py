@@ -46,7 +46,7 @@ def payment_routes(payments: Payments) -> Blueprint:
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan includes, how it can be bought here, and what it costs on the web."""
+        """What each plan includes, where it can be bought, and what it costs on the web."""
         prices = {} if price_list is None else price_list.prices()
         return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices) for plan in payments.plans]))
 
@@ -61,8 +61,8 @@ def payment_routes(payments: Payments) -> Blueprint:
         problems=(DependencyUnavailable,),
     )
     def subscription(caller: Principal) -> Answer:
-        """The tier that counts and where it comes from. `renews_at` is null when it ends at `ends_at` without
-        renewing before.
+        """Your tier and where it comes from. `renews_at` is null if the subscription ends at `ends_at` without renewing
+        first.
         """
         own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
         return Answer(200, subscription_answer(own))

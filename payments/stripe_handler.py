@@ -397,7 +397,7 @@ class StripeHandler:
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            raise EventNotAuthentic("the body is not UTF-8, as everything is that Stripe sends") from None
+            raise EventNotAuthentic("the body is not UTF-8, which Stripe always sends") from None
         for secret in secrets:
             try:
                 stripe.WebhookSignature.verify_header(text, signature, secret)
@@ -406,13 +406,13 @@ class StripeHandler:
             break
         else:
             raise EventNotAuthentic(
-                "the signature does not fit the body: it was made with another signing secret, or the body was changed on its way"
+                "the signature does not match the body: it was made with a different signing secret, or a proxy changed the body"
             )
         late_by = int(now.timestamp()) - signed_at
         if abs(late_by) > SIGNATURE_TOLERANCE.total_seconds():
             apart = f"{abs(late_by)} seconds {'ago' if late_by > 0 else 'in the future'}"
             raise EventNotAuthentic(
-                f"it was signed {apart} by this server's clock: a wrong clock, or an old request sent again"
+                f"it was signed {apart} by this server's clock: a clock is wrong, or an old request was sent again"
             )
         return read_event(body)
 
@@ -515,11 +515,11 @@ def signing_time(signature: str | None) -> int:
     Of several times the library verifies the first one, so there must be no other.
     """
     if not signature:
-        raise EventNotAuthentic("there is no Stripe-Signature header")
+        raise EventNotAuthentic("the Stripe-Signature header is missing")
     parts = [part.partition("=") for part in signature.split(",")] if len(signature) <= LONGEST_SIGNATURE else []
     times = [value for name, _, value in parts if name == "t"]
     if not signature.isascii() or len(times) != 1 or not times[0].isdecimal():
-        raise EventNotAuthentic("the Stripe-Signature header cannot be read")
+        raise EventNotAuthentic("the Stripe-Signature header could not be read")
     return int(times[0])
 
 
@@ -540,5 +540,5 @@ def read_event(body: bytes) -> StripeEvent:
         isinstance(text, str) and text.isascii() and text.isprintable() and 0 < len(text) <= 255
         for text in (found.id, found.kind)
     ):
-        raise EventNotUsable("The id or the type of this event cannot be read")
+        raise EventNotUsable("The id or the type of this event could not be read")
     return found

@@ -29,7 +29,9 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
     """
     additions = development_secrets(folder, environ)
     if starts_no_worker(argv) and RELOADED not in environ:
-        say("This command runs no worker: e-mails and payment events wait for `flask worker run` in another terminal.")
+        say(
+            "No worker is running: e-mails and payment events wait until you run `flask worker run` in another terminal."
+        )
     unset, lasting = unset_addresses(environ), is_lasting(argv)
     needed = unset if lasting else tuple(name for name in unset if name == "DATABASE_URL")
     if not unset:
@@ -43,7 +45,9 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
             lent = (*unset, *unset_sign_in(environ), *unset_stores(environ))
             return additions | {name: running[name] for name in lent if name in running}
         time.sleep(0.05)
-    raise ServicesBusy(f"Process {holder(folder)} has been starting the embedded servers of this folder for a minute.")
+    raise ServicesBusy(
+        f"Process {holder(folder)} has been starting the embedded servers of this folder for a minute. Stop it, then try again."
+    )
 
 
 def refuse_what_is_missing(running: Mapping[str, str], needed: Sequence[str], folder: Path) -> None:
@@ -71,14 +75,14 @@ def start_services(
     if lasting:
         claim.publish(addresses)
         if addresses:
-            say(f"Not set, so started for this command: {', '.join(addresses)}. Data and logs: {folder}")
+            say(f"Started for this command, because they are not set: {', '.join(addresses)}. Data and logs: {folder}")
     if services.no_valkey is not None:
         say(without_redis(services.no_valkey))
     return addresses
 
 
 def without_redis(reason: ValkeyUnavailable) -> str:
-    return f"{reason}. Limits are kept in PostgreSQL, as exact but slower. Set REDIS_URL to use a Redis."
+    return f"{reason}. Limits are kept in PostgreSQL, just as exact but slower. To use Redis, set REDIS_URL."
 
 
 def say(text: str) -> None:

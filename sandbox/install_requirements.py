@@ -48,7 +48,7 @@ class Installation:
             new = min(installed() - self._installed_before, self._to_install)
             return f"Installing packages: {new} of {self._to_install}"
         if self.said and self.said[-1].startswith(RETRYING):
-            return "Downloading packages: no answer from the package index, trying again"
+            return "Downloading packages: the package index did not respond, trying again"
         return f"Downloading packages: {self._looked_at} of {self._locked} {self._name}"
 
 
@@ -80,7 +80,7 @@ def main() -> int:
     listener.join()
     if pip.returncode:
         sys.stderr.write("".join(installation.said[-LINES_OF_A_FAILURE:]))
-        sys.stderr.write(f"{requirements} could not be installed; pip says why above.\n")
+        sys.stderr.write(f"{requirements} could not be installed. The reason is above.\n")
     return pip.returncode
 
 

@@ -1,6 +1,6 @@
-"""A page for developers that shows the e-mails which nobody sent: the files of a mail folder, newest first.
+"""A page for developers that shows e-mails instead of sending them: the files of a mail folder, newest first.
 
-It listens on loopback and answers nobody who came by another name, so that no web site can read it in a browser.
+It listens on loopback and refuses other host names, so that no web site can read it in a browser.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'self'; frame-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-LETTER_POLICY = (
+EMAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "frame-ancestors 'self'; form-action 'none'"
 )
@@ -60,7 +60,7 @@ class Page:
 
 @dataclass(frozen=True)
 class MailBox:
-    """The letters of one folder."""
+    """The e-mails of one folder."""
 
     folder: Path
 
@@ -70,16 +70,16 @@ class MailBox:
         if path == "/style.css":
             return Page(200, STYLE, media_type="text/css")
         kind, _, name = path.strip("/").partition("/")
-        letter = self.letter(name)
-        if letter is None or kind not in {"letters", "html"}:
-            return Page(404, framed("Not here", "<p>There is no such e-mail. <a href='/'>All e-mails</a></p>"))
+        message = self.message(name)
+        if message is None or kind not in {"emails", "html"}:
+            return Page(404, framed("Page not found", "<p>This e-mail does not exist. <a href='/'>All e-mails</a></p>"))
         if kind == "html":
-            # Links of the letter open beside it: a letter may not replace the page that shows it.
-            shown = body_of(letter, "html").replace("<head>", '<head><base target="_blank">', 1)
-            return Page(200, shown, LETTER_POLICY)
-        return Page(200, shown_letter(name, letter))
+            # Links of the e-mail open in a new tab: an e-mail must not replace the page that shows it.
+            shown = body_of(message, "html").replace("<head>", '<head><base target="_blank">', 1)
+            return Page(200, shown, EMAIL_POLICY)
+        return Page(200, shown_email(name, message))
 
-    def letter(self, name: str) -> EmailMessage | None:
+    def message(self, name: str) -> EmailMessage | None:
         file = self.folder / f"{name}.eml"
         if NAME_FORM.fullmatch(name) is None or not file.is_file():
             return None
@@ -93,7 +93,7 @@ class MailBox:
         head = "<thead><tr><th>To</th><th>Subject</th><th>When</th></tr></thead>"
         table = f"<table>{head}<tbody>{rows}</tbody></table>"
         return Page(
-            200, framed("E-mails", table if rows else "<p>No e-mails yet. Reload this page when one was sent.</p>")
+            200, framed("E-mails", table if rows else "<p>No e-mails yet. Reload this page after one was sent.</p>")
         )
 
 
@@ -101,21 +101,21 @@ def read(file: Path) -> EmailMessage:
     return message_from_bytes(file.read_bytes(), policy=policy.default)
 
 
-def body_of(letter: EmailMessage, kind: str) -> str:
-    part = letter.get_body((kind,))
+def body_of(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
     return "" if part is None else str(part.get_content())
 
 
-def row(name: str, letter: EmailMessage) -> str:
-    to, subject, date = (html.escape(str(letter[header])) for header in ("To", "Subject", "Date"))
-    return f"<tr><td>{to}</td><td><a href='/letters/{name}'>{subject}</a></td><td>{date}</td></tr>"
+def row(name: str, message: EmailMessage) -> str:
+    to, subject, date = (html.escape(str(message[header])) for header in ("To", "Subject", "Date"))
+    return f"<tr><td>{to}</td><td><a href='/emails/{name}'>{subject}</a></td><td>{date}</td></tr>"
 
 
-def shown_letter(name: str, letter: EmailMessage) -> str:
-    headers = "<br>".join(f"{each}: {html.escape(str(letter[each]))}" for each in ("From", "To", "Date"))
-    text = with_links(body_of(letter, "plain"))
+def shown_email(name: str, message: EmailMessage) -> str:
+    headers = "<br>".join(f"{each}: {html.escape(str(message[each]))}" for each in ("From", "To", "Date"))
+    text = with_links(body_of(message, "plain"))
     return framed(
-        str(letter["Subject"]),
+        str(message["Subject"]),
         f"<p><a href='/'>All e-mails</a></p><p>{headers}</p><pre>{text}</pre>"
         f"<iframe sandbox='allow-popups allow-popups-to-escape-sandbox' src='/html/{name}' title='As HTML'></iframe>",
     )
@@ -168,7 +168,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.headers.get("Host") not in self.server.own_names:
-            return self.send(Page(403, "This page is for the developer of this machine.", media_type="text/plain"))
+            return self.send(
+                Page(403, "Open this page as http://127.0.0.1 or http://localhost.", media_type="text/plain")
+            )
         return self.send(self.server.box.answer(urlsplit(self.path).path))
 
     def send(self, page: Page) -> None:

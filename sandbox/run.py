@@ -1,4 +1,4 @@
-"""`make run`: everything that the API needs, the API and a worker, until Ctrl-C."""
+"""Run the API, a worker and everything that they need, until Ctrl-C. `make run` starts this."""
 
 import argparse
 import json
@@ -139,7 +139,7 @@ def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
     while (claim := claim_services(folder)) is None:
         if published_addresses(folder) is not None or time.monotonic() > deadline:
             raise CannotStart(
-                f"Process {holder(folder)} already runs the servers of this checkout (make run or flask run). Stop it first."
+                f"Process {holder(folder)} already runs the servers of this folder (make run or flask run). Stop it first."
             )
         stop.check()
         time.sleep(0.05)
@@ -150,7 +150,7 @@ def web_listener(environ: Mapping[str, str]) -> socket.socket:
     """The socket that the API is handed. With PORT=0 on any free port."""
     text = environ.get("PORT", "").strip() or "8000"
     if not text.isdecimal() or int(text) > 65535:
-        raise CannotStart("PORT must be a number from 1 to 65535, or 0 for any free one.")
+        raise CannotStart("PORT must be a number from 1 to 65535, or 0 for any free port.")
     try:
         # Only on this machine; gunicorn.conf.py listens on every address, which is right in a container.
         return socket.create_server(("127.0.0.1", int(text)))
@@ -160,11 +160,11 @@ def web_listener(environ: Mapping[str, str]) -> socket.socket:
 
 def port_refused(port: int, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"Port {port} is for the system alone. Take one above 1023: PORT=8000 make run"
+        return f"Only the system may use port {port}. Use a port above 1023: PORT=8000 make run"
     other = port + 1 if port < 65535 else 8000
     return (
-        f"Port {port} is taken by another program: often `make run` or `flask run` of another folder, docker-compose, or another"
-        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which it is), or take another port: PORT={other} make run"
+        f"Another program uses port {port}: often `make run` or `flask run` in another folder, docker-compose, or another"
+        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which one), or use another port: PORT={other} make run"
     )
 
 
@@ -214,7 +214,7 @@ def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
             ended = program.name, program.log_file
     if ended is not None:
         name, log = ended
-        raise CannotStart(f"Something ended by itself: {name}. Everything else is stopped. See {log}")
+        raise CannotStart(f"Stopped unexpectedly: {name}. Everything else was stopped too. See {log}")
 
 
 def wait_until_ready(base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal) -> None:
@@ -264,13 +264,11 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
     shown = ""
     if services.app_store:
         in_an_app = first_purchase_in_an_app(base_url, environ["APPLE_PRODUCTION_URL"])
-        shown += f"A first purchase, as an app makes it at the App Store (after the lines above):\n\n{in_an_app}\n\n"
+        shown += f"A first purchase in an app, from the App Store (run the lines above first):\n\n{in_an_app}\n\n"
     if services.stripe:
-        instead = "Or on the web" if shown else "A first purchase, on the web (after the lines above)"
+        instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"
         on_the_web = first_purchase_on_the_web(base_url)
-        shown += (
-            f"{instead}: open the checkout_url that this answers with, and press a button there:\n\n{on_the_web}\n\n"
-        )
+        shown += f"{instead}: open the checkout_url in the answer, and press a button there:\n\n{on_the_web}\n\n"
     return shown
 
 
@@ -281,7 +279,7 @@ def remark_on_payments(services: Services, environ: Mapping[str, str]) -> str:
         "App Store": environ["APPLE_PRODUCTION_URL"] if services.app_store else None,
     }
     shown = [f"{name} {url}" for name, url in stand_ins.items() if url]
-    return f"Payments       with stand-ins, nobody is charged: {', '.join(shown)}\n" if shown else ""
+    return f"Payments       stand-ins, nobody is charged: {', '.join(shown)}\n" if shown else ""
 
 
 def remark_on_sign_in(environ: Mapping[str, str]) -> str:
@@ -289,13 +287,13 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
     stand_ins = (("Apple", "APPLE_KEYS_URL"), ("Google", "GOOGLE_KEYS_URL"))
     urls = {name: urlsplit(environ.get(variable, "")) for name, variable in stand_ins}
     shown = [f"{name} http://{url.netloc}" for name, url in urls.items() if url.hostname == "127.0.0.1"]
-    return f"Sign-in        with stand-ins: {', '.join(shown)}\n" if shown else ""
+    return f"Sign-in        stand-ins: {', '.join(shown)}\n" if shown else ""
 
 
 def remark_on_made_up_key(folder: Path) -> str:
     return (
-        "PRIVATE_API_SECRET is not set, so a made-up key signs the requests. The private server at PRIVATE_API_URL"
-        f" must hold\nthe one in {shown(kept_file(folder))}, or set PRIVATE_API_SECRET to the key that it holds.\n\n"
+        "PRIVATE_API_SECRET is not set, so a generated key signs the requests. Give the private server at PRIVATE_API_URL"
+        f" the key\nin {shown(kept_file(folder))}, or set PRIVATE_API_SECRET to the key that it uses.\n\n"
     )
 
 

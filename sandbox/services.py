@@ -190,7 +190,7 @@ class Services:
         self.sign_in = ChildProcess("the sign-in stand-in", command, environ, ROOT, log_file)
         self.sign_in.start()
         if self.sign_in.says(r"^settings: (.+)$", START_WITHIN_SECONDS) is None:
-            raise CannotStart(f"The stand-in for the sign-in of Apple and Google did not start; see {log_file}")
+            raise CannotStart(f"The Apple and Google sign-in stand-in did not start; see {log_file}")
         given: dict[str, dict[str, str]] = json.loads(settings.read_text())
         return {name: value for each in given.values() for name, value in each.items() if name in wanted}
 

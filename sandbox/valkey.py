@@ -102,4 +102,4 @@ def find_binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if on_path := shutil.which(name):
             return Path(on_path)
-    raise ValkeyUnavailable("No Valkey or Redis was found")
+    raise ValkeyUnavailable("Valkey and Redis were not found")

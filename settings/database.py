@@ -15,26 +15,34 @@ class DatabaseSection(ProcessSection):
 
     database_url: types.PostgresUrl | None = Field(
         default=None,
-        description="PostgreSQL 15 or newer. In development the default is an embedded server.",
+        description="The address of PostgreSQL 15 or newer. In development the default is an embedded server.",
         examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"],
     )
-    database_pool_size: int = Field(default=10, ge=1, le=200, description="PostgreSQL connections of one process.")
+    database_pool_size: int = Field(
+        default=10,
+        ge=1,
+        le=200,
+        description="The number of PostgreSQL connections per process. All processes together must stay below the "
+        "server's `max_connections`.",
+    )
     redis_url: types.RedisUrl | None = Field(
         default=None,
-        description="Redis or Valkey. Without it limits are kept in PostgreSQL, as exact but slower.",
+        description="The address of Redis or Valkey. Without it, limits are kept in PostgreSQL: just as exact, "
+        "but slower.",
         examples=["redis://127.0.0.1:6379/0"],
     )
     redis_timeout_ms: int = Field(
         default=100,
         ge=20,
         le=500,
-        description="Milliseconds that one command of Redis may take; then the process asks PostgreSQL for a second.",
+        description="How long a Redis command may take, in milliseconds. After that, the process uses PostgreSQL "
+        "for a second.",
     )
 
     def unsafe(self) -> Iterator[Problem]:
         if self.database_url is None:
-            yield "DATABASE_URL", "must be set: the embedded server is for development"
+            yield "DATABASE_URL", "must be set, because the embedded server is only for development"
 
     def remarks(self) -> Iterator[str]:
         if self.redis_url is None:
-            yield "REDIS_URL is not set: limits are kept in PostgreSQL, as exact but slower."
+            yield "REDIS_URL is not set: limits are kept in PostgreSQL, just as exact but slower."

@@ -34,15 +34,15 @@ def setting_text(name: str, environ: Mapping[str, str]) -> str | None:
     text = trimmed(environ.get(name, ""))
     path = trimmed(environ.get(f"{name}_FILE", ""))
     if any(len(given) > 1 and given[0] == given[-1] and given[0] in QUOTES for given in (text, path)):
-        raise SettingUnreadable("is in quotation marks, which would be part of the value; take them away")
+        raise SettingUnreadable("is in quotation marks, which would be part of the value; remove them")
     if not path:
         return text or None
     if text:
-        raise SettingUnreadable(f"is set beside {name}_FILE; keep one of them")
+        raise SettingUnreadable(f"cannot be set together with {name}_FILE; remove one of them")
     try:
         return trimmed(Path(path).read_text(encoding="utf-8")) or None
     except (OSError, UnicodeDecodeError):
-        raise SettingUnreadable(f"cannot be read from the file that {name}_FILE names") from None
+        raise SettingUnreadable(f"could not be read from the file in {name}_FILE") from None
 
 
 def read_settings(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -29,53 +29,59 @@ class ProcessSection(Section):
     in_example: ClassVar = frozenset({"flask_env", "secret_key"})
 
     flask_env: Annotated[Environment, types.LowerCase] = Field(
-        description="`development`, `staging` or `production`, the default on Railway and Heroku.",
+        description="`development`, `staging` or `production`. Default: `production` on Railway and Heroku.",
         examples=["development"],
     )
     flask_debug: bool = Field(default=False, description="Flask's debugger. Refused outside development.")
     capabilities: types.Names = Field(
         default=frozenset({"predict"}),
-        description="The products that are on, separated by commas. What is off has no routes, no jobs and needs no settings.",
+        description="The products to turn on, separated by commas. A product that is off has no routes and no "
+        "jobs, and needs no settings.",
     )
     compat_routes: bool = Field(
         default=True,
-        description="`off` takes away the deprecated paths, which older apps call.",
+        description="`off` removes the deprecated paths that older apps call.",
     )
     port: int = Field(default=8000, ge=1, le=65535, description="The port that the web process listens on.")
     public_base_url: types.BaseUrl = Field(
-        description="Where clients reach this API: `https://api.example.com`. Links are built from it alone.",
+        description="The address where clients reach this API, such as `https://api.example.com`. All links are "
+        "built from it.",
         examples=["http://localhost:8000"],
     )
     trusted_hosts: types.HostNames = Field(
         default=frozenset(),
-        description="Hosts that requests may name, separated by commas. Default: that of `PUBLIC_BASE_URL`.",
+        description="The host names that requests may use, separated by commas. Default: the host of "
+        "`PUBLIC_BASE_URL`.",
         examples=["api.example.com"],
     )
     trusted_proxy_hops: int = Field(
         ge=0,
         le=5,
-        description="Proxies in front that append to `X-Forwarded-For`. Default 0, on Railway and Heroku 1.",
+        description="How many proxies in front append to `X-Forwarded-For`. Default: 1 on Railway and Heroku, "
+        "otherwise 0.",
         examples=["0"],
     )
     cors_origins: types.Origins = Field(
         default=frozenset(),
         description=(
-            "Origins of web apps that may call this API, separated by commas; of hybrid apps too, such as "
-            "`capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with port 3000 or 5173."
+            "The origins of web apps that may call this API, separated by commas. Include hybrid apps, "
+            "such as `capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with "
+            "port 3000 or 5173."
         ),
         examples=["http://localhost:3000,http://localhost:5173"],
     )
     secret_key: SecretStr = Field(
-        description="The master secret; keys that are not set below are derived from it.",
+        description="The master secret. Keys that you do not set below are derived from it.",
         examples=["development-only-master-secret-change-me-0b7f"],
     )
     log_level: Annotated[LogLevel, types.UpperCase] = Field(
-        description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default `INFO`, in staging `DEBUG`.",
+        description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise "
+        "`INFO`.",
         examples=["INFO"],
     )
     sentry_dsn: types.SentryDsn | None = Field(
         default=None,
-        description="Where unexpected errors are reported. Without it nothing is sent.",
+        description="The Sentry DSN that unexpected errors are reported to. Without it nothing is sent.",
         examples=["https://key@errors.example.com/1"],
     )
 
@@ -103,7 +109,7 @@ class ProcessSection(Section):
 
     def unsafe(self) -> Iterator[Problem]:
         if self.flask_debug:
-            yield "FLASK_DEBUG", "must be off: the debugger runs any code for anyone"
+            yield "FLASK_DEBUG", "must be off, because the debugger lets anyone run any code"
         if urlsplit(self.public_base_url).scheme != "https":
             yield "PUBLIC_BASE_URL", "must begin with https://"
 
@@ -112,11 +118,11 @@ class ProcessSection(Section):
 
     def remarks(self) -> Iterator[str]:
         if self.sentry_dsn is None:
-            yield "SENTRY_DSN is not set: unexpected errors are only in the logs."
+            yield "SENTRY_DSN is not set: unexpected errors appear only in the logs."
         if not self.cors_origins:
             yield "CORS_ORIGINS is empty: no web app can call this API."
         if self.trusted_proxy_hops == 0:
-            yield "TRUSTED_PROXY_HOPS is 0: right only when clients connect to this server directly."
+            yield "TRUSTED_PROXY_HOPS is 0: this is only right if clients connect to this server directly."
 
     @property
     def is_development(self) -> bool:

@@ -42,11 +42,11 @@ def weakness_of(secret: str) -> str | None:
         return f"must be at least {MINIMUM_BYTES} bytes long"
     lowered = secret.lower()
     if any(part in lowered for part in WELL_KNOWN_PARTS):
-        return "holds a well-known or example value"
+        return "contains a well-known or example value"
     if (secret + secret).find(secret, 1) < len(secret):
         return "repeats one short piece"
     counts = Counter(secret).values()
     bits = -sum(count * math.log2(count / len(secret)) for count in counts)
     if bits < MINIMUM_BITS:
-        return "has too little variety; make it from random bytes"
+        return "has too little variety; generate it from random bytes"
     return None

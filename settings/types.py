@@ -88,7 +88,7 @@ def _host_name(text: str) -> str:
 def _base_url(text: str) -> str:
     parts = split_url(text, "http", "https")
     if parts.query or parts.fragment or parts.username is not None or parts.path.strip("/"):
-        raise ValueError("must be scheme and host alone, such as https://api.example.com")
+        raise ValueError("must have only a scheme and a host, such as https://api.example.com")
     return text.rstrip("/")
 
 

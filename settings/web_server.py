@@ -22,22 +22,22 @@ class WebServerSection(ProcessSection):
     web_concurrency: int = Field(
         ge=1,
         le=64,
-        description="Web processes. Default: one per core, at most 4; in development 1.",
+        description="The number of web processes. Default: 1 in development, otherwise one per core, at most 4.",
         examples=["1"],
     )
     web_threads: int = Field(
         default=600,
         ge=4,
         le=4096,
-        description="Threads of one web process; each request in progress holds one.",
+        description="The number of threads in each web process. Each request in progress uses one.",
     )
     web_waiting_per_address: int = Field(
         default=100,
         ge=8,
         le=1000,
         description=(
-            "Connections of one address for whose request a web process waits; of more, the one that waits longest is "
-            "closed. Requests in progress do not count."
+            "How many connections from one address a web process keeps waiting for a request. If there "
+            "are more, the one that has waited longest is closed. Requests in progress do not count."
         ),
     )
 

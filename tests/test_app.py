@@ -193,7 +193,7 @@ def test_every_operation_says_in_words_what_it_does() -> None:
 def test_what_is_switched_off_is_told_developers_with_the_setting(app: Flask, path: str, setting: str) -> None:
     assert (
         app.test_client().post(path, base_url=f"https://{PUBLIC_HOST}").get_json()["detail"]
-        == "This is switched off here"
+        == "This is turned off on this server"
     )
     developing = assemble(load_settings({**production(), "FLASK_ENV": "development"}))
     assert setting in developing.test_client().post(path).get_json()["detail"]

@@ -438,7 +438,7 @@ def test_a_value_in_quotation_marks_is_noticed(quote: str) -> None:
     quoted = {name: f"{quote}{value}{quote}" for name, value in production().items() if name != "FLASK_ENV"}
     problems = problems_of({**quoted, "FLASK_ENV": "production"})
     assert problems.keys() == set(quoted)
-    assert set(problems.values()) == {"is in quotation marks, which would be part of the value; take them away"}
+    assert set(problems.values()) == {"is in quotation marks, which would be part of the value; remove them"}
     sender = '"Mirror OS, Inc." <no-reply@example.com>'
     assert "no-reply@example.com" in load_settings(production(DEFAULT_FROM_EMAIL=sender)).default_from_email
 
@@ -466,7 +466,7 @@ def test_a_secret_can_be_mounted_as_a_file(tmp_path: Path) -> None:
 
 def test_a_missing_secret_file_is_named_by_its_variable(tmp_path: Path) -> None:
     problems = problems_of(production(SECRET_KEY=None, SECRET_KEY_FILE=str(tmp_path / "none")))
-    assert problems == {"SECRET_KEY": "cannot be read from the file that SECRET_KEY_FILE names"}
+    assert problems == {"SECRET_KEY": "could not be read from the file in SECRET_KEY_FILE"}
 
 
 def test_a_variable_and_its_file_together_are_refused(tmp_path: Path) -> None:
@@ -545,7 +545,7 @@ def test_config_check_accepts_and_remarks(monkeypatch: pytest.MonkeyPatch) -> No
     set_environment(monkeypatch, production())
     result = CliRunner().invoke(config_commands, ["check"])
     assert result.exit_code == 0
-    assert "acceptable for production" in result.output
+    assert "valid for production" in result.output
     assert "REDIS_URL is not set" in result.output
     assert "EMAIL_HOST is not set" not in result.output
 
@@ -555,7 +555,7 @@ def test_config_check_remarks_on_missing_mail(monkeypatch: pytest.MonkeyPatch) -
     set_environment(monkeypatch, production(**changes))
     result = CliRunner().invoke(config_commands, ["check"])
     assert result.exit_code == 0
-    assert "EMAIL_HOST is not set: no address can be confirmed" in result.output
+    assert "EMAIL_HOST is not set: users cannot confirm their address" in result.output
 
 
 def test_config_check_judges_for_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:

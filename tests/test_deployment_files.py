@@ -311,7 +311,7 @@ class TestWebServer:
         ended = subprocess.run(program, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 78
         assert "SECRET_KEY must be set" in ended.stderr
-        assert "PORT is not acceptable" in ended.stderr
+        assert "PORT is not valid" in ended.stderr
         assert "Traceback" not in ended.stderr
 
     @pytest.mark.parametrize("command", ["db upgrade", "worker run", "config check"])
@@ -320,4 +320,4 @@ class TestWebServer:
         ended = CliRunner().invoke(FlaskGroup(create_app=create_app, load_dotenv=False), command.split(), env=environ)
         assert ended.exit_code == 78
         assert "SECRET_KEY must be set" in ended.stderr
-        assert "PORT is not acceptable" in ended.stderr
+        assert "PORT is not valid" in ended.stderr

@@ -145,8 +145,8 @@ def test_without_make(developer: FreshFolder) -> None:
     start, _containers = blocks("Without make")
     with running(developer, runnable(start), r"listening on (http://\S+)") as said:
         assert "The database is at revision" in said.string
-        assert "No Valkey or Redis was found." in said.string
-        assert "This command runs no worker" in said.string and "flask worker run" in said.string
+        assert "Valkey and Redis were not found." in said.string
+        assert "No worker is running" in said.string and "flask worker run" in said.string
         account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
         assert "access_token" in ask(said[1], "/api/auth/register", account)
 
@@ -179,7 +179,7 @@ def test_the_source_document_with_an_own_postgresql_and_no_redis(user: FreshFold
     )
     with running(user, runnable(edited), r"listening on (http://\S+)") as said:
         assert ask(said[1], "/health/ready")["failing"] == ["worker"]  # none runs here
-        assert "No Valkey or Redis was found." in said.string
+        assert "Valkey and Redis were not found." in said.string
 
 
 @pytest.mark.slow
@@ -255,13 +255,13 @@ def test_a_database_that_is_not_reached_is_named(user: FreshFolder, command: str
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 def test_a_wrong_setting_is_named_by_every_command(user: FreshFolder, command: str) -> None:
-    said = refused(user.run(command, **WRONG), "BCRYPT_COST is not acceptable")
+    said = refused(user.run(command, **WRONG), "BCRYPT_COST is not valid")
     assert "DATABASE_URL must be a URL that begins with postgresql://" in said
 
 
 @pytest.mark.slow
 def test_make_run_says_the_same_in_the_terminal(developer: FreshFolder) -> None:
-    refused(developer.run("make run", PORT="0", **WRONG), "BCRYPT_COST is not acceptable")
+    refused(developer.run("make run", PORT="0", **WRONG), "BCRYPT_COST is not valid")
     refused(developer.run("make run", PORT="0", POSTGRES_BIN="/nowhere"), NO_POSTGRES)
     with url_of_no_server() as url:
         said = refused(developer.run("make run", PORT="0", DATABASE_URL=url), NOT_REACHED)

@@ -77,8 +77,8 @@ def profile_routes(auth: Auth) -> Blueprint:
         answers={200: ClosedAnswer},
     )
     def close(caller: Principal) -> Answer:
-        """Ends every session, API key and subscription at once. The account is deleted after `ACCOUNT_DELETION_GRACE_DAYS`. You
-        can restore it until then, and nobody else can register its e-mail address.
+        """Ends every session and API key at once. Subscriptions bought on the web do not renew. The account is deleted after
+        `ACCOUNT_DELETION_GRACE_DAYS`. You can restore it until then, and nobody else can register its e-mail address.
         """
         closed = close_account(auth, caller.user_id, caller.session_id)
         return Answer(200, ClosedAnswer(delete_after=closed.delete_after, cancel_yourself=list(closed.cancel_yourself)))

@@ -32,7 +32,7 @@ def _password_list(path: Path) -> Path:
     try:
         PwnedPasswords(path)
     except PwnedPasswordsUnusable:
-        raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one a line") from None
+        raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one per line") from None
     return path
 
 
@@ -45,55 +45,59 @@ class AccountsSection(MailSection):
     title: ClassVar = "Accounts"
 
     jwt_secret_key: types.LongKey | None = Field(
-        default=None, description="Signs access tokens. Default: derived from `SECRET_KEY`."
+        default=None, description="The key that signs access tokens. Default: derived from `SECRET_KEY`."
     )
     jwt_keys: AccessKeysText | None = Field(
         default=None,
-        description="In place of the one key: `kid:algorithm:material,…`, the first signs. See `flask keys rotate`.",
+        description="Several keys instead of the one: `kid:algorithm:material,…`. The first signs, all verify. "
+        "See `flask keys rotate`.",
     )
     refresh_token_key: types.LongKey | None = Field(
-        default=None, description="Makes refresh tokens. Default: derived from `SECRET_KEY`."
+        default=None, description="The key that creates refresh tokens. Default: derived from `SECRET_KEY`."
     )
     password_pepper: types.LongKey | None = Field(
         default=None,
-        description="Mixed into every password before hashing. Without it no password can be checked again.",
+        description="Mixed into every password before hashing. Keep a copy: without it no password can be " "checked.",
     )
     data_keys: DataKeysText | None = Field(
         default=None,
         description=(
-            "Seal second factors and Apple's tokens: `d2:msk_…,d1:msk_…`, the first for what is new, all for what is old. "
-            "Default: derived from `SECRET_KEY`, which stays readable."
+            "The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first "
+            "encrypts new data, all decrypt old data. Default: derived from `SECRET_KEY`; that data stays "
+            "readable."
         ),
         examples=["d1:msk_..."],
     )
     jwt_access_token_expire_minutes: int = Field(
-        default=15, ge=1, le=60, description="How long an access token is good, in minutes."
+        default=15, ge=1, le=60, description="How long an access token is valid, in minutes."
     )
     bcrypt_cost: int = Field(
-        default=12, ge=4, le=16, description="bcrypt's work factor; at least 10 outside development."
+        default=12, ge=4, le=16, description="bcrypt's work factor. At least 10 outside development."
     )
     pwned_passwords_file: PasswordList | None = Field(
         default=None,
-        description="A list of breached passwords: sorted SHA-1 hashes in hexadecimal, one a line.",
+        description="A file of breached passwords that users cannot choose: sorted SHA-1 hashes in hexadecimal, "
+        "one per line.",
         examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"],
     )
     account_deletion_grace_days: int = Field(
-        default=14, ge=0, le=30, description="Days in which an account that its owner closed can be restored."
+        default=14, ge=0, le=30, description="How many days a closed account can be restored before it is deleted."
     )
     registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(
         description=(
-            "`classic` tells a caller that an e-mail address is taken, `private` answers alike. "
-            "Default: `classic` in development, else `private`."
+            "`classic` says if an e-mail address is already registered, `private` always gives the same "
+            "response. Default: `classic` in development, otherwise `private`."
         ),
         examples=["classic"],
     )
     registration_mode: Annotated[RegistrationMode, types.LowerCase] = Field(
         default=RegistrationMode.OPEN,
-        description="Who may make an account: `open` anybody, `invite` with a code of `flask invites create`, `closed` nobody.",
+        description="Who can create an account: `open` for anyone, `invite` for people with a code from `flask "
+        "invites create`, `closed` for nobody.",
     )
     rate_limit_general: bool = Field(
         default=True,
-        description="`off` takes away the limit on requests a minute that each plan has. For tests and load tests.",
+        description="`off` removes each plan's limit of requests a minute. For tests and load tests.",
     )
 
     @staticmethod
@@ -102,7 +106,7 @@ class AccountsSection(MailSection):
 
     def contradictions(self) -> Iterator[Problem]:
         if self.jwt_keys is not None and self.jwt_secret_key is not None:
-            yield "JWT_KEYS", "is set beside JWT_SECRET_KEY; keep one of them"
+            yield "JWT_KEYS", "cannot be set together with JWT_SECRET_KEY; remove one of them"
         if DERIVED_DATA_KEY in self._named_data_keys():
             yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
 
@@ -112,7 +116,7 @@ class AccountsSection(MailSection):
         if self.registration_response is RegistrationResponse.PRIVATE and self.email_host is None:
             yield (
                 "EMAIL_HOST",
-                "must be set, or REGISTRATION_RESPONSE=classic: a private registration goes on by mail",
+                "must be set, unless REGISTRATION_RESPONSE is classic: a private registration continues by " "e-mail",
             )
 
     def secrets(self) -> dict[str, str]:
@@ -129,7 +133,7 @@ class AccountsSection(MailSection):
 
     def remarks(self) -> Iterator[str]:
         if self.password_pepper is None:
-            yield "PASSWORD_PEPPER is not set: stolen password hashes can be attacked without it."
+            yield "PASSWORD_PEPPER is not set: stolen password hashes are easier to attack."
 
     @property
     def access_keys(self) -> AccessKeyRing:

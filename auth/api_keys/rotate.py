@@ -17,7 +17,7 @@ from security.edge.problems import NotFound, Problem
 
 
 class Overlap(StrEnum):
-    """How long the old key works on."""
+    """How long the old key keeps working."""
 
     NONE = "0"
     QUARTER = "15m"

@@ -17,16 +17,18 @@ class AppleTokensSection(ProcessSection):
 
     apple_sign_in_key_id: types.AppleKeyId | None = Field(
         default=None,
-        description="The id of the Sign in with Apple key. With the three, deleting an account takes its sign-in back at Apple.",
+        description="The id of the Sign in with Apple key. With this and the next two, deleting an account "
+        "revokes its sign-in at Apple.",
     )
     apple_sign_in_team_id: AppleTeamId | None = Field(
-        default=None, description="The team id of the developer account, ten characters."
+        default=None, description="The team id of your Apple developer account, ten characters."
     )
     apple_sign_in_private_key: types.AppleSigningKey | None = Field(
-        default=None, description="The Sign in with Apple key: the content of its .p8 file."
+        default=None, description="The Sign in with Apple key: the content of its .p8 file, with `\\n` for line breaks."
     )
     apple_sign_in_url: types.BaseUrl = Field(
-        default="https://appleid.apple.com", description="Apple's token endpoints. For tests and development."
+        default="https://appleid.apple.com",
+        description="The address of Apple's token endpoints. For tests and development.",
     )
 
     def contradictions(self) -> Iterator[Problem]:
@@ -40,4 +42,4 @@ class AppleTokensSection(ProcessSection):
 
     def unsafe(self) -> Iterator[Problem]:
         if self.apple_sign_in_url != AppleTokensSection.model_fields["apple_sign_in_url"].default:
-            yield "APPLE_SIGN_IN_URL", "must be left unset: whoever answers there is handed what Apple gave your users"
+            yield "APPLE_SIGN_IN_URL", "must not be set: the server at this address would receive your users' codes from Apple"

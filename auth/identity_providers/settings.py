@@ -15,19 +15,20 @@ class IdentityProvidersSection(AppleTokensSection):
 
     apple_client_ids: types.Names = Field(
         default=frozenset(),
-        description="Bundle and service ids that may sign in with Apple, separated by commas.",
+        description="The bundle and service ids of your apps that use Sign in with Apple, separated by commas.",
         examples=["com.example.app"],
     )
     apple_keys_url: types.HttpUrl = Field(
-        default="https://appleid.apple.com/auth/keys", description="Apple's public keys. For tests."
+        default="https://appleid.apple.com/auth/keys", description="The address of Apple's public keys. For tests."
     )
     google_client_ids: types.Names = Field(
         default=frozenset(),
-        description="OAuth client ids that may sign in with Google, separated by commas.",
+        description="The OAuth client ids of your apps that use Google sign-in, separated by commas.",
         examples=["1234567890-abc.apps.googleusercontent.com"],
     )
     google_keys_url: types.HttpUrl = Field(
-        default="https://www.googleapis.com/oauth2/v3/certs", description="Google's public keys. For tests."
+        default="https://www.googleapis.com/oauth2/v3/certs",
+        description="The address of Google's public keys. For tests.",
     )
 
     def contradictions(self) -> Iterator[Problem]:
@@ -38,7 +39,7 @@ class IdentityProvidersSection(AppleTokensSection):
         own = IdentityProvidersSection.model_fields
         for name in ("apple_keys_url", "google_keys_url"):
             if getattr(self, name) != own[name].default:
-                yield name.upper(), "must be left unset: whoever serves these keys can sign in as anybody"
+                yield name.upper(), "must not be set: the server at this address could sign in as anyone"
 
     def switched_off(self) -> dict[str, str]:
         offered = {"apple": self.apple_client_ids, "google": self.google_client_ids}
@@ -52,6 +53,5 @@ class IdentityProvidersSection(AppleTokensSection):
     def remarks(self) -> Iterator[str]:
         if self.apple_client_ids and self.apple_sign_in_private_key is None:
             yield (
-                "APPLE_SIGN_IN_PRIVATE_KEY is not set: the App Store demands that deleting an account revokes Sign in "
-                "with Apple."
+                "APPLE_SIGN_IN_PRIVATE_KEY is not set: the App Store requires that deleting an account revokes Sign in with Apple."
             )

@@ -26,26 +26,32 @@ class MailSection(ProcessSection):
 
     email_host: types.HostName | None = Field(
         default=None,
-        description="The SMTP server that sends e-mails. In development without it they become files.",
+        description="The SMTP server that sends e-mails. In development without it, e-mails are written to files.",
         examples=["smtp.example.com"],
     )
-    email_port: int = Field(default=587, ge=1, le=65535, description="Its port; 465 speaks TLS from the first byte.")
-    email_host_user: str | None = Field(
-        default=None, description="The user name at the SMTP server.", examples=["mirroros"]
+    email_port: int = Field(
+        default=587, ge=1, le=65535, description="The SMTP server's port. Port 465 uses TLS from the first byte."
     )
-    email_host_password: SecretStr | None = Field(default=None, description="The password at the SMTP server.")
-    email_use_tls: bool = Field(default=True, description="STARTTLS is required before anything is said.")
+    email_host_user: str | None = Field(
+        default=None, description="The user name for the SMTP server.", examples=["mirroros"]
+    )
+    email_host_password: SecretStr | None = Field(default=None, description="The password for the SMTP server.")
+    email_use_tls: bool = Field(
+        default=True,
+        description="Require STARTTLS before anything is sent. Only turn it off for a server on a private " "network.",
+    )
     default_from_email: Annotated[str, AfterValidator(_sender)] = Field(
-        default="MirrorOS <no-reply@localhost>", description="Who e-mails come from: `Name <address>`."
+        default="MirrorOS <no-reply@localhost>",
+        description="The sender of e-mails: `Name <address>`. Your SMTP server must accept this address.",
     )
     email_folder: Path | None = Field(
         default=None,
-        description="Development: e-mails are written here as files. Default there: `.data/mail`.",
+        description="Development: the folder that e-mails are written to. Default in development: `.data/mail`.",
         examples=[".data/mail"],
     )
     mail_box_url: types.HttpUrl | None = Field(
         default=None,
-        description="Development: a page that shows the e-mails of `EMAIL_FOLDER`. `make run` sets it.",
+        description="Development: a page that shows the e-mails in `EMAIL_FOLDER`. `make run` sets it.",
         examples=["http://127.0.0.1:8025"],
     )
 
@@ -55,16 +61,16 @@ class MailSection(ProcessSection):
 
     def unsafe(self) -> Iterator[Problem]:
         if self.email_folder is not None:
-            yield "EMAIL_FOLDER", "is for development; set EMAIL_HOST"
+            yield "EMAIL_FOLDER", "is only for development; set EMAIL_HOST instead"
         if self.mail_box_url is not None:
-            yield "MAIL_BOX_URL", "is for development: the home page links to it"
+            yield "MAIL_BOX_URL", "is only for development, because the home page links to it"
         if self.email_host is None:
             return
         if self.default_from_email == MailSection.model_fields["default_from_email"].default:
-            yield "DEFAULT_FROM_EMAIL", "must be set: an address that your mail server may send from"
+            yield "DEFAULT_FROM_EMAIL", "must be set to an address that your SMTP server may send from"
         if not self.email_use_tls and not is_private_host(self.email_host):
-            yield "EMAIL_USE_TLS", "must be on: e-mails hold links that open accounts"
+            yield "EMAIL_USE_TLS", "must be on, because e-mails contain links that open accounts"
 
     def remarks(self) -> Iterator[str]:
         if self.email_host is None:
-            yield "EMAIL_HOST is not set: no address can be confirmed and no forgotten password reset."
+            yield "EMAIL_HOST is not set: users cannot confirm their address or reset a password."

@@ -26,20 +26,23 @@ FAILED = text("""
 
 def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
     """Give the result to `app.cli.add_command`."""
-    group = AppGroup("worker", help="Background jobs.")
+    group = AppGroup("worker", help="Run and inspect background jobs.")
 
     @group.command("run")
-    @click.option("--once", is_flag=True, help="Run the jobs that are waiting, then end.")
+    @click.option("--once", is_flag=True, help="Run the waiting jobs, then exit.")
     @with_appcontext
     def run(once: bool) -> None:
-        """Run jobs until SIGTERM or Ctrl-C; running ones are finished first. A second signal ends it at once."""
+        """Run jobs until SIGTERM or Ctrl-C. Running jobs are finished first; a second signal stops immediately."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
 
     @group.command("status")
     @with_appcontext
     def status() -> None:
-        """Show the workers, what waits, what failed, and what batches passed over in the last 7 days."""
+        """Show workers, jobs and skipped items.
+
+        Lists the workers, waiting and failed jobs, and the items that batches skipped in the last 7 days.
+        """
         for line in status_lines(worker_status(database_url)()):
             click.echo(line)
 
@@ -50,9 +53,9 @@ def status_lines(status: WorkerStatus) -> Iterator[str]:
     now = datetime.now(UTC)
     yield from section(
         "Workers",
-        "no worker has given a sign of life: start one with `flask worker run`",
+        "No worker is running. Start one with `flask worker run`",
         [
-            f"{worker.name}  last sign of life {in_words(worker.silence)} ago, {worker.running} running,"
+            f"{worker.name}  last seen {in_words(worker.silence)} ago, {worker.running} running,"
             f" started {moment(worker.started_at)}"
             for worker in status.workers
         ],
@@ -60,7 +63,10 @@ def status_lines(status: WorkerStatus) -> Iterator[str]:
     yield from section(
         "Waiting jobs",
         "none",
-        [f"{jobs.queue:<10} {jobs.count}, the oldest for {in_words(now - jobs.since)}" for jobs in status.waiting],
+        [
+            f"{jobs.queue:<10} {jobs.count}, the oldest waiting for {in_words(now - jobs.since)}"
+            for jobs in status.waiting
+        ],
     )
     with reading() as session:
         failed: Any = session.execute(FAILED).all()
@@ -69,11 +75,9 @@ def status_lines(status: WorkerStatus) -> Iterator[str]:
             .where(PassedOverItem.last_at > func.now() - SHOWN_FOR)
             .order_by(PassedOverItem.last_at.desc())
         ).all()
+    yield from section("Failed jobs", "none", [f"{name}  {count}, last {moment(last)}" for name, count, last in failed])
     yield from section(
-        "Failed jobs", "none", [f"{name}  {count}, the last one {moment(last)}" for name, count, last in failed]
-    )
-    yield from section(
-        "Items that batches passed over in the last 7 days",
+        "Items that batches skipped in the last 7 days",
         "none",
         [f"{it.batch}  {it.item}  {it.reason}, {it.times} times, last {moment(it.last_at)}" for it in passed_over],
     )

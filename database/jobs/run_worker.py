@@ -59,7 +59,7 @@ async def run_worker(
             except UNREACHABLE as error:
                 if once:
                     raise
-                log.warning("the worker cannot reach PostgreSQL: %s", type(error.__cause__ or error).__name__)
+                log.warning("the worker could not reach PostgreSQL: %s", type(error.__cause__ or error).__name__)
             if once:
                 return
             # procrastinate also ends without an error when one of its side tasks lost the connection.

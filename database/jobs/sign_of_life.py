@@ -51,14 +51,14 @@ def giving_signs_of_life(database_url: str, progress: WorkerProgress, options: W
                 give_sign(url, worker_id, progress, options)
             except psycopg.Error as error:
                 progress.unanswered()
-                log.warning("the worker cannot write its sign of life: %s", type(error).__name__)
+                log.warning("the worker could not record its heartbeat: %s", type(error).__name__)
             if over.wait(options.heartbeat):
                 break
         try:
             with psycopg.connect(url, autocommit=True, **connection_limits()) as connection:
                 connection.execute(FORGET, {"id": worker_id})
         except psycopg.Error as error:
-            log.warning("the worker cannot sign off: %s", type(error).__name__)
+            log.warning("the worker could not remove its heartbeat: %s", type(error).__name__)
 
     giving = threading.Thread(target=give, name="signs of life", daemon=True)
     giving.start()
@@ -76,4 +76,4 @@ def give_sign(url: str, worker_id: UUID, progress: WorkerProgress, options: Work
         taken_over = connection.execute(TAKE_OVER, {"silence": options.stalled_after}).fetchall()
     progress.answered(3 * options.heartbeat)
     for (task_name,) in taken_over:
-        log.warning("job %s of a dead worker is taken over", task_name)
+        log.warning("job %s of a dead worker was taken over", task_name)

@@ -79,8 +79,12 @@ class _Watched:
     def _look(self) -> None:
         if self._end_at is not None:
             if time.monotonic() > self._end_at:
-                log.error("the worker did not stop in time; %d jobs are cut off", self._progress.running)
+                log.error("the worker did not stop in time; %d jobs were cut off", self._progress.running)
                 os._exit(CUT_OFF)
         elif (still := self._progress.standing_still()) > self._options.stuck_after:
-            log.error("the worker has stood still for %d s, %d jobs running; it ends", still, self._progress.running)
+            log.error(
+                "the worker has not made progress for %d s with %d jobs running; it exits now",
+                still,
+                self._progress.running,
+            )
             os._exit(STOOD_STILL)

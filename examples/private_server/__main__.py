@@ -1,4 +1,4 @@
-"""The command line of the reference prediction server."""
+"""Run the reference prediction server."""
 
 import argparse
 import ipaddress

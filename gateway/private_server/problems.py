@@ -8,7 +8,7 @@ SHORTEST_RETRY, LONGEST_RETRY = 1, 300
 
 
 class PrivateServerFailed(UpstreamFailed):
-    status, error, title = 502, "prediction_failed", "The prediction service did not give a usable answer"
+    status, error, title = 502, "prediction_failed", "The prediction service did not return a usable answer"
 
     def __init__(self, reason: str, *, retry_seconds: float | None = None) -> None:
         super().__init__(reason, headers=retry_after(retry_seconds) if retry_seconds is not None else None, sent=0)
@@ -34,7 +34,7 @@ class PrivateServerUnreachable(PrivateServerFailed):
 
 class PrivateServerTimedOut(PrivateServerFailed):
     health = HealthSign.BAD
-    status, error, title = 504, "request_timeout", "The prediction service took too long"
+    status, error, title = 504, "request_timeout", "The prediction service took too long to respond"
 
     def __init__(self) -> None:
         super().__init__("timeout")
@@ -44,7 +44,7 @@ class SignatureNotAccepted(PrivateServerFailed):
     """401 or 403: keys or clocks differ, which is ours to repair and none of the client's credentials."""
 
     health = HealthSign.GOOD
-    status, error, title = 502, "request_failed", "The prediction service refused our request"
+    status, error, title = 502, "request_failed", "The prediction service refused the request"
 
 
 class PrivateServerBusy(PrivateServerFailed):

@@ -32,7 +32,7 @@ CONSENT_RESCINDED = "RESCIND_CONSENT"
 
 
 class NotificationNotValid(Problem):
-    status, error, title = 400, "notification_not_valid", "This was not signed by Apple for this app"
+    status, error, title = 400, "notification_not_valid", "This is not a notification that Apple signed for this app"
 
 
 def receive_notification(apple: Apple, inbox: EventInbox, signed: str) -> None:

@@ -43,13 +43,13 @@ class ReceiptBody(Body):
 
 class ReceiptAnswer(AnswerBody):
     tier: Tier
-    """The tier that counts now, whatever it comes from."""
+    """The user's tier now, whichever purchase it comes from."""
     subscription: SubscriptionItem
-    """The subscription of this receipt."""
+    """The subscription in this receipt."""
 
 
 class NotificationBody(BaseModel):
-    """What Apple sends. Apple may add members, so others are let through unread."""
+    """What Apple sends. Apple may add fields, so unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -68,7 +68,7 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         "POST",
         "/validate-receipt",
         operation_id="validateAppleReceipt",
-        summary="Hand in a purchase from the App Store",
+        summary="Submit an App Store purchase",
         guard=payments.owner,
         body=Json(ReceiptBody, limit=LARGEST_RECEIPT_BODY),
         answers={200: ReceiptAnswer},
@@ -84,8 +84,8 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         ),
     )
     def validate_apple_receipt(body: ReceiptBody, caller: Principal) -> Answer:
-        """Call it after every purchase and when the app starts; repeating it changes nothing. A subscription belongs to the
-        first account that hands it in, or to the one whose token it was bought with.
+        """Call this after every purchase and when the app starts; repeating it changes nothing. A subscription belongs to the
+        account whose token it was bought with, otherwise to the first account that submits it.
         """
         validated = validate_receipt(apple, caller.user_id, body.receipt_data, payments.manage_urls)
         return Answer(200, ReceiptAnswer(tier=validated.tier, subscription=subscription_item(validated.subscription)))
@@ -95,15 +95,15 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         "POST",
         "/notifications",
         operation_id="receiveAppleNotification",
-        summary="Receive a notification of the App Store",
+        summary="Receive an App Store notification",
         guard=Anyone("Apple calls it, and what it sends carries Apple's signature"),
         body=Json(NotificationBody, limit=LARGEST_NOTIFICATION_BODY),
         answers={200: None},
         problems=(NotificationNotValid, AppleNotReachable, DependencyUnavailable),
     )
     def receive_apple_notification(body: NotificationBody) -> Answer:
-        """For Apple alone: App Store Server Notifications, version 2. Enter this address in App Store Connect, for
-        production and for the sandbox.
+        """Only for Apple: App Store Server Notifications, version 2. Enter this address in App Store Connect, for both
+        production and the sandbox.
         """
         receive_notification(apple, payments.inbox, body.signedPayload)
         return Answer(200)
@@ -113,13 +113,13 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         "GET",
         "/account-token",
         operation_id="getAppleAccountToken",
-        summary="Get the token to buy with",
+        summary="Get the account token for purchases",
         guard=payments.owner,
         answers={200: AccountTokenAnswer},
         problems=(DependencyUnavailable,),
     )
     def apple_account_token(caller: Principal) -> Answer:
-        """Hand it to StoreKit as `appAccountToken`. It is always the same, and says nothing about the account."""
+        """Pass it to StoreKit as `appAccountToken`. It never changes, and reveals nothing about the account."""
         with transaction() as session:
             if not lock_user(session, caller.user_id):
                 raise InvalidToken

@@ -41,48 +41,51 @@ class AppStoreSection(ProcessSection):
 
     apple_bundle_id: AppleBundleId | None = Field(
         default=None,
-        description="The app's bundle id. The routes of `/api/payments/apple` exist when it is set.",
+        description="Your app's bundle id. Set it to turn on the routes of `/api/payments/apple`.",
         examples=["com.example.app"],
     )
     apple_app_id: int | None = Field(
         default=None,
         ge=1,
         lt=2**63,
-        description="The app's Apple ID, a number in App Store Connect.",
+        description="Your app's Apple ID, a number in App Store Connect.",
         examples=["1234567890"],
     )
     apple_products: ProductsText = Field(
         default="",
-        description="What the App Store sells: `product:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+        description="What the App Store sells: `product:tier:cycle,…`. Leave out the cycle of a product that is "
+        "no longer sold; users who have it keep the tier.",
         examples=["com.example.app.pro.monthly:pro:monthly,com.example.app.pro.yearly:pro:yearly"],
     )
     apple_shared_secret: AppleSharedSecret | None = Field(
-        default=None, description="App Store Connect's shared secret, for receipts of StoreKit 1."
+        default=None, description="The shared secret from App Store Connect, for StoreKit 1 receipts."
     )
     apple_api_key_id: types.AppleKeyId | None = Field(
-        default=None, description="The id of the In-App Purchase key. With it subscriptions are reconciled."
+        default=None,
+        description="The id of the In-App Purchase key. With this key, subscriptions are reconciled every hour.",
     )
     apple_api_issuer_id: Annotated[str, AfterValidator(_uuid)] | None = Field(
-        default=None, description="The issuer id beside the In-App Purchase keys."
+        default=None, description="The issuer id, shown above the In-App Purchase keys."
     )
     apple_api_private_key: types.AppleSigningKey | None = Field(
-        default=None, description="The In-App Purchase key: the content of its .p8 file."
+        default=None, description="The In-App Purchase key: the content of its .p8 file, with `\\n` for line breaks."
     )
     apple_online_checks: bool = Field(
-        default=True, description="Ask Apple whether the certificates under signed data were revoked (OCSP)."
+        default=True, description="Ask Apple whether the certificates of signed data were revoked (OCSP)."
     )
     apple_sandbox_accounts: EmailKeys = Field(
         default=frozenset(),
-        description="Accounts (e-mail addresses) whose sandbox purchases count in production for a day: App Review's.",
+        description="The e-mail addresses of accounts whose sandbox purchases count in production for a day. For "
+        "App Review.",
         examples=["review@example.com"],
     )
     apple_root_certificate: FilePath | None = Field(
-        default=None, description="A root certificate (DER) in place of Apple's. For tests."
+        default=None, description="A root certificate (DER) instead of Apple's. For tests."
     )
     apple_production_url: types.BaseUrl | None = Field(
-        default=None, description="An App Store in place of Apple's. For tests."
+        default=None, description="The address of an App Store instead of Apple's. For tests."
     )
-    apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="As above, for the App Store's sandbox.")
+    apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="The same for the App Store's sandbox.")
 
     def contradictions(self) -> Iterator[Problem]:
         yield from set_beside(
@@ -103,11 +106,11 @@ class AppStoreSection(ProcessSection):
     def unsafe(self) -> Iterator[Problem]:
         for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
             if getattr(self, name) is not None:
-                yield name.upper(), "must be left unset: whoever signs for that App Store can buy for nothing"
+                yield name.upper(), "must not be set: whoever signs for that App Store could buy for free"
 
     def switched_off(self) -> dict[str, str]:
         return {} if self.apple_bundle_id else {"/api/payments/apple": "APPLE_BUNDLE_ID"}
 
     def remarks(self) -> Iterator[str]:
         if self.apple_bundle_id is None and (self.apple_shared_secret or self.apple_api_private_key):
-            yield "APPLE_BUNDLE_ID is not set: the other settings of the App Store do nothing."
+            yield "APPLE_BUNDLE_ID is not set: the other App Store settings have no effect."

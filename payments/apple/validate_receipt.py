@@ -41,7 +41,7 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class ReceiptNotValid(Problem):
-    status, error, title = 400, "receipt_not_valid", "This is no receipt of this app"
+    status, error, title = 400, "receipt_not_valid", "This is not a receipt for this app"
 
 
 class ReceiptStale(Problem):
@@ -50,16 +50,16 @@ class ReceiptStale(Problem):
     status, error, title = (
         400,
         "receipt_stale",
-        "The transaction was signed too long ago; ask StoreKit for the present one",
+        "The transaction was signed too long ago. Get the current one from StoreKit",
     )
 
 
 class NoSubscriptionInReceipt(Problem):
-    status, error, title = 400, "no_subscription", "There is no subscription of this app in the receipt"
+    status, error, title = 400, "no_subscription", "The receipt contains no subscription for this app"
 
 
 class SandboxPurchase(Problem):
-    status, error, title = 403, "sandbox_purchase", "Purchases of Apple's sandbox do not count here"
+    status, error, title = 403, "sandbox_purchase", "Purchases in Apple's sandbox do not count on this server"
 
 
 class ReceiptInUse(Problem):
@@ -69,13 +69,17 @@ class ReceiptInUse(Problem):
 
 
 class AppleDoesNotAcceptUs(Problem):
-    status, error, title = 502, "apple_misconfigured", "Apple does not accept this server; the operators have been told"
+    status, error, title = (
+        502,
+        "apple_misconfigured",
+        "Apple did not accept this server's credentials. The operators have been notified",
+    )
 
 
 class AppleNotReachable(Problem):
     """Nothing was changed: a tier that was granted stays."""
 
-    status, error, title = 503, "apple_unavailable", "Apple cannot be asked right now"
+    status, error, title = 503, "apple_unavailable", "Apple cannot be reached right now"
 
     def __init__(self) -> None:
         super().__init__(headers=retry_after(30))
@@ -142,7 +146,7 @@ def _legacy(apple: Apple, receipt: str) -> Iterable[ApplePurchase]:
     try:
         base64.b64decode(receipt, validate=True)
     except (binascii.Error, ValueError):
-        raise ReceiptNotValid("receipt_data is neither base64 nor a signed transaction") from None
+        raise ReceiptNotValid("receipt_data must be a base64 receipt or a signed transaction") from None
     if apple.receipts is not None:
         return apple.receipts.check(receipt)
     transaction_id = transaction_id_in(receipt)

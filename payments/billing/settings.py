@@ -24,5 +24,5 @@ class BillingSection(ProcessSection):
         default=7,
         ge=0,
         le=60,
-        description="Days that access goes on after a payment failed, where the provider does not say so itself.",
+        description="How many days access continues after a failed payment, unless the provider says so itself.",
     )

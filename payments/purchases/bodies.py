@@ -13,7 +13,7 @@ from security.api.operation import WHOLE, AnswerBody, Body
 
 
 class CreateIntentBody(Body):
-    """What is bought, never what it costs."""
+    """What to buy. The server sets the price."""
 
     item: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["day-pass"])]
     quantity: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
@@ -31,11 +31,11 @@ class OpenPaymentAnswer(AnswerBody):
     """In the currency's minor units."""
     currency: str
     client_secret: str | None
-    """For Stripe's library on the buyer's device; null when there is nothing left to do."""
+    """For Stripe's library on the buyer's device. Null when there is nothing left to do."""
 
 
 class PaymentAnswer(AnswerBody):
-    """A checkout has a tier and a billing cycle; something that is sold once has an item, a quantity and an amount."""
+    """A checkout has a tier and a billing cycle. A one-off payment has an item, a quantity and an amount."""
 
     id: UUID
     kind: PaymentKind

@@ -24,7 +24,7 @@ from security.edge.problems import NotFound, Problem, ValidationFailed
 class PaymentClosed(Problem):
     """`payment_status` says how it ended."""
 
-    status, error, title = 409, "payment_closed", "This payment cannot be paid any more"
+    status, error, title = 409, "payment_closed", "This payment is closed and can no longer be paid"
 
 
 def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPayment:
@@ -44,7 +44,7 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
         if missing.param != "payment_method":
             give_up(rules, payment_id, intent_id)
             raise PaymentClosed(payment_status=PaymentStatus.CANCELED.value) from None
-        message = "is not a payment method of ours at Stripe"
+        message = "is not a payment method that this server can use"
         raise ValidationFailed(
             [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
         ) from None

@@ -26,17 +26,17 @@ LARGEST_AMOUNT = 99_999_999
 
 
 class OutOfStock(Problem):
-    status, error, title = 409, "out_of_stock", "There is not enough of it left"
+    status, error, title = 409, "out_of_stock", "There are not enough left"
 
 
 class PaymentOpen(Problem):
     """`payment_id` names the payment of another quantity that is still open."""
 
-    status, error, title = 409, "payment_open", "A payment for this is open already"
+    status, error, title = 409, "payment_open", "You already have an open payment for this"
 
 
 class AmountTooLarge(Problem):
-    status, error, title = 409, "amount_too_large", "This is too much for one payment"
+    status, error, title = 409, "amount_too_large", "The amount is too large for one payment"
 
 
 @dataclass(frozen=True)

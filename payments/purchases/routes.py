@@ -24,15 +24,15 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/create-intent",
         operation_id="createPayment",
-        summary="Order an item that is sold once",
+        summary="Order a one-off item",
         guard=owner,
         body=CreateIntentBody,
         answers={200: OpenPaymentAnswer},
         problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def order(caller: Principal, body: CreateIntentBody) -> Answer:
-        """Sets it aside for half an hour. The price is set on our side. Asking again gives the same payment while it is
-        open.
+        """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
+        get the same payment.
         """
         return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
 
@@ -41,15 +41,15 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/confirm",
         operation_id="confirmPayment",
-        summary="Pay an open payment",
+        summary="Confirm an open payment",
         guard=owner,
         body=ConfirmIntentBody,
         answers={200: OpenPaymentAnswer},
         problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def confirm(caller: Principal, body: ConfirmIntentBody) -> Answer:
-        """With a payment method that Stripe's library made on the buyer's device. After `action_required` that library goes
-        on with `client_secret`. After a decline, try another method.
+        """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library
+        continues with `client_secret`. After a decline, try another method.
         """
         return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
 
@@ -64,8 +64,8 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def payment(caller: Principal, payment_id: UUID) -> Answer:
-        """What became of a checkout or a one-off payment. For one that is still open Stripe is asked, at most every two
-        seconds.
+        """The status of a checkout or a one-off payment. While it is open, the status is fetched from Stripe at most every
+        two seconds.
         """
         own = read_payment(rules, caller.user_id, payment_id)
         return Answer(

@@ -27,7 +27,7 @@ class PaidTier(StrEnum):
 
 
 class CheckoutBody(Body):
-    """`success_url` and `cancel_url` must begin with an origin that this API was told to trust."""
+    """`success_url` and `cancel_url` must begin with an origin that the server trusts."""
 
     tier: PaidTier
     billing_cycle: BillingCycle
@@ -37,10 +37,10 @@ class CheckoutBody(Body):
 
 class CheckoutAnswer(AnswerBody):
     payment_id: UUID
-    """For `GET /api/payments/{payment_id}`, which says what became of it."""
+    """Use it with `GET /api/payments/{payment_id}` to get the status."""
     session_id: str
     checkout_url: str
-    """Lead the customer there."""
+    """Send the customer to this address."""
     expires_at: datetime
 
 
@@ -50,7 +50,7 @@ class PortalBody(Body):
 
 class PortalAnswer(AnswerBody):
     portal_url: str
-    """Works for a few minutes, for this customer alone."""
+    """Works for a few minutes, and only for this customer."""
 
 
 class ChangeBody(Body):

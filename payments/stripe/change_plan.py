@@ -21,14 +21,14 @@ INTERVALS = {BillingCycle.MONTHLY: "month", BillingCycle.YEARLY: "year"}
 class PaymentDue(Problem):
     """An earlier payment is open, and the card on file does not pay it. The portal takes another one."""
 
-    status, error, title = 409, "payment_due", "An earlier payment must be settled first"
+    status, error, title = 409, "payment_due", "Pay the earlier payment that is due first"
 
 
 class SubscriptionEnding(Problem):
     status, error, title = (
         409,
         "subscription_ending",
-        "The subscription is cancelled; resume it before changing the plan",
+        "The subscription is cancelled. Resume it before you change the plan",
     )
 
 

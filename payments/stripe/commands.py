@@ -16,34 +16,35 @@ from payments.subscriptions.status import Provider
 
 
 def stripe_commands(rules: StripeRules) -> AppGroup:
-    group = AppGroup("stripe", help="Prices at Stripe, and items that are sold once.")
+    group = AppGroup("stripe", help="Manage Stripe prices and one-off items.")
 
     @group.command("check-prices")
     def check_prices() -> None:
-        """Ask Stripe whether every price on sale is what STRIPE_PRICES says. Run it after a change of either."""
+        """Check that the prices at Stripe match STRIPE_PRICES. Run this after you change either."""
         problems = [problem for product in rules.prices.on_sale.values() if (problem := problem_of(rules, product))]
         for problem in problems:
             click.echo(problem, err=True)
         if problems:
             raise click.ClickException(
-                f"{len(problems)} of {len(rules.prices.on_sale)} prices are not as they should be."
+                f"{len(problems)} of {len(rules.prices.on_sale)} prices do not match STRIPE_PRICES."
             )
-        click.echo(f"{len(rules.prices.on_sale)} prices are on sale as configured.")
+        click.echo(f"{len(rules.prices.on_sale)} prices are on sale and match STRIPE_PRICES.")
 
     @group.command("new-customer")
     @click.argument("user_id", type=click.UUID)
     def new_customer(user_id: UUID) -> None:
-        """Give a user a new billing account at Stripe with the next purchase, so that they can pay in another currency.
+        """Give a user a new Stripe customer.
 
-        Invoices of the old one stay at Stripe and no longer show in the user's portal.
+        It starts with the user's next purchase, so that they can pay in another currency. Invoices of the old customer stay
+        at Stripe, but the user's portal no longer shows them.
         """
         with transaction() as session:
             seller = present_seller(session, user_id, rules.handler.address.environment, rules.billing.clock())
             if seller is not None and seller.provider is Provider.STRIPE:
-                raise click.ClickException("This user has a subscription at Stripe. It has to end first.")
+                raise click.ClickException("This user still has a subscription at Stripe. End it first.")
             if not forget_customer_of(session, user_id):
-                raise click.ClickException("This user has no billing account at Stripe.")
-        click.echo("The next purchase begins with a new customer at Stripe.")
+                raise click.ClickException("This user is not a customer at Stripe.")
+        click.echo("The user's next purchase will start a new customer at Stripe.")
 
     return group
 
@@ -53,12 +54,12 @@ def problem_of(rules: StripeRules, product: Product) -> str | None:
     try:
         price = rules.handler.price(product.product_id)
     except StripeObjectMissing:
-        return f"{product.product_id}: Stripe has no such price in {rules.handler.address.environment} mode"
+        return f"{product.product_id}: Stripe does not have this price in {rules.handler.address.environment} mode"
     except (StripeUnavailable, StripeRefused) as problem:
         raise click.ClickException(str(problem)) from None
     wanted = INTERVALS[product.cycle]
     if not price.active:
-        return f"{product.product_id}: is not active"
+        return f"{product.product_id}: the price is not active"
     if (price.interval, price.interval_count) != (wanted, 1):
-        return f"{product.product_id}: is charged every {price.interval_count} {price.interval}, not every {wanted}"
+        return f"{product.product_id}: the price is charged every {price.interval_count} {price.interval}, not every {wanted}"
     return None

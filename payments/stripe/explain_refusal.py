@@ -9,7 +9,7 @@ from security.edge.problems import Problem
 
 
 class PlanNotOnSale(Problem):
-    status, error, title = 409, "plan_not_on_sale", "This plan cannot be bought in this way"
+    status, error, title = 409, "plan_not_on_sale", "This plan is not on sale here"
 
 
 class CurrencyDiffers(Problem):

@@ -82,7 +82,10 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
     @click.command("late")
     @with_appcontext
     def late() -> None:
-        """List money that came for a subscription after its end, the oldest first."""
+        """List late payments, oldest first.
+
+        A late payment is for a subscription that had already ended.
+        """
         for each in late_payments():
             click.echo(f"{each.event_id}  {each.received_at:%Y-%m-%d %H:%M:%S}  {each.invoice_id}")
 
@@ -90,15 +93,18 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
     @click.argument("event_id", type=click.UUID)
     @with_appcontext
     def give_back(event_id: UUID) -> None:
-        """Refund money that `late` lists, by the id in its first column. Can be repeated."""
+        """Refund a late payment.
+
+        EVENT_ID is the first column of `flask payments late`. You can repeat this.
+        """
         try:
             give_back_late_payment(rules, event_id)
         except (NoLatePayment, StripeObjectMissing):
             raise click.ClickException(
-                "There is no late payment with this id. `flask payments late` lists them."
+                "There is no late payment with this id. To list them, run `flask payments late`."
             ) from None
         except (StripeUnavailable, StripeRefused, CardDeclined) as problem:
             raise click.ClickException(str(problem)) from None
-        click.echo("Given back.")
+        click.echo("Refunded.")
 
     return late, give_back

@@ -13,7 +13,7 @@ from security.edge.problems import Problem
 class NoBillingAccount(Problem):
     """`managed_by` names who sold what there is; null for nobody."""
 
-    status, error, title = 409, "no_billing_account", "Nothing was bought here yet"
+    status, error, title = 409, "no_billing_account", "You have not bought anything here yet"
 
 
 def open_portal(rules: StripeRules, user_id: UUID, return_url: str | None) -> str:

@@ -21,7 +21,7 @@ from security.edge.problems import Problem
 class NotManagedHere(Problem):
     """`managed_by` names who else sold a subscription; null for nobody."""
 
-    status, error, title = 409, "not_managed_here", "There is no subscription that can be changed here"
+    status, error, title = 409, "not_managed_here", "You have no subscription that can be changed here"
 
 
 def own_stripe_subscription(rules: StripeRules, user_id: UUID) -> StripeSubscription:

@@ -25,7 +25,7 @@ class StripeOutOfReach(StripeUnavailable):
 class StripeRefused(Problem):
     """Stripe did not take a request of ours: a mistake in our code, our key or our account. The log has its request id."""
 
-    status, error, title = 502, "payments_misconfigured", "The payment provider refused our request"
+    status, error, title = 502, "payments_misconfigured", "The payment provider refused the request"
 
 
 class StripeKeyRefused(StripeRefused):

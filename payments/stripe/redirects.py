@@ -23,7 +23,7 @@ class Redirects:
     def checked(self, address: str, field: str) -> str:
         """The address itself. Raises ValidationFailed for one that is not ours."""
         if origin_of(address) not in self.origins | {origin_of(self.home)}:
-            message = "must begin with an origin that this API was told to trust"
+            message = "must begin with an origin that the server trusts"
             raise ValidationFailed([{"pointer": f"/{field}", "code": "redirect_not_allowed", "message": message}])
         return address
 

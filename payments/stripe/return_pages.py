@@ -21,13 +21,13 @@ PAGES = (
     ReturnPage(
         "paid",
         "Thank you",
-        "Your plan starts as soon as Stripe confirms the payment. That usually takes less than a minute; a bank debit can take"
+        "Your plan starts when Stripe confirms the payment. This usually takes less than a minute. A bank debit can take"
         " a few days. You can close this page and go back to the app.",
     ),
     ReturnPage(
-        "cancelled", "Nothing was bought", "You have not been charged. You can close this page and go back to the app."
+        "cancelled", "Payment cancelled", "You have not been charged. You can close this page and go back to the app."
     ),
-    ReturnPage("managed", "All done", "Changes you made are saved. You can close this page and go back to the app."),
+    ReturnPage("managed", "All done", "Your changes are saved. You can close this page and go back to the app."),
 )
 
 

@@ -50,9 +50,9 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
-        """Gives the address of a page at Stripe. Asking again gives the same page while it is open.
+        """Returns the address of a checkout page at Stripe. If you ask again while it is open, you get the same page.
 
-        The plan is active once Stripe has told us of the payment, not when the page leads back.
+        The plan starts when Stripe confirms the payment, not when the customer returns from the page.
         """
         order = Order(
             tier=body.tier.tier,
@@ -76,14 +76,14 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/create-portal-session",
         operation_id="createPortalSession",
-        summary="Manage payment method and invoices",
+        summary="Open the customer portal",
         guard=owner,
         body=Json(PortalBody, optional=True),
         answers={200: PortalAnswer},
         problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
-        """Gives the address of your own page at Stripe. Ask anew for every click."""
+        """Returns the address of the user's page at Stripe, for payment methods and invoices. Call this for every click."""
         return_url = checked(rules, body.return_url if body else None, "return_url")
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
@@ -100,9 +100,9 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal) -> Answer:
-        """What is paid for stays usable until `ends_at`. Can be repeated, and taken back until then.
+        """The plan stays active until `ends_at`, and you can undo the cancellation until then. Repeating it changes nothing.
 
-        While a payment is due nothing is paid for: the subscription then ends at once, and is not charged any more.
+        While a payment is due, there is no paid period: the subscription then ends immediately and is not charged again.
         """
         return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
 
@@ -111,13 +111,13 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/subscription/resume",
         operation_id="resumeSubscription",
-        summary="Take the cancellation back",
+        summary="Undo the cancellation of your subscription",
         guard=owner,
         answers={200: SubscriptionItem},
         problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
     )
     def resume(caller: Principal) -> Answer:
-        """Possible until the subscription has ended. Can be repeated."""
+        """Possible until the subscription has ended. Repeating it changes nothing."""
         return Answer(200, subscription_item(resume_subscription(rules, caller.user_id)))
 
     @operation(
@@ -142,9 +142,9 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         ),
     )
     def change(caller: Principal, body: ChangeBody) -> Answer:
-        """A higher plan begins at once and costs the difference. A lower one begins with the next period: `pending_tier`.
+        """A higher plan starts immediately and costs the difference. A lower one starts with the next period (`pending_tier`).
 
-        Asking for the present plan takes a planned change back.
+        To undo a planned change, ask for the current plan.
         """
         changed = change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle)
         return Answer(200, subscription_item(changed))
@@ -156,14 +156,14 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         "POST",
         "/stripe/webhook",
         operation_id="receiveStripeEvent",
-        summary="Receive an event of Stripe",
+        summary="Receive a Stripe event",
         guard=Anyone("the signature over the body says that it is Stripe"),
         body=Raw("application/json", limit=LARGEST_EVENT),
         answers={200: ReceivedAnswer},
         problems=(SignatureNotValid, EventNotSupported, DependencyUnavailable),
     )
     def webhook(body: bytes) -> Answer:
-        """For Stripe alone: it signs what it sends, in `Stripe-Signature`."""
+        """Only for Stripe, which signs what it sends in `Stripe-Signature`."""
         receive_event(rules, inbox, body, request.headers.get("Stripe-Signature"))
         return Answer(200, ReceivedAnswer())
 

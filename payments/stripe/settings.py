@@ -25,33 +25,40 @@ StripeWebhookSecrets = Annotated[
 class StripeSection(ProcessSection):
     title: ClassVar = "Stripe"
 
-    stripe_secret_key: StripeKey | None = Field(default=None, description="Stripe's API key.", examples=["sk_test_..."])
+    stripe_secret_key: StripeKey | None = Field(
+        default=None,
+        description="Your Stripe API key. Set it to turn on the routes of `/api/payments/stripe`.",
+        examples=["sk_test_..."],
+    )
     stripe_webhook_secret: StripeWebhookSecrets | None = Field(
         default=None,
-        description="Verifies Stripe's webhooks; no endpoint without it. Two while it is changed: `whsec_…,whsec_…`.",
+        description="Verifies Stripe's webhooks. Without it the endpoint does not exist. While you roll it, set "
+        "both: `whsec_…,whsec_…`.",
         examples=["whsec_..."],
     )
     stripe_prices: ProductsText = Field(
         default="",
-        description="What Stripe sells: `price:tier:cycle,…`. Without the cycle: no longer sold, holders keep the tier.",
+        description="What Stripe sells: `price:tier:cycle,…`. Leave out the cycle of a price that is no longer "
+        "sold; users who have it keep the tier.",
         examples=["price_1:pro:monthly,price_2:pro:yearly,price_3:enterprise:monthly,price_4:enterprise:yearly"],
     )
     stripe_trial_days: int = Field(
-        default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 for none."
+        default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 means no trial."
     )
     stripe_api_base: types.BaseUrl = Field(
-        default="https://api.stripe.com", description="Stripe's API. For tests and development."
+        default="https://api.stripe.com", description="The address of Stripe's API. For tests and development."
     )
     checkout_return_url: types.HttpUrl | None = Field(
         default=None,
-        description="Where Stripe's pages lead back to when the app names no address. Default: plain pages of this API.",
+        description="Where Stripe's pages return to if the app gives no address. Default: plain pages of this " "API.",
         examples=["https://app.example.com/billing"],
     )
     checkout_origins: types.Origins = Field(
         default=frozenset(),
         description=(
-            "Origins of apps that Stripe's pages may lead back to, separated by commas: `https://app.example.com`, or a "
-            "scheme of the app's own, `mirroros://checkout`. Default: `CORS_ORIGINS`."
+            "The origins of apps that Stripe's pages may return to, separated by commas: "
+            "`https://app.example.com`, or an app's own scheme, `mirroros://checkout`. Default: "
+            "`CORS_ORIGINS`."
         ),
         examples=["https://app.example.com"],
     )
@@ -60,17 +67,17 @@ class StripeSection(ProcessSection):
         if self.stripe_secret_key is None:
             for name in ("stripe_webhook_secret", "stripe_prices"):
                 if getattr(self, name):
-                    yield name.upper(), "does nothing without STRIPE_SECRET_KEY"
+                    yield name.upper(), "has no effect without STRIPE_SECRET_KEY"
 
     def unsafe(self) -> Iterator[Problem]:
         if self.stripe_secret_key is not None and self.stripe_webhook_secret is None:
-            yield "STRIPE_WEBHOOK_SECRET", "must be set as well, or nobody learns of payments"
+            yield "STRIPE_WEBHOOK_SECRET", "must be set as well, otherwise the API does not learn about payments"
         if self.stripe_api_base != StripeSection.model_fields["stripe_api_base"].default:
-            yield "STRIPE_API_BASE", "must be left unset: whoever answers there says who has paid"
+            yield "STRIPE_API_BASE", "must not be set: the server at this address decides who has paid"
         if urlsplit(self.checkout_return_url or "https:").scheme != "https":
             yield "CHECKOUT_RETURN_URL", "must begin with https://"
         if any(urlsplit(origin).scheme == "http" for origin in self.checkout_origins):
-            yield "CHECKOUT_ORIGINS", "must begin with https:// or a scheme of the app's own"
+            yield "CHECKOUT_ORIGINS", "must begin with https:// or an app's own scheme"
 
     def switched_off(self) -> dict[str, str]:
         """The webhook first: what stands first is told."""
@@ -82,7 +89,7 @@ class StripeSection(ProcessSection):
 
     def remarks(self) -> Iterator[str]:
         if self.stripe_webhook_secret is None:
-            yield "STRIPE_WEBHOOK_SECRET is not set: no webhook of Stripe is accepted."
+            yield "STRIPE_WEBHOOK_SECRET is not set: Stripe webhooks are refused."
 
     @property
     def redirect_origins(self) -> frozenset[str]:

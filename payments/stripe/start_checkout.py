@@ -34,7 +34,7 @@ OVER = {"complete": "done", "expired": "expired"}
 class AlreadySubscribed(Problem):
     """`managed_by` says where the present subscription is changed instead."""
 
-    status, error, title = 409, "already_subscribed", "There is a subscription already; change that one"
+    status, error, title = 409, "already_subscribed", "You already have a subscription. Change that one instead"
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ LARGEST_EVENT = 1024 * 1024
 class SignatureNotValid(Problem):
     """`detail` says what is wrong with it. Stripe's dashboard shows the answer to the operator."""
 
-    status, error, title = 400, "signature_not_valid", "This is not an event that Stripe signed for us"
+    status, error, title = 400, "signature_not_valid", "This is not an event that Stripe signed for this endpoint"
 
 
 class EventNotSupported(Problem):
     """Not 200: then money would be taken at Stripe and never credited here, and every delivery would look well."""
 
-    status, error, title = 400, "event_not_supported", "Stripe signed this, but this endpoint does not take it"
+    status, error, title = 400, "event_not_supported", "Stripe signed this event, but this endpoint does not support it"
 
 
 def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> bool:

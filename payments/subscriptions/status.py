@@ -10,7 +10,7 @@ class Provider(StrEnum):
 
 
 class SubscriptionStatus(StrEnum):
-    """Which of these give access, and until when, is said in one place: payments/subscriptions/entitlement.py."""
+    """The status of one subscription. To find out what the user has now, read `tier`."""
 
     ACTIVE = "active"
     TRIALING = "trialing"

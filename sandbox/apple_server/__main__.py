@@ -14,11 +14,9 @@ from sandbox.apple_server.server import AppleServer
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.apple_server", description="An Apple stand-in on loopback."
+        prog="python -m sandbox.apple_server", description="Run an App Store stand-in on loopback."
     )
-    parser.add_argument(
-        "--port", type=int, default=0, help="of Production; Sandbox gets one of its own (default: free)"
-    )
+    parser.add_argument("--port", type=int, default=0, help="port of the production store (default: any free port)")
     parser.add_argument("--sandbox-port", type=int, default=0)
     parser.add_argument("--notify", metavar="URL", help="where to send signed notifications")
     parser.add_argument(

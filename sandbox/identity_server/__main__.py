@@ -16,7 +16,7 @@ from sandbox.identity_server.server import IdentityServer
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.identity_server",
-        description="Stand-ins on loopback for the sign-in of Apple and Google.",
+        description="Run stand-ins for Apple and Google sign-in on loopback.",
     )
     parser.add_argument(
         "--settings",

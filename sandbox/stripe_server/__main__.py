@@ -16,12 +16,12 @@ from sandbox.stripe_server.server import StripeServer
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.stripe_server", description="A Stripe stand-in on loopback."
+        prog="python -m sandbox.stripe_server", description="Run a Stripe stand-in on loopback."
     )
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free port)")
     parser.add_argument("--notify", metavar="URL", help="where to send signed events")
-    parser.add_argument("--books", type=Path, help="a file that keeps all objects from one start to the next")
-    parser.add_argument("--keys", type=Path, default=Path(".data/stripe"), help="folder for keys that are made up")
+    parser.add_argument("--books", type=Path, help="file that keeps all objects between starts")
+    parser.add_argument("--keys", type=Path, default=Path(".data/stripe"), help="folder for generated keys")
     options = parser.parse_args()
     server = StripeServer(
         secret_key=os.environ.get("STRIPE_SECRET_KEY"),

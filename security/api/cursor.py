@@ -11,7 +11,7 @@ from security.api.operation import WHOLE, AnswerBody, Body
 def _as_written(value: object) -> object:
     """`UUID()` would also take upper case, braces and URNs."""
     if isinstance(value, str) and str(UUID(value)) != value:
-        raise ValueError("A cursor is sent as it came")
+        raise ValueError("Send the cursor unchanged")
     return value
 
 

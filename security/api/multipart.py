@@ -76,9 +76,9 @@ class Multipart:
             for part in self._parts():
                 form.add(part)
         except RequestEntityTooLarge:
-            raise BodyTooLarge(f"The form may have at most {self.most_parts} parts, with short headers") from None
+            raise BodyTooLarge(f"The form can have at most {self.most_parts} parts, with short headers") from None
         except ValueError:
-            raise MalformedRequest("The body is not well-formed multipart/form-data") from None
+            raise MalformedRequest("The request body is not valid multipart/form-data") from None
         return form.checked()
 
     def _parts(self) -> Iterator[Part]:
@@ -89,7 +89,7 @@ class Multipart:
         require_uncompressed(environ)
         boundary = options.get("boundary", "")
         if _BOUNDARY.fullmatch(boundary) is None:
-            raise MalformedRequest("Content-Type names no boundary of 1 to 70 characters (RFC 2046, 5.1.1)")
+            raise MalformedRequest("Content-Type needs a boundary of 1 to 70 characters (RFC 2046, 5.1.1)")
         body = BodyStream(environ, self.limit)
         decoder = MultipartDecoder(boundary.encode(), 2 * READ_AT_ONCE, max_parts=self.most_parts)
         while True:
@@ -159,7 +159,7 @@ class _ArrivingForm:
             if part.required and name not in self.files
         ]
         errors += [
-            _error(name, "too_many_files", f"At most {declared.files[name].most} files may be sent")
+            _error(name, "too_many_files", f"Send at most {declared.files[name].most} files")
             for name, files in self.files.lists()
             if len(files) > declared.files[name].most
         ]
@@ -179,14 +179,16 @@ class _ArrivingForm:
     def _begin_file(self, part: File) -> FileStorage | None:
         declared = self.declared.files.get(part.name)
         if declared is None:
-            self._errors.append(_error(part.name, "unknown_file", "No file of this name can be sent"))
+            self._errors.append(
+                _error(part.name, "unknown_file", "This operation does not accept a file with this name")
+            )
             return None
         content = SpooledTemporaryFile(KEPT_IN_MEMORY)  # noqa: SIM115 - Flask closes it
         file = FileStorage(content, part.filename, part.name, headers=part.headers)
         self.files.add(part.name, file)
         if file.mimetype not in declared.media_types:
             raise UnsupportedMediaType(
-                f"Send {part.name} as {' or '.join(declared.media_types)}, and say so in its Content-Type",
+                f"Send {part.name} as {' or '.join(declared.media_types)}, with that Content-Type",
                 headers={"Accept-Post": self.declared.media_type},
             )
         return file
@@ -194,13 +196,13 @@ class _ArrivingForm:
     def _add_to_file(self, file: FileStorage, data: bytes) -> None:
         limit = self.declared.files[self._name].limit
         if file.stream.tell() + len(data) > limit:
-            raise BodyTooLarge(f"{self._name} may have at most {limit:,} bytes")
+            raise BodyTooLarge(f"{self._name} can have at most {limit:,} bytes")
         file.stream.write(data)
 
     def _add_to_text(self, text: bytearray, part: Data) -> None:
         self._text_bytes += len(part.data)
         if self._text_bytes > LARGEST_FIELDS:
-            raise BodyTooLarge(f"The texts of the form may have at most {LARGEST_FIELDS:,} bytes")
+            raise BodyTooLarge(f"The text fields of the form can have at most {LARGEST_FIELDS:,} bytes in total")
         text += part.data
         if not part.more_data:
             self._texts.add(self._name, text.decode())

@@ -37,13 +37,13 @@ SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "The access token of somebody who signed in.",
+        "description": "The access token of a signed-in user.",
     },
     "apiKey": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "tok_[0-9A-Za-z]{49}",
-        "description": "An API key with the scope of the operation, for programs. Made with `POST /api/auth/tokens`.",
+        "description": "An API key with the operation's scope, for programs. Create one with `POST /api/auth/tokens`.",
     },
 }
 
@@ -53,8 +53,8 @@ _HEADERS_BY_STATUS = {
         "Accept-Post": "The media type that is accepted.",
         "Accept-Encoding": "The encodings that are accepted.",
     },
-    429: {"Retry-After": "Seconds until it is worth trying again."},
-    503: {"Retry-After": "Seconds until it is worth trying again."},
+    429: {"Retry-After": "Seconds to wait before you try again."},
+    503: {"Retry-After": "Seconds to wait before you try again."},
 }
 
 _TEXT = {"type": "string"}
@@ -73,11 +73,11 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "request_id": _TEXT,
         "errors": {
             "type": "array",
-            "description": "Every field that is not acceptable.",
+            "description": "Every invalid field.",
             "items": {
                 "type": "object",
                 "properties": {
-                    "pointer": {"type": "string", "description": "Where in the body or query (RFC 6901)."},
+                    "pointer": {"type": "string", "description": "The field in the body or query (RFC 6901)."},
                     "code": _TEXT,
                     "message": _TEXT,
                 },
@@ -136,7 +136,7 @@ def openapi_routes(api: ApiDescription) -> Blueprint:
 
     @routes.cli.command("openapi")
     def print_document() -> None:
-        """Print the OpenAPI document of this configuration."""
+        """Print the OpenAPI document for this configuration."""
         click.echo(write())
 
     return routes
@@ -170,7 +170,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
             "securitySchemes": {name: dict(scheme) for name, scheme in api.security_schemes.items()},
             "headers": {
                 "X-Request-ID": {
-                    "description": "The client's own where it was well formed, else a new one.",
+                    "description": "The id that the client sent, if it was well formed; otherwise a new one.",
                     "schema": _TEXT,
                 }
             },
@@ -283,14 +283,14 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "Repeat a request with the same key and body, and it is carried out once.",
+            "description": "If you repeat a request with the same key and body, it is carried out only once.",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         }
     yield {
         "name": "X-Request-ID",
         "in": "header",
         "required": False,
-        "description": "8 to 64 letters, digits, - and _; anything else is replaced by an id of ours.",
+        "description": "8 to 64 letters, digits, `-` and `_`. Any other value is replaced with a new id.",
         "schema": _TEXT,
     }
 

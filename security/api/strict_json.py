@@ -39,7 +39,7 @@ def check_json(document: bytes) -> None:
     except UnicodeDecodeError:
         raise MalformedJson("The body is not UTF-8") from None
     if not text or text.isspace():
-        raise MalformedJson("The body is empty. Send a JSON object, {} at least")
+        raise MalformedJson("The request body is empty. Send a JSON object, at least {}")
     openings = text.count("{") + text.count("[")
     if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
         raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
@@ -48,10 +48,10 @@ def check_json(document: bytes) -> None:
     except JSONDecodeError as error:
         # Its message quotes nothing of the body, only what it expected and where.
         raise MalformedJson(
-            f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+            f"The request body is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
         ) from None
     except ValueError as error:
-        raise MalformedJson(f"The body is not acceptable JSON: {error}") from None
+        raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     # Every value after the first of its container follows a comma, so this sum is never less than the number
     # of values.
     if openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
@@ -128,7 +128,7 @@ def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
     except Exception:
         # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
         # out.
-        raise MalformedRequest("The body could not be read to its end") from None
+        raise MalformedRequest("The request body could not be read completely") from None
     if len(data) < expected and environ.get("CONTENT_LENGTH"):
         raise MalformedRequest("The body is shorter than Content-Length says")
     if len(data) > limit:
@@ -137,7 +137,7 @@ def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body may have at most {limit} bytes")
+    return BodyTooLarge(f"The request body can have at most {limit} bytes")
 
 
 def _depth(text: str) -> int:

@@ -40,7 +40,7 @@ class QueryReader:
             elif "array" in types:
                 members[name] = [_read(value, types) for value in values]
             elif len(values) > 1:
-                errors.append(_error(name, "repeated", "The parameter may be given once"))
+                errors.append(_error(name, "repeated", "Send this parameter only once"))
             else:
                 members[name] = _read(values[0], types)
         if errors:

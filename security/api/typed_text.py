@@ -33,7 +33,7 @@ def trimmed(text: str) -> str:
 
 def _with_something_to_see(text: str) -> str:
     if _SEEN.search(text) is None:
-        raise ValueError("There is nothing but blanks in it")
+        raise ValueError("Enter more than spaces")
     return text
 
 

@@ -96,11 +96,13 @@ def _detail(error: HTTPException) -> str | None:
     """What to do about it, where only the edge knows; None for what the problem says itself."""
     if isinstance(error, SecurityError):
         return (
-            "This API does not answer to the host that was asked for. Use the address in its documentation. "
-            "Operators: TRUSTED_HOSTS lists the hosts"
+            "This API does not serve this host name. Use the address in its documentation. "
+            "Operators: add the host to TRUSTED_HOSTS"
         )
     if error.code == HTTPStatus.NOT_FOUND:
-        return told_of_path(current_app, request.path) or "There is no such address. /openapi.json lists all of them"
+        return (
+            told_of_path(current_app, request.path) or "This address does not exist. /openapi.json lists all addresses"
+        )
     return None
 
 

@@ -69,11 +69,11 @@ def retry_after(seconds: float) -> dict[str, str]:
 
 
 class MalformedJson(Problem):
-    status, error, title = 400, "malformed_json", "The body is not acceptable JSON"
+    status, error, title = 400, "malformed_json", "The request body is not valid JSON"
 
 
 class MalformedRequest(Problem):
-    status, error, title = 400, "malformed_request", "The request cannot be read"
+    status, error, title = 400, "malformed_request", "The request could not be read"
 
 
 class HttpsRequired(Problem):
@@ -83,8 +83,8 @@ class HttpsRequired(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "Use https: this API refuses plain http. Operators: a proxy that ends https must count in TRUSTED_PROXY_HOPS "
-            "and set X-Forwarded-Proto"
+            "Use https: this API does not accept plain http. Operators: the proxy that terminates https must set "
+            "X-Forwarded-Proto and be counted in TRUSTED_PROXY_HOPS"
         )
 
 
@@ -113,24 +113,24 @@ class NotSignedIn(Unauthorized):
 class InvalidToken(Unauthorized):
     """One answer for every bad token, so that nothing can be learned by trying."""
 
-    error, title = "invalid_token", "The access token is not valid any more; refresh it, or sign in again"
+    error, title = "invalid_token", "The access token is no longer valid. Refresh it or sign in again"
     challenge = 'Bearer realm="mirroros", error="invalid_token"'
 
 
 class NotFound(Problem):
-    status, error, title = 404, "not_found", "There is nothing here"
+    status, error, title = 404, "not_found", "Not found"
 
 
 class MethodNotAllowed(Problem):
     status, error, title = (
         405,
         "method_not_allowed",
-        "This address does not take that method; `Allow` names those that it takes",
+        "This address does not support this method. The `Allow` header lists the methods that it supports",
     )
 
 
 class BodyTooLarge(Problem):
-    status, error, title = 413, "body_too_large", "The body is too large"
+    status, error, title = 413, "body_too_large", "The request body is too large"
 
 
 class AddressTooLong(Problem):
@@ -142,7 +142,7 @@ class AddressTooLong(Problem):
 class UnsupportedMediaType(Problem):
     """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
 
-    status, error, title = 415, "unsupported_media_type", "The media type of the body is not accepted"
+    status, error, title = 415, "unsupported_media_type", "The media type of the request body is not supported"
 
 
 class ValidationFailed(Problem):
@@ -151,7 +151,7 @@ class ValidationFailed(Problem):
     A field's name is the caller's own text: a token that stands where a name belongs is masked.
     """
 
-    status, error, title = 422, "validation_failed", "Some values are not acceptable"
+    status, error, title = 422, "validation_failed", "Some fields are not valid"
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__(errors=[{**each, "pointer": mask(each["pointer"])} for each in errors])
@@ -167,7 +167,7 @@ class TooManyRequests(Problem):
 class DependencyUnavailable(Problem):
     """PostgreSQL or another part that the answer needs cannot be reached. Nothing was changed."""
 
-    status, error, title = 503, "service_unavailable", "A part of the service cannot be reached right now"
+    status, error, title = 503, "service_unavailable", "Part of the service is unavailable right now"
 
     def __init__(self, detail: str | None = None, *, seconds: float = 2) -> None:
         super().__init__(detail, headers=retry_after(seconds))

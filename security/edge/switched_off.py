@@ -26,5 +26,7 @@ def told_of_path(app: Flask, path: str) -> str | None:
         return None
     for beginning, setting in noted.settings.items():
         if path == beginning or path.startswith(f"{beginning}/"):
-            return f"This is switched off here{f'. To switch it on, set {setting}' if noted.name_settings else ''}"
+            return (
+                f"This is turned off on this server{f'. To turn it on, set {setting}' if noted.name_settings else ''}"
+            )
     return None

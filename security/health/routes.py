@@ -30,7 +30,7 @@ class PartHealth(AnswerBody):
 
 
 class WorkerHealth(AnswerBody):
-    """`silent_seconds`: the age of the last sign of life of any worker; null when there is none. Waiting jobs are due."""
+    """`silent_seconds`: seconds since any worker last reported; null if there is no worker. Only due jobs count as waiting."""
 
     silent_seconds: int | None
     waiting_jobs: int
@@ -38,7 +38,7 @@ class WorkerHealth(AnswerBody):
 
 
 class Readiness(AnswerBody):
-    """`degraded`: a part is missing that the service can do without. `failing` names the parts that do not work."""
+    """`degraded`: something is missing that the service can do without. `failing` lists the parts that do not work."""
 
     status: Literal["ready", "degraded", "not_ready"]
     failing: list[str]
@@ -55,12 +55,12 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         "GET",
         "",
         operation_id="getHealth",
-        summary="Get version and environment",
+        summary="Get the version and environment",
         guard=OPEN,
         answers={200: Health},
     )
     def read_health() -> Answer:
-        """Answers while the process runs. See `/health/ready` for the parts that it needs."""
+        """Responds as long as the process runs. For the services that it depends on, see `/health/ready`."""
         return Answer(200, Health(status="ok", version=version, environment=environment))
 
     @operation(
@@ -73,7 +73,7 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         answers={200: Liveness},
     )
     def read_liveness() -> Answer:
-        """Asks nothing of any other server, so that an outage of one does not restart every process."""
+        """Does not contact any other server, so that an outage elsewhere does not restart every process."""
         return Answer(200, Liveness(status="ok"))
 
     @operation(
@@ -81,14 +81,14 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         "GET",
         "/ready",
         operation_id="getReadiness",
-        summary="Check that requests can be served",
+        summary="Check that the service is ready",
         guard=OPEN,
         answers={200: Readiness, 503: Readiness},
     )
     def read_readiness() -> Answer:
-        """Needs PostgreSQL with every migration. Without Redis the service is slower but exact: `degraded`.
+        """Ready means that PostgreSQL is available and has every migration. Without Redis the service is `degraded`: slower but exact.
 
-        It is `degraded` too while no worker runs: requests are served, but e-mails and payment events wait.
+        It is also `degraded` while no worker runs: requests are served, but e-mails and payment events wait.
         """
         findings = health.examine()
         failing = [name for name, finding in findings.items() if not finding.working]
@@ -124,7 +124,7 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         answers={200: PartHealth, 503: PartHealth},
     )
     def read_redis_health() -> Answer:
-        """`not_configured` is no failure: the service then keeps everything in PostgreSQL."""
+        """`not_configured` is not an error: the service then keeps everything in PostgreSQL."""
         return answer_part(health, "redis")
 
     return routes

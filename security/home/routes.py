@@ -26,7 +26,7 @@ class Home(AnswerBody):
     name: str
     version: str
     links: dict[str, str]
-    """By what they lead to. Paths are of this server."""
+    """The links by name. Paths are on this server."""
 
 
 def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | None) -> Blueprint:
@@ -45,7 +45,7 @@ def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | N
         answers={200: (Home, Page(page_policy(), indexed=True))},
     )
     def home() -> Answer:
-        """The addresses of the documentation and of the health check. A browser gets a page with the first steps."""
+        """Links to the documentation and the health check. A browser gets a page with the first steps."""
         # For `*/*`, and for what is neither, the first one counts: JSON.
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
             return Answer(200, document, VARY)
@@ -56,9 +56,9 @@ def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | N
 
 
 def _links(mail_box_url: str | None) -> Iterator[Link]:
-    yield Link("documentation", "/docs", "Documentation", "Every operation, to read and to try out (Swagger UI)")
-    yield Link("reference", "/redoc", "Reference", "The same on one page, to read (Redoc)")
+    yield Link("documentation", "/docs", "Documentation", "Read about every operation and try it out (Swagger UI)")
+    yield Link("reference", "/redoc", "Reference", "The same reference on one page (Redoc)")
     yield Link("openapi", "/openapi.json", "OpenAPI document", "For client generators and API tools")
-    yield Link("health", "/health", "Health", "Whether the API and the parts behind it work")
+    yield Link("health", "/health", "Health", "Check whether the API is up")
     if mail_box_url is not None:
-        yield Link("mail_box", mail_box_url, "Mail box", "The e-mails of this machine; none of them is really sent")
+        yield Link("mail_box", mail_box_url, "Mail box", "E-mails from this machine; none of them is sent")

@@ -96,7 +96,7 @@ def test_sigterm_ends_a_worker_that_waits_for_postgresql(tmp_path: Path) -> None
     with socket.socket() as silent, log.open("wb") as file:
         silent.bind(("127.0.0.1", 0))  # and does not listen
         with worker(f"postgresql://alice@127.0.0.1:{silent.getsockname()[1]}/x", file) as process:
-            wait_until(lambda: "cannot reach PostgreSQL" in log.read_text())
+            wait_until(lambda: "could not reach PostgreSQL" in log.read_text())
             process.send_signal(signal.SIGTERM)
             assert process.wait(GRACE) == 0
 

@@ -51,10 +51,10 @@ def enqueue(*names: JobName) -> None:
 
 def test_the_command_says_that_nothing_is_there(app: Flask) -> None:
     assert status(app) == (
-        "Workers:\n  no worker has given a sign of life: start one with `flask worker run`\n"
+        "Workers:\n  No worker is running. Start one with `flask worker run`\n"
         "Waiting jobs:\n  none\n"
         "Failed jobs:\n  none\n"
-        "Items that batches passed over in the last 7 days:\n  none\n"
+        "Items that batches skipped in the last 7 days:\n  none\n"
     )
 
 
@@ -72,10 +72,10 @@ def test_the_command_shows_workers_jobs_and_what_was_passed_over(app: Flask, dat
 
     workers, waiting, failed, passed_over = status(app).split(":\n")[1:5]
 
-    assert workers.startswith("  box:7  last sign of life 3 min ago, 2 running, started ")
-    assert waiting.splitlines()[0].split() == ["payments", "1,", "the", "oldest", "for", "10", "min"]
-    assert waiting.splitlines()[1].split() == ["mail", "2,", "the", "oldest", "for", "10", "min"]
-    assert failed.startswith("  pay  1, the last one ")
+    assert workers.startswith("  box:7  last seen 3 min ago, 2 running, started ")
+    assert waiting.splitlines()[0].split() == ["payments", "1,", "the", "oldest", "waiting", "for", "10", "min"]
+    assert waiting.splitlines()[1].split() == ["mail", "2,", "the", "oldest", "waiting", "for", "10", "min"]
+    assert failed.startswith("  pay  1, last ")
     assert passed_over.splitlines()[0].startswith("  purge_accounts  a  DataError, 3 times, last ")
     assert len(passed_over.splitlines()) == 1
 

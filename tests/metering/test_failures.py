@@ -119,7 +119,7 @@ def test_failures_count_in_the_process_when_they_cannot_be_written(gateway: Runn
     gateway.private.switches = Switches(Fault.STATUS)
     answers = [gateway.ask().status_code for _ in range(22)]
     assert answers == [502] * 20 + [429] * 2
-    assert gateway.ask().get_json()["message"].startswith("20 predictions of this hour")
+    assert gateway.ask().get_json()["message"].startswith("20 predictions failed this hour")
 
 
 def test_a_key_that_was_taken_over_gives_no_failures_for_nothing(gateway: RunningGateway) -> None:

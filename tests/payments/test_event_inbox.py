@@ -154,7 +154,7 @@ def test_what_always_fails_is_given_up_and_can_be_started_anew(running: RunningP
     assert "4242" not in running.cli("events").output
     assert running.work() == 0
 
-    assert running.cli("replay", "--dead").output.startswith("1 started anew")
+    assert running.cli("replay", "--dead").output.startswith("1 queued again")
 
     assert running.work() == 1
     assert running.tier(alice(provider)) is Tier.PRO
@@ -281,12 +281,12 @@ def test_ignored_events_are_started_anew_by_their_reason(running: RunningPayment
     wrong = running.cli("replay", "--ignored", "--reason", "nobdoy")
     assert (wrong.exit_code, wrong.output.splitlines()[-1]) == (
         1,
-        'Error: No event was ignored for "nobdoy". There are: "nobody", "sandbox".',
+        'Error: No event was ignored for "nobdoy". Known reasons: "nobody", "sandbox".',
     )
-    assert running.cli("replay", "--ignored", "--reason", "nobody").output.startswith("1 started anew")
+    assert running.cli("replay", "--ignored", "--reason", "nobody").output.startswith("1 queued again")
     assert running.work() == 1
     assert running.tier(alice(provider)) is Tier.PRO
-    assert running.cli("replay", "--ignored").output.startswith("1 started anew")
+    assert running.cli("replay", "--ignored").output.startswith("1 queued again")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def own_path(address: str) -> str:
     return address.removeprefix(OWN_ADDRESS)
 
 
-@pytest.mark.parametrize(("action", "title"), [("good", "Thank you"), ("cancel", "Nothing was bought")])
+@pytest.mark.parametrize(("action", "title"), [("good", "Thank you"), ("cancel", "Payment cancelled")])
 def test_whoever_leaves_the_checkout_arrives_at_a_page(stripe: RunningStripe, action: str, title: str) -> None:
     page = stripe.checkout(stripe.user()).get_json()["checkout_url"]
     arrived = stripe.client.get(own_path(stripe.press(page, action).headers["Location"]))

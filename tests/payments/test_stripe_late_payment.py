@@ -41,7 +41,7 @@ def test_an_operator_is_told_and_gives_it_back(stripe: RunningStripe, alice: UUI
     assert list(stripe.server.books.all("refund")) == []
 
     for _ in range(2):
-        assert stripe.cli("give-back", event).output == "Given back.\n"
+        assert stripe.cli("give-back", event).output == "Refunded.\n"
     [refund] = list(stripe.server.books.all("refund"))
     assert refund["amount"] == 1900
     assert stripe.cli("late").output == ""

@@ -513,7 +513,7 @@ def test_stock_is_counted_with_what_is_set_aside(stripe: RunningStripe, alice: U
     assert set_item(stripe, "--stock", "5")[0] == 0
     assert stripe.stock() == 3
     code, output = set_item(stripe, "--stock", "1")
-    assert (code, "2 of pass are set aside" in output) == (2, True)
+    assert (code, "2 of pass are reserved" in output) == (2, True)
     assert stripe.stock() == 3
     assert confirm(stripe, alice, payment).status_code == 200
     assert set_item(stripe, "--stock", "5")[0] == 0

@@ -240,13 +240,13 @@ def test_while_stripe_is_away_nothing_is_taken_from_anybody(stripe: RunningStrip
 def test_the_prices_can_be_checked_against_stripe(stripe: RunningStripe) -> None:
     result = stripe.app.test_cli_runner().invoke(args=["stripe", "check-prices"])
 
-    assert (result.exit_code, result.output) == (0, "4 prices are on sale as configured.\n")
+    assert (result.exit_code, result.output) == (0, "4 prices are on sale and match STRIPE_PRICES.\n")
 
 
 @pytest.mark.parametrize(
     ("prices", "words"),
     [
-        ("price_none:pro:monthly", "no such price"),
+        ("price_none:pro:monthly", "does not have this price"),
         (f"{PRO}:pro:yearly", "every 1 month, not every year"),
         ("price_pro_2024:pro:monthly", "not active"),
     ],

@@ -62,6 +62,6 @@ def test_what_pip_says_becomes_how_far_it_is() -> None:
     installation.hear(iter(["Ignoring colorama: markers do not match your environment\n"]))
     assert str(installation) == "Downloading packages: 2 of 3 colorama"
     installation.hear(iter(["WARNING: Retrying (Retry(total=4)) after connection broken\n"]))
-    assert "no answer from the package index" in str(installation)
+    assert "the package index did not respond" in str(installation)
     installation.hear(iter(["Installing collected packages: flask, jinja2\n"]))
     assert str(installation) == "Installing packages: 0 of 2"

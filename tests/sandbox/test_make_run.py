@@ -98,7 +98,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert f"{started.url}/docs" in started.output
     assert f"{started.folder / 'logs'}/" in started.output
 
-    assert "Confirm your e-mail address" in letters_on_the_mail_page(started)
+    assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
 
     refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
@@ -161,7 +161,7 @@ def wait_for_tier(started: MakeRun, token: str, tier: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documented lines need curl")
 def test_the_documented_lines_sign_in_with_apple_and_google_and_closing_takes_it_back(started: MakeRun) -> None:
-    found = re.search(r"^Sign-in +with stand-ins: Apple (\S+), Google (\S+)$", started.output, re.MULTILINE)
+    found = re.search(r"^Sign-in +stand-ins: Apple (\S+), Google (\S+)$", started.output, re.MULTILINE)
     assert found is not None, started.output
     page = (ROOT / "docs" / "accounts.md").read_text(encoding="utf-8")
     block = page[page.index("### Trying it") :].split("```")[1].removeprefix("bash\n")
@@ -212,7 +212,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
             assert set(json.load(answer)["parts"]) == {"database", "redis", "worker"}
     finally:
         running.stop()
-    assert f"must hold\nthe one in {tmp_path / 'development-secrets.json'}" in running.output
+    assert f"the key\nin {tmp_path / 'development-secrets.json'}" in running.output
 
 
 @pytest.mark.slow
@@ -232,8 +232,8 @@ def test_when_one_part_dies_the_others_are_stopped_and_its_log_is_named(tmp_path
     assert str(tmp_path / "logs" / "worker.log") in error_file.read_text()
 
 
-def letters_on_the_mail_page(running: MakeRun) -> str:
-    """The page that was announced, as soon as the worker has written the first letter."""
+def emails_on_the_mail_page(running: MakeRun) -> str:
+    """The page that was announced, as soon as the worker has written the first e-mail."""
     found = re.search(r"^Mail +(http://127\.0\.0\.1:\d+)$", running.output, re.MULTILINE)
     assert found is not None
     deadline = time.monotonic() + START_SECONDS
@@ -243,7 +243,7 @@ def letters_on_the_mail_page(running: MakeRun) -> str:
         if "newcomer-" in page:
             return page
         time.sleep(0.1)
-    raise AssertionError("no letter was written")
+    raise AssertionError("no e-mail was written")
 
 
 def wait_for_child(running: MakeRun, word: str) -> psutil.Process:
@@ -283,6 +283,6 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         environ = {**running.environ, "PORT": port}
         done = subprocess.run(running.command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"Port {port} is taken" in done.stderr
-    assert "`make run` or `flask run` of another folder" in done.stderr
+    assert f"Another program uses port {port}" in done.stderr
+    assert "`make run` or `flask run` in another folder" in done.stderr
     assert f"PORT={int(port) + 1 if port != '65535' else 8000} make run" in done.stderr

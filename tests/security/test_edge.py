@@ -201,7 +201,7 @@ def test_a_route_that_is_only_switched_off_says_so(
     note_switched_off(toy, {"/shop": "SHOP_KEY"}, name_settings=name_settings)
     problem = told(toy.test_client().get(path))
     assert (problem["status"], problem["error"]) == (404, "not_found")
-    assert "switched off" in problem["detail"]
+    assert "turned off" in problem["detail"]
     assert ("SHOP_KEY" in problem["detail"]) == told_more
     for other in ("/shopping", "/toy"):
         assert "switched off" not in told(toy.test_client().get(other))["detail"]

@@ -91,12 +91,12 @@ def test_a_file_has_a_largest_size(toy: Flask, size: int, status: int) -> None:
     answer = send(toy, title="Sea", picture=file(b"x" * size))
     assert answer.status_code == status
     if status == 413:
-        assert "picture may have at most 1,000,000 bytes" in told(answer)["detail"]
+        assert "picture can have at most 1,000,000 bytes" in told(answer)["detail"]
 
 
 def test_the_whole_form_has_a_largest_size(toy: Flask) -> None:
     answer = send(toy, title="Sea", picture=file(b"x" * 1_300_000))
-    assert (answer.status_code, told(answer)["detail"]) == (413, "The body may have at most 1200000 bytes")
+    assert (answer.status_code, told(answer)["detail"]) == (413, "The request body can have at most 1200000 bytes")
 
 
 def test_its_texts_have_a_largest_size(toy: Flask) -> None:

@@ -160,13 +160,16 @@ def test_a_body_that_says_it_is_not_encoded_is_read(client: FlaskClient, coding:
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"", "The body is empty. Send a JSON object, {} at least"),
-        (b" \n", "The body is empty. Send a JSON object, {} at least"),
+        (b"", "The request body is empty. Send a JSON object, at least {}"),
+        (b" \n", "The request body is empty. Send a JSON object, at least {}"),
         (b"\xef\xbb\xbf" + WISH, "The body begins with a byte order mark. Send UTF-8 without it"),
         (WISH.decode().encode("utf-16"), "The body begins with a byte order mark. Send UTF-8 without it"),
-        (b"goal=run", "The body is not JSON: line 1, column 1: expecting value"),
-        (b'{"goal": "run"\n"count": 1}', "The body is not JSON: line 2, column 1: expecting ',' delimiter"),
-        (b'{"goal": NaN}', "The body is not acceptable JSON: NaN is not JSON"),
+        (b"goal=run", "The request body is not valid JSON: line 1, column 1: expecting value"),
+        (
+            b'{"goal": "run"\n"count": 1}',
+            "The request body is not valid JSON: line 2, column 1: expecting ',' delimiter",
+        ),
+        (b'{"goal": NaN}', "The request body is not valid JSON: NaN is not JSON"),
     ],
 )
 def test_what_is_wrong_with_a_body_is_said(client: FlaskClient, body: bytes, detail: str) -> None:

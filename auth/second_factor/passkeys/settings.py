@@ -29,14 +29,15 @@ class PasskeysSection(ProcessSection):
 
     passkey_rp_id: types.HostName | None = Field(
         default=None,
-        description="The domain that passkeys are made for, shared by the API and its apps. Default: host of `PUBLIC_BASE_URL`.",
+        description="The domain that passkeys belong to, shared by the API and its apps. Default: the host of "
+        "`PUBLIC_BASE_URL`.",
         examples=["example.com"],
     )
     passkey_origins: PasskeyOrigins = Field(
         default=frozenset(),
         description=(
-            "Who may use them: origins, and `android:apk-key-hash:…`. "
-            "Default: `PUBLIC_BASE_URL`, `https://` and `PASSKEY_RP_ID`, `CORS_ORIGINS`."
+            "The origins and Android apps (`android:apk-key-hash:…`) that can use passkeys. Default: "
+            "`PUBLIC_BASE_URL`, `https://` with `PASSKEY_RP_ID`, and `CORS_ORIGINS`."
         ),
         examples=["https://app.example.com,android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"],
     )
