@@ -34,10 +34,14 @@ from security.edge.problems import DependencyUnavailable, InvalidToken
 LARGEST_RECEIPT_BODY = 1_500_000
 """Bytes. Receipts of StoreKit 1 hold every purchase of the customer and pass a hundred kilobytes."""
 LARGEST_NOTIFICATION_BODY = 256 * 1024
+SOMETHING_TO_READ = "[!-~]"
+"""A visible ASCII character, anywhere: blanks and control characters are taken away, so a text of them alone is empty."""
 
 
 class ReceiptBody(Body):
-    receipt_data: Annotated[str, Field(min_length=1, max_length=LARGEST_RECEIPT_BODY), WITHOUT_BLANKS]
+    receipt_data: Annotated[
+        str, Field(min_length=1, max_length=LARGEST_RECEIPT_BODY, pattern=SOMETHING_TO_READ), WITHOUT_BLANKS
+    ]
     """The app's receipt in base64 (StoreKit 1), or the signed transaction (`jwsRepresentation`, StoreKit 2)."""
 
 
