@@ -28,7 +28,7 @@ def runner_for() -> Iterator[RunnerFor]:
 
 def test_forty_threads_get_their_own_answers(redis_url: str, runner_for: RunnerFor) -> None:
     echo = Script("return ARGV[1]")
-    runner = runner_for(RedisAddress(redis_url))
+    runner = runner_for(RedisAddress(redis_url, timeout=5.0))
     with ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(lambda number: runner.run(echo, 0, number), range(2000)))
     assert answers == [str(number).encode() for number in range(2000)]
@@ -36,13 +36,13 @@ def test_forty_threads_get_their_own_answers(redis_url: str, runner_for: RunnerF
 
 def test_a_script_that_redis_does_not_know_yet_is_run_once(redis_url: str, runner_for: RunnerFor) -> None:
     count = Script("return redis.call('INCR', KEYS[1])")
-    runner = runner_for(RedisAddress(redis_url))
+    runner = runner_for(RedisAddress(redis_url, timeout=5.0))
     assert [runner.run(count, 1, "counted") for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_script_that_fails_fails_alone(redis_url: str, runner_for: RunnerFor) -> None:
     picky = Script("if ARGV[1] == 'bad' then return redis.error_reply('ERR refused') end return ARGV[1]")
-    runner = runner_for(RedisAddress(redis_url))
+    runner = runner_for(RedisAddress(redis_url, timeout=5.0))
 
     def ask(word: str) -> object:
         try:
@@ -59,7 +59,7 @@ def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(
     own_valkey: EmbeddedValkey, runner_for: RunnerFor
 ) -> None:
     echo = Script("return ARGV[1]")
-    runner = runner_for(RedisAddress(own_valkey.url))
+    runner = runner_for(RedisAddress(own_valkey.url, timeout=1.0))
     assert runner.run(echo, 0, "before") == b"before"
     own_valkey.stop()
     with pytest.raises(redis.RedisError):

@@ -21,7 +21,7 @@ def test_without_an_address_there_is_no_redis() -> None:
 
 
 def test_after_a_failure_it_is_not_asked_for_a_moment(own_valkey: EmbeddedValkey) -> None:
-    server = RedisServer(RedisAddress(own_valkey.url), rest=0.2)
+    server = RedisServer(RedisAddress(own_valkey.url, timeout=1.0), rest=0.2)
     scripts = eventually(server.scripts)
     assert scripts.ask("PING") == b"PONG"
     own_valkey.kill()

@@ -325,10 +325,10 @@ def test_whoever_paid_in_another_currency_is_told_and_support_can_help(make_stri
 def test_a_new_billing_account_is_not_begun_beside_a_subscription(stripe: RunningStripe) -> None:
     alice = stripe.user()
     cli = stripe.app.test_cli_runner()
-    assert "no billing account" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
+    assert "not a customer at Stripe" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
     stripe.buy(alice)
 
-    assert "has to end first" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
+    assert "End it first" in cli.invoke(args=["stripe", "new-customer", str(alice)]).output
     assert stripe.customer_of(alice) != "None"
 
 
