@@ -266,6 +266,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         conn.held_bytes = 0
 
     def _close(self, conn: Connection) -> None:
+        if conn not in self._waiting:
+            return  # It gave way a moment ago, to another connection that was ready in the same turn of the main loop.
         self._stop_waiting(conn)
         self.nr_conns -= 1
         conn.close()

@@ -1,6 +1,9 @@
 """Clients that send and read slowly, or too many at once. The server has four threads, so each test uses more clients."""
 
 import json
+import os
+import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -194,6 +197,22 @@ def test_an_idle_connection_too_many_is_closed_without_a_word(server: ToyServer,
         assert status_of(answer) == 200
     assert received(idle[0]) == b""
     assert answers(server.port)
+
+
+def test_a_client_may_send_in_the_very_turn_in_which_it_gives_way(server: ToyServer, clients: ExitStack) -> None:
+    """The main loop finds both ready at once: who comes, and who gives way to it."""
+    waiting = open_half(server.port, clients, HALF["a head"], MOST_OF_ONE, source="127.0.0.3")
+    assert answers(server.port)  # all of them are waited for
+    (worker,) = re.findall(r"Booting worker with pid: (\d+)", server.log.read_text())
+    os.kill(int(worker), signal.SIGSTOP)
+    try:
+        (last,) = open_half(server.port, clients, HALF["a head"], 1, source="127.0.0.3")
+        waiting[0].sendall(b"st: a\r\n\r\n")
+    finally:
+        os.kill(int(worker), signal.SIGCONT)
+    last.sendall(b"st: a\r\n\r\n")
+    assert status_of(last.recv(65536)) == 200
+    assert server.log.read_text().count("Booting worker") == 1
 
 
 def test_one_line_a_second_tells_of_all_who_were_given_up(server: ToyServer, clients: ExitStack) -> None:

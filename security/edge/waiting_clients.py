@@ -26,6 +26,9 @@ class WaitingClients(Generic[Client]):
         self._all: dict[Client, None] = {}
         self._by_sender: dict[str, dict[Client, None]] = {}
 
+    def __contains__(self, client: Client) -> bool:
+        return client in self._all
+
     def __iter__(self) -> Iterator[Client]:
         return iter(list(self._all))
 
