@@ -42,7 +42,7 @@ def _purge(auth: Auth, user_id: UUID, before: datetime) -> bool:
     with transaction() as session:
         if session.scalars(_still_due(user_id, before)).one_or_none() is None:
             return False
-        session.execute(delete(User).where(User.id == user_id).execution_options(synchronize_session=False))
+        session.execute(delete(User).where(User.id == user_id))
         record(session, "account_deleted", auth.clock(), user_id=user_id)
     return True
 

@@ -37,8 +37,6 @@ def revoke_api_keys(change: AccountChange, user_id: UUID, *, since: datetime | N
     query = update(ApiKey).where(ApiKey.user_id == user_id, is_live(change.now))
     if since is not None:
         query = query.where(ApiKey.created_at >= since)
-    revoked = change.session.execute(
-        query.values(revoked_at=change.now).returning(ApiKey.id).execution_options(synchronize_session=False)
-    )
+    revoked = change.session.execute(query.values(revoked_at=change.now).returning(ApiKey.id))
     change.permission_changed(user_id)
     return len(revoked.all())

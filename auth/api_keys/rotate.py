@@ -78,7 +78,6 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             update(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.replaced_by_id == key_id, is_live(now))
             .values(revoked_at=now)
-            .execution_options(synchronize_session=False)
         )
         record(
             session,

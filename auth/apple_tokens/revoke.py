@@ -20,12 +20,7 @@ PORTION = 200
 def let_go_of_apple_tokens(session: Session, user_id: UUID) -> None:
     """The identities stay, so that the owner can have the account back with them. Deleting an identity needs no such call."""
     own = select(Identity.id).where(Identity.user_id == user_id)
-    session.execute(
-        update(AppleRefreshToken)
-        .where(AppleRefreshToken.identity_id.in_(own))
-        .values(identity_id=None)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(AppleRefreshToken).where(AppleRefreshToken.identity_id.in_(own)).values(identity_id=None))
 
 
 def revoke_apple_tokens(auth: Auth) -> int:

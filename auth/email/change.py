@@ -135,5 +135,4 @@ def _void_later_undoings(session: Session, proven: Proven) -> None:
         delete(OneTimeCode)
         .where(OneTimeCode.user_id == proven.user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)
         .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= began)
-        .execution_options(synchronize_session=False)
     )

@@ -115,7 +115,7 @@ class OneTimeCodes:
         query = query.where(OneTimeCode.used_at.is_(None))
         if but_of is not None:
             query = query.where(OneTimeCode.session_id.is_distinct_from(but_of))
-        session.execute(query.execution_options(synchronize_session=False))
+        session.execute(query)
 
     def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
         """What `spend_link` would take now. Spends nothing."""
@@ -156,7 +156,6 @@ class OneTimeCodes:
             .where(OneTimeCode.tries < CODE_TRIES, OneTimeCode.code_expires_at > now)
             .values(tries=OneTimeCode.tries + 1)
             .returning(OneTimeCode.id)
-            .execution_options(synchronize_session=False)
         ).scalar_one_or_none()
         if tried is None or not hmac.compare_digest(digits.encode(), self.digits(tried, purpose).encode()):
             return None
@@ -181,7 +180,6 @@ class OneTimeCodes:
             .where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None), lives)
             .values(used_at=now)
             .returning(OneTimeCode.user_id, OneTimeCode.email, OneTimeCode.session_id)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         return None if row is None else SpentCode(code_id, row.user_id, row.email, row.session_id)
 

@@ -32,7 +32,6 @@ def _in_the_audit_log(session: Session, user_id: UUID) -> int:
         .where(SecurityEvent.id.in_(some.limit(PORTION)))
         .values(ip=None, user_agent=None, detail=detail)
         .returning(SecurityEvent.id)
-        .execution_options(synchronize_session=False)
     )
     return len(forgotten.all())
 
@@ -47,6 +46,5 @@ def _on_the_invite(session: Session, user_id: UUID) -> int:
         .where(cast(Invite.id, Text).in_(redeemed), Invite.max_uses == 1, Invite.note.is_not(None))
         .values(note=None)
         .returning(Invite.id)
-        .execution_options(synchronize_session=False)
     )
     return len(forgotten.all())

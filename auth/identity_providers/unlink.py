@@ -25,10 +25,7 @@ def unlink_identity(auth: Auth, caller: Principal, identity_id: UUID) -> None:
         session = change.session
         user = hold_account(session, caller.user_id, caller.session_id)
         provider = session.execute(
-            delete(Identity)
-            .where(Identity.id == identity_id, Identity.user_id == user.id)
-            .returning(Identity.provider)
-            .execution_options(synchronize_session=False)
+            delete(Identity).where(Identity.id == identity_id, Identity.user_id == user.id).returning(Identity.provider)
         ).scalar_one_or_none()
         if provider is None:
             raise NotFound

@@ -80,7 +80,6 @@ def _end(session: Session, actor_id: UUID, now: datetime) -> None:
         .where(Impersonation.actor_id == actor_id, Impersonation.ended_at.is_(None))
         .values(ended_at=now)
         .returning(Impersonation.user_id, Impersonation.reason, Impersonation.expires_at)
-        .execution_options(synchronize_session=False)
     )
     for user_id, reason, expires_at in ended.all():
         # One that ran out by itself was announced with its end; what is written here is only that it stopped earlier.

@@ -75,7 +75,6 @@ def redeem_invite(auth: Auth, session: Session, code_hash: bytes | None, now: da
         .where(Invite.code_hash == code_hash, is_good(now))
         .values(uses=Invite.uses + 1)
         .returning(Invite.id)
-        .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
     if invite is None:
         raise InviteNotValid

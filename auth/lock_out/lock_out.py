@@ -91,9 +91,6 @@ def after_registering(user: User, moment: datetime) -> datetime:
 
 def _unlink_identities(session: Session, user_id: UUID, since: datetime) -> int:
     gone = session.execute(
-        delete(Identity)
-        .where(Identity.user_id == user_id, Identity.created_at >= since)
-        .returning(Identity.subject)
-        .execution_options(synchronize_session=False)
+        delete(Identity).where(Identity.user_id == user_id, Identity.created_at >= since).returning(Identity.subject)
     )
     return len(gone.all())

@@ -103,6 +103,4 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
 def forget_codes_without_factor(session: Session, user_id: UUID) -> None:
     """Recovery codes stand in for a factor. With none left they would only be one more thing to steal."""
     if not factors_of(session, user_id).on:
-        session.execute(
-            delete(RecoveryCode).where(RecoveryCode.user_id == user_id).execution_options(synchronize_session=False)
-        )
+        session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))

@@ -56,9 +56,7 @@ def _finish(auth: Auth, change: AccountChange, token: str, proof: FactorProof, d
     factor = prove_second_factor(auth, session, user, proof, now, flow_id=waiting.id, device_id=waiting.device_id)
     if factor is None:
         return None
-    session.execute(
-        delete(SignInChallenge).where(SignInChallenge.id == waiting.id).execution_options(synchronize_session=False)
-    )
+    session.execute(delete(SignInChallenge).where(SignInChallenge.id == waiting.id))
     return open_session(
         auth,
         change,

@@ -18,7 +18,7 @@ def forget_factors(session: Session, user_id: UUID, *, since: datetime | None = 
         query = delete(table).where(table.user_id == user_id)
         if since is not None:
             query = query.where(table.created_at >= since)
-        forgotten = session.execute(query.returning(table.user_id).execution_options(synchronize_session=False))
+        forgotten = session.execute(query.returning(table.user_id))
         gone[table] = len(forgotten.all())
     forget_codes_without_factor(session, user_id)
     return gone[TotpSecret] + gone[Passkey]
@@ -33,4 +33,4 @@ def void_unfinished(session: Session, user_id: UUID, *, keep_session: UUID | Non
             PasskeyChallenge.user_id == user_id, PasskeyChallenge.flow_id.is_distinct_from(keep_session)
         ),
     ):
-        session.execute(query.execution_options(synchronize_session=False))
+        session.execute(query)

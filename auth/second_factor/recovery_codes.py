@@ -32,9 +32,7 @@ def replace_recovery_codes(auth: Auth, caller: Principal) -> list[str]:
 
 def write_codes(change: FactorChange, keys: DataKeys) -> list[str]:
     """Ten new codes in place of all others, as the user will see them this one time."""
-    change.session.execute(
-        delete(RecoveryCode).where(RecoveryCode.user_id == change.user_id).execution_options(synchronize_session=False)
-    )
+    change.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == change.user_id))
     codes = [new_code() for _ in range(CODES)]
     for code in codes:
         salt = secrets.token_bytes(16)
@@ -61,7 +59,6 @@ def spend_code(session: Session, keys: DataKeys, user_id: UUID, typed: str, now:
                 .where(RecoveryCode.id == row.id, RecoveryCode.used_at.is_(None))
                 .values(used_at=now)
                 .returning(RecoveryCode.id)
-                .execution_options(synchronize_session=False)
             )
             return spent.one_or_none() is not None
     return False

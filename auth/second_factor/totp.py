@@ -91,9 +91,7 @@ def turn_off_totp(auth: Auth, caller: Principal) -> None:
     with changing_factors(auth, caller, "totp_turned_off") as change:
         if not factors_of(change.session, caller.user_id).totp:
             raise NotFound
-        change.session.execute(
-            delete(TotpSecret).where(TotpSecret.user_id == caller.user_id).execution_options(synchronize_session=False)
-        )
+        change.session.execute(delete(TotpSecret).where(TotpSecret.user_id == caller.user_id))
         forget_codes_without_factor(change.session, change.user_id)
 
 
@@ -110,7 +108,6 @@ def spend_totp_code(session: Session, keys: DataKeys, user_id: UUID, code: str, 
         .where(TotpSecret.user_id == user_id, or_(TotpSecret.last_step.is_(None), TotpSecret.last_step < step))
         .values(last_step=step)
         .returning(TotpSecret.user_id)
-        .execution_options(synchronize_session=False)
     )
     return spent.one_or_none() is not None
 

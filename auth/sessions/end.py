@@ -45,7 +45,6 @@ def end_session(
             .where(AuthSession.id == session_id, AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
             .values(revoked_at=now, revoke_reason=reason)
             .returning(AuthSession.id)
-            .execution_options(synchronize_session=False)
         ).all()
         if not ended:
             change.announce_again(user)
@@ -63,11 +62,7 @@ def end_sessions(change: AccountChange, user_id: UUID, reason: Reason, *, keep: 
     query = update(AuthSession).where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
     if keep is not None:
         query = query.where(AuthSession.id != keep)
-    ended = change.session.execute(
-        query.values(revoked_at=change.now, revoke_reason=reason)
-        .returning(AuthSession.id)
-        .execution_options(synchronize_session=False)
-    )
+    ended = change.session.execute(query.values(revoked_at=change.now, revoke_reason=reason).returning(AuthSession.id))
     change.permission_changed(user_id)
     return len(ended.all())
 

@@ -28,12 +28,7 @@ def find_device(session: Session, user_id: UUID | None, token: str | None) -> UU
 def remember_device(session: Session, user_id: UUID, known: UUID | None, now: datetime) -> str | None:
     """Note that the device was used. A new one gets a token, shown once; those used longest ago make room."""
     if known is not None:
-        session.execute(
-            update(KnownDevice)
-            .where(KnownDevice.id == known)
-            .values(last_used_at=now)
-            .execution_options(synchronize_session=False)
-        )
+        session.execute(update(KnownDevice).where(KnownDevice.id == known).values(last_used_at=now))
         return None
     token = PREFIX + secrets.token_urlsafe(32)
     session.add(
@@ -46,18 +41,10 @@ def remember_device(session: Session, user_id: UUID, known: UUID | None, now: da
         .order_by(KnownDevice.last_used_at.desc(), KnownDevice.id.desc())
         .offset(DEVICES_PER_USER)
     )
-    session.execute(
-        delete(KnownDevice)
-        .where(KnownDevice.id.in_(surplus.scalar_subquery()))
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(delete(KnownDevice).where(KnownDevice.id.in_(surplus.scalar_subquery())))
     return token
 
 
 def forget_devices(session: Session, user_id: UUID, *, since: datetime) -> None:
     """Those that signed in first since then are not known any more: whoever signed in there was not the owner."""
-    session.execute(
-        delete(KnownDevice)
-        .where(KnownDevice.user_id == user_id, KnownDevice.created_at >= since)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(delete(KnownDevice).where(KnownDevice.user_id == user_id, KnownDevice.created_at >= since))

@@ -98,6 +98,5 @@ def _evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> b
         .where(AuthSession.id.in_(surplus.scalar_subquery()), AuthSession.revoked_at.is_(None))
         .values(revoked_at=now, revoke_reason="evicted")
         .returning(AuthSession.id)
-        .execution_options(synchronize_session=False)
     )
     return bool(ended.all())

@@ -94,7 +94,6 @@ def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip:
             idle_expires_at=func.least(idle_end, AuthSession.expires_at),
         )
         .returning(AuthSession.__table__)
-        .execution_options(synchronize_session=False)
     )
 
 

@@ -23,7 +23,6 @@ def step_up(auth: Auth, session: Session, caller: Principal, *, method: str) -> 
         .where(AuthSession.revoked_at.is_(None), AuthSession.expires_at > now)
         .values(auth_time=now)
         .returning(AuthSession.expires_at)
-        .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
     if expires_at is None:
         raise InvalidToken

@@ -37,9 +37,7 @@ def begin_challenge(
     """A new challenge. It voids the one before of the same flow. Where there is a user, the caller holds the row."""
     if flow_id is not None:
         session.execute(
-            delete(PasskeyChallenge)
-            .where(PasskeyChallenge.purpose == ceremony, PasskeyChallenge.flow_id == flow_id)
-            .execution_options(synchronize_session=False)
+            delete(PasskeyChallenge).where(PasskeyChallenge.purpose == ceremony, PasskeyChallenge.flow_id == flow_id)
         )
     challenge = new_challenge()
     session.add(
@@ -75,7 +73,6 @@ def spend_challenge(
         .where(PasskeyChallenge.flow_id.is_not_distinct_from(flow_id))
         .where(PasskeyChallenge.expires_at > now)
         .returning(PasskeyChallenge.challenge)
-        .execution_options(synchronize_session=False)
     ).one_or_none()
 
 

@@ -42,10 +42,7 @@ def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:
     """Raises NotFound, also for somebody else's, and LastWayToSignIn."""
     with changing_factors(auth, caller, "passkey_removed") as change:
         gone = change.session.execute(
-            delete(Passkey)
-            .where(Passkey.id == passkey_id, Passkey.user_id == caller.user_id)
-            .returning(Passkey.id)
-            .execution_options(synchronize_session=False)
+            delete(Passkey).where(Passkey.id == passkey_id, Passkey.user_id == caller.user_id).returning(Passkey.id)
         )
         if gone.one_or_none() is None:
             raise NotFound
