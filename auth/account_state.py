@@ -7,13 +7,12 @@ copy that was read before the change can then no longer be stored.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import redis
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import and_, select
 
 from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
 from auth.models import ApiKey, AuthSession, User
@@ -23,11 +22,14 @@ from database import reading
 from database.base import Clock
 from database.redis.script import Script, ScriptRunner
 from database.redis.server import KEY_PREFIX, RedisServer
+from security.edge.problems import InvalidToken
 
 COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000
 SLOWEST_READ_SECONDS = 10.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Credentials = type[AuthSession] | type[ApiKey]
 
 # A request counts only for a credential that lives: whoever holds an ended one must not use up its owner's minute.
 READ_AND_COUNT = Script("""
@@ -98,32 +100,40 @@ class AccountStates:
         self._server = server
         self._clock = clock
 
-    def read(self, user_id: UUID, session_id: UUID) -> AccountState | None:
-        """The state now; None when there is no such user. One Redis round trip when a copy is there.
+    def of_session(self, user_id: UUID, session_id: UUID) -> AccountState:
+        """The state now. One Redis round trip when a copy is there, and PostgreSQL when there is none, or no Redis.
 
-        PostgreSQL is read when there is none, or no Redis. Its errors go through: access is never given without an answer.
-        Raises RateLimited, without reading anything when the user is known to be over the limit.
+        PostgreSQL's errors go through: access is never given without an answer. Raises InvalidToken when the user is gone or
+        disabled, or the session has ended, and RateLimited, without reading anything when the user is known to be over the limit.
         """
-        return self._read(user_id, f"s:{session_id}", lambda: self._read_of_session(user_id, session_id))
+        return self._read(user_id, AuthSession, session_id, f"s:{session_id}")
 
-    def read_of_key(self, user_id: UUID, key_id: UUID) -> AccountState | None:
+    def of_key(self, user_id: UUID, key_id: UUID) -> AccountState:
         """The same for an API key."""
-        return self._read(user_id, f"k:{key_id}", lambda: self._read_of_key(user_id, key_id))
+        return self._read(user_id, ApiKey, key_id, f"k:{key_id}")
 
-    def _read(self, user_id: UUID, credential: str, read_postgres: "ReadPostgres") -> AccountState | None:
+    def _read(self, user_id: UUID, table: Credentials, credential_id: UUID, field: str) -> AccountState:
         self.general.refuse_known(user_id)
+        place = CachedFields(key=state_key(user_id), fields=("u", field), values=())
         scripts = self._server.scripts()
         if scripts is None:
-            return self._counted_here(user_id, _without_version(read_postgres()))
-        place = CachedFields(key=state_key(user_id), fields=("u", credential), values=())
+            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0])
         try:
             user, held, count = self._ask_redis(scripts, user_id, place)
         except redis.RedisError:
-            return self._counted_here(user_id, _without_version(read_postgres()))
-        if user is None or held is None:
-            return self._read_and_copy(scripts, user_id, place, read_postgres)
-        values = (user.decode(), held.decode())
-        return self._judged(user_id, replace(decode(*values), cached=replace(place, values=values)), count)
+            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0])
+        if user is not None and held is not None:
+            values = (user.decode(), held.decode())
+            return self._judged(user_id, replace(decode(*values), cached=replace(place, values=values)), count)
+        started = time.monotonic()
+        state, version = self._read_postgres(user_id, table, credential_id)
+        elapsed = time.monotonic() - started
+        if elapsed > SLOWEST_READ_SECONDS:
+            return self._counted_here(user_id, state)
+        try:
+            return self._copied(scripts, user_id, place, state, version, age=elapsed)
+        except redis.RedisError:
+            return self._counted_here(user_id, state)
 
     def _ask_redis(
         self, scripts: ScriptRunner, user_id: UUID, place: CachedFields
@@ -135,16 +145,42 @@ class AccountStates:
         user, held, count = scripts.run(READ_AND_COUNT, 2, *keys, *place.fields, KEY_LIFETIME_SECONDS)
         return user, held, count
 
+    def _copied(
+        self,
+        scripts: ScriptRunner,
+        user_id: UUID,
+        place: CachedFields,
+        state: AccountState,
+        version: int,
+        *,
+        age: float,
+    ) -> AccountState:
+        """`age`: the seconds since its reading began."""
+        values = encode(state)
+        counted = self.general.is_on and state.admitted_at(self._clock())
+        count: int = scripts.run(
+            STORE_COPY,
+            2,
+            place.key,
+            self.general.key(user_id),
+            version,
+            values[0],
+            place.fields[1],
+            values[1],
+            COPY_LIFETIME_MS - int(age * 1000),
+            KEY_LIFETIME_SECONDS if counted else 0,
+        )
+        return self._judged(user_id, replace(state, cached=replace(place, values=values)), count)
+
     def _judged(self, user_id: UUID, state: AccountState, count: int) -> AccountState:
         now = self._clock()
-        if state.admitted_at(now):
-            self.general.judge(user_id, state.tier_at(now), count)
+        if not state.admitted_at(now):
+            raise InvalidToken
+        self.general.judge(user_id, state.tier_at(now), count)
         return state
 
-    def _counted_here(self, user_id: UUID, state: AccountState | None) -> AccountState | None:
-        if state is None or not state.admitted_at(self._clock()):
-            return state
-        return self._judged(user_id, state, self.general.count_here(user_id))
+    def _counted_here(self, user_id: UUID, state: AccountState) -> AccountState:
+        return self._judged(user_id, state, self.general.count_here(user_id) if state.admitted_at(self._clock()) else 0)
 
     def changed(self, user_id: UUID, version: int) -> None:
         """Drop every copy older than `version`. Called after the commit that raised the version."""
@@ -157,47 +193,8 @@ class AccountStates:
             # What cannot be dropped lives COPY_LIFETIME_MS at most.
             self._server.failed()
 
-    def _read_and_copy(
-        self, scripts: ScriptRunner, user_id: UUID, place: CachedFields, read_postgres: "ReadPostgres"
-    ) -> AccountState | None:
-        started = time.monotonic()
-        found = read_postgres()
-        if found is None:
-            return None
-        state, version = found
-        elapsed = time.monotonic() - started
-        if elapsed > SLOWEST_READ_SECONDS:
-            return self._counted_here(user_id, state)
-        values = encode(state)
-        counted = self.general.is_on and state.admitted_at(self._clock())
-        try:
-            count: int = scripts.run(
-                STORE_COPY,
-                2,
-                place.key,
-                self.general.key(user_id),
-                version,
-                values[0],
-                place.fields[1],
-                values[1],
-                COPY_LIFETIME_MS - int(elapsed * 1000),  # it is as old as the beginning of its reading
-                KEY_LIFETIME_SECONDS if counted else 0,
-            )
-        except redis.RedisError:
-            return self._counted_here(user_id, state)
-        return self._judged(user_id, replace(state, cached=replace(place, values=values)), count)
-
-    def _read_of_session(self, user_id: UUID, session_id: UUID) -> "StateAndVersion | None":
-        own_session = and_(AuthSession.user_id == User.id, AuthSession.id == session_id)
-        return self._read_postgres(user_id, AuthSession, own_session)
-
-    def _read_of_key(self, user_id: UUID, key_id: UUID) -> "StateAndVersion | None":
-        own_key = and_(ApiKey.user_id == User.id, ApiKey.id == key_id)
-        return self._read_postgres(user_id, ApiKey, own_key)
-
-    def _read_postgres(
-        self, user_id: UUID, credential: type[AuthSession] | type[ApiKey], own: ColumnElement[bool]
-    ) -> "StateAndVersion | None":
+    def _read_postgres(self, user_id: UUID, table: Credentials, credential_id: UUID) -> tuple[AccountState, int]:
+        """And its version. Raises InvalidToken when there is no such user."""
         query = (
             select(
                 User.is_active,
@@ -205,16 +202,16 @@ class AccountStates:
                 User.tier_expires_at,
                 User.role,
                 User.state_version,
-                credential.revoked_at,
-                credential.expires_at,
+                table.revoked_at,
+                table.expires_at,
             )
-            .outerjoin(credential, own)
+            .outerjoin(table, and_(table.user_id == User.id, table.id == credential_id))
             .where(User.id == user_id)
         )
         with reading() as session:
             row = session.execute(query).one_or_none()
         if row is None:
-            return None
+            raise InvalidToken
         alive = row.expires_at is not None and row.revoked_at is None and self._clock() < row.expires_at
         state = AccountState(
             active=row.is_active,
@@ -222,17 +219,9 @@ class AccountStates:
             tier=Tier(row.tier),
             tier_expires_at=row.tier_expires_at,
             role=Role(row.role),
-            ends_at=row.expires_at if alive and credential is ApiKey else None,
+            ends_at=row.expires_at if alive and table is ApiKey else None,
         )
         return state, row.state_version
-
-
-StateAndVersion = tuple[AccountState, int]
-ReadPostgres = Callable[[], StateAndVersion | None]
-
-
-def _without_version(found: StateAndVersion | None) -> AccountState | None:
-    return found[0] if found is not None else None
 
 
 def state_key(user_id: UUID) -> str:

@@ -1,7 +1,7 @@
 """The parts of this package, put together for one application."""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, Literal
@@ -16,14 +16,7 @@ from auth.general_limit import GeneralLimit
 from auth.invites.codes import InviteCodes
 from auth.mail.messages import Mailer
 from auth.mail.transport import MailTransport, mail_transport_of
-from auth.middleware import (
-    KnownCallers,
-    RecentlySignedIn,
-    SignedIn,
-    SignedInAsOneself,
-    SignedInMetered,
-    SignedInOrKey,
-)
+from auth.middleware import KnownCallers, SignedIn, SignedInMetered
 from auth.password_hashing.bcrypt_hash import Passwords
 from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.worker_pool import PasswordWork
@@ -89,8 +82,8 @@ class Auth:
     refresh_tokens: RefreshTokens
     states: AccountStates
     signed_in: SignedIn
-    signed_in_as_oneself: SignedInAsOneself
-    recently_signed_in: RecentlySignedIn
+    signed_in_as_oneself: SignedIn
+    recently_signed_in: SignedIn
     scopes: Mapping[str, str]
     """What an API key may be used for here, with a title for each."""
     api_keys: ApiKeys
@@ -109,19 +102,15 @@ class Auth:
     personal_data: tuple[PersonalData, ...]
     apple_tokens: AppleTokens | None
 
-    def signed_in_or_key(self, scope: str) -> SignedInOrKey:
+    def signed_in_or_key(self, scope: str) -> SignedIn:
         """The guard of a route that takes API keys with this scope too."""
-        return SignedInOrKey(self.signed_in, self.api_keys, self._known(scope), self.clock)
+        return replace(self.signed_in, scope=self._known(scope))
 
     def metered(self, scope: str) -> SignedInMetered:
         """The guard of metered calls that take API keys with this scope too."""
+        known = self._known(scope)
         return SignedInMetered(
-            self.signed_in,
-            self.api_keys,
-            self._known(scope),
-            self.redis,
-            self.clock,
-            remembered=self.known_callers,
+            self.signed_in, self.states, self.api_keys, known, self.redis, self.clock, self.known_callers
         )
 
     def _known(self, scope: str) -> str:
@@ -176,8 +165,8 @@ def assemble_auth(
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
         signed_in=signed_in,
-        signed_in_as_oneself=SignedInAsOneself(signed_in),
-        recently_signed_in=RecentlySignedIn(signed_in, clock),
+        signed_in_as_oneself=replace(signed_in, as_oneself=True),
+        recently_signed_in=replace(signed_in, fresh=True),
         scopes=scopes,
         api_keys=api_keys,
         known_callers=KnownCallers(MOST_KNOWN_CALLERS),

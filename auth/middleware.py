@@ -1,6 +1,5 @@
 """Guards of routes: who may pass. Each turns the request's credential into a Principal or raises a Problem."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -18,7 +17,6 @@ from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
 from database.redis.server import RedisServer
-from security.api.operation import Guard
 from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem, Unauthorized
 
 BEARER = "bearer"
@@ -61,92 +59,6 @@ class InsufficientRole(Problem):
     status, error, title = 403, "insufficient_role", "Your role does not allow this"
 
 
-class SignedIn:
-    """Asks for the account's state on every request, so that what was revoked stops within one request."""
-
-    scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (
-        NotSignedIn,
-        InvalidToken,
-        ImpersonationReadOnly,
-        *API_KEY_PROBLEMS,
-        RateLimited,
-        DependencyUnavailable,
-    )
-
-    def __init__(self, tokens: AccessTokens, states: AccountStates, keys: ApiKeys, clock: Clock) -> None:
-        self.general = states.general
-        self._tokens = tokens
-        self._states = states
-        self._keys = keys
-        self._clock = clock
-
-    def admit(self) -> Principal:
-        return self.principal(self.claims())
-
-    def claims(self) -> AccessClaims:
-        """What the request's token says. Raises as `claims_of` does."""
-        return self.claims_of(bearer_token())
-
-    def claims_of(self, token: str | None) -> AccessClaims:
-        """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
-
-        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
-        """
-        if token is None:
-            raise not_signed_in()
-        if is_api_key(token):
-            self._keys.refuse(token)
-        claims = self._tokens.verify(token)
-        if claims.actor_id is not None and request.method not in SAFE_METHODS:
-            raise ImpersonationReadOnly
-        return claims
-
-    def principal(self, claims: AccessClaims) -> Principal:
-        if claims.actor_id is not None:
-            principal = read_impersonated(claims.session_id, claims.user_id, claims.actor_id, self._clock())
-            if principal is None:
-                raise InvalidToken
-            return principal
-        return self.principal_of(claims.user_id, self.state(claims.user_id, claims.session_id), claims.session_id)
-
-    def state(self, user_id: UUID, session_id: UUID) -> AccountState:
-        """Raises InvalidToken when the user is gone or disabled, or the session has ended."""
-        state = self._states.read(user_id, session_id)
-        if state is None or not state.admitted_at(self._clock()):
-            raise InvalidToken
-        return state
-
-    def principal_of(self, user_id: UUID, state: AccountState, session_id: UUID) -> Principal:
-        return Principal(
-            user_id=user_id,
-            session_id=session_id,
-            tier=state.tier_at(self._clock()),
-            cached=state.cached,
-            role=state.role,
-            fresh=True,
-        )
-
-
-class SignedInAsOneself:
-    """SignedIn, for what even a member of the staff must not read in the owner's place: exports, keys, invoices."""
-
-    scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = SignedIn.problems
-
-    def __init__(self, signed_in: SignedIn) -> None:
-        self._signed_in = signed_in
-
-    def admit(self) -> Principal:
-        return self._signed_in.principal(self.claims())
-
-    def claims(self) -> AccessClaims:
-        claims = self._signed_in.claims()
-        if claims.actor_id is not None:
-            raise ImpersonationReadOnly
-        return claims
-
-
 class StepUpRequired(Unauthorized):
     """The caller is signed in, but for this the proof must be fresh (RFC 9470, 3)."""
 
@@ -160,63 +72,83 @@ class StepUpRequired(Unauthorized):
         )
 
 
-class RecentlySignedIn:
-    """For what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes."""
-
-    scheme: str | None = BEARER
-    problems: tuple[type[Problem], ...] = (*SignedIn.problems, StepUpRequired)
-
-    def __init__(self, signed_in: SignedIn, clock: Clock) -> None:
-        self._signed_in = signed_in
-        self._clock = clock
-
-    def admit(self) -> Principal:
-        claims = self._signed_in.claims()
-        if claims.actor_id is not None:
-            raise ImpersonationReadOnly
-        principal = self._signed_in.principal(claims)
-        if self._clock().timestamp() - claims.auth_time > FRESH_SECONDS:
-            raise StepUpRequired
-        return principal
+SIGNED_IN_PROBLEMS: tuple[type[Problem], ...] = (
+    NotSignedIn,
+    InvalidToken,
+    ImpersonationReadOnly,
+    *API_KEY_PROBLEMS,
+    RateLimited,
+    DependencyUnavailable,
+)
 
 
-class SignedInOrKey:
-    """SignedIn, or an API key with the scope."""
+@dataclass(frozen=True)
+class SignedIn:
+    """Asks for the account's state on every request, so that what was revoked stops within one request.
 
-    scheme: tuple[str, ...] = (BEARER, API_KEY)
-    problems: tuple[type[Problem], ...] = SignedIn.problems
+    `as_oneself`: for what even a member of the staff must not read in the owner's place: exports, keys, invoices. `fresh`: for
+    what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes. `role`: the
+    caller's must include it; it is the account's now, never the token's. `scope`: an API key that has it may call too.
+    """
 
-    def __init__(self, signed_in: SignedIn, keys: ApiKeys, scope: str, clock: Clock) -> None:
-        self._signed_in = signed_in
-        self._keys = keys
-        self._scope = scope
-        self._clock = clock
+    tokens: AccessTokens
+    states: AccountStates
+    keys: ApiKeys
+    clock: Clock
+    as_oneself: bool = False
+    fresh: bool = False
+    role: Role | None = None
+    scope: str | None = None
+
+    @property
+    def scheme(self) -> str | tuple[str, ...]:
+        return BEARER if self.scope is None else (BEARER, API_KEY)
+
+    @property
+    def problems(self) -> tuple[type[Problem], ...]:
+        fresh, role = (StepUpRequired,) if self.fresh else (), (InsufficientRole,) if self.role else ()
+        return (*SIGNED_IN_PROBLEMS, *fresh, *role)
 
     def admit(self) -> Caller:
         token = bearer_token()
-        if token is None or not is_api_key(token):
-            return self._signed_in.admit()
-        key = self._keys.admit(token, self._scope)
-        state = self._keys.state(key.user_id, key.id)
-        self._keys.note_use(key)
-        return KeyPrincipal(key.user_id, key.id, state.tier_at(self._clock()), state.cached, fresh=True)
-
-
-class HasRole:
-    """The caller that `guard` admits, if its role includes `role`. The role is the account's now, never the token's."""
-
-    scheme: str | None = BEARER
-
-    def __init__(self, guard: Guard, role: Role) -> None:
-        self._guard = guard
-        self._role = role
-        self.problems: tuple[type[Problem], ...] = (*guard.problems, InsufficientRole)
-
-    def admit(self) -> Principal:
-        principal: Principal = self._guard.admit()
-        if not principal.role.includes(self._role):
+        if self.scope is not None and token is not None and is_api_key(token):
+            key = self.keys.admit(token, self.scope)
+            state = self.states.of_key(key.user_id, key.id)
+            self.keys.note_use(key)
+            return KeyPrincipal(key.user_id, key.id, state.tier_at(self.clock()), state.cached, fresh=True)
+        claims = self.claims_of(token)
+        if claims.actor_id is not None and (self.as_oneself or self.fresh):
+            raise ImpersonationReadOnly
+        principal = self._principal(claims)
+        if self.fresh and self.clock().timestamp() - claims.auth_time > FRESH_SECONDS:
+            raise StepUpRequired
+        if self.role is not None and not principal.role.includes(self.role):
             raise InsufficientRole
         return principal
+
+    def claims_of(self, token: str | None) -> AccessClaims:
+        """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
+
+        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
+        """
+        if token is None:
+            raise not_signed_in()
+        if is_api_key(token):
+            self.keys.refuse(token)
+        claims = self.tokens.verify(token)
+        if claims.actor_id is not None and request.method not in SAFE_METHODS:
+            raise ImpersonationReadOnly
+        return claims
+
+    def _principal(self, claims: AccessClaims) -> Principal:
+        user_id, session_id = claims.user_id, claims.session_id
+        if claims.actor_id is not None:
+            principal = read_impersonated(session_id, user_id, claims.actor_id, self.clock())
+            if principal is None:
+                raise InvalidToken
+            return principal
+        state = self.states.of_session(user_id, session_id)
+        return Principal(user_id, session_id, state.tier_at(self.clock()), state.cached, state.role, fresh=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,93 +165,82 @@ KnownCallers = BoundedCache[UUID, _Remembered]
 """By session or key, whatever the scope: all guards of metered calls share it."""
 
 
+@dataclass(frozen=True)
 class SignedInMetered:
     """For metered calls: no Redis trip of its own. Takes API keys with the scope too.
 
     A known caller is admitted on the state that this process saw last. `cached` of the caller says what that was, and the
     script that reserves the call compares it in Redis in its own round trip, and counts the request against the general limit.
     When the state differs or the limit is reached, the gateway calls `renew`.
-    A route that reserves nothing must use SignedIn or SignedInOrKey.
+    A route that reserves nothing must use SignedIn.
     """
 
+    signed_in: SignedIn
+    states: AccountStates
+    keys: ApiKeys
+    scope: str
+    redis: RedisServer
+    clock: Clock
+    remembered: KnownCallers
     scheme: tuple[str, ...] = (BEARER, API_KEY)
-    problems: tuple[type[Problem], ...] = SignedIn.problems
-
-    def __init__(
-        self,
-        signed_in: SignedIn,
-        keys: ApiKeys,
-        scope: str,
-        redis: RedisServer,
-        clock: Clock,
-        *,
-        remembered: KnownCallers,
-    ) -> None:
-        self._signed_in = signed_in
-        self._general = signed_in.general
-        self._keys = keys
-        self._scope = scope
-        self._redis = redis
-        self._clock = clock
-        self._remembered = remembered
+    problems: tuple[type[Problem], ...] = SIGNED_IN_PROBLEMS
 
     def admit(self) -> Caller:
         token = bearer_token()
         if token is not None and is_api_key(token):
-            key = self._keys.admit(token, self._scope)
+            key = self.keys.admit(token, self.scope)
             caller = self._recall(key.id, key.user_id) or self._ask_of_key(key.user_id, key.id)
-            self._keys.note_use(key)
+            self.keys.note_use(key)
             return caller
-        claims = self._signed_in.claims_of(token)
+        claims = self.signed_in.claims_of(token)
         return self._recall(claims.session_id, claims.user_id) or self._ask(claims.user_id, claims.session_id)
 
     def renew(self, caller: Caller) -> Caller:
         """Forget what is known of this caller and ask again. Raises InvalidToken when it may no longer pass."""
         if isinstance(caller, Principal):
-            self._remembered.forget(caller.session_id)
+            self.remembered.forget(caller.session_id)
             return self._ask(caller.user_id, caller.session_id)
-        self._remembered.forget(caller.key_id)
+        self.remembered.forget(caller.key_id)
         return self._ask_of_key(caller.user_id, caller.key_id)
 
     def _recall(self, credential_id: UUID, user_id: UUID) -> Caller | None:
         """The caller as this process knows it; None when it must ask. Raises RateLimited."""
-        known = self._remembered.get(credential_id)
+        known = self.remembered.get(credential_id)
         if known is None or known.caller.user_id != user_id:
             return None
-        if self._redis.client() is None:
+        if self.redis.client() is None:
             return None
-        self._general.refuse_known(user_id)
+        self.states.general.refuse_known(user_id)
         if known.tier_expires_at is None and known.ends_at is None:
             return known.caller
-        now = self._clock()
+        now = self.clock()
         if known.ends_at is not None and now >= known.ends_at:
             return None
         return known.caller if known.tier_expires_at is None or now < known.tier_expires_at else known.after_expiry
 
     def _ask(self, user_id: UUID, session_id: UUID) -> Caller:
-        state = self._signed_in.state(user_id, session_id)
-        return self._remember(
-            session_id, state, lambda tier: Principal(user_id, session_id, tier, state.cached, state.role)
-        )
+        state = self.states.of_session(user_id, session_id)
+        return self._remember(session_id, state, Principal(user_id, session_id, state.tier, state.cached, state.role))
 
     def _ask_of_key(self, user_id: UUID, key_id: UUID) -> Caller:
-        state = self._keys.state(user_id, key_id)
-        return self._remember(key_id, state, lambda tier: KeyPrincipal(user_id, key_id, tier, state.cached))
+        state = self.states.of_key(user_id, key_id)
+        return self._remember(key_id, state, KeyPrincipal(user_id, key_id, state.tier, state.cached))
 
-    def _remember(self, credential_id: UUID, state: AccountState, caller_of: Callable[[Tier], Caller]) -> Caller:
+    def _remember(self, credential_id: UUID, state: AccountState, caller: Caller) -> Caller:
+        """`caller`: with the tier that it has until that ends."""
         if state.cached is not None:
             known = _Remembered(
                 tier_expires_at=state.tier_expires_at,
                 ends_at=state.ends_at,
-                caller=self._counted_later(caller_of(state.tier)),
-                after_expiry=self._counted_later(caller_of(Tier.FREE)),
+                caller=self._counted_later(caller),
+                after_expiry=self._counted_later(replace(caller, tier=Tier.FREE)),
             )
-            self._remembered.put(credential_id, known)
-        return replace(caller_of(state.tier_at(self._clock())), fresh=True)
+            self.remembered.put(credential_id, known)
+        return replace(caller, tier=state.tier_at(self.clock()), fresh=True)
 
     def _counted_later(self, caller: Caller) -> Caller:
         """Its further requests are counted by the script that checks its state."""
-        if caller.cached is None or not self._general.is_on:
+        if caller.cached is None or not self.states.general.is_on:
             return caller
-        requests = partial(self._general.count_elsewhere, caller.user_id, caller.tier)
+        requests = partial(self.states.general.count_elsewhere, caller.user_id, caller.tier)
         return replace(caller, cached=replace(caller.cached, requests=requests))

@@ -212,7 +212,7 @@ def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
             sign_out_by_refresh_token(auth, token)
             return Answer(204, headers={"Set-Cookie": auth.cookies.clear_cookie()})
         else:
-            sign_out_session(auth, auth.signed_in.claims().session_id)
+            sign_out_session(auth, auth.signed_in.claims_of(bearer_token()).session_id)
         return Answer(204)
 
 

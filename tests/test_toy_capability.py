@@ -238,7 +238,7 @@ def test_no_guard_is_made_for_a_scope_that_nobody_declared() -> None:
 
 def test_guards_of_all_scopes_share_what_they_know_of_callers() -> None:
     auth = made_of(application()).auth
-    assert auth.metered("toy")._remembered is auth.metered("predict")._remembered
+    assert auth.metered("toy").remembered is auth.metered("predict").remembered
 
 
 OFF = """

@@ -8,7 +8,7 @@ from uuid import UUID
 from limits import RateLimitItem
 from sqlalchemy import select
 
-from auth.account_state import AccountState, AccountStates
+from auth.account_state import AccountStates
 from auth.api_keys.last_used import KeyUses
 from auth.api_keys.token import PREFIX, is_well_formed
 from auth.bounded_cache import BoundedCache
@@ -82,7 +82,6 @@ class ApiKeys:
         self._address_limits = address_limits
         self._wrong_keys = wrong_keys
         self._scopes = scopes
-        self._clock = clock
         self._uses = KeyUses(clock)
         self._known: BoundedCache[bytes, KnownKey] = BoundedCache(remembered)
 
@@ -102,13 +101,6 @@ class ApiKeys:
         key = self._find(token)
         self._refuse(key, self._refusal(key, None) or InsufficientScope(None))
 
-    def state(self, user_id: UUID, key_id: UUID) -> AccountState:
-        """Raises InvalidToken when the key has ended, or its user is gone or disabled."""
-        state = self._states.read_of_key(user_id, key_id)
-        if state is None or not state.admitted_at(self._clock()):
-            raise InvalidToken
-        return state
-
     def note_use(self, key: KnownKey) -> None:
         self._uses.note(key.id)
 
@@ -121,7 +113,7 @@ class ApiKeys:
 
     def _refuse(self, key: KnownKey, refusal: Problem) -> NoReturn:
         """A key that has ended hears nothing but that. Of one that lives, operators are told: it may have been copied."""
-        self.state(key.user_id, key.id)
+        self._states.of_key(key.user_id, key.id)
         security_event("api_key_refused", user_id=key.user_id, key_id=key.id, reason=refusal.error)
         raise refusal
 

@@ -1,5 +1,6 @@
 """`/api/auth/security-events`: what happened to the caller's account and, for staff, to any account."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from flask import Blueprint
@@ -7,7 +8,7 @@ from flask import Blueprint
 from auth.assembly import Auth
 from auth.audit.bodies import AllEventsAnswer, AllEventsQuery, AnyEvent, EventsQuery, OwnEvent, OwnEventsAnswer
 from auth.audit.read import EventFilter, read_events
-from auth.middleware import HasRole, InsufficientRole
+from auth.middleware import InsufficientRole
 from auth.principal import Principal, Role
 from database.pages import Page
 from security.api.operation import Answer, operation
@@ -38,7 +39,7 @@ def event_routes(auth: Auth) -> Blueprint:
         "/admin/security-events",
         operation_id="listAllSecurityEvents",
         summary="List the security events of any account",
-        guard=HasRole(auth.signed_in, Role.SUPPORT),
+        guard=replace(auth.signed_in, role=Role.SUPPORT),
         query=AllEventsQuery,
         answers={200: AllEventsAnswer},
     )

@@ -1,5 +1,6 @@
 """`/api/auth/admin/impersonate`: a member of the staff views the service as one user."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,7 +9,6 @@ from pydantic import Field
 
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
-from auth.middleware import HasRole
 from auth.principal import Principal, Role
 from security.api.operation import Answer, AnswerBody, Body, operation
 from security.api.typed_text import NOT_BLANK, SEEN
@@ -47,7 +47,7 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         "/impersonate",
         operation_id="startImpersonation",
         summary="View the service as another user",
-        guard=HasRole(auth.recently_signed_in, Role.SUPPORT),
+        guard=replace(auth.recently_signed_in, role=Role.SUPPORT),
         body=ImpersonateBody,
         answers={201: ImpersonationAnswer},
         problems=(NotFound, NotToBeImpersonated),
@@ -72,7 +72,7 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         "/impersonate",
         operation_id="endImpersonation",
         summary="Stop viewing the service as another user",
-        guard=HasRole(auth.signed_in, Role.SUPPORT),
+        guard=replace(auth.signed_in, role=Role.SUPPORT),
         answers={204: None},
     )
     def end_impersonation(caller: Principal) -> Answer:

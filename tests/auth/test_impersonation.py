@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,7 +12,6 @@ import pytest
 from flask import Blueprint
 from werkzeug.test import TestResponse
 
-from auth.middleware import HasRole, SignedInAsOneself
 from auth.principal import Principal, Role
 from security.api.operation import OPERATIONS_KEY, Answer, Guard, operation
 from tests.auth.accounts_app import Accounts, bearer
@@ -70,10 +70,10 @@ def guarded(accounts: Accounts) -> Desk:
     """With a route behind each guard."""
     auth, routes = accounts.auth, Blueprint("guarded", __name__)
     guards: dict[str, Guard] = {
-        "oneself": SignedInAsOneself(auth.signed_in),
+        "oneself": auth.signed_in_as_oneself,
         "recently": auth.recently_signed_in,
         "metered": auth.metered("predict"),
-        "support": HasRole(auth.signed_in, Role.SUPPORT),
+        "support": replace(auth.signed_in, role=Role.SUPPORT),
     }
 
     def read(caller: Principal) -> Answer:
