@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from auth.account_state import AccountStates
 from auth.models import AuthSession, User
 from database import transaction
-from security.edge.problems import InvalidToken
+from security.edge.problems import InvalidToken, Problem
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,38 @@ class AccountChange:
         self.announced_again[user.id] = user.state_version
 
 
+class Refused(Exception):
+    """Ends an `account_change` with a problem, and keeps what was written: a try that was counted, or a spent challenge."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
 @contextmanager
 def account_change(states: AccountStates, now: datetime) -> Iterator[AccountChange]:
-    """A transaction in which accounts change. What changed is announced after its commit, and not when it is rolled back."""
+    """A transaction in which accounts change. What changed is announced after its commit, and not when it is rolled back.
+
+    `Refused` is the one exception that does not roll it back; its problem is raised after the commit.
+    """
+    refusal = None
     with transaction() as session:
         change = AccountChange(session, now)
-        yield change
+        try:
+            yield change
+        except Refused as refused:
+            refusal = refused.problem
     for user_id, version in (change.announced_again | change.raised).items():
         states.changed(user_id, version)
+    if refusal is not None:
+        raise refusal
 
 
-def hold_account(session: Session, user_id: UUID, session_id: UUID | None) -> User:
-    """For a change that lets somebody in: the user, with the row locked. `session_id` is None for an operator's command.
+def hold_account(session: Session, user_id: UUID, session_id: UUID | None = None) -> User:
+    """The user, with the row locked. Raises InvalidToken when there is no such user any more.
 
-    The caller's session is asked for once more: a request that was let in, and waited for the row while its owner locked it
-    out, must leave nothing behind. Raises InvalidToken when it has ended, or the user is gone.
+    `session_id`: for a change that lets somebody in, the caller's session is asked for once more. A request that was let in,
+    and waited for the row while its owner locked it out, must leave nothing behind: InvalidToken when the session has ended.
     """
     user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
     if user is None:

@@ -19,6 +19,7 @@ from auth.mail.transport import MailTransport, mail_transport_of
 from auth.middleware import KnownCallers, SignedIn, SignedInMetered
 from auth.password_hashing.bcrypt_hash import Passwords
 from auth.password_hashing.breached import PwnedPasswords
+from auth.password_hashing.policy import PasswordRules
 from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
 from auth.rate_limits.by_account import AccountThrottle
@@ -92,7 +93,7 @@ class Auth:
     address_limits: AddressLimits
     mailbox_limits: MailboxLimits
     throttle: AccountThrottle
-    pwned_passwords: Container[str]
+    password_rules: PasswordRules
     one_time_codes: OneTimeCodes
     invite_codes: InviteCodes
     mailer: Mailer
@@ -179,7 +180,7 @@ def assemble_auth(
             strangers=settings.limits.strangers,
             known_devices=settings.limits.known_devices,
         ),
-        pwned_passwords=pwned_passwords,
+        password_rules=PasswordRules(settings.password_minimum_length, pwned_passwords),
         one_time_codes=codes,
         invite_codes=InviteCodes(invite_key),
         mailer=Mailer(transport, settings.mail_sender, settings.issuer, codes, clock),
@@ -212,8 +213,8 @@ def auth_of(
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
             bcrypt_cost=settings.bcrypt_cost,
             password_threads=max(1, usable_cores() // settings.web_concurrency),
-            registration_response=settings.registration_response.value,
-            registration_mode=settings.registration_mode.value,
+            registration_response=settings.registration_response,
+            registration_mode=settings.registration_mode,
             mail_sender=settings.default_from_email,
             passkey_site=PasskeySite(settings.passkey_domain, settings.accepted_passkey_origins),
             web_origins=settings.web_origins,

@@ -1,21 +1,15 @@
 """The JSON bodies that several routes of accounts share."""
 
-from datetime import datetime
 from typing import Annotated, Literal
-from uuid import UUID
 
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from auth.email_address import MAXIMUM_LENGTH, parse_email
 from auth.password_hashing.bcrypt_hash import MAXIMUM_CHARACTERS
-from auth.principal import Principal
-from auth.profile import Profile
+from auth.profile import UserAnswer
 from auth.sessions.cookies import TokenDelivery
 from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
-from auth.sessions.open import SignedInUser
-from auth.sessions.token_pair import TokenPair
-from auth.tiers import Tier
 from auth.tokens.refresh_token import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.operation import AnswerBody, Body
@@ -93,16 +87,6 @@ class SignOutBody(Body):
     refresh_token: RefreshToken | None = None
 
 
-class UserAnswer(AnswerBody):
-    id: UUID
-    email: str
-    tier: Tier
-    """Your current tier. An expired tier is `free`."""
-    is_verified: bool
-    display_name: str | None
-    created_at: datetime
-
-
 class ProfileAnswer(UserAnswer):
     impersonated_by: bool
     """Whether a member of our staff is viewing this account. Show this in your app."""
@@ -132,35 +116,3 @@ class CsrfTokenAnswer(AnswerBody):
 
 class CheckEmailAnswer(AnswerBody):
     status: Literal["check_email"] = "check_email"
-
-
-def user_answer(profile: Profile) -> UserAnswer:
-    return UserAnswer(
-        id=profile.id,
-        email=profile.email,
-        tier=profile.tier,
-        is_verified=profile.is_verified,
-        display_name=profile.display_name,
-        created_at=profile.created_at,
-    )
-
-
-def profile_answer(profile: Profile, caller: Principal) -> ProfileAnswer:
-    return ProfileAnswer(**dict(user_answer(profile)), impersonated_by=caller.impersonated_by is not None)
-
-
-def tokens_answer(tokens: TokenPair) -> TokensAnswer:
-    return TokensAnswer(
-        access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_in=tokens.expires_in
-    )
-
-
-def signed_in_answer(signed_in: SignedInUser) -> SignedInAnswer:
-    tokens = signed_in.tokens
-    return SignedInAnswer(
-        user=user_answer(signed_in.profile),
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        expires_in=tokens.expires_in,
-        device_token=signed_in.device_token,
-    )

@@ -1,26 +1,27 @@
 """The profile of the caller's account: what it shows, and the name, which its owner may change."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from auth.account_change import hold_account
 from auth.models import User
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
+from security.api.operation import AnswerBody
 from security.edge.problems import InvalidToken
 
 
-@dataclass(frozen=True)
-class Profile:
+class UserAnswer(AnswerBody):
     id: UUID
     email: str
     tier: Tier
+    """Your current tier. An expired tier is `free`."""
     is_verified: bool
     display_name: str | None
     created_at: datetime
 
 
-def read_profile(user_id: UUID, now: datetime) -> Profile:
+def read_profile(user_id: UUID, now: datetime) -> UserAnswer:
     """Raises InvalidToken when the user is gone."""
     with reading() as session:
         user = session.get(User, user_id)
@@ -29,18 +30,16 @@ def read_profile(user_id: UUID, now: datetime) -> Profile:
         return profile_of(user, now)
 
 
-def change_display_name(user_id: UUID, display_name: str | None, now: datetime) -> Profile:
+def change_display_name(user_id: UUID, display_name: str | None, now: datetime) -> UserAnswer:
     """None takes the name away. Raises InvalidToken when the user is gone."""
     with transaction() as session:
-        user = session.get(User, user_id, with_for_update={"key_share": True})
-        if user is None:
-            raise InvalidToken
+        user = hold_account(session, user_id)
         user.display_name, user.updated_at = display_name, now
         return profile_of(user, now)
 
 
-def profile_of(user: User, now: datetime) -> Profile:
-    return Profile(
+def profile_of(user: User, now: datetime) -> UserAnswer:
+    return UserAnswer(
         id=user.id,
         email=user.email,
         tier=effective_tier(Tier(user.tier), user.tier_expires_at, now),

@@ -41,14 +41,6 @@ IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
 def auth_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("auth", __name__, url_prefix="/api/auth")
-    _declare_registration(routes, auth)
-    _declare_sign_in(routes, auth)
-    _declare_refresh(routes, auth)
-    _declare_sign_out(routes, auth)
-    return routes
-
-
-def _declare_registration(routes: Blueprint, auth: Auth) -> None:
     limits = auth.settings.limits
     private = auth.settings.registration_response == "private"
 
@@ -88,10 +80,6 @@ def _declare_registration(routes: Blueprint, auth: Auth) -> None:
             status=201,
             cookies=cookies,
         )
-
-
-def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
-    limits = auth.settings.limits
 
     @operation(
         routes,
@@ -135,10 +123,6 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
             device_token=body.device_token,
         )
         return answer_signed_in(signed_in, cookies=cookies)
-
-
-def _declare_refresh(routes: Blueprint, auth: Auth) -> None:
-    limits = auth.settings.limits
 
     @operation(
         routes,
@@ -185,10 +169,6 @@ def _declare_refresh(routes: Blueprint, auth: Auth) -> None:
             raise RefreshTokenNotValid
         return Answer(200, CsrfTokenAnswer(csrf_token=csrf_token_for(auth.cookies, auth.refresh_tokens, token)))
 
-
-def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
-    limits = auth.settings.limits
-
     @operation(
         routes,
         "POST",
@@ -214,6 +194,8 @@ def _declare_sign_out(routes: Blueprint, auth: Auth) -> None:
         else:
             sign_out_session(auth, auth.signed_in.claims_of(bearer_token()).session_id)
         return Answer(204)
+
+    return routes
 
 
 def idempotency_key() -> str | None:

@@ -45,7 +45,7 @@ def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> li
     with app.app_context():
         upgrade(directory=str(MIGRATIONS))
         with transaction() as session:
-            opened = []
+            tokens = []
             for _ in range(count):
                 user_id = uuid7()
                 email = f"{user_id}@{HOST}"
@@ -53,18 +53,17 @@ def gateway_tokens(environment: Mapping[str, str], count: int, tier: Tier) -> li
                     User(id=user_id, email=email, email_key=email, tier=tier.value, created_at=now, updated_at=now)
                 )
                 session.flush()
-                opened.append(
-                    insert_session(
-                        session,
-                        user_id=user_id,
-                        device=device,
-                        remember=False,
-                        lifetimes=auth.settings.sessions,
-                        now=now,
-                    )
+                opened = insert_session(
+                    session,
+                    user_id=user_id,
+                    device=device,
+                    remember=False,
+                    lifetimes=auth.settings.sessions,
+                    now=now,
                 )
+                tokens.append(issue_tokens(opened, auth.access_tokens, auth.refresh_tokens).access_token)
         db.engine.dispose()
-    return [issue_tokens(each, auth.access_tokens, auth.refresh_tokens).access_token for each in opened]
+    return tokens
 
 
 def prediction_requests(tokens: Sequence[str]) -> list[bytes]:

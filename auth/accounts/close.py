@@ -4,9 +4,8 @@ The account, its sessions and its API keys stop at once. A job deletes the accou
 then nobody else can register its address.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -21,6 +20,7 @@ from auth.mail.notices import notify
 from auth.models import User
 from auth.problems import AccountDisabled, InvalidCredentials
 from database import reading, transaction
+from security.api.operation import AnswerBody
 from security.edge.problems import InvalidToken, Problem
 
 
@@ -30,14 +30,15 @@ class AccountNotClosing(Problem):
     status, error, title = 409, "account_not_closing", "This account is not closed. Sign in instead"
 
 
-@dataclass(frozen=True)
-class Closed:
+class ClosedAnswer(AnswerBody):
+    status: Literal["closed"] = "closed"
     delete_after: datetime
-    cancel_yourself: Sequence[str]
-    """Where the user pays for something that we cannot end: names of providers."""
+    """You can restore the account until then."""
+    cancel_yourself: list[str]
+    """Where you must cancel what you pay for yourself, such as `apple`."""
 
 
-def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
+def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> ClosedAnswer:
     """Raises InvalidToken when the account was closed by a faster request."""
     now = auth.clock()
     delete_after = now + auth.settings.deletion_grace
@@ -59,7 +60,7 @@ def close_account(auth: Auth, user_id: UUID, session_id: UUID) -> Closed:
             cancel_yourself=", ".join(left),
             base_url=auth.mailer.base_url,
         )
-    return Closed(delete_after, left)
+    return ClosedAnswer(delete_after=delete_after, cancel_yourself=left)
 
 
 def restore_account(auth: Auth, email: EmailAddress, password: str) -> None:

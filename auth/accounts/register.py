@@ -1,9 +1,9 @@
 """Registering with an e-mail address and a password."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from auth.account_change import account_change
@@ -13,6 +13,7 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
+from auth.insert_user import insert_user
 from auth.invites.redeem import check_invite, redeem_invite
 from auth.mail.notices import notify_holder
 from auth.models import User
@@ -21,7 +22,6 @@ from auth.problems import EmailTaken
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
-from database.base import uuid7
 
 
 def register(
@@ -38,7 +38,7 @@ def register(
     auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with account_change(auth.states, now) as change:
         session = change.session
-        user = _insert_user(auth, session, email, password_hash, now)
+        user = insert_unless_taken(auth, session, email, now, password_hash=password_hash)
         if user is None:
             raise EmailTaken
         invited = redeem_invite(auth, session, invite, now)
@@ -68,7 +68,7 @@ def register_privately(auth: Auth, email: EmailAddress, password: str, invite_co
     now = auth.clock()
     within_limit = auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
-        user = _insert_user(auth, session, email, password_hash, now)
+        user = insert_unless_taken(auth, session, email, now, password_hash=password_hash)
         if user is not None:
             record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
@@ -81,9 +81,7 @@ def register_privately(auth: Auth, email: EmailAddress, password: str, invite_co
 
 def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
     """Hashed before the address is looked up, and outside any transaction: it takes a quarter of a second."""
-    minimum_length = auth.settings.password_minimum_length
-    mail_name = email.address.partition("@")[0]
-    check_new_password(password, minimum_length=minimum_length, mail_name=mail_name, breached=auth.pwned_passwords)
+    check_new_password(password, auth.password_rules, email)
     # Also where there is no such account yet, so that a refusal tells nothing. A password that was refused costs no try.
     limit = auth.settings.limits.register_of_one_email
     with auth.passwords.slot():  # and neither does a want of threads
@@ -91,22 +89,12 @@ def _hash(auth: Auth, email: EmailAddress, password: str) -> str:
         return auth.passwords.hash(password)
 
 
-def _insert_user(auth: Auth, session: Session, email: EmailAddress, password_hash: str, now: datetime) -> User | None:
-    """None when the address is taken, also by a registration that runs at the same moment, or kept for who may go back to
-    it: else whoever took an account away from its owner could take the way back too.
+def insert_unless_taken(
+    auth: Auth, session: Session, email: EmailAddress, now: datetime, **columns: Any
+) -> User | None:
+    """None when an account has the address, or it is kept because an account that left it can still come back: else
+    whoever took an account away from its owner could take the way back too.
     """
     if auth.one_time_codes.may_be_returned_to(session, email, now):
         return None
-    return session.scalars(
-        insert(User)
-        .values(
-            id=uuid7(),
-            email=email.address,
-            email_key=email.key,
-            password_hash=password_hash,
-            created_at=now,
-            updated_at=now,
-        )
-        .on_conflict_do_nothing(index_elements=[User.email_key])
-        .returning(User)
-    ).one_or_none()
+    return insert_user(session, email, now, **columns)

@@ -1,20 +1,17 @@
 """`/api/auth/profile`: the caller's account, its name, closing and restoring it."""
 
-from datetime import datetime
-from typing import Literal
-
 from flask import Blueprint
 
-from auth.accounts.close import AccountNotClosing, close_account, restore_account
+from auth.accounts.close import AccountNotClosing, ClosedAnswer, close_account, restore_account
 from auth.assembly import Auth
-from auth.bodies import Email, Name, Password, ProfileAnswer, UserAnswer, profile_answer, user_answer
+from auth.bodies import Email, Name, Password, ProfileAnswer
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Principal
 from auth.problems import AccountDisabled, InvalidCredentials
-from auth.profile import change_display_name, read_profile
+from auth.profile import UserAnswer, change_display_name, read_profile
 from auth.rate_limits.by_address import AnyoneWithin
-from security.api.operation import Answer, AnswerBody, Body, operation
+from security.api.operation import Answer, Body, operation
 
 
 class ChangeProfileBody(Body):
@@ -25,14 +22,6 @@ class ChangeProfileBody(Body):
 class RestoreBody(Body):
     email: Email
     password: Password
-
-
-class ClosedAnswer(AnswerBody):
-    status: Literal["closed"] = "closed"
-    delete_after: datetime
-    """You can restore the account until then."""
-    cancel_yourself: list[str]
-    """Where you must cancel what you pay for yourself, such as `apple`."""
 
 
 def profile_routes(auth: Auth) -> Blueprint:
@@ -49,7 +38,8 @@ def profile_routes(auth: Auth) -> Blueprint:
     )
     def profile(caller: Principal) -> Answer:
         """Returns your e-mail address, your display name and your current tier."""
-        return Answer(200, profile_answer(read_profile(caller.user_id, auth.clock()), caller))
+        profile = read_profile(caller.user_id, auth.clock())
+        return Answer(200, ProfileAnswer(**dict(profile), impersonated_by=caller.impersonated_by is not None))
 
     @operation(
         routes,
@@ -64,8 +54,8 @@ def profile_routes(auth: Auth) -> Blueprint:
     def change(caller: Principal, body: ChangeProfileBody) -> Answer:
         """Changes the fields that you send. The others stay the same."""
         if "display_name" not in body.model_fields_set:
-            return Answer(200, user_answer(read_profile(caller.user_id, auth.clock())))
-        return Answer(200, user_answer(change_display_name(caller.user_id, body.display_name, auth.clock())))
+            return Answer(200, read_profile(caller.user_id, auth.clock()))
+        return Answer(200, change_display_name(caller.user_id, body.display_name, auth.clock()))
 
     @operation(
         routes,
@@ -80,8 +70,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         """Ends every session and API key at once. Subscriptions bought on the web do not renew. The account is deleted after
         `ACCOUNT_DELETION_GRACE_DAYS`. You can restore it until then, and nobody else can register its e-mail address.
         """
-        closed = close_account(auth, caller.user_id, caller.session_id)
-        return Answer(200, ClosedAnswer(delete_after=closed.delete_after, cancel_yourself=list(closed.cancel_yourself)))
+        return Answer(200, close_account(auth, caller.user_id, caller.session_id))
 
     @operation(
         routes,

@@ -1,9 +1,8 @@
 """The settings of accounts: how they are made and closed, and the keys of their tokens."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr
 
@@ -15,17 +14,6 @@ from settings.section import Place, Problem, secret_texts
 
 DERIVED_DATA_KEY: Final = "0"
 """Its id in the ring; no other key may have it."""
-
-
-class RegistrationResponse(StrEnum):
-    CLASSIC = "classic"
-    PRIVATE = "private"
-
-
-class RegistrationMode(StrEnum):
-    OPEN = "open"
-    INVITE = "invite"
-    CLOSED = "closed"
 
 
 def _password_list(path: Path) -> Path:
@@ -83,15 +71,15 @@ class AccountsSection(MailSection):
     account_deletion_grace_days: int = Field(
         default=14, ge=0, le=30, description="How many days a closed account can be restored before it is deleted."
     )
-    registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(
+    registration_response: Annotated[Literal["classic", "private"], types.LowerCase] = Field(
         description=(
             "`classic` says if an e-mail address is already registered, `private` always gives the same "
             "response. Default: `classic` in development, otherwise `private`."
         ),
         examples=["classic"],
     )
-    registration_mode: Annotated[RegistrationMode, types.LowerCase] = Field(
-        default=RegistrationMode.OPEN,
+    registration_mode: Annotated[Literal["open", "invite", "closed"], types.LowerCase] = Field(
+        default="open",
         description="Who can create an account: `open` for anyone, `invite` for people with a code from `flask "
         "invites create`, `closed` for nobody.",
     )
@@ -113,7 +101,7 @@ class AccountsSection(MailSection):
     def unsafe(self) -> Iterator[Problem]:
         if self.bcrypt_cost < 10:
             yield "BCRYPT_COST", "must be at least 10"
-        if self.registration_response is RegistrationResponse.PRIVATE and self.email_host is None:
+        if self.registration_response == "private" and self.email_host is None:
             yield (
                 "EMAIL_HOST",
                 "must be set, unless REGISTRATION_RESPONSE is classic: a private registration continues by " "e-mail",

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.account_change import hold_account
-from auth.api_keys.list import KeyShown, is_live, shown
+from auth.api_keys.bodies import NewKeyAnswer, key_answer
+from auth.api_keys.list import is_live
 from auth.api_keys.token import START_LENGTH, new_token
 from auth.assembly import Auth
 from auth.audit.record import record
@@ -33,22 +34,16 @@ class TooManyApiKeys(Problem):
 
 
 @dataclass(frozen=True)
-class NewKey:
-    token: str
-    shown: KeyShown
-
-
-@dataclass(frozen=True)
 class KeyRequest:
-    """`allowed_networks` are in their canonical form."""
+    """`scopes` are sorted, and `allowed_networks` are in their canonical form."""
 
     name: str
-    scopes: frozenset[str]
+    scopes: list[str]
     lifetime: timedelta
-    allowed_networks: tuple[str, ...]
+    allowed_networks: list[str]
 
 
-def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested: KeyRequest) -> NewKey:
+def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested: KeyRequest) -> NewKeyAnswer:
     """`session_id` is None for an operator's command.
 
     Raises TooManyApiKeys, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
@@ -59,32 +54,13 @@ def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested
         live = select(func.count()).where(ApiKey.user_id == user_id, is_live(now), ApiKey.replaced_by_id.is_(None))
         if session.scalars(live).one() >= KEYS_PER_USER:
             raise TooManyApiKeys
-        made = insert_key(
-            auth,
-            session,
-            user_id,
-            name=requested.name,
-            scopes=sorted(requested.scopes),
-            networks=list(requested.allowed_networks),
-            expires_at=now + requested.lifetime,
-            now=now,
-        )
-        record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.shown.id))
+        made = insert_key(auth, session, user_id, requested, now)
+        record(session, "api_key_created", now, user_id=user_id, session_id=session_id, key_id=str(made.id))
         notify(auth.mailer, session, "api_key_created", email, now)
     return made
 
 
-def insert_key(
-    auth: Auth,
-    session: Session,
-    user_id: UUID,
-    *,
-    name: str,
-    scopes: list[str],
-    networks: list[str],
-    expires_at: datetime,
-    now: datetime,
-) -> NewKey:
+def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyRequest, now: datetime) -> NewKeyAnswer:
     """Raises TooManyRequests. The caller holds the user's row."""
     hour_ago = now - timedelta(hours=1)
     recent = select(ApiKey.created_at).where(ApiKey.user_id == user_id, ApiKey.created_at > hour_ago)
@@ -99,13 +75,13 @@ def insert_key(
         user_id=user_id,
         token_hash=token_hash(token),
         start=token[:START_LENGTH],
-        name=name,
-        scopes=scopes,
-        allowed_networks=networks,
+        name=requested.name,
+        scopes=requested.scopes,
+        allowed_networks=requested.allowed_networks,
         created_at=now,
-        expires_at=expires_at,
+        expires_at=now + requested.lifetime,
         seen_networks=[],
     )
     session.add(key)
     session.flush()
-    return NewKey(token, shown(key, auth.scopes, now))
+    return NewKeyAnswer(token=token, **dict(key_answer(key, auth.scopes, now)))

@@ -1,33 +1,19 @@
 """Replacing an API key by a new one like it. The old one works on for a while, so that programs can change over."""
 
 from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from auth.account_change import account_change, hold_account
-from auth.api_keys.create import NewKey, insert_key
+from auth.api_keys.bodies import NewKeyAnswer, Overlap
+from auth.api_keys.create import KeyRequest, insert_key
 from auth.api_keys.list import is_live
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import notify
 from auth.models import ApiKey
 from security.edge.problems import NotFound, Problem
-
-
-class Overlap(StrEnum):
-    """How long the old key keeps working."""
-
-    NONE = "0"
-    QUARTER = "15m"
-    HOUR = "1h"
-    DAY = "24h"
-
-    @property
-    def time(self) -> timedelta:
-        return OVERLAPS[self]
-
 
 OVERLAPS = {
     Overlap.NONE: timedelta(),
@@ -43,7 +29,7 @@ class ApiKeyReplaced(Problem):
     status, error, title = 409, "api_key_replaced", "This API key was already replaced. Rotate the new key instead"
 
 
-def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, overlap: Overlap) -> NewKey:
+def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, overlap: Overlap) -> NewKeyAnswer:
     """The successor has the same name, scopes, networks and lifetime, counted from now.
 
     The predecessor of the rotated key, if it still works, ends at once: of two in a row the older is left behind.
@@ -59,21 +45,14 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             raise NotFound
         if old.replaced_by_id is not None:
             raise ApiKeyReplaced
-        made = insert_key(
-            auth,
-            session,
-            user_id,
-            name=old.name,
-            scopes=old.scopes,
-            networks=old.allowed_networks,
-            expires_at=now + (old.expires_at - old.created_at),
-            now=now,
-        )
-        old.replaced_by_id = made.shown.id
+        lifetime = old.expires_at - old.created_at
+        alike = KeyRequest(old.name, old.scopes, lifetime, old.allowed_networks)
+        made = insert_key(auth, session, user_id, alike, now)
+        old.replaced_by_id = made.id
         if overlap is Overlap.NONE:
             old.revoked_at = now
         else:
-            old.expires_at = min(old.expires_at, now + overlap.time)
+            old.expires_at = min(old.expires_at, now + OVERLAPS[overlap])
         session.execute(
             update(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.replaced_by_id == key_id, is_live(now))
@@ -86,7 +65,7 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             user_id=user_id,
             session_id=session_id,
             key_id=str(key_id),
-            new_key_id=str(made.shown.id),
+            new_key_id=str(made.id),
         )
         notify(auth.mailer, session, "api_key_rotated", email, now)
         change.permission_changed(user_id)

@@ -38,15 +38,6 @@ class AppleUnreachable(Exception):
 
 
 @dataclass(frozen=True)
-class AppleSignInKey:
-    """A key for Sign in with Apple, from Apple's developer account. `private_key` is its .p8 file, in PEM."""
-
-    key_id: str
-    team_id: str
-    private_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class GrantedTokens:
     """`subject` is whom the code was given for. Apple said so over TLS, so its signature needs no look (OpenID Connect Core
     1.0, 3.1.3.7)."""
@@ -57,9 +48,14 @@ class GrantedTokens:
 
 @dataclass(frozen=True)
 class AppleTokens:
-    """Call it outside of any transaction. `base_url` is Apple's, or a stand-in's."""
+    """Call it outside of any transaction. `base_url` is Apple's, or a stand-in's.
 
-    key: AppleSignInKey
+    The key is one for Sign in with Apple, from Apple's developer account. `private_key` is its .p8 file, in PEM.
+    """
+
+    key_id: str
+    team_id: str
+    private_key: str = field(repr=False)
     base_url: str
     clock: Clock
 
@@ -102,8 +98,8 @@ class AppleTokens:
 
     def _client_secret(self, client_id: str) -> str:
         now = self.clock()
-        claims = {"iss": self.key.team_id, "iat": now, "exp": now + SECRET_LIVES, "aud": AUDIENCE, "sub": client_id}
-        return jwt.encode(claims, self.key.private_key, "ES256", {"kid": self.key.key_id})
+        claims = {"iss": self.team_id, "iat": now, "exp": now + SECRET_LIVES, "aud": AUDIENCE, "sub": client_id}
+        return jwt.encode(claims, self.private_key, "ES256", {"kid": self.key_id})
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -121,4 +117,4 @@ def apple_tokens_of(settings: AppleTokensSection, clock: Clock) -> AppleTokens |
     private_key = secret_text(settings.apple_sign_in_private_key)
     if key_id is None or team_id is None or private_key is None:
         return None
-    return AppleTokens(AppleSignInKey(key_id, team_id, private_key), settings.apple_sign_in_url, clock)
+    return AppleTokens(key_id, team_id, private_key, settings.apple_sign_in_url, clock)

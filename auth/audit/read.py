@@ -1,32 +1,20 @@
 """Reading the audit log, newest first, page by page."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, tuple_
 
-from auth.audit.bodies import AnyEvent
+from auth.audit.bodies import AnyEvent, EventsQuery
 from auth.audit.models import SecurityEvent
 from database import reading
 from database.pages import Page, page_of
 
 
-@dataclass(frozen=True)
-class EventFilter:
-    """None does not narrow. `cursor` is the id of the last event of the page before; `since` is included, `until` is not."""
-
-    user_id: UUID | None
-    event: str | None
-    since: datetime | None
-    until: datetime | None
-    cursor: UUID | None
-
-
-def read_events(wanted: EventFilter, limit: int) -> Page[AnyEvent]:
+def read_events(wanted: EventsQuery, user_id: UUID | None) -> Page[AnyEvent]:
+    """Of that account, or of all."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.user_id is not None:
-        conditions.append(SecurityEvent.user_id == wanted.user_id)
+    if user_id is not None:
+        conditions.append(SecurityEvent.user_id == user_id)
     # Where the last page ended is looked up under the same user, so another's event is no place to start from.
     last = select(SecurityEvent.occurred_at, SecurityEvent.id).where(SecurityEvent.id == wanted.cursor, *conditions)
     if wanted.event is not None:
@@ -45,6 +33,6 @@ def read_events(wanted: EventFilter, limit: int) -> Page[AnyEvent]:
             select(SecurityEvent.__table__)
             .where(*conditions)
             .order_by(SecurityEvent.occurred_at.desc(), SecurityEvent.id.desc())
-            .limit(limit + 1)
+            .limit(wanted.limit + 1)
         ).all()
-    return page_of([AnyEvent(**row._mapping) for row in rows], limit)
+    return page_of([AnyEvent(**row._mapping) for row in rows], wanted.limit)

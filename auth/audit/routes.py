@@ -1,16 +1,14 @@
 """`/api/auth/security-events`: what happened to the caller's account and, for staff, to any account."""
 
 from dataclasses import replace
-from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.audit.bodies import AllEventsAnswer, AllEventsQuery, AnyEvent, EventsQuery, OwnEvent, OwnEventsAnswer
-from auth.audit.read import EventFilter, read_events
+from auth.audit.read import read_events
 from auth.middleware import InsufficientRole
 from auth.principal import Principal, Role
-from database.pages import Page
 from security.api.operation import Answer, operation
 from security.logs.log import security_event
 
@@ -30,7 +28,7 @@ def event_routes(auth: Auth) -> Blueprint:
     )
     def own_security_events(caller: Principal, query: EventsQuery) -> Answer:
         """Returns the newest first. We keep events for 400 days."""
-        page = _read(query, caller.user_id)
+        page = read_events(query, caller.user_id)
         return Answer(200, OwnEventsAnswer(events=[_own(event) for event in page.items], next_cursor=page.next_cursor))
 
     @operation(
@@ -48,15 +46,10 @@ def event_routes(auth: Auth) -> Blueprint:
         if query.user_id is None and not caller.role.includes(Role.ADMIN):
             raise InsufficientRole("Support staff must send the user_id of an account")
         security_event("security_events_read", actor_id=caller.user_id, subject_id=query.user_id)
-        page = _read(query, query.user_id)
+        page = read_events(query, query.user_id)
         return Answer(200, AllEventsAnswer(events=list(page.items), next_cursor=page.next_cursor))
 
     return routes
-
-
-def _read(query: EventsQuery, user_id: UUID | None) -> Page[AnyEvent]:
-    wanted = EventFilter(user_id, query.event, query.since, query.until, query.cursor)
-    return read_events(wanted, query.limit)
 
 
 def _own(event: AnyEvent) -> OwnEvent:

@@ -7,13 +7,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from auth.account_change import AccountChange, account_change
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.email_address import EmailAddress, parse_email
 from auth.email_codes.models import OneTimeCode
-from auth.email_codes.one_time_codes import OneTimeCodeNotValid, Purpose
-from auth.email_codes.proof import EmailProof, LinkProof, Proven, spend_proof
+from auth.email_codes.one_time_codes import Purpose
+from auth.email_codes.proof import EmailProof, LinkProof, spend_proof
 from auth.email_codes.send import send_code
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify_holder
@@ -21,7 +21,7 @@ from auth.models import User
 from auth.principal import Principal
 from auth.problems import EmailTaken
 from database import transaction
-from security.edge.problems import InvalidToken, ValidationFailed
+from security.edge.problems import ValidationFailed
 
 UNIQUE_ADDRESS = "uq_users_email_key"
 
@@ -42,9 +42,7 @@ def request_email_change(auth: Auth, caller: Principal, new: EmailAddress) -> No
     now = auth.clock()
     within_limit = auth.mailbox_limits.admits(Purpose.CHANGE_EMAIL.value, new)
     with transaction() as session:
-        user = session.get(User, caller.user_id, with_for_update={"key_share": True})
-        if user is None:
-            raise InvalidToken
+        user = hold_account(session, caller.user_id)
         if user.email_key == new.key:
             raise SameEmailAddress
         record(session, "email_change_requested", now, user_id=user.id, session_id=caller.session_id)
@@ -66,13 +64,14 @@ def confirm_email_change(auth: Auth, proof: EmailProof) -> None:
 
     All sessions but the one that asked are ended. Raises OneTimeCodeNotValid, EmailTaken.
     """
-    now = auth.clock()
-    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
-        proven = spend_proof(auth.one_time_codes, change.session, Purpose.CHANGE_EMAIL, proof, now)
-        if proven is not None:
-            _confirm(auth, change, proven)
-    if proven is None:
-        raise OneTimeCodeNotValid
+    with _refusing_a_taken_address(), account_change(auth.states, auth.clock()) as change:
+        session, now = change.session, change.now
+        user, spent = spend_proof(auth.one_time_codes, change, Purpose.CHANGE_EMAIL, proof)
+        old, new = user.email, parse_email(spent.email)
+        _move(auth, session, user, new)
+        lock_out(auth, change, user, "email_changed", keep_session=spent.session_id)
+        send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
+        record(session, "email_changed", now, user_id=user.id)
 
 
 def undo_email_change(auth: Auth, token: str) -> None:
@@ -81,13 +80,21 @@ def undo_email_change(auth: Auth, token: str) -> None:
     Whoever changed the address was signed in and may know the password. So every session ends, the password is taken
     away, and the same mailbox gets the link to set a new one. Raises OneTimeCodeNotValid, EmailTaken.
     """
-    now = auth.clock()
-    with _refusing_a_taken_address(), account_change(auth.states, now) as change:
-        proven = spend_proof(auth.one_time_codes, change.session, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token), now)
-        if proven is not None:
-            _undo(auth, change, proven)
-    if proven is None:
-        raise OneTimeCodeNotValid
+    with _refusing_a_taken_address(), account_change(auth.states, auth.clock()) as change:
+        session, now = change.session, change.now
+        user, spent = spend_proof(auth.one_time_codes, change, Purpose.UNDO_EMAIL_CHANGE, LinkProof(token))
+        old = parse_email(spent.email)
+        user.password_hash = None
+        _move(auth, session, user, old)
+        removed = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
+        # Addresses that came after this one have no claim. Those that were left before it have a better one.
+        session.execute(
+            delete(OneTimeCode)
+            .where(OneTimeCode.user_id == user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)
+            .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= spent.created_at)
+        )
+        send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
+        record(session, "email_change_undone", now, user_id=user.id, **removed.detail)
 
 
 @contextmanager
@@ -101,38 +108,8 @@ def _refusing_a_taken_address() -> Iterator[None]:
         raise
 
 
-def _confirm(auth: Auth, change: AccountChange, proven: Proven) -> None:
-    session, now = change.session, change.now
-    user, old, new = proven.user, proven.user.email, parse_email(proven.spent.email)
-    _move(auth, session, user, new)
-    lock_out(auth, change, user, "email_changed", keep_session=proven.spent.session_id)
-    send_code(auth, session, Purpose.UNDO_EMAIL_CHANGE, user.id, old, now=now, new_address=new.address)
-    record(session, "email_changed", now, user_id=user.id)
-
-
-def _undo(auth: Auth, change: AccountChange, proven: Proven) -> None:
-    session, now = change.session, change.now
-    user, old = proven.user, parse_email(proven.spent.email)
-    user.password_hash = None
-    _move(auth, session, user, old)
-    removed = lock_out(auth, change, user, "email_changed", added_since=lately(user, now), all_api_keys=True)
-    _void_later_undoings(session, proven)
-    send_code(auth, session, Purpose.RESET_PASSWORD, user.id, old.address, now=now)
-    record(session, "email_change_undone", now, user_id=user.id, **removed.detail)
-
-
 def _move(auth: Auth, session: Session, user: User, to: EmailAddress) -> None:
     """An e-mail that would confirm the address before is worth nothing any more."""
     auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
     user.email, user.email_key, user.is_verified = to.address, to.key, True
     session.flush()
-
-
-def _void_later_undoings(session: Session, proven: Proven) -> None:
-    """Addresses that came after this one have no claim. Those that were left before it have a better one."""
-    began = select(OneTimeCode.created_at).where(OneTimeCode.id == proven.spent.id).scalar_subquery()
-    session.execute(
-        delete(OneTimeCode)
-        .where(OneTimeCode.user_id == proven.user.id, OneTimeCode.purpose == Purpose.UNDO_EMAIL_CHANGE)
-        .where(OneTimeCode.used_at.is_(None), OneTimeCode.created_at >= began)
-    )

@@ -15,7 +15,7 @@ from auth.passwords.reset import reset_password
 from auth.principal import Principal
 from auth.problems import EmailTaken
 from auth.rate_limits.by_address import AnyoneWithin
-from security.api.operation import Answer, Guard, operation
+from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 
@@ -25,13 +25,7 @@ def email_routes(auth: Auth) -> Blueprint:
     limits = auth.settings.limits
     asking = AnyoneWithin("whoever asks learns nothing", auth.address_limits, limits.emails, "emails")
     proving = AnyoneWithin("the e-mail is the credential", auth.address_limits, limits.confirm, "confirm")
-    _declare_verification(routes, auth, asking, proving)
-    _declare_password_reset(routes, auth, asking, proving)
-    _declare_email_change(routes, auth, proving)
-    return routes
 
-
-def _declare_verification(routes: Blueprint, auth: Auth, asking: Guard, proving: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -63,8 +57,6 @@ def _declare_verification(routes: Blueprint, auth: Auth, asking: Guard, proving:
         request_email(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
         return Answer(202, CheckEmailAnswer())
 
-
-def _declare_password_reset(routes: Blueprint, auth: Auth, asking: Guard, proving: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -98,8 +90,6 @@ def _declare_password_reset(routes: Blueprint, auth: Auth, asking: Guard, provin
         reset_password(auth, body.root.proof, body.root.new_password)
         return Answer(204)
 
-
-def _declare_email_change(routes: Blueprint, auth: Auth, proving: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -152,3 +142,5 @@ def _declare_email_change(routes: Blueprint, auth: Auth, proving: Guard) -> None
         """
         undo_email_change(auth, body.token)
         return Answer(204)
+
+    return routes

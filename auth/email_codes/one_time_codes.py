@@ -7,7 +7,6 @@ after a crash says the same. A user has one open code for each purpose: asking a
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -48,17 +47,6 @@ LINK_LIFETIMES = {
     Purpose.CHANGE_EMAIL: timedelta(hours=1),
     Purpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
 }
-
-
-@dataclass(frozen=True)
-class SpentCode:
-    """A code that was good, and is spent."""
-
-    id: UUID
-    user_id: UUID
-    email: str
-    session_id: UUID | None = None
-    """The session that asked for it, when it was asked for by somebody signed in."""
 
 
 class OneTimeCodes:
@@ -117,17 +105,16 @@ class OneTimeCodes:
             query = query.where(OneTimeCode.session_id.is_distinct_from(but_of))
         session.execute(query)
 
-    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
+    def find_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> OneTimeCode | None:
         """What `spend_link` would take now. Spends nothing."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
             return None
         query = select(OneTimeCode).where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose)
         query = query.where(OneTimeCode.used_at.is_(None), OneTimeCode.link_expires_at > now)
-        row = session.scalars(query).one_or_none()
-        return None if row is None else SpentCode(row.id, row.user_id, row.email, row.session_id)
+        return session.scalars(query).one_or_none()
 
-    def spend_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> SpentCode | None:
+    def spend_link(self, session: Session, purpose: Purpose, token: str, now: datetime) -> OneTimeCode | None:
         """Spend the code of a link; of several at once, one succeeds."""
         code_id = self._read_link(purpose, token)
         if code_id is None:
@@ -145,7 +132,7 @@ class OneTimeCodes:
 
     def spend_digits(
         self, session: Session, purpose: Purpose, user_id: UUID, digits: str, now: datetime
-    ) -> SpentCode | None:
+    ) -> OneTimeCode | None:
         """Count a try, then spend the code if the digits are right.
 
         The count must be committed when they are wrong too: raise only after the transaction.
@@ -174,14 +161,13 @@ class OneTimeCodes:
 
     def _spend(
         self, session: Session, purpose: Purpose, code_id: UUID, now: datetime, lives: ColumnElement[bool]
-    ) -> SpentCode | None:
-        row = session.execute(
+    ) -> OneTimeCode | None:
+        return session.scalars(
             update(OneTimeCode)
             .where(OneTimeCode.id == code_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None), lives)
             .values(used_at=now)
-            .returning(OneTimeCode.user_id, OneTimeCode.email, OneTimeCode.session_id)
+            .returning(OneTimeCode)
         ).one_or_none()
-        return None if row is None else SpentCode(code_id, row.user_id, row.email, row.session_id)
 
     def _mac(self, form: str, code_id: UUID, purpose: Purpose) -> bytes:
         return hmac.digest(self._key, f"{form}|{purpose}|{code_id}".encode(), hashlib.sha256)[:MAC_BYTES]

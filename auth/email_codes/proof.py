@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.account_change import AccountChange, Refused
 from auth.audit.record import record
 from auth.email_address import EmailAddress
 from auth.email_codes.models import OneTimeCode
-from auth.email_codes.one_time_codes import OneTimeCodes, Purpose, SpentCode
+from auth.email_codes.one_time_codes import OneTimeCodeNotValid, OneTimeCodes, Purpose
 from auth.models import AuthSession, User
 
 MOST_CHANGES_TO_ONE_ADDRESS = 5
@@ -33,32 +34,25 @@ class CodeProof:
 EmailProof = LinkProof | CodeProof
 
 
-@dataclass(frozen=True)
-class Proven:
-    """The proof was good and is spent. The user's row is locked until the transaction ends."""
-
-    user: User
-    spent: SpentCode
-
-
 def spend_proof(
-    codes: OneTimeCodes, session: Session, purpose: Purpose, proof: EmailProof, now: datetime
-) -> Proven | None:
-    """Spend what an e-mail held. None is written down too: commit it, and only then say OneTimeCodeNotValid.
+    codes: OneTimeCodes, change: AccountChange, purpose: Purpose, proof: EmailProof
+) -> tuple[User, OneTimeCode]:
+    """Spend what an e-mail held. Whose it is, with the row locked, and the code. Raises Refused with OneTimeCodeNotValid.
 
     The user's row is locked before the code's, as where codes are begun, so that no two commands wait for each other.
     Whether there is such an account makes no difference in what is asked and written, so the time says nothing of it.
     """
+    session, now = change.session, change.now
     for user_id in _owners(codes, session, purpose, proof, now):
-        user = session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
+        user = change.hold(User.id == user_id)
         if isinstance(proof, LinkProof):
             spent = codes.spend_link(session, purpose, proof.token, now)
         else:
             spent = codes.spend_digits(session, purpose, user_id, proof.code, now)
         if user is not None and spent is not None and _still_counts(session, purpose, user, spent, now):
-            return Proven(user, spent)
+            return user, spent
         record(session, "one_time_code_refused", now, user_id=user.id if user else None, purpose=purpose.value)
-    return None
+    raise Refused(OneTimeCodeNotValid())
 
 
 def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: EmailProof, now: datetime) -> list[UUID]:
@@ -81,7 +75,7 @@ def _owners(codes: OneTimeCodes, session: Session, purpose: Purpose, proof: Emai
     return sorted(session.scalars(query)) or [uuid4()]
 
 
-def _still_counts(session: Session, purpose: Purpose, user: User, spent: SpentCode, now: datetime) -> bool:
+def _still_counts(session: Session, purpose: Purpose, user: User, spent: OneTimeCode, now: datetime) -> bool:
     """An account that is disabled is only taken back, and a change of address ends with the session that asked for it."""
     if not user.is_active and purpose not in WAYS_BACK:
         return False

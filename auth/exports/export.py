@@ -3,22 +3,24 @@
 The e-mail that says so contains none of it.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.exports.bodies import ExportAnswer
 from auth.exports.models import DataExport
 from auth.models import User
 from database import reading, transaction
 from database.jobs.declare import JobName, Urgency, enqueue_job
 from database.pages import Page, newest_first, page_of
-from security.edge.problems import InvalidToken, NotFound, Problem, TooManyRequests
+from security.api.cursor import ListQuery
+from security.edge.problems import NotFound, Problem, TooManyRequests
 
 COLLECT_EXPORT = JobName("collect_export", Urgency.LATER)
 KEPT = timedelta(days=7)
@@ -33,27 +35,11 @@ class ExportNotReady(Problem):
     )
 
 
-@dataclass(frozen=True)
-class Export:
-    id: UUID
-    requested_at: datetime
-    ready_at: datetime | None
-    expires_at: datetime
-
-
-SHOWN = (DataExport.id, DataExport.requested_at, DataExport.ready_at, DataExport.expires_at)
-
-
-def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
+def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> ExportAnswer:
     """Raises TooManyRequests within a day of the last one."""
     now = auth.clock()
     with transaction() as session:
-        # The user's row is locked, so that of two requests at once one sees the other.
-        if (
-            session.scalars(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
-            is None
-        ):
-            raise InvalidToken
+        hold_account(session, user_id)  # so that of two requests at once one sees the other
         last = session.scalars(
             select(DataExport.requested_at)
             .where(DataExport.user_id == user_id, DataExport.requested_at > now - BETWEEN_TWO)
@@ -67,15 +53,15 @@ def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> Export:
         session.flush()
         enqueue_job(session, COLLECT_EXPORT, export_id=str(row.id))
         record(session, "data_export_requested", now, user_id=user_id, session_id=session_id)
-        return Export(row.id, now, None, row.expires_at)
+        return ExportAnswer.model_validate(row, from_attributes=True)
 
 
-def list_exports(user_id: UUID, now: datetime, *, cursor: UUID | None, limit: int) -> Page[Export]:
+def list_exports(user_id: UUID, now: datetime, asked: ListQuery) -> Page[ExportAnswer]:
     """The newest first."""
-    query = select(*SHOWN).where(DataExport.user_id == user_id, DataExport.expires_at > now)
+    query = select(DataExport).where(DataExport.user_id == user_id, DataExport.expires_at > now)
     with reading() as session:
-        rows = session.execute(newest_first(query, DataExport.id, cursor, limit))
-        return page_of([_export(row) for row in rows], limit)
+        rows = session.scalars(newest_first(query, DataExport.id, asked.cursor, asked.limit))
+        return page_of([ExportAnswer.model_validate(row, from_attributes=True) for row in rows], asked.limit)
 
 
 def download_export(auth: Auth, user_id: UUID, session_id: UUID, export_id: UUID) -> bytes:
@@ -101,7 +87,7 @@ def collect_export(auth: Auth, export_id: str) -> int:
     now = auth.clock()
     with transaction() as session:
         row = session.get(DataExport, UUID(export_id), with_for_update=True)
-        if row is None or row.content is not None:
+        if row is None or row.ready_at is not None:
             return 0
         email = session.scalars(select(User.email).where(User.id == row.user_id)).one()
         row.content, row.ready_at = _collected(auth, session, row.user_id, now), now
@@ -119,7 +105,3 @@ def _collected(auth: Auth, session: Session, user_id: UUID, now: datetime) -> st
     parts = {part.name: part.export(session, user_id) for part in auth.personal_data}
     document = {"user_id": user_id, "collected_at": now, "parts": parts}
     return orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
-
-
-def _export(row: Row[UUID, datetime, datetime | None, datetime]) -> Export:
-    return Export(row.id, row.requested_at, row.ready_at, row.expires_at)

@@ -24,5 +24,9 @@ class DataExport(Base):
     requested_at: Mapped[datetime]
     ready_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
-    content: Mapped[str | None] = mapped_column(Text)
-    """JSON, as it is downloaded."""
+    content: Mapped[str | None] = mapped_column(Text, deferred=True)
+    """JSON, as it is downloaded. Read only where it is asked for: it can be large."""
+
+    @property
+    def status(self) -> str:
+        return "collecting" if self.ready_at is None else "ready"

@@ -1,37 +1,16 @@
 """`/api/auth/export`: all that is held about the caller."""
 
-from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
-from auth.exports.export import Export, ExportNotReady, download_export, list_exports, request_export
+from auth.exports.bodies import ExportAnswer, ExportDocument, ExportsAnswer
+from auth.exports.export import ExportNotReady, download_export, list_exports, request_export
 from auth.principal import Principal
-from security.api.cursor import ListAnswer, ListQuery
-from security.api.operation import Answer, AnswerBody, operation
+from security.api.cursor import ListQuery
+from security.api.operation import Answer, operation
 from security.edge.problems import TooManyRequests
-
-
-class ExportAnswer(AnswerBody):
-    id: UUID
-    status: Literal["collecting", "ready"]
-    requested_at: datetime
-    ready_at: datetime | None
-    expires_at: datetime
-    """When we delete it."""
-
-
-class ExportsAnswer(ListAnswer):
-    exports: list[ExportAnswer]
-
-
-class ExportDocument(AnswerBody):
-    user_id: UUID
-    collected_at: datetime
-    parts: dict[str, dict[str, Any]]
-    """Your data by part of the service, such as `account`."""
 
 
 def export_routes(auth: Auth) -> Blueprint:
@@ -49,7 +28,7 @@ def export_routes(auth: Auth) -> Blueprint:
     )
     def begin(caller: Principal) -> Answer:
         """You can request one export a day. We send you an e-mail when it is ready."""
-        return Answer(202, _export_answer(request_export(auth, caller.user_id, caller.session_id)))
+        return Answer(202, request_export(auth, caller.user_id, caller.session_id))
 
     @operation(
         routes,
@@ -63,9 +42,8 @@ def export_routes(auth: Auth) -> Blueprint:
     )
     def list_own(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, with their status and when we delete them."""
-        page = list_exports(caller.user_id, auth.clock(), cursor=query.cursor, limit=query.limit)
-        exports = [_export_answer(each) for each in page.items]
-        return Answer(200, ExportsAnswer(exports=exports, next_cursor=page.next_cursor))
+        page = list_exports(caller.user_id, auth.clock(), query)
+        return Answer(200, ExportsAnswer(exports=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -84,13 +62,3 @@ def export_routes(auth: Auth) -> Blueprint:
         return Answer(200, content, {"Content-Disposition": 'attachment; filename="mirroros-export.json"'})
 
     return routes
-
-
-def _export_answer(export: Export) -> ExportAnswer:
-    return ExportAnswer(
-        id=export.id,
-        status="collecting" if export.ready_at is None else "ready",
-        requested_at=export.requested_at,
-        ready_at=export.ready_at,
-        expires_at=export.expires_at,
-    )

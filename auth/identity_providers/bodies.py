@@ -25,10 +25,6 @@ class LinkIdentityBody(Body):
     id_token: IdToken
     nonce: Nonce
 
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None
-
 
 class IdTokenBody(NewSession):
     id_token: IdToken
@@ -39,20 +35,12 @@ class IdTokenBody(NewSession):
     restore_account: bool = False
     """Restore the account if it is closed and not deleted yet."""
 
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None
-
 
 class AppleCodeFields(Body):
     authorization_code: AuthorizationCode | None = None
     """The authorization code from the same sign-in. It lets us revoke Sign in with Apple when the account is deleted."""
     redirect_uri: RedirectUri | None = None
     """Web apps only: the redirect URI that you sent to Apple."""
-
-    @property
-    def apple_code(self) -> AppleCode | None:
-        return None if self.authorization_code is None else AppleCode(self.authorization_code, self.redirect_uri)
 
 
 class AppleTokenBody(AppleCodeFields, IdTokenBody):
@@ -71,3 +59,9 @@ class IdentityAnswer(AnswerBody):
 
 class IdentitiesAnswer(ListAnswer):
     identities: list[IdentityAnswer]
+
+
+def apple_code_of(body: Body) -> AppleCode | None:
+    if not isinstance(body, AppleCodeFields) or body.authorization_code is None:
+        return None
+    return AppleCode(body.authorization_code, body.redirect_uri)

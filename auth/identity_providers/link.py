@@ -1,6 +1,9 @@
 """Linking an Apple or Google account: it can sign in from then on."""
 
+from datetime import datetime
+
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from auth.account_change import hold_account
 from auth.assembly import Auth
@@ -9,7 +12,7 @@ from auth.identity_providers.bodies import IdentityAnswer
 from auth.identity_providers.id_token import ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
 from auth.mail.notices import notify
-from auth.models import Identity
+from auth.models import Identity, User
 from auth.principal import Principal
 from database import transaction
 from database.base import uuid7
@@ -30,17 +33,11 @@ def link_identity(
     now = auth.clock()
     with transaction() as session:
         user = hold_account(session, caller.user_id, caller.session_id)
-        made = session.execute(
-            insert(Identity)
-            .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
-            .on_conflict_do_nothing(index_elements=[Identity.provider, Identity.subject])
-            .returning(Identity.subject)
-        ).scalar_one_or_none()
-        identity = session.get_one(Identity, (proven.provider, proven.subject))
+        identity, made = insert_identity(session, proven, user, now)
         if identity.user_id != user.id:
             raise IdentityTaken
         exchange_later(auth, session, proven, apple_code)
-        if made is not None:
+        if made:
             record(
                 session,
                 "identity_linked",
@@ -51,3 +48,14 @@ def link_identity(
             )
             notify(auth.mailer, session, "identity_linked", user.email, now)
         return IdentityAnswer.model_validate(identity, from_attributes=True)
+
+
+def insert_identity(session: Session, proven: ProvenIdentity, user: User, now: datetime) -> tuple[Identity, bool]:
+    """The identity, and whether it was not linked before; it may be another user's."""
+    made = session.scalars(
+        insert(Identity)
+        .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
+        .on_conflict_do_nothing(index_elements=[Identity.provider, Identity.subject])
+        .returning(Identity)
+    ).one_or_none()
+    return made or session.get_one(Identity, (proven.provider, proven.subject)), made is not None

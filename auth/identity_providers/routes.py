@@ -14,6 +14,7 @@ from auth.identity_providers.bodies import (
     IdTokenBody,
     LinkAppleBody,
     LinkIdentityBody,
+    apple_code_of,
 )
 from auth.identity_providers.id_token import IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
@@ -64,7 +65,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
             device=device(body.device_name),
             invite_code=body.invite_code,
             restore=body.restore_account,
-            apple_code=body.apple_code,
+            apple_code=apple_code_of(body),
         )
         return answer_signed_in(signed_in, cookies=cookies)
 
@@ -103,7 +104,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
-        return Answer(200, link_identity(auth, caller, proven, body.apple_code))
+        return Answer(200, link_identity(auth, caller, proven, apple_code_of(body)))
 
     link.__name__ = f"link_{name}"
     operation(
@@ -135,7 +136,7 @@ def identity_routes(auth: Auth) -> Blueprint:
     )
     def list_own(caller: Principal, query: ListQuery) -> Answer:
         """Returns the accounts that can sign in to yours, the newest first."""
-        page = list_identities(caller.user_id, cursor=query.cursor, limit=query.limit)
+        page = list_identities(caller.user_id, query)
         return Answer(200, IdentitiesAnswer(identities=list(page.items), next_cursor=page.next_cursor))
 
     @operation(

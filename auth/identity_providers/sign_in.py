@@ -1,14 +1,12 @@
 """Signing in with what Apple or Google says of a person; the first time, that makes or finds the account."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from auth.account_change import AccountChange, account_change
+from auth.account_change import AccountChange, Refused, account_change
 from auth.accounts.close import reopen
+from auth.accounts.register import insert_unless_taken
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device
@@ -17,15 +15,15 @@ from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
 from auth.identity_providers.id_token import IdTokenNotValid, ProvenIdentity
 from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
+from auth.identity_providers.link import insert_identity
 from auth.invites.redeem import check_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
 from auth.models import Identity, User
 from auth.problems import EmailTaken, why_disabled
-from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
+from auth.second_factor.challenge import second_factor_needed
 from auth.sessions.open import SignedInUser, open_session
 from database import reading
-from database.base import uuid7
 from security.edge.problems import Problem
 
 REGISTERED = "registered"
@@ -60,11 +58,30 @@ def sign_in_with_provider(
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = check_invite(auth, invite_code)
     with account_change(auth.states, auth.clock()) as change:
-        opened = _open(auth, change, proven, invite, remember=remember, device=device, restore=restore)
-        exchange_later(auth, change.session, proven, apple_code)
-    if isinstance(opened, SecondFactorRequired):
-        raise opened
-    return opened
+        session, now = change.session, change.now
+        user, event = _known_user(change, proven), "signed_in"
+        invited: dict[str, Any] = {}
+        if user is None:
+            if proven.email is None:
+                raise IdTokenNotValid
+            user, event = _link(auth, change, proven, proven.email)
+            if event == REGISTERED:
+                invited = redeem_invite(auth, session, invite, now)
+        if not user.is_active:
+            if user.delete_after is None or not restore:
+                raise why_disabled(user)
+            reopen(auth, change, user)
+        exchange_later(auth, session, proven, apple_code)
+        if event in NOTICES:
+            notify(auth.mailer, session, event, user.email, now)
+        needed = second_factor_needed(session, user, now, method=proven.provider, remember=remember)
+        if needed is not None:
+            if event != "signed_in":
+                record(session, event, now, user_id=user.id, method=proven.provider)
+            raise Refused(needed)
+        return open_session(
+            auth, change, user, device=device, remember=remember, event=event, method=proven.provider, **invited
+        )
 
 
 def _has_account(proven: ProvenIdentity) -> bool:
@@ -72,47 +89,6 @@ def _has_account(proven: ProvenIdentity) -> bool:
     addressed = select(User.id).where(User.email_key == (proven.email.key if proven.email is not None else None))
     with reading() as session:
         return session.execute(select(or_(known.exists(), addressed.exists()))).scalar_one()
-
-
-def _open(
-    auth: Auth,
-    change: AccountChange,
-    proven: ProvenIdentity,
-    invite: bytes | None,
-    *,
-    remember: bool,
-    device: Device,
-    restore: bool,
-) -> SignedInUser | SecondFactorRequired:
-    session, now = change.session, change.now
-    user, event = _known_user(change, proven), "signed_in"
-    invited: dict[str, Any] = {}
-    if user is None:
-        if proven.email is None:
-            raise IdTokenNotValid
-        user, event = _link(auth, change, proven, proven.email)
-        if event == REGISTERED:
-            invited = redeem_invite(auth, session, invite, now)
-    if not user.is_active:
-        if user.delete_after is None or not restore:
-            raise why_disabled(user)
-        reopen(auth, change, user)
-    needed = second_factor_needed(session, user, now, method=proven.provider, choices=SignInChoices(remember=remember))
-    if needed is not None:
-        if event != "signed_in":
-            record(session, event, now, user_id=user.id, method=proven.provider)
-            _tell(auth, session, event, user, now)
-        return needed
-    signed_in = open_session(
-        auth, change, user, device=device, remember=remember, event=event, method=proven.provider, **invited
-    )
-    _tell(auth, session, event, user, now)
-    return signed_in
-
-
-def _tell(auth: Auth, session: Session, event: str, user: User, now: datetime) -> None:
-    if event in NOTICES:
-        notify(auth.mailer, session, event, user.email, now)
 
 
 def _known_user(change: AccountChange, proven: ProvenIdentity) -> User | None:
@@ -131,7 +107,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
     unverified, until the e-mail that goes there is answered.
     """
     session, now = change.session, change.now
-    made = _insert_user(auth, session, proven, email, now)
+    made = insert_unless_taken(auth, session, email, now, is_verified=proven.authoritative) is not None
     user = change.hold(User.email_key == email.key)
     if user is None:
         raise EmailTaken(
@@ -145,12 +121,7 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
     taken_over = not made and not user.is_verified
     if taken_over:
         _take_over(auth, change, user)
-    session.execute(
-        insert(Identity)
-        .values(id=uuid7(), provider=proven.provider, subject=proven.subject, user_id=user.id, created_at=now)
-        .on_conflict_do_nothing()
-    )
-    identity = session.get_one(Identity, (proven.provider, proven.subject))
+    identity, _ = insert_identity(session, proven, user, now)
     if identity.user_id != user.id:
         raise IdTokenNotValid  # linked by a faster request, under an address that has changed since
     if made:
@@ -158,26 +129,6 @@ def _link(auth: Auth, change: AccountChange, proven: ProvenIdentity, email: Emai
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
         return user, REGISTERED
     return user, "unverified_account_taken_over_by_its_owner" if taken_over else "identity_linked"
-
-
-def _insert_user(auth: Auth, session: Session, proven: ProvenIdentity, email: EmailAddress, now: datetime) -> bool:
-    """Whether an account was made: not when the address has one, nor while an account that left it can still come back."""
-    if auth.one_time_codes.may_be_returned_to(session, email, now):
-        return False
-    made = session.execute(
-        insert(User)
-        .values(
-            id=uuid7(),
-            email=email.address,
-            email_key=email.key,
-            is_verified=proven.authoritative,
-            created_at=now,
-            updated_at=now,
-        )
-        .on_conflict_do_nothing(index_elements=[User.email_key])
-        .returning(User.id)
-    )
-    return made.scalar_one_or_none() is not None
 
 
 def _take_over(auth: Auth, change: AccountChange, user: User) -> None:

@@ -1,6 +1,5 @@
 """A member of the staff looks at the service as one user, for a quarter of an hour, reading only."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,15 +27,8 @@ class NotToBeImpersonated(Problem):
     status, error, title = 403, "not_to_be_impersonated", "You cannot view this account"
 
 
-@dataclass(frozen=True)
-class Impersonating:
-    id: UUID
-    token: IssuedToken
-    expires_at: datetime
-
-
-def impersonate(auth: Auth, actor: Principal, user_id: UUID, reason: str) -> Impersonating:
-    """Begin, and end what the actor impersonated before. Raises NotFound, NotToBeImpersonated."""
+def impersonate(auth: Auth, actor: Principal, user_id: UUID, reason: str) -> tuple[UUID, IssuedToken]:
+    """Its id and token. Begins, and ends what the actor impersonated before. Raises NotFound, NotToBeImpersonated."""
     now = auth.clock()
     impersonation_id, expires_at = uuid7(), now + LONGEST
     with transaction() as session:
@@ -65,7 +57,7 @@ def impersonate(auth: Auth, actor: Principal, user_id: UUID, reason: str) -> Imp
     token = auth.access_tokens.issue(
         user_id=user_id, session_id=impersonation_id, auth_time=now, not_after=expires_at, actor_id=actor.user_id
     )
-    return Impersonating(impersonation_id, token, expires_at)
+    return impersonation_id, token
 
 
 def stop_impersonating(auth: Auth, actor_id: UUID) -> None:

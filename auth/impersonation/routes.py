@@ -58,13 +58,9 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         You can only view accounts with a lower role than yours. Starting another impersonation ends the previous one. The user
         sees it in their security events.
         """
-        begun = impersonate(auth, caller, body.user_id, body.reason)
-        return Answer(
-            201,
-            ImpersonationAnswer(
-                impersonation_id=begun.id, access_token=begun.token.text, expires_in=begun.token.expires_in
-            ),
-        )
+        started, token = impersonate(auth, caller, body.user_id, body.reason)
+        answer = ImpersonationAnswer(impersonation_id=started, access_token=token.text, expires_in=token.expires_in)
+        return Answer(201, answer)
 
     @operation(
         routes,

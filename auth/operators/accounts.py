@@ -1,29 +1,30 @@
 """What operators do to accounts. Each change is an event, and counts within one request of the user."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import click
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.email_address import EmailAddress
+from auth.insert_user import insert_user
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify
 from auth.models import AuthSession, User
-from auth.password_hashing.policy import check_new_password
+from auth.password_hashing.policy import PasswordRefused, check_new_password
+from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Role
 from auth.second_factor.factors import factors_of
 from auth.second_factor.forget import forget_factors
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
-from database.base import uuid7
 
 OPERATOR = "operator"
 """Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
@@ -32,38 +33,29 @@ SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime], None]
 end and now. The caller holds the user's row, raises the state's version, and records the event."""
 
 
-class NoSuchAccount(Exception):
-    """There is no account with this address."""
+class NoSuchAccount(click.ClickException):
+    def __init__(self) -> None:
+        super().__init__("No account uses this e-mail address.")
 
 
-class AccountExists(Exception):
-    """There is an account with this address already."""
+class AccountExists(click.ClickException):
+    def __init__(self) -> None:
+        super().__init__("An account already uses this e-mail address. To change its role, use: flask users set-role")
 
 
-class NothingToChange(Exception):
+class NothingToChange(click.ClickException):
     """It is so already."""
 
-
-@dataclass(frozen=True)
-class Account:
-    id: UUID
-    email: str
-    role: Role
-    tier: Tier
-    """The one that counts now."""
-    tier_until: datetime | None
-    tier_source: str | None
-    is_active: bool
-    is_verified: bool
-    has_password: bool
-    created_at: datetime
-    last_login_at: datetime | None
-    sessions: int
-    """Those that live."""
+    def __init__(self) -> None:
+        super().__init__("Nothing to change.")
 
 
-def read_account(email: EmailAddress, now: datetime) -> Account:
-    """Raises NoSuchAccount."""
+class PasswordNotTaken(click.ClickException):
+    """Refused by the policy, or not hashed because too many wait."""
+
+
+def describe(email: EmailAddress, now: datetime) -> dict[str, object]:
+    """By the name of each line. Raises NoSuchAccount."""
     with reading() as session:
         user = session.scalars(select(User).where(User.email_key == email.key)).one_or_none()
         if user is None:
@@ -74,128 +66,102 @@ def read_account(email: EmailAddress, now: datetime) -> Account:
             .where(AuthSession.user_id == user.id, AuthSession.revoked_at.is_(None))
             .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
         ).one()
-        return Account(
-            id=user.id,
-            email=user.email,
-            role=Role(user.role),
-            tier=effective_tier(Tier(user.tier), user.tier_expires_at, now),
-            tier_until=user.tier_expires_at,
-            tier_source=user.tier_source,
-            is_active=user.is_active,
-            is_verified=user.is_verified,
-            has_password=user.password_hash is not None,
-            created_at=user.created_at,
-            last_login_at=user.last_login_at,
-            sessions=living,
-        )
+        tier = effective_tier(Tier(user.tier), user.tier_expires_at, now)
+        until = f" until {_minute(user.tier_expires_at)}" if user.tier_expires_at is not None else ""
+        source = f" ({user.tier_source})" if user.tier_source else ""
+        return {
+            "id": user.id,
+            "email": f"{user.email} ({'confirmed' if user.is_verified else 'not confirmed'})",
+            "role": user.role,
+            "tier": f"{tier}{until}{source}",
+            "active": "yes" if user.is_active else "no",
+            "password": "yes" if user.password_hash is not None else "no",
+            "created": _minute(user.created_at),
+            "last sign-in": "never" if user.last_login_at is None else _minute(user.last_login_at),
+            "sessions": living,
+        }
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def create_user(auth: Auth, email: EmailAddress, password: str, role: Role) -> UUID:
-    """With a verified address, as the operator vouches for it. Raises PasswordRefused, AccountExists."""
-    check_new_password(
-        password,
-        minimum_length=auth.settings.password_minimum_length,
-        mail_name=email.address.partition("@")[0],
-        breached=auth.pwned_passwords,
-    )
-    password_hash, now = auth.passwords.hash(password), auth.clock()
+    """With a verified address, as the operator vouches for it. Raises PasswordNotTaken, AccountExists."""
+    try:
+        check_new_password(password, auth.password_rules, email)
+        password_hash, now = auth.passwords.hash(password), auth.clock()
+    except PasswordRefused as refusal:
+        (error,) = refusal.members["errors"]
+        raise PasswordNotTaken(str(error["message"])) from None
+    except PasswordWorkBusy as busy:
+        raise PasswordNotTaken(busy.detail) from None
     with transaction() as session:
-        user_id = session.execute(
-            insert(User)
-            .values(
-                id=uuid7(),
-                email=email.address,
-                email_key=email.key,
-                password_hash=password_hash,
-                role=role.value,
-                is_verified=True,
-                created_at=now,
-                updated_at=now,
-            )
-            .on_conflict_do_nothing(index_elements=[User.email_key])
-            .returning(User.id)
-        ).scalar_one_or_none()
-        if user_id is None:
+        user = insert_user(session, email, now, password_hash=password_hash, role=role.value, is_verified=True)
+        if user is None:
             raise AccountExists
-        record(session, "registered", now, user_id=user_id, by=OPERATOR, role=role.value)
-    return user_id
+        record(session, "registered", now, user_id=user.id, by=OPERATOR, role=role.value)
+        return user.id
 
 
 def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
     """Raises NoSuchAccount, NothingToChange."""
-
-    def make(_change: AccountChange, user: User) -> dict[str, Any]:
+    with _changing(auth, email, "role_changed") as (_, user, detail):
         if user.role == role.value:
             raise NothingToChange
-        before, user.role = user.role, role.value
-        return {"role": role.value, "before": before}
-
-    _change(auth, email, "role_changed", make)
+        detail.update({"role": role.value, "before": user.role})
+        user.role = role.value
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
     """Ends every session and API key and what was added lately, so that enabling the account again lets nobody in
     who was in before. Raises NoSuchAccount, NothingToChange.
     """
-
-    def make(change: AccountChange, user: User) -> dict[str, Any]:
+    with _changing(auth, email, "account_disabled") as (change, user, detail):
         if not user.is_active and user.delete_after is None:
             raise NothingToChange
         # One that its owner closed, too: the owner could have it back, and a job would delete it.
         user.is_active, user.delete_after = False, None
         since = lately(user, change.now)
-        return lock_out(auth, change, user, "disabled", added_since=since, all_api_keys=True).detail
-
-    _change(auth, email, "account_disabled", make)
+        detail.update(lock_out(auth, change, user, "disabled", added_since=since, all_api_keys=True).detail)
 
 
 def enable(auth: Auth, email: EmailAddress) -> None:
     """Raises NoSuchAccount, NothingToChange."""
-
-    def make(_change: AccountChange, user: User) -> dict[str, Any]:
+    with _changing(auth, email, "account_enabled") as (_, user, _detail):
         if user.is_active:
             raise NothingToChange
         user.is_active, user.delete_after = True, None
-        return {}
-
-    _change(auth, email, "account_enabled", make)
 
 
 def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
     """For an owner who lost the second factor, or was given one by an intruder: none is asked for any more, and what was added
     lately goes too. The operator has made sure that it is the owner who asks. Raises NoSuchAccount, NothingToChange.
     """
-
-    def make(change: AccountChange, user: User) -> dict[str, Any]:
+    with _changing(auth, email, "second_factor_reset") as (change, user, detail):
         if not factors_of(change.session, user.id).on:
             raise NothingToChange
         factors = forget_factors(change.session, user.id)
         removed = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
         notify(auth.mailer, change.session, "second_factor_reset", user.email, change.now)
-        return {**removed.detail, "factors_removed": factors}
-
-    _change(auth, email, "second_factor_reset", make)
+        detail.update({**removed.detail, "factors_removed": factors})
 
 
 def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:
     """Raises NoSuchAccount."""
-
-    def make(change: AccountChange, user: User) -> dict[str, Any]:
+    with _changing(auth, email, "tier_changed") as (change, user, detail):
         set_tier(change.session, user.id, tier, until, change.now)
-        return {"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"}
-
-    _change(auth, email, "tier_changed", make)
+        detail.update({"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"})
 
 
-MakeChange = Callable[[AccountChange, User], Mapping[str, Any]]
-"""Makes the change and says what stands in the event."""
-
-
-def _change(auth: Auth, email: EmailAddress, event: str, make: MakeChange) -> None:
+@contextmanager
+def _changing(auth: Auth, email: EmailAddress, event: str) -> Iterator[tuple[AccountChange, User, dict[str, Any]]]:
+    """The user, with the row locked, and a place for what the event says beside its name."""
     with account_change(auth.states, auth.clock()) as change:
         user = change.hold(User.email_key == email.key)
         if user is None:
             raise NoSuchAccount
-        detail = make(change, user)
+        detail: dict[str, Any] = {}
+        yield change, user, detail
         change.permission_changed(user.id)
         record(change.session, event, change.now, user_id=user.id, by=OPERATOR, **detail)

@@ -1,8 +1,6 @@
 """`flask users`: what operators do to accounts from the command line."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
@@ -11,20 +9,15 @@ from flask.cli import AppGroup
 from auth.assembly import Auth
 from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_email
 from auth.operators.accounts import (
-    AccountExists,
-    NoSuchAccount,
-    NothingToChange,
     SetTier,
     create_user,
+    describe,
     disable,
     enable,
     give_tier,
-    read_account,
     reset_second_factor,
     set_role,
 )
-from auth.password_hashing.policy import PasswordRefused
-from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Role
 from auth.tiers import Tier
 from security.api.typed_text import trimmed
@@ -54,30 +47,14 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
     def create_admin(email: EmailAddress, password_stdin: bool) -> None:
         """Create an admin account. You are asked for the password."""
-        with plain_errors():
-            user_id = create_user(auth, email, read_password(password_stdin), Role.ADMIN)
+        user_id = create_user(auth, email, read_password(password_stdin), Role.ADMIN)
         click.echo(f"Created admin {email.address}. ID: {user_id}")
 
     @group.command("show")
     @EMAIL
     def show(email: EmailAddress) -> None:
         """Show an account."""
-        with plain_errors():
-            account = read_account(email, auth.clock())
-        until = f" until {account.tier_until:%Y-%m-%d %H:%M} UTC" if account.tier_until is not None else ""
-        source = f" ({account.tier_source})" if account.tier_source else ""
-        lines = {
-            "id": account.id,
-            "email": f"{account.email} ({'confirmed' if account.is_verified else 'not confirmed'})",
-            "role": account.role,
-            "tier": f"{account.tier}{until}{source}",
-            "active": "yes" if account.is_active else "no",
-            "password": "yes" if account.has_password else "no",
-            "created": f"{account.created_at:%Y-%m-%d %H:%M} UTC",
-            "last sign-in": "never" if account.last_login_at is None else f"{account.last_login_at:%Y-%m-%d %H:%M} UTC",
-            "sessions": account.sessions,
-        }
-        for name, value in lines.items():
+        for name, value in describe(email, auth.clock()).items():
             click.echo(f"{name:<14}{value}")
 
     @group.command("set-role")
@@ -85,8 +62,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @click.argument("role", type=click.Choice([role.value for role in Role]))
     def change_role(email: EmailAddress, role: str) -> None:
         """Set the role of an account: user, support or admin."""
-        with plain_errors():
-            set_role(auth, email, Role(role))
+        set_role(auth, email, Role(role))
         click.echo(f"{email.address} now has the role {role}.")
 
     @group.command("set-tier")
@@ -100,8 +76,7 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
             raise click.UsageError("--until must be in the future.")
         if end is not None and tier == Tier.FREE.value:
             raise click.UsageError("The free tier does not end. Leave out --until.")
-        with plain_errors():
-            give_tier(auth, set_tier, email, Tier(tier), end)
+        give_tier(auth, set_tier, email, Tier(tier), end)
         click.echo(
             f"{email.address} now has the tier {tier}{'' if end is None else f' until {end:%Y-%m-%d} 00:00 UTC'}."
         )
@@ -110,47 +85,24 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def disable_account(email: EmailAddress) -> None:
         """Disable an account. Ends its sessions and API keys and removes access that was added in the last two weeks."""
-        with plain_errors():
-            disable(auth, email)
+        disable(auth, email)
         click.echo(f"{email.address} is disabled.")
 
     @group.command("enable")
     @EMAIL
     def enable_account(email: EmailAddress) -> None:
         """Enable an account again. Its user has to sign in again."""
-        with plain_errors():
-            enable(auth, email)
+        enable(auth, email)
         click.echo(f"{email.address} is enabled.")
 
     @group.command("reset-second-factor")
     @EMAIL
     def reset_factors(email: EmailAddress) -> None:
         """Remove the second factors and passkeys of an account. Check first that its owner asked for this."""
-        with plain_errors():
-            reset_second_factor(auth, email)
+        reset_second_factor(auth, email)
         click.echo(f"Removed the second factors of {email.address}, ended its sessions and sent the owner an e-mail.")
 
     return group
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """What is wrong is said in one line; the exit code is 1 and nothing has changed."""
-    try:
-        yield
-    except NoSuchAccount:
-        raise click.ClickException("No account uses this e-mail address.") from None
-    except AccountExists:
-        raise click.ClickException(
-            "An account already uses this e-mail address. To change its role, use: flask users set-role"
-        ) from None
-    except NothingToChange:
-        raise click.ClickException("Nothing to change.") from None
-    except PasswordRefused as refusal:
-        (error,) = refusal.members["errors"]
-        raise click.ClickException(str(error["message"])) from None
-    except PasswordWorkBusy as busy:
-        raise click.ClickException(busy.detail) from None
 
 
 def read_password(from_stdin: bool) -> str:

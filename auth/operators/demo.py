@@ -12,7 +12,6 @@ from auth.assembly import Auth
 from auth.email_address import parse_email
 from auth.invites.create import create_invite
 from auth.operators.accounts import create_user
-from auth.operators.commands import plain_errors
 from auth.principal import Role
 
 
@@ -28,12 +27,10 @@ def demo_command(auth: Auth, *, production: bool) -> click.Command:
         ids: dict[Role, UUID] = {}
         for role in (Role.ADMIN, Role.USER):
             email, password = parse_email(f"demo-{role}-{mark}@example.com"), secrets.token_urlsafe(18)
-            with plain_errors():
-                ids[role] = create_user(auth, email, password, role)
+            ids[role] = create_user(auth, email, password, role)
             made.append((role.value, f"{email.address}  {password}"))
-        wish = KeyRequest("demonstration", frozenset(auth.scopes), timedelta(days=90), ())
-        with plain_errors():
-            made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
+        wish = KeyRequest("demonstration", sorted(auth.scopes), timedelta(days=90), [])
+        made.append(("API-key", create_api_key(auth, ids[Role.USER], None, wish).token))
         invite = create_invite(auth, uses=1, lifetime=timedelta(days=30), note="demonstration", by="bootstrap-demo")
         made.append(("invite", invite.code))
         for name, text in made:

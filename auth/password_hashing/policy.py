@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Container
+from dataclasses import dataclass
 from functools import cache
 
 from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from auth.email_address import EmailAddress
 from auth.password_hashing.bcrypt_hash import PasswordNotUsable, prepared
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from security.edge.problems import Problem, ValidationFailed
@@ -44,31 +46,29 @@ NEW_PASSWORD_PROBLEMS: tuple[type[Problem], ...] = (
 """What a route that sets a password can answer because of it."""
 
 
-def check_new_password(
-    password: str,
-    *,
-    minimum_length: int,
-    mail_name: str,
-    breached: Container[str] = frozenset(),
-    pointer: str = "/password",
-) -> None:
-    """Raises PasswordRefused or one of its kinds.
+@dataclass(frozen=True)
+class PasswordRules:
+    """`breached` is an operator's list beside our own."""
 
-    `mail_name` is what stands before the @ of the user's address. `breached` is an operator's list beside our own.
-    `pointer` names the field in the body (RFC 6901).
-    """
+    minimum_length: int
+    breached: Container[str] = frozenset()
+
+
+def check_new_password(password: str, rules: PasswordRules, email: EmailAddress, pointer: str = "/password") -> None:
+    """Raises PasswordRefused or one of its kinds. `email` is the user's, `pointer` names the field in the body (RFC 6901)."""
     try:
         form = prepared(password)
     except PasswordNotUsable as error:
         raise PasswordRefused(str(error), pointer) from error
-    if len(form) < minimum_length:
-        raise PasswordTooWeak(f"Use at least {minimum_length} characters. 15 or more are better.", pointer)
+    if len(form) < rules.minimum_length:
+        raise PasswordTooWeak(f"Use at least {rules.minimum_length} characters. 15 or more are better.", pointer)
     lowered = form.lower()
     if lowered in common_passwords() or APPENDED.sub("", lowered) in common_passwords():
         raise PasswordBreached("This password is one of the most used passwords. Choose another one.", pointer)
-    if password in breached or form in breached:
+    if password in rules.breached or form in rules.breached:
         raise PasswordBreached("This password was leaked in a data breach. Choose another one.", pointer)
-    own_words = (mail_name.lower(), *NOT_A_LETTER.split(mail_name.lower()))
+    mail_name = email.address.partition("@")[0].lower()
+    own_words = (mail_name, *NOT_A_LETTER.split(mail_name))
     context = [word for word in (*PRODUCT_WORDS, *own_words) if len(word) >= CONTEXT_WORD_LENGTH]
     if len(without(context, lowered)) < OWN_CHARACTERS_NEEDED:
         raise PasswordBreached(

@@ -1,9 +1,8 @@
 """A signed-in user types the password that the account has: to prove again who it is, or to choose another one."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
@@ -13,13 +12,13 @@ from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
 from auth.password_hashing.policy import check_new_password
-from auth.passwords.sign_in import NOTABLE_TRIES
+from auth.passwords.sign_in import note_wrong_password
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
 from auth.second_factor.factors import factors_of
 from auth.sessions.step_up import step_up
 from auth.tokens.access_token import IssuedToken
-from database import reading, transaction
+from database import reading
 from security.edge.problems import InvalidToken, Problem
 
 
@@ -31,14 +30,6 @@ class PasswordNotEnough(Problem):
         "second_factor_required",
         "Use your second factor: POST /api/auth/reauthenticate/second-factor",
     )
-
-
-@dataclass(frozen=True)
-class _Proved:
-    """An account whose password was right, as its row was then."""
-
-    email: str
-    password_hash: str
 
 
 def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
@@ -60,13 +51,7 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
 
     Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
     """
-    check_new_password(
-        new_password,
-        minimum_length=auth.settings.password_minimum_length,
-        mail_name=_mail_name(caller.user_id),
-        breached=auth.pwned_passwords,
-        pointer="/new_password",
-    )
+    check_new_password(new_password, auth.password_rules, _address(caller.user_id), "/new_password")
     proved = _prove(auth, caller, current_password)
     new_hash = auth.passwords.hash(new_password)
     now = auth.clock()
@@ -78,17 +63,20 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
         notify(auth.mailer, session, "password_changed", proved.email, now)
 
 
-def _mail_name(user_id: UUID) -> str:
+def _address(user_id: UUID) -> EmailAddress:
     with reading() as session:
         email = session.scalars(select(User.email).where(User.id == user_id)).one_or_none()
     if email is None:
         raise InvalidToken
-    return email.partition("@")[0]
+    return parse_email(email)
 
 
-def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
-    """Throttled like a sign-in, with a count that belongs to the session: no stranger can use it up, and whoever stole the
-    session cannot guess on."""
+def _prove(auth: Auth, caller: Principal, password: str) -> Row[str, str | None]:
+    """Address and hash of an account whose password was right, as its row was then.
+
+    Throttled like a sign-in, with a count that belongs to the session: no stranger can use it up, and whoever stole the
+    session cannot guess on.
+    """
     with reading() as session:
         row = session.execute(select(User.email, User.password_hash).where(User.id == caller.user_id)).one_or_none()
     if row is None:
@@ -98,24 +86,16 @@ def _prove(auth: Auth, caller: Principal, password: str) -> _Proved:
         auth.throttle.count_try(email, caller.session_id)
         verdict = auth.passwords.verify(password, row.password_hash)
     if not verdict.matches:
-        _note_failure(auth, caller, email)
+        user_id, session_id = caller.user_id, caller.session_id
+        note_wrong_password(auth, "reauthentication_failed", email, user_id, session_id, session_id=session_id)
         raise InvalidCredentials
     auth.throttle.forget(email, caller.session_id)
-    return _Proved(row.email, row.password_hash)
+    return row
 
 
-def _hold(change: AccountChange, user_id: UUID, proved: _Proved) -> User:
+def _hold(change: AccountChange, user_id: UUID, proved: Row[str, str | None]) -> User:
     """The user, with the row locked. Raises InvalidCredentials when it no longer holds the password that was checked."""
     user = change.hold(User.id == user_id, User.password_hash == proved.password_hash, User.is_active)
     if user is None:
         raise InvalidCredentials
     return user
-
-
-def _note_failure(auth: Auth, caller: Principal, email: EmailAddress) -> None:
-    now, tries = auth.clock(), auth.throttle.tries(email, caller.session_id)
-    with transaction() as session:
-        record(session, "reauthentication_failed", now, user_id=caller.user_id, session_id=caller.session_id)
-        if tries == NOTABLE_TRIES:
-            record(session, "many_wrong_passwords", now, user_id=caller.user_id)
-            notify(auth.mailer, session, "many_wrong_passwords", email.address, now)

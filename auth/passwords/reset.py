@@ -1,9 +1,6 @@
 """Setting a new password with an e-mail, by somebody who forgot the old one."""
 
-from uuid import UUID
-
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from auth.account_change import account_change
 from auth.assembly import Auth
@@ -26,29 +23,19 @@ def reset_password(auth: Auth, proof: EmailProof, new_password: str) -> None:
     PasswordWorkBusy.
     """
     email = _address(auth, proof)
-    check_new_password(
-        new_password,
-        minimum_length=auth.settings.password_minimum_length,
-        mail_name=email.address.partition("@")[0],
-        breached=auth.pwned_passwords,
-        pointer="/new_password",
-    )
+    check_new_password(new_password, auth.password_rules, email, "/new_password")
     # Hashed before it is known whether the code is right: digits are guessed at the price of a hash, known account or not.
     password_hash, now = auth.passwords.hash(new_password), auth.clock()
     with account_change(auth.states, now) as change:
         session = change.session
-        proven = spend_proof(auth.one_time_codes, session, Purpose.RESET_PASSWORD, proof, now)
-        if proven is not None:
-            user = proven.user
-            added_since = lately(user, now) if user.is_verified else user.created_at
-            user.password_hash, user.is_verified = password_hash, True
-            auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
-            removed = lock_out(auth, change, user, "password_changed", added_since=added_since)
-            record(session, "password_reset", now, user_id=user.id, **removed.detail)
-            notify(auth.mailer, session, "password_reset", user.email, now)
-            devices = _devices(session, user.id)
-    if proven is None:
-        raise OneTimeCodeNotValid
+        user, _ = spend_proof(auth.one_time_codes, change, Purpose.RESET_PASSWORD, proof)
+        added_since = lately(user, now) if user.is_verified else user.created_at
+        user.password_hash, user.is_verified = password_hash, True
+        auth.one_time_codes.void(session, user.id, Purpose.VERIFY_EMAIL)
+        removed = lock_out(auth, change, user, "password_changed", added_since=added_since)
+        record(session, "password_reset", now, user_id=user.id, **removed.detail)
+        notify(auth.mailer, session, "password_reset", user.email, now)
+        devices = session.scalars(select(KnownDevice.id).where(KnownDevice.user_id == user.id)).all()
     for device_id in (None, *devices):
         auth.throttle.forget(email, device_id)
 
@@ -62,7 +49,3 @@ def _address(auth: Auth, proof: EmailProof) -> EmailAddress:
     if found is None:
         raise OneTimeCodeNotValid
     return parse_email(found.email)
-
-
-def _devices(session: Session, user_id: UUID) -> list[UUID]:
-    return list(session.scalars(select(KnownDevice.id).where(KnownDevice.user_id == user_id)))

@@ -1,7 +1,5 @@
 """`/api/auth/reauthenticate` and `/api/auth/password/change`: what needs the current password."""
 
-from typing import Literal
-
 from flask import Blueprint
 
 from auth.assembly import Auth
@@ -11,7 +9,8 @@ from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.change import PasswordNotEnough, change_password, reauthenticate
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
-from security.api.operation import Answer, AnswerBody, Body, operation
+from auth.second_factor.bodies import AccessTokenAnswer
+from security.api.operation import Answer, Body, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 
@@ -20,11 +19,8 @@ class ReauthenticateBody(Body):
     password: Password
 
 
-class FreshTokenAnswer(AnswerBody):
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
-    expires_in: int
-    """Seconds until the access token expires."""
+class FreshTokenAnswer(AccessTokenAnswer):
+    pass
 
 
 class ChangePasswordBody(Body):

@@ -1,6 +1,7 @@
 """Signing in with an e-mail address and a password."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from auth.email_address import EmailAddress
 from auth.mail.notices import notify
 from auth.models import User
 from auth.problems import AccountDisabled, InvalidCredentials, why_disabled
-from auth.second_factor.challenge import SecondFactorRequired, SignInChoices, second_factor_needed
+from auth.second_factor.challenge import SecondFactorRequired, second_factor_needed
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import reading, transaction
@@ -53,7 +54,8 @@ def sign_in(
             verdict = auth.passwords.verify(password, known.password_hash if known else None)
             new_hash = auth.passwords.hash(password) if verdict.outdated else None
         if known is None or known.password_hash is None or not verdict.matches:
-            _note_failure(auth, email, known)
+            written, user_id = (EmailAddress(known.email, email.key), known.id) if known else (email, None)
+            note_wrong_password(auth, "sign_in_failed", written, user_id, device_id, method="password")
             raise InvalidCredentials
         opened = _open(auth, known, new_hash or known.password_hash, remember, device)
         if opened is None:
@@ -91,7 +93,7 @@ def _open(
             user,
             now,
             method="password",
-            choices=SignInChoices(remember=remember),
+            remember=remember,
             device_id=known.device_id,
         )
         if needed is not None:
@@ -102,11 +104,13 @@ def _open(
         )
 
 
-def _note_failure(auth: Auth, email: EmailAddress, known: _Known | None) -> None:
+def note_wrong_password(
+    auth: Auth, event: str, email: EmailAddress, user_id: UUID | None, counted_for: UUID | None, **detail: Any
+) -> None:
     """One row, whether or not there is such an account, so that the time says nothing. Its owner is told of many."""
-    now, tries = auth.clock(), auth.throttle.tries(email, known.device_id if known else None)
+    now, tries = auth.clock(), auth.throttle.tries(email, counted_for)
     with transaction() as session:
-        record(session, "sign_in_failed", now, user_id=known.id if known else None, method="password")
-        if tries == NOTABLE_TRIES and known is not None:
-            record(session, "many_wrong_passwords", now, user_id=known.id)
-            notify(auth.mailer, session, "many_wrong_passwords", known.email, now)
+        record(session, event, now, user_id=user_id, **detail)
+        if tries == NOTABLE_TRIES and user_id is not None:
+            record(session, "many_wrong_passwords", now, user_id=user_id)
+            notify(auth.mailer, session, "many_wrong_passwords", email.address, now)

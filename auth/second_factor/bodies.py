@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from auth.bodies import DeviceToken, Name, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
-from auth.second_factor.prove import FactorProof, SignedChallenge, TotpCode, TypedRecoveryCode
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.cursor import ListAnswer
 from security.api.operation import AnswerBody, Body, OneOfBody
@@ -86,25 +85,13 @@ ONE_PROOF = Discriminator(
 class ByTotpCode(Body):
     totp_code: SixDigits
 
-    @property
-    def proof(self) -> FactorProof:
-        return TotpCode(self.totp_code)
-
 
 class ByRecoveryCode(Body):
     recovery_code: TypedCode
 
-    @property
-    def proof(self) -> FactorProof:
-        return TypedRecoveryCode(self.recovery_code)
-
 
 class ByPasskey(Body):
     passkey: AssertionCredential
-
-    @property
-    def proof(self) -> FactorProof:
-        return SignedChallenge(document_of(self.passkey))
 
 
 class ProofBody(
@@ -174,7 +161,7 @@ class PasskeySignInBody(NewSession):
 
 
 class FactorsAnswer(AnswerBody):
-    enabled: bool
+    enabled: bool = Field(validation_alias="on")
     """Whether signing in needs a second factor."""
     totp: bool
     passkeys: int

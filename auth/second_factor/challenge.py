@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -39,25 +38,19 @@ class SecondFactorRequired(Unauthorized):
         )
 
 
-@dataclass(frozen=True)
-class SignInChoices:
-    """What the client asked for with the first factor, and gets with the second."""
-
-    remember: bool
-
-
 def second_factor_needed(
     session: Session,
     user: User,
     now: datetime,
     *,
     method: str,
-    choices: SignInChoices,
+    remember: bool,
     device_id: UUID | None = None,
 ) -> SecondFactorRequired | None:
     """What to raise after the transaction is committed; None when the account has no second factor.
 
-    `method` is what the first factor was, `device_id` the known device that it came from. The caller holds the user's row.
+    `method` is what the first factor was, `device_id` the known device that it came from, `remember`
+    what the client asked for with it. The caller holds the user's row.
     """
     methods = factors_of(session, user.id).methods
     if not methods:
@@ -70,7 +63,7 @@ def second_factor_needed(
             token_hash=token_hash(token),
             method=method,
             device_id=device_id,
-            choices=asdict(choices),
+            choices={"remember": remember},
             state_version=user.state_version,
             created_at=now,
             expires_at=now + LIFETIME,

@@ -1,20 +1,19 @@
 """The second half of a sign-in: the factor that was asked for, and then the session."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.device import Device
 from auth.models import User
 from auth.problems import why_disabled
-from auth.second_factor.challenge import SignInChoices, find_waiting
+from auth.second_factor.challenge import find_waiting
 from auth.second_factor.models import SignInChallenge
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials
-from auth.second_factor.passkeys.webauthn import KnownCredential, assertion_options
-from auth.second_factor.prove import FactorProof, SecondFactorRefused, prove_second_factor
+from auth.second_factor.passkeys.webauthn import assertion_options
+from auth.second_factor.prove import FactorProof, prove_second_factor
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from auth.tokens.opaque import token_hash
@@ -30,10 +29,23 @@ class SignInChallengeNotValid(Unauthorized):
 def finish_sign_in(auth: Auth, token: str, proof: FactorProof, device: Device) -> SignedInUser:
     """Raises SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, AccountClosing, TooManyRequests."""
     with account_change(auth.states, auth.clock()) as change:
-        signed_in = _finish(auth, change, token, proof, device)
-    if signed_in is None:
-        raise SecondFactorRefused  # only now, when the try is counted for good
-    return signed_in
+        session = change.session
+        user, waiting = _waiting(change, token)
+        if not user.is_active:
+            raise why_disabled(user)
+        waiting.tries += 1
+        factor = prove_second_factor(auth, change, user, proof, flow_id=waiting.id, device_id=waiting.device_id)
+        session.delete(waiting)
+        return open_session(
+            auth,
+            change,
+            user,
+            device=device,
+            remember=waiting.choices["remember"],
+            device_token=remember_device(session, user.id, waiting.device_id, change.now),
+            method=waiting.method,
+            second_factor=factor,
+        )
 
 
 def passkey_for_sign_in(auth: Auth, token: str) -> dict[str, Any]:
@@ -43,30 +55,8 @@ def passkey_for_sign_in(auth: Auth, token: str) -> dict[str, Any]:
         user, waiting = _waiting(change, token)
         session = change.session
         challenge = begin_challenge(session, ChallengePurpose.SECOND_FACTOR, now, user_id=user.id, flow_id=waiting.id)
-        known: Sequence[KnownCredential] = known_credentials(session, user.id)
+        known = known_credentials(session, user.id)
     return assertion_options(auth.passkey_site, challenge, known=known, verify_user=False)
-
-
-def _finish(auth: Auth, change: AccountChange, token: str, proof: FactorProof, device: Device) -> SignedInUser | None:
-    session, now = change.session, change.now
-    user, waiting = _waiting(change, token)
-    if not user.is_active:
-        raise why_disabled(user)
-    waiting.tries += 1
-    factor = prove_second_factor(auth, session, user, proof, now, flow_id=waiting.id, device_id=waiting.device_id)
-    if factor is None:
-        return None
-    session.execute(delete(SignInChallenge).where(SignInChallenge.id == waiting.id))
-    return open_session(
-        auth,
-        change,
-        user,
-        device=device,
-        remember=SignInChoices(**waiting.choices).remember,
-        device_token=remember_device(session, user.id, waiting.device_id, now),
-        method=waiting.method,
-        second_factor=factor,
-    )
 
 
 def _waiting(change: AccountChange, token: str) -> tuple[User, SignInChallenge]:

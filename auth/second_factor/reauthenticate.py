@@ -2,39 +2,26 @@
 
 from typing import Any
 
-from sqlalchemy import select
-
+from auth.account_change import account_change, hold_account
 from auth.assembly import Auth
-from auth.models import User
 from auth.principal import Principal
 from auth.second_factor.factors import SecondFactorOff, factors_of
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials
 from auth.second_factor.passkeys.webauthn import assertion_options
-from auth.second_factor.prove import FactorProof, SecondFactorRefused, prove_second_factor
+from auth.second_factor.prove import FactorProof, prove_second_factor
 from auth.sessions.step_up import step_up
 from auth.tokens.access_token import IssuedToken
 from database import transaction
-from security.edge.problems import InvalidToken
 
 
 def reauthenticate_by_second_factor(auth: Auth, caller: Principal, proof: FactorProof) -> IssuedToken:
     """A new access token of the same session. Raises SecondFactorOff, SecondFactorRefused, TooManyRequests, InvalidToken."""
-    now = auth.clock()
-    with transaction() as session:
-        user = session.scalars(
-            select(User).where(User.id == caller.user_id).with_for_update(key_share=True)
-        ).one_or_none()
-        if user is None:
-            raise InvalidToken
-        if not factors_of(session, user.id).on:
+    with account_change(auth.states, auth.clock()) as change:
+        user = hold_account(change.session, caller.user_id)
+        if not factors_of(change.session, user.id).on:
             raise SecondFactorOff
-        factor = prove_second_factor(auth, session, user, proof, now, flow_id=caller.session_id)
-        token = None
-        if factor is not None:
-            token = step_up(auth, session, caller, method=factor)
-    if token is None:
-        raise SecondFactorRefused  # only now, when the try is counted for good
-    return token
+        factor = prove_second_factor(auth, change, user, proof, flow_id=caller.session_id)
+        return step_up(auth, change.session, caller, method=factor)
 
 
 def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:
@@ -42,7 +29,7 @@ def passkey_to_reauthenticate(auth: Auth, caller: Principal) -> dict[str, Any]:
     now = auth.clock()
     with transaction() as session:
         # The user's row before any challenge, as everywhere: whoever answers at the same moment takes them in that order.
-        session.execute(select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True))
+        hold_account(session, caller.user_id)
         known = known_credentials(session, caller.user_id)
         if not known:
             raise SecondFactorOff

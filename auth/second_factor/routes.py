@@ -34,12 +34,7 @@ from security.edge.problems import NotFound, TooManyRequests
 
 def second_factor_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("second_factor", __name__, url_prefix="/api/auth")
-    _declare_own_factors(routes, auth)
-    _declare_proofs(routes, auth)
-    return routes
 
-
-def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
     @operation(
         routes,
         "GET",
@@ -51,16 +46,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
     )
     def status(caller: Principal) -> Answer:
         """Returns what is set up and how many recovery codes are left."""
-        factors = read_factors(caller.user_id)
-        return Answer(
-            200,
-            FactorsAnswer(
-                enabled=factors.on,
-                totp=factors.totp,
-                passkeys=factors.passkeys,
-                recovery_codes_left=factors.recovery_codes_left,
-            ),
-        )
+        return Answer(200, FactorsAnswer.model_validate(read_factors(caller.user_id), from_attributes=True))
 
     @operation(
         routes,
@@ -74,8 +60,7 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
     )
     def totp_setup(caller: Principal) -> Answer:
         """Returns a secret for the app. Confirm it with a code within 15 minutes. Starting again replaces the secret."""
-        setup = set_up_totp(auth, caller)
-        return Answer(200, TotpSetupAnswer(secret=setup.secret, otpauth_uri=setup.otpauth_uri, qr_svg=setup.qr_svg))
+        return Answer(200, set_up_totp(auth, caller))
 
     @operation(
         routes,
@@ -123,8 +108,6 @@ def _declare_own_factors(routes: Blueprint, auth: Auth) -> None:
         """The old codes stop working. Signs out every other device."""
         return Answer(200, RecoveryCodesAnswer(recovery_codes=replace_recovery_codes(auth, caller)))
 
-
-def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
     anyone = AnyoneWithin(
         "the challenge of the first factor is the credential",
         auth.address_limits,
@@ -151,7 +134,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         """
         finishing = body.root
         cookies = auth.cookies.requested(finishing.token_delivery)
-        signed_in = finish_sign_in(auth, finishing.challenge, finishing.proof, device(finishing.device_name))
+        signed_in = finish_sign_in(auth, finishing.challenge, finishing, device(finishing.device_name))
         return answer_signed_in(signed_in, cookies=cookies)
 
     @operation(
@@ -184,7 +167,7 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
         """Step-up authentication: returns an access token of the same session that can do what needs a recent sign-in for the next
         5 minutes.
         """
-        token = reauthenticate_by_second_factor(auth, caller, body.root.proof)
+        token = reauthenticate_by_second_factor(auth, caller, body.root)
         return Answer(200, AccessTokenAnswer(access_token=token.text, expires_in=token.expires_in))
 
     @operation(
@@ -200,3 +183,5 @@ def _declare_proofs(routes: Blueprint, auth: Auth) -> None:
     def reauthenticate_options(caller: Principal) -> Answer:
         """Pass them to `navigator.credentials.get()` and send the result to `POST /api/auth/reauthenticate/second-factor`."""
         return Answer(200, OptionsAnswer(options=passkey_to_reauthenticate(auth, caller)))
+
+    return routes

@@ -1,27 +1,27 @@
 """Codes of an authenticator app (RFC 6238): turning them on and off, and judging one."""
 
 import io
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pyotp
 import segno
 from pyotp.exceptions import OTPVerificationError
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.data_keys import DataKeys, SealedValueUnreadable
-from auth.models import User
 from auth.principal import Principal
+from auth.second_factor.bodies import TotpSetupAnswer
 from auth.second_factor.factors import changing_factors, factors_of, forget_codes_without_factor
 from auth.second_factor.models import TotpSecret
 from auth.second_factor.passkeys.webauthn import PRODUCT
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
-from security.edge.problems import InvalidToken, NotFound, Problem
+from security.edge.problems import NotFound, Problem
 from security.logs.log import security_event
 
 STEPS_AROUND = 1
@@ -39,16 +39,7 @@ class TotpNotConfirmed(Problem):
     status, error, title = 400, "totp_not_confirmed", "The code is wrong, or the setup has expired"
 
 
-@dataclass(frozen=True)
-class TotpSetup:
-    """What an authenticator app needs, in the three ways in which it can be handed over."""
-
-    secret: str
-    otpauth_uri: str
-    qr_svg: str
-
-
-def set_up_totp(auth: Auth, caller: Principal) -> TotpSetup:
+def set_up_totp(auth: Auth, caller: Principal) -> TotpSetupAnswer:
     """Make a secret. It replaces one that was not confirmed, and counts for nothing before it is. Raises TotpAlreadyOn."""
     now = auth.clock()
     secret = pyotp.random_base32()
@@ -59,17 +50,13 @@ def set_up_totp(auth: Auth, caller: Principal) -> TotpSetup:
         "last_step": None,
     }
     with transaction() as session:
-        email = session.scalars(
-            select(User.email).where(User.id == caller.user_id).with_for_update(key_share=True)
-        ).one_or_none()
-        if email is None:
-            raise InvalidToken
+        email = hold_account(session, caller.user_id).email
         if factors_of(session, caller.user_id).totp:
             raise TotpAlreadyOn
         made = insert(TotpSecret).values(user_id=caller.user_id, **row)
         session.execute(made.on_conflict_do_update(index_elements=[TotpSecret.user_id], set_=row))
     uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=PRODUCT)
-    return TotpSetup(secret, uri, _picture(uri))
+    return TotpSetupAnswer(secret=secret, otpauth_uri=uri, qr_svg=_picture(uri))
 
 
 def confirm_totp(auth: Auth, caller: Principal, code: str) -> list[str] | None:

@@ -1,10 +1,9 @@
 """Ending sessions, for whatever reason. Their tokens stop at once."""
 
-from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
@@ -81,14 +80,8 @@ def sign_out_session(auth: Auth, session_id: UUID) -> None:
         end_session(auth, user_id=found.user_id, session_id=session_id, reason="signed_out")
 
 
-@dataclass(frozen=True)
-class _Found:
-    user_id: UUID
-    salt: bytes
-
-
-def _find(session_id: UUID) -> _Found | None:
+def _find(session_id: UUID) -> Row[UUID, bytes] | None:
+    """Its user and salt."""
     with reading() as session:
         query = select(AuthSession.user_id, AuthSession.salt).where(AuthSession.id == session_id)
-        row = session.execute(query).one_or_none()
-    return None if row is None else _Found(*row)
+        return session.execute(query).one_or_none()

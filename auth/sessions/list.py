@@ -1,7 +1,6 @@
 """The sessions that a user has open: where one is signed in."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import select
 
@@ -10,9 +9,10 @@ from auth.principal import Principal
 from auth.sessions.bodies import SessionAnswer
 from database import reading
 from database.pages import Page, newest_first, page_of
+from security.api.cursor import ListQuery
 
 
-def list_sessions(caller: Principal, now: datetime, *, cursor: UUID | None, limit: int) -> Page[SessionAnswer]:
+def list_sessions(caller: Principal, now: datetime, asked: ListQuery) -> Page[SessionAnswer]:
     """The newest first."""
     query = (
         select(AuthSession)
@@ -20,8 +20,8 @@ def list_sessions(caller: Principal, now: datetime, *, cursor: UUID | None, limi
         .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
     )
     with reading() as session:
-        found = session.scalars(newest_first(query, AuthSession.id, cursor, limit))
-        return page_of([_answer(row, caller) for row in found], limit)
+        found = session.scalars(newest_first(query, AuthSession.id, asked.cursor, asked.limit))
+        return page_of([_answer(row, caller) for row in found], asked.limit)
 
 
 def _answer(row: AuthSession, caller: Principal) -> SessionAnswer:

@@ -14,9 +14,9 @@ from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device, printable
 from auth.models import AuthSession, User
-from auth.profile import Profile, profile_of
+from auth.profile import UserAnswer, profile_of
 from auth.sessions.lifetimes import SessionLifetimes
-from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
+from auth.sessions.token_pair import TokenPair, issue_tokens
 from database.base import uuid7
 
 SESSIONS_PER_USER = 20
@@ -27,7 +27,7 @@ SALT_BYTES = 32
 class SignedInUser:
     """A user with the tokens of a new session."""
 
-    profile: Profile
+    profile: UserAnswer
     tokens: TokenPair
     device_token: str | None = None
     """For a device that is new here: what it shows at its next sign-in."""
@@ -59,8 +59,7 @@ def open_session(
 
 def insert_session(
     session: Session, *, user_id: UUID, device: Device, remember: bool, lifetimes: SessionLifetimes, now: datetime
-) -> OpenedSession:
-    expires_at = now + lifetimes.absolute_of(remember)
+) -> AuthSession:
     row = AuthSession(
         id=uuid7(),
         user_id=user_id,
@@ -70,7 +69,7 @@ def insert_session(
         auth_time=now,
         last_seen_at=now,
         idle_expires_at=now + lifetimes.idle_of(remember),
-        expires_at=expires_at,
+        expires_at=now + lifetimes.absolute_of(remember),
         remember=remember,
         device_name=device.name,
         user_agent=printable(device.user_agent),
@@ -78,7 +77,7 @@ def insert_session(
     )
     session.add(row)
     session.flush()
-    return OpenedSession(row.id, user_id, row.salt, 0, now, expires_at, remember)
+    return row
 
 
 def _evict_surplus_sessions(session: Session, user_id: UUID, now: datetime) -> bool:

@@ -7,7 +7,6 @@ with the Idempotency-Key of the first try, which only the client that tried know
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,15 +17,10 @@ from sqlalchemy.orm import Session
 from auth.assembly import Auth
 from auth.models import AuthSession, User
 from auth.sessions.end import end_session
-from auth.sessions.token_pair import OpenedSession, TokenPair, issue_tokens
+from auth.sessions.token_pair import TokenPair, issue_tokens
 from auth.tokens.refresh_token import PresentedToken, RefreshTokenNotValid, read_refresh_token
 from database import transaction
 from security.edge.problems import TooManyRequests
-
-
-@dataclass(frozen=True)
-class _Reused:
-    user_id: UUID
 
 
 def refresh_session(auth: Auth, refresh_token: str, idempotency_key: str | None, ip: str) -> TokenPair:
@@ -40,36 +34,36 @@ def refresh_session(auth: Auth, refresh_token: str, idempotency_key: str | None,
     key_hash = hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
     with transaction() as session:
         outcome = _rotate(auth, session, presented, key_hash, ip)
-    if isinstance(outcome, _Reused):
+    if isinstance(outcome, UUID):
         # In a transaction of its own: this one may hold the session's row, and the user's row has to be locked first.
-        end_session(auth, user_id=outcome.user_id, session_id=presented.session_id, reason="reuse")
+        end_session(auth, user_id=outcome, session_id=presented.session_id, reason="reuse")
         raise RefreshTokenNotValid
     with suppress(TooManyRequests):  # this one is done; the next will be refused
         auth.address_limits.count_subject(*within)
-    return issue_tokens(outcome, auth.access_tokens, auth.refresh_tokens)
+    return outcome
 
 
 def _rotate(
     auth: Auth, session: Session, presented: PresentedToken, key_hash: bytes | None, ip: str
-) -> OpenedSession | _Reused:
+) -> TokenPair | UUID:
+    """The owner of the session instead, when its token was used that is spent."""
     now = auth.clock()
-    rotated = session.execute(_rotation(auth, presented, key_hash, ip, now)).one_or_none()
-    if rotated is not None:
-        if not auth.refresh_tokens.is_genuine(presented, rotated.salt):
+    row = session.scalars(_rotation(auth, presented, key_hash, ip, now)).one_or_none()
+    if row is not None:
+        if not auth.refresh_tokens.is_genuine(presented, row.salt):
             raise RefreshTokenNotValid  # rolls the rotation back: a forger must not spend the owner's token
-        return _opened(rotated)
-    row = session.execute(
-        select(AuthSession.__table__, User.is_active)
-        .join(User, User.id == AuthSession.user_id)
-        .where(AuthSession.id == presented.session_id)
-    ).one_or_none()
-    if row is None or not auth.refresh_tokens.is_genuine(presented, row.salt) or not _lives(row, now):
+        return issue_tokens(row, auth.access_tokens, auth.refresh_tokens)
+    owned = select(AuthSession, User.is_active).join(User, User.id == AuthSession.user_id)
+    found = session.execute(owned.where(AuthSession.id == presented.session_id)).one_or_none()
+    if found is None:
         raise RefreshTokenNotValid
-    if presented.generation > row.generation:
+    row, is_active = found
+    lives = is_active and row.revoked_at is None and now < row.expires_at and now < row.idle_expires_at
+    if not auth.refresh_tokens.is_genuine(presented, row.salt) or not lives or presented.generation > row.generation:
         raise RefreshTokenNotValid
     if row.generation == presented.generation + 1 and _is_retry(auth, row, key_hash, now):
-        return _opened(row)
-    return _Reused(row.user_id)
+        return issue_tokens(row, auth.access_tokens, auth.refresh_tokens)
+    return row.user_id
 
 
 def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip: str, now: datetime) -> Any:
@@ -93,27 +87,11 @@ def _rotation(auth: Auth, presented: PresentedToken, key_hash: bytes | None, ip:
             ip_last=ip,
             idle_expires_at=func.least(idle_end, AuthSession.expires_at),
         )
-        .returning(AuthSession.__table__)
+        .returning(AuthSession)
     )
 
 
-def _lives(row: Any, now: datetime) -> bool:
-    return bool(row.is_active and row.revoked_at is None and now < row.expires_at and now < row.idle_expires_at)
-
-
-def _is_retry(auth: Auth, row: Any, key_hash: bytes | None, now: datetime) -> bool:
+def _is_retry(auth: Auth, row: AuthSession, key_hash: bytes | None, now: datetime) -> bool:
     """Whether this is the client of the last rotation, which did not get its answer."""
     soon = row.rotated_at is not None and now - row.rotated_at < auth.settings.refresh_grace
     return soon or (key_hash is not None and key_hash == row.rotation_key_hash)
-
-
-def _opened(row: Any) -> OpenedSession:
-    return OpenedSession(
-        id=row.id,
-        user_id=row.user_id,
-        salt=row.salt,
-        generation=row.generation,
-        auth_time=row.auth_time,
-        expires_at=row.expires_at,
-        remember=row.remember,
-    )

@@ -31,7 +31,7 @@ def session_routes(auth: Auth) -> Blueprint:
     )
     def list_own(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first. `last_used_at` and `ip_last` are from the last refresh."""
-        page = list_sessions(caller, auth.clock(), cursor=query.cursor, limit=query.limit)
+        page = list_sessions(caller, auth.clock(), query)
         return Answer(200, SessionsAnswer(sessions=list(page.items), next_cursor=page.next_cursor))
 
     @operation(

@@ -4,21 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from auth.models import AuthSession
 from auth.tokens.access_token import AccessTokens
 from auth.tokens.refresh_token import RefreshTokens
-
-
-@dataclass(frozen=True)
-class OpenedSession:
-    """What the tokens of a session are made of."""
-
-    id: UUID
-    user_id: UUID
-    salt: bytes
-    generation: int
-    auth_time: datetime
-    expires_at: datetime
-    remember: bool
 
 
 @dataclass(frozen=True)
@@ -32,7 +20,7 @@ class TokenPair:
     """When the device should forget the session by itself; None: when its browser is closed."""
 
 
-def issue_tokens(opened: OpenedSession, access: AccessTokens, refresh: RefreshTokens) -> TokenPair:
+def issue_tokens(opened: AuthSession, access: AccessTokens, refresh: RefreshTokens) -> TokenPair:
     token = access.issue(
         user_id=opened.user_id, session_id=opened.id, auth_time=opened.auth_time, not_after=opened.expires_at
     )

@@ -4,13 +4,12 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Blueprint
+from jwt.algorithms import ECAlgorithm
 
 from auth.tokens.access_keys import AccessKeyRing
 from security.api.operation import Answer, AnswerBody, Anyone, operation
-from security.base64url import base64url
 
 CACHE_SECONDS = 300
-COORDINATE_BYTES = 32  # RFC 7518, 6.2.1.2: of fixed length on P-256
 
 
 class PublicKey(AnswerBody):
@@ -32,7 +31,7 @@ def jwks_routes(keys: AccessKeyRing) -> Blueprint:
     # HS256 keys are secrets and have no public half; nothing of them is published.
     published = PublicKeys(
         keys=[
-            _public_key(key.key_id, key.verifier)
+            PublicKey.model_validate({"kid": key.key_id, **ECAlgorithm.to_jwk(key.verifier, as_dict=True)})
             for key in keys.keys
             if isinstance(key.verifier, EllipticCurvePublicKey)
         ]
@@ -54,12 +53,3 @@ def jwks_routes(keys: AccessKeyRing) -> Blueprint:
         return Answer(200, published, {"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
 
     return routes
-
-
-def _public_key(key_id: str, key: EllipticCurvePublicKey) -> PublicKey:
-    numbers = key.public_numbers()
-    return PublicKey(kid=key_id, x=_coordinate(numbers.x), y=_coordinate(numbers.y))
-
-
-def _coordinate(value: int) -> str:
-    return base64url(value.to_bytes(COORDINATE_BYTES))

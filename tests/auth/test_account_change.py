@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from auth.account_change import account_change
+from auth.account_change import Refused, account_change
 from auth.models import User
 from auth.tiers import Tier
+from security.edge.problems import NotFound
 from tests.auth.accounts_app import Accounts
 from tests.auth.key_holder import KeyHolder
 from tests.auth.test_account_state import copy_of, ids, read_tier
@@ -20,7 +21,7 @@ OF_SOMETHING_ELSE = {"auth/invites/commands.py"}
 """Invites have a `revoked_at` too."""
 
 
-class Refused(Exception):
+class Failed(Exception):
     pass
 
 
@@ -49,13 +50,27 @@ def test_a_change_that_is_rolled_back_is_not_announced(accounts: Accounts) -> No
     before = copy_of(accounts, user_id)
     with (
         accounts.app.app_context(),
-        pytest.raises(Refused),
+        pytest.raises(Failed),
         account_change(accounts.auth.states, accounts.clock()) as change,
     ):
         change.permission_changed(user_id)
-        raise Refused
+        raise Failed
     assert copy_of(accounts, user_id) == before
     assert version_of(accounts) == 1
+
+
+def test_a_refusal_keeps_what_was_written_and_is_raised_after_the_commit(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    user_id, _ = ids(accounts, token)
+    with (
+        accounts.app.app_context(),
+        pytest.raises(NotFound),
+        account_change(accounts.auth.states, accounts.clock()) as change,
+    ):
+        change.permission_changed(user_id)
+        raise Refused(NotFound())
+    assert copy_of(accounts, user_id) == {b"v": b"2"}
+    assert version_of(accounts) == 2
 
 
 def test_several_changes_of_one_transaction_are_one_version(accounts: Accounts) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from auth.accounts.purge import SETTLED_AFTER, purge_accounts
-from auth.apple_tokens.client import AppleRefused, AppleSignInKey, AppleTokens, AppleUnreachable
+from auth.apple_tokens.client import AppleRefused, AppleTokens, AppleUnreachable
 from auth.apple_tokens.revoke import revoke_apple_tokens
 from auth.identity_providers.id_token import APPLE, GOOGLE, IdTokens
 from auth.identity_providers.jwks import ProviderKeys
@@ -104,7 +104,7 @@ def server() -> Iterator[IdentityServer]:
 def tokens_at(server: IdentityServer, **changes: str) -> Callable[[Clock], AppleTokens]:
     own = server.developer
     key = {"key_id": own.key.key_id, "team_id": own.team_id, "private_key": own.key.p8.decode(), **changes}
-    return lambda clock: AppleTokens(AppleSignInKey(**key), server.apple_url, clock)
+    return lambda clock: AppleTokens(**key, base_url=server.apple_url, clock=clock)
 
 
 def with_apple(accounts: Accounts, server: IdentityServer) -> Signing:
@@ -402,8 +402,8 @@ def test_an_answer_that_is_none_of_apples_means_that_apple_is_away(name: str) ->
     elsewhere = Listener(lambda _request: ANSWERS[name])
     elsewhere.start()
     try:
-        key = AppleSignInKey("AAAAAAAAAA", "AAAAAAAAAA", ServerApiKey().p8.decode())
+        key = ServerApiKey().p8.decode()
         with pytest.raises(AppleUnreachable):
-            AppleTokens(key, elsewhere.url, utc_now).exchange("x", "com.example.app", None)
+            AppleTokens("AAAAAAAAAA", "AAAAAAAAAA", key, elsewhere.url, utc_now).exchange("x", "com.example.app", None)
     finally:
         elsewhere.stop()

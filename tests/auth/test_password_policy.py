@@ -4,7 +4,10 @@ import secrets
 
 import pytest
 
-from auth.password_hashing.policy import PasswordRefused, check_new_password
+from auth.email_address import parse_email
+from auth.password_hashing.policy import PasswordRefused, PasswordRules, check_new_password
+
+RULES = PasswordRules(10)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ from auth.password_hashing.policy import PasswordRefused, check_new_password
 )
 def test_what_an_attacker_would_try_is_refused(password: str, code: str) -> None:
     with pytest.raises(PasswordRefused) as refused:
-        check_new_password(password, minimum_length=10, mail_name="alice.smith")
+        check_new_password(password, RULES, parse_email("alice.smith@example.com"))
     [error] = refused.value.members["errors"]
     assert (error["pointer"], error["code"]) == ("/password", code)
 
@@ -39,9 +42,9 @@ def test_what_is_hard_to_guess_is_accepted() -> None:
         "alice.smith likes canoes",
     ]
     for password in passwords:
-        check_new_password(password, minimum_length=10, mail_name="alice.smith")
+        check_new_password(password, RULES, parse_email("alice.smith@example.com"))
 
 
 @pytest.mark.parametrize("end", ["12345\n", "20240101\n", "1\n"])
 def test_a_line_break_at_the_end_is_judged_like_any_character(end: str) -> None:
-    check_new_password(f"tulip orbit canoe {end}", minimum_length=10, mail_name="alice")
+    check_new_password(f"tulip orbit canoe {end}", RULES, parse_email("alice@example.com"))

@@ -36,7 +36,7 @@ def test_with_the_three_apple_is_asked_and_without_them_it_is_not() -> None:
     assert apple_tokens_of(settings(**APP), utc_now) is None
     tokens = apple_tokens_of(settings(**APP, **KEY), utc_now)
     assert tokens is not None
-    assert (tokens.base_url, tokens.key.team_id) == ("https://appleid.apple.com", "TEAM123456")
+    assert (tokens.base_url, tokens.team_id) == ("https://appleid.apple.com", "TEAM123456")
     assert "PRIVATE KEY" not in repr(tokens)
 
 

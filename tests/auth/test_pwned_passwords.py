@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from auth.email_address import parse_email
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
-from auth.password_hashing.policy import PasswordBreached, check_new_password
+from auth.password_hashing.policy import PasswordBreached, PasswordRules, check_new_password
 
 
 def sha1(password: str) -> str:
@@ -46,7 +47,7 @@ def test_another_file_is_refused_at_start_up(tmp_path: Path, content: str) -> No
 
 def test_a_listed_password_is_not_accepted(tmp_path: Path) -> None:
     password = f"orbit {secrets.token_hex(8)}"
-    check_new_password(password, minimum_length=10, mail_name="alice")
+    check_new_password(password, PasswordRules(10), parse_email("alice@example.com"))
     listed = written(tmp_path / "list", [password])
     with pytest.raises(PasswordBreached):
-        check_new_password(password, minimum_length=10, mail_name="alice", breached=listed)
+        check_new_password(password, PasswordRules(10, listed), parse_email("alice@example.com"))

@@ -1,6 +1,5 @@
 """The challenges that passkeys sign: each is good once, for five minutes, for one purpose and for whom it was made."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -12,8 +11,9 @@ from auth.second_factor.models import Passkey, PasskeyChallenge
 from auth.second_factor.passkeys.webauthn import (
     CeremonyRefused,
     Credential,
-    KnownCredential,
+    KnownCredentials,
     challenge_in,
+    descriptor,
     new_challenge,
 )
 
@@ -76,6 +76,6 @@ def spend_challenge(
     ).one_or_none()
 
 
-def known_credentials(session: Session, user_id: UUID) -> Sequence[KnownCredential]:
+def known_credentials(session: Session, user_id: UUID) -> KnownCredentials:
     query = select(Passkey.credential_id, Passkey.transports).where(Passkey.user_id == user_id).order_by(Passkey.id)
-    return [KnownCredential(row.credential_id, row.transports) for row in session.execute(query)]
+    return [descriptor(row.credential_id, row.transports) for row in session.execute(query)]

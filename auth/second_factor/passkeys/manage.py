@@ -13,15 +13,16 @@ from auth.second_factor.models import Passkey
 from auth.second_factor.ways_to_sign_in import refuse_without_way_in
 from database import reading, transaction
 from database.pages import Page, newest_first, page_of
+from security.api.cursor import ListQuery
 from security.edge.problems import NotFound
 
 
-def list_passkeys(user_id: UUID, *, cursor: UUID | None, limit: int) -> Page[PasskeyAnswer]:
+def list_passkeys(user_id: UUID, asked: ListQuery) -> Page[PasskeyAnswer]:
     """The newest first."""
     query = select(Passkey).where(Passkey.user_id == user_id)
     with reading() as session:
-        rows = session.scalars(newest_first(query, Passkey.id, cursor, limit))
-        return page_of([PasskeyAnswer.model_validate(row, from_attributes=True) for row in rows], limit)
+        rows = session.scalars(newest_first(query, Passkey.id, asked.cursor, asked.limit))
+        return page_of([PasskeyAnswer.model_validate(row, from_attributes=True) for row in rows], asked.limit)
 
 
 def rename_passkey(user_id: UUID, passkey_id: UUID, name: str) -> PasskeyAnswer:

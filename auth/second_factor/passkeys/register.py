@@ -1,20 +1,19 @@
 """Registering a passkey."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from auth.account_change import hold_account
 from auth.assembly import Auth
-from auth.models import User
 from auth.principal import Principal
-from auth.second_factor.bodies import PasskeyAnswer
+from auth.second_factor.bodies import PasskeyAddedAnswer, PasskeyAnswer
 from auth.second_factor.factors import changing_factors, factors_of
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials, spend_challenge
 from auth.second_factor.passkeys.webauthn import (
+    BACKUP_ELIGIBLE,
     CeremonyRefused,
     Credential,
     known_transports,
@@ -24,7 +23,7 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
 from database.base import uuid7
-from security.edge.problems import InvalidToken, Problem
+from security.edge.problems import Problem
 
 MOST_PASSKEYS = 10
 
@@ -43,22 +42,11 @@ class PasskeyNotAccepted(Problem):
     status, error, title = 400, "passkey_not_accepted", "We could not add the passkey. Start again"
 
 
-@dataclass(frozen=True)
-class RegisteredPasskey:
-    passkey: PasskeyAnswer
-    recovery_codes: list[str] | None
-    """For an account whose first factor this is. Shown once."""
-
-
 def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
     """What to ask the browser for. Raises TooManyPasskeys."""
     now = auth.clock()
     with transaction() as session:
-        email = session.scalars(
-            select(User.email).where(User.id == caller.user_id).with_for_update(key_share=True)
-        ).one_or_none()
-        if email is None:
-            raise InvalidToken
+        email = hold_account(session, caller.user_id).email
         known = known_credentials(session, caller.user_id)
         if len(known) >= MOST_PASSKEYS:
             raise TooManyPasskeys
@@ -72,8 +60,8 @@ def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
 
 def register_passkey(
     auth: Auth, caller: Principal, credential: Credential, *, name: str, transports: Sequence[str] | None
-) -> RegisteredPasskey:
-    """Raises PasskeyNotAccepted, TooManyPasskeys."""
+) -> PasskeyAddedAnswer:
+    """With recovery codes when this is the account's first factor. Raises PasskeyNotAccepted, TooManyPasskeys."""
     with transaction() as session:
         challenge = spend_challenge(
             session,
@@ -98,12 +86,12 @@ def register_passkey(
             .values(
                 id=uuid7(),
                 user_id=caller.user_id,
-                credential_id=made.id,
-                public_key=made.public_key,
+                credential_id=made.credential_id,
+                public_key=made.credential_public_key,
                 sign_count=made.sign_count,
                 transports=known_transports(transports),
-                backup_eligible=made.backup_eligible,
-                backed_up=made.backed_up,
+                backup_eligible=made.credential_device_type is BACKUP_ELIGIBLE,
+                backed_up=made.credential_backed_up,
                 name=name,
                 created_at=change.now,
             )
@@ -113,4 +101,5 @@ def register_passkey(
         if row is None:
             raise PasskeyNotAccepted
         codes = None if before.on else write_codes(change, auth.data_keys)
-        return RegisteredPasskey(PasskeyAnswer.model_validate(row, from_attributes=True), codes)
+        passkey = PasskeyAnswer.model_validate(row, from_attributes=True)
+        return PasskeyAddedAnswer(passkey=passkey, recovery_codes=codes)

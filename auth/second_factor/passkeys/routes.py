@@ -20,7 +20,6 @@ from auth.second_factor.bodies import (
     RenamePasskeyBody,
     document_of,
 )
-from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.passkeys.manage import delete_passkey, list_passkeys, rename_passkey
 from auth.second_factor.passkeys.register import (
     PasskeyNotAccepted,
@@ -38,12 +37,7 @@ from security.api.operation import Answer, operation
 
 def passkey_routes(auth: Auth) -> Blueprint:
     routes = Blueprint("passkeys", __name__, url_prefix="/api/auth/passkeys")
-    _declare_own_passkeys(routes, auth)
-    _declare_sign_in(routes, auth)
-    return routes
 
-
-def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
     @operation(
         routes,
         "POST",
@@ -80,8 +74,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
             name=body.name,
             transports=body.credential.response.transports,
         )
-        answer = PasskeyAddedAnswer(passkey=added.passkey, recovery_codes=added.recovery_codes)
-        return Answer(201, answer)
+        return Answer(201, added)
 
     @operation(
         routes,
@@ -95,7 +88,7 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
     )
     def passkeys(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, with their names and when each was last used."""
-        page = list_passkeys(caller.user_id, cursor=query.cursor, limit=query.limit)
+        page = list_passkeys(caller.user_id, query)
         return Answer(200, PasskeysAnswer(passkeys=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
@@ -127,8 +120,6 @@ def _declare_own_passkeys(routes: Blueprint, auth: Auth) -> None:
         delete_passkey(auth, caller, passkey_id)
         return Answer(204)
 
-
-def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
     anyone = AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in")
 
     @operation(
@@ -163,8 +154,10 @@ def _declare_sign_in(routes: Blueprint, auth: Auth) -> None:
         signed_in = sign_in_with_passkey(
             auth,
             document_of(body.credential),
-            choices=SignInChoices(remember=body.remember_me),
+            remember=body.remember_me,
             device=device(body.device_name),
             device_token=body.device_token,
         )
         return answer_signed_in(signed_in, cookies=cookies)
+
+    return routes

@@ -4,13 +4,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from auth.account_change import AccountChange, account_change
+from auth.account_change import AccountChange, Refused, account_change
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.device import Device
 from auth.models import User
 from auth.problems import why_disabled
-from auth.second_factor.challenge import SignInChoices
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, spend_challenge
 from auth.second_factor.passkeys.verify import use_passkey
@@ -24,7 +23,7 @@ from auth.second_factor.passkeys.webauthn import (
 from auth.sessions.known_devices import find_device, remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
-from security.edge.problems import Problem, Unauthorized
+from security.edge.problems import Unauthorized
 
 
 class PasskeyRefused(Unauthorized):
@@ -42,41 +41,26 @@ def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
 
 
 def sign_in_with_passkey(
-    auth: Auth, credential: Credential, *, choices: SignInChoices, device: Device, device_token: str | None
+    auth: Auth, credential: Credential, *, remember: bool, device: Device, device_token: str | None
 ) -> SignedInUser:
-    """Raises PasskeyRefused, AccountDisabled, AccountClosing."""
+    """Raises PasskeyRefused, AccountDisabled, AccountClosing, each when the challenge is spent for good."""
     with account_change(auth.states, auth.clock()) as change:
-        opened = _open(auth, change, credential, choices=choices, device=device, device_token=device_token)
-    if isinstance(opened, Problem):
-        raise opened  # only now, when the challenge is spent for good
-    return opened
-
-
-def _open(
-    auth: Auth,
-    change: AccountChange,
-    credential: Credential,
-    *,
-    choices: SignInChoices,
-    device: Device,
-    device_token: str | None,
-) -> SignedInUser | Problem:
-    session, now = change.session, change.now
-    user = _owner_of(change, credential)
-    challenge = spend_challenge(session, ChallengePurpose.SIGN_IN, credential, now)
-    if (
-        user is None
-        or challenge is None
-        or not use_passkey(auth, session, user, credential, challenge, now=now, verify_user=True)
-    ):
-        record(session, "sign_in_failed", now, user_id=user.id if user else None, method="passkey")
-        return PasskeyRefused()
-    if not user.is_active:
-        return why_disabled(user)
-    new_token = remember_device(session, user.id, find_device(session, user.id, device_token), now)
-    return open_session(
-        auth, change, user, device=device, remember=choices.remember, device_token=new_token, method="passkey"
-    )
+        session, now = change.session, change.now
+        user = _owner_of(change, credential)
+        challenge = spend_challenge(session, ChallengePurpose.SIGN_IN, credential, now)
+        if (
+            user is None
+            or challenge is None
+            or not use_passkey(auth, session, user, credential, challenge, now=now, verify_user=True)
+        ):
+            record(session, "sign_in_failed", now, user_id=user.id if user else None, method="passkey")
+            raise Refused(PasskeyRefused())
+        if not user.is_active:
+            raise Refused(why_disabled(user))
+        new_token = remember_device(session, user.id, find_device(session, user.id, device_token), now)
+        return open_session(
+            auth, change, user, device=device, remember=remember, device_token=new_token, method="passkey"
+        )
 
 
 def _owner_of(change: AccountChange, credential: Credential) -> User | None:

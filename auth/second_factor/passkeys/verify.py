@@ -39,9 +39,13 @@ def use_passkey(
         )
     except CeremonyRefused:
         return False
-    if signed.sign_count <= passkey.sign_count and (signed.sign_count, passkey.sign_count) != (0, 0):
+    if signed.new_sign_count <= passkey.sign_count and (signed.new_sign_count, passkey.sign_count) != (0, 0):
         record(session, "passkey_sign_count_went_back", now, user_id=user.id, passkey_id=str(passkey.id))
         notify(auth.mailer, session, "passkey_sign_count_went_back", user.email, now)
         return False
-    passkey.sign_count, passkey.backed_up, passkey.last_used_at = signed.sign_count, signed.backed_up, now
+    passkey.sign_count, passkey.backed_up, passkey.last_used_at = (
+        signed.new_sign_count,
+        signed.credential_backed_up,
+        now,
+    )
     return True

@@ -15,6 +15,7 @@ from webauthn import (
     verify_authentication_response,
     verify_registration_response,
 )
+from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
 from webauthn.helpers import base64url_to_bytes, options_to_json_dict, parse_client_data_json
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -24,15 +25,19 @@ from webauthn.helpers.structs import (
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
+from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 CHALLENGE_BYTES = 32
 TIMEOUT_MS = 300_000
 PRODUCT = "MirrorOS"
 LONGEST_CREDENTIAL_ID_BYTES = 1023  # W3C Web Authentication, 7.1, step 25
+BACKUP_ELIGIBLE = CredentialDeviceType.MULTI_DEVICE
+"""The library's name for what the specification calls so (W3C Web Authentication, 6.1.3)."""
 TRANSPORTS = frozenset(transport.value for transport in AuthenticatorTransport)
 
 Credential = Mapping[str, Any]
 """A PublicKeyCredential as its `toJSON()` writes it (W3C Web Authentication, 5.1.8)."""
+KnownCredentials = Sequence[PublicKeyCredentialDescriptor]
 
 
 class CeremonyRefused(Exception):
@@ -54,37 +59,12 @@ class PasskeySite:
         return cls(urlsplit(base_url).hostname or "localhost", frozenset({base_url}))
 
 
-@dataclass(frozen=True)
-class KnownCredential:
-    """A credential that a browser is told of: to use it, or not to make a second one in the same place."""
-
-    id: bytes
-    transports: Sequence[str]
-
-
-@dataclass(frozen=True)
-class NewCredential:
-    id: bytes
-    public_key: bytes
-    sign_count: int
-    backup_eligible: bool
-    backed_up: bool
-
-
-@dataclass(frozen=True)
-class Assertion:
-    """What a good signature says."""
-
-    sign_count: int
-    backed_up: bool
-
-
 def new_challenge() -> bytes:
     return secrets.token_bytes(CHALLENGE_BYTES)
 
 
 def registration_options(
-    site: PasskeySite, challenge: bytes, *, user_handle: bytes, email: str, known: Sequence[KnownCredential]
+    site: PasskeySite, challenge: bytes, *, user_handle: bytes, email: str, known: KnownCredentials
 ) -> dict[str, Any]:
     """For `navigator.credentials.create()`. The credential is discoverable and verifies its user: it is both factors at once."""
     options = generate_registration_options(
@@ -97,20 +77,20 @@ def registration_options(
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
-        exclude_credentials=[_descriptor(credential) for credential in known],
+        exclude_credentials=list(known),
     )
     return options_to_json_dict(options)
 
 
 def assertion_options(
-    site: PasskeySite, challenge: bytes, *, known: Sequence[KnownCredential] = (), verify_user: bool
+    site: PasskeySite, challenge: bytes, *, known: KnownCredentials = (), verify_user: bool
 ) -> dict[str, Any]:
     """For `navigator.credentials.get()`. With none known, the browser offers every passkey that it has for the domain."""
     options = generate_authentication_options(
         rp_id=site.rp_id,
         challenge=challenge,
         timeout=TIMEOUT_MS,
-        allow_credentials=[_descriptor(credential) for credential in known],
+        allow_credentials=list(known),
         user_verification=(
             UserVerificationRequirement.REQUIRED if verify_user else UserVerificationRequirement.PREFERRED
         ),
@@ -142,7 +122,7 @@ def user_handle_of(credential: Credential) -> bytes:
     return _decoded(credential["response"].get("userHandle") or "")
 
 
-def verify_registration(site: PasskeySite, challenge: bytes, credential: Credential) -> NewCredential:
+def verify_registration(site: PasskeySite, challenge: bytes, credential: Credential) -> VerifiedRegistration:
     """Raises CeremonyRefused."""
     try:
         made = verify_registration_response(
@@ -156,21 +136,15 @@ def verify_registration(site: PasskeySite, challenge: bytes, credential: Credent
         raise CeremonyRefused from error
     if len(made.credential_id) > LONGEST_CREDENTIAL_ID_BYTES:
         raise CeremonyRefused
-    return NewCredential(
-        id=made.credential_id,
-        public_key=made.credential_public_key,
-        sign_count=made.sign_count,
-        backup_eligible=made.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
-        backed_up=made.credential_backed_up,
-    )
+    return made
 
 
 def verify_assertion(
     site: PasskeySite, challenge: bytes, credential: Credential, *, public_key: bytes, verify_user: bool
-) -> Assertion:
+) -> VerifiedAuthentication:
     """Raises CeremonyRefused. The caller compares the sign count, which is worth nothing before the signature is checked."""
     try:
-        signed = verify_authentication_response(
+        return verify_authentication_response(
             credential=dict(credential),
             expected_challenge=challenge,
             expected_rp_id=site.rp_id,
@@ -181,7 +155,6 @@ def verify_assertion(
         )
     except Exception as error:  # as above
         raise CeremonyRefused from error
-    return Assertion(signed.new_sign_count, signed.credential_backed_up)
 
 
 def known_transports(transports: Sequence[str] | None) -> list[str]:
@@ -196,6 +169,7 @@ def _decoded(text: str) -> bytes:
         raise CeremonyRefused from error
 
 
-def _descriptor(credential: KnownCredential) -> PublicKeyCredentialDescriptor:
-    transports = [AuthenticatorTransport(name) for name in credential.transports]
-    return PublicKeyCredentialDescriptor(id=credential.id, transports=transports or None)
+def descriptor(credential_id: bytes, transports: Sequence[str]) -> PublicKeyCredentialDescriptor:
+    """What a browser is told of a credential: to use it, or not to make a second one in the same place."""
+    known = [AuthenticatorTransport(name) for name in transports]
+    return PublicKeyCredentialDescriptor(id=credential_id, transports=known or None)
