@@ -62,7 +62,8 @@ class PlainRequest(Request):  # type: ignore[misc]
         if len(received) < end:
             return False
         self.method, self.uri, self.headers = match[1].decode(), match[2].decode(), headers
-        self.path, _, self.query = self.uri.partition("?")
+        path, _, query = self.uri.partition("?")
+        self.path, self.query = path, query
         self.body = io.BytesIO(received[body:end])
         unreader.buf = io.BytesIO()
         unreader.unread(received[end:])

@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from gunicorn import util
 from gunicorn.http.wsgi import Response
@@ -17,6 +16,7 @@ HOP_BY_HOP = frozenset(util.hop_headers)
 class PlainResponse(Response):  # type: ignore[misc]
     """gunicorn checks field by field, and sends the head alone."""
 
+    headers_sent: bool
     _fields = ""
     """The lines of `headers`."""
     _unsent = b""
@@ -37,7 +37,9 @@ class PlainResponse(Response):  # type: ignore[misc]
         """No `Server`: it tells a stranger what to attack (ASVS 5.0, 13.4.6)."""
         connection = "close" if self.should_close() else "keep-alive"
         major, minor = self.req.version
-        head = [f"HTTP/{major}.{minor} {self.status}\r\nDate: {_http_date(int(time.time()))}\r\nConnection: {connection}\r\n"]
+        head = [
+            f"HTTP/{major}.{minor} {self.status}\r\nDate: {_http_date(int(time.time()))}\r\nConnection: {connection}\r\n"
+        ]
         if self.chunked:
             head.append("Transfer-Encoding: chunked\r\n")
         return head
@@ -57,9 +59,9 @@ class PlainResponse(Response):  # type: ignore[misc]
         super()._emit_body(data)
 
     def close(self) -> None:
+        super().close()
         if self._unsent:
             self._emit_body(b"")
-        super().close()
 
 
 @lru_cache(1)
