@@ -8,9 +8,8 @@ import selectors
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +19,14 @@ from typing import Any
 import gunicorn.http.wsgi
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.http import RequestParser, errors
+from gunicorn.http import errors
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from security.edge.arriving_request import ArrivingRequest
 from security.edge.client_socket import ClientSocket
+from security.edge.plain_request import PlainRequestParser
+from security.edge.plain_response import PlainResponse
+from security.edge.request_threads import RequestThreads
 from security.edge.waiting_clients import WaitingClients
 from security.logs.timestamp import timestamp
 
@@ -49,13 +51,6 @@ UNREADABLE = (
     (errors.ParseException, HTTPStatus.BAD_REQUEST),
 )
 """What gunicorn refuses before the application sees it, the special before the general."""
-
-
-class QuietResponse(gunicorn.http.wsgi.Response):  # type: ignore[misc]
-    """Answers without a `Server` header: it tells a stranger what to attack (ASVS 5.0, 13.4.6)."""
-
-    def default_headers(self) -> list[str]:
-        return [header for header in super().default_headers() if not header.startswith("Server:")]
 
 
 @dataclass(frozen=True)
@@ -86,10 +81,16 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, cfg: Any, accepted: socket.socket, client: Any, server: Any) -> None:
         self.sock: ClientSocket
         super().__init__(cfg, ClientSocket(accepted), client, server)
-        self.parser = RequestParser(cfg, (), client)
+        self.parser = PlainRequestParser(cfg, (), client)
         self.initialized = self.data_ready = True  # or gunicorn's thread would wait for the first byte
         self.peer = client[0] if isinstance(client, tuple) else ""  # a Unix socket has no address
         self.request = ArrivingRequest()
+        self.then: Callable[[Connection], None] | None = None
+        """What the main loop does when the client sends, or takes more; None while a thread has the request."""
+        self.watched = 0
+        """For which events."""
+        self.early = b""
+        """The next request, as far as it came before a thread was done with this one."""
         self.sender: str | None = None
         """Whom it counts for while it is waited for: the client's network, None for a proxy's own connection."""
         self.keep_alive = True
@@ -97,6 +98,9 @@ class Connection(TConn):  # type: ignore[misc]
         self.until = 0.0
         """When it is given up, on the monotonic clock."""
         self.held_bytes = 0
+
+    def close(self, graceful: bool = False) -> None:
+        self.sock.free()
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
@@ -114,11 +118,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self._proxies, self._network_of = TrustedProxies(self.limits.trusted_proxy_hops), network_of
         self._waiting = WaitingClients[Connection](self.max_keepalived, self.limits.per_address)
         self._held_bytes = 0
+        self._answered_by_threads: deque[Connection] = deque()
         self._given_up: Counter[str] = Counter()
         self._next_look = 0.0
         allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
-        gunicorn.http.wsgi.Response = QuietResponse
+        gunicorn.http.wsgi.Response = PlainResponse
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -156,21 +161,43 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self._wait_for_request(conn)
         return True
 
-    def finish_request(self, conn: Connection, future: Future[Any]) -> None:
-        """The thread has handed back the connection, with its answer as far as the client was slow to take it."""
+    def get_thread_pool(self) -> RequestThreads:
+        return RequestThreads(self.cfg.threads)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        self.tpool.submit(partial(self._serve, conn))
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        events = self.poller.select(timeout)
+        self._take_back()
+        for key, _ in events:
+            key.data(key.fileobj)
+        self._take_back()
+
+    def _serve(self, conn: Connection) -> None:
+        """In a thread. The main loop is woken only for what cannot wait until the client sends again."""
         try:
-            conn.keep_alive = not future.cancelled() and bool(future.result())
+            conn.keep_alive = bool(self.handle(conn))
         except Exception:
             conn.keep_alive = False
-        if conn.sock.fileno() < 0:
-            self.nr_conns -= 1
-        elif conn.sock.unsent:
-            if self._proxies.hops:
-                conn.sender = self._sender(conn)
-            self._wait(conn, self.limits.patience.answer, selectors.EVENT_WRITE, self._send_more)
-            self._hold(conn, sum(map(len, conn.sock.unsent)))
-        else:
-            self._answered(conn)
+        self._answered_by_threads.append(conn)
+        waits = conn.keep_alive and conn.watched and self.alive
+        if not waits or conn.early or conn.sock.unsent or conn.parser.unreader.buf.tell():
+            self.method_queue.defer(self._take_back)
+
+    def _take_back(self) -> None:
+        """The connections that threads have answered, each with its answer as far as the client was slow to take it."""
+        while self._answered_by_threads:
+            conn = self._answered_by_threads.popleft()
+            if conn.sock.ended:
+                self._forget(conn)
+            elif conn.sock.unsent:
+                if self._proxies.hops:
+                    conn.sender = self._sender(conn)
+                self._wait(conn, self.limits.patience.answer, selectors.EVENT_WRITE, self._send_more)
+                self._hold(conn, sum(map(len, conn.sock.unsent)))
+            else:
+                self._answered(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         # The body is here, or will not be waited for.
@@ -229,7 +256,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         if not conn.keep_alive:
             self._wait_for_close(conn)
             return
-        begun = conn.parser.unreader.take_buffered()
+        begun, conn.early = conn.parser.unreader.take_buffered() + conn.early, b""
         self._wait_for_request(conn)
         if begun:
             self._take(conn, begun)
@@ -240,18 +267,39 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self.nr_conns -= 1
-            conn.close()
+            self._forget(conn)
         else:
             self._wait(conn, self.limits.patience.close, selectors.EVENT_READ, self._discard)
 
-    def _wait(
-        self, conn: Connection, seconds: float, event: int, then: Callable[[Connection, socket.socket], None]
-    ) -> None:
+    def _wait(self, conn: Connection, seconds: float, event: int, then: Callable[[Connection], None]) -> None:
         conn.until = time.monotonic() + seconds
-        self.poller.register(conn.sock, event, partial(then, conn))
+        conn.then = then
+        self._watch(conn, event)
         self._waiting.add(conn)
         self._make_room(conn.sender)
+
+    def _watch(self, conn: Connection, event: int) -> None:
+        """It stays watched while a thread has its request: to begin and end that costs two system calls each time."""
+        if event == conn.watched:
+            return
+        if not event:
+            self.poller.unregister(conn.sock)
+        elif conn.watched:
+            self.poller.modify(conn.sock, event, partial(self._ready, conn))
+        else:
+            self.poller.register(conn.sock, event, partial(self._ready, conn))
+        conn.watched = event
+
+    def _ready(self, conn: Connection, _: socket.socket) -> None:
+        if conn.then is not None:
+            conn.then(conn)
+            return
+        early = b""
+        if conn.watched == selectors.EVENT_READ and not conn.early:
+            with suppress(OSError):
+                early = conn.early = conn.sock.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT)
+        if not early:
+            self._watch(conn, 0)  # it has to wait, or has ended
 
     def _make_room(self, sender: str | None) -> None:
         if (longest := self._waiting.one_too_many_of(sender)) is not None:
@@ -260,15 +308,17 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             self._give_up(longest, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _stop_waiting(self, conn: Connection) -> None:
-        self.poller.unregister(conn.sock)
+        conn.then = None
         self._waiting.remove(conn)
         self._held_bytes -= conn.held_bytes
         conn.held_bytes = 0
 
     def _close(self, conn: Connection) -> None:
-        if conn not in self._waiting:
-            return  # It gave way a moment ago, to another connection that was ready in the same turn of the main loop.
         self._stop_waiting(conn)
+        self._forget(conn)
+
+    def _forget(self, conn: Connection) -> None:
+        self._watch(conn, 0)
         self.nr_conns -= 1
         conn.close()
 
@@ -291,7 +341,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         if self._held_bytes > self.limits.bytes_in_all:
             self._give_up(next(each for each in self._waiting if each.held_bytes), HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def _receive(self, conn: Connection, _: socket.socket) -> None:
+    def _receive(self, conn: Connection) -> None:
         try:
             data = conn.sock.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -342,7 +392,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         conn.request.forget_body()
         self.enqueue_req(conn)
 
-    def _send_more(self, conn: Connection, _: socket.socket) -> None:
+    def _send_more(self, conn: Connection) -> None:
         try:
             conn.until += conn.sock.send_more() / self.limits.patience.bytes_per_second
         except OSError:
@@ -352,7 +402,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             self._stop_waiting(conn)
             self._answered(conn)
 
-    def _discard(self, conn: Connection, _: socket.socket) -> None:
+    def _discard(self, conn: Connection) -> None:
         try:
             if conn.sock.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT):
                 return

@@ -43,9 +43,16 @@ class SharedTrips(Generic[Item, Result]):
         entry, leads = self._join(item)
         if not leads and not entry.wait(longest_wait):
             leads = self._give_up(entry)
-        if leads or entry.leads:
+        while leads or entry.leads:
+            leads = entry.leads = False
             self._lead()
         return entry.result()
+
+    def post(self, item: Item) -> None:
+        """Let the item go with the next trip, and do not wait for it. A trip begins now when none is under way."""
+        _, leads = self._join(item, is_awaited=False)
+        if leads:
+            self._lead()
 
     def submit_within(self, item: Item, seconds: float) -> Result:
         """The same, but back after so many seconds also when this caller would lead: then a thread of its own does."""
@@ -64,9 +71,9 @@ class SharedTrips(Generic[Item, Result]):
                 leads = self._give_up(entry)
         return entry.result()
 
-    def _join(self, item: Item) -> tuple["_Entry[Item, Result]", bool]:
+    def _join(self, item: Item, *, is_awaited: bool = True) -> tuple["_Entry[Item, Result]", bool]:
         """The last place in line, and whether its owner must lead because nobody does."""
-        entry: _Entry[Item, Result] = _Entry(item)
+        entry: _Entry[Item, Result] = _Entry(item, is_awaited=is_awaited)
         with self._lock:
             self._waiting.append(entry)
             leads, self._has_leader = not self._has_leader, True
@@ -90,47 +97,54 @@ class SharedTrips(Generic[Item, Result]):
             self._lead()
 
     def _lead(self) -> None:
-        """Take what waits (the leader's own entry stands first in line), then pass the lead on."""
-        with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
-        outcomes: Sequence[Result | Exception] = ()
-        try:
-            outcomes = self._carry([entry.item for entry in batch])
-        finally:
+        """Take what waits, then pass the lead on: to the first in line who is waiting, and to nobody when the line is empty."""
+        goes_on = True
+        while goes_on:
             with self._lock:
-                if len(outcomes) == len(batch):
-                    for entry, outcome in zip(batch, outcomes, strict=True):
-                        entry.outcome = (outcome,)
-                else:
-                    for entry in batch:
-                        entry.outcome = (TripNotCompleted("the trip was interrupted"),)
-                successor = self._waiting[0] if self._waiting else None
-                self._has_leader = successor is not None
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
+            outcomes: Sequence[Result | Exception] = ()
+            try:
+                outcomes = self._carry([entry.item for entry in batch])
+            finally:
+                with self._lock:
+                    completed = len(outcomes) == len(batch)
+                    if completed:
+                        for entry, outcome in zip(batch, outcomes, strict=True):
+                            entry.outcome = (outcome,)
+                    else:
+                        for entry in batch:
+                            entry.outcome = (TripNotCompleted("the trip was interrupted"),)
+                    successor = next((entry for entry in self._waiting if entry.woken is not None), None)
+                    goes_on = completed and successor is None and bool(self._waiting)
+                    self._has_leader = successor is not None or goes_on
+                    if successor is not None:
+                        successor.leads = True
+                for entry in batch:
+                    entry.wake()
                 if successor is not None:
-                    successor.leads = True
-            for entry in batch:
-                entry.wake()
-            if successor is not None:
-                successor.wake()
+                    successor.wake()
 
 
 class _Entry(Generic[Item, Result]):
     """One item in line. A bare lock is the cheapest thing that one thread can wait on."""
 
-    __slots__ = ("_woken", "item", "leads", "outcome")
+    __slots__ = ("item", "leads", "outcome", "woken")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, *, is_awaited: bool) -> None:
         self.item = item
         self.leads = False
         self.outcome: tuple[Result | Exception] | None = None
-        self._woken = threading.Lock()
-        self._woken.acquire()
+        self.woken = threading.Lock() if is_awaited else None
+        if self.woken is not None:
+            self.woken.acquire()
 
     def wait(self, seconds: float) -> bool:
-        return self._woken.acquire(timeout=seconds)
+        assert self.woken is not None
+        return self.woken.acquire(timeout=seconds)
 
     def wake(self) -> None:
-        self._woken.release()
+        if self.woken is not None:
+            self.woken.release()
 
     def result(self) -> Result:
         assert self.outcome is not None

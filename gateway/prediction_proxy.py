@@ -1,6 +1,5 @@
 """Make a prediction: what is special about it among metered calls (metering.metered_calls owns their order)."""
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from metering.limits import CALL, Ask, Burst, Draw, Standing
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
 from metering.rate_limit_headers import DAY
 from metering.windows import Window, day_of
+from security.secrets.hmac_sha256 import hmac_sha256
 
 ROUTE = "POST /api/gateway/predict"
 LEASE_MARGIN_SECONDS = 30.0
@@ -93,7 +93,7 @@ class PredictionProxy:
             feature=FEATURE,
             noun="predictions",
             route=ROUTE,
-            fingerprint="" if question is None else hmac.digest(self.hash_key, question.document, "sha256").hex(),
+            fingerprint="" if question is None else hmac_sha256(self.hash_key, question.document),
             idempotency_key=None if question is None else question.idempotency_key,
             lease_seconds=self.private_server.timeout + LEASE_MARGIN_SECONDS,
             allowance=partial(self._allowance, enhanced_grounding=question is not None and question.enhanced_grounding),

@@ -1,8 +1,9 @@
 """Limits in Redis, for calls that draw nothing but themselves: one script takes a call, another gives it back or counts it."""
 
 from pathlib import Path
+from typing import Any
 
-from database.redis.script import Script, ScriptRunner
+from database.redis.script import Lost, Script, ScriptRunner
 from database.redis.server import KEY_PREFIX
 from metering.limits import (
     BURST,
@@ -84,16 +85,22 @@ class RedisLimits:
 
     def settle(self, ask: Ask, used: int, failures: int) -> None:
         """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL."""
-        counter, held, _, failed = keys_of(ask)
-        self._scripts.run(
-            SETTLE, 3, counter, held, failed, ask.draws[0].window.name, ask.request_id.hex, used, failures
-        )
+        self._scripts.run(SETTLE, *_settling(ask, used, failures))
+
+    def tell(self, ask: Ask, used: int, failures: int, lost: Lost) -> None:
+        """The same, not waited for. Never raises: `lost` is told when it may not have been carried out."""
+        self._scripts.tell(SETTLE, *_settling(ask, used, failures), lost=lost)
 
     def in_flight(self, ask: Ask) -> tuple[int, int, int]:
         """Calls of the window and of any window, and the burst clock (microseconds)."""
         _, held_key, burst_key, _ = keys_of(ask)
         of_window, of_any, tat = self._scripts.run(IN_FLIGHT, 2, held_key, burst_key, ask.draws[0].window.name)
         return of_window, of_any, int(tat)
+
+
+def _settling(ask: Ask, used: int, failures: int) -> tuple[Any, ...]:
+    counter, held, _, failed = keys_of(ask)
+    return 3, counter, held, failed, ask.draws[0].window.name, ask.request_id.hex, used, failures
 
 
 def keys_of(ask: Ask) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import redis
 
@@ -138,17 +139,14 @@ class UsageLimits:
         return verdict
 
     def _tell_redis(self, ask: Ask, used: int, failures: int = DID_NOT_FAIL) -> None:
+        """Not waited for: whoever calls has its answer, and nothing that is exact rests on it."""
         said = (ask, used, failures)
+        unsaid = partial(self._unsaid.append, said)
         limits = self._in_use()
-        try:
-            if limits is not None:
-                limits.settle(*said)
-                return
-        except redis.ResponseError:
-            return  # about this user's keys alone, which end by themselves
-        except redis.RedisError:
-            pass
-        self._unsaid.append(said)
+        if limits is None:
+            unsaid()
+        else:
+            limits.tell(*said, lost=unsaid)
 
     def _in_use(self) -> RedisLimits | None:
         scripts = self._server.scripts()

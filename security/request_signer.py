@@ -16,6 +16,7 @@ from functools import lru_cache
 import orjson
 
 from security.base64url import base64url
+from security.secrets.hmac_sha256 import hmac_sha256
 from security.secrets.signing_keys import KEY_ID, PrivateServerKeys
 
 REQUEST_SCHEME = "MIRROR-HMAC-SHA256-V1"
@@ -217,4 +218,4 @@ def version_1_signatures(header: str) -> list[str]:
 
 
 def _signature(secret: bytes, lines: tuple[str, ...]) -> str:
-    return "v1=" + hmac.digest(secret, "\n".join(lines).encode(), "sha256").hex()
+    return "v1=" + hmac_sha256(secret, "\n".join(lines).encode())

@@ -67,6 +67,11 @@ def network_of(address: str, ipv6_bits: int = 64) -> str:
 
 
 @lru_cache(maxsize=4096)
+def is_loopback(address: str) -> bool:
+    return ip_address(address).is_loopback
+
+
+@lru_cache(maxsize=4096)
 def _canonical(text: str) -> str | None:
     """`192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443` without the port; None for anything
     else.

@@ -2,6 +2,7 @@
 
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 
@@ -11,9 +12,19 @@ class ClientSocket(socket.socket):
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.unsent: deque[memoryview] = deque()
+        self.ended = False
 
     def setblocking(self, flag: bool) -> None:
         """gunicorn asks for it before each request. It would be a system call for nothing: no call here waits."""
+
+    def close(self) -> None:
+        """End the connection. Its number stays taken until `free`, for the main loop may still watch it."""
+        self.ended = True
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+    def free(self) -> None:
+        super().close()
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Raises OSError when the client is gone."""

@@ -1,12 +1,11 @@
 """The request's edge, put together: what happens before any handler and what stands on every answer."""
 
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Any
 
 from flask import Flask, Response, request
 
-from security.edge.client_address import EXTENSION_KEY, TrustedProxies
+from security.edge.client_address import EXTENSION_KEY, TrustedProxies, is_loopback
 from security.edge.error_handlers import install_error_handlers
 from security.edge.problems import HttpsRequired, MalformedRequest
 from security.edge.request_id import current_exchange
@@ -62,7 +61,7 @@ def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     path = environ.get("PATH_INFO", "")
     if path == "/health" or path.startswith("/health/"):
         return True
-    return ip_address(proxies.client_address(environ)).is_loopback
+    return is_loopback(proxies.client_address(environ))
 
 
 def _answer_options(app: Flask) -> Response:

@@ -2,8 +2,10 @@
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -24,6 +26,8 @@ _UNSAFE_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _RUNNING_ON = re.compile(r"^ \* Running on (\S+)$", re.MULTILINE)
 _QUIET_LOGGERS = {"werkzeug": logging.INFO, "urllib3": logging.WARNING, "alembic": logging.WARNING}
+
+_written_to = lru_cache(4)(structlog.BytesLogger)
 
 
 class RequestLog:
@@ -56,7 +60,7 @@ class RequestLog:
             line["user_id"] = exchange.user_id
         if exchange.actor_id is not None:
             line["actor_id"] = exchange.actor_id
-        structlog.BytesLogger().msg(self._render(None, "info", line))
+        _written_to(sys.stdout.buffer).msg(self._render(None, "info", line))
 
 
 def configure_logging(level: str, pretty: bool = False) -> RequestLog:
@@ -122,7 +126,7 @@ class _StandardLibraryHandler(logging.Handler):
             }
             for processor in self._processors:
                 line = processor(None, record.levelname.lower(), line)
-            structlog.BytesLogger().msg(line)
+            _written_to(sys.stdout.buffer).msg(line)
         except Exception:
             self.handleError(record)
 

@@ -9,7 +9,8 @@ def test_a_stream_goes_on_when_its_client_has_caught_up() -> None:
     """An event does not wait for the end of the answer because an earlier one had to."""
     ours, client = socket.socketpair()
     client.settimeout(10)
-    with ClientSocket(ours) as server, client:
+    server = ClientSocket(ours)
+    with client:
         server.sendall(LARGE)
         assert server.unsent
         received = 0
@@ -19,3 +20,4 @@ def test_a_stream_goes_on_when_its_client_has_caught_up() -> None:
         server.sendall(b"event")
         assert not server.unsent
         assert client.recv(100) == b"event"
+    server.free()
