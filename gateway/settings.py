@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from security.secrets.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys, named_keys
 from settings import types
 from settings.private_hosts import is_private_host
-from settings.section import Place, Problem, secret_text, secret_texts
+from settings.section import Complaint, Place, secret_text, secret_texts
 from settings.web_server import WebServerSection
 
 
@@ -101,7 +101,7 @@ class PredictSection(WebServerSection):
             "private_api_keys": f"k1:msk_{b64encode(secrets.token_bytes(48)).decode()}",
         }
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.predict_max_in_flight >= self.web_threads:
             yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, otherwise predictions could use every thread"
         if self.private_api_secret is None and self.private_api_keys is None:
@@ -109,7 +109,7 @@ class PredictSection(WebServerSection):
         if self.private_api_secret is not None and self.private_api_keys is not None:
             yield "PRIVATE_API_KEYS", "cannot be set together with PRIVATE_API_SECRET; remove one of them"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         """Over plain http nothing but the signature tells the private server's answer from a stranger's."""
         parts = urlsplit(self.private_api_url)
         if parts.scheme == "https":
@@ -127,7 +127,7 @@ class PredictSection(WebServerSection):
         """Keys of the ring are named with their id."""
         texts = secret_texts(private_api_secret=self.private_api_secret)
         if self.private_api_keys is not None:
-            ring = types.named_keys(self.private_api_keys.get_secret_value())
+            ring = named_keys(self.private_api_keys.get_secret_value())
             texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
         return texts
 

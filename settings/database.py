@@ -7,7 +7,7 @@ from pydantic import Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem
+from settings.section import Complaint
 
 
 class DatabaseSection(ProcessSection):
@@ -39,7 +39,7 @@ class DatabaseSection(ProcessSection):
         "for a second.",
     )
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.database_url is None:
             yield "DATABASE_URL", "must be set, because the embedded server is only for development"
 

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 
 from security.secrets.derived_key import derived_key
+from security.secrets.signing_keys import key_bytes
 from settings import types
-from settings.section import Environment, Place, Problem, Section, secret_texts
+from settings.section import Complaint, Environment, Place, Section, secret_texts
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
@@ -107,7 +108,7 @@ class ProcessSection(Section):
     def stand_ins() -> dict[str, str]:
         return {"public_base_url": "https://stand-in.invalid"}
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.flask_debug:
             yield "FLASK_DEBUG", "must be off, because the debugger lets anyone run any code"
         if urlsplit(self.public_base_url).scheme != "https":
@@ -153,4 +154,4 @@ class ProcessSection(Section):
         return derived_key(self.secret_key.get_secret_value().encode(), label)
 
     def key_or_derived(self, own: SecretStr | None, label: str) -> bytes:
-        return self.derived_key(label) if own is None else types.key_bytes(own.get_secret_value())
+        return self.derived_key(label) if own is None else key_bytes(own.get_secret_value())

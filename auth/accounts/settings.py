@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr
 from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
 from auth.tokens.access_keys import AccessKeyRing, SigningKey
+from security.secrets.signing_keys import key_bytes, named_keys
 from settings import types
-from settings.section import Place, Problem, secret_texts
+from settings.section import Complaint, Place, secret_texts
 
 DERIVED_DATA_KEY: Final = "0"
 """Its id in the ring; no other key may have it."""
@@ -37,7 +38,7 @@ def _password_list(path: Path) -> Path:
 
 
 AccessKeysText = Annotated[SecretStr, types.readable(AccessKeyRing.read)]
-DataKeysText = Annotated[SecretStr, types.readable(types.named_keys)]
+DataKeysText = Annotated[SecretStr, types.readable(named_keys)]
 PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
 
 
@@ -104,13 +105,13 @@ class AccountsSection(MailSection):
     def defaults(place: Place) -> dict[str, str]:
         return {"registration_response": "classic" if place.is_development else "private"}
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.jwt_keys is not None and self.jwt_secret_key is not None:
             yield "JWT_KEYS", "cannot be set together with JWT_SECRET_KEY; remove one of them"
         if DERIVED_DATA_KEY in self._named_data_keys():
             yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.bcrypt_cost < 10:
             yield "BCRYPT_COST", "must be at least 10"
         if self.registration_response is RegistrationResponse.PRIVATE and self.email_host is None:
@@ -147,13 +148,13 @@ class AccountsSection(MailSection):
 
     @property
     def pepper(self) -> bytes | None:
-        return None if self.password_pepper is None else types.key_bytes(self.password_pepper.get_secret_value())
+        return None if self.password_pepper is None else key_bytes(self.password_pepper.get_secret_value())
 
     @property
     def data_key_ring(self) -> dict[str, bytes]:
         """The current key first. The derived one stays, so that `DATA_KEYS` can be set later."""
-        named = {name: types.key_bytes(key) for name, key in self._named_data_keys().items()}
+        named = {name: key_bytes(key) for name, key in self._named_data_keys().items()}
         return {**named, DERIVED_DATA_KEY: self.derived_key("mirroros data keys v1")}
 
     def _named_data_keys(self) -> dict[str, str]:
-        return {} if self.data_keys is None else types.named_keys(self.data_keys.get_secret_value())
+        return {} if self.data_keys is None else named_keys(self.data_keys.get_secret_value())

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem, set_beside
+from settings.section import Complaint, set_beside
 
 AppleTeamId = Annotated[str, AfterValidator(types.matching(r"[A-Z0-9]{10}", "must be the team's ten characters"))]
 
@@ -31,15 +31,9 @@ class AppleTokensSection(ProcessSection):
         description="The address of Apple's token endpoints. For tests and development.",
     )
 
-    def contradictions(self) -> Iterator[Problem]:
-        yield from set_beside(
-            {
-                "APPLE_SIGN_IN_KEY_ID": self.apple_sign_in_key_id,
-                "APPLE_SIGN_IN_TEAM_ID": self.apple_sign_in_team_id,
-                "APPLE_SIGN_IN_PRIVATE_KEY": self.apple_sign_in_private_key,
-            }
-        )
+    def contradictions(self) -> Iterator[Complaint]:
+        yield from set_beside(self, "apple_sign_in_key_id", "apple_sign_in_team_id", "apple_sign_in_private_key")
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.apple_sign_in_url != AppleTokensSection.model_fields["apple_sign_in_url"].default:
             yield "APPLE_SIGN_IN_URL", "must not be set: the server at this address would receive your users' codes from Apple"

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from auth.apple_tokens.settings import AppleTokensSection
 from settings import types
-from settings.section import Problem
+from settings.section import Complaint
 
 
 class IdentityProvidersSection(AppleTokensSection):
@@ -31,11 +31,11 @@ class IdentityProvidersSection(AppleTokensSection):
         description="The address of Google's public keys. For tests.",
     )
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.apple_sign_in_private_key is not None and not self.apple_client_ids:
             yield "APPLE_CLIENT_IDS", "must be set as well, like APPLE_SIGN_IN_PRIVATE_KEY"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         own = IdentityProvidersSection.model_fields
         for name in ("apple_keys_url", "google_keys_url"):
             if getattr(self, name) != own[name].default:

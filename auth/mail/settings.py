@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from settings import types
 from settings.private_hosts import is_private_host
 from settings.process import ProcessSection
-from settings.section import Place, Problem
+from settings.section import Complaint, Place
 
 
 def _sender(text: str) -> str:
@@ -59,7 +59,7 @@ class MailSection(ProcessSection):
     def defaults(place: Place) -> dict[str, str]:
         return {"email_folder": str(Path(".data") / "mail")} if place.is_development else {}
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.email_folder is not None:
             yield "EMAIL_FOLDER", "is only for development; set EMAIL_HOST instead"
         if self.mail_box_url is not None:

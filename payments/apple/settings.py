@@ -10,7 +10,7 @@ from auth.email_address import parse_email
 from payments.billing.settings import ProductsText
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem, set_beside
+from settings.section import Complaint, set_beside
 
 
 def _uuid(text: str) -> str:
@@ -28,7 +28,7 @@ def _email_key(text: str) -> str:
 
 
 AppleSharedSecret = Annotated[
-    SecretStr, AfterValidator(types.shaped(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))
+    SecretStr, types.readable(types.matching(r"[0-9A-Fa-f]{32}", "must be 32 hexadecimal digits"))
 ]
 AppleBundleId = Annotated[
     str, AfterValidator(types.matching(r"[A-Za-z0-9.-]{1,155}", "must be a bundle id such as com.example.app"))
@@ -87,23 +87,11 @@ class AppStoreSection(ProcessSection):
     )
     apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="The same for the App Store's sandbox.")
 
-    def contradictions(self) -> Iterator[Problem]:
-        yield from set_beside(
-            {
-                "APPLE_BUNDLE_ID": self.apple_bundle_id,
-                "APPLE_APP_ID": self.apple_app_id,
-                "APPLE_PRODUCTS": self.apple_products or None,
-            }
-        )
-        yield from set_beside(
-            {
-                "APPLE_API_KEY_ID": self.apple_api_key_id,
-                "APPLE_API_ISSUER_ID": self.apple_api_issuer_id,
-                "APPLE_API_PRIVATE_KEY": self.apple_api_private_key,
-            }
-        )
+    def contradictions(self) -> Iterator[Complaint]:
+        yield from set_beside(self, "apple_bundle_id", "apple_app_id", "apple_products")
+        yield from set_beside(self, "apple_api_key_id", "apple_api_issuer_id", "apple_api_private_key")
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         for name in ("apple_root_certificate", "apple_production_url", "apple_sandbox_url"):
             if getattr(self, name) is not None:
                 yield name.upper(), "must not be set: whoever signs for that App Store could buy for free"

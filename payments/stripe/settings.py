@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from payments.billing.settings import ProductsText
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem
+from settings.section import Complaint
 
 StripeKey = Annotated[
     SecretStr,
-    AfterValidator(
-        types.shaped(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+    types.readable(
+        types.matching(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
     ),
 ]
 StripeWebhookSecrets = Annotated[
-    SecretStr, AfterValidator(types.shaped(r"whsec_[^\s,]+(\s*,\s*whsec_[^\s,]+)*", "must begin with whsec_"))
+    SecretStr, types.readable(types.matching(r"whsec_[^\s,]+(\s*,\s*whsec_[^\s,]+)*", "must begin with whsec_"))
 ]
 
 
@@ -63,13 +63,13 @@ class StripeSection(ProcessSection):
         examples=["https://app.example.com"],
     )
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.stripe_secret_key is None:
             for name in ("stripe_webhook_secret", "stripe_prices"):
                 if getattr(self, name):
                     yield name.upper(), "has no effect without STRIPE_SECRET_KEY"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.stripe_secret_key is not None and self.stripe_webhook_secret is None:
             yield "STRIPE_WEBHOOK_SECRET", "must be set as well, otherwise the API does not learn about payments"
         if self.stripe_api_base != StripeSection.model_fields["stripe_api_base"].default:

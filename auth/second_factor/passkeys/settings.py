@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem
+from settings.section import Complaint
 
 
 def _passkey_origin(text: str) -> str:
@@ -42,7 +42,7 @@ class PasskeysSection(ProcessSection):
         examples=["https://app.example.com,android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"],
     )
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if any(origin.startswith("http://") for origin in self.passkey_origins):
             yield "PASSKEY_ORIGINS", "must begin with https:// or android:"
 
