@@ -92,11 +92,6 @@ class SignedRequest:
     nonce: str
 
 
-def new_nonce() -> str:
-    """16 random bytes as 22 characters."""
-    return base64url(os.urandom(16))
-
-
 def sign_request(
     ring: PrivateServerKeys,
     *,
@@ -114,7 +109,7 @@ def sign_request(
     `context` is `CallContext.encoded()`. An empty `content_type` or `context` means that no such header is
     sent. A retry is signed anew, with a new nonce; only a test hands one in. Raises RequestCannotBeSigned.
     """
-    nonce = nonce or new_nonce()
+    nonce = nonce or base64url(os.urandom(16))
     require_signable(method, target, content_type)
     if not (CONTEXT.fullmatch(context) and NONCE.fullmatch(nonce)):
         raise RequestCannotBeSigned("the context is base64url of at most 1024 characters, the nonce of 22")

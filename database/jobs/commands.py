@@ -43,7 +43,7 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
 
         Lists the workers, waiting and failed jobs, and the items that batches skipped in the last 7 days.
         """
-        for line in status_lines(worker_status(database_url)()):
+        for line in status_lines(worker_status(database_url)):
             click.echo(line)
 
     return group

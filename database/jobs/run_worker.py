@@ -12,7 +12,7 @@ from flask import Flask
 from procrastinate.exceptions import ConnectorException
 from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from database.engine import libpq_url
@@ -74,7 +74,7 @@ async def connections(database_url: str, options: WorkerOptions) -> AsyncIterato
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         libpq_url(database_url),
         kwargs=connection_limits(),
-        configure=_commit_each_statement,
+        configure=lambda connection: connection.set_autocommit(True),  # procrastinate's listener sets it by itself
         check=AsyncConnectionPool.check_connection,
         min_size=1,
         max_size=options.concurrency + 1,  # one beats the heart; the listener has its own connection
@@ -86,10 +86,6 @@ async def connections(database_url: str, options: WorkerOptions) -> AsyncIterato
         yield pool
     finally:
         await pool.close(timeout=5)
-
-
-async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
 
 
 async def _take_jobs(

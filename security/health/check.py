@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from database.jobs.worker_status import WorkerStatus, worker_status
-from database.redis.server import RedisAddress, redis_check
+from database.redis.server import RedisAddress, ping
 from database.schema import SchemaNotCurrent, schema_check
 from security.api.operation import AnswerBody
 
@@ -84,11 +85,11 @@ def health_check(database_url: str, redis: RedisAddress | None, more: Mapping[st
     """What every process stands on, and `more`."""
     parts = {
         "database": Part(schema_check(database_url)),
-        "worker": Part(worker_status(database_url), required=False),
+        "worker": Part(partial(worker_status, database_url), required=False),
         **more,
     }
     if redis is not None:
-        parts["redis"] = Part(redis_check(redis), required=False)
+        parts["redis"] = Part(partial(ping, redis), required=False)
     return HealthCheck(parts)
 
 
