@@ -2,8 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
@@ -15,14 +14,6 @@ from settings.section import Complaint, Environment, Place, Section, secret_text
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
 
 
 class ProcessSection(Section):
@@ -75,7 +66,7 @@ class ProcessSection(Section):
         description="The master secret. Keys that you do not set below are derived from it.",
         examples=["development-only-master-secret-change-me-0b7f"],
     )
-    log_level: Annotated[LogLevel, types.UpperCase] = Field(
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], types.UpperCase] = Field(
         description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise "
         "`INFO`.",
         examples=["INFO"],

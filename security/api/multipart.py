@@ -23,8 +23,6 @@ from security.edge.problems import (
     field_error,
 )
 
-LARGEST_FIELDS = 64 * 1024
-"""Bytes of all texts of a form."""
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 """RFC 2046, 5.1.1."""
 
@@ -73,15 +71,9 @@ class Multipart(RequestBody):
         texts: MultiDict[str, str] = MultiDict()
         files: dict[str, list[FileStorage]] = {name: [] for name in self.files}
         errors: list[dict[str, str]] = []
-        room = LARGEST_FIELDS
         try:
             for part, content in self._parts():
                 if isinstance(part, Field):
-                    room -= len(content)
-                    if room < 0:
-                        raise BodyTooLarge(
-                            f"The text fields of the form can have at most {LARGEST_FIELDS:,} bytes in total"
-                        )
                     texts.add(part.name, content.decode())
                 elif part.name in files:
                     files[part.name].append(self._file(part, content))

@@ -99,10 +99,6 @@ def test_the_whole_form_has_a_largest_size(toy: Flask) -> None:
     assert (answer.status_code, told(answer)["detail"]) == (413, "The request body can have at most 1200000 bytes")
 
 
-def test_its_texts_have_a_largest_size(toy: Flask) -> None:
-    assert send(toy, title="x" * 65_537, picture=file()).status_code == 413
-
-
 def test_it_has_a_largest_number_of_parts(toy: Flask) -> None:
     answer = send(toy, title="Sea", labels=list("abcdefgh"), picture=file())
     assert (answer.status_code, "6 parts" in told(answer)["detail"]) == (413, True)
