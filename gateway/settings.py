@@ -44,42 +44,23 @@ class PredictSection(WebServerSection):
     title: ClassVar = "Predictions from the private server"
     in_example: ClassVar = frozenset({"private_api_secret"})
 
-    private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(
-        description="The address of your private prediction server. Plain http is only allowed on loopback and "
-        "private networks.",
-        examples=["http://127.0.0.1:9000"],
-    )
-    private_api_path: Annotated[str, AfterValidator(_path)] = Field(
-        default="/predict", description="The path on the private server that predictions are posted to."
-    )
+    private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(examples=["http://127.0.0.1:9000"])
+    """The address of your private prediction server. Plain http is only allowed on loopback and private networks."""
+    private_api_path: Annotated[str, AfterValidator(_path)] = "/predict"
+    """The path on the private server that predictions are posted to."""
     private_api_secret: PrivateServerSecret | None = Field(
-        default=None,
-        description="The key `k1` that signs requests to the private server. At least 32 bytes; set the same "
-        "value there.",
-        examples=["development-only-signing-key-change-me-51c2"],
+        default=None, examples=["development-only-signing-key-change-me-51c2"]
     )
-    private_api_keys: PrivateServerKeysText | None = Field(
-        default=None,
-        description="Several keys instead of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first "
-        "signs, all verify.",
-        examples=["k2:msk_...,k1:msk_..."],
-    )
-    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(
-        description=(
-            "Whether the private server's answers must be signed: `required`, `if_present` or `off`. "
-            "Default: `required` over http, otherwise `if_present`."
-        ),
-        examples=["required"],
-    )
-    private_api_timeout: float = Field(
-        default=30, gt=0, le=300, description="The longest time that a prediction may take in total, in seconds."
-    )
-    predict_max_in_flight: int = Field(
-        ge=1,
-        description="How many predictions one process may have in progress. Any more get 503. Default: 7/8 of "
-        "`WEB_THREADS`.",
-        examples=["525"],
-    )
+    """The key `k1` that signs requests to the private server. At least 32 bytes; set the same value there."""
+    private_api_keys: PrivateServerKeysText | None = Field(default=None, examples=["k2:msk_...,k1:msk_..."])
+    """Several keys instead of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify."""
+    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(examples=["required"])
+    """Whether the private server's answers must be signed: `required`, `if_present` or `off`. Default: `required` over
+    http, otherwise `if_present`."""
+    private_api_timeout: float = Field(default=30, gt=0, le=300)
+    """The longest time that a prediction may take in total, in seconds."""
+    predict_max_in_flight: int = Field(ge=1, examples=["525"])
+    """How many predictions one process may have in progress. Any more get 503. Default: 7/8 of `WEB_THREADS`."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:

@@ -37,8 +37,8 @@ class Place:
 
 
 class Section(BaseModel):
-    """Base of every section; a field's name in upper case is the variable's name. A section inherits from those that its
-    rules look at.
+    """Base of every section; a field's name in upper case is the variable's name, and its docstring explains it to operators.
+    A section inherits from those that its rules look at.
 
     A field without a default must be set, unless `defaults` fills it in. What a section may define besides, each for its own
     variables:
@@ -53,7 +53,7 @@ class Section(BaseModel):
     - `switched_off(self) -> dict[str, str]`: beginnings of paths to the variable without which there is no route.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     title: ClassVar[str] = ""
     """Its heading in `.env.example`."""

@@ -45,61 +45,35 @@ PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
 class AccountsSection(MailSection):
     title: ClassVar = "Accounts"
 
-    jwt_secret_key: types.LongKey | None = Field(
-        default=None, description="The key that signs access tokens. Default: derived from `SECRET_KEY`."
-    )
-    jwt_keys: AccessKeysText | None = Field(
-        default=None,
-        description="Several keys instead of the one: `kid:algorithm:material,…`. The first signs, all verify. "
-        "See `flask keys rotate`.",
-    )
-    refresh_token_key: types.LongKey | None = Field(
-        default=None, description="The key that creates refresh tokens. Default: derived from `SECRET_KEY`."
-    )
-    password_pepper: types.LongKey | None = Field(
-        default=None,
-        description="Mixed into every password before hashing. Keep a copy: without it no password can be " "checked.",
-    )
-    data_keys: DataKeysText | None = Field(
-        default=None,
-        description=(
-            "The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first "
-            "encrypts new data, all decrypt old data. Default: derived from `SECRET_KEY`; that data stays "
-            "readable."
-        ),
-        examples=["d1:msk_..."],
-    )
-    jwt_access_token_expire_minutes: int = Field(
-        default=15, ge=1, le=60, description="How long an access token is valid, in minutes."
-    )
-    bcrypt_cost: int = Field(
-        default=12, ge=4, le=16, description="bcrypt's work factor. At least 10 outside development."
-    )
+    jwt_secret_key: types.LongKey | None = None
+    """The key that signs access tokens. Default: derived from `SECRET_KEY`."""
+    jwt_keys: AccessKeysText | None = None
+    """Several keys instead of the one: `kid:algorithm:material,…`. The first signs, all verify. See `flask keys rotate`."""
+    refresh_token_key: types.LongKey | None = None
+    """The key that creates refresh tokens. Default: derived from `SECRET_KEY`."""
+    password_pepper: types.LongKey | None = None
+    """Mixed into every password before hashing. Keep a copy: without it no password can be checked."""
+    data_keys: DataKeysText | None = Field(default=None, examples=["d1:msk_..."])
+    """The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
+    decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
+    jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
+    """How long an access token is valid, in minutes."""
+    bcrypt_cost: int = Field(default=12, ge=4, le=16)
+    """bcrypt's work factor. At least 10 outside development."""
     pwned_passwords_file: PasswordList | None = Field(
-        default=None,
-        description="A file of breached passwords that users cannot choose: sorted SHA-1 hashes in hexadecimal, "
-        "one per line.",
-        examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"],
+        default=None, examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"]
     )
-    account_deletion_grace_days: int = Field(
-        default=14, ge=0, le=30, description="How many days a closed account can be restored before it is deleted."
-    )
-    registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(
-        description=(
-            "`classic` says if an e-mail address is already registered, `private` always gives the same "
-            "response. Default: `classic` in development, otherwise `private`."
-        ),
-        examples=["classic"],
-    )
-    registration_mode: Annotated[RegistrationMode, types.LowerCase] = Field(
-        default=RegistrationMode.OPEN,
-        description="Who can create an account: `open` for anyone, `invite` for people with a code from `flask "
-        "invites create`, `closed` for nobody.",
-    )
-    rate_limit_general: bool = Field(
-        default=True,
-        description="`off` removes each plan's limit of requests a minute. For tests and load tests.",
-    )
+    """A file of breached passwords that users cannot choose: sorted SHA-1 hashes in hexadecimal, one per line."""
+    account_deletion_grace_days: int = Field(default=14, ge=0, le=30)
+    """How many days a closed account can be restored before it is deleted."""
+    registration_response: Annotated[RegistrationResponse, types.LowerCase] = Field(examples=["classic"])
+    """`classic` says if an e-mail address is already registered, `private` always gives the same response. Default:
+    `classic` in development, otherwise `private`."""
+    registration_mode: Annotated[RegistrationMode, types.LowerCase] = RegistrationMode.OPEN
+    """Who can create an account: `open` for anyone, `invite` for people with a code from `flask invites create`,
+    `closed` for nobody."""
+    rate_limit_general: bool = True
+    """`off` removes each plan's limit of requests a minute. For tests and load tests."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:

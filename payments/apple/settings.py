@@ -39,53 +39,33 @@ EmailKeys = Annotated[frozenset[Annotated[str, AfterValidator(_email_key)]], typ
 class AppStoreSection(ProcessSection):
     title: ClassVar = "App Store"
 
-    apple_bundle_id: AppleBundleId | None = Field(
-        default=None,
-        description="Your app's bundle id. Set it to turn on the routes of `/api/payments/apple`.",
-        examples=["com.example.app"],
-    )
-    apple_app_id: int | None = Field(
-        default=None,
-        ge=1,
-        lt=2**63,
-        description="Your app's Apple ID, a number in App Store Connect.",
-        examples=["1234567890"],
-    )
+    apple_bundle_id: AppleBundleId | None = Field(default=None, examples=["com.example.app"])
+    """Your app's bundle id. Set it to turn on the routes of `/api/payments/apple`."""
+    apple_app_id: int | None = Field(default=None, ge=1, lt=2**63, examples=["1234567890"])
+    """Your app's Apple ID, a number in App Store Connect."""
     apple_products: ProductsText = Field(
-        default="",
-        description="What the App Store sells: `product:tier:cycle,…`. Leave out the cycle of a product that is "
-        "no longer sold; users who have it keep the tier.",
-        examples=["com.example.app.pro.monthly:pro:monthly,com.example.app.pro.yearly:pro:yearly"],
+        default="", examples=["com.example.app.pro.monthly:pro:monthly,com.example.app.pro.yearly:pro:yearly"]
     )
-    apple_shared_secret: AppleSharedSecret | None = Field(
-        default=None, description="The shared secret from App Store Connect, for StoreKit 1 receipts."
-    )
-    apple_api_key_id: types.AppleKeyId | None = Field(
-        default=None,
-        description="The id of the In-App Purchase key. With this key, subscriptions are reconciled every hour.",
-    )
-    apple_api_issuer_id: Annotated[str, AfterValidator(_uuid)] | None = Field(
-        default=None, description="The issuer id, shown above the In-App Purchase keys."
-    )
-    apple_api_private_key: types.AppleSigningKey | None = Field(
-        default=None, description="The In-App Purchase key: the content of its .p8 file, with `\\n` for line breaks."
-    )
-    apple_online_checks: bool = Field(
-        default=True, description="Ask Apple whether the certificates of signed data were revoked (OCSP)."
-    )
-    apple_sandbox_accounts: EmailKeys = Field(
-        default=frozenset(),
-        description="The e-mail addresses of accounts whose sandbox purchases count in production for a day. For "
-        "App Review.",
-        examples=["review@example.com"],
-    )
-    apple_root_certificate: FilePath | None = Field(
-        default=None, description="A root certificate (DER) instead of Apple's. For tests."
-    )
-    apple_production_url: types.BaseUrl | None = Field(
-        default=None, description="The address of an App Store instead of Apple's. For tests."
-    )
-    apple_sandbox_url: types.BaseUrl | None = Field(default=None, description="The same for the App Store's sandbox.")
+    """What the App Store sells: `product:tier:cycle,…`. Leave out the cycle of a product that is no longer sold; users
+    who have it keep the tier."""
+    apple_shared_secret: AppleSharedSecret | None = None
+    """The shared secret from App Store Connect, for StoreKit 1 receipts."""
+    apple_api_key_id: types.AppleKeyId | None = None
+    """The id of the In-App Purchase key. With this key, subscriptions are reconciled every hour."""
+    apple_api_issuer_id: Annotated[str, AfterValidator(_uuid)] | None = None
+    """The issuer id, shown above the In-App Purchase keys."""
+    apple_api_private_key: types.AppleSigningKey | None = None
+    """The In-App Purchase key: the content of its .p8 file, with `\\n` for line breaks."""
+    apple_online_checks: bool = True
+    """Ask Apple whether the certificates of signed data were revoked (OCSP)."""
+    apple_sandbox_accounts: EmailKeys = Field(default=frozenset(), examples=["review@example.com"])
+    """The e-mail addresses of accounts whose sandbox purchases count in production for a day. For App Review."""
+    apple_root_certificate: FilePath | None = None
+    """A root certificate (DER) instead of Apple's. For tests."""
+    apple_production_url: types.BaseUrl | None = None
+    """The address of an App Store instead of Apple's. For tests."""
+    apple_sandbox_url: types.BaseUrl | None = None
+    """The same for the App Store's sandbox."""
 
     def contradictions(self) -> Iterator[Complaint]:
         yield from set_beside(self, "apple_bundle_id", "apple_app_id", "apple_products")

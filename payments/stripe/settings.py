@@ -25,43 +25,25 @@ StripeWebhookSecrets = Annotated[
 class StripeSection(ProcessSection):
     title: ClassVar = "Stripe"
 
-    stripe_secret_key: StripeKey | None = Field(
-        default=None,
-        description="Your Stripe API key. Set it to turn on the routes of `/api/payments/stripe`.",
-        examples=["sk_test_..."],
-    )
-    stripe_webhook_secret: StripeWebhookSecrets | None = Field(
-        default=None,
-        description="Verifies Stripe's webhooks. Without it the endpoint does not exist. While you roll it, set "
-        "both: `whsec_…,whsec_…`.",
-        examples=["whsec_..."],
-    )
+    stripe_secret_key: StripeKey | None = Field(default=None, examples=["sk_test_..."])
+    """Your Stripe API key. Set it to turn on the routes of `/api/payments/stripe`."""
+    stripe_webhook_secret: StripeWebhookSecrets | None = Field(default=None, examples=["whsec_..."])
+    """Verifies Stripe's webhooks. Without it the endpoint does not exist. While you roll it, set both: `whsec_…,whsec_…`."""
     stripe_prices: ProductsText = Field(
         default="",
-        description="What Stripe sells: `price:tier:cycle,…`. Leave out the cycle of a price that is no longer "
-        "sold; users who have it keep the tier.",
         examples=["price_1:pro:monthly,price_2:pro:yearly,price_3:enterprise:monthly,price_4:enterprise:yearly"],
     )
-    stripe_trial_days: int = Field(
-        default=0, ge=0, le=365, description="Days of free trial at Stripe, once for each user. 0 means no trial."
-    )
-    stripe_api_base: types.BaseUrl = Field(
-        default="https://api.stripe.com", description="The address of Stripe's API. For tests and development."
-    )
-    checkout_return_url: types.HttpUrl | None = Field(
-        default=None,
-        description="Where Stripe's pages return to if the app gives no address. Default: plain pages of this " "API.",
-        examples=["https://app.example.com/billing"],
-    )
-    checkout_origins: types.Origins = Field(
-        default=frozenset(),
-        description=(
-            "The origins of apps that Stripe's pages may return to, separated by commas: "
-            "`https://app.example.com`, or an app's own scheme, `mirroros://checkout`. Default: "
-            "`CORS_ORIGINS`."
-        ),
-        examples=["https://app.example.com"],
-    )
+    """What Stripe sells: `price:tier:cycle,…`. Leave out the cycle of a price that is no longer sold; users who have it
+    keep the tier."""
+    stripe_trial_days: int = Field(default=0, ge=0, le=365)
+    """Days of free trial at Stripe, once for each user. 0 means no trial."""
+    stripe_api_base: types.BaseUrl = "https://api.stripe.com"
+    """The address of Stripe's API. For tests and development."""
+    checkout_return_url: types.HttpUrl | None = Field(default=None, examples=["https://app.example.com/billing"])
+    """Where Stripe's pages return to if the app gives no address. Default: plain pages of this API."""
+    checkout_origins: types.Origins = Field(default=frozenset(), examples=["https://app.example.com"])
+    """The origins of apps that Stripe's pages may return to, separated by commas: `https://app.example.com`, or an
+    app's own scheme, `mirroros://checkout`. Default: `CORS_ORIGINS`."""
 
     def contradictions(self) -> Iterator[Complaint]:
         if self.stripe_secret_key is None:
