@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from flask import request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
@@ -48,10 +48,6 @@ class Form:
     files: Mapping[str, list[FileStorage]]
 
 
-class _NoFields(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
 @dataclass(frozen=True)
 class Multipart(RequestBody):
     """`limit` is bytes of the whole form, `most_parts` how many texts and files it may have.
@@ -60,8 +56,8 @@ class Multipart(RequestBody):
     """
 
     files: Mapping[str, FilePart]
+    model: type[BaseModel]
     limit: int
-    model: type[BaseModel] = _NoFields
     most_parts: int = 50
     media_type = "multipart/form-data"
     inline = True

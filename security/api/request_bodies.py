@@ -49,7 +49,7 @@ class RequestBody(ABC):
 
     media_type: str
     limit: int
-    model: type[BaseModel] | None = None
+    model: type[BaseModel] | None
     optional: bool = False
     inline = False
     problems: tuple[type[Problem], ...] = (BodyTooLarge, UnsupportedMediaType)
@@ -93,6 +93,7 @@ class Raw(RequestBody):
 
     media_type: str
     limit: int
+    model = None
 
     def read(self) -> bytes:
         if request.mimetype != self.media_type:
