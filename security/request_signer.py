@@ -60,8 +60,7 @@ class ResponseNotSigned(ResponseNotTrusted):
 class CallContext:
     """What the private server may know of a call: the only signed word about who is asking.
 
-    `deadline_ms` is the time that the gateway will still wait, in milliseconds, so no two clocks are
-    compared.
+    `deadline_ms` is the time that the gateway will still wait, in milliseconds, so no two clocks are compared.
     """
 
     request_id: str
@@ -150,9 +149,8 @@ def verify_response(
 ) -> None:
     """Prove that a holder of a live key gave this answer to the request with this nonce.
 
-    `headers` are pairs, not a mapping, so that a header sent twice is seen. Raises ResponseNotSigned when
-    there is no signature at all (the caller's setting says whether that is allowed), else another
-    ResponseNotTrusted.
+    `headers` are pairs, not a mapping, so that a header sent twice is seen. Raises ResponseNotSigned when there is no
+    signature at all (the caller's setting says whether that is allowed), else another ResponseNotTrusted.
     """
     found: dict[str, str] = {}
     repeated = False

@@ -39,9 +39,7 @@ Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they woul
 
 
 class Body(BaseModel):
-    """Base of every request body and query: unknown fields are refused, values never coerced, instances never
-    change.
-    """
+    """Base of every request body and query: unknown fields are refused, values never coerced, instances never change."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True

@@ -1,8 +1,7 @@
 """The one reader of request bodies. Of JSON it lets through only what every reader further on understands alike.
 
-Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259,
-sections 4, 6, 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot
-surprise anything behind.
+Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259, sections 4, 6,
+8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot surprise anything behind.
 """
 
 from itertools import chain
@@ -49,8 +48,7 @@ def check_json(document: bytes) -> None:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     except RecursionError:
         raise _too_deep() from None
-    # Every value after the first of its container follows a comma, so this sum is never less than the number
-    # of values.
+    # Every value after the first of its container follows a comma, so this sum is never less than the number of values.
     if openings > MAXIMUM_DEPTH or openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
         _check_every_value(value)
 

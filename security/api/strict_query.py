@@ -1,6 +1,4 @@
-"""Query parameters under the same strictness as bodies: one style (form, explode), no coercion, unknown names
-refused.
-"""
+"""Query parameters under the same strictness as bodies: one style (form, explode), no coercion, unknown names refused."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,4 @@
-"""The one place where an exception becomes an answer: always an RFC 9457 problem, never a detail of our own
-parts.
-"""
+"""The one place where an exception becomes an answer: always an RFC 9457 problem, never a detail of our own parts."""
 
 from functools import lru_cache
 from http import HTTPStatus
