@@ -1,6 +1,5 @@
 """The settings of predictions: the private server, and how many may wait for it."""
 
-import re
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator
@@ -30,12 +29,10 @@ def _private_api_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _path(text: str) -> str:
-    if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
-        raise ValueError("must be a path such as /predict")
-    return text
-
-
+Path = Annotated[
+    str,
+    AfterValidator(types.matching(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", "must be a path such as /predict")),
+]
 PrivateServerSecret = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
 PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(keys=text))]
 
@@ -46,7 +43,7 @@ class PredictSection(WebServerSection):
 
     private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(examples=["http://127.0.0.1:9000"])
     """The address of your private prediction server. Plain http is only allowed on loopback and private networks."""
-    private_api_path: Annotated[str, AfterValidator(_path)] = "/predict"
+    private_api_path: Path = "/predict"
     """The path on the private server that predictions are posted to."""
     private_api_secret: PrivateServerSecret | None = Field(
         default=None, examples=["development-only-signing-key-change-me-51c2"]
