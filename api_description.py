@@ -1,7 +1,6 @@
 """What the OpenAPI document says of the whole API."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +10,7 @@ from security.api.openapi import ApiDescription
 from settings.process import ProcessSection
 
 NAME: Final = "MirrorOS Public API"
+VERSION: Final = "0.1.0"
 DESCRIPTION: Final = """\
 Accounts, subscriptions, exact usage limits, and predictions from the private server.
 
@@ -43,11 +43,6 @@ TAGS: Final = MappingProxyType(
         "tokens": "API keys, for programs.",
     }
 )
-
-try:
-    VERSION = version("mirroros-public")
-except PackageNotFoundError:  # it is run from its folder, not installed
-    VERSION = "0.1.0"
 
 
 def api_description(settings: ProcessSection, built: Mapping[Capability, Built]) -> ApiDescription:

@@ -60,7 +60,7 @@ def settings_table(capabilities: Capabilities = CAPABILITIES) -> str:
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in settings_with(capabilities).model_fields.items():
         default = "" if field.is_required() or not _shown(field.default) else f"`{_shown(field.default)}`"
-        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+        rows.append(f"| `{name.upper()}` | {default} | {' '.join(str(field.description).split())} |")
     return "\n".join(rows)
 
 

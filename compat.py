@@ -47,13 +47,13 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
 """Method and former path to the path of today."""
 
 
-def add_compat_routes(app: Flask, former_paths: Mapping[str, str] = FORMER_PATHS) -> None:
+def add_compat_routes(app: Flask) -> None:
     """After all other routes. Former paths of what is switched off do not exist either."""
     operations: dict[str, Operation] = app.extensions.setdefault(OPERATIONS_KEY, {})
     endpoints = {
         f"{method} {rule.rule}": rule.endpoint for rule in app.url_map.iter_rules() for method in rule.methods or ()
     }
-    for former, path in former_paths.items():
+    for former, path in FORMER_PATHS.items():
         method, _, former_path = former.partition(" ")
         endpoint = endpoints.get(f"{method} {path}")
         if endpoint is None:

@@ -1,6 +1,5 @@
 """The settings of predictions: the private server, and how many may wait for it."""
 
-import re
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from security.secrets.signing_keys import PrivateServerKeys
+from security.secrets.signing_keys import PrivateServerKeys, named_keys
 from settings import types
 from settings.private_hosts import is_private_host
-from settings.section import Place, Problem, secret_text, secret_texts
+from settings.section import Complaint, Place, secret_text, secret_texts
 from settings.web_server import WebServerSection
 
 
@@ -30,12 +29,10 @@ def _private_api_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _path(text: str) -> str:
-    if re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", text) is None:
-        raise ValueError("must be a path such as /predict")
-    return text
-
-
+Path = Annotated[
+    str,
+    AfterValidator(types.matching(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", "must be a path such as /predict")),
+]
 PrivateServerSecret = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(secret=text))]
 PrivateServerKeysText = Annotated[SecretStr, types.readable(lambda text: PrivateServerKeys.from_settings(keys=text))]
 
@@ -44,42 +41,23 @@ class PredictSection(WebServerSection):
     title: ClassVar = "Predictions from the private server"
     in_example: ClassVar = frozenset({"private_api_secret"})
 
-    private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(
-        description="The address of your private prediction server. Plain http is only allowed on loopback and "
-        "private networks.",
-        examples=["http://127.0.0.1:9000"],
-    )
-    private_api_path: Annotated[str, AfterValidator(_path)] = Field(
-        default="/predict", description="The path on the private server that predictions are posted to."
-    )
+    private_api_url: Annotated[str, AfterValidator(_private_api_url)] = Field(examples=["http://127.0.0.1:9000"])
+    """The address of your private prediction server. Plain http is only allowed on loopback and private networks."""
+    private_api_path: Path = "/predict"
+    """The path on the private server that predictions are posted to."""
     private_api_secret: PrivateServerSecret | None = Field(
-        default=None,
-        description="The key `k1` that signs requests to the private server. At least 32 bytes; set the same "
-        "value there.",
-        examples=["development-only-signing-key-change-me-51c2"],
+        default=None, examples=["development-only-signing-key-change-me-51c2"]
     )
-    private_api_keys: PrivateServerKeysText | None = Field(
-        default=None,
-        description="Several keys instead of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first "
-        "signs, all verify.",
-        examples=["k2:msk_...,k1:msk_..."],
-    )
-    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(
-        description=(
-            "Whether the private server's answers must be signed: `required`, `if_present` or `off`. "
-            "Default: `required` over http, otherwise `if_present`."
-        ),
-        examples=["required"],
-    )
-    private_api_timeout: float = Field(
-        default=30, gt=0, le=300, description="The longest time that a prediction may take in total, in seconds."
-    )
-    predict_max_in_flight: int = Field(
-        ge=1,
-        description="How many predictions one process may have in progress. Any more get 503. Default: 7/8 of "
-        "`WEB_THREADS`.",
-        examples=["525"],
-    )
+    """The key `k1` that signs requests to the private server. At least 32 bytes; set the same value there."""
+    private_api_keys: PrivateServerKeysText | None = Field(default=None, examples=["k2:msk_...,k1:msk_..."])
+    """Several keys instead of the one secret: `k2:msk_…,k1:msk_…`, each in base64. The first signs, all verify."""
+    private_api_verify_response: Annotated[ResponseVerification, types.LowerCase] = Field(examples=["required"])
+    """Whether the private server's answers must be signed: `required`, `if_present` or `off`. Default: `required` over
+    http, otherwise `if_present`."""
+    private_api_timeout: float = Field(default=30, gt=0, le=300)
+    """The longest time that a prediction may take in total, in seconds."""
+    predict_max_in_flight: int = Field(ge=1, examples=["525"])
+    """How many predictions one process may have in progress. Any more get 503. Default: 7/8 of `WEB_THREADS`."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
@@ -101,7 +79,7 @@ class PredictSection(WebServerSection):
             "private_api_keys": f"k1:msk_{b64encode(secrets.token_bytes(48)).decode()}",
         }
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.predict_max_in_flight >= self.web_threads:
             yield "PREDICT_MAX_IN_FLIGHT", "must be below WEB_THREADS, otherwise predictions could use every thread"
         if self.private_api_secret is None and self.private_api_keys is None:
@@ -109,7 +87,7 @@ class PredictSection(WebServerSection):
         if self.private_api_secret is not None and self.private_api_keys is not None:
             yield "PRIVATE_API_KEYS", "cannot be set together with PRIVATE_API_SECRET; remove one of them"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         """Over plain http nothing but the signature tells the private server's answer from a stranger's."""
         parts = urlsplit(self.private_api_url)
         if parts.scheme == "https":
@@ -127,7 +105,7 @@ class PredictSection(WebServerSection):
         """Keys of the ring are named with their id."""
         texts = secret_texts(private_api_secret=self.private_api_secret)
         if self.private_api_keys is not None:
-            ring = types.named_keys(self.private_api_keys.get_secret_value())
+            ring = named_keys(self.private_api_keys.get_secret_value())
             texts |= {f"PRIVATE_API_KEYS ({key_id})": key for key_id, key in ring.items()}
         return texts
 

@@ -47,38 +47,21 @@ class RequestCannotBeSigned(ValueError):
 class ResponseNotTrusted(Exception):
     """The answer is not proved to be the private server's. `reason` is for the log, never for the caller."""
 
-    reason = "response_not_trusted"
-
-    def __init__(self) -> None:
-        super().__init__(self.reason)
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ResponseNotSigned(ResponseNotTrusted):
-    reason = "response_not_signed"
-
-
-class ResponseSignatureMalformed(ResponseNotTrusted):
-    reason = "response_signature_malformed"
-
-
-class ResponseKeyUnknown(ResponseNotTrusted):
-    reason = "response_key_unknown"
-
-
-class ResponseClockSkewed(ResponseNotTrusted):
-    reason = "response_clock_skewed"
-
-
-class ResponseSignatureInvalid(ResponseNotTrusted):
-    reason = "response_signature_invalid"
+    def __init__(self) -> None:
+        super().__init__("response_not_signed")
 
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """What the private server may know of a call: the only signed word about who is asking.
 
-    `deadline_ms` is the time that the gateway will still wait, in milliseconds, so no two clocks are
-    compared.
+    `deadline_ms` is the time that the gateway will still wait, in milliseconds, so no two clocks are compared.
     """
 
     request_id: str
@@ -109,11 +92,6 @@ class SignedRequest:
     nonce: str
 
 
-def new_nonce() -> str:
-    """16 random bytes as 22 characters."""
-    return base64url(os.urandom(16))
-
-
 def sign_request(
     ring: PrivateServerKeys,
     *,
@@ -131,7 +109,7 @@ def sign_request(
     `context` is `CallContext.encoded()`. An empty `content_type` or `context` means that no such header is
     sent. A retry is signed anew, with a new nonce; only a test hands one in. Raises RequestCannotBeSigned.
     """
-    nonce = nonce or new_nonce()
+    nonce = nonce or base64url(os.urandom(16))
     require_signable(method, target, content_type)
     if not (CONTEXT.fullmatch(context) and NONCE.fullmatch(nonce)):
         raise RequestCannotBeSigned("the context is base64url of at most 1024 characters, the nonce of 22")
@@ -169,13 +147,11 @@ def verify_response(
     headers: Iterable[tuple[str, str]],
     body: bytes,
     now: datetime,
-    tolerance_seconds: int = CLOCK_TOLERANCE_SECONDS,
 ) -> None:
     """Prove that a holder of a live key gave this answer to the request with this nonce.
 
-    `headers` are pairs, not a mapping, so that a header sent twice is seen. Raises ResponseNotSigned when
-    there is no signature at all (the caller's setting says whether that is allowed), else another
-    ResponseNotTrusted.
+    `headers` are pairs, not a mapping, so that a header sent twice is seen. Raises ResponseNotSigned when there is no
+    signature at all (the caller's setting says whether that is allowed), else another ResponseNotTrusted.
     """
     found: dict[str, str] = {}
     repeated = False
@@ -188,22 +164,22 @@ def verify_response(
     if not found:
         raise ResponseNotSigned
     if repeated or len(found) < len(SIGNATURE_HEADERS):
-        raise ResponseSignatureMalformed
+        raise ResponseNotTrusted("response_signature_malformed")
     key_id, timestamp, signature = (found[name] for name in SIGNATURE_HEADERS)
     well_formed = KEY_ID.fullmatch(key_id) and TIMESTAMP.fullmatch(timestamp) and CONTENT_TYPE.fullmatch(content_type)
     presented = version_1_signatures(signature)
     if not well_formed or not presented:
-        raise ResponseSignatureMalformed
+        raise ResponseNotTrusted("response_signature_malformed")
     key = ring.find(key_id)
     if key is None:
-        raise ResponseKeyUnknown
-    if abs(int(now.timestamp()) - int(timestamp)) > tolerance_seconds:
-        raise ResponseClockSkewed
+        raise ResponseNotTrusted("response_key_unknown")
+    if abs(int(now.timestamp()) - int(timestamp)) > CLOCK_TOLERANCE_SECONDS:
+        raise ResponseNotTrusted("response_clock_skewed")
     digest = hashlib.sha256(body).hexdigest()
     lines = (RESPONSE_SCHEME, key_id, timestamp, nonce, str(status), content_type, digest)
     expected = _signature(key.secret, lines)
     if not any(hmac.compare_digest(expected, value) for value in presented):
-        raise ResponseSignatureInvalid
+        raise ResponseNotTrusted("response_signature_invalid")
 
 
 def version_1_signatures(header: str) -> list[str]:

@@ -5,10 +5,10 @@ from itertools import combinations
 
 from settings.process import ProcessSection
 from settings.secret_strength import weakness_of
-from settings.section import Problem, own_rules
+from settings.section import Complaint, own_rules
 
 
-def problems_of(settings: ProcessSection) -> Iterator[Problem]:
+def problems_of(settings: ProcessSection) -> Iterator[Complaint]:
     """Contradictions, which are refused everywhere, then what only a developer's machine may have."""
     for contradictions in own_rules(type(settings), "contradictions"):
         yield from contradictions(settings)

@@ -7,39 +7,25 @@ from pydantic import Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem
+from settings.section import Complaint
 
 
 class DatabaseSection(ProcessSection):
     title: ClassVar = "PostgreSQL and Redis"
 
     database_url: types.PostgresUrl | None = Field(
-        default=None,
-        description="The address of PostgreSQL 15 or newer. In development the default is an embedded server.",
-        examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"],
+        default=None, examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"]
     )
-    database_pool_size: int = Field(
-        default=10,
-        ge=1,
-        le=200,
-        description="The number of PostgreSQL connections per process. All processes together must stay below the "
-        "server's `max_connections`.",
-    )
-    redis_url: types.RedisUrl | None = Field(
-        default=None,
-        description="The address of Redis or Valkey. Without it, limits are kept in PostgreSQL: just as exact, "
-        "but slower.",
-        examples=["redis://127.0.0.1:6379/0"],
-    )
-    redis_timeout_ms: int = Field(
-        default=100,
-        ge=20,
-        le=500,
-        description="How long a Redis command may take, in milliseconds. After that, the process uses PostgreSQL "
-        "for a second.",
-    )
+    """The address of PostgreSQL 15 or newer. In development the default is an embedded server."""
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    """The number of PostgreSQL connections per process. All processes together must stay below the server's
+    `max_connections`."""
+    redis_url: types.RedisUrl | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
+    """The address of Redis or Valkey. Without it, limits are kept in PostgreSQL: just as exact, but slower."""
+    redis_timeout_ms: int = Field(default=100, ge=20, le=500)
+    """How long a Redis command may take, in milliseconds. After that, the process uses PostgreSQL for a second."""
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.database_url is None:
             yield "DATABASE_URL", "must be set, because the embedded server is only for development"
 

@@ -2,88 +2,51 @@
 
 import secrets
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
 from security.secrets.derived_key import derived_key
+from security.secrets.signing_keys import key_bytes
 from settings import types
-from settings.section import Environment, Place, Problem, Section, secret_texts
+from settings.section import Complaint, Environment, Place, Section, secret_texts
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
 
 
 class ProcessSection(Section):
     title: ClassVar = "Where it runs"
     in_example: ClassVar = frozenset({"flask_env", "secret_key"})
 
-    flask_env: Annotated[Environment, types.LowerCase] = Field(
-        description="`development`, `staging` or `production`. Default: `production` on Railway and Heroku.",
-        examples=["development"],
+    flask_env: Annotated[Environment, types.LowerCase] = Field(examples=["development"])
+    """`development`, `staging` or `production`. Default: `production` on Railway and Heroku."""
+    flask_debug: bool = False
+    """Flask's debugger. Refused outside development."""
+    capabilities: types.Names = frozenset({"predict"})
+    """The products to turn on, separated by commas. A product that is off has no routes and no jobs, and needs no settings."""
+    compat_routes: bool = True
+    """`off` removes the deprecated paths that older apps call."""
+    port: int = Field(default=8000, ge=1, le=65535)
+    """The port that the web process listens on."""
+    public_base_url: types.BaseUrl = Field(examples=["http://localhost:8000"])
+    """The address where clients reach this API, such as `https://api.example.com`. All links are built from it."""
+    trusted_hosts: types.HostNames = Field(default=frozenset(), examples=["api.example.com"])
+    """The host names that requests may use, separated by commas. Default: the host of `PUBLIC_BASE_URL`."""
+    trusted_proxy_hops: int = Field(ge=0, le=5, examples=["0"])
+    """How many proxies in front append to `X-Forwarded-For`. Default: 1 on Railway and Heroku, otherwise 0."""
+    cors_origins: types.Origins = Field(default=frozenset(), examples=["http://localhost:3000,http://localhost:5173"])
+    """The origins of web apps that may call this API, separated by commas. Include hybrid apps, such as
+    `capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with port 3000 or 5173."""
+    secret_key: SecretStr = Field(examples=["development-only-master-secret-change-me-0b7f"])
+    """The master secret. Keys that you do not set below are derived from it."""
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], types.UpperCase] = Field(
+        examples=["INFO"]
     )
-    flask_debug: bool = Field(default=False, description="Flask's debugger. Refused outside development.")
-    capabilities: types.Names = Field(
-        default=frozenset({"predict"}),
-        description="The products to turn on, separated by commas. A product that is off has no routes and no "
-        "jobs, and needs no settings.",
-    )
-    compat_routes: bool = Field(
-        default=True,
-        description="`off` removes the deprecated paths that older apps call.",
-    )
-    port: int = Field(default=8000, ge=1, le=65535, description="The port that the web process listens on.")
-    public_base_url: types.BaseUrl = Field(
-        description="The address where clients reach this API, such as `https://api.example.com`. All links are "
-        "built from it.",
-        examples=["http://localhost:8000"],
-    )
-    trusted_hosts: types.HostNames = Field(
-        default=frozenset(),
-        description="The host names that requests may use, separated by commas. Default: the host of "
-        "`PUBLIC_BASE_URL`.",
-        examples=["api.example.com"],
-    )
-    trusted_proxy_hops: int = Field(
-        ge=0,
-        le=5,
-        description="How many proxies in front append to `X-Forwarded-For`. Default: 1 on Railway and Heroku, "
-        "otherwise 0.",
-        examples=["0"],
-    )
-    cors_origins: types.Origins = Field(
-        default=frozenset(),
-        description=(
-            "The origins of web apps that may call this API, separated by commas. Include hybrid apps, "
-            "such as `capacitor://localhost`. Default in development: `localhost` and `127.0.0.1` with "
-            "port 3000 or 5173."
-        ),
-        examples=["http://localhost:3000,http://localhost:5173"],
-    )
-    secret_key: SecretStr = Field(
-        description="The master secret. Keys that you do not set below are derived from it.",
-        examples=["development-only-master-secret-change-me-0b7f"],
-    )
-    log_level: Annotated[LogLevel, types.UpperCase] = Field(
-        description="`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise "
-        "`INFO`.",
-        examples=["INFO"],
-    )
-    sentry_dsn: types.SentryDsn | None = Field(
-        default=None,
-        description="The Sentry DSN that unexpected errors are reported to. Without it nothing is sent.",
-        examples=["https://key@errors.example.com/1"],
-    )
+    """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise `INFO`."""
+    sentry_dsn: types.SentryDsn | None = Field(default=None, examples=["https://key@errors.example.com/1"])
+    """The Sentry DSN that unexpected errors are reported to. Without it nothing is sent."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
@@ -107,7 +70,7 @@ class ProcessSection(Section):
     def stand_ins() -> dict[str, str]:
         return {"public_base_url": "https://stand-in.invalid"}
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.flask_debug:
             yield "FLASK_DEBUG", "must be off, because the debugger lets anyone run any code"
         if urlsplit(self.public_base_url).scheme != "https":
@@ -153,4 +116,4 @@ class ProcessSection(Section):
         return derived_key(self.secret_key.get_secret_value().encode(), label)
 
     def key_or_derived(self, own: SecretStr | None, label: str) -> bytes:
-        return self.derived_key(label) if own is None else types.key_bytes(own.get_secret_value())
+        return self.derived_key(label) if own is None else key_bytes(own.get_secret_value())

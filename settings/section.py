@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-Problem = tuple[str, str]
+Complaint = tuple[str, str]
 """A variable, and why it is not acceptable; the sentence goes on after its name and never shows a value."""
 
 
@@ -37,23 +37,23 @@ class Place:
 
 
 class Section(BaseModel):
-    """Base of every section; a field's name in upper case is the variable's name. A section inherits from those that its
-    rules look at.
+    """Base of every section; a field's name in upper case is the variable's name, and its docstring explains it to operators.
+    A section inherits from those that its rules look at.
 
     A field without a default must be set, unless `defaults` fills it in. What a section may define besides, each for its own
     variables:
 
     - `defaults(place) -> dict[str, str]`, static: the text of each field whose default is no constant.
     - `stand_ins() -> dict[str, str]`, static: a harmless text for a field that other fields are judged with.
-    - `contradictions(self) -> Iterator[Problem]`: what cannot work anywhere.
-    - `unsafe(self) -> Iterator[Problem]`: what only a developer's machine may have.
+    - `contradictions(self) -> Iterator[Complaint]`: what cannot work anywhere.
+    - `unsafe(self) -> Iterator[Complaint]`: what only a developer's machine may have.
     - `secrets(self) -> dict[str, str]`: secrets of our own that are set, by variable; judged for strength and for being equal.
     - `remarks(self) -> Iterator[str]`: what is allowed outside development and yet is seldom meant.
     - `longest_request(self) -> float`: seconds after which its slowest request has ended.
     - `switched_off(self) -> dict[str, str]`: beginnings of paths to the variable without which there is no route.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     title: ClassVar[str] = ""
     """Its heading in `.env.example`."""
@@ -78,12 +78,12 @@ def own_fields(section: type[Section]) -> list[str]:
     return [name for name in get_annotations(section) if name in section.model_fields]
 
 
-def set_beside(variables: Mapping[str, object]) -> Iterator[Problem]:
-    """For variables that only work together: those of them that are missing, when one is set."""
-    missing = [name for name, value in variables.items() if value is None]
-    if missing and len(missing) < len(variables):
-        for name in missing:
-            yield name, f"must be set as well, like {', '.join(sorted(variables.keys() - set(missing)))}"
+def set_beside(section: Section, *fields: str) -> Iterator[Complaint]:
+    """For fields that only work together: those of them that are missing, when one is set."""
+    present = sorted(name.upper() for name in fields if getattr(section, name))
+    for name in fields:
+        if present and not getattr(section, name):
+            yield name.upper(), f"must be set as well, like {', '.join(present)}"
 
 
 def secret_text(secret: SecretStr | None) -> str | None:

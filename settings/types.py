@@ -3,8 +3,6 @@
 Each is a type; its error says what is expected and never shows the value.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from typing import Annotated
@@ -15,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+from security.edge.origin import origin_of as origin_of_address
+from security.secrets.signing_keys import key_bytes
+
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
 APP_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._-]+")
 NOT_OF_APPS = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss"})
 """Schemes that browsers read themselves (URL standard, HTML standard): none of them is an app's."""
-MINIMUM_KEY_BYTES = 32
 
 
 def split_url(text: str, *schemes: str) -> SplitResult:
@@ -43,23 +42,17 @@ def comma_list(text: str) -> frozenset[str]:
     return frozenset(item for item in (part.strip() for part in text.split(",")) if item)
 
 
-def _read_list(text: object) -> object:
-    return comma_list(text) if isinstance(text, str) else text
-
-
-COMMA_LIST = BeforeValidator(_read_list)
+COMMA_LIST = BeforeValidator(comma_list)
 """`a, b` as a set. The default of a text setting would be to read JSON, which nobody types into a dashboard."""
 
 
 def origin_of(text: str) -> str:
     """`scheme://host[:port]` as browsers send `Origin` (RFC 6454, 6.2): lower case, no default port."""
     parts = split_url(text, "http", "https")
-    if parts.path or parts.query or parts.fragment or parts.username is not None or "*" in text:
+    origin = origin_of_address(text)
+    if origin is None or parts.path or parts.query or parts.fragment or "*" in text:
         raise ValueError("must be exact origins such as https://app.example.com, without a path or a wildcard")
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    default_port = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in {None, default_port} else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
+    return origin
 
 
 def _client_origin(text: str) -> str:
@@ -97,29 +90,6 @@ def _http_url(text: str) -> str:
     return text
 
 
-def shaped(pattern: str, expected: str) -> Callable[[SecretStr], SecretStr]:
-    def check(value: SecretStr) -> SecretStr:
-        if re.fullmatch(pattern, value.get_secret_value()) is None:
-            raise ValueError(expected)
-        return value
-
-    return check
-
-
-def key_bytes(text: str) -> bytes:
-    """The key behind a setting: `msk_` and base64, or the characters themselves.
-
-    Raises ValueError when it is too short.
-    """
-    try:
-        key = base64.b64decode(text[4:], validate=True) if text.startswith("msk_") else text.encode()
-    except binascii.Error:
-        raise ValueError("must be base64 after msk_") from None
-    if len(key) < MINIMUM_KEY_BYTES:
-        raise ValueError(f"must be at least {MINIMUM_KEY_BYTES} bytes long")
-    return key
-
-
 def readable(read: Callable[[str], object]) -> AfterValidator:
     """Checked by reading it as the part that will use it does, so that no process starts with what that refuses."""
 
@@ -128,18 +98,6 @@ def readable(read: Callable[[str], object]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def named_keys(text: str) -> dict[str, str]:
-    """`k2:…,k1:…` as a mapping from key id to the key's text, in the order given."""
-    keys: dict[str, str] = {}
-    for entry in text.split(","):
-        key_id, separator, key = entry.strip().partition(":")
-        if not separator or KEY_ID.fullmatch(key_id) is None or key_id in keys:
-            raise ValueError("must be id:key pairs with different ids, separated by commas, such as k2:msk_…,k1:msk_…")
-        key_bytes(key)
-        keys[key_id] = key
-    return keys
 
 
 def _dsn(text: str) -> None:
@@ -170,16 +128,8 @@ def _signing_key_file(value: SecretStr) -> SecretStr:
     raise ValueError("must be the content of the .p8 file, a P-256 key in PEM")
 
 
-def _upper_case(text: object) -> object:
-    return text.upper() if isinstance(text, str) else text
-
-
-def _lower_case(text: object) -> object:
-    return text.lower() if isinstance(text, str) else text
-
-
-UpperCase = BeforeValidator(_upper_case)
-LowerCase = BeforeValidator(_lower_case)
+UpperCase = BeforeValidator(str.upper)
+LowerCase = BeforeValidator(str.lower)
 
 Origins = Annotated[frozenset[Annotated[str, AfterValidator(_client_origin)]], COMMA_LIST]
 HostName = Annotated[str, AfterValidator(_host_name)]

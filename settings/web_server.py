@@ -19,27 +19,13 @@ Each process has its own database pool, so more must be asked for.
 class WebServerSection(ProcessSection):
     title: ClassVar = "Size of the web server"
 
-    web_concurrency: int = Field(
-        ge=1,
-        le=64,
-        description="The number of web processes. Default: 1 in development, otherwise one per core, at most 4.",
-        examples=["1"],
-    )
-    web_threads: int = Field(
-        default=600,
-        ge=4,
-        le=4096,
-        description="The number of threads in each web process. Each request in progress uses one.",
-    )
-    web_waiting_per_address: int = Field(
-        default=100,
-        ge=8,
-        le=1000,
-        description=(
-            "How many connections from one address a web process keeps waiting for a request. If there "
-            "are more, the one that has waited longest is closed. Requests in progress do not count."
-        ),
-    )
+    web_concurrency: int = Field(ge=1, le=64, examples=["1"])
+    """The number of web processes. Default: 1 in development, otherwise one per core, at most 4."""
+    web_threads: int = Field(default=600, ge=4, le=4096)
+    """The number of threads in each web process. Each request in progress uses one."""
+    web_waiting_per_address: int = Field(default=100, ge=8, le=1000)
+    """How many connections from one address a web process keeps waiting for a request. If there are more, the one that
+    has waited longest is closed. Requests in progress do not count."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:

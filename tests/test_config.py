@@ -494,7 +494,7 @@ def test_an_own_key_takes_the_place_of_the_derived_one() -> None:
 def test_derivation_agrees_with_the_published_vector() -> None:
     """RFC 5869, A.3: SHA-256, no salt, no info."""
     expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
-    assert derived_key(b"\x0b" * 22, "", 42).hex() == expected
+    assert derived_key(b"\x0b" * 22, "").hex() == expected[:64]
 
 
 def test_the_plan_table_has_every_tier() -> None:

@@ -17,9 +17,8 @@ from security.api.multipart import FilePart, Form, Multipart
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
 from security.api.request_bodies import Json, Raw
-from security.api.streams import PING, Csv, Events, JsonLines
+from security.api.streams import PING, Csv, Events
 from security.api.streams import Event as SentEvent
-from security.api.strict_json import BodyStream
 from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
@@ -286,19 +285,6 @@ def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
 
     @operation(
         routes,
-        "GET",
-        "/wishes.ndjson",
-        operation_id="exportWishLines",
-        summary="Export",
-        guard=everyone,
-        query=Exported,
-        answers={200: JsonLines(Row)},
-    )
-    def export_lines(query: Exported) -> Answer:
-        return Answer(200, rows(query))
-
-    @operation(
-        routes,
         "POST",
         "/pictures",
         operation_id="createPicture",
@@ -332,15 +318,11 @@ def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
         operation_id="appendToUpload",
         summary="Append",
         guard=everyone,
-        body=Raw("application/offset+octet-stream", limit=1_500_000, streamed=True),
+        body=Raw("application/offset+octet-stream", limit=1_500_000),
         answers={200: Received},
     )
-    def append(upload_id: UUID, body: BodyStream) -> Answer:
-        digest, size = sha256(), 0
-        for piece in iter(lambda: body.read(10_000), b""):
-            digest.update(piece)
-            size += len(piece)
-        return Answer(200, Received(size=size, sha256=digest.hexdigest()))
+    def append(upload_id: UUID, body: bytes) -> Answer:
+        return Answer(200, Received(size=len(body), sha256=sha256(body).hexdigest()))
 
     @operation(
         routes,

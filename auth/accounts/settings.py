@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr
 from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
 from auth.tokens.access_keys import AccessKeyRing, SigningKey
+from security.secrets.signing_keys import key_bytes, named_keys
 from settings import types
-from settings.section import Place, Problem, secret_texts
+from settings.section import Complaint, Place, secret_texts
 
 DERIVED_DATA_KEY: Final = "0"
 """Its id in the ring; no other key may have it."""
@@ -25,80 +26,54 @@ def _password_list(path: Path) -> Path:
 
 
 AccessKeysText = Annotated[SecretStr, types.readable(AccessKeyRing.read)]
-DataKeysText = Annotated[SecretStr, types.readable(types.named_keys)]
+DataKeysText = Annotated[SecretStr, types.readable(named_keys)]
 PasswordList = Annotated[FilePath, AfterValidator(_password_list)]
 
 
 class AccountsSection(MailSection):
     title: ClassVar = "Accounts"
 
-    jwt_secret_key: types.LongKey | None = Field(
-        default=None, description="The key that signs access tokens. Default: derived from `SECRET_KEY`."
-    )
-    jwt_keys: AccessKeysText | None = Field(
-        default=None,
-        description="Several keys instead of the one: `kid:algorithm:material,…`. The first signs, all verify. "
-        "See `flask keys rotate`.",
-    )
-    refresh_token_key: types.LongKey | None = Field(
-        default=None, description="The key that creates refresh tokens. Default: derived from `SECRET_KEY`."
-    )
-    password_pepper: types.LongKey | None = Field(
-        default=None,
-        description="Mixed into every password before hashing. Keep a copy: without it no password can be " "checked.",
-    )
-    data_keys: DataKeysText | None = Field(
-        default=None,
-        description=(
-            "The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first "
-            "encrypts new data, all decrypt old data. Default: derived from `SECRET_KEY`; that data stays "
-            "readable."
-        ),
-        examples=["d1:msk_..."],
-    )
-    jwt_access_token_expire_minutes: int = Field(
-        default=15, ge=1, le=60, description="How long an access token is valid, in minutes."
-    )
-    bcrypt_cost: int = Field(
-        default=12, ge=4, le=16, description="bcrypt's work factor. At least 10 outside development."
-    )
+    jwt_secret_key: types.LongKey | None = None
+    """The key that signs access tokens. Default: derived from `SECRET_KEY`."""
+    jwt_keys: AccessKeysText | None = None
+    """Several keys instead of the one: `kid:algorithm:material,…`. The first signs, all verify. See `flask keys rotate`."""
+    refresh_token_key: types.LongKey | None = None
+    """The key that creates refresh tokens. Default: derived from `SECRET_KEY`."""
+    password_pepper: types.LongKey | None = None
+    """Mixed into every password before hashing. Keep a copy: without it no password can be checked."""
+    data_keys: DataKeysText | None = Field(default=None, examples=["d1:msk_..."])
+    """The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
+    decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
+    jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
+    """How long an access token is valid, in minutes."""
+    bcrypt_cost: int = Field(default=12, ge=4, le=16)
+    """bcrypt's work factor. At least 10 outside development."""
     pwned_passwords_file: PasswordList | None = Field(
-        default=None,
-        description="A file of breached passwords that users cannot choose: sorted SHA-1 hashes in hexadecimal, "
-        "one per line.",
-        examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"],
+        default=None, examples=["/data/pwned-passwords-sha1-ordered-by-hash.txt"]
     )
-    account_deletion_grace_days: int = Field(
-        default=14, ge=0, le=30, description="How many days a closed account can be restored before it is deleted."
-    )
-    registration_response: Annotated[Literal["classic", "private"], types.LowerCase] = Field(
-        description=(
-            "`classic` says if an e-mail address is already registered, `private` always gives the same "
-            "response. Default: `classic` in development, otherwise `private`."
-        ),
-        examples=["classic"],
-    )
-    registration_mode: Annotated[Literal["open", "invite", "closed"], types.LowerCase] = Field(
-        default="open",
-        description="Who can create an account: `open` for anyone, `invite` for people with a code from `flask "
-        "invites create`, `closed` for nobody.",
-    )
-    rate_limit_general: bool = Field(
-        default=True,
-        description="`off` removes each plan's limit of requests a minute. For tests and load tests.",
-    )
+    """A file of breached passwords that users cannot choose: sorted SHA-1 hashes in hexadecimal, one per line."""
+    account_deletion_grace_days: int = Field(default=14, ge=0, le=30)
+    """How many days a closed account can be restored before it is deleted."""
+    registration_response: Annotated[Literal["classic", "private"], types.LowerCase] = Field(examples=["classic"])
+    """`classic` says if an e-mail address is already registered, `private` always gives the same response. Default:
+    `classic` in development, otherwise `private`."""
+    registration_mode: Annotated[Literal["open", "invite", "closed"], types.LowerCase] = "open"
+    """Who can create an account: `open` for anyone, `invite` for people with a code from `flask invites create`,
+    `closed` for nobody."""
+    rate_limit_general: bool = True
+    """`off` removes each plan's limit of requests a minute. For tests and load tests."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
         return {"registration_response": "classic" if place.is_development else "private"}
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.jwt_keys is not None and self.jwt_secret_key is not None:
             yield "JWT_KEYS", "cannot be set together with JWT_SECRET_KEY; remove one of them"
         if DERIVED_DATA_KEY in self._named_data_keys():
             yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.bcrypt_cost < 10:
             yield "BCRYPT_COST", "must be at least 10"
         if self.registration_response == "private" and self.email_host is None:
@@ -135,13 +110,13 @@ class AccountsSection(MailSection):
 
     @property
     def pepper(self) -> bytes | None:
-        return None if self.password_pepper is None else types.key_bytes(self.password_pepper.get_secret_value())
+        return None if self.password_pepper is None else key_bytes(self.password_pepper.get_secret_value())
 
     @property
     def data_key_ring(self) -> dict[str, bytes]:
         """The current key first. The derived one stays, so that `DATA_KEYS` can be set later."""
-        named = {name: types.key_bytes(key) for name, key in self._named_data_keys().items()}
+        named = {name: key_bytes(key) for name, key in self._named_data_keys().items()}
         return {**named, DERIVED_DATA_KEY: self.derived_key("mirroros data keys v1")}
 
     def _named_data_keys(self) -> dict[str, str]:
-        return {} if self.data_keys is None else types.named_keys(self.data_keys.get_secret_value())
+        return {} if self.data_keys is None else named_keys(self.data_keys.get_secret_value())

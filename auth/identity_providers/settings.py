@@ -7,35 +7,26 @@ from pydantic import Field
 
 from auth.apple_tokens.settings import AppleTokensSection
 from settings import types
-from settings.section import Problem
+from settings.section import Complaint
 
 
 class IdentityProvidersSection(AppleTokensSection):
     title: ClassVar = "Sign in with Apple and Google"
 
-    apple_client_ids: types.Names = Field(
-        default=frozenset(),
-        description="The bundle and service ids of your apps that use Sign in with Apple, separated by commas.",
-        examples=["com.example.app"],
-    )
-    apple_keys_url: types.HttpUrl = Field(
-        default="https://appleid.apple.com/auth/keys", description="The address of Apple's public keys. For tests."
-    )
-    google_client_ids: types.Names = Field(
-        default=frozenset(),
-        description="The OAuth client ids of your apps that use Google sign-in, separated by commas.",
-        examples=["1234567890-abc.apps.googleusercontent.com"],
-    )
-    google_keys_url: types.HttpUrl = Field(
-        default="https://www.googleapis.com/oauth2/v3/certs",
-        description="The address of Google's public keys. For tests.",
-    )
+    apple_client_ids: types.Names = Field(default=frozenset(), examples=["com.example.app"])
+    """The bundle and service ids of your apps that use Sign in with Apple, separated by commas."""
+    apple_keys_url: types.HttpUrl = "https://appleid.apple.com/auth/keys"
+    """The address of Apple's public keys. For tests."""
+    google_client_ids: types.Names = Field(default=frozenset(), examples=["1234567890-abc.apps.googleusercontent.com"])
+    """The OAuth client ids of your apps that use Google sign-in, separated by commas."""
+    google_keys_url: types.HttpUrl = "https://www.googleapis.com/oauth2/v3/certs"
+    """The address of Google's public keys. For tests."""
 
-    def contradictions(self) -> Iterator[Problem]:
+    def contradictions(self) -> Iterator[Complaint]:
         if self.apple_sign_in_private_key is not None and not self.apple_client_ids:
             yield "APPLE_CLIENT_IDS", "must be set as well, like APPLE_SIGN_IN_PRIVATE_KEY"
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         own = IdentityProvidersSection.model_fields
         for name in ("apple_keys_url", "google_keys_url"):
             if getattr(self, name) != own[name].default:

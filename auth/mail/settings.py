@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from settings import types
 from settings.private_hosts import is_private_host
 from settings.process import ProcessSection
-from settings.section import Place, Problem
+from settings.section import Complaint, Place
 
 
 def _sender(text: str) -> str:
@@ -24,42 +24,28 @@ def _sender(text: str) -> str:
 class MailSection(ProcessSection):
     title: ClassVar = "E-mail"
 
-    email_host: types.HostName | None = Field(
-        default=None,
-        description="The SMTP server that sends e-mails. In development without it, e-mails are written to files.",
-        examples=["smtp.example.com"],
-    )
-    email_port: int = Field(
-        default=587, ge=1, le=65535, description="The SMTP server's port. Port 465 uses TLS from the first byte."
-    )
-    email_host_user: str | None = Field(
-        default=None, description="The user name for the SMTP server.", examples=["mirroros"]
-    )
-    email_host_password: SecretStr | None = Field(default=None, description="The password for the SMTP server.")
-    email_use_tls: bool = Field(
-        default=True,
-        description="Require STARTTLS before anything is sent. Only turn it off for a server on a private " "network.",
-    )
-    default_from_email: Annotated[str, AfterValidator(_sender)] = Field(
-        default="MirrorOS <no-reply@localhost>",
-        description="The sender of e-mails: `Name <address>`. Your SMTP server must accept this address.",
-    )
-    email_folder: Path | None = Field(
-        default=None,
-        description="Development: the folder that e-mails are written to. Default in development: `.data/mail`.",
-        examples=[".data/mail"],
-    )
-    mail_box_url: types.HttpUrl | None = Field(
-        default=None,
-        description="Development: a page that shows the e-mails in `EMAIL_FOLDER`. `make run` sets it.",
-        examples=["http://127.0.0.1:8025"],
-    )
+    email_host: types.HostName | None = Field(default=None, examples=["smtp.example.com"])
+    """The SMTP server that sends e-mails. In development without it, e-mails are written to files."""
+    email_port: int = Field(default=587, ge=1, le=65535)
+    """The SMTP server's port. Port 465 uses TLS from the first byte."""
+    email_host_user: str | None = Field(default=None, examples=["mirroros"])
+    """The user name for the SMTP server."""
+    email_host_password: SecretStr | None = None
+    """The password for the SMTP server."""
+    email_use_tls: bool = True
+    """Require STARTTLS before anything is sent. Only turn it off for a server on a private network."""
+    default_from_email: Annotated[str, AfterValidator(_sender)] = "MirrorOS <no-reply@localhost>"
+    """The sender of e-mails: `Name <address>`. Your SMTP server must accept this address."""
+    email_folder: Path | None = Field(default=None, examples=[".data/mail"])
+    """Development: the folder that e-mails are written to. Default in development: `.data/mail`."""
+    mail_box_url: types.HttpUrl | None = Field(default=None, examples=["http://127.0.0.1:8025"])
+    """Development: a page that shows the e-mails in `EMAIL_FOLDER`. `make run` sets it."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
         return {"email_folder": str(Path(".data") / "mail")} if place.is_development else {}
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if self.email_folder is not None:
             yield "EMAIL_FOLDER", "is only for development; set EMAIL_HOST instead"
         if self.mail_box_url is not None:

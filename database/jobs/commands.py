@@ -43,7 +43,7 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
 
         Lists the workers, waiting and failed jobs, and the items that batches skipped in the last 7 days.
         """
-        for line in status_lines(worker_status(database_url)()):
+        for line in status_lines(worker_status(database_url)):
             click.echo(line)
 
     return group
@@ -51,42 +51,29 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
 
 def status_lines(status: WorkerStatus) -> Iterator[str]:
     now = datetime.now(UTC)
-    yield from section(
-        "Workers",
-        "No worker is running. Start one with `flask worker run`",
-        [
+    lately = select(PassedOverItem).where(PassedOverItem.last_at > func.now() - SHOWN_FOR)
+    with reading() as session:
+        failed: Any = session.execute(FAILED).all()
+        passed_over = session.scalars(lately.order_by(PassedOverItem.last_at.desc())).all()
+    sections = {
+        "Workers": [
             f"{worker.name}  last seen {in_words(worker.silence)} ago, {worker.running} running,"
             f" started {moment(worker.started_at)}"
             for worker in status.workers
-        ],
-    )
-    yield from section(
-        "Waiting jobs",
-        "none",
-        [
+        ]
+        or ["No worker is running. Start one with `flask worker run`"],
+        "Waiting jobs": [
             f"{jobs.queue:<10} {jobs.count}, the oldest waiting for {in_words(now - jobs.since)}"
             for jobs in status.waiting
         ],
-    )
-    with reading() as session:
-        failed: Any = session.execute(FAILED).all()
-        passed_over = session.scalars(
-            select(PassedOverItem)
-            .where(PassedOverItem.last_at > func.now() - SHOWN_FOR)
-            .order_by(PassedOverItem.last_at.desc())
-        ).all()
-    yield from section("Failed jobs", "none", [f"{name}  {count}, last {moment(last)}" for name, count, last in failed])
-    yield from section(
-        "Items that batches skipped in the last 7 days",
-        "none",
-        [f"{it.batch}  {it.item}  {it.reason}, {it.times} times, last {moment(it.last_at)}" for it in passed_over],
-    )
-
-
-def section(title: str, nothing: str, lines: list[str]) -> Iterator[str]:
-    yield f"{title}:"
-    for line in lines or [nothing]:
-        yield f"  {line}"
+        "Failed jobs": [f"{name}  {count}, last {moment(last)}" for name, count, last in failed],
+        "Items that batches skipped in the last 7 days": [
+            f"{it.batch}  {it.item}  {it.reason}, {it.times} times, last {moment(it.last_at)}" for it in passed_over
+        ],
+    }
+    for title, lines in sections.items():
+        yield f"{title}:"
+        yield from (f"  {line}" for line in lines or ["none"])
 
 
 def in_words(age: timedelta) -> str:

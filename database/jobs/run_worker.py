@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Container
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Any
 
 import procrastinate
@@ -12,7 +12,7 @@ from flask import Flask
 from procrastinate.exceptions import ConnectorException
 from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from database.engine import libpq_url
@@ -51,7 +51,8 @@ async def run_worker(
     with giving_signs_of_life(database_url, progress, options):
         while not stopping.is_set():
             try:
-                async with connections(database_url, options) as pool:
+                async with _connections(database_url, options) as pool:
+                    await pool.wait(options.connect_within)
                     taking = _app_of(app, jobs, progress)
                     await taking.connector.open_async(pool)
                     log.info("worker started")
@@ -68,28 +69,17 @@ async def run_worker(
     log.info("worker stopped")
 
 
-@asynccontextmanager
-async def connections(database_url: str, options: WorkerOptions) -> AsyncIterator[AsyncConnectionPool[Any]]:
-    """Raises PoolTimeout when there is none in time. Closing waits for five seconds at most."""
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+def _connections(database_url: str, options: WorkerOptions) -> AsyncConnectionPool[Any]:
+    return AsyncConnectionPool(
         libpq_url(database_url),
         kwargs=connection_limits(),
-        configure=_commit_each_statement,
+        configure=lambda connection: connection.set_autocommit(True),  # procrastinate's listener sets it by itself
         check=AsyncConnectionPool.check_connection,
         min_size=1,
         max_size=options.concurrency + 1,  # one beats the heart; the listener has its own connection
         timeout=options.connect_within,
         open=False,
     )
-    await pool.open(wait=True, timeout=options.connect_within)
-    try:
-        yield pool
-    finally:
-        await pool.close(timeout=5)
-
-
-async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
 
 
 async def _take_jobs(

@@ -42,7 +42,7 @@ class ObservedJobs(JobManager):
         connector: BaseConnector,
         progress: WorkerProgress,
         give_up: Callable[[], None],
-        personal: Container[str] = (),
+        personal: Container[str],
     ) -> None:
         super().__init__(connector)
         self._personal = personal

@@ -36,55 +36,41 @@ def run_watched_worker(
     - with STOOD_STILL when the worker has asked for no job for `stuck_after` seconds though PostgreSQL answered, or its
       jobs have kept it for `longest_job` seconds. The platform starts another one.
     """
-    _Watched(app, jobs, database_url, options, once).run()
+    progress = WorkerProgress(options.concurrency, options.longest_job)
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
+    failures: list[BaseException] = []
+    end_at: float | None = None
 
-
-class _Watched:
-    def __init__(self, app: Flask, jobs: Jobs, database_url: str, options: WorkerOptions, once: bool) -> None:
-        self._work = (app, jobs, database_url, options)
-        self._once = once
-        self._options = options
-        self._progress = WorkerProgress(options.concurrency, options.longest_job)
-        self._loop = asyncio.new_event_loop()
-        self._stopping = asyncio.Event()
-        self._end_at: float | None = None
-        self._failure: BaseException | None = None
-
-    def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        working = threading.Thread(target=self._run_loop, name="worker", daemon=True)
-        working.start()
-        while working.is_alive():
-            working.join(LOOK_EVERY)  # signal handlers run meanwhile
-            self._look()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run_loop(self) -> None:
-        work = run_worker(*self._work, once=self._once, progress=self._progress, stopping=self._stopping)
+    def work() -> None:
+        working = run_worker(app, jobs, database_url, options, once=once, progress=progress, stopping=stopping)
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(work)
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(working)
         except BaseException as error:
-            self._failure = error
+            failures.append(error)
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self._end_at is not None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal end_at
+        if end_at is not None:
             os._exit(128 + number)
-        self._end_at = time.monotonic() + self._options.stop_within + self._options.stop_margin
+        end_at = time.monotonic() + options.stop_within + options.stop_margin
         with suppress(RuntimeError):  # it has ended by itself
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            loop.call_soon_threadsafe(stopping.set)
 
-    def _look(self) -> None:
-        if self._end_at is not None:
-            if time.monotonic() > self._end_at:
-                log.error("the worker did not stop in time; %d jobs were cut off", self._progress.running)
-                os._exit(CUT_OFF)
-        elif (still := self._progress.standing_still()) > self._options.stuck_after:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    worker = threading.Thread(target=work, name="worker", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(LOOK_EVERY)  # signal handlers run meanwhile
+        still = progress.standing_still()
+        if end_at is not None and time.monotonic() > end_at:
+            log.error("the worker did not stop in time; %d jobs were cut off", progress.running)
+            os._exit(CUT_OFF)
+        if end_at is None and still > options.stuck_after:
             log.error(
-                "the worker has not made progress for %d s with %d jobs running; it exits now",
-                still,
-                self._progress.running,
+                "the worker has not made progress for %d s with %d jobs running; it exits now", still, progress.running
             )
             os._exit(STOOD_STILL)
+    if failures:
+        raise failures[0]

@@ -1,12 +1,10 @@
 """How the workers are and what waits for them, for the health check and for operators."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.engine import libpq_url
 from database.jobs.declare import Urgency
@@ -64,20 +62,12 @@ class WorkerStatus:
         return bool(self.workers) and self.workers[0].silence < SILENT_AFTER
 
 
-def worker_status(database_url: str) -> Callable[[], WorkerStatus]:
-    """Connects anew each time. It raises psycopg2's error."""
-    url = libpq_url(database_url)
-
-    def read() -> WorkerStatus:
-        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000")
-        with closing(connection):
-            return read_worker_status(connection)
-
-    return read
-
-
-def read_worker_status(connection: Connection) -> WorkerStatus:
-    with connection.cursor() as cursor:
+def worker_status(database_url: str) -> WorkerStatus:
+    """Connects anew. Raises psycopg2's error."""
+    connection = psycopg2.connect(
+        libpq_url(database_url), connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000"
+    )
+    with closing(connection), connection.cursor() as cursor:
         cursor.execute(WORKERS)
         workers = tuple(WorkerSeen(*row) for row in cursor.fetchall())
         cursor.execute(WAITING)

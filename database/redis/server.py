@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -17,17 +16,17 @@ log = logging.getLogger(__name__)
 
 KEY_PREFIX = "mos:"
 REST_SECONDS = 1.0
+MOST_CONNECTIONS = 64
 POOL_WAIT_SECONDS = 2.0
 """Long, because a pool in which all connections are in use says nothing about Redis. Requests share `scripts` instead."""
 
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """How a process reaches Redis. `timeout`: seconds that one command may take. `max_connections` bounds the pool."""
+    """How a process reaches Redis. `timeout`: seconds that one command may take."""
 
     url: str
     timeout: float = 0.1
-    max_connections: int = 64
 
 
 class RedisServer:
@@ -80,7 +79,7 @@ def connect(address: RedisAddress) -> redis.Redis:
     """A client that sends nothing twice: a command that timed out may have been carried out."""
     pool = redis.BlockingConnectionPool.from_url(
         address.url,
-        max_connections=address.max_connections,
+        max_connections=MOST_CONNECTIONS,
         timeout=POOL_WAIT_SECONDS,
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
@@ -91,14 +90,10 @@ def connect(address: RedisAddress) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def redis_check(address: RedisAddress) -> Callable[[], None]:
-    """A health check that connects anew and asks for a sign of life. It raises redis.RedisError."""
-
-    def check() -> None:
-        client = connect(address)
-        try:
-            client.ping()
-        finally:
-            client.connection_pool.disconnect()
-
-    return check
+def ping(address: RedisAddress) -> None:
+    """Connects anew and asks for a sign of life. Raises redis.RedisError."""
+    client = connect(address)
+    try:
+        client.ping()
+    finally:
+        client.connection_pool.disconnect()

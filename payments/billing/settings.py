@@ -20,9 +20,5 @@ ProductsText = Annotated[str, AfterValidator(_products)]
 class BillingSection(ProcessSection):
     title: ClassVar = "Payments"
 
-    payment_grace_days: int = Field(
-        default=7,
-        ge=0,
-        le=60,
-        description="How many days access continues after a failed payment, unless the provider says so itself.",
-    )
+    payment_grace_days: int = Field(default=7, ge=0, le=60)
+    """How many days access continues after a failed payment, unless the provider says so itself."""

@@ -1,8 +1,9 @@
 """What an operation answers with. A plain model stands for JSON; every other kind says how it is sent and described."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Response, request
 from pydantic import BaseModel
@@ -22,23 +23,19 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Content(Protocol):
-    """A kind of answer that is not JSON."""
+class Content(ABC):
+    """A kind of answer that is not JSON. `models` are those whose schemas `described` refers to."""
 
-    @property
-    def media_type(self) -> str: ...
-
-    @property
-    def documented(self) -> bool:
-        """Whether it is for programs, which read the OpenAPI document."""
-
-    @property
-    def models(self) -> tuple[type[BaseModel], ...]:
-        """Whose schemas `described` refers to."""
+    media_type: str
+    documented = True
+    """Whether it is for programs, which read the OpenAPI document."""
+    models: tuple[type[BaseModel], ...] = ()
 
     def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
         """The OpenAPI schema."""
+        return {"type": "string"}
 
+    @abstractmethod
     def respond(self, answer: Answer) -> Response: ...
 
 
@@ -101,7 +98,7 @@ class _JsonResponse(Response):
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Content):
     """HTML for people, left out of the OpenAPI document. The handler returns its text.
 
     `policy` is its Content-Security-Policy, in which whatever it does not name is forbidden. `indexed`: search engines may
@@ -112,10 +109,6 @@ class Page:
     indexed: bool = False
     media_type = "text/html"
     documented = False
-    models = ()
-
-    def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
-        return {"type": "string"}
 
     def respond(self, answer: Answer) -> Response:
         response = Response(answer.body, answer.status, content_type="text/html; charset=utf-8")  # type: ignore[arg-type]
@@ -130,17 +123,13 @@ class Page:
 
 
 @dataclass(frozen=True)
-class StaticFile:
+class StaticFile(Content):
     """A text that is the same for everybody, with an ETag, compressed where the client accepts it. The handler returns a
     `Compressible`. Left out of the OpenAPI document, which is one itself.
     """
 
     media_type: str
     documented = False
-    models = ()
-
-    def described(self, reference: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
-        return {"type": "string"}
 
     def respond(self, answer: Answer) -> Response:
         response = answer.body.answer(request)  # type: ignore[union-attr]

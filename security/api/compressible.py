@@ -2,6 +2,7 @@
 
 import gzip
 from functools import cached_property
+from hashlib import sha256
 
 from flask import Request, Response
 
@@ -22,6 +23,10 @@ class Compressible:
         response.add_etag()
         response.make_conditional(request.environ)
         return response
+
+    @cached_property
+    def version(self) -> str:
+        return sha256(self._content).hexdigest()[:16]
 
     @cached_property
     def _compressed(self) -> bytes:

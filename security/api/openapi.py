@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import click
 import orjson
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, current_app
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -30,9 +30,10 @@ from security.edge.problems import (
 
 JSON = "application/json"
 DOCUMENT_SECONDS = 300
+LICENSE = {"name": "MIT", "identifier": "MIT"}
 _EXAMPLE_REQUEST_ID = "0193a5b0-7c1e-7000-8000-0242ac120002"
 
-SCHEMES = {
+SCHEMES: dict[str, dict[str, str]] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -95,17 +96,14 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 class ApiDescription:
     """What the document says beyond the operations.
 
-    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name. `license` is
-    an SPDX identifier. `security_schemes` are OpenAPI objects by the guards' names.
+    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name.
     """
 
     title: str
     version: str
     server: str
     tags: Mapping[str, str]
-    license: str = "MIT"
     description: str = ""
-    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SCHEMES)
     requires_https: bool = False
 
 
@@ -142,12 +140,6 @@ def openapi_routes(api: ApiDescription) -> Blueprint:
     return routes
 
 
-def undeclared_routes(app: Flask) -> list[str]:
-    """The rules that no operation declares. It should be empty."""
-    declared = app.extensions.get(OPERATIONS_KEY, {})
-    return sorted(rule.rule for rule in app.url_map.iter_rules() if rule.endpoint not in declared)
-
-
 def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -> dict[str, Any]:
     documented = [declared for declared in operations.values() if declared.documented]
     models = _Models(documented)
@@ -160,14 +152,14 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
             "title": api.title,
             "version": api.version,
             "description": api.description,
-            "license": {"name": api.license, "identifier": api.license},
+            "license": LICENSE,
         },
         "servers": [{"url": api.server}],
         "tags": [_tag(name, api) for name in sorted({declared.tag for declared in documented})],
         "paths": dict(paths),
         "components": {
             "schemas": {**models.components, "Problem": _PROBLEM_SCHEMA},
-            "securitySchemes": {name: dict(scheme) for name, scheme in api.security_schemes.items()},
+            "securitySchemes": SCHEMES,
             "headers": {
                 "X-Request-ID": {
                     "description": "The id that the client sent, if it was well formed; otherwise a new one.",
@@ -260,7 +252,7 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
     if scheme is not None:
         alternatives = (scheme,) if isinstance(scheme, str) else scheme
         for name in alternatives:
-            if name not in api.security_schemes:
+            if name not in SCHEMES:
                 raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
         described["security"] = [{name: []} for name in alternatives]
     if declared.bodies:

@@ -15,23 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from security.api.answers import Answer, Answers, kinds, responder
+from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
+from security.api.answers import Answers, kinds, responder
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.edge.problems import Problem
 from security.edge.request_id import note_caller
-
-__all__ = [
-    "OPERATIONS_KEY",
-    "WHOLE",
-    "Answer",
-    "AnswerBody",
-    "Anyone",
-    "Body",
-    "Guard",
-    "OneOfBody",
-    "Operation",
-    "operation",
-]
 
 OPERATIONS_KEY = "operations"
 
@@ -51,9 +39,7 @@ Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they woul
 
 
 class Body(BaseModel):
-    """Base of every request body and query: unknown fields are refused, values never coerced, instances never
-    change.
-    """
+    """Base of every request body and query: unknown fields are refused, values never coerced, instances never change."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True

@@ -1,5 +1,6 @@
 """What an operation takes as its body: JSON of a model, or bytes as they come. A form with files is in multipart.py."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -7,11 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 from flask import request
 from pydantic import BaseModel, RootModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from security.api.strict_json import (
     USUAL_MEDIA_TYPES,
-    BodyStream,
     check_json,
     read_whole_body,
     require_plain_json,
@@ -25,6 +24,7 @@ from security.edge.problems import (
     Problem,
     UnsupportedMediaType,
     ValidationFailed,
+    field_error,
 )
 
 MOST_ERRORS = 100
@@ -44,42 +44,33 @@ class Schemas(Protocol):
         """The schemas of the members of a model that is no component, and the names of those that must be sent."""
 
 
-class RequestBody(Protocol):
-    @property
-    def media_type(self) -> str: ...
+class RequestBody(ABC):
+    """A kind of body. `model` is what the document describes it by, `inline` in its own place and not as a component."""
 
-    @property
-    def limit(self) -> int: ...
+    media_type: str
+    limit: int
+    model: type[BaseModel] | None
+    optional: bool = False
+    inline = False
+    problems: tuple[type[Problem], ...] = (BodyTooLarge, UnsupportedMediaType)
 
-    @property
-    def optional(self) -> bool: ...
-
-    @property
-    def model(self) -> type[BaseModel] | None: ...
-
-    @property
-    def inline(self) -> bool:
-        """Whether the document has the model's members in place, and no component."""
-
-    @property
-    def problems(self) -> tuple[type[Problem], ...]: ...
-
+    @abstractmethod
     def read(self) -> Any:
         """What the handler gets as `body`. Raises one of `problems`."""
 
+    @abstractmethod
     def described(self, schemas: Schemas) -> dict[str, Any]:
         """The OpenAPI media type object."""
 
 
 @dataclass(frozen=True)
-class Json:
+class Json(RequestBody):
     """Strict JSON of a model. `limit` is bytes. `optional`: the handler gets None where no body was sent."""
 
     model: type[BaseModel]
     limit: int = 64 * 1024
     optional: bool = False
     media_type = "application/json"
-    inline = False
     problems = (MalformedJson, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
 
     def read(self) -> BaseModel | None:
@@ -97,26 +88,18 @@ class Json:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """Bytes as they come, at most `limit`: an upload, or what a signature was made over.
-
-    The handler gets all of them, or with `streamed` a `BodyStream`, which holds nothing and raises while it is read.
-    """
+class Raw(RequestBody):
+    """Bytes as they come, at most `limit`: an upload, or what a signature was made over."""
 
     media_type: str
     limit: int
-    streamed: bool = False
-    optional = False
     model = None
-    inline = False
-    problems = (BodyTooLarge, UnsupportedMediaType)
 
-    def read(self) -> bytes | BodyStream:
-        environ = request.environ
+    def read(self) -> bytes:
         if request.mimetype != self.media_type:
             raise not_accepted(self.media_type)
-        require_uncompressed(environ)
-        return BodyStream(environ, self.limit) if self.streamed else read_whole_body(environ, self.limit)
+        require_uncompressed(request.environ)
+        return read_whole_body(request.environ, self.limit)
 
     def described(self, schemas: Schemas) -> dict[str, Any]:
         if self.media_type == "application/json":
@@ -168,17 +151,9 @@ def parse(model: type[Model], document: bytes) -> Model:
     if found[0]["type"] == "json_invalid":
         raise MalformedJson
     tags = 1 if issubclass(model, RootModel) else 0  # pydantic puts the form's tag before the names of its members
-    raise ValidationFailed([_field_error(each, each["loc"][tags:]) for each in found[:MOST_ERRORS]])
-
-
-def _field_error(error: ErrorDetails, location: tuple[str | int, ...]) -> dict[str, str]:
-    return {
-        "pointer": "".join(f"/{escaped(part)}" for part in location),
-        "code": error["type"],
-        "message": error["msg"].removeprefix("Value error, "),
-    }
-
-
-def escaped(part: str | int) -> str:
-    """One reference token of a JSON Pointer (RFC 6901, 3)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
+    raise ValidationFailed(
+        [
+            field_error(each["loc"][tags:], each["type"], each["msg"].removeprefix("Value error, "))
+            for each in found[:MOST_ERRORS]
+        ]
+    )

@@ -1,10 +1,12 @@
-"""Answers that are sent while they are made: server-sent events, CSV, and JSON line by line."""
+"""Answers that are sent while they are made: server-sent events and CSV."""
 
 import csv
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -12,7 +14,7 @@ import structlog
 from flask import Flask, Response, current_app, got_request_exception, stream_with_context
 from pydantic import BaseModel
 
-from security.api.answers import Answer
+from security.api.answers import Answer, Content
 from security.edge.problems import InternalError, Problem
 from security.edge.request_id import current_request_id
 
@@ -24,6 +26,53 @@ Reference = Callable[[type[BaseModel]], dict[str, Any]]
 
 _FORMULAS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 """OWASP, "CSV Injection", and ASVS 5.0, 1.2.10. The wide forms are read like the narrow ones."""
+
+
+class _Stream(Content):
+    """The first chunk is made before the answer begins, so whatever fails until then is answered as an error."""
+
+    content_type: str
+
+    @abstractmethod
+    def chunks(self, given: Iterator[Any]) -> Generator[bytes]: ...
+
+    def last_words(self, error: Exception) -> bytes:
+        """What ends a stream in which something failed. Raises the error to break it off, which clients see as well."""
+        raise error
+
+    def respond(self, answer: Answer) -> Response:
+        given: Iterable[Any] = answer.body  # type: ignore[assignment]
+        chunks: Any = stream_with_context(_closing(given, self.chunks(iter(given))))
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        response = _StreamedResponse(self._sent(list(islice(chunks, 1)), chunks, app), answer.status)
+        response.call_on_close(chunks.close)
+        response.content_type = self.content_type
+        response.headers.update(answer.headers)
+        return response
+
+    def _sent(self, first: list[bytes], chunks: Iterator[bytes], app: Flask) -> Generator[bytes]:
+        try:
+            yield from first
+            yield from chunks
+        except Exception as error:
+            if not isinstance(error, Problem):
+                structlog.get_logger().error("stream_broke_off", exc_info=error)
+                got_request_exception.send(app, exception=error)
+            yield self.last_words(error)
+
+
+class _StreamedResponse(Response):
+    implicit_sequence_conversion = False  # or whoever asks for the length would wait for the end
+
+
+def _closing(given: Iterable[Any], chunks: Generator[bytes]) -> Generator[bytes]:
+    """Ends what the handler gave together with the answer: its `finally` is where a call is settled."""
+    try:
+        with closing(chunks):
+            yield from chunks
+    finally:
+        if hasattr(given, "close"):
+            given.close()
 
 
 @dataclass(frozen=True)
@@ -45,23 +94,19 @@ class Event:
         return head + b"data: " + self.data.__pydantic_serializer__.to_json(self.data) + b"\n\n"
 
 
-class Events:
+class Events(_Stream):
     """`text/event-stream`. `Events(Model)` has events without a name; `Events(start=Start, delta=Delta)` names them.
 
     The handler returns an iterable of `Event`, and of bytes that are events already, such as PING. Each goes out at once. An
     error after the first one becomes an event `error`, whose data is the problem document.
     """
 
-    media_type = "text/event-stream"
-    documented = True
+    media_type = content_type = "text/event-stream"
 
     def __init__(self, unnamed: type[BaseModel] | None = None, /, **named: type[BaseModel]) -> None:
         self._by_name: dict[str | None, type[BaseModel]] = {} if unnamed is None else {None: unnamed}
         self._by_name.update(named)
-
-    @property
-    def models(self) -> tuple[type[BaseModel], ...]:
-        return tuple(self._by_name.values())
+        self.models = tuple(self._by_name.values())
 
     def described(self, reference: Reference) -> dict[str, Any]:
         """What OpenAPI 3.2 calls `itemSchema`, in words of JSON Schema that 3.1 has: the text holds a list of events."""
@@ -81,85 +126,57 @@ class Events:
         }
 
     def respond(self, answer: Answer) -> Response:
-        return _stream(answer, self.media_type, self._chunks, {"X-Accel-Buffering": "no"})
+        response = super().respond(answer)
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
 
-    def _chunks(self, events: Iterator[Event | bytes]) -> Generator[bytes]:
-        app, begun = _current_app(), False
-        try:
-            for event in events:
-                yield event if isinstance(event, bytes) else event.encoded()
-                begun = True
-        except Exception as error:
-            if not begun:
-                raise
-            problem = error if isinstance(error, Problem) else InternalError()
-            if problem is not error:
-                _report(error, app)
-            yield b"event: error\ndata: " + orjson.dumps(problem.body(current_request_id())) + b"\n\n"
+    def chunks(self, given: Iterator[Event | bytes]) -> Generator[bytes]:
+        for event in given:
+            yield event if isinstance(event, bytes) else event.encoded()
+
+    def last_words(self, error: Exception) -> bytes:
+        problem = error if isinstance(error, Problem) else InternalError()
+        return b"event: error\ndata: " + orjson.dumps(problem.body(current_request_id())) + b"\n\n"
 
 
 def _event(name: str | None, data: dict[str, Any]) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
-        "id": {"type": "string"},
+    named = {} if name is None else {"event": {"const": name}}
+    content = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {
+        "type": "object",
+        "properties": {**named, "data": content, "id": {"type": "string"}},
+        "required": [*named, "data"],
+        "additionalProperties": False,
     }
-    if name is None:
-        return {"type": "object", "properties": members, "required": ["data"], "additionalProperties": False}
-    members["event"] = {"const": name}
-    return {"type": "object", "properties": members, "required": ["data", "event"]}
 
 
-@dataclass(frozen=True)
-class JsonLines:
-    """`application/x-ndjson`: a document in each line. The handler returns an iterable of `row`."""
-
-    row: type[BaseModel]
-    media_type = "application/x-ndjson"
-    documented = True
-
-    @property
-    def models(self) -> tuple[type[BaseModel], ...]:
-        return (self.row,)
-
-    def described(self, reference: Reference) -> dict[str, Any]:
-        return _list_in_text(self.media_type, f"A `{self.row.__name__}` in each line.", reference(self.row))
-
-    def respond(self, answer: Answer) -> Response:
-        return _stream(answer, self.media_type, self._chunks, {})
-
-    def _chunks(self, rows: Iterator[BaseModel]) -> Generator[bytes]:
-        for row in rows:
-            yield row.__pydantic_serializer__.to_json(row) + b"\n"
-
-
-@dataclass(frozen=True)
-class Csv:
+class Csv(_Stream):
     """`text/csv` (RFC 4180) with the members of `row` as its columns. The handler returns an iterable of `row`.
 
     Text that a spreadsheet would take for a formula gets a ' before it. Numbers stay as they are.
     """
 
-    row: type[BaseModel]
     media_type = "text/csv"
-    documented = True
+    content_type = "text/csv; charset=utf-8; header=present"
 
-    @property
-    def models(self) -> tuple[type[BaseModel], ...]:
-        return (self.row,)
+    def __init__(self, row: type[BaseModel]) -> None:
+        self._row = row
+        self.models = (row,)
 
     def described(self, reference: Reference) -> dict[str, Any]:
-        columns = ", ".join(f"`{column}`" for column in self.row.model_fields)
-        told = f"A line of column names, then one for each `{self.row.__name__}`. Columns: {columns}."
-        return _list_in_text(self.media_type, told, reference(self.row))
+        columns = ", ".join(f"`{column}`" for column in self._row.model_fields)
+        return {
+            "type": "string",
+            "description": f"A line of column names, then one for each `{self._row.__name__}`. Columns: {columns}.",
+            "contentMediaType": self.media_type,
+            "contentSchema": {"type": "array", "items": reference(self._row)},
+        }
 
-    def respond(self, answer: Answer) -> Response:
-        return _stream(answer, "text/csv; charset=utf-8; header=present", self._chunks, {})
-
-    def _chunks(self, rows: Iterator[BaseModel]) -> Generator[bytes]:
+    def chunks(self, given: Iterator[BaseModel]) -> Generator[bytes]:
         lines = StringIO(newline="")
         write = csv.writer(lines).writerow
-        write(self.row.model_fields)
-        for row in rows:
+        write(self._row.model_fields)
+        for row in given:
             write(map(_cell, row.model_dump(mode="json").values()))
             if lines.tell() >= CSV_AT_ONCE:
                 yield lines.getvalue().encode()
@@ -174,81 +191,3 @@ def _cell(value: object) -> object:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULAS) else value
     return value
-
-
-def _list_in_text(media_type: str, told: str, item: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "string",
-        "description": told,
-        "contentMediaType": media_type,
-        "contentSchema": {"type": "array", "items": item},
-    }
-
-
-def _stream(
-    answer: Answer,
-    content_type: str,
-    encode: Callable[[Iterator[Any]], Generator[bytes]],
-    headers: Mapping[str, str],
-) -> Response:
-    given: Iterable[Any] = answer.body  # type: ignore[assignment]
-    chunks = stream_with_context(_closing(given, encode(iter(given))))
-    response = _StreamedResponse(_Begun(chunks, _current_app()), answer.status, content_type=content_type)
-    response.headers.update({**headers, **answer.headers})
-    return response
-
-
-class _StreamedResponse(Response):
-    implicit_sequence_conversion = False  # or whoever asks for the length would wait for the end
-
-
-class _Begun:
-    """The first chunk is made before the answer begins, so whatever fails until then is answered as an error.
-
-    What fails later breaks the answer off, which clients see by its missing end.
-    """
-
-    def __init__(self, chunks: Iterator[bytes], app: Flask) -> None:
-        self._chunks = chunks
-        self._app = app
-        self._first: bytes | None = next(chunks, None)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        first, self._first = self._first, None
-        if first is not None:
-            return first
-        try:
-            return next(self._chunks)
-        except StopIteration:
-            raise
-        except Exception as error:
-            _report(error, self._app)
-            raise
-
-    def close(self) -> None:
-        """The server calls it at the end, and when the client is gone."""
-        self._chunks.close()  # type: ignore[attr-defined]
-
-
-def _closing(given: Iterable[Any], chunks: Generator[bytes]) -> Generator[bytes]:
-    """Ends what the handler gave together with the answer: its `finally` is where a call is settled."""
-    try:
-        with closing(chunks):
-            yield from chunks
-    finally:
-        close = getattr(given, "close", None)
-        if close is not None:
-            close()
-
-
-def _current_app() -> Flask:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    return app
-
-
-def _report(error: Exception, app: Flask) -> None:
-    structlog.get_logger().error("stream_broke_off", exc_info=error)
-    got_request_exception.send(app, exception=error)

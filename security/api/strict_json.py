@@ -1,12 +1,10 @@
 """The one reader of request bodies. Of JSON it lets through only what every reader further on understands alike.
 
-Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259,
-sections 4, 6, 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot
-surprise anything behind.
+Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and lone surrogates (RFC 8259, sections 4, 6,
+8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot surprise anything behind.
 """
 
-import re
-from collections.abc import Iterator
+from itertools import chain
 from json import JSONDecodeError, JSONDecoder
 from math import isfinite
 from typing import Any, NoReturn
@@ -23,8 +21,6 @@ LARGEST_INTEGER = 2**53
 USUAL_MEDIA_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _UTF_8 = frozenset({"utf-8", "utf8"})
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-"""Possessive, so that a text of many quotes takes linear time. An open string takes the rest of the text."""
 
 
 def check_json(document: bytes) -> None:
@@ -41,8 +37,6 @@ def check_json(document: bytes) -> None:
     if not text or text.isspace():
         raise MalformedJson("The request body is empty. Send a JSON object, at least {}")
     openings = text.count("{") + text.count("[")
-    if openings > MAXIMUM_DEPTH and _depth(text) > MAXIMUM_DEPTH:
-        raise MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
     try:
         value = _decode(text)
     except JSONDecodeError as error:
@@ -52,10 +46,15 @@ def check_json(document: bytes) -> None:
         ) from None
     except ValueError as error:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None
-    # Every value after the first of its container follows a comma, so this sum is never less than the number
-    # of values.
-    if openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
+    except RecursionError:
+        raise _too_deep() from None
+    # Every value after the first of its container follows a comma, so this sum is never less than the number of values.
+    if openings > MAXIMUM_DEPTH or openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
         _check_every_value(value)
+
+
+def _too_deep() -> MalformedJson:
+    return MalformedJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
 
 
 def require_plain_json(environ: dict[str, Any]) -> None:
@@ -85,51 +84,22 @@ def _not_json_by_name(detail: str) -> UnsupportedMediaType:
 
 def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
     """Raises BodyTooLarge, or MalformedRequest where the body did not arrive whole."""
-    return _read(environ, _expected_bytes(environ, limit), limit)
-
-
-class BodyStream:
-    """The body while it arrives."""
-
-    def __init__(self, environ: dict[str, Any], limit: int) -> None:
-        """Raises BodyTooLarge where the announced length says so, and MalformedRequest."""
-        self._environ = environ
-        self._limit = limit
-        self._left = _expected_bytes(environ, limit)
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end. Raises BodyTooLarge, MalformedRequest."""
-        wanted = min(size, self._left)
-        if wanted == 0:
-            return b""
-        data = _read(self._environ, wanted, self._limit)
-        self._left = self._left - len(data) if data else 0
-        if self._left == 0 and len(data) == wanted and not self._environ.get("CONTENT_LENGTH"):
-            raise _too_large(self._limit)
-        return data
-
-
-def _expected_bytes(environ: dict[str, Any], limit: int) -> int:
-    """One byte more than is allowed where no length is announced: Werkzeug's own limit cuts a chunked body silently."""
     announced = environ.get("CONTENT_LENGTH")
+    # Without length and end, reading could wait for ever. One byte more than is allowed is asked for where no length is
+    # announced, because Werkzeug's own limit cuts a chunked body silently.
+    expected = limit + 1 if environ.get("wsgi.input_terminated") else 0
     if announced:
         if not (announced.isascii() and announced.isdigit()):
             raise MalformedRequest("Content-Length is not a number")
         if len(announced) > 12 or int(announced) > limit:
             raise _too_large(limit)
-        return int(announced)
-    # Without length and end, reading could wait for ever.
-    return limit + 1 if environ.get("wsgi.input_terminated") else 0
-
-
-def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
+        expected = int(announced)
     try:
         data: bytes = environ["wsgi.input"].read(expected)
     except Exception:
-        # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed
-        # out.
+        # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed out.
         raise MalformedRequest("The request body could not be read completely") from None
-    if len(data) < expected and environ.get("CONTENT_LENGTH"):
+    if announced and len(data) < expected:
         raise MalformedRequest("The body is shorter than Content-Length says")
     if len(data) > limit:
         raise _too_large(limit)
@@ -138,18 +108,6 @@ def _read(environ: dict[str, Any], expected: int, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The request body can have at most {limit} bytes")
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for match in _STRINGS_AND_BRACKETS.finditer(text):
-        character = text[match.start()]
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,23 +144,20 @@ _decode = JSONDecoder(
 
 
 def _check_every_value(document: Any) -> None:
-    for count, value in enumerate(_values(document), start=1):
+    level, count, depth = [document], 0, 0
+    while level:
+        count += len(level)
         if count > MAXIMUM_NODES:
             raise MalformedJson(f"The body has more than {MAXIMUM_NODES:,} values")
-        for text in value if isinstance(value, dict) else (value,):
+        containers = [value for value in level if isinstance(value, dict | list)]
+        depth += bool(containers)
+        if depth > MAXIMUM_DEPTH:
+            raise _too_deep()
+        keys = (key for value in containers if isinstance(value, dict) for key in value)
+        for text in chain(level, keys):
             if isinstance(text, str):
                 _require_storable(text)
-
-
-def _values(document: Any) -> Iterator[Any]:
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
+        level = [member for each in containers for member in (each.values() if isinstance(each, dict) else each)]
 
 
 def _require_storable(text: str) -> None:

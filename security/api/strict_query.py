@@ -1,6 +1,4 @@
-"""Query parameters under the same strictness as bodies: one style (form, explode), no coercion, unknown names
-refused.
-"""
+"""Query parameters under the same strictness as bodies: one style (form, explode), no coercion, unknown names refused."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +8,7 @@ import orjson
 from pydantic import BaseModel
 from werkzeug.datastructures import MultiDict
 
-from security.edge.problems import ValidationFailed
+from security.edge.problems import ValidationFailed, field_error
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?")
 _BOOLEANS = {"true": True, "false": False}
@@ -36,24 +34,16 @@ class QueryReader:
         for name, values in arguments.lists():
             types = self._types.get(name, frozenset())
             if any("\0" in text for text in (name, *values)):
-                errors.append(_error(name, "nul", "NUL is not allowed"))
+                errors.append(field_error([name.replace("\0", "")], "nul", "NUL is not allowed"))
             elif "array" in types:
                 members[name] = [_read(value, types) for value in values]
             elif len(values) > 1:
-                errors.append(_error(name, "repeated", "Send this parameter only once"))
+                errors.append(field_error([name], "repeated", "Send this parameter only once"))
             else:
                 members[name] = _read(values[0], types)
         if errors:
             raise ValidationFailed(errors)
         return orjson.dumps(members)
-
-
-def _error(name: str, code: str, message: str) -> dict[str, str]:
-    return {
-        "pointer": "/" + name.replace("\0", "").replace("~", "~0").replace("/", "~1"),
-        "code": code,
-        "message": message,
-    }
 
 
 def _read(text: str, types: frozenset[str]) -> Any:

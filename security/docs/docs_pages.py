@@ -1,6 +1,4 @@
-"""The documentation pages: Swagger UI at `/docs`, Redoc at `/redoc`, from our own assets under a strict
-policy.
-"""
+"""The documentation pages: Swagger UI at `/docs`, Redoc at `/redoc`, from our own assets under a strict policy."""
 
 from typing import Literal
 
@@ -14,9 +12,8 @@ _REDOC_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
     "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
 )
-"""The two style elements that Redoc makes while it loads, by their text: an empty one, which it then fills
-rule by rule through the CSSOM, and its scroll bars. A new version of Redoc may need another hash; the browser
-test tells.
+"""The two style elements that Redoc makes while it loads, by their text: an empty one, which it then fills rule by rule
+through the CSSOM, and its scroll bars. A new version of Redoc may need another hash; the browser test tells.
 """
 
 

@@ -13,9 +13,7 @@ UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (the unspecified address as a value, n
 
 @dataclass(frozen=True)
 class TrustedProxies:
-    """How many proxies in front of us add to `X-Forwarded-For` and `X-Forwarded-Proto`; 0 ignores both
-    headers.
-    """
+    """How many proxies in front of us add to `X-Forwarded-For` and `X-Forwarded-Proto`; 0 ignores both headers."""
 
     hops: int = 0
 
@@ -73,9 +71,7 @@ def is_loopback(address: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _canonical(text: str) -> str | None:
-    """`192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443` without the port; None for anything
-    else.
-    """
+    """`192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443` without the port; None for anything else."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,6 +1,4 @@
-"""The one place where an exception becomes an answer: always an RFC 9457 problem, never a detail of our own
-parts.
-"""
+"""The one place where an exception becomes an answer: always an RFC 9457 problem, never a detail of our own parts."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -43,8 +41,6 @@ _BAD_DATA_CLASS = "22"
 
 _DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, psycopg2.Error, psycopg.Error)
 _OUT_OF_REACH = (
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
     sqlalchemy.exc.TimeoutError,
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
@@ -130,7 +126,7 @@ def _answer_database_error(error: Exception) -> Response:
     if (
         code.startswith(_UNAVAILABLE_CLASSES)
         or code in _UNAVAILABLE_CODES
-        or (not code and isinstance(error, _OUT_OF_REACH))
+        or (not code and isinstance(cause, _OUT_OF_REACH))
     ):
         structlog.get_logger().warning("database_unavailable", sqlstate=code, error_type=type(cause).__name__)
         return answer_problem(DependencyUnavailable())

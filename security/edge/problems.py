@@ -4,7 +4,7 @@ Each error is a class with its status and its stable code; one place turns them 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -143,6 +143,12 @@ class UnsupportedMediaType(Problem):
     """Whoever raises it says in `Accept-Post` or `Accept-Encoding` what is accepted."""
 
     status, error, title = 415, "unsupported_media_type", "The media type of the request body is not supported"
+
+
+def field_error(location: Iterable[str | int], code: str, message: str) -> dict[str, str]:
+    """One of ValidationFailed. `location`: the names and numbers on the way to the field."""
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    return {"pointer": pointer, "code": code, "message": message}
 
 
 class ValidationFailed(Problem):

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
 
 from database.jobs.worker_status import WorkerStatus, worker_status
-from database.redis.server import RedisAddress, redis_check
+from database.redis.server import RedisAddress, ping
 from database.schema import SchemaNotCurrent, schema_check
+from security.api.operation import AnswerBody
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +34,22 @@ class Part:
     required: bool = True
 
 
+class PartHealth(AnswerBody):
+    status: Literal["ok", "failing", "not_configured"]
+    problem: Literal["unreachable", "no_answer", "migrations_missing", "standing_still"] | None
+    latency_ms: int
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What was found about one part. `problem` is a fixed word, never the text of an error, which may hold a secret."""
+    """What was found about one part. Its `problem` is a fixed word, never the text of an error, which may hold a secret."""
 
-    working: bool
-    problem: str | None
-    milliseconds: int
+    health: PartHealth
     workers: WorkerStatus | None = None
+
+    @property
+    def working(self) -> bool:
+        return self.health.problem is None
 
 
 @dataclass
@@ -74,11 +85,11 @@ def health_check(database_url: str, redis: RedisAddress | None, more: Mapping[st
     """What every process stands on, and `more`."""
     parts = {
         "database": Part(schema_check(database_url)),
-        "worker": Part(worker_status(database_url), required=False),
+        "worker": Part(partial(worker_status, database_url), required=False),
         **more,
     }
     if redis is not None:
-        parts["redis"] = Part(redis_check(redis), required=False)
+        parts["redis"] = Part(partial(ping, redis), required=False)
     return HealthCheck(parts)
 
 
@@ -94,11 +105,15 @@ def run_check(name: str, part: Part, future: "Future[Finding]") -> None:
     except Exception as error:
         problem = "unreachable"
         log.warning("health_part_failed", extra={"part": name, "problem": problem, "reason": type(error).__name__})
-    future.set_result(Finding(problem is None, problem, round((time.monotonic() - started) * 1000), workers))
+    future.set_result(Finding(_health(problem, time.monotonic() - started), workers))
 
 
 def await_finding(future: "Future[Finding]", deadline: float) -> Finding:
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
     except FutureTimeout:
-        return Finding(working=False, problem="no_answer", milliseconds=round(DEADLINE_SECONDS * 1000))
+        return Finding(_health("no_answer", DEADLINE_SECONDS))
+
+
+def _health(problem: Any, seconds: float) -> PartHealth:
+    return PartHealth(status="failing" if problem else "ok", problem=problem, latency_ms=round(seconds * 1000))

@@ -6,11 +6,9 @@ from typing import Literal
 from flask import Blueprint
 
 from security.api.operation import Answer, AnswerBody, Anyone, operation
-from security.health.check import Finding, HealthCheck
+from security.health.check import Finding, HealthCheck, PartHealth
 
 OPEN = Anyone(because="load balancers and platforms ask without credentials")
-
-Problem = Literal["unreachable", "no_answer", "migrations_missing", "standing_still"]
 
 
 class Health(AnswerBody):
@@ -21,12 +19,6 @@ class Health(AnswerBody):
 
 class Liveness(AnswerBody):
     status: Literal["ok"]
-
-
-class PartHealth(AnswerBody):
-    status: Literal["ok", "failing", "not_configured"]
-    problem: Problem | None
-    latency_ms: int
 
 
 class WorkerHealth(AnswerBody):
@@ -96,7 +88,7 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         answer = Readiness(
             status="not_ready" if unready else "degraded" if failing else "ready",
             failing=failing,
-            parts={name: part_health(finding) for name, finding in findings.items()},
+            parts={name: finding.health for name, finding in findings.items()},
             worker=worker_health(findings.get("worker")),
         )
         return Answer(503 if unready else 200, answer)
@@ -134,17 +126,7 @@ def answer_part(health: HealthCheck, name: str) -> Answer:
     if name not in health.parts:
         return Answer(200, PartHealth(status="not_configured", problem=None, latency_ms=0))
     finding = health.examine_part(name)
-    return Answer(200 if finding.working else 503, part_health(finding))
-
-
-def part_health(finding: Finding) -> PartHealth:
-    return PartHealth.model_validate(
-        {
-            "status": "ok" if finding.working else "failing",
-            "problem": finding.problem,
-            "latency_ms": finding.milliseconds,
-        }
-    )
+    return Answer(200 if finding.working else 503, finding.health)
 
 
 def worker_health(finding: Finding | None) -> WorkerHealth | None:

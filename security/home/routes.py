@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, current_app, render_template, request
 
 from security.api.answers import Page
 from security.api.operation import Answer, AnswerBody, Anyone, operation
 from security.pages.html_page import PageBlueprint, page_policy
 
+PREDICT = "/api/gateway/predict"
 VARY = {"Vary": "Accept"}
 
 
@@ -49,8 +50,9 @@ def home_routes(name: str, version: str, *, base_url: str, mail_box_url: str | N
         # For `*/*`, and for what is neither, the first one counts: JSON.
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
             return Answer(200, document, VARY)
-        page = render_template("home.html", title=name, links=links, base_url=base_url, mail_box_url=mail_box_url)
-        return Answer(200, page, VARY)
+        predicts = any(rule.rule == PREDICT for rule in current_app.url_map.iter_rules())
+        known = {"title": name, "links": links, "base_url": base_url, "mail_box_url": mail_box_url}
+        return Answer(200, render_template("home.html", **known, predicts=predicts), VARY)
 
     return routes
 

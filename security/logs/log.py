@@ -64,9 +64,7 @@ class RequestLog:
 
 
 def configure_logging(level: str, pretty: bool = False) -> RequestLog:
-    """Send structlog's and the standard library's records to standard output; `pretty` is for a person's
-    terminal.
-    """
+    """Send structlog's and the standard library's records to standard output; `pretty` is for a person's terminal."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Processor] = [_complete, structlog.processors.format_exc_info, _mask, _pretty if pretty else _json]
     structlog.configure(

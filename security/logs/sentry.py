@@ -1,6 +1,4 @@
-"""Error reports to Sentry, started only when a DSN is set, without the data of the person whose request
-failed.
-"""
+"""Error reports to Sentry, started only when a DSN is set, without the data of the person whose request failed."""
 
 import re
 from collections.abc import Mapping

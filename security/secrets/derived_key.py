@@ -4,11 +4,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
-def derived_key(secret: bytes, label: str, length: int = 32) -> bytes:
-    """HKDF with SHA-256 and no salt (RFC 5869).
-
-    Different labels give keys that tell nothing about each other.
-
-    Changing `secret` changes every key derived from it. `length` is bytes, at most 8,160.
-    """
-    return HKDF(SHA256(), length=length, salt=None, info=label.encode()).derive(secret)
+def derived_key(secret: bytes, label: str) -> bytes:
+    """32 bytes: HKDF with SHA-256 and no salt (RFC 5869). Different labels give keys that tell nothing about each other."""
+    return HKDF(SHA256(), length=32, salt=None, info=label.encode()).derive(secret)

@@ -1,6 +1,7 @@
 """`flask worker status`, and the part of readiness that says whether a worker is at work"""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -32,7 +33,7 @@ def app(database_url: str) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask, database_url: str) -> FlaskClient:
     web = Flask("health")
-    health = HealthCheck({"worker": Part(worker_status(database_url), required=False)})
+    health = HealthCheck({"worker": Part(partial(worker_status, database_url), required=False)})
     web.register_blueprint(health_routes(health, version="1.2.3", environment="development"))
     return web.test_client()
 

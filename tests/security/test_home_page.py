@@ -60,6 +60,15 @@ def test_the_page_has_the_links_of_the_json_and_nothing_inline(toy: Flask) -> No
         assert client.get(address).headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+def test_predictions_are_spoken_of_where_they_are_turned_on(toy: Flask) -> None:
+    assert "predict" not in toy.test_client().get("/", headers={"Accept": BROWSER}).text
+    predicting = toy_app()
+    predicting.add_url_rule("/api/gateway/predict", view_func=lambda: "")
+    page = predicting.test_client().get("/", headers={"Accept": BROWSER}).text
+    assert "usage limits and predictions" in page
+    assert "curl https://api.example.com/api/gateway/predict " in page
+
+
 def test_without_a_mail_box_none_is_named() -> None:
     client = toy_app(mail_box_url=None).test_client()
     assert "mail_box" not in client.get("/").get_json()["links"]

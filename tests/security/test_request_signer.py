@@ -13,12 +13,8 @@ from examples.private_server.mirror_verifier import response_signature
 from security.request_signer import (
     CallContext,
     RequestCannotBeSigned,
-    ResponseClockSkewed,
-    ResponseKeyUnknown,
     ResponseNotSigned,
     ResponseNotTrusted,
-    ResponseSignatureInvalid,
-    ResponseSignatureMalformed,
     sign_request,
     verify_response,
 )
@@ -180,7 +176,7 @@ def test_an_answer_without_any_signature_header_is_not_signed() -> None:
 @pytest.mark.parametrize("name", ["X-Mirror-Key-Id", "X-Mirror-Timestamp", "X-Mirror-Signature"])
 def test_an_answer_that_lacks_one_signature_header_is_malformed(name: str) -> None:
     key = new_key()
-    with pytest.raises(ResponseSignatureMalformed):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_malformed"):
         check(PrivateServerKeys((key,)), [pair for pair in answer_headers(key) if pair[0] != name])
 
 
@@ -188,7 +184,7 @@ def test_an_answer_that_lacks_one_signature_header_is_malformed(name: str) -> No
 def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
     key = new_key()
     headers = answer_headers(key)
-    with pytest.raises(ResponseSignatureMalformed):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_malformed"):
         check(PrivateServerKeys((key,)), [*headers, (name.lower(), dict(headers)[name])])
 
 
@@ -212,19 +208,19 @@ def test_an_answer_with_a_header_sent_twice_is_malformed(name: str) -> None:
 )
 def test_an_answer_with_a_misshapen_header_is_malformed(name: str, value: str) -> None:
     key = new_key()
-    with pytest.raises(ResponseSignatureMalformed):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_malformed"):
         check(PrivateServerKeys((key,)), replaced(answer_headers(key), name, value))
 
 
 def test_an_answer_signed_with_a_removed_key_is_refused() -> None:
-    with pytest.raises(ResponseKeyUnknown):
+    with pytest.raises(ResponseNotTrusted, match="response_key_unknown"):
         check(PrivateServerKeys((new_key("k2"),)), answer_headers(new_key("k1")))
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_an_answer_from_another_time_is_refused(seconds: int) -> None:
     key = new_key()
-    with pytest.raises(ResponseClockSkewed):
+    with pytest.raises(ResponseNotTrusted, match="response_clock_skewed"):
         check(PrivateServerKeys((key,)), answer_headers(key), now=NOW + timedelta(seconds=seconds))
 
 
@@ -247,29 +243,24 @@ def test_an_answer_within_the_clock_tolerance_is_accepted(seconds: int) -> None:
 )
 def test_an_answer_that_was_changed_on_its_way_is_refused(changed: dict[str, Any]) -> None:
     key = new_key()
-    with pytest.raises(ResponseSignatureInvalid):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_invalid"):
         check(PrivateServerKeys((key,)), answer_headers(key), **changed)
 
 
 @pytest.mark.parametrize(("name", "value"), [("Content-Type", "text/html"), ("X-Mirror-Timestamp", "1795435199")])
 def test_an_answer_with_a_changed_header_is_refused(name: str, value: str) -> None:
     key = new_key()
-    with pytest.raises(ResponseSignatureInvalid):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_invalid"):
         check(PrivateServerKeys((key,)), replaced(answer_headers(key), name, value))
 
 
 def test_an_answer_signed_by_mallory_under_our_key_id_is_refused() -> None:
-    with pytest.raises(ResponseSignatureInvalid):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_invalid"):
         check(PrivateServerKeys((new_key(),)), answer_headers(new_key()))
 
 
 def test_a_request_signature_sent_back_as_the_answer_is_refused() -> None:
     ring = PrivateServerKeys((new_key(),))
     signed = sign_request(ring, method="POST", target="/predict", body=BODY, content_type="application/json", now=NOW)
-    with pytest.raises(ResponseSignatureInvalid):
+    with pytest.raises(ResponseNotTrusted, match="response_signature_invalid"):
         verify_response(ring, nonce=signed.nonce, status=200, headers=signed.headers.items(), body=BODY, now=NOW)
-
-
-def test_every_reason_has_its_own_name_for_the_log() -> None:
-    reasons = [error.reason for error in ResponseNotTrusted.__subclasses__()]
-    assert len(reasons) == len(set(reasons)) == 5

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ToySection(Section):
     title: ClassVar = "Toys"
 
-    toy_motto: str = Field(description="What a toy says when it is wound up.", examples=["hello"])
+    toy_motto: str = Field(examples=["hello"])
+    """What a toy says when it is wound up."""
 
 
 @dataclass(frozen=True)

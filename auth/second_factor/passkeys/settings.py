@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Problem
+from settings.section import Complaint
 
 
 def _passkey_origin(text: str) -> str:
@@ -27,22 +27,16 @@ PasskeyOrigins = Annotated[frozenset[Annotated[str, AfterValidator(_passkey_orig
 class PasskeysSection(ProcessSection):
     title: ClassVar = "Passkeys"
 
-    passkey_rp_id: types.HostName | None = Field(
-        default=None,
-        description="The domain that passkeys belong to, shared by the API and its apps. Default: the host of "
-        "`PUBLIC_BASE_URL`.",
-        examples=["example.com"],
-    )
+    passkey_rp_id: types.HostName | None = Field(default=None, examples=["example.com"])
+    """The domain that passkeys belong to, shared by the API and its apps. Default: the host of `PUBLIC_BASE_URL`."""
     passkey_origins: PasskeyOrigins = Field(
         default=frozenset(),
-        description=(
-            "The origins and Android apps (`android:apk-key-hash:…`) that can use passkeys. Default: "
-            "`PUBLIC_BASE_URL`, `https://` with `PASSKEY_RP_ID`, and `CORS_ORIGINS`."
-        ),
         examples=["https://app.example.com,android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"],
     )
+    """The origins and Android apps (`android:apk-key-hash:…`) that can use passkeys. Default: `PUBLIC_BASE_URL`,
+    `https://` with `PASSKEY_RP_ID`, and `CORS_ORIGINS`."""
 
-    def unsafe(self) -> Iterator[Problem]:
+    def unsafe(self) -> Iterator[Complaint]:
         if any(origin.startswith("http://") for origin in self.passkey_origins):
             yield "PASSKEY_ORIGINS", "must begin with https:// or android:"
 
