@@ -44,13 +44,18 @@ class Figures:
     p99_ms: float
     failed: int
 
+    @property
+    def busy(self) -> float:
+        """The share of its core that the worker used, in percent. Far below 100, something else held it up."""
+        return self.requests_per_second * self.worker / 10
 
-HEADINGS = "round  target    requests/s  worker ms  PostgreSQL ms  Redis ms   p50 ms   p99 ms  failed"
+
+HEADINGS = "round  target    requests/s  worker ms  busy %  PostgreSQL ms  Redis ms   p50 ms   p99 ms  failed"
 
 
 def row(number: str, name: str, figures: Figures) -> str:
     return (
-        f"{number:>5}  {name:<8}  {figures.requests_per_second:>10.0f}  {figures.worker:>9.3f}  "
+        f"{number:>5}  {name:<8}  {figures.requests_per_second:>10.0f}  {figures.worker:>9.3f}  {figures.busy:>6.0f}  "
         f"{figures.postgres:>13.3f}  {figures.redis:>8.3f}  {figures.p50_ms:>7.2f}  {figures.p99_ms:>7.2f}  "
         f"{figures.failed:>6}"
     )

@@ -55,7 +55,12 @@ def stand(crowd: Crowd, services: Services, processors: Processors) -> bool:
         )
         target = gateway_target(addresses)
         requests = prediction_requests(target.tokens(crowd.callers, Tier.ENTERPRISE))
-        environment = {**target.environment, "WEB_THREADS": str(crowd.threads)}
+        # All callers have one address here, and whoever is not read at once waits under it.
+        environment = {
+            **target.environment,
+            "WEB_THREADS": str(crowd.threads),
+            "WEB_WAITING_PER_ADDRESS": "1000",
+        }
         server = stack.enter_context(
             web_server("in-flight", target.command, environment, first_request=requests[0], processors=processors)
         )

