@@ -1,10 +1,12 @@
 """Proof that a peer does the work it is measured for, before it is measured."""
 
 import secrets
+import time
 from contextlib import ExitStack, closing
 from typing import Any
 from uuid import UUID
 
+import jwt
 import orjson
 import psycopg2
 
@@ -54,9 +56,11 @@ def refuses_and_writes(name: str, services: Services, processors: Processors, *,
             answer: dict[str, Any] = orjson.loads(body)
             return answer
 
-        head, _, signature = token.rpartition(".")
-        forged = f"{head}.{signature[:-8]}{signature[-4:]}{signature[-8:-4]}"
-        expect(401, prediction_request(forged, GOALS[0]), "a token with another signature")
+        claims = jwt.decode(token, options={"verify_signature": False})
+        forged = jwt.encode(claims, secrets.token_urlsafe(48), "HS256")
+        ended = jwt.encode({**claims, "exp": int(time.time()) - 1}, jwt_key, "HS256")
+        expect(401, prediction_request(forged, GOALS[0]), "a token that another key signed")
+        expect(401, prediction_request(ended, GOALS[0]), "a token that has ended")
         expect(401, first.replace(b"Authorization: Bearer", b"X-Authorization:"), "a request without a token")
         answer = expect(200, first, "a prediction within the day's limit")
         if not isinstance(answer.get("prediction"), dict):
