@@ -10,7 +10,7 @@ BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-strip-extras
 
-LOCKED = requirements requirements-dev tests/openapi_clients/requirements
+LOCKED = requirements requirements-dev tests/openapi_clients/requirements bench/peers/requirements
 
 # The clients that others generate from the OpenAPI document, with their tools.
 CLIENTS = tests/openapi_clients
@@ -90,7 +90,7 @@ migrate: $(INSTALLED)  ## Upgrade the database to the latest migration
 	$(BIN)/python -m flask db upgrade
 
 clean:  ## Remove .venv, caches and reports; the data in .data stays
-	rm -rf .venv $(CLIENTS)/.venv $(CLIENTS)/node_modules $(GENERATED) htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(CLIENTS)/.venv $(CLIENTS)/node_modules $(GENERATED) bench/peers/.venv bench/peers/node_modules htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,56 +1,83 @@
-"""Measure what calls cost on this machine. Runs every part (about six minutes), or the one that you name."""
+"""Measure what calls cost on this machine. Runs every part but `peers` and `workers` (about six minutes), or the one you name."""
 
 import argparse
 import os
 import platform
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 
 from bench.compare import compare
 from bench.in_flight import in_flight
 from bench.login_storm import login_storm
-from bench.processors import Processors, share_processors
+from bench.peers.compare_peers import peers
+from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
 from bench.webhooks import webhooks
 from bench.worker import worker
+from bench.workers import workers
 
+ROUNDS = 9
 LONGEST_SECONDS = 420
+LONGEST_ROUND_SECONDS = 30
+OPEN_FILES = 16_384
+"""2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
 Part = Callable[[Services, Processors], bool]
-PARTS: dict[str, Part] = {
-    "compare": compare,
-    "in-flight": in_flight,
-    "login-storm": login_storm,
-    "webhooks": webhooks,
-    "worker": worker,
-    "round-trips": round_trips,
-    "profile": profile,
-}
+ONLY_BY_NAME = ("peers", "workers")
+"""The first downloads what it compares with; both say nothing about one call that `compare` does not say."""
+
+
+def parts(rounds: int) -> dict[str, Part]:
+    return {
+        "compare": partial(compare, rounds=rounds),
+        "peers": partial(peers, rounds=rounds),
+        "workers": partial(workers, rounds=rounds),
+        "in-flight": in_flight,
+        "login-storm": login_storm,
+        "webhooks": webhooks,
+        "worker": worker,
+        "round-trips": round_trips,
+        "profile": profile,
+    }
 
 
 def main() -> int:
     """0 when everything ran and no prediction or event failed. The figures themselves never decide."""
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
+    arguments.add_argument("part", nargs="?", choices=[*parts(ROUNDS), "all"], default="all")
+    arguments.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"of `compare`, `peers` and `workers` (default: {ROUNDS})"
+    )
     wanted = arguments.parse_args()
     signal.signal(signal.SIGTERM, give_up)
     signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LONGEST_SECONDS)
-    processors = share_processors()
+    signal.alarm(LONGEST_SECONDS + wanted.rounds * LONGEST_ROUND_SECONDS)
+    allow_open_files()
+    processors = NOT_PINNED if wanted.part == "workers" else share_processors()
     processors.keep_to_others()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} processors: {processors}")
     print(", ".join(f"{name} {version(name)}" for name in ("gunicorn", "flask", "redis", "psycopg2-binary", "pyjwt")))
     succeeded = True
     with services() as running:
-        for name, part in PARTS.items():
-            if wanted.part in (name, "all"):
+        for name, part in parts(wanted.rounds).items():
+            if wanted.part == name or (wanted.part == "all" and name not in ONLY_BY_NAME):
                 print(f"\n== {name}", flush=True)
                 succeeded &= part(running, processors)
     return 0 if succeeded else 1
+
+
+def allow_open_files() -> None:
+    """For this process and what it starts, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def give_up(number: int, _frame: FrameType | None) -> None:

@@ -20,7 +20,8 @@ LAST_ANSWER_SECONDS = 15.0
 class Load:
     """`connections` start one after another over `ramp` seconds; then each sends its next request when it has its answer.
 
-    `requests` are taken in turn by all connections. Times are seconds.
+    `requests` are taken in turn by all connections. `wanted`: the status of an answer that is as it should be. Times are
+    seconds.
     """
 
     port: int
@@ -29,6 +30,7 @@ class Load:
     warm_up: float
     window: float
     ramp: float = 0.0
+    wanted: int = 200
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Outcome(Generic[Reading]):
     statuses: Counter[int]
     """By HTTP status; 0 stands for a connection that the server closed without an answer."""
     durations_ms: list[float]
-    """Sorted, of the answers with status 200."""
+    """Sorted, of the answers with the wanted status."""
     before: Reading
     after: Reading
+    wanted: int = field(default=200, kw_only=True)
 
     @property
     def accepted(self) -> int:
-        return self.statuses[200]
+        """Answers with the wanted status."""
+        return self.statuses[self.wanted]
 
     @property
     def failed(self) -> int:
@@ -149,7 +153,7 @@ def run(load: Load, meter: Callable[[], Reading]) -> Outcome[Reading]:
                 if status is None:
                     continue
                 statuses[status] += 1
-                if status == 200:
+                if status == load.wanted:
                     durations.append((time.perf_counter() - client.sent_at) * 1000)
                 if status == 0 or client.server_closes:
                     selector.unregister(client.connection)
@@ -164,7 +168,7 @@ def run(load: Load, meter: Callable[[], Reading]) -> Outcome[Reading]:
             registered.data.connection.close()
         selector.close()
     before, after = readings
-    return Outcome(closed - opens, statuses, sorted(durations), before, after)
+    return Outcome(closed - opens, statuses, sorted(durations), before, after, wanted=load.wanted)
 
 
 def begin(client: Client, selector: selectors.BaseSelector) -> None:

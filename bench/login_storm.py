@@ -51,7 +51,9 @@ def login_storm(services: Services, processors: Processors) -> bool:
         requests = prediction_requests(target.tokens(CALLERS, Tier.ENTERPRISE))
         sign_ins = cycle(login_requests([str(IPv4Address(0x0A000000 + number)) for number in range(MOST_SIGN_INS)]))
         server = stack.enter_context(
-            web_server("login-storm", target.wsgi, target.environment, first_request=requests[0], processors=processors)
+            web_server(
+                "login-storm", target.command, target.environment, first_request=requests[0], processors=processors
+            )
         )
         print(HEADINGS)
         for number in range(1, ROUNDS + 1):

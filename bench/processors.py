@@ -10,7 +10,7 @@ from sandbox.postgres import stop_with_parent
 
 @dataclass(frozen=True)
 class Processors:
-    """Processor numbers. `gateway` is None where processes cannot be pinned: one processor only, or not Linux."""
+    """Processor numbers. `gateway` is None where processes are not pinned, as with one processor only and where there is no Linux."""
 
     gateway: int | None
     others: Set[int]
@@ -38,15 +38,18 @@ class Processors:
 
     def __str__(self) -> str:
         if self.gateway is None:
-            return "nothing is pinned (one processor, or a system without processor affinity)"
+            return "nothing is pinned"
         return f"the worker alone on processor {self.gateway}, all else on {sorted(self.others)}"
+
+
+NOT_PINNED = Processors(None, frozenset())
 
 
 def share_processors() -> Processors:
     """The last processor for the worker, the rest for the load, the stub, PostgreSQL and Redis."""
     if sys.platform != "linux":
-        return Processors(None, frozenset())
+        return NOT_PINNED
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
-        return Processors(None, frozenset(usable))
+        return NOT_PINNED
     return Processors(usable[-1], frozenset(usable[:-1]))

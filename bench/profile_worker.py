@@ -24,7 +24,7 @@ from auth.tiers import Tier
 from bench.callers import GOALS, HOST, prediction_body
 from bench.processors import Processors
 from bench.services import FOLDER, ROOT, Services, private_server
-from bench.targets import Addresses, Target, floor_target, gateway_target
+from bench.targets import FLOOR, GATEWAY, Addresses, Target, floor_target, gateway_target
 
 REQUESTS = 6000
 WARM_UP_REQUESTS = 600
@@ -58,22 +58,21 @@ def profile(services: Services, processors: Processors) -> bool:
     try:
         with private_server(secret=secret, delay_ms=0) as private_url:
             floor_database = services.postgres.ensure_database("profile_floor")
-            floor = profile_in_child(
-                floor_target(Addresses(floor_database, services.redis_url(5), private_url, secret))
-            )
+            floor_addresses = Addresses(floor_database, services.redis_url(5), private_url, secret)
+            floor = profile_in_child(FLOOR, floor_target(floor_addresses))
             database = services.postgres.ensure_database("profile_gateway")
             addresses = Addresses(database, services.redis_url(6), private_url, secret)
-            gateway = profile_in_child(gateway_target(addresses))
+            gateway = profile_in_child(GATEWAY, gateway_target(addresses))
     finally:
         processors.keep_to_others()
     return floor and gateway
 
 
-def profile_in_child(target: Target) -> bool:
+def profile_in_child(wsgi: str, target: Target) -> bool:
     """In a process of its own, so that neither callable meets what the other one imported and started."""
 
     def work() -> None:
-        sys.exit(0 if profile_one(target) else 1)
+        sys.exit(0 if profile_one(wsgi, target) else 1)
 
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
@@ -81,10 +80,10 @@ def profile_in_child(target: Target) -> bool:
     return child.exitcode == 0
 
 
-def profile_one(target: Target) -> bool:
+def profile_one(wsgi: str, target: Target) -> bool:
     tokens = target.tokens(CALLERS, Tier.ENTERPRISE)
     os.environ.update(target.environment)
-    application: WsgiCallable = import_wsgi(target.wsgi)
+    application: WsgiCallable = import_wsgi(wsgi)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / f"profile-{target.name}.log").open("w") as log, redirect_stdout(log):
         environs = [wsgi_environ(token, GOALS[number % len(GOALS)], log) for number, token in enumerate(tokens)]

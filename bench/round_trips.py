@@ -61,7 +61,7 @@ def round_trips(services: Services, processors: Processors) -> bool:
         redis, proxied_redis_url = stack.enter_context(counted(redis_url, RedisCommands))
         environment = {**target.environment, "DATABASE_URL": postgres_url, "REDIS_URL": proxied_redis_url}
         server = stack.enter_context(
-            web_server("round-trips", target.wsgi, environment, first_request=callers[0], processors=processors)
+            web_server("round-trips", target.command, environment, first_request=callers[0], processors=processors)
         )
 
         def ask(request: bytes) -> tuple[int, Trips]:

@@ -1,7 +1,8 @@
-"""The servers that are compared: what gunicorn is told to run, with which environment, and who calls it."""
+"""The servers that are compared: how each is started, with which environment, and who calls it."""
 
 import secrets
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,9 @@ GATEWAY = "app:create_app()"
 FLOOR = "bench.floor:create_floor()"
 THREADS = 600
 """Enough for 500 predictions that wait and others beside them."""
+
+Command = Callable[[int], Sequence[str]]
+"""How a server is started on a listening socket, given its file descriptor."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,15 @@ class Addresses:
 @dataclass(frozen=True)
 class Target:
     name: str
-    wsgi: str
+    command: Command
     environment: Mapping[str, str]
     tokens: Callable[[int, Tier], list[str]]
     """That many new callers of a tier; the floor knows no tiers."""
+
+
+def gunicorn(wsgi: str) -> Command:
+    """`wsgi` is "module:callable" or "module:factory()"."""
+    return lambda fd: (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"fd://{fd}", wsgi)
 
 
 def production_environment(addresses: Addresses) -> dict[str, str]:
@@ -58,20 +67,25 @@ def production_environment(addresses: Addresses) -> dict[str, str]:
     }
 
 
-def floor_target(addresses: Addresses) -> Target:
-    """The floor with its one table."""
-    connection = psycopg2.connect(addresses.database_url)
+def create_log_table(database_url: str) -> None:
+    """The one table of a server that is not the gateway."""
+    connection = psycopg2.connect(database_url)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS predictions")
             cursor.execute(floor.TABLE)
     finally:
         connection.close()
+
+
+def floor_target(addresses: Addresses) -> Target:
+    """The floor with its one table."""
+    create_log_table(addresses.database_url)
     environment = production_environment(addresses)
-    return Target("floor", FLOOR, environment, lambda count, _tier: plain_tokens(environment, count))
+    return Target("floor", gunicorn(FLOOR), environment, lambda count, _tier: plain_tokens(environment, count))
 
 
 def gateway_target(addresses: Addresses) -> Target:
     """Ours. Making the first tokens migrates the database."""
     environment = production_environment(addresses)
-    return Target("gateway", GATEWAY, environment, partial(gateway_tokens, environment))
+    return Target("gateway", gunicorn(GATEWAY), environment, partial(gateway_tokens, environment))

@@ -1,9 +1,8 @@
-"""One gunicorn with one worker, for any WSGI callable, under the same settings for all that are compared."""
+"""One web server in a process of its own, on the measured processor. Its command says which, its environment how many workers."""
 
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,36 +13,45 @@ import psutil
 from bench.load import ask_once
 from bench.processors import Processors
 from bench.services import FOLDER, ROOT
+from bench.targets import Command
 
 START_SECONDS = 60.0
 
 
 class WebServerFailed(Exception):
-    """The server did not answer a first prediction with 200. The message holds the end of its log."""
+    """The server did not answer a first request as expected. The message holds the end of its log."""
 
 
 @dataclass(frozen=True)
 class WebServer:
+    """`worker_pids`: gunicorn's workers, or the process itself where that is the one worker."""
+
     port: int
-    worker_pid: int
+    worker_pids: tuple[int, ...]
+
+    @property
+    def worker_pid(self) -> int:
+        (pid,) = self.worker_pids
+        return pid
 
 
 @contextmanager
 def web_server(
-    name: str, wsgi: str, environment: Mapping[str, str], *, first_request: bytes, processors: Processors
+    name: str,
+    command: Command,
+    environment: Mapping[str, str],
+    *,
+    first_request: bytes,
+    processors: Processors,
+    first_status: int = 200,
 ) -> Iterator[WebServer]:
-    """Start `wsgi` ("module:callable", "module:factory()") and yield when it has answered `first_request` with 200.
-
-    The number of workers and threads is in `environment`, which gunicorn.conf.py reads. What is printed goes to a file.
-    """
+    """Start a server and yield when it has answered `first_request` with `first_status`. What it prints goes to a file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     log_path = FOLDER / f"{name}.log"
     with socket.create_server(("127.0.0.1", 0)) as listener, log_path.open("wb") as log:
         port = listener.getsockname()[1]
-        bind = f"fd://{listener.fileno()}"
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", bind, wsgi]
         process = subprocess.Popen(
-            command,
+            command(listener.fileno()),
             cwd=ROOT,
             env={**inherited_environment(), **environment, "PORT": str(port)},
             stdin=subprocess.DEVNULL,
@@ -54,10 +62,10 @@ def web_server(
         )
     try:
         try:
-            yield WebServer(port, wait_until_it_answers(process, port, first_request))
+            yield WebServer(port, wait_until_it_answers(process, port, first_request, first_status))
         except (OSError, TimeoutError) as error:
             end = log_path.read_text(errors="replace")[-2000:]
-            raise WebServerFailed(f"{wsgi}: {error}. The end of {log_path}:\n{end}") from error
+            raise WebServerFailed(f"{name}: {error}. The end of {log_path}:\n{end}") from error
     finally:
         stop(process)
 
@@ -67,8 +75,10 @@ def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
 
 
-def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, request: bytes) -> int:
-    """The worker's process id, once a request was answered with 200. Raises TimeoutError or OSError."""
+def wait_until_it_answers(
+    process: subprocess.Popen[bytes], port: int, request: bytes, expected: int
+) -> tuple[int, ...]:
+    """The workers' process ids, once a request was answered as expected. Raises TimeoutError or OSError."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -76,10 +86,9 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, request: 
         except ConnectionError:
             time.sleep(0.05)
             continue
-        if status != 200:
+        if status != expected:
             raise TimeoutError(f"the first request was answered with {status}: {body[:300].decode(errors='replace')}")
-        (worker,) = psutil.Process(process.pid).children()
-        return worker.pid
+        return tuple(worker.pid for worker in psutil.Process(process.pid).children()) or (process.pid,)
     raise TimeoutError("it ended before it answered" if process.poll() is not None else "it did not answer")
 
 

@@ -66,7 +66,7 @@ def webhooks(services: Services, processors: Processors) -> bool:
     requests = event_requests(stripe)
     with ExitStack() as stack:
         server = stack.enter_context(
-            web_server("webhooks", target.wsgi, environment, first_request=next(requests), processors=processors)
+            web_server("webhooks", target.command, environment, first_request=next(requests), processors=processors)
         )
         connection = psycopg2.connect(database_url)
         stack.callback(connection.close)
