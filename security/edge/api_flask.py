@@ -7,8 +7,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response
+from flask.globals import request_ctx
+from flask.sansio.blueprints import Blueprint
 from flask.sessions import NullSession, SessionInterface
+from flask.typing import ResponseReturnValue
 from flask.wrappers import Request
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wsgi import get_host
@@ -29,6 +32,29 @@ class ApiFlask(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+    def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
+        """Raises ValueError for one with hooks of its own: a request passes those of the application alone."""
+        hooks = (blueprint.before_request_funcs, blueprint.after_request_funcs, blueprint.teardown_request_funcs)
+        if any(hooks) or blueprint.url_value_preprocessors:
+            raise ValueError(f"{blueprint.name}: the hooks of a request are the application's")
+        super().register_blueprint(blueprint, **options)
+
+    def preprocess_request(self) -> ResponseReturnValue | None:
+        for hook in self.before_request_funcs.get(None, ()):
+            answer: Any = hook()
+            if answer is not None:
+                return answer  # type: ignore[no-any-return]
+        return None
+
+    def process_response(self, response: Response) -> Response:
+        for hook in (*request_ctx._after_request_functions, *reversed(self.after_request_funcs.get(None, ()))):
+            finished: Any = hook(response)
+            response = finished
+        return response
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """There is nothing to tear down: what a request opens, it closes."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Raises SecurityError for a Host that is not trusted."""

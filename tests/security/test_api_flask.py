@@ -1,9 +1,11 @@
 """What ApiFlask remembers never changes an answer."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask, Response
 from flask.testing import FlaskClient
 
 from security.edge.api_flask import KNOWN_HOSTS, ApiFlask
@@ -70,3 +72,25 @@ def test_hosts_fill_no_memory(app: Flask) -> None:
     for number in range(KNOWN_HOSTS + 10):
         client.get("/things", headers={"Host": f"host{number}.example"})
     assert app._accepted_host.cache_info().currsize == KNOWN_HOSTS
+
+
+def test_the_hooks_of_a_request_are_the_application_s(app: Flask, client: FlaskClient) -> None:
+    passed: list[str] = []
+    app.before_request(lambda: passed.append("before"))
+    for number in (1, 2):
+
+        @app.after_request
+        def after(response: Response, number: int = number) -> Response:
+            passed.append(f"after {number}")
+            return response
+
+    assert client.get("/things").text == "all"
+    assert passed == ["before", "after 2", "after 1"]  # as in Flask
+
+
+@pytest.mark.parametrize("register", [Blueprint.before_request, Blueprint.after_request, Blueprint.teardown_request])
+def test_a_blueprint_with_hooks_is_refused(app: Flask, register: Callable[[Blueprint, Any], Any]) -> None:
+    things = Blueprint("things", __name__)
+    register(things, lambda *_: None)
+    with pytest.raises(ValueError, match="things: the hooks"):
+        app.register_blueprint(things)
