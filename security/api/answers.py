@@ -9,6 +9,7 @@ from flask import Response, request
 from pydantic import BaseModel
 
 from security.api.compressible import Compressible
+from security.edge.json_response import JsonResponse
 from security.edge.response_headers import CONTENT_SECURITY_POLICY
 
 
@@ -73,28 +74,7 @@ def respond(answer: Answer) -> Response:
         content: Any = answer.body.__pydantic_serializer__.to_json(answer.body)
     else:
         content = answer.body
-    return _JsonResponse(content, answer.status, answer.headers)
-
-
-class _JsonResponse(Response):
-    """An answer whose body is JSON of known length, or nothing.
-
-    Its headers are put down once, when the server asks for them: Werkzeug would set each one by itself, copy all of them
-    and look through the copy twice.
-    """
-
-    default_mimetype = None
-
-    def __init__(self, content: bytes | None, status: int, own_headers: Mapping[str, str]) -> None:
-        super().__init__(() if content is None else (content,), status)
-        self._own_headers = own_headers
-
-    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
-        body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it
-        if body:
-            headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body[0]))))
-        return () if environ["REQUEST_METHOD"] == "HEAD" else body, self.status, headers
+    return JsonResponse(content, answer.status, answer.headers)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
 from security.api.answers import Answers, kinds, responder
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
+from security.edge.error_handlers import answer_problem
 from security.edge.problems import Problem
 from security.edge.request_id import note_caller
 
@@ -198,15 +199,18 @@ def operation(
         respond = responder(answers)
 
         def view(**arguments: Any) -> Response:
-            caller = admit()
-            if signed_in:
-                arguments["caller"] = caller
-                note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
-            if query is not None and read_query is not None:
-                arguments["query"] = parse(query, read_query(request.args))
-            if read_body is not None:
-                arguments["body"] = read_body()
-            return respond(handler(**arguments))
+            try:
+                caller = admit()
+                if signed_in:
+                    arguments["caller"] = caller
+                    note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
+                if query is not None and read_query is not None:
+                    arguments["query"] = parse(query, read_query(request.args))
+                if read_body is not None:
+                    arguments["body"] = read_body()
+                return respond(handler(**arguments))
+            except Problem as problem:  # here, because Flask looks for the handler of its class each time
+                return answer_problem(problem)
 
         def remember(state: BlueprintSetupState) -> None:
             endpoint = f"{state.name_prefix}.{state.name}.{operation_id}".lstrip(".")

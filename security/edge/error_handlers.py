@@ -4,14 +4,18 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import ClassVar
 
+import orjson
 import psycopg
 import psycopg2
 import redis
 import sqlalchemy.exc
 import structlog
 from flask import Flask, Response, current_app, got_request_exception, request
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.http import parse_accept_header
 
+from security.edge.json_response import JsonResponse
 from security.edge.problems import (
     PROBLEM_JSON,
     BodyTooLarge,
@@ -71,11 +75,15 @@ def answer_problem(problem: Problem) -> Response:
         detail=problem.detail,
         errors=problem.members.get("errors"),
     )
-    response = problem.answer(current_request_id())
-    accepted = request.headers.get("Accept")
-    if accepted and not request.accept_mimetypes[PROBLEM_JSON] and request.accept_mimetypes["application/json"]:
-        response.content_type = "application/json"
-    return response
+    body = orjson.dumps(problem.body(current_request_id()))
+    return JsonResponse(body, problem.status, problem.headers, _accepted(request.environ.get("HTTP_ACCEPT", "")))
+
+
+@lru_cache
+def _accepted(accept: str) -> str:
+    """The media type of a problem, for a client that sent this `Accept` header."""
+    accepts = parse_accept_header(accept, MIMEAccept)
+    return "application/json" if accepts["application/json"] and not accepts[PROBLEM_JSON] else PROBLEM_JSON
 
 
 def _answer_http_exception(error: HTTPException) -> Response:

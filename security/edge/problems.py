@@ -7,9 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import orjson
-from flask import Response
-
 from security.logs.mask_secrets import mask
 
 PROBLEM_JSON = "application/problem+json"
@@ -35,11 +32,6 @@ class Problem(Exception):
 
     def body(self, request_id: str) -> dict[str, Any]:
         return {**problem_members(type(self), self.detail, request_id), **self.members}
-
-    def answer(self, request_id: str) -> Response:
-        response = Response(orjson.dumps(self.body(request_id)), status=self.status, content_type=PROBLEM_JSON)
-        response.headers.extend(self.headers)
-        return response
 
 
 def problem_members(problem: type[Problem], detail: str, request_id: str) -> dict[str, Any]:
