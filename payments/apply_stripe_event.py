@@ -169,14 +169,13 @@ def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Fin
 def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: str) -> None:
     """While the bank decides, nothing is granted and nothing is charged. Stripe's subscription says so, not a note of ours."""
     found = rules.handler.subscription(subscription_id)
-    suspended_by = found.metadata.get("suspended_by")
     if found.status in {"canceled", "incomplete_expired"}:
         return
-    if dispute.status in DISPUTE_OPEN and suspended_by is None:
+    if dispute.status in DISPUTE_OPEN and found.suspended_by is None:
         rules.handler.suspend(subscription_id, dispute.id)
     elif dispute.status == "lost":
         rules.handler.cancel_subscription(subscription_id)
-    elif dispute.status == "won" and suspended_by == dispute.id:
+    elif dispute.status == "won" and found.suspended_by == dispute.id:
         rules.handler.unsuspend(subscription_id)
 
 

@@ -1,5 +1,6 @@
 """A one-off payment moves on: what Stripe's payment intent says is written down, once and never backwards."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -80,11 +81,8 @@ def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None
 def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
     """Locked. By the intent's id; or by what we wrote into it, when its id could not be kept at that time."""
     known = Payment.external_id == intent.id
-    try:
-        named = (Payment.id == UUID(intent.metadata["payment_id"])) & Payment.external_id.is_(None)
-        known = known | named
-    except (KeyError, ValueError):
-        pass
+    with suppress(ValueError):
+        known |= (Payment.id == UUID(intent.payment_id or "")) & Payment.external_id.is_(None)
     query = select(Payment).where(Payment.provider == Provider.STRIPE, known)
     return session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
 
@@ -99,7 +97,7 @@ def status_of(row: Payment, fetched: FetchedIntent) -> PaymentStatus:
         return PaymentStatus.REFUNDED
     if fetched.disputed:
         return PaymentStatus.DISPUTED
-    paid = (intent.amount_received, intent.currency, intent.metadata.get("payment_id"))
+    paid = (intent.amount_received, intent.currency, intent.payment_id)
     return status if paid == (row.amount, row.currency, str(row.id)) else PaymentStatus.HELD
 
 

@@ -18,8 +18,7 @@ from payments.models import BillingCustomer, Subscription
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, StripeObjectMissing
 from payments.stripe.refresh import TEST_MODE, Fetched, apply_fetched, fetch
 from payments.stripe.rules import StripeRules
-from payments.stripe.what_an_event_names import what_it_names
-from payments.stripe_handler import environment_name
+from payments.stripe.what_an_event_names import keep_event
 from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import ENDED, Provider
 from security.edge.problems import DependencyUnavailable
@@ -49,16 +48,7 @@ class MissedEvents:
         return Step(now.isoformat(), finished=True, checked=len(missed), drift=drift)
 
     def _store(self, event: Mapping[str, Any]) -> bool:
-        if not self.is_handled(event["type"]):
-            return False
-        stored = self.inbox.store(
-            provider=Provider.STRIPE,
-            external_id=event["id"],
-            kind=event["type"],
-            environment=environment_name(live=event["livemode"]),
-            body=what_it_names(event),
-        )
-        return stored is not None
+        return self.is_handled(event["type"]) and keep_event(self.inbox, event)
 
 
 @dataclass(frozen=True)

@@ -210,8 +210,7 @@ def close_page(rules: StripeRules, intent: Intent) -> None:
         if session_id is None:
             # It may or may not exist: the same key says which, and makes it if not.
             session_id = rules.handler.create_checkout_session(intent.parameters, str(intent.id)).id
-        rules.handler.expire_checkout_session(session_id)
-        session = rules.handler.checkout_session(session_id)
+        session = rules.handler.expire_checkout_session(session_id)
     except (StripeObjectMissing, StripeRefused):
         mark_checkout(rules, intent.id, "failed")
         return

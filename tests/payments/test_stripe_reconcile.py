@@ -160,8 +160,8 @@ def test_a_customer_and_a_row_that_cannot_be_read_hold_up_nobody(stripe: Running
     assert stripe.tier(alice) is Tier.PRO
     row, customer = stripe.subscriptions()[0], stripe.query("SELECT id FROM billing_customers ORDER BY id")[0]
     assert passed_over(stripe) == [
-        ("reconcile:stripe_rows", str(row["id"]), "KeyError"),
-        ("reconcile:stripe_subscriptions", str(customer.id), "KeyError"),
+        ("reconcile:stripe_rows", str(row["id"]), "ValidationError"),
+        ("reconcile:stripe_subscriptions", str(customer.id), "ValidationError"),
     ]
 
 
