@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from database import reading
 from payments.models import Payment
-from payments.purchases.create import OpenPayment, followed
+from payments.purchases.bodies import OpenPaymentAnswer
+from payments.purchases.create import followed
 from payments.purchases.follow_intent import (
     FetchedIntent,
     fetch_intent,
@@ -27,7 +28,7 @@ class PaymentClosed(Problem):
     status, error, title = 409, "payment_closed", "This payment is closed and can no longer be paid"
 
 
-def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPayment:
+def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPaymentAnswer:
     """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
     with reading() as session:
         row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
@@ -35,7 +36,7 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
             raise NotFound
         status, intent_id, amount, currency = PaymentStatus(row.status), row.external_id, row.amount, row.currency
     if status is PaymentStatus.SUCCEEDED:
-        return OpenPayment(payment_id, status, amount, currency, None)
+        return OpenPaymentAnswer(id=payment_id, status=status, amount=amount, currency=currency, client_secret=None)
     if status not in OPEN:
         raise PaymentClosed(payment_status=status.value)
     try:

@@ -1,6 +1,6 @@
 """Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from database import transaction
 from payments.models import Payment
 from payments.purchase import Purchase
+from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
@@ -49,18 +50,7 @@ class OrderedPayment:
     currency: str
 
 
-@dataclass(frozen=True)
-class OpenPayment:
-    """`client_secret` is for the buyer's own device."""
-
-    id: UUID
-    status: PaymentStatus
-    amount: int
-    currency: str
-    client_secret: str | None = field(repr=False)
-
-
-def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPayment:
+def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPaymentAnswer:
     """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
     for _ in range(3):
         customer_id = stripe_customer(rules, user_id)
@@ -133,11 +123,13 @@ def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchas
     return OrderedPayment(payment.id, None, price.amount, price.currency)
 
 
-def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPaymentAnswer:
     """Write the intent down and show what came of it."""
     with transaction() as session:
         follow_intent(rules, session, rules.billing.clock(), fetched)
         row = session.get_one(Payment, payment_id)
         status = PaymentStatus(row.status)
         secret = fetched.intent.client_secret if status in OPEN else None
-        return OpenPayment(row.id, status, row.amount, row.currency, secret)
+        return OpenPaymentAnswer(
+            id=row.id, status=status, amount=row.amount, currency=row.currency, client_secret=secret
+        )

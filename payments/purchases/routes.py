@@ -5,11 +5,9 @@ from uuid import UUID
 from flask import Blueprint
 
 from auth.principal import Principal
-from auth.tiers import Tier
-from payments.product_table import BillingCycle
 from payments.purchases.bodies import ConfirmIntentBody, CreateIntentBody, OpenPaymentAnswer, PaymentAnswer
 from payments.purchases.confirm import PaymentClosed, confirm_intent
-from payments.purchases.create import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
+from payments.purchases.create import AmountTooLarge, OutOfStock, PaymentOpen, create_intent
 from payments.purchases.items import item_purchase
 from payments.purchases.read import read_payment
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
@@ -34,7 +32,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
         get the same payment.
         """
-        return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
+        return Answer(200, create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity)))
 
     @operation(
         routes,
@@ -51,7 +49,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library
         continues with `client_secret`. After a decline, try another method.
         """
-        return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
+        return Answer(200, confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method))
 
     @operation(
         routes,
@@ -67,29 +65,4 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """The status of a checkout or a one-off payment. While it is open, the status is fetched from Stripe at most every
         two seconds.
         """
-        own = read_payment(rules, caller.user_id, payment_id)
-        return Answer(
-            200,
-            PaymentAnswer(
-                id=own.id,
-                kind=own.kind,
-                status=own.status,
-                tier=None if own.tier is None else Tier(own.tier),
-                billing_cycle=None if own.billing_cycle is None else BillingCycle(own.billing_cycle),
-                item=own.item,
-                quantity=own.quantity,
-                amount=own.amount,
-                currency=own.currency,
-                refunded_amount=own.refunded_amount,
-            ),
-        )
-
-
-def open_payment(payment: OpenPayment) -> OpenPaymentAnswer:
-    return OpenPaymentAnswer(
-        id=payment.id,
-        status=payment.status,
-        amount=payment.amount,
-        currency=payment.currency,
-        client_secret=payment.client_secret,
-    )
+        return Answer(200, read_payment(rules, caller.user_id, payment_id))

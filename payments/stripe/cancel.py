@@ -2,15 +2,15 @@
 
 from uuid import UUID
 
+from payments.bodies import SubscriptionItem
 from payments.stripe.objects import StripeSubscription
 from payments.stripe.own_subscription import changing, shown_afterwards
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.read import OwnSubscription
 
 NOTHING_PAID_FOR = frozenset({"past_due", "unpaid", "paused", "incomplete"})
 
 
-def cancel_subscription(rules: StripeRules, user_id: UUID) -> OwnSubscription:
+def cancel_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
     """Can be repeated. Raises NotManagedHere."""
     with changing(rules, user_id) as found:
         let_end(rules, found)

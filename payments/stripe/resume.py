@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
+from payments.bodies import SubscriptionItem
 from payments.stripe.own_subscription import changing, shown_afterwards
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.read import OwnSubscription
 
 
-def resume_subscription(rules: StripeRules, user_id: UUID) -> OwnSubscription:
+def resume_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
     """Can be repeated. After the end only a new purchase helps. Raises NotManagedHere."""
     with changing(rules, user_id) as found:
         if found.ends_at is not None:

@@ -12,7 +12,7 @@ from auth.tiers import Tier
 from payments.assembly import PaymentSettings
 from payments.inbox.inbox import EventHandler
 from payments.inbox.reconcile import Reconciler
-from payments.plans import Offer, PlanOffer
+from payments.plans import PlanOffer, offer
 from payments.product_table import BillingCycle
 from payments.subscriptions.status import Provider
 from tests.bare_app import disconnect
@@ -30,7 +30,7 @@ PLANS = (
         300,
         ("x",),
         ("Priority support",),
-        (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
+        (offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
     ),
 )
 
