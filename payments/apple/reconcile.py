@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
+from auth.models import User
 from database import transaction
 from database.batch import work_through
 from payments.apple.notifications import keep_notification
@@ -27,7 +28,7 @@ from payments.inbox.inbox import EventInbox
 from payments.inbox.reconcile import Reconciler, RowByRow, Step, batch_of
 from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
-from payments.subscriptions.grant_tier import LockedUser, StateChange, announce_change, lock_user, recompute_tier
+from payments.subscriptions.grant_tier import StateChange, announce_change, lock_user, recompute_tier
 from payments.subscriptions.record import holding_of
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 from security.edge.problems import DependencyUnavailable
@@ -140,15 +141,13 @@ def correct(apple: Apple, subscription_id: UUID, purchase: ApplePurchase) -> boo
     return wrong
 
 
-def locked_with_its_owner(session: Session, subscription_id: UUID) -> tuple[Subscription, LockedUser | None]:
+def locked_with_its_owner(session: Session, subscription_id: UUID) -> tuple[Subscription, User | None]:
     owner = session.execute(select(Subscription.user_id).where(Subscription.id == subscription_id)).scalar_one()
     user = None if owner is None else lock_user(session, owner)
     return session.get_one(Subscription, subscription_id, with_for_update=True), user
 
 
-def give_owner_their_tier(
-    session: Session, row: Subscription, owner: LockedUser | None, now: datetime
-) -> StateChange | None:
+def give_owner_their_tier(session: Session, row: Subscription, owner: User | None, now: datetime) -> StateChange | None:
     session.flush()
     if row.user_id is None:
         return None

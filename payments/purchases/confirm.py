@@ -11,14 +11,13 @@ from payments.purchases.create import followed
 from payments.purchases.follow_intent import (
     FetchedIntent,
     fetch_intent,
+    fetched_by,
     follow_intent_now,
     give_up,
-    with_what_went_back,
 )
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.record import fetch_version
 from security.edge.problems import NotFound, Problem, ValidationFailed
 
 
@@ -53,11 +52,10 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
 
 
 def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> FetchedIntent:
-    version = fetch_version()
     try:
-        return with_what_went_back(rules, version, rules.handler.confirm_intent(intent_id, payment_method))
+        return fetched_by(rules, lambda: rules.handler.confirm_intent(intent_id, payment_method))
     except CardDeclined:
-        follow_intent_now(rules, fetch_intent(intent_id, rules))
+        follow_intent_now(rules, fetch_intent(rules, intent_id))
         raise
     except StripeStateConflict:
-        return fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice
+        return fetch_intent(rules, intent_id)  # somebody was quicker: the webhook, or the same click twice

@@ -11,13 +11,12 @@ from database import transaction
 from payments.models import Payment
 from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
-from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
+from payments.purchases.follow_intent import FetchedIntent, fetch_intent, fetched_by, follow_intent, give_up
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
 from payments.stripe.problems import StripeObjectMissing, StripeRefused
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.grant_tier import lock_user
-from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import Provider
 from security.edge.problems import InvalidToken, Problem
 
@@ -70,16 +69,17 @@ def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> Open
 def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, customer_id: str) -> FetchedIntent:
     """Raises StripeObjectMissing, and Stripe's problems."""
     if ordered.intent_id is not None:
-        return fetch_intent(ordered.intent_id, rules)
-    version = fetch_version()
-    made = rules.handler.create_intent(
-        amount=ordered.amount,
-        currency=ordered.currency,
-        customer_id=customer_id,
-        metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
-        key=f"payment:{ordered.id}",
+        return fetch_intent(rules, ordered.intent_id)
+    return fetched_by(
+        rules,
+        lambda: rules.handler.create_intent(
+            amount=ordered.amount,
+            currency=ordered.currency,
+            customer_id=customer_id,
+            metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
+            key=f"payment:{ordered.id}",
+        ),
     )
-    return with_what_went_back(rules, version, made)
 
 
 def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase) -> OrderedPayment:

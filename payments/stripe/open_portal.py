@@ -6,7 +6,7 @@ from database import reading, transaction
 from payments.stripe.customer import forget_stripe_customer, known_stripe_customer
 from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.present_seller import present_seller
+from payments.subscriptions.before_a_sale import present_seller
 from security.edge.problems import Problem
 
 

@@ -14,7 +14,7 @@ from payments.stripe.objects import StripeSubscription
 from payments.stripe.problems import StripeObjectMissing, StripeRefused
 from payments.stripe.refresh import OVER_AT_STRIPE, apply_fetched, fetch, refresh
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.present_seller import present_seller
+from payments.subscriptions.before_a_sale import present_seller
 from payments.subscriptions.read import own_subscription
 from security.edge.problems import Problem
 

@@ -13,13 +13,12 @@ from payments.stripe.bodies import (
     PortalBody,
     ReceivedAnswer,
 )
-from payments.stripe.cancel import cancel_subscription
+from payments.stripe.cancel_and_resume import cancel_subscription, resume_subscription
 from payments.stripe.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, change_plan
 from payments.stripe.explain_refusal import CurrencyDiffers, PlanNotOnSale
 from payments.stripe.open_portal import NoBillingAccount, open_portal
 from payments.stripe.own_subscription import NotManagedHere
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
-from payments.stripe.resume import resume_subscription
 from payments.stripe.rules import StripeRules
 from payments.stripe.start_checkout import AlreadySubscribed, start_checkout
 from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event

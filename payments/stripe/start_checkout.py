@@ -18,10 +18,9 @@ from payments.stripe.explain_refusal import PlanNotOnSale, explain_refusal
 from payments.stripe.problems import KEY_LIVES, StripeObjectMissing, StripeRefused
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
+from payments.subscriptions.before_a_sale import present_seller, trial_used
 from payments.subscriptions.grant_tier import lock_user
-from payments.subscriptions.present_seller import present_seller
 from payments.subscriptions.status import Provider
-from payments.subscriptions.trial_used import trial_used
 from security.edge.problems import InvalidToken, Problem
 
 LIVES = timedelta(minutes=60)

@@ -60,8 +60,6 @@ class Recorded:
     subscription_id: UUID
     user_id: UUID | None
     was_owned: bool
-    applied: bool
-    """Whether the fact was new enough to be written."""
     is_new: bool
     """Whether this was the first that was heard of the subscription."""
 
@@ -105,9 +103,9 @@ def record_subscription(
     if fact.status is SubscriptionStatus.UNKNOWN:
         fact = _keeping_what_was_granted(row, fact)
     is_new = row.source_version == 0
-    applied = _apply(row, fact, grace, now)
+    _apply(row, fact, grace, now)
     session.flush()
-    return Recorded(row.id, row.user_id, row.bound_at is not None, applied, is_new)
+    return Recorded(row.id, row.user_id, row.bound_at is not None, is_new)
 
 
 def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:
@@ -164,16 +162,16 @@ def _insert_or_claim(
         session.execute(claimed)
 
 
-def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> bool:
+def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
     """Transaction and renewal of one period are each as new as they were signed, and replace their own part."""
     if fact.epoch < row.source_epoch:
-        return False
+        return
     new_period = row.source_version == 0 or fact.epoch > row.source_epoch
     renewal_version = fact.version if fact.renewal_version is None else fact.renewal_version
     transaction_is_newer = new_period or fact.version >= row.source_version
     renewal_is_newer = new_period or (fact.renewal_known and renewal_version >= row.renewal_version)
     if not (transaction_is_newer or renewal_is_newer):
-        return False
+        return
     row.status = _merged_status(row, fact, transaction_is_newer, renewal_is_newer)
     row.provider_status = fact.provider_status
     row.updated_at = now
@@ -190,7 +188,6 @@ def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: dat
         row.pending_tier = fact.pending_tier
         _set_grace(row, fact, grace, now)
         row.renewal_version = renewal_version if fact.renewal_known else 0
-    return True
 
 
 def _merged_status(

@@ -1,4 +1,4 @@
-"""Cancel: what was paid for stays usable to its end."""
+"""Cancel, so that what was paid for stays usable to its end; and take that back, as long as the subscription has not ended."""
 
 from uuid import UUID
 
@@ -15,6 +15,14 @@ def cancel_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
     with changing(rules, user_id) as found:
         let_end(rules, found)
     return shown_afterwards(rules, found.id, f"cancelled by user:{user_id}")
+
+
+def resume_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
+    """Can be repeated. After the end only a new purchase helps. Raises NotManagedHere."""
+    with changing(rules, user_id) as found:
+        if found.ends_at is not None:
+            rules.handler.keep_subscription(found)
+    return shown_afterwards(rules, found.id, f"resumed by user:{user_id}")
 
 
 def let_end(rules: StripeRules, found: StripeSubscription) -> None:

@@ -1,11 +1,11 @@
-"""Who already sells to a user: nobody should pay twice for the same thing."""
+"""What is asked before a sale: who sells to the user already, so that nobody pays twice, and whether a free trial was used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from payments.models import Subscription
@@ -55,6 +55,12 @@ def apple_goes_on(session: Session, user_id: UUID, now: datetime, *, known_by: d
         (_runs(row, now) or row.status in PAID_BY_APPLE) and (known_by is None or row.created_at <= known_by)
         for row in _rows(session, user_id, Provider.APPLE)
     )
+
+
+def trial_used(session: Session, user_id: UUID) -> bool:
+    """Whether any subscription of the user, at any provider, has or had one: it is given once, whoever sells it."""
+    query = select(exists().where(Subscription.user_id == user_id, Subscription.trial))
+    return bool(session.execute(query).scalar_one())
 
 
 def _rows(session: Session, user_id: UUID, provider: Provider) -> Sequence[Subscription]:
