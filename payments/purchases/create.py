@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database import transaction
+from database import reading, transaction
 from payments.models import Payment
 from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
@@ -133,3 +133,19 @@ def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> Op
         return OpenPaymentAnswer(
             id=row.id, status=status, amount=row.amount, currency=row.currency, client_secret=secret
         )
+
+
+def show_open_payment(rules: StripeRules, payment_id: UUID) -> OpenPaymentAnswer:
+    """As it is now. While it is open, Stripe is asked for the secret again."""
+    for _ in range(2):
+        with reading() as session:
+            row = session.get_one(Payment, payment_id)
+        if row.external_id is None or row.status not in OPEN:
+            break
+        try:
+            return followed(rules, row.id, fetch_intent(rules, row.external_id))
+        except StripeObjectMissing:
+            give_up(rules, row.id, row.external_id)
+    return OpenPaymentAnswer(
+        id=row.id, status=PaymentStatus(row.status), amount=row.amount, currency=row.currency, client_secret=None
+    )

@@ -16,6 +16,7 @@ from payments.stripe.bodies import (
 from payments.stripe.cancel_and_resume import cancel_subscription, resume_subscription
 from payments.stripe.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, change_plan
 from payments.stripe.explain_refusal import CurrencyDiffers, PlanNotOnSale
+from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.open_portal import NoBillingAccount, open_portal
 from payments.stripe.own_subscription import NotManagedHere
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
@@ -46,14 +47,31 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=CheckoutBody,
         answers={200: CheckoutAnswer},
-        problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
+        problems=(
+            PlanNotOnSale,
+            CurrencyDiffers,
+            AlreadySubscribed,
+            DependencyUnavailable,
+            *STRIPE_PROBLEMS,
+            *KEY_PROBLEMS,
+        ),
     )
-    def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
+    def create_checkout_session(caller: Principal, body: CheckoutBody, idempotency_key: str | None) -> Answer:
         """Returns the address of a checkout page at Stripe. If you ask again while it is open, you get the same page.
 
         The plan starts when Stripe confirms the payment, not when the customer returns from the page.
         """
-        return Answer(200, start_checkout(rules, caller.user_id, body))
+        return once(
+            caller.user_id,
+            "createCheckoutSession",
+            idempotency_key,
+            body,
+            lambda: start_checkout(rules, caller.user_id, body),
+            kept=CheckoutAnswer.model_dump_json,
+            again=CheckoutAnswer.model_validate_json,
+        )
 
     @operation(
         routes,
@@ -113,6 +131,8 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=ChangeBody,
         answers={200: SubscriptionItem},
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
         problems=(
             PlanNotOnSale,
             CurrencyDiffers,
@@ -123,14 +143,23 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             CardDeclined,
             DependencyUnavailable,
             *STRIPE_PROBLEMS,
+            *KEY_PROBLEMS,
         ),
     )
-    def change(caller: Principal, body: ChangeBody) -> Answer:
+    def change(caller: Principal, body: ChangeBody, idempotency_key: str | None) -> Answer:
         """A higher plan starts immediately and costs the difference. A lower one starts with the next period (`pending_tier`).
 
         To undo a planned change, ask for the current plan.
         """
-        return Answer(200, change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle))
+        return once(
+            caller.user_id,
+            "changeSubscription",
+            idempotency_key,
+            body,
+            lambda: change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle),
+            kept=SubscriptionItem.model_dump_json,
+            again=SubscriptionItem.model_validate_json,
+        )
 
 
 def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:

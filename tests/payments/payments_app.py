@@ -72,8 +72,10 @@ class RunningPayments:
     def get(self, path: str, user: uuid.UUID | None = None) -> TestResponse:
         return self.client.get(f"/api/payments{path}", headers=as_caller(user))
 
-    def post(self, path: str, body: Any, user: uuid.UUID | None = None) -> TestResponse:
-        return self.client.post(f"/api/payments{path}", json=body, headers=as_caller(user))
+    def post(self, path: str, body: Any, user: uuid.UUID | None = None, *, key: str | None = None) -> TestResponse:
+        """`key`: the Idempotency-Key."""
+        headers = as_caller(user) | ({} if key is None else {"Idempotency-Key": key})
+        return self.client.post(f"/api/payments{path}", json=body, headers=headers)
 
     def user(self, name: str = "alice") -> uuid.UUID:
         """A new account, without a password."""
