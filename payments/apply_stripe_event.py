@@ -106,10 +106,6 @@ def close_checkout(session: Session, now: datetime, found: StripeCheckoutSession
         )
 
 
-def is_handled(kind: str) -> bool:
-    return kind in HANDLERS
-
-
 def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     return Finding(event, subscription=fetch(rules, named["id"]))
 

@@ -16,7 +16,7 @@ from payments.apple.reconcile import apple_reconcilers
 from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple.settings import AppStoreSection
 from payments.apple_validator import AppleApiKey
-from payments.apply_stripe_event import is_handled, stripe_events
+from payments.apply_stripe_event import HANDLERS, stripe_events
 from payments.billing.rules import BillingRules
 from payments.inbox.inbox import EventHandler, EventInbox
 from payments.inbox.reconcile import Reconciler, reconcile
@@ -115,7 +115,7 @@ def assemble_payments(
         inbox=inbox,
         reconcilers=(
             *(() if apple is None else apple_reconcilers(apple, inbox)),
-            *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, is_handled), open_payments(stripe))),
+            *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, HANDLERS), open_payments(stripe))),
         ),
         apple=apple,
         stripe=stripe,

@@ -199,31 +199,44 @@ class StripeHandler:
     def change_price_now(self, subscription: StripeSubscription, price_id: str) -> StripeSubscription:
         """Applied only when the difference is paid. The item's id matters: without it the price comes on top of the old one."""
         self.keep_price(subscription)
-        params: Any = {
-            "items": [{"id": subscription.items[0].id, "price": price_id}],
-            "proration_behavior": "always_invoice",
-            "payment_behavior": "pending_if_incomplete",
-            "expand": SUBSCRIPTION_PARTS,
-        }
-        return self._read(StripeSubscription, lambda v1: v1.subscriptions.update(subscription.id, params))
+        return self._read(
+            StripeSubscription,
+            lambda v1: v1.subscriptions.update(
+                subscription.id,
+                {
+                    "items": [{"id": subscription.items[0].id, "price": price_id}],
+                    "proration_behavior": "always_invoice",
+                    "payment_behavior": "pending_if_incomplete",
+                    "expand": SUBSCRIPTION_PARTS,
+                },
+            ),
+        )
 
     def change_price_later(self, subscription: StripeSubscription, price_id: str, interval: str) -> None:
         """At the end of the period. `interval` is the new price's: `month` or `year`."""
         item = subscription.items[0]
-        present: Any = {
-            "items": [{"price": item.price_id, "quantity": 1}],
-            "start_date": int(item.period_start.timestamp()),
-            "end_date": int(item.period_end.timestamp()),
-        }
-        following: Any = {
-            "items": [{"price": price_id, "quantity": 1}],
-            "duration": {"interval": interval, "interval_count": 1},
-        }
+        length: Any = interval
         with self._v1() as v1:
             schedule_id = subscription.schedule_id
             if schedule_id is None:
                 schedule_id = v1.subscription_schedules.create({"from_subscription": subscription.id}).id
-            v1.subscription_schedules.update(schedule_id, {"end_behavior": "release", "phases": [present, following]})
+            v1.subscription_schedules.update(
+                schedule_id,
+                {
+                    "end_behavior": "release",
+                    "phases": [
+                        {
+                            "items": [{"price": item.price_id, "quantity": 1}],
+                            "start_date": int(item.period_start.timestamp()),
+                            "end_date": int(item.period_end.timestamp()),
+                        },
+                        {
+                            "items": [{"price": price_id, "quantity": 1}],
+                            "duration": {"interval": length, "interval_count": 1},
+                        },
+                    ],
+                },
+            )
 
     def keep_price(self, subscription: StripeSubscription) -> None:
         """Take back a change that was planned for the end of the period. A subscription that a schedule manages cannot be
@@ -235,9 +248,10 @@ class StripeHandler:
 
     def suspend(self, subscription_id: str, dispute_id: str) -> None:
         """Stop collecting: invoices are voided until `unsuspend`, and nothing is granted meanwhile."""
-        params: Any = {"pause_collection": {"behavior": "void"}, "metadata": {SUSPENDED_BY: dispute_id}}
         with self._v1() as v1:
-            v1.subscriptions.update(subscription_id, params)
+            v1.subscriptions.update(
+                subscription_id, {"pause_collection": {"behavior": "void"}, "metadata": {SUSPENDED_BY: dispute_id}}
+            )
 
     def unsuspend(self, subscription_id: str) -> None:
         with self._v1() as v1:
@@ -265,8 +279,9 @@ class StripeHandler:
     def invoice_of_intent(self, intent_id: str) -> StripeInvoice | None:
         """A charge does not name its invoice any more; the invoice's payments name the intent (Stripe, basil)."""
         with self._v1() as v1:
-            payment: Any = {"type": "payment_intent", "payment_intent": intent_id}
-            found = v1.invoice_payments.list({"payment": payment, "limit": 1}).data
+            found = v1.invoice_payments.list(
+                {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": 1}
+            ).data
             return self.invoice(str(id_of(plain(found[0])["invoice"]))) if found else None
 
     def intent_of_invoice(self, invoice_id: str) -> str | None:
@@ -309,19 +324,28 @@ class StripeHandler:
         self, *, amount: int, currency: str, customer_id: str, metadata: dict[str, str], key: str
     ) -> StripeIntent:
         """Redirects are off, because the card is confirmed from here and nobody could follow one."""
-        params: Any = {
-            "amount": amount,
-            "currency": currency,
-            "customer": customer_id,
-            "metadata": metadata,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "expand": INTENT_PARTS,
-        }
-        return self._read(StripeIntent, lambda v1: v1.payment_intents.create(params, {"idempotency_key": key}))
+        return self._read(
+            StripeIntent,
+            lambda v1: v1.payment_intents.create(
+                {
+                    "amount": amount,
+                    "currency": currency,
+                    "customer": customer_id,
+                    "metadata": metadata,
+                    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                    "expand": INTENT_PARTS,
+                },
+                {"idempotency_key": key},
+            ),
+        )
 
     def confirm_intent(self, intent_id: str, payment_method: str) -> StripeIntent:
-        params: Any = {"payment_method": payment_method, "expand": INTENT_PARTS}
-        return self._read(StripeIntent, lambda v1: v1.payment_intents.confirm(intent_id, params))
+        return self._read(
+            StripeIntent,
+            lambda v1: v1.payment_intents.confirm(
+                intent_id, {"payment_method": payment_method, "expand": INTENT_PARTS}
+            ),
+        )
 
     def intent(self, intent_id: str) -> StripeIntent:
         return self._read(StripeIntent, lambda v1: v1.payment_intents.retrieve(intent_id, {"expand": INTENT_PARTS}))

@@ -29,7 +29,7 @@ from payments.inbox.reconcile import Reconciler, RowByRow, Step, batch_of
 from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.grant_tier import StateChange, announce_change, lock_user, recompute_tier
-from payments.subscriptions.record import holding_of
+from payments.subscriptions.record import noticeable
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 from security.edge.problems import DependencyUnavailable
 
@@ -117,7 +117,7 @@ def end_missing(apple: Apple, subscription_id: UUID) -> bool:
     now = apple.rules.clock()
     with transaction() as session:
         row, owner = locked_with_its_owner(session, subscription_id)
-        access_ends = access_until(holding_of(row))
+        access_ends = access_until(row)
         if row.status in ENDED or (access_ends is not None and now < access_ends):
             return False
         row.status, row.provider_status, row.updated_at = SubscriptionStatus.EXPIRED, "missing at Apple", now
@@ -132,10 +132,10 @@ def correct(apple: Apple, subscription_id: UUID, purchase: ApplePurchase) -> boo
     now = apple.rules.clock()
     with transaction() as session:
         row, owner = locked_with_its_owner(session, subscription_id)
-        before = holding_of(row)
+        before = noticeable(row)
         apple.record(session, purchase, owner=row.user_id, proven=False, now=now)
         session.refresh(row)
-        wrong = holding_of(row) != before
+        wrong = noticeable(row) != before
         change = give_owner_their_tier(session, row, owner, now)
     announce_change(apple.rules.announce, change)
     return wrong

@@ -32,7 +32,6 @@ from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.grant_tier import announce_change, lock_user, recompute_tier
 from payments.subscriptions.read import ManageUrls, own_subscription
-from payments.subscriptions.record import holding_of
 from security.edge.problems import InvalidToken, Problem, retry_after
 
 FRESH = timedelta(hours=24)
@@ -185,5 +184,5 @@ def _describe(
     session: Session, user_id: UUID, bound: list[Subscription], manage_urls: ManageUrls, now: datetime
 ) -> tuple[Tier, SubscriptionItem]:
     user = session.execute(select(User.tier, User.tier_expires_at).where(User.id == user_id)).one()
-    longest = max(bound, key=lambda row: access_until(holding_of(row)) or row.created_at - FRESH)
+    longest = max(bound, key=lambda row: access_until(row) or row.created_at - FRESH)
     return effective_tier(Tier(user.tier), user.tier_expires_at, now), own_subscription(longest, manage_urls)

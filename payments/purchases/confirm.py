@@ -7,7 +7,7 @@ from sqlalchemy import select
 from database import reading
 from payments.models import Payment
 from payments.purchases.bodies import OpenPaymentAnswer
-from payments.purchases.create import followed
+from payments.purchases.create import followed, open_payment
 from payments.purchases.follow_intent import (
     FetchedIntent,
     fetch_intent,
@@ -33,11 +33,11 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
         row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
         if row is None or row.external_id is None:
             raise NotFound
-        status, intent_id, amount, currency = PaymentStatus(row.status), row.external_id, row.amount, row.currency
-    if status is PaymentStatus.SUCCEEDED:
-        return OpenPaymentAnswer(id=payment_id, status=status, amount=amount, currency=currency, client_secret=None)
-    if status not in OPEN:
-        raise PaymentClosed(payment_status=status.value)
+        intent_id = row.external_id
+    if row.status == PaymentStatus.SUCCEEDED:
+        return open_payment(row)
+    if row.status not in OPEN:
+        raise PaymentClosed(payment_status=row.status)
     try:
         fetched = confirmed(rules, intent_id, payment_method)
     except StripeObjectMissing as missing:

@@ -128,11 +128,8 @@ def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> Op
     with transaction() as session:
         follow_intent(rules, session, rules.billing.clock(), fetched)
         row = session.get_one(Payment, payment_id)
-        status = PaymentStatus(row.status)
-        secret = fetched.intent.client_secret if status in OPEN else None
-        return OpenPaymentAnswer(
-            id=row.id, status=status, amount=row.amount, currency=row.currency, client_secret=secret
-        )
+        secret = fetched.intent.client_secret if row.status in OPEN else None
+        return open_payment(row, secret)
 
 
 def show_open_payment(rules: StripeRules, payment_id: UUID) -> OpenPaymentAnswer:
@@ -146,6 +143,14 @@ def show_open_payment(rules: StripeRules, payment_id: UUID) -> OpenPaymentAnswer
             return followed(rules, row.id, fetch_intent(rules, row.external_id))
         except StripeObjectMissing:
             give_up(rules, row.id, row.external_id)
+    return open_payment(row)
+
+
+def open_payment(row: Payment, client_secret: str | None = None) -> OpenPaymentAnswer:
     return OpenPaymentAnswer(
-        id=row.id, status=PaymentStatus(row.status), amount=row.amount, currency=row.currency, client_secret=None
+        id=row.id,
+        status=PaymentStatus(row.status),
+        amount=row.amount,
+        currency=row.currency,
+        client_secret=client_secret,
     )

@@ -56,7 +56,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     )
     def order(caller: Principal, body: CreateIntentBody, idempotency_key: str | None) -> Answer:
         """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
-        get the same payment. With an `Idempotency-Key` you also get it after it was paid, as it is then.
+        get the same payment. With an `Idempotency-Key`, you also get it after it was paid, with its current status.
         """
         return payment_once(
             caller,

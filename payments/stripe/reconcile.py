@@ -1,6 +1,6 @@
 """Asking Stripe for what its events should have told: events that never arrived, and how subscriptions are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeEmailRefused, S
 from payments.stripe.refresh import TEST_MODE, Fetched, apply_fetched, fetch
 from payments.stripe.rules import StripeRules
 from payments.stripe.what_an_event_names import keep_event
-from payments.subscriptions.record import fetch_version
+from payments.subscriptions.record import fetch_version, noticeable
 from payments.subscriptions.status import ENDED, Provider
 from security.edge.problems import DependencyUnavailable
 
@@ -34,7 +34,7 @@ class MissedEvents:
 
     rules: StripeRules
     inbox: EventInbox
-    is_handled: Callable[[str], bool]
+    handled: Container[str]
     name: str = "stripe_events"
 
     def step(self, position: str | None) -> Step:
@@ -47,7 +47,7 @@ class MissedEvents:
         return Step(now.isoformat(), finished=True, checked=len(missed), drift=drift)
 
     def _store(self, event: Mapping[str, Any]) -> bool:
-        return self.is_handled(event["type"]) and keep_event(self.inbox, event)
+        return event["type"] in self.handled and keep_event(self.inbox, event)
 
 
 def customers() -> Select[UUID, str | None, str | None]:
@@ -93,12 +93,10 @@ def follow_subscription(rules: StripeRules, _: UUID, subscription_id: str, envir
     return corrects(rules, fetch(rules, subscription_id))
 
 
-def stripe_reconcilers(
-    rules: StripeRules, inbox: EventInbox, is_handled: Callable[[str], bool]
-) -> tuple[Reconciler, ...]:
-    """`is_handled`: whether an event of this type does anything."""
+def stripe_reconcilers(rules: StripeRules, inbox: EventInbox, handled: Container[str]) -> tuple[Reconciler, ...]:
+    """`handled`: the types of events that do anything."""
     return (
-        MissedEvents(rules, inbox, is_handled),
+        MissedEvents(rules, inbox, handled),
         RowByRow("stripe_subscriptions", customers, partial(follow_customer, rules), NOTHING_CAN_BE_ASKED),
         RowByRow(
             "stripe_rows",
@@ -116,17 +114,8 @@ def corrects(rules: StripeRules, fetched: Fetched) -> bool:
     return before != known_of(fetched.subscription_id)
 
 
-def known_of(subscription_id: str) -> tuple[Any, ...] | None:
-    """What a person could notice."""
-    columns = (
-        Subscription.status,
-        Subscription.tier,
-        Subscription.user_id,
-        Subscription.period_end,
-        Subscription.cancel_at,
-        Subscription.pending_tier,
-    )
-    query = select(*columns).where(Subscription.stripe_subscription_id == subscription_id)
+def known_of(subscription_id: str) -> tuple[object, ...] | None:
+    query = select(Subscription).where(Subscription.stripe_subscription_id == subscription_id)
     with reading() as session:
-        row = session.execute(query).one_or_none()
-    return None if row is None else tuple(row)
+        row = session.scalars(query).one_or_none()
+        return None if row is None else noticeable(row)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
-from payments.subscriptions.record import holding_of
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 
 PAID_BY_APPLE = frozenset({SubscriptionStatus.GRACE, SubscriptionStatus.BILLING_RETRY})
@@ -72,5 +71,5 @@ def _rows(session: Session, user_id: UUID, provider: Provider) -> Sequence[Subsc
 
 
 def _runs(row: Subscription, now: datetime) -> bool:
-    until = access_until(holding_of(row))
+    until = access_until(row)
     return until is not None and now < until

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from auth.models import User
 from payments.models import EntitlementChange, Subscription
 from payments.subscriptions.entitlement import entitlement
-from payments.subscriptions.record import holding_of
 
 Announce = Callable[[UUID, int], None]
 """`auth.states.changed`"""
@@ -46,8 +45,7 @@ def recompute_tier(
     user = held if held is not None and held.id == user_id else lock_user(session, user_id)
     if user is None:
         return None
-    rows = session.scalars(select(Subscription).where(Subscription.user_id == user.id))
-    due = entitlement((holding_of(row) for row in rows), now)
+    due = entitlement(session.scalars(select(Subscription).where(Subscription.user_id == user.id)), now)
     if (due.tier, due.expires_at, due.source) == (user.tier, user.tier_expires_at, user.tier_source):
         return None
     session.add(

@@ -10,8 +10,7 @@ from auth.tiers import Tier
 from database import reading
 from payments.bodies import SubscriptionAnswer, SubscriptionItem
 from payments.models import Subscription
-from payments.subscriptions.entitlement import FOREVER, Holding, access_until, entitlement
-from payments.subscriptions.record import holding_of
+from payments.subscriptions.entitlement import FOREVER, access_until, entitlement
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 RENEWING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
@@ -26,11 +25,14 @@ def read_subscription(user_id: UUID, manage_urls: ManageUrls, now: datetime) -> 
         rows = session.scalars(
             select(Subscription).where(Subscription.user_id == user_id).order_by(Subscription.id.desc())
         ).all()
-        due = entitlement((holding_of(row) for row in rows), now)
-        shown = [own_subscription(row, manage_urls) for row in rows]
-        ends = {id(own): access_until(holding_of(row)) for own, row in zip(shown, rows, strict=True)}
-    candidates = [own for own in shown if own.provider is due.source and own.tier is due.tier and ends[id(own)]]
-    governing = max(candidates, key=lambda own: ends[id(own)] or now, default=None)  # None for free
+    due = entitlement(rows, now)
+    shown = [own_subscription(row, manage_urls) for row in rows]
+    live = [
+        (until, own)
+        for row, own in zip(rows, shown, strict=True)
+        if (own.provider, own.tier) == (due.source, due.tier) and (until := access_until(row)) is not None
+    ]
+    governing = max(live, key=lambda each: each[0])[1] if live else None  # None for free
     return SubscriptionAnswer(
         tier=due.tier,
         source=governing.provider if governing else None,
@@ -46,22 +48,21 @@ def read_subscription(user_id: UUID, manage_urls: ManageUrls, now: datetime) -> 
 
 def own_subscription(row: Subscription, manage_urls: ManageUrls) -> SubscriptionItem:
     """It goes on or comes to an end. Both times stand there when it renews once more before a planned end."""
-    holding = holding_of(row)
-    until = access_until(holding)
-    renews = holding.status in RENEWING and renews_again(holding)
+    until = access_until(row)
+    renews = row.status in RENEWING and renews_again(row)
     ends_at = until if until is not None else row.revoked_at or row.period_end
     return SubscriptionItem(
-        provider=holding.provider,
-        tier=holding.tier,
-        status=holding.status,
+        provider=Provider(row.provider),
+        tier=Tier(row.tier),
+        status=SubscriptionStatus(row.status),
         renews_at=row.period_end if renews else None,
-        ends_at=holding.cancel_at if renews else None if ends_at == FOREVER else ends_at,
+        ends_at=row.cancel_at if renews else None if ends_at == FOREVER else ends_at,
         pending_tier=None if row.pending_tier is None else Tier(row.pending_tier),
         environment=row.environment,
-        manage_url=manage_urls.get(holding.provider),
+        manage_url=manage_urls.get(Provider(row.provider)),
     )
 
 
-def renews_again(holding: Holding) -> bool:
+def renews_again(row: Subscription) -> bool:
     """Before the end that was planned, if one was."""
-    return holding.cancel_at is None or (holding.period_end is not None and holding.cancel_at > holding.period_end)
+    return row.cancel_at is None or (row.period_end is not None and row.cancel_at > row.period_end)

@@ -12,7 +12,7 @@ from auth.tiers import Tier
 from database import transaction
 from database.base import uuid7
 from payments.models import FETCH_VERSIONS, Subscription
-from payments.subscriptions.entitlement import Holding, access_until
+from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
@@ -119,16 +119,10 @@ def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:
             raise ValueError("a manual subscription has no id outside")
 
 
-def holding_of(row: Subscription) -> Holding:
-    return Holding(
-        provider=Provider(row.provider),
-        tier=Tier(row.tier),
-        status=SubscriptionStatus(row.status),
-        period_end=row.period_end,
-        grace_end=row.grace_end,
-        cancel_at=row.cancel_at,
-        revoked_at=row.revoked_at,
-    )
+def noticeable(row: Subscription) -> tuple[object, ...]:
+    """What a person could notice of it. Reconciling counts as drift what changes this."""
+    ends = (row.period_end, row.grace_end, row.cancel_at, row.revoked_at)
+    return row.user_id, row.status, row.tier, row.pending_tier, *ends
 
 
 def _insert_or_claim(
@@ -204,7 +198,7 @@ def _merged_status(
 
 def _keeping_what_was_granted(row: Subscription, fact: SubscriptionFact) -> SubscriptionFact:
     """Nothing new is granted on a word that we do not know."""
-    return replace(fact, period_end=access_until(holding_of(row)), cancel_at=None)
+    return replace(fact, period_end=access_until(row), cancel_at=None)
 
 
 def _set_grace(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
