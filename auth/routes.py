@@ -1,8 +1,6 @@
 """`/api/auth`: register, sign in, refresh, sign out."""
 
-import re
-
-from flask import Blueprint, request
+from flask import Blueprint
 
 from auth.accounts.register import register, register_privately
 from auth.assembly import Auth
@@ -34,9 +32,6 @@ from auth.tokens.refresh_token import RefreshTokenNotValid
 from security.api.operation import Answer, operation
 from security.api.request_bodies import Json
 from security.edge.client_address import client_address
-from security.edge.problems import MalformedRequest
-
-IDEMPOTENCY_KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def auth_routes(auth: Auth) -> Blueprint:
@@ -133,12 +128,12 @@ def auth_routes(auth: Auth) -> Blueprint:
         guard=AnyoneWithin("the refresh token is the credential", auth.address_limits, limits.refresh, "refresh"),
         body=RefreshBody,
         answers={200: TokensAnswer},
-        problems=(RefreshTokenNotValid, MalformedRequest, CsrfFailed),
+        problems=(RefreshTokenNotValid, CsrfFailed),
         accepts_idempotency_key=True,
         answer_headers=SET_COOKIE,
         credentials=True,
     )
-    def refresh(body: RefreshBody) -> Answer:
+    def refresh(body: RefreshBody, idempotency_key: str | None) -> Answer:
         """A refresh token works once. Store an `Idempotency-Key` before you send it, so that you can repeat the request with the same
         key if you get no response. Using an old token in any other way ends the session.
 
@@ -149,7 +144,7 @@ def auth_routes(auth: Auth) -> Blueprint:
             token, cookies = auth.cookies.read_with_csrf_token(), auth.cookies
         if token is None:
             raise RefreshTokenNotValid
-        return answer_tokens(refresh_session(auth, token, idempotency_key(), client_address()), cookies=cookies)
+        return answer_tokens(refresh_session(auth, token, idempotency_key, client_address()), cookies=cookies)
 
     @operation(
         routes,
@@ -196,11 +191,3 @@ def auth_routes(auth: Auth) -> Blueprint:
         return Answer(204)
 
     return routes
-
-
-def idempotency_key() -> str | None:
-    """Raises MalformedRequest for a key that is not 1 to 255 visible ASCII characters."""
-    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
-    if key is not None and IDEMPOTENCY_KEY_FORM.fullmatch(key) is None:
-        raise MalformedRequest("Use 1 to 255 visible ASCII characters for the Idempotency-Key")
-    return key

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from auth.principal import Caller
 from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, PrivateHealthAnswer, UsageAnswer
@@ -12,7 +12,7 @@ from gateway.private_server.health import PrivateServerHealth
 from gateway.private_server.problems import PRIVATE_SERVER_PROBLEMS
 from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, MalformedIdempotencyKey, RequestStillRunning
+from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
 from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
 from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
@@ -55,14 +55,13 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
             BreakerIsOpen,
             TooManyInFlight,
             UsageNotRecorded,
-            MalformedIdempotencyKey,
             IdempotencyKeyReused,
             RequestStillRunning,
             AnswerNotKept,
             *PRIVATE_SERVER_PROBLEMS,
         ),
     )
-    def predict(caller: Caller, body: PredictionBody) -> Answer:
+    def predict(caller: Caller, body: PredictionBody, idempotency_key: str | None) -> Answer:
         """Uses one prediction of your plan, but only when you receive a result.
 
         The response is the private server's result with `metadata` added. `metadata.predictions_remaining_today` is -1 if
@@ -72,7 +71,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         question = Question(
             document=body.__pydantic_serializer__.to_json(body),
             enhanced_grounding=body.options.enhanced_grounding,
-            idempotency_key=request.environ.get("HTTP_IDEMPOTENCY_KEY"),
+            idempotency_key=idempotency_key,
             trace_request_id=current_request_id(),
             traceparent=current_traceparent(),
         )

@@ -1,4 +1,4 @@
-"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): asking twice with one key is asking once.
+"""What an Idempotency-Key stands for: asking twice with one key is asking once.
 
 A key belongs to one user and one route. It is claimed when the limits have admitted the call, so that a refused call writes
 nothing. The answer is written in the transaction that counts the call: there is no moment in which a call is counted and its
@@ -7,7 +7,6 @@ answer lost.
 
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,15 +17,10 @@ from sqlalchemy import text
 from database import reading, transaction
 from security.edge.problems import Problem, retry_after
 
-KEY = re.compile(r"[!-~]{1,255}")
 KEPT_FOR = timedelta(hours=24)
 LARGEST_KEPT_ANSWER = 256 * 1024
 TOO_LARGE_TO_KEEP = ""
 """Stands for the answer of a call that was delivered and counted. No real answer is empty."""
-
-
-class MalformedIdempotencyKey(Problem):
-    status, error, title = 400, "malformed_idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters"
 
 
 class IdempotencyKeyReused(Problem):
@@ -90,6 +84,7 @@ OWN = """
         AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
 """
 RELEASE = text(f"DELETE FROM idempotency_keys {OWN}")  # noqa: S608 - two constants
+KEEP = text(f"UPDATE idempotency_keys SET answer = :answer, answered_at = now() {OWN}")  # noqa: S608
 END_LEASE = text(f"UPDATE idempotency_keys SET lease_until = clock_timestamp() {OWN}")  # noqa: S608
 
 
@@ -135,6 +130,11 @@ class IdempotencyKeys:
                     return stored
         raise RequestStillRunning(1)
 
+    def keep(self, held: HeldKey, answer: str) -> None:
+        """Of a request that is not metered. A metered one stores its answer in the statement that counts it."""
+        with transaction() as session:
+            session.execute(KEEP, _own(held) | {"answer": answer})
+
     def release(self, held: HeldKey) -> None:
         """Nothing was delivered, so the key may be used again. An answer that is stored stays.
 
@@ -142,26 +142,21 @@ class IdempotencyKeys:
         call under the key is the same call and is not counted again.
         """
         with transaction() as session:
-            session.execute(
-                END_LEASE if held.taken_over else RELEASE,
-                {
-                    "user_id": held.user_id,
-                    "route": held.route,
-                    "key_sha256": held.key_sha256,
-                    "request_id": held.request_id,
-                    "lease_until": held.lease_until,
-                },
-            )
-
-
-def check_key(key: str) -> None:
-    """Raises MalformedIdempotencyKey."""
-    if not KEY.fullmatch(key):
-        raise MalformedIdempotencyKey
+            session.execute(END_LEASE if held.taken_over else RELEASE, _own(held))
 
 
 def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
+
+
+def _own(held: HeldKey) -> dict[str, Any]:
+    return {
+        "user_id": held.user_id,
+        "route": held.route,
+        "key_sha256": held.key_sha256,
+        "request_id": held.request_id,
+        "lease_until": held.lease_until,
+    }
 
 
 def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> StoredAnswer | None:

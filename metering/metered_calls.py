@@ -25,7 +25,6 @@ from metering.idempotency import (
     HeldKey,
     IdempotencyKeys,
     StoredAnswer,
-    check_key,
     kept_form,
 )
 from metering.limits import (
@@ -210,8 +209,6 @@ class MeteredCalls:
     ) -> "Delivered | tuple[Running, _Slot]":
         """A call that may run, with its slot; or the stored answer of an earlier one."""
         caller, allowance = self._allowed(caller, work)
-        if work.idempotency_key is not None:
-            check_key(work.idempotency_key)
         # Only a call that reserves in Redis notices there that its session was revoked a moment ago.
         if not caller.fresh and (work.idempotency_key is not None or streamed or len(allowance.draws) > 1):
             caller, allowance = self._allowed(self.confirm(caller), work)

@@ -102,10 +102,45 @@ def apple_root_certificate() -> bytes:
     return certificate
 
 
-class AppleSignatures:
-    """Verifies signed data of both environments, production first.
+class SignedData:
+    """Reads what Apple signed, of both environments, production first. Raises SignedDataForged, AppleUnavailable."""
 
-    `online_checks` asks Apple whether the certificates were revoked (OCSP) and judges them at the present time.
+    def __init__(self, verifiers: Verifiers) -> None:
+        self._verifiers = verifiers
+
+    def transaction(self, signed: str) -> AppleTransaction:
+        environment, decoded = _decode(
+            self._verifiers, signed, lambda one: one.verify_and_decode_signed_transaction(signed)
+        )
+        return read_transaction(decoded, environment)
+
+    def purchase(self, signed_transaction: str, signed_renewal: str | None) -> ApplePurchase:
+        transaction = self.transaction(signed_transaction)
+        if signed_renewal is None:
+            return ApplePurchase(transaction)
+        environment, decoded = _decode(
+            self._verifiers, signed_renewal, lambda one: one.verify_and_decode_renewal_info(signed_renewal)
+        )
+        renewal = read_renewal(decoded)
+        if environment is not transaction.environment or renewal.original_id != transaction.original_id:
+            raise SignedDataForged("transaction and renewal do not belong together")
+        return ApplePurchase(transaction, renewal)
+
+    def notification(self, signed: str) -> AppleNotification:
+        """With everything that is signed inside it."""
+        environment, decoded = _decode(self._verifiers, signed, lambda one: one.verify_and_decode_notification(signed))
+        inside = decoded.data
+        purchase = None
+        if inside is not None and inside.signedTransactionInfo is not None:
+            purchase = self.purchase(inside.signedTransactionInfo, inside.signedRenewalInfo)
+            if purchase.transaction.environment is not environment:
+                raise SignedDataForged("notification and transaction do not belong together")
+        return read_notification(decoded, environment, purchase)
+
+
+class AppleSignatures(SignedData):
+    """Verifies signed data. `online_checks` asks Apple whether the certificates were revoked (OCSP) and judges them at the
+    present time.
     """
 
     def __init__(
@@ -113,55 +148,12 @@ class AppleSignatures:
     ) -> None:
         """`root_certificate` replaces Apple's in tests. Raises RootCertificateChanged."""
         roots = [apple_root_certificate() if root_certificate is None else root_certificate]
-        self._verifiers = {
-            ours: SignedDataVerifier(roots, online_checks, theirs, bundle_id, app_apple_id)
-            for ours, theirs in ENVIRONMENTS.items()
-        }
-        self._readers = {
-            ours: _Reader(roots, False, theirs, bundle_id, app_apple_id) for ours, theirs in ENVIRONMENTS.items()
-        }
-
-    def transaction(self, signed: str) -> AppleTransaction:
-        """Raises SignedDataForged, AppleUnavailable."""
-        return self._transaction(self._verifiers, signed)
-
-    def purchase(self, signed_transaction: str, signed_renewal: str | None) -> ApplePurchase:
-        """Raises SignedDataForged, AppleUnavailable."""
-        return self._purchase(self._verifiers, signed_transaction, signed_renewal)
-
-    def notification(self, signed: str) -> AppleNotification:
-        """With everything that is signed inside it. Raises SignedDataForged, AppleUnavailable."""
-        return self._notification(self._verifiers, signed)
-
-    def stored_notification(self, signed: str) -> AppleNotification:
-        """One that was verified before it was stored; it is only read here, as its certificates may have ended since."""
-        return self._notification(self._readers, signed)
-
-    def _transaction(self, verifiers: Verifiers, signed: str) -> AppleTransaction:
-        environment, decoded = _decode(verifiers, signed, lambda one: one.verify_and_decode_signed_transaction(signed))
-        return read_transaction(decoded, environment)
-
-    def _purchase(self, verifiers: Verifiers, signed_transaction: str, signed_renewal: str | None) -> ApplePurchase:
-        transaction = self._transaction(verifiers, signed_transaction)
-        if signed_renewal is None:
-            return ApplePurchase(transaction)
-        environment, decoded = _decode(
-            verifiers, signed_renewal, lambda one: one.verify_and_decode_renewal_info(signed_renewal)
+        app = (bundle_id, app_apple_id)
+        super().__init__(
+            {ours: SignedDataVerifier(roots, online_checks, theirs, *app) for ours, theirs in ENVIRONMENTS.items()}
         )
-        renewal = read_renewal(decoded)
-        if environment is not transaction.environment or renewal.original_id != transaction.original_id:
-            raise SignedDataForged("transaction and renewal do not belong together")
-        return ApplePurchase(transaction, renewal)
-
-    def _notification(self, verifiers: Verifiers, signed: str) -> AppleNotification:
-        environment, decoded = _decode(verifiers, signed, lambda one: one.verify_and_decode_notification(signed))
-        inside = decoded.data
-        purchase = None
-        if inside is not None and inside.signedTransactionInfo is not None:
-            purchase = self._purchase(verifiers, inside.signedTransactionInfo, inside.signedRenewalInfo)
-            if purchase.transaction.environment is not environment:
-                raise SignedDataForged("notification and transaction do not belong together")
-        return read_notification(decoded, environment, purchase)
+        self.stored = SignedData({ours: _Reader(roots, False, theirs, *app) for ours, theirs in ENVIRONMENTS.items()})
+        """For what was verified before it was stored. It is only read, as its certificates may have ended since."""
 
 
 class _Reader(SignedDataVerifier):

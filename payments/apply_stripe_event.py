@@ -106,10 +106,6 @@ def close_checkout(session: Session, now: datetime, found: StripeCheckoutSession
         )
 
 
-def is_handled(kind: str) -> bool:
-    return kind in HANDLERS
-
-
 def subscription_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
     return Finding(event, subscription=fetch(rules, named["id"]))
 
@@ -145,7 +141,7 @@ def charge_refunded(rules: StripeRules, event: StoredEvent, named: Named) -> Fin
         return Finding(event, ignored="not of an intent")
     invoice = rules.handler.invoice_of_intent(charge.intent_id)
     if invoice is None or invoice.subscription_id is None:
-        return Finding(event, intent=fetch_intent(charge.intent_id, rules))
+        return Finding(event, intent=fetch_intent(rules, charge.intent_id))
     if charge.fully_refunded:
         latest = rules.handler.latest_period_paid(invoice.subscription_id)
         if latest is not None and latest.id == invoice.id:
@@ -161,7 +157,7 @@ def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Fin
         return Finding(event, ignored="not of an intent")
     invoice = rules.handler.invoice_of_intent(intent_id)
     if invoice is None or invoice.subscription_id is None:
-        return Finding(event, intent=fetch_intent(intent_id, rules), counts=counts)
+        return Finding(event, intent=fetch_intent(rules, intent_id), counts=counts)
     follow_dispute(rules, dispute, invoice.subscription_id)
     return Finding(event, subscription=fetch(rules, invoice.subscription_id), counts=counts)
 
@@ -169,14 +165,13 @@ def dispute_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Fin
 def follow_dispute(rules: StripeRules, dispute: StripeDispute, subscription_id: str) -> None:
     """While the bank decides, nothing is granted and nothing is charged. Stripe's subscription says so, not a note of ours."""
     found = rules.handler.subscription(subscription_id)
-    suspended_by = found.metadata.get("suspended_by")
     if found.status in {"canceled", "incomplete_expired"}:
         return
-    if dispute.status in DISPUTE_OPEN and suspended_by is None:
+    if dispute.status in DISPUTE_OPEN and found.suspended_by is None:
         rules.handler.suspend(subscription_id, dispute.id)
     elif dispute.status == "lost":
         rules.handler.cancel_subscription(subscription_id)
-    elif dispute.status == "won" and suspended_by == dispute.id:
+    elif dispute.status == "won" and found.suspended_by == dispute.id:
         rules.handler.unsuspend(subscription_id)
 
 
@@ -185,7 +180,7 @@ def customer_deleted(rules: StripeRules, event: StoredEvent, named: Named) -> Fi
 
 
 def intent_changed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
-    return Finding(event, intent=fetch_intent(named["id"], rules))
+    return Finding(event, intent=fetch_intent(rules, named["id"]))
 
 
 def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:
@@ -195,7 +190,7 @@ def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Findi
     finding = Finding(event, counts=("stripe_refund_failed",))
     if refund.intent_id is None:
         return replace(finding, ignored="not of an intent")
-    return replace(finding, intent=fetch_intent(refund.intent_id, rules))
+    return replace(finding, intent=fetch_intent(rules, refund.intent_id))
 
 
 def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:

@@ -1,12 +1,9 @@
 """The JSON that the routes of payments give."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from auth.tiers import Tier
-from payments.plans import PlanOffer, Price
 from payments.product_table import BillingCycle
-from payments.subscriptions.read import OwnEntitlement, OwnSubscription
 from payments.subscriptions.status import Provider, SubscriptionStatus
 from security.api.operation import AnswerBody
 
@@ -76,63 +73,3 @@ class SubscriptionAnswer(AnswerBody):
     """Where the user can change or cancel it."""
     subscriptions: list[SubscriptionItem]
     """All subscriptions, so that users can see if they pay twice."""
-
-
-SWITCHED_OFF = {"per_day": 0}
-
-
-def plan_answer(plan: PlanOffer, stripe_prices: Mapping[tuple[Tier, BillingCycle], Price]) -> PlanAnswer:
-    return PlanAnswer(
-        tier=plan.tier,
-        title=plan.title,
-        predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
-        limits={feature: dict(limits) for feature, limits in plan.limits.items()},
-        requests_per_minute=plan.requests_per_minute,
-        features=list(plan.options),
-        benefits=list(plan.benefits),
-        offers=[
-            OfferAnswer(
-                provider=offer.provider,
-                billing_cycle=offer.billing_cycle,
-                product_id=offer.product_id,
-                price=(
-                    price_answer(stripe_prices.get((plan.tier, offer.billing_cycle)))
-                    if offer.provider is Provider.STRIPE
-                    else None
-                ),
-            )
-            for offer in plan.offers
-        ],
-    )
-
-
-def price_answer(price: Price | None) -> PriceAnswer | None:
-    return None if price is None else PriceAnswer(amount=price.amount, currency=price.currency, interval=price.interval)
-
-
-def subscription_answer(own: OwnEntitlement) -> SubscriptionAnswer:
-    governing = own.governing
-    return SubscriptionAnswer(
-        tier=own.tier,
-        source=governing.provider if governing else None,
-        status=governing.status if governing else None,
-        renews_at=governing.renews_at if governing else None,
-        ends_at=governing.ends_at if governing else None,
-        pending_tier=governing.pending_tier if governing else None,
-        managed_by=governing.provider if governing else None,
-        manage_url=governing.manage_url if governing else None,
-        subscriptions=[subscription_item(each) for each in own.all],
-    )
-
-
-def subscription_item(own: OwnSubscription) -> SubscriptionItem:
-    return SubscriptionItem(
-        provider=own.provider,
-        tier=own.tier,
-        status=own.status,
-        renews_at=own.renews_at,
-        ends_at=own.ends_at,
-        pending_tier=own.pending_tier,
-        environment=own.environment,
-        manage_url=own.manage_url,
-    )

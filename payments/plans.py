@@ -4,26 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
+from payments.bodies import OfferAnswer, PlanAnswer, PriceAnswer
 from payments.product_table import BillingCycle, ProductTable
 from payments.subscriptions.status import Provider
 
+SWITCHED_OFF = {"per_day": 0}
 
-@dataclass(frozen=True)
-class Price:
-    """`amount` in the currency's minor units, for each `interval`: `month` or `year`."""
-
-    amount: int
-    currency: str
-    interval: str
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One way to buy a plan. `product_id` is what an app asks StoreKit for; on the web nobody needs to know it."""
-
-    provider: Provider
-    billing_cycle: BillingCycle
-    product_id: str | None = None
+Prices = Mapping[tuple[Tier, BillingCycle], PriceAnswer]
 
 
 @dataclass(frozen=True)
@@ -39,7 +26,7 @@ class PlanOffer:
     requests_per_minute: int | None
     options: tuple[str, ...]
     benefits: tuple[str, ...]
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[OfferAnswer, ...] = ()
 
 
 def on_offer(
@@ -49,7 +36,32 @@ def on_offer(
     apple = {} if apple_products is None else apple_products.on_sale
     stripe = {} if stripe_prices is None else stripe_prices.on_sale
     offers = [
-        *((tier, Offer(Provider.APPLE, cycle, product.product_id)) for (tier, cycle), product in apple.items()),
-        *((tier, Offer(Provider.STRIPE, cycle)) for tier, cycle in stripe),
+        *((tier, offer(Provider.APPLE, cycle, product.product_id)) for (tier, cycle), product in apple.items()),
+        *((tier, offer(Provider.STRIPE, cycle)) for tier, cycle in stripe),
     ]
-    return tuple(replace(plan, offers=tuple(offer for tier, offer in offers if tier is plan.tier)) for plan in plans)
+    return tuple(replace(plan, offers=tuple(each for tier, each in offers if tier is plan.tier)) for plan in plans)
+
+
+def offer(provider: Provider, cycle: BillingCycle, product_id: str | None = None) -> OfferAnswer:
+    """`product_id` is what an app asks StoreKit for; on the web nobody needs to know it."""
+    return OfferAnswer(provider=provider, billing_cycle=cycle, product_id=product_id, price=None)
+
+
+def plan_answer(plan: PlanOffer, stripe_prices: Prices) -> PlanAnswer:
+    return PlanAnswer(
+        tier=plan.tier,
+        title=plan.title,
+        predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
+        limits={feature: dict(limits) for feature, limits in plan.limits.items()},
+        requests_per_minute=plan.requests_per_minute,
+        features=list(plan.options),
+        benefits=list(plan.benefits),
+        offers=[
+            (
+                each.model_copy(update={"price": stripe_prices.get((plan.tier, each.billing_cycle))})
+                if each.provider is Provider.STRIPE
+                else each
+            )
+            for each in plan.offers
+        ],
+    )

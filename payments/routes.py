@@ -5,7 +5,8 @@ from flask import Blueprint
 from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
-from payments.bodies import PlansAnswer, SubscriptionAnswer, plan_answer, subscription_answer
+from payments.bodies import PlansAnswer, SubscriptionAnswer
+from payments.plans import plan_answer
 from payments.purchases.commands import add_item_commands
 from payments.purchases.routes import add_purchases
 from payments.stripe.commands import stripe_commands
@@ -64,7 +65,6 @@ def payment_routes(payments: Payments) -> Blueprint:
         """Your tier and where it comes from. `renews_at` is null if the subscription ends at `ends_at` without renewing
         first.
         """
-        own = read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock())
-        return Answer(200, subscription_answer(own))
+        return Answer(200, read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock()))
 
     return routes

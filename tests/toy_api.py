@@ -180,15 +180,11 @@ def toy_routes() -> Blueprint:
         guard=KnownBearer(),
         body=Wish,
         answers={200: Granted},
-        problems=(MalformedKey,),
         accepts_idempotency_key=True,
         answer_headers={"RateLimit": "What is left."},
     )
-    def wish_by_name(body: Wish, caller: Caller) -> Answer:
+    def wish_by_name(body: Wish, caller: Caller, idempotency_key: str | None) -> Answer:
         """Wishes with a name come true sooner."""
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not (1 <= len(key) <= 255 and all("!" <= character <= "~" for character in key)):
-            raise MalformedKey
         return Answer(200, Granted(goal=body.goal, count=body.count), {"RateLimit": '"day";r=1'})
 
     @operation(

@@ -4,7 +4,7 @@ The state is computed anew from (transaction, renewal) every time; the type of a
 order, repetition and loss of notifications ends in the same state.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from auth.tiers import Tier
@@ -17,12 +17,6 @@ SANDBOX_GRANT = timedelta(days=1)
 """How long a purchase of an App Review account counts in production."""
 
 
-@dataclass(frozen=True)
-class AppleStatus:
-    status: SubscriptionStatus
-    word: str
-
-
 def fact_of(purchase: ApplePurchase, products: ProductTable, now: datetime) -> SubscriptionFact:
     """Facts of one subscription are ordered by its purchase date, then by when they were signed.
 
@@ -30,7 +24,7 @@ def fact_of(purchase: ApplePurchase, products: ProductTable, now: datetime) -> S
     """
     transaction, renewal = purchase.transaction, purchase.renewal
     tier = products.tier_of(transaction.product_id)
-    state = status_of(transaction, renewal, now)
+    status, word = status_of(transaction, renewal, now)
     stops = renewal is not None and not renewal.auto_renews
     return SubscriptionFact(
         provider=Provider.APPLE,
@@ -38,13 +32,13 @@ def fact_of(purchase: ApplePurchase, products: ProductTable, now: datetime) -> S
         external_id=transaction.original_id,
         product_id=transaction.product_id,
         tier=tier,
-        status=state.status,
-        provider_status=state.word,
+        status=status,
+        provider_status=word,
         epoch=milliseconds(transaction.purchased_at),
         version=milliseconds(transaction.signed_at),
         renewal_version=None if renewal is None else milliseconds(renewal.signed_at),
         period_end=transaction.expires_at,
-        grace_end=renewal.grace_ends_at if renewal is not None and state.status is SubscriptionStatus.GRACE else None,
+        grace_end=renewal.grace_ends_at if renewal is not None and status is SubscriptionStatus.GRACE else None,
         cancel_at=transaction.expires_at if stops else None,
         revoked_at=transaction.revoked_at,
         pending_tier=None if stops or renewal is None else pending_tier(renewal, products, tier),
@@ -53,23 +47,28 @@ def fact_of(purchase: ApplePurchase, products: ProductTable, now: datetime) -> S
     )
 
 
-def status_of(transaction: AppleTransaction, renewal: AppleRenewal | None, now: datetime) -> AppleStatus:
-    """Apple may find out that a card fails up to a day before the period ends, so a retry ends nothing by itself."""
+def status_of(
+    transaction: AppleTransaction, renewal: AppleRenewal | None, now: datetime
+) -> tuple[SubscriptionStatus, str]:
+    """And the word for people.
+
+    Apple may find out that a card fails up to a day before the period ends, so a retry ends nothing by itself.
+    """
     expires_at = transaction.expires_at or transaction.purchased_at
     if transaction.revoked_at is not None:
-        return AppleStatus(SubscriptionStatus.REVOKED, "revoked")
+        return SubscriptionStatus.REVOKED, "revoked"
     if transaction.upgraded:
-        return AppleStatus(SubscriptionStatus.EXPIRED, "upgraded")
+        return SubscriptionStatus.EXPIRED, "upgraded"
     if renewal is not None and renewal.grace_ends_at is not None and renewal.grace_ends_at > expires_at:
-        return AppleStatus(SubscriptionStatus.GRACE, "grace period")
+        return SubscriptionStatus.GRACE, "grace period"
     if renewal is not None and renewal.in_billing_retry:
-        return AppleStatus(SubscriptionStatus.BILLING_RETRY, "billing retry")
+        return SubscriptionStatus.BILLING_RETRY, "billing retry"
     judged_at = now if renewal is None else max(transaction.signed_at, renewal.signed_at)
     if expires_at <= judged_at:
-        return AppleStatus(SubscriptionStatus.EXPIRED, "expired")
+        return SubscriptionStatus.EXPIRED, "expired"
     if transaction.free_trial:
-        return AppleStatus(SubscriptionStatus.TRIALING, "trial")
-    return AppleStatus(SubscriptionStatus.ACTIVE, "active")
+        return SubscriptionStatus.TRIALING, "trial"
+    return SubscriptionStatus.ACTIVE, "active"
 
 
 def pending_tier(renewal: AppleRenewal, products: ProductTable, tier: Tier | None) -> Tier | None:

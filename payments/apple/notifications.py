@@ -74,7 +74,7 @@ def apple_events(apple: Apple) -> EventHandler[AppleNotification]:
 
 
 def read_stored(apple: Apple, event: StoredEvent) -> AppleNotification:
-    notification = apple.signatures.stored_notification(event.body.decode())
+    notification = apple.signatures.stored.notification(event.body.decode())
     if not notification.known:
         structlog.get_logger().warning("apple_notification_unknown", event_id=str(event.id), kind=notification.kind)
     return notification

@@ -24,7 +24,7 @@ from payments.apple.validate_receipt import (
 from payments.apple_validator import LONGEST_SIGNED_DATA
 from payments.assembly import Payments
 from payments.billing.customer import billing_customer
-from payments.bodies import SubscriptionItem, subscription_item
+from payments.bodies import SubscriptionItem
 from payments.subscriptions.grant_tier import lock_user
 from security.api.operation import Answer, AnswerBody, Anyone, Body, operation
 from security.api.request_bodies import Json
@@ -91,8 +91,8 @@ def apple_routes(payments: Payments, apple: Apple) -> Blueprint:
         """Call this after every purchase and when the app starts; repeating it changes nothing. A subscription belongs to the
         account whose token it was bought with, otherwise to the first account that submits it.
         """
-        validated = validate_receipt(apple, caller.user_id, body.receipt_data, payments.manage_urls)
-        return Answer(200, ReceiptAnswer(tier=validated.tier, subscription=subscription_item(validated.subscription)))
+        tier, subscription = validate_receipt(apple, caller.user_id, body.receipt_data, payments.manage_urls)
+        return Answer(200, ReceiptAnswer(tier=tier, subscription=subscription))
 
     @operation(
         routes,

@@ -1,6 +1,6 @@
 """What the parts that deal with Apple work with."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from auth.models import User
 from database import transaction
 from payments.apple.facts import fact_of, shortened_for_sandbox
-from payments.apple.legacy_receipts import LegacyReceipts
+from payments.apple.legacy_receipts import VERIFY_RECEIPT_URLS, LegacyReceipts
 from payments.apple.purchase import AppleEnvironment, ApplePurchase
-from payments.apple_validator import AppleServerApi, AppleSignatures
+from payments.apple_validator import AppleApiKey, AppleServerApi, AppleSignatures
 from payments.billing.counts import count
 from payments.billing.rules import BillingRules
 from payments.product_table import ProductTable
@@ -52,6 +52,41 @@ class Apple:
     online_checks: bool
     receipts: LegacyReceipts | None = None
     api: AppleServerApi | None = None
+
+    @classmethod
+    def of_app(
+        cls,
+        rules: BillingRules,
+        *,
+        bundle_id: str,
+        app_id: int,
+        products: ProductTable,
+        sandbox: SandboxPolicy,
+        online_checks: bool,
+        shared_secret: str | None,
+        api_key: AppleApiKey | None,
+        root_certificate: bytes | None,
+        urls: Mapping[AppleEnvironment, str],
+    ) -> "Apple":
+        """`root_certificate` and `urls` take the place of Apple's."""
+        signatures = AppleSignatures(
+            bundle_id=bundle_id,
+            app_apple_id=app_id,
+            root_certificate=root_certificate,
+            online_checks=online_checks,
+        )
+        receipt_urls = {environment: f"{url}/verifyReceipt" for environment, url in urls.items()}
+        return cls(
+            rules=rules,
+            products=products,
+            signatures=signatures,
+            sandbox=sandbox,
+            online_checks=online_checks,
+            receipts=(
+                LegacyReceipts(bundle_id, shared_secret, VERIFY_RECEIPT_URLS | receipt_urls) if shared_secret else None
+            ),
+            api=AppleServerApi(api_key, bundle_id, signatures, urls) if api_key else None,
+        )
 
     def record(
         self, session: Session, purchase: ApplePurchase, *, owner: UUID | None, proven: bool, now: datetime

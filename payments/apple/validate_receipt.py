@@ -7,7 +7,6 @@ any transaction is open. One subscription belongs to one account, for good.
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,11 +27,11 @@ from payments.apple_validator import (
     transaction_id_in,
 )
 from payments.billing.customer import billing_customer
+from payments.bodies import SubscriptionItem
 from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.grant_tier import announce_change, lock_user, recompute_tier
-from payments.subscriptions.read import ManageUrls, OwnSubscription, own_subscription
-from payments.subscriptions.record import holding_of
+from payments.subscriptions.read import ManageUrls, own_subscription
 from security.edge.problems import InvalidToken, Problem, retry_after
 
 FRESH = timedelta(hours=24)
@@ -85,16 +84,13 @@ class AppleNotReachable(Problem):
         super().__init__(headers=retry_after(30))
 
 
-@dataclass(frozen=True)
-class ValidatedReceipt:
-    """`tier` is the user's, whatever it comes from; `subscription` the one of this receipt that lasts longest."""
+def validate_receipt(
+    apple: Apple, user_id: UUID, receipt: str, manage_urls: ManageUrls
+) -> tuple[Tier, SubscriptionItem]:
+    """The user's tier, whatever it comes from, and the subscription of this receipt that lasts longest.
 
-    tier: Tier
-    subscription: OwnSubscription
-
-
-def validate_receipt(apple: Apple, user_id: UUID, receipt: str, manage_urls: ManageUrls) -> ValidatedReceipt:
-    """Can be repeated. Raises the problems above, and InvalidToken when the account is gone."""
+    Can be repeated. Raises the problems above, and InvalidToken when the account is gone.
+    """
     purchases = [each for each in _read(apple, receipt) if each.transaction.expires_at is not None]
     if not purchases:
         raise NoSubscriptionInReceipt
@@ -186,9 +182,7 @@ def _told_first(refusals: list[type[Problem]]) -> Problem:
 
 def _describe(
     session: Session, user_id: UUID, bound: list[Subscription], manage_urls: ManageUrls, now: datetime
-) -> ValidatedReceipt:
+) -> tuple[Tier, SubscriptionItem]:
     user = session.execute(select(User.tier, User.tier_expires_at).where(User.id == user_id)).one()
-    longest = max(bound, key=lambda row: access_until(holding_of(row)) or row.created_at - FRESH)
-    return ValidatedReceipt(
-        effective_tier(Tier(user.tier), user.tier_expires_at, now), own_subscription(longest, manage_urls)
-    )
+    longest = max(bound, key=lambda row: access_until(row) or row.created_at - FRESH)
+    return effective_tier(Tier(user.tier), user.tier_expires_at, now), own_subscription(longest, manage_urls)

@@ -120,10 +120,11 @@ class EventInbox:
             handler = self.handlers[Provider(event.provider)]
             finding = handler.find(event)
             with transaction() as session:
-                if not self._still_open(session, event.id):
+                row = self._still_open(session, event.id)
+                if row is None:
                     return 0
                 applied = handler.write(session, self.clock(), finding)
-                self._mark_done(session, event.id, applied)
+                row.state, row.settled_at, row.last_error = applied.state, self.clock(), applied.note
         except Exception as error:
             self._note_failure(event, error)
             return 0
@@ -185,26 +186,17 @@ class EventInbox:
                 return None
             return StoredEvent(row.id, row.provider, row.external_id, row.kind, row.environment, row.body)
 
-    def _still_open(self, session: Session, event_id: UUID) -> bool:
-        """Locks the event's row: of two workers with the same event, the second finds it done."""
-        query = select(BillingEvent.state).where(BillingEvent.id == event_id).with_for_update()
-        return session.execute(query).scalar_one_or_none() == EventState.RECEIVED
-
-    def _mark_done(self, session: Session, event_id: UUID, applied: Applied) -> None:
-        session.execute(
-            update(BillingEvent)
-            .where(BillingEvent.id == event_id)
-            .values(state=applied.state, settled_at=self.clock(), last_error=applied.note)
-        )
+    def _still_open(self, session: Session, event_id: UUID) -> BillingEvent | None:
+        """The event's row, locked: of two workers with the same event, the second finds it done."""
+        query = select(BillingEvent).where(BillingEvent.id == event_id, BillingEvent.state == EventState.RECEIVED)
+        return session.scalars(query.with_for_update()).one_or_none()
 
     def _note_failure(self, event: StoredEvent, error: Exception) -> None:
         """Keeps the kind of the error alone: its text may quote the event."""
         now = self.clock()
         with transaction() as session:
-            row = session.scalars(
-                select(BillingEvent).where(BillingEvent.id == event.id).with_for_update()
-            ).one_or_none()
-            if row is None or row.state != EventState.RECEIVED:
+            row = self._still_open(session, event.id)
+            if row is None:
                 return
             row.last_error = type(error).__name__
             row.next_attempt_at = now + wait_after(row.attempts)

@@ -3,21 +3,23 @@
 Each reconciler works in bounded steps and says how far it has come, so a run that is cut short is continued by the next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import SelectBase, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.base import Clock
+from database.batch import work_through
 from payments.billing.counts import count
 from payments.models import ReconcileCursor
 
+FIRST_ID = UUID(int=0)
 MOST_STEPS = 50
 """Of each reconciler in one run. The next hour takes the rest."""
 
@@ -42,6 +44,34 @@ class Reconciler(Protocol):
         Raises only when the provider cannot be asked at all. One row that fails is passed over (`work_through`), or nobody
         behind it would ever be reached.
         """
+
+
+@dataclass(frozen=True)
+class RowByRow:
+    """Follows rows that may be wrong, in the order of their ids. After the last one the next run begins anew.
+
+    `rows` has an `id` as its first column. `follow` is called with the columns of a row and says how often it was wrong.
+    `unless`: the provider cannot be asked, so the next row would fare no better.
+    """
+
+    name: str
+    rows: Callable[[], SelectBase]
+    follow: Callable[..., int]
+    unless: type[Exception] | tuple[type[Exception], ...]
+    at_once: int = 20
+
+    def step(self, position: str | None) -> Step:
+        found = self.rows().subquery()
+        after = UUID(position) if position else FIRST_ID
+        with reading() as session:
+            rows = session.execute(
+                select(found).where(found.c.id > after).order_by(found.c.id).limit(self.at_once)
+            ).all()
+        drift = work_through(
+            batch_of(self), rows, lambda row: self.follow(*row), key=lambda row: row[0], unless=self.unless
+        )
+        finished = len(rows) < self.at_once
+        return Step("" if finished else str(rows[-1][0]), finished, len(rows), drift)
 
 
 def batch_of(reconciler: Reconciler) -> str:
@@ -83,16 +113,12 @@ def _position(name: str) -> str | None:
 
 
 def _keep(name: str, step: Step, now: datetime) -> None:
+    place = {"position": step.position, "updated_at": now}
     with transaction() as session:
-        _move(session, name, step.position, now)
+        session.execute(
+            insert(ReconcileCursor)
+            .values(name=name, **place)
+            .on_conflict_do_update(index_elements=[ReconcileCursor.name], set_=place)
+        )
         if step.drift:
             count(session, f"drift:{name}", now, by=step.drift)
-
-
-def _move(session: Session, name: str, position: str, now: datetime) -> None:
-    place = {"position": position, "updated_at": now}
-    session.execute(
-        insert(ReconcileCursor)
-        .values(name=name, **place)
-        .on_conflict_do_update(index_elements=[ReconcileCursor.name], set_=place)
-    )

@@ -1,5 +1,6 @@
 """The JSON of one-off payments."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -7,9 +8,13 @@ from pydantic import Field
 
 from auth.tiers import Tier
 from payments.product_table import BillingCycle
-from payments.purchases.read import PaymentKind
 from payments.purchases.status import PaymentStatus
 from security.api.operation import WHOLE, AnswerBody, Body
+
+
+class PaymentKind(StrEnum):
+    CHECKOUT = "checkout"
+    ONE_OFF = "one_off"
 
 
 class CreateIntentBody(Body):
@@ -30,7 +35,7 @@ class OpenPaymentAnswer(AnswerBody):
     amount: int
     """In the currency's minor units."""
     currency: str
-    client_secret: str | None
+    client_secret: str | None = Field(repr=False)
     """For Stripe's library on the buyer's device. Null when there is nothing left to do."""
 
 

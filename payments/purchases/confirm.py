@@ -6,18 +6,18 @@ from sqlalchemy import select
 
 from database import reading
 from payments.models import Payment
-from payments.purchases.create import OpenPayment, followed
+from payments.purchases.bodies import OpenPaymentAnswer
+from payments.purchases.create import followed, open_payment
 from payments.purchases.follow_intent import (
     FetchedIntent,
     fetch_intent,
+    fetched_by,
     follow_intent_now,
     give_up,
-    with_what_went_back,
 )
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.record import fetch_version
 from security.edge.problems import NotFound, Problem, ValidationFailed
 
 
@@ -27,17 +27,17 @@ class PaymentClosed(Problem):
     status, error, title = 409, "payment_closed", "This payment is closed and can no longer be paid"
 
 
-def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPayment:
+def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPaymentAnswer:
     """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
     with reading() as session:
         row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
         if row is None or row.external_id is None:
             raise NotFound
-        status, intent_id, amount, currency = PaymentStatus(row.status), row.external_id, row.amount, row.currency
-    if status is PaymentStatus.SUCCEEDED:
-        return OpenPayment(payment_id, status, amount, currency, None)
-    if status not in OPEN:
-        raise PaymentClosed(payment_status=status.value)
+        intent_id = row.external_id
+    if row.status == PaymentStatus.SUCCEEDED:
+        return open_payment(row)
+    if row.status not in OPEN:
+        raise PaymentClosed(payment_status=row.status)
     try:
         fetched = confirmed(rules, intent_id, payment_method)
     except StripeObjectMissing as missing:
@@ -52,11 +52,10 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
 
 
 def confirmed(rules: StripeRules, intent_id: str, payment_method: str) -> FetchedIntent:
-    version = fetch_version()
     try:
-        return with_what_went_back(rules, version, rules.handler.confirm_intent(intent_id, payment_method))
+        return fetched_by(rules, lambda: rules.handler.confirm_intent(intent_id, payment_method))
     except CardDeclined:
-        follow_intent_now(rules, fetch_intent(intent_id, rules))
+        follow_intent_now(rules, fetch_intent(rules, intent_id))
         raise
     except StripeStateConflict:
-        return fetch_intent(intent_id, rules)  # somebody was quicker: the webhook, or the same click twice
+        return fetch_intent(rules, intent_id)  # somebody was quicker: the webhook, or the same click twice

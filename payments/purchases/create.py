@@ -1,22 +1,22 @@
 """Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database import transaction
+from database import reading, transaction
 from payments.models import Payment
 from payments.purchase import Purchase
-from payments.purchases.follow_intent import FetchedIntent, fetch_intent, follow_intent, give_up, with_what_went_back
+from payments.purchases.bodies import OpenPaymentAnswer
+from payments.purchases.follow_intent import FetchedIntent, fetch_intent, fetched_by, follow_intent, give_up
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
 from payments.stripe.problems import StripeObjectMissing, StripeRefused
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.grant_tier import lock_user
-from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import Provider
 from security.edge.problems import InvalidToken, Problem
 
@@ -49,18 +49,7 @@ class OrderedPayment:
     currency: str
 
 
-@dataclass(frozen=True)
-class OpenPayment:
-    """`client_secret` is for the buyer's own device."""
-
-    id: UUID
-    status: PaymentStatus
-    amount: int
-    currency: str
-    client_secret: str | None = field(repr=False)
-
-
-def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPayment:
+def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPaymentAnswer:
     """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
     for _ in range(3):
         customer_id = stripe_customer(rules, user_id)
@@ -80,16 +69,17 @@ def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> Open
 def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, customer_id: str) -> FetchedIntent:
     """Raises StripeObjectMissing, and Stripe's problems."""
     if ordered.intent_id is not None:
-        return fetch_intent(ordered.intent_id, rules)
-    version = fetch_version()
-    made = rules.handler.create_intent(
-        amount=ordered.amount,
-        currency=ordered.currency,
-        customer_id=customer_id,
-        metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
-        key=f"payment:{ordered.id}",
+        return fetch_intent(rules, ordered.intent_id)
+    return fetched_by(
+        rules,
+        lambda: rules.handler.create_intent(
+            amount=ordered.amount,
+            currency=ordered.currency,
+            customer_id=customer_id,
+            metadata={"payment_id": str(ordered.id), "user_id": str(user_id)},
+            key=f"payment:{ordered.id}",
+        ),
     )
-    return with_what_went_back(rules, version, made)
 
 
 def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase) -> OrderedPayment:
@@ -133,11 +123,34 @@ def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchas
     return OrderedPayment(payment.id, None, price.amount, price.currency)
 
 
-def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPayment:
+def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPaymentAnswer:
     """Write the intent down and show what came of it."""
     with transaction() as session:
         follow_intent(rules, session, rules.billing.clock(), fetched)
         row = session.get_one(Payment, payment_id)
-        status = PaymentStatus(row.status)
-        secret = fetched.intent.client_secret if status in OPEN else None
-        return OpenPayment(row.id, status, row.amount, row.currency, secret)
+        secret = fetched.intent.client_secret if row.status in OPEN else None
+        return open_payment(row, secret)
+
+
+def show_open_payment(rules: StripeRules, payment_id: UUID) -> OpenPaymentAnswer:
+    """As it is now. While it is open, Stripe is asked for the secret again."""
+    for _ in range(2):
+        with reading() as session:
+            row = session.get_one(Payment, payment_id)
+        if row.external_id is None or row.status not in OPEN:
+            break
+        try:
+            return followed(rules, row.id, fetch_intent(rules, row.external_id))
+        except StripeObjectMissing:
+            give_up(rules, row.id, row.external_id)
+    return open_payment(row)
+
+
+def open_payment(row: Payment, client_secret: str | None = None) -> OpenPaymentAnswer:
+    return OpenPaymentAnswer(
+        id=row.id,
+        status=PaymentStatus(row.status),
+        amount=row.amount,
+        currency=row.currency,
+        client_secret=client_secret,
+    )

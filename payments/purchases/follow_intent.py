@@ -1,5 +1,7 @@
 """A one-off payment moves on: what Stripe's payment intent says is written down, once and never backwards."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -35,14 +37,15 @@ class FetchedIntent:
     disputed: bool
 
 
-def fetch_intent(intent_id: str, rules: StripeRules) -> FetchedIntent:
+def fetch_intent(rules: StripeRules, intent_id: str) -> FetchedIntent:
     """Raises StripeObjectMissing."""
-    version = fetch_version()
-    return with_what_went_back(rules, version, rules.handler.intent(intent_id))
+    return fetched_by(rules, lambda: rules.handler.intent(intent_id))
 
 
-def with_what_went_back(rules: StripeRules, version: int, intent: StripeIntent) -> FetchedIntent:
+def fetched_by(rules: StripeRules, ask: Callable[[], StripeIntent]) -> FetchedIntent:
     """An intent that was paid stays `succeeded`, so its charge has to say whether the money is still ours."""
+    version = fetch_version()
+    intent = ask()
     charge = intent.charge
     refunded = rules.handler.refunded_amount(intent.id) if charge is not None and charge.amount_refunded else 0
     disputed = charge is not None and charge.disputed and bool(DISPUTED & rules.handler.dispute_statuses(intent.id))
@@ -72,7 +75,7 @@ def follow_intent_now(rules: StripeRules, fetched: FetchedIntent) -> None:
 def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None:
     """Ask how it is. One that Stripe does not know is over."""
     try:
-        follow_intent_now(rules, fetch_intent(intent_id, rules))
+        follow_intent_now(rules, fetch_intent(rules, intent_id))
     except StripeObjectMissing:
         give_up(rules, payment_id, intent_id)
 
@@ -80,11 +83,8 @@ def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None
 def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
     """Locked. By the intent's id; or by what we wrote into it, when its id could not be kept at that time."""
     known = Payment.external_id == intent.id
-    try:
-        named = (Payment.id == UUID(intent.metadata["payment_id"])) & Payment.external_id.is_(None)
-        known = known | named
-    except (KeyError, ValueError):
-        pass
+    with suppress(ValueError):
+        known |= (Payment.id == UUID(intent.payment_id or "")) & Payment.external_id.is_(None)
     query = select(Payment).where(Payment.provider == Provider.STRIPE, known)
     return session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
 
@@ -99,7 +99,7 @@ def status_of(row: Payment, fetched: FetchedIntent) -> PaymentStatus:
         return PaymentStatus.REFUNDED
     if fetched.disputed:
         return PaymentStatus.DISPUTED
-    paid = (intent.amount_received, intent.currency, intent.metadata.get("payment_id"))
+    paid = (intent.amount_received, intent.currency, intent.payment_id)
     return status if paid == (row.amount, row.currency, str(row.id)) else PaymentStatus.HELD
 
 

@@ -13,14 +13,13 @@ from payments.models import Payment
 from payments.purchases.follow_intent import (
     GIVE_MONEY_BACK,
     fetch_intent,
+    fetched_by,
     follow_intent_now,
     give_up,
-    with_what_went_back,
 )
 from payments.purchases.status import OPEN
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.record import fetch_version
 
 
 def purchase_jobs(rules: StripeRules) -> tuple[Job, ...]:
@@ -60,12 +59,11 @@ def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
     if intent_id is None:
         return give_up(rules, payment_id, None)
     try:
-        fetched = fetch_intent(intent_id, rules)
+        fetched = fetch_intent(rules, intent_id)
         if fetched.intent.status == "processing":
             return 0  # the bank has not decided; what is set aside stays so
         if fetched.intent.status not in {"succeeded", "canceled"}:
-            version = fetch_version()
-            fetched = with_what_went_back(rules, version, rules.handler.cancel_intent(intent_id))
+            fetched = fetched_by(rules, lambda: rules.handler.cancel_intent(intent_id))
     except StripeObjectMissing:
         return give_up(rules, payment_id, intent_id)
     follow_intent_now(rules, fetched)

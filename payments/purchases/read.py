@@ -1,17 +1,18 @@
 """What became of an own payment: of a checkout, or of something that is sold once."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
 
+from auth.tiers import Tier
 from database import reading, transaction
 from payments.models import CHECKOUT, CheckoutIntent, Payment
+from payments.product_table import BillingCycle
+from payments.purchases.bodies import PaymentAnswer, PaymentKind
 from payments.purchases.follow_intent import follow_payment, purchase_of
 from payments.purchases.items import item_code
-from payments.purchases.status import OPEN, PaymentStatus
+from payments.purchases.status import OPEN
 from payments.stripe.problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
@@ -21,30 +22,7 @@ from security.edge.problems import NotFound
 ASKED_EVERY = timedelta(seconds=2)
 
 
-class PaymentKind(StrEnum):
-    CHECKOUT = "checkout"
-    ONE_OFF = "one_off"
-
-
-@dataclass(frozen=True)
-class OwnPayment:
-    """A checkout has a tier and a cycle, and is `open`, `done`, `failed` or `expired`. The rest has an amount; what is
-    bought as an item names it.
-    """
-
-    id: UUID
-    kind: PaymentKind
-    status: str
-    tier: str | None = None
-    billing_cycle: str | None = None
-    item: str | None = None
-    quantity: int | None = None
-    amount: int | None = None
-    currency: str | None = None
-    refunded_amount: int | None = None
-
-
-def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPayment:
+def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> PaymentAnswer:
     """What is still open is asked for at Stripe first, so the page that a buyer comes back to needs no webhook. Not more
     often than every two seconds: whoever asks in a loop must not use up what Stripe answers us.
 
@@ -67,7 +45,7 @@ def read_payment(rules: StripeRules, user_id: UUID, payment_id: UUID) -> OwnPaym
     return kept if again is None else again[0]
 
 
-def may_ask(payment: OwnPayment, now: datetime) -> bool:
+def may_ask(payment: PaymentAnswer, now: datetime) -> bool:
     """One statement decides: of many that ask at once, one goes to Stripe."""
     table = CheckoutIntent if payment.kind is PaymentKind.CHECKOUT else Payment
     with transaction() as session:
@@ -93,7 +71,7 @@ def follow_checkout(rules: StripeRules, checkout_id: UUID, session_id: str) -> N
         mark_checkout(rules, checkout_id, OVER[session.status], session_id)
 
 
-def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None] | None:
+def own_payment(user_id: UUID, payment_id: UUID) -> tuple[PaymentAnswer, str | None] | None:
     """And its id at Stripe."""
     with reading() as session:
         checkout = session.scalars(
@@ -102,12 +80,17 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
             )
         ).one_or_none()
         if checkout is not None:
-            shown = OwnPayment(
+            shown = PaymentAnswer(
                 id=checkout.id,
                 kind=PaymentKind.CHECKOUT,
                 status=checkout.state,
-                tier=checkout.tier,
-                billing_cycle=checkout.billing_cycle,
+                tier=None if checkout.tier is None else Tier(checkout.tier),
+                billing_cycle=None if checkout.billing_cycle is None else BillingCycle(checkout.billing_cycle),
+                item=None,
+                quantity=None,
+                amount=None,
+                currency=None,
+                refunded_amount=None,
             )
             return shown, checkout.external_id
         payment = session.scalars(
@@ -115,10 +98,12 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[OwnPayment, str | None
         ).one_or_none()
         if payment is None:
             return None
-        shown = OwnPayment(
+        shown = PaymentAnswer(
             id=payment.id,
             kind=PaymentKind.ONE_OFF,
-            status=PaymentStatus(payment.status).value,
+            status=payment.status,
+            tier=None,
+            billing_cycle=None,
             item=item_code(session, purchase_of(payment)),
             quantity=payment.quantity,
             amount=payment.amount,

@@ -1,24 +1,38 @@
 """`/api/payments`: paying once for something, and what became of a payment."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.principal import Principal
-from auth.tiers import Tier
-from payments.product_table import BillingCycle
 from payments.purchases.bodies import ConfirmIntentBody, CreateIntentBody, OpenPaymentAnswer, PaymentAnswer
 from payments.purchases.confirm import PaymentClosed, confirm_intent
-from payments.purchases.create import AmountTooLarge, OpenPayment, OutOfStock, PaymentOpen, create_intent
+from payments.purchases.create import AmountTooLarge, OutOfStock, PaymentOpen, create_intent, show_open_payment
 from payments.purchases.items import item_purchase
 from payments.purchases.read import read_payment
+from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe.rules import StripeRules
-from security.api.operation import Answer, Guard, operation
+from security.api.operation import Answer, Body, Guard, operation
 from security.edge.problems import DependencyUnavailable, NotFound
 
 
 def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
+    def payment_once(
+        caller: Principal, operation_id: str, key: str | None, body: Body, make: Callable[[], OpenPaymentAnswer]
+    ) -> Answer:
+        """The id alone is kept: a client secret is stored nowhere."""
+        return once(
+            caller.user_id,
+            operation_id,
+            key,
+            body,
+            make,
+            kept=lambda made: str(made.id),
+            again=lambda payment_id: show_open_payment(rules, UUID(payment_id)),
+        )
+
     @operation(
         routes,
         "POST",
@@ -28,13 +42,29 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=CreateIntentBody,
         answers={200: OpenPaymentAnswer},
-        problems=(NotFound, OutOfStock, PaymentOpen, AmountTooLarge, DependencyUnavailable, *STRIPE_PROBLEMS),
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
+        problems=(
+            NotFound,
+            OutOfStock,
+            PaymentOpen,
+            AmountTooLarge,
+            DependencyUnavailable,
+            *STRIPE_PROBLEMS,
+            *KEY_PROBLEMS,
+        ),
     )
-    def order(caller: Principal, body: CreateIntentBody) -> Answer:
+    def order(caller: Principal, body: CreateIntentBody, idempotency_key: str | None) -> Answer:
         """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
-        get the same payment.
+        get the same payment. With an `Idempotency-Key`, you also get it after it was paid, with its current status.
         """
-        return Answer(200, open_payment(create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity))))
+        return payment_once(
+            caller,
+            "createPayment",
+            idempotency_key,
+            body,
+            lambda: create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity)),
+        )
 
     @operation(
         routes,
@@ -45,13 +75,21 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=ConfirmIntentBody,
         answers={200: OpenPaymentAnswer},
-        problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS),
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
+        problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
     )
-    def confirm(caller: Principal, body: ConfirmIntentBody) -> Answer:
+    def confirm(caller: Principal, body: ConfirmIntentBody, idempotency_key: str | None) -> Answer:
         """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library
         continues with `client_secret`. After a decline, try another method.
         """
-        return Answer(200, open_payment(confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method)))
+        return payment_once(
+            caller,
+            "confirmPayment",
+            idempotency_key,
+            body,
+            lambda: confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method),
+        )
 
     @operation(
         routes,
@@ -67,29 +105,4 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """The status of a checkout or a one-off payment. While it is open, the status is fetched from Stripe at most every
         two seconds.
         """
-        own = read_payment(rules, caller.user_id, payment_id)
-        return Answer(
-            200,
-            PaymentAnswer(
-                id=own.id,
-                kind=own.kind,
-                status=own.status,
-                tier=None if own.tier is None else Tier(own.tier),
-                billing_cycle=None if own.billing_cycle is None else BillingCycle(own.billing_cycle),
-                item=own.item,
-                quantity=own.quantity,
-                amount=own.amount,
-                currency=own.currency,
-                refunded_amount=own.refunded_amount,
-            ),
-        )
-
-
-def open_payment(payment: OpenPayment) -> OpenPaymentAnswer:
-    return OpenPaymentAnswer(
-        id=payment.id,
-        status=payment.status,
-        amount=payment.amount,
-        currency=payment.currency,
-        client_secret=payment.client_secret,
-    )
+        return Answer(200, read_payment(rules, caller.user_id, payment_id))

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from auth.tiers import Tier
+from payments.bodies import SubscriptionItem
 from payments.product_table import BillingCycle, Product
 from payments.stripe.explain_refusal import PlanNotOnSale, explain_refusal
 from payments.stripe.facts import best_item, tier_of
@@ -11,7 +12,6 @@ from payments.stripe.own_subscription import changing, own_stripe_subscription, 
 from payments.stripe.problems import CardDeclined, StripeRefused, StripeStateConflict
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.read import OwnSubscription
 from security.edge.problems import Problem
 
 CHANGEABLE = frozenset({"active", "trialing"})
@@ -38,7 +38,7 @@ class ChangeNotPaid(Problem):
     status, error, title = 402, "change_not_paid", "The difference could not be charged, so the plan was not changed"
 
 
-def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCycle) -> OwnSubscription:
+def change_plan(rules: StripeRules, user_id: UUID, tier: Tier, cycle: BillingCycle) -> SubscriptionItem:
     """Asking for the present plan takes a planned change back.
 
     Raises PlanNotOnSale, CurrencyDiffers, NotManagedHere, PaymentDue, SubscriptionEnding, ChangeNotPaid.

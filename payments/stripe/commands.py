@@ -11,7 +11,7 @@ from payments.stripe.change_plan import INTERVALS
 from payments.stripe.customer import forget_customer_of
 from payments.stripe.problems import StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.present_seller import present_seller
+from payments.subscriptions.before_a_sale import present_seller
 from payments.subscriptions.status import Provider
 
 

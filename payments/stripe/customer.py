@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from auth.models import User
-from database import reading, transaction
+from database import transaction
 from payments.billing.customer import billing_customer
 from payments.models import BillingCustomer, CheckoutIntent
 from payments.stripe.problems import KEY_LIVES, StripeEmailRefused, StripeRefused
@@ -51,12 +51,7 @@ def stripe_customer(rules: StripeRules, user_id: UUID) -> str:
             .where(CheckoutIntent.id == known.key)
             .values(state="done", external_id=made, updated_at=rules.billing.clock())
         )
-        return _customer_of(session, user_id) or made
-
-
-def known_stripe_customer(user_id: UUID) -> str | None:
-    with reading() as session:
-        return _customer_of(session, user_id)
+        return known_stripe_customer(session, user_id) or made
 
 
 def forget_stripe_customer(session: Session, customer_id: str) -> None:
@@ -127,6 +122,6 @@ def _known_or_wanted(rules: StripeRules, session: Session, user_id: UUID) -> str
     return Wanted(open_intent.id, open_intent.parameters or "", open_intent.created_at + KEY_LIVES > now)
 
 
-def _customer_of(session: Session, user_id: UUID) -> str | None:
+def known_stripe_customer(session: Session, user_id: UUID) -> str | None:
     query = select(BillingCustomer.stripe_customer_id).where(BillingCustomer.user_id == user_id)
     return session.execute(query).scalar_one_or_none()

@@ -1,7 +1,5 @@
 """What a subscription at Stripe means for us: a pure function of Stripe's object and our table of prices."""
 
-from datetime import datetime
-
 from auth.tiers import Tier
 from payments.product_table import ProductTable
 from payments.stripe.objects import StripeItem, StripeSubscription
@@ -43,23 +41,6 @@ def fact_of(found: StripeSubscription, prices: ProductTable, version: int) -> Su
         cancel_at=found.ends_at,
         pending_tier=prices.tier_of(following) if following else None,
         trial=found.trial_end is not None,
-    )
-
-
-def missing_fact(
-    subscription_id: str, *, environment: str, product_id: str, period_end: datetime, version: int
-) -> SubscriptionFact:
-    """Stripe has no subscription of this id, or not any more. Its tier stays for the record."""
-    return SubscriptionFact(
-        provider=Provider.STRIPE,
-        environment=environment,
-        external_id=subscription_id,
-        product_id=product_id,
-        tier=None,
-        status=SubscriptionStatus.EXPIRED,
-        provider_status="missing",
-        version=version,
-        period_end=period_end,
     )
 
 

@@ -9,7 +9,7 @@ from database import reading, transaction
 from database.jobs.declare import Job
 from payments.billing.counts import count
 from payments.models import CheckoutIntent, Subscription
-from payments.stripe.cancel import let_end
+from payments.stripe.cancel_and_resume import let_end
 from payments.stripe.facts import best_item, status_of, tier_of
 from payments.stripe.late_payments import GIVE_BACK_LATE, give_back_late_payment
 from payments.stripe.objects import StripeSubscription

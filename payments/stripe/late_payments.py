@@ -3,8 +3,6 @@
 The event that told us keeps it in mind: its note says whether the money was given back.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import click
@@ -29,13 +27,6 @@ class NoLatePayment(LookupError):
     """No event of this id told of money that came too late and is still here."""
 
 
-@dataclass(frozen=True)
-class LatePayment:
-    event_id: UUID
-    received_at: datetime
-    invoice_id: str
-
-
 def is_late(invoice: StripeInvoice, subscription: StripeSubscription) -> bool:
     paid_at, ended_at = invoice.paid_at, subscription.ended_at
     return bool(invoice.amount_paid and paid_at and ended_at and paid_at > ended_at)
@@ -51,13 +42,6 @@ def note_late_payment(session: Session, event_id: UUID, invoice: StripeInvoice) 
     if not owner_is_active:
         enqueue_job(session, GIVE_BACK_LATE, event_id=str(event_id))
     return KEPT
-
-
-def late_payments() -> list[LatePayment]:
-    """That nobody gave back yet, the oldest first."""
-    query = select(BillingEvent).where(BillingEvent.last_error == KEPT).order_by(BillingEvent.id)
-    with reading() as session:
-        return [LatePayment(row.id, row.received_at, invoice_of(row)) for row in session.scalars(query)]
 
 
 def give_back_late_payment(rules: StripeRules, event_id: UUID) -> None:
@@ -86,8 +70,10 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
 
         A late payment is for a subscription that had already ended.
         """
-        for each in late_payments():
-            click.echo(f"{each.event_id}  {each.received_at:%Y-%m-%d %H:%M:%S}  {each.invoice_id}")
+        query = select(BillingEvent).where(BillingEvent.last_error == KEPT).order_by(BillingEvent.id)
+        with reading() as session:
+            for row in session.scalars(query):
+                click.echo(f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}  {invoice_of(row)}")
 
     @click.command("give-back")
     @click.argument("event_id", type=click.UUID)

@@ -1,61 +1,97 @@
 """What we read of Stripe's objects, in the shapes of its current version. Everything else is left unread."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-Raw = Mapping[str, Any]
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+
+SUSPENDED_BY = "suspended_by"
+"""The subscription's metadata key that names the dispute for which we stopped collecting."""
 
 
-@dataclass(frozen=True)
-class StripeItem:
+def id_of(value: Any) -> Any:
+    """Of an object or of its id: Stripe sends the one or the other, as the request asked."""
+    return value["id"] if isinstance(value, Mapping) else value
+
+
+def subscription_of_invoice(raw: Mapping[str, Any]) -> str | None:
+    parent = raw.get("parent")
+    details = parent.get("subscription_details") if parent else None
+    found: str | None = id_of(details["subscription"]) if details else None
+    return found
+
+
+def next_price(schedule: Any) -> str | None:
+    """The price of the phase after the current one."""
+    if not isinstance(schedule, Mapping) or schedule["status"] != "active" or not schedule.get("current_phase"):
+        return None
+    ends = schedule["current_phase"]["end_date"]
+    following = [phase for phase in schedule["phases"] if phase["start_date"] >= ends]
+    price: str | None = id_of(following[0]["items"][0]["price"]) if following else None
+    return price
+
+
+Id = Annotated[str, BeforeValidator(id_of)]
+MaybeId = Annotated[str | None, BeforeValidator(id_of)]
+IfExpanded = BeforeValidator(lambda value: value if isinstance(value, Mapping) else None)
+IsThere = BeforeValidator(lambda value: value is not None)
+
+
+class StripeObject(BaseModel):
+    """A moment is seconds since 1970 at Stripe, and an aware time here."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    id: str
+
+
+class StripeItem(StripeObject):
     """The period stands here, not on the subscription (Stripe, version 2025-03-31.basil)."""
 
-    id: str
-    price_id: str
-    product_id: str
-    interval: str | None
+    price_id: str = Field(validation_alias=AliasPath("price", "id"))
+    product_id: Id = Field(validation_alias=AliasPath("price", "product"))
+    interval: str | None = Field(default=None, validation_alias=AliasPath("price", "recurring", "interval"))
     """`month` or `year`"""
-    period_start: datetime
-    period_end: datetime
+    period_start: datetime = Field(validation_alias="current_period_start")
+    period_end: datetime = Field(validation_alias="current_period_end")
 
 
-@dataclass(frozen=True)
-class StripeInvoice:
-    id: str
-    status: str | None
-    billing_reason: str | None
+class StripeInvoice(StripeObject):
+    status: str | None = None
+    billing_reason: str | None = None
     created: datetime
     amount_paid: int
-    subscription_id: str | None
-    paid_at: datetime | None = None
+    subscription_id: MaybeId = Field(
+        default=None, validation_alias=AliasPath("parent", "subscription_details", "subscription")
+    )
+    paid_at: datetime | None = Field(default=None, validation_alias=AliasPath("status_transitions", "paid_at"))
 
 
-@dataclass(frozen=True)
-class StripeSubscription:
-    """`next_price_id`: what a schedule changes to after this period. `collection_paused`: how invoices are dealt with
-    while nothing is collected; None as a rule.
-    """
+class StripeSubscription(StripeObject):
+    """Read with `latest_invoice` and `schedule` expanded."""
 
-    id: str
-    customer_id: str
-    customer_email: str | None
+    customer_id: Id = Field(validation_alias="customer")
+    customer_email: str | None = Field(default=None, validation_alias=AliasPath("customer", "email"))
     """None where the customer was not asked for."""
     status: str
-    live: bool
+    live: bool = Field(validation_alias="livemode")
     created: datetime
-    items: tuple[StripeItem, ...]
-    cancel_at: datetime | None
+    items: tuple[StripeItem, ...] = Field(validation_alias=AliasPath("items", "data"))
+    cancel_at: datetime | None = None
     cancel_at_period_end: bool
-    trial_end: datetime | None
-    collection_paused: str | None
-    schedule_id: str | None
-    next_price_id: str | None
-    latest_invoice: StripeInvoice | None
-    update_pending: bool
+    trial_end: datetime | None = None
+    collection_paused: str | None = Field(default=None, validation_alias=AliasPath("pause_collection", "behavior"))
+    """How invoices are dealt with while nothing is collected; None as a rule."""
+    schedule_id: MaybeId = Field(default=None, validation_alias=AliasPath("schedule"))
+    next_price_id: Annotated[str | None, BeforeValidator(next_price)] = Field(
+        default=None, validation_alias=AliasPath("schedule")
+    )
+    """What the schedule changes to after this period."""
+    latest_invoice: Annotated[StripeInvoice | None, IfExpanded] = None
+    update_pending: Annotated[bool, IsThere] = Field(default=False, validation_alias="pending_update")
     ended_at: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    suspended_by: str | None = Field(default=None, validation_alias=AliasPath("metadata", SUSPENDED_BY))
 
     @property
     def period_end(self) -> datetime | None:
@@ -72,213 +108,49 @@ class StripeSubscription:
         return self.cancel_at or (self.period_end if self.cancel_at_period_end else None)
 
 
-@dataclass(frozen=True)
-class StripeCheckoutSession:
-    id: str
-    status: str | None
-    payment_status: str
-    url: str | None
+class StripeCheckoutSession(StripeObject):
+    status: str | None = None
+    url: str | None = None
     expires_at: datetime
-    subscription_id: str | None
+    subscription_id: MaybeId = Field(default=None, validation_alias="subscription")
 
 
-@dataclass(frozen=True)
-class StripeIntent:
-    """`client_secret` lets its holder pay. It is for the owner's eyes alone and is stored nowhere."""
-
-    id: str
-    status: str
-    amount: int
-    amount_received: int
-    currency: str
-    client_secret: str | None = field(repr=False)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    charge: "StripeCharge | None" = None
-    """The latest. It is the one that was paid, if any was."""
-
-
-@dataclass(frozen=True)
-class StripeCharge:
+class StripeCharge(StripeObject):
     """`disputed` stays when the dispute is over, whoever won it."""
 
-    id: str
-    intent_id: str | None
+    intent_id: MaybeId = Field(default=None, validation_alias="payment_intent")
     amount_refunded: int
-    fully_refunded: bool
+    fully_refunded: bool = Field(validation_alias="refunded")
     disputed: bool
 
 
-@dataclass(frozen=True)
-class StripeRefund:
-    id: str
-    intent_id: str | None
-    status: str | None
+class StripeIntent(StripeObject):
+    """`client_secret` lets its holder pay. It is for the owner's eyes alone and is stored nowhere."""
 
-
-@dataclass(frozen=True)
-class StripeDispute:
-    id: str
     status: str
-    charge_id: str
-    intent_id: str | None
+    amount_received: int
+    currency: str
+    client_secret: str | None = Field(default=None, repr=False)
+    payment_id: str | None = Field(default=None, validation_alias=AliasPath("metadata", "payment_id"))
+    """Our payment, as we wrote it into the intent."""
+    charge: Annotated[StripeCharge | None, IfExpanded] = Field(default=None, validation_alias="latest_charge")
+    """The latest, expanded. It is the one that was paid, if any was."""
 
 
-@dataclass(frozen=True)
-class StripePrice:
-    id: str
+class StripeRefund(StripeObject):
+    intent_id: MaybeId = Field(default=None, validation_alias="payment_intent")
+
+
+class StripeDispute(StripeObject):
+    status: str
+    charge_id: Id = Field(validation_alias="charge")
+    intent_id: MaybeId = Field(default=None, validation_alias="payment_intent")
+
+
+class StripePrice(StripeObject):
     active: bool
     currency: str
-    unit_amount: int | None
+    unit_amount: int | None = None
     """None for a price of tiers or with a fraction of a cent."""
-    interval: str | None
-    interval_count: int
-
-
-@dataclass(frozen=True)
-class StripeEvent:
-    """What is believed of an event: that something happened to one object. How the object is now, is asked."""
-
-    id: str
-    kind: str
-    live: bool
-    api_version: str | None
-
-
-def read_subscription(raw: Raw) -> StripeSubscription:
-    """Of an answer with `latest_invoice` and `schedule` expanded."""
-    paused, schedule = raw.get("pause_collection"), raw.get("schedule")
-    expanded = schedule if isinstance(schedule, Mapping) else None
-    invoice = raw.get("latest_invoice")
-    items = tuple(
-        StripeItem(
-            id=item["id"],
-            price_id=item["price"]["id"],
-            product_id=id_of(item["price"]["product"]) or "",
-            interval=(item["price"].get("recurring") or {}).get("interval"),
-            period_start=moment(item["current_period_start"]),
-            period_end=moment(item["current_period_end"]),
-        )
-        for item in raw["items"]["data"]
-    )
-    return StripeSubscription(
-        id=raw["id"],
-        customer_id=id_of(raw["customer"]) or "",
-        customer_email=raw["customer"].get("email") if isinstance(raw["customer"], Mapping) else None,
-        status=raw["status"],
-        live=raw["livemode"],
-        created=moment(raw["created"]),
-        items=items,
-        cancel_at=maybe_moment(raw.get("cancel_at")),
-        cancel_at_period_end=raw["cancel_at_period_end"],
-        trial_end=maybe_moment(raw.get("trial_end")),
-        collection_paused=paused["behavior"] if paused else None,
-        schedule_id=id_of(schedule),
-        next_price_id=next_price(expanded) if expanded else None,
-        latest_invoice=read_invoice(invoice) if isinstance(invoice, Mapping) else None,
-        update_pending=raw.get("pending_update") is not None,
-        ended_at=maybe_moment(raw.get("ended_at")),
-        metadata=dict(raw.get("metadata") or {}),
-    )
-
-
-def next_price(schedule: Raw) -> str | None:
-    """The price of the phase after the current one."""
-    if schedule["status"] != "active" or not schedule.get("current_phase"):
-        return None
-    ends = schedule["current_phase"]["end_date"]
-    following = [phase for phase in schedule["phases"] if phase["start_date"] >= ends]
-    return id_of(following[0]["items"][0]["price"]) if following else None
-
-
-def read_invoice(raw: Raw) -> StripeInvoice:
-    return StripeInvoice(
-        id=raw["id"],
-        status=raw.get("status"),
-        billing_reason=raw.get("billing_reason"),
-        created=moment(raw["created"]),
-        amount_paid=raw["amount_paid"],
-        subscription_id=subscription_of_invoice(raw),
-        paid_at=maybe_moment((raw.get("status_transitions") or {}).get("paid_at")),
-    )
-
-
-def subscription_of_invoice(raw: Raw) -> str | None:
-    parent = raw.get("parent")
-    details = parent.get("subscription_details") if parent else None
-    return id_of(details["subscription"]) if details else None
-
-
-def read_session(raw: Raw) -> StripeCheckoutSession:
-    return StripeCheckoutSession(
-        id=raw["id"],
-        status=raw.get("status"),
-        payment_status=raw["payment_status"],
-        url=raw.get("url"),
-        expires_at=moment(raw["expires_at"]),
-        subscription_id=id_of(raw.get("subscription")),
-    )
-
-
-def read_intent(raw: Raw) -> StripeIntent:
-    """Of an answer with `latest_charge` expanded."""
-    charge = raw.get("latest_charge")
-    return StripeIntent(
-        id=raw["id"],
-        status=raw["status"],
-        amount=raw["amount"],
-        amount_received=raw["amount_received"],
-        currency=raw["currency"],
-        client_secret=raw.get("client_secret"),
-        metadata=dict(raw.get("metadata") or {}),
-        charge=read_charge(charge) if isinstance(charge, Mapping) else None,
-    )
-
-
-def read_charge(raw: Raw) -> StripeCharge:
-    return StripeCharge(
-        id=raw["id"],
-        intent_id=id_of(raw.get("payment_intent")),
-        amount_refunded=raw["amount_refunded"],
-        fully_refunded=raw["refunded"],
-        disputed=raw["disputed"],
-    )
-
-
-def read_refund(raw: Raw) -> StripeRefund:
-    return StripeRefund(id=raw["id"], intent_id=id_of(raw.get("payment_intent")), status=raw.get("status"))
-
-
-def read_dispute(raw: Raw) -> StripeDispute:
-    return StripeDispute(
-        id=raw["id"],
-        status=raw["status"],
-        charge_id=id_of(raw["charge"]) or "",
-        intent_id=id_of(raw.get("payment_intent")),
-    )
-
-
-def read_price(raw: Raw) -> StripePrice:
-    recurring = raw.get("recurring") or {}
-    return StripePrice(
-        id=raw["id"],
-        active=raw["active"],
-        currency=raw["currency"],
-        unit_amount=raw.get("unit_amount"),
-        interval=recurring.get("interval"),
-        interval_count=recurring.get("interval_count", 1),
-    )
-
-
-def id_of(value: Any) -> str | None:
-    """Of an object or of its id: Stripe sends the one or the other, as the request asked."""
-    if value is None:
-        return None
-    return str(value["id"]) if isinstance(value, Mapping) else str(value)
-
-
-def moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def maybe_moment(seconds: int | None) -> datetime | None:
-    return None if seconds is None else moment(seconds)
+    interval: str | None = Field(default=None, validation_alias=AliasPath("recurring", "interval"))
+    interval_count: int = Field(default=1, validation_alias=AliasPath("recurring", "interval_count"))

@@ -6,7 +6,7 @@ from database import reading, transaction
 from payments.stripe.customer import forget_stripe_customer, known_stripe_customer
 from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.present_seller import present_seller
+from payments.subscriptions.before_a_sale import present_seller
 from security.edge.problems import Problem
 
 
@@ -18,7 +18,8 @@ class NoBillingAccount(Problem):
 
 def open_portal(rules: StripeRules, user_id: UUID, return_url: str | None) -> str:
     """The address works for a few minutes, so it is made for every click and kept nowhere. Raises NoBillingAccount."""
-    customer_id = known_stripe_customer(user_id)
+    with reading() as session:
+        customer_id = known_stripe_customer(session, user_id)
     if customer_id is not None:
         try:
             return rules.handler.create_portal_session(customer_id, return_url or rules.redirects.back("managed"))

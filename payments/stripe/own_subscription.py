@@ -8,13 +8,14 @@ import structlog
 from sqlalchemy import select
 
 from database import reading
+from payments.bodies import SubscriptionItem
 from payments.models import Subscription
 from payments.stripe.objects import StripeSubscription
 from payments.stripe.problems import StripeObjectMissing, StripeRefused
 from payments.stripe.refresh import OVER_AT_STRIPE, apply_fetched, fetch, refresh
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.present_seller import present_seller
-from payments.subscriptions.read import OwnSubscription, own_subscription
+from payments.subscriptions.before_a_sale import present_seller
+from payments.subscriptions.read import own_subscription
 from security.edge.problems import Problem
 
 
@@ -53,7 +54,7 @@ def changing(rules: StripeRules, user_id: UUID) -> Iterator[StripeSubscription]:
         raise StripeRefused from None
 
 
-def shown_afterwards(rules: StripeRules, subscription_id: str, cause: str) -> OwnSubscription:
+def shown_afterwards(rules: StripeRules, subscription_id: str, cause: str) -> SubscriptionItem:
     """Asked anew after the command, so that the answer is what Stripe will say to anybody else as well."""
     refresh(rules, subscription_id, cause)
     with reading() as session:

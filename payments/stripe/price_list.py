@@ -1,22 +1,18 @@
 """What each plan costs at Stripe, for price lists: asked now and then, because Stripe's dashboard is where prices are kept."""
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from auth.tiers import Tier
-from payments.plans import Price
-from payments.product_table import BillingCycle
+from payments.bodies import PriceAnswer
+from payments.plans import Prices
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe.rules import StripeRules
 
 KEPT = timedelta(minutes=10)
 KEPT_AFTER_FAILURE = timedelta(seconds=30)
-
-Prices = Mapping[tuple[Tier, BillingCycle], Price]
 
 
 @dataclass(frozen=True)
@@ -60,5 +56,5 @@ class PriceList:
                 structlog.get_logger().warning("stripe_price_without_amount", price=product.product_id)
                 prices.pop(offer, None)
                 continue
-            prices[offer] = Price(found.unit_amount, found.currency, found.interval)
+            prices[offer] = PriceAnswer(amount=found.unit_amount, currency=found.currency, interval=found.interval)
         return _Asked(prices, self._rules.billing.clock() + kept)

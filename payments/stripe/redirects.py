@@ -20,9 +20,9 @@ class Redirects:
     origins: frozenset[str] = frozenset()
     own_pages: bool = False
 
-    def checked(self, address: str, field: str) -> str:
+    def checked(self, address: str | None, field: str) -> str | None:
         """The address itself. Raises ValidationFailed for one that is not ours."""
-        if origin_of(address) not in self.origins | {origin_of(self.home)}:
+        if address is not None and origin_of(address) not in self.origins | {origin_of(self.home)}:
             message = "must begin with an origin that the server trusts"
             raise ValidationFailed([{"pointer": f"/{field}", "code": "redirect_not_allowed", "message": message}])
         return address

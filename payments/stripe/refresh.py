@@ -7,20 +7,21 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.models import User
 from database import transaction
 from database.jobs.declare import JobName, Urgency, enqueue_job
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import BillingCustomer, Subscription
-from payments.stripe.facts import STATUSES, best_item, fact_of, missing_fact
+from payments.stripe.facts import STATUSES, best_item, fact_of
 from payments.stripe.objects import StripeSubscription
 from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
 from payments.stripe_handler import environment_name
+from payments.subscriptions.before_a_sale import apple_goes_on
 from payments.subscriptions.close_account import CANCEL_AT_STRIPE
-from payments.subscriptions.grant_tier import LockedUser, announce_change, lock_user, recompute_tier
-from payments.subscriptions.present_seller import apple_goes_on
-from payments.subscriptions.record import fetch_version, record_subscription
+from payments.subscriptions.grant_tier import announce_change, lock_user, recompute_tier
+from payments.subscriptions.record import SubscriptionFact, fetch_version, record_subscription
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 
 END_DOUBLES = JobName("end_double_subscriptions", Urgency.PAYMENTS)
@@ -107,12 +108,16 @@ def write_missing(rules: StripeRules, session: Session, now: datetime, fetched: 
         count(session, "stripe_missing", now)
         return Applied(EventState.IGNORED, note="missing at Stripe")
     user = None if known.user_id is None else lock_user(session, known.user_id)
-    ended = missing_fact(
-        fetched.subscription_id,
+    ended = SubscriptionFact(
+        provider=Provider.STRIPE,
         environment=known.environment,
+        external_id=fetched.subscription_id,
         product_id=known.product_id or "",
-        period_end=now if known.period_end is None else min(known.period_end, now),
+        tier=None,  # it stays for the record
+        status=SubscriptionStatus.EXPIRED,
+        provider_status="missing",
         version=fetched.version,
+        period_end=now if known.period_end is None else min(known.period_end, now),
     )
     owner = None if user is None else user.id
     record_subscription(session, ended, owner=owner, grace=rules.billing.grace, now=now)
@@ -138,7 +143,7 @@ def owner_of(session: Session, found: StripeSubscription) -> tuple[bool, UUID | 
     return (False, None) if customer is None else (True, customer.user_id)
 
 
-def bought_for_nothing(session: Session, user: LockedUser, found: StripeSubscription, now: datetime) -> str | None:
+def bought_for_nothing(session: Session, user: User, found: StripeSubscription, now: datetime) -> str | None:
     """Why a new subscription is no use to its buyer, as the name of a count: a page was paid that should have been closed."""
     if not user.is_active:
         return "stripe_bought_for_closed_account"

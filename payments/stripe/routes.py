@@ -3,7 +3,7 @@
 from flask import Blueprint, request
 
 from auth.principal import Principal
-from payments.bodies import SubscriptionItem, subscription_item
+from payments.bodies import SubscriptionItem
 from payments.inbox.inbox import EventInbox
 from payments.stripe.bodies import (
     ChangeBody,
@@ -13,15 +13,15 @@ from payments.stripe.bodies import (
     PortalBody,
     ReceivedAnswer,
 )
-from payments.stripe.cancel import cancel_subscription
+from payments.stripe.cancel_and_resume import cancel_subscription, resume_subscription
 from payments.stripe.change_plan import ChangeNotPaid, PaymentDue, SubscriptionEnding, change_plan
 from payments.stripe.explain_refusal import CurrencyDiffers, PlanNotOnSale
+from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.open_portal import NoBillingAccount, open_portal
 from payments.stripe.own_subscription import NotManagedHere
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
-from payments.stripe.resume import resume_subscription
 from payments.stripe.rules import StripeRules
-from payments.stripe.start_checkout import AlreadySubscribed, Order, start_checkout
+from payments.stripe.start_checkout import AlreadySubscribed, start_checkout
 from payments.stripe.webhook import LARGEST_EVENT, EventNotSupported, SignatureNotValid, receive_event
 from security.api.operation import Answer, Anyone, Guard, operation
 from security.api.request_bodies import Json, Raw
@@ -47,28 +47,30 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=CheckoutBody,
         answers={200: CheckoutAnswer},
-        problems=(PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, DependencyUnavailable, *STRIPE_PROBLEMS),
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
+        problems=(
+            PlanNotOnSale,
+            CurrencyDiffers,
+            AlreadySubscribed,
+            DependencyUnavailable,
+            *STRIPE_PROBLEMS,
+            *KEY_PROBLEMS,
+        ),
     )
-    def create_checkout_session(caller: Principal, body: CheckoutBody) -> Answer:
+    def create_checkout_session(caller: Principal, body: CheckoutBody, idempotency_key: str | None) -> Answer:
         """Returns the address of a checkout page at Stripe. If you ask again while it is open, you get the same page.
 
         The plan starts when Stripe confirms the payment, not when the customer returns from the page.
         """
-        order = Order(
-            tier=body.tier.tier,
-            cycle=body.billing_cycle,
-            success_url=checked(rules, body.success_url, "success_url"),
-            cancel_url=checked(rules, body.cancel_url, "cancel_url"),
-        )
-        started = start_checkout(rules, caller.user_id, order)
-        return Answer(
-            200,
-            CheckoutAnswer(
-                payment_id=started.id,
-                session_id=started.session_id,
-                checkout_url=started.url,
-                expires_at=started.expires_at,
-            ),
+        return once(
+            caller.user_id,
+            "createCheckoutSession",
+            idempotency_key,
+            body,
+            lambda: start_checkout(rules, caller.user_id, body),
+            kept=CheckoutAnswer.model_dump_json,
+            again=CheckoutAnswer.model_validate_json,
         )
 
     @operation(
@@ -84,7 +86,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     )
     def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
         """Returns the address of the user's page at Stripe, for payment methods and invoices. Call this for every click."""
-        return_url = checked(rules, body.return_url if body else None, "return_url")
+        return_url = rules.redirects.checked(body.return_url if body else None, "return_url")
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
 
@@ -104,7 +106,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
 
         While a payment is due, there is no paid period: the subscription then ends immediately and is not charged again.
         """
-        return Answer(200, subscription_item(cancel_subscription(rules, caller.user_id)))
+        return Answer(200, cancel_subscription(rules, caller.user_id))
 
     @operation(
         routes,
@@ -118,7 +120,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     )
     def resume(caller: Principal) -> Answer:
         """Possible until the subscription has ended. Repeating it changes nothing."""
-        return Answer(200, subscription_item(resume_subscription(rules, caller.user_id)))
+        return Answer(200, resume_subscription(rules, caller.user_id))
 
     @operation(
         routes,
@@ -129,6 +131,8 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=ChangeBody,
         answers={200: SubscriptionItem},
+        accepts_idempotency_key=True,
+        answer_headers=REPLAYED_HEADER,
         problems=(
             PlanNotOnSale,
             CurrencyDiffers,
@@ -139,15 +143,23 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             CardDeclined,
             DependencyUnavailable,
             *STRIPE_PROBLEMS,
+            *KEY_PROBLEMS,
         ),
     )
-    def change(caller: Principal, body: ChangeBody) -> Answer:
+    def change(caller: Principal, body: ChangeBody, idempotency_key: str | None) -> Answer:
         """A higher plan starts immediately and costs the difference. A lower one starts with the next period (`pending_tier`).
 
         To undo a planned change, ask for the current plan.
         """
-        changed = change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle)
-        return Answer(200, subscription_item(changed))
+        return once(
+            caller.user_id,
+            "changeSubscription",
+            idempotency_key,
+            body,
+            lambda: change_plan(rules, caller.user_id, body.tier.tier, body.billing_cycle),
+            kept=SubscriptionItem.model_dump_json,
+            again=SubscriptionItem.model_validate_json,
+        )
 
 
 def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:
@@ -166,7 +178,3 @@ def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> Non
         """Only for Stripe, which signs what it sends in `Stripe-Signature`."""
         receive_event(rules, inbox, body, request.headers.get("Stripe-Signature"))
         return Answer(200, ReceivedAnswer())
-
-
-def checked(rules: StripeRules, address: str | None, field: str) -> str | None:
-    return None if address is None else rules.redirects.checked(address, field)

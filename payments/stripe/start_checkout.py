@@ -1,7 +1,7 @@
 """Begin to buy a plan: a page of Stripe's, for one plan, one user and a short time."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,19 +9,18 @@ import orjson
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from auth.tiers import Tier
 from database import transaction
 from payments.models import CHECKOUT, CheckoutIntent
-from payments.product_table import BillingCycle, Product
+from payments.product_table import Product
+from payments.stripe.bodies import CheckoutAnswer, CheckoutBody
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
 from payments.stripe.explain_refusal import PlanNotOnSale, explain_refusal
 from payments.stripe.problems import KEY_LIVES, StripeObjectMissing, StripeRefused
 from payments.stripe.refresh import refresh
 from payments.stripe.rules import StripeRules
+from payments.subscriptions.before_a_sale import present_seller, trial_used
 from payments.subscriptions.grant_tier import lock_user
-from payments.subscriptions.present_seller import present_seller
 from payments.subscriptions.status import Provider
-from payments.subscriptions.trial_used import trial_used
 from security.edge.problems import InvalidToken, Problem
 
 LIVES = timedelta(minutes=60)
@@ -38,24 +37,6 @@ class AlreadySubscribed(Problem):
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the caller asked for. The addresses have been checked."""
-
-    tier: Tier
-    cycle: BillingCycle
-    success_url: str | None
-    cancel_url: str | None
-
-
-@dataclass(frozen=True)
-class StartedCheckout:
-    id: UUID
-    session_id: str
-    url: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
 class Intent:
     """An intent of ours as it stands in the database."""
 
@@ -66,16 +47,18 @@ class Intent:
     parameters: dict[str, Any]
     is_new: bool
 
-    def is_for(self, order: Order) -> bool:
-        return (self.tier, self.cycle) == (order.tier.value, order.cycle.value)
+    def is_for(self, order: CheckoutBody) -> bool:
+        return (self.tier, self.cycle) == (order.tier.value, order.billing_cycle.value)
 
 
-def start_checkout(rules: StripeRules, user_id: UUID, order: Order) -> StartedCheckout:
+def start_checkout(rules: StripeRules, user_id: UUID, order: CheckoutBody) -> CheckoutAnswer:
     """Asking twice gives the same page. Asking for another plan closes the first page.
 
-    Raises PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, and the problems of Stripe.
+    Raises ValidationFailed, PlanNotOnSale, CurrencyDiffers, AlreadySubscribed, and the problems of Stripe.
     """
-    product = rules.prices.on_sale.get((order.tier, order.cycle))
+    rules.redirects.checked(order.success_url, "success_url")
+    rules.redirects.checked(order.cancel_url, "cancel_url")
+    product = rules.prices.on_sale.get((order.tier.tier, order.billing_cycle))
     if product is None:
         raise PlanNotOnSale
     with transaction() as session:
@@ -102,7 +85,7 @@ def refuse_second_purchase(rules: StripeRules, session: Session, user_id: UUID) 
         raise AlreadySubscribed(managed_by=seller.provider.value)
 
 
-def open_intent(rules: StripeRules, user_id: UUID, order: Order, product: Product, customer_id: str) -> Intent:
+def open_intent(rules: StripeRules, user_id: UUID, order: CheckoutBody, product: Product, customer_id: str) -> Intent:
     """The user's one open intent, written down before Stripe hears of it."""
     now = rules.billing.clock()
     with transaction() as session:
@@ -122,7 +105,7 @@ def open_intent(rules: StripeRules, user_id: UUID, order: Order, product: Produc
             provider=Provider.STRIPE,
             kind=CHECKOUT,
             tier=order.tier,
-            billing_cycle=order.cycle,
+            billing_cycle=order.billing_cycle,
             expires_at=now + LIVES,
             created_at=now,
             updated_at=now,
@@ -145,7 +128,7 @@ def session_parameters(
     intent: CheckoutIntent,
     *,
     product: Product,
-    order: Order,
+    order: CheckoutBody,
     customer_id: str,
     trial: timedelta,
 ) -> dict[str, Any]:
@@ -170,7 +153,7 @@ def session_parameters(
     }
 
 
-def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> StartedCheckout | None:
+def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> CheckoutAnswer | None:
     """The intent's open page. None when it has none any more: then a new intent is needed."""
     try:
         if intent.session_id is None:
@@ -200,7 +183,9 @@ def page_of(rules: StripeRules, intent: Intent, customer_id: str) -> StartedChec
         mark_checkout(rules, intent.id, "expired", session.id)
         return None
     mark_checkout(rules, intent.id, "open", session.id)
-    return StartedCheckout(intent.id, session.id, session.url, session.expires_at)
+    return CheckoutAnswer(
+        payment_id=intent.id, session_id=session.id, checkout_url=session.url, expires_at=session.expires_at
+    )
 
 
 def close_page(rules: StripeRules, intent: Intent) -> None:
@@ -210,8 +195,7 @@ def close_page(rules: StripeRules, intent: Intent) -> None:
         if session_id is None:
             # It may or may not exist: the same key says which, and makes it if not.
             session_id = rules.handler.create_checkout_session(intent.parameters, str(intent.id)).id
-        rules.handler.expire_checkout_session(session_id)
-        session = rules.handler.checkout_session(session_id)
+        session = rules.handler.expire_checkout_session(session_id)
     except (StripeObjectMissing, StripeRefused):
         mark_checkout(rules, intent.id, "failed")
         return

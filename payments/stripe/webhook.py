@@ -1,14 +1,11 @@
 """What Stripe tells us: verified over the bytes as they came, what it names stored once, answered at once. A job does the rest."""
 
-import orjson
 import structlog
 
 from payments.inbox.inbox import EventInbox
 from payments.stripe.problems import EventNotAuthentic, EventNotUsable
 from payments.stripe.rules import StripeRules
-from payments.stripe.what_an_event_names import what_it_names
-from payments.stripe_handler import environment_name
-from payments.subscriptions.status import Provider
+from payments.stripe.what_an_event_names import keep_event
 from security.edge.problems import Problem
 
 LARGEST_EVENT = 1024 * 1024
@@ -26,8 +23,8 @@ class EventNotSupported(Problem):
     status, error, title = 400, "event_not_supported", "Stripe signed this event, but this endpoint does not support it"
 
 
-def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> bool:
-    """Whether it is new. Raises SignatureNotValid, EventNotSupported, DependencyUnavailable."""
+def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature: str | None) -> None:
+    """A repetition changes nothing. Raises SignatureNotValid, EventNotSupported, DependencyUnavailable."""
     try:
         event = rules.handler.verified_event(body, signature, rules.webhook_secrets, rules.billing.clock())
     except EventNotAuthentic as refusal:
@@ -36,11 +33,4 @@ def receive_event(rules: StripeRules, inbox: EventInbox, body: bytes, signature:
     except EventNotUsable as refusal:
         structlog.get_logger().error("stripe_event_refused", reason=str(refusal), size=len(body))
         raise EventNotSupported(str(refusal)) from None
-    stored = inbox.store(
-        provider=Provider.STRIPE,
-        external_id=event.id,
-        kind=event.kind,
-        environment=environment_name(live=event.live),
-        body=what_it_names(orjson.loads(body)),
-    )
-    return stored is not None
+    keep_event(inbox, event)

@@ -9,9 +9,24 @@ from typing import Any
 
 import orjson
 
+from payments.inbox.inbox import EventInbox
 from payments.stripe.objects import id_of, subscription_of_invoice
+from payments.stripe_handler import environment_name
+from payments.subscriptions.status import Provider
 
 ENVELOPE = ("id", "object", "type", "api_version", "created", "livemode")
+
+
+def keep_event(inbox: EventInbox, event: Mapping[str, Any]) -> bool:
+    """False when it is known already."""
+    event_id = inbox.store(
+        provider=Provider.STRIPE,
+        external_id=event["id"],
+        kind=event["type"],
+        environment=environment_name(live=event["livemode"] is True),
+        body=what_it_names(event),
+    )
+    return event_id is not None
 
 
 def what_it_names(event: Mapping[str, Any]) -> bytes:

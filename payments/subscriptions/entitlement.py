@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auth.tiers import Tier
+from payments.models import Subscription
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 RENEWAL_LEEWAY = timedelta(hours=1)
@@ -22,19 +23,6 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Holding:
-    """What counts of one subscription."""
-
-    provider: Provider
-    tier: Tier
-    status: SubscriptionStatus
-    period_end: datetime | None = None
-    grace_end: datetime | None = None
-    cancel_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-
-@dataclass(frozen=True)
 class Entitlement:
     """`expires_at` is None for a tier without an end. `source` is None for free."""
 
@@ -46,35 +34,39 @@ class Entitlement:
 FREE = Entitlement(Tier.FREE, None, None)
 
 
-def entitlement(holdings: Iterable[Holding], now: datetime) -> Entitlement:
+def entitlement(rows: Iterable[Subscription], now: datetime) -> Entitlement:
     """The highest tier that is live at `now`. Among equal tiers the one that lasts longest."""
     live = [
-        (holding.tier.rank, until, holding)
-        for holding in holdings
-        if holding.tier is not Tier.FREE and (until := access_until(holding)) is not None and now < until
+        (Tier(row.tier).rank, until, row)
+        for row in rows
+        if row.tier != Tier.FREE and (until := access_until(row)) is not None and now < until
     ]
     if not live:
         return FREE
     rank, until, best = max(live, key=lambda each: each[:2])
     if until == FOREVER:
-        return Entitlement(best.tier, None, best.provider)
+        return Entitlement(Tier(best.tier), None, Provider(best.provider))
     goes_on = any(other_rank < rank and other_until > until for other_rank, other_until, _ in live)
-    return Entitlement(best.tier, until + HANDOVER if goes_on else until, best.provider)
+    return Entitlement(Tier(best.tier), until + HANDOVER if goes_on else until, Provider(best.provider))
 
 
-def access_until(holding: Holding) -> datetime | None:
-    """The moment at which this subscription stops to count; None when it does not count at all."""
-    if holding.revoked_at is not None:
+def access_until(row: Subscription) -> datetime | None:
+    """The moment at which this subscription stops to count; None when it does not count at all.
+
+    Raises ValueError for a status that this release does not know: a guess would take access away.
+    """
+    status = SubscriptionStatus(row.status)
+    if row.revoked_at is not None:
         return None
-    match holding.status:
+    match status:
         case SubscriptionStatus.ACTIVE | SubscriptionStatus.TRIALING:
-            if holding.period_end is None:
-                return holding.cancel_at or FOREVER
-            renewed_by = holding.period_end + RENEWAL_LEEWAY
-            return renewed_by if holding.cancel_at is None else min(renewed_by, holding.cancel_at)
+            if row.period_end is None:
+                return row.cancel_at or FOREVER
+            renewed_by = row.period_end + RENEWAL_LEEWAY
+            return renewed_by if row.cancel_at is None else min(renewed_by, row.cancel_at)
         case SubscriptionStatus.GRACE:
-            return holding.grace_end
+            return row.grace_end
         case SubscriptionStatus.BILLING_RETRY | SubscriptionStatus.UNKNOWN:
-            return holding.period_end
+            return row.period_end
         case _:
             return None

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auth.models import User
 from payments.models import EntitlementChange, Subscription
 from payments.subscriptions.entitlement import entitlement
-from payments.subscriptions.record import holding_of
 
 Announce = Callable[[UUID, int], None]
 """`auth.states.changed`"""
@@ -30,26 +29,13 @@ def announce_change(announce: Announce, change: StateChange | None) -> None:
         announce(change.user_id, change.version)
 
 
-@dataclass(frozen=True)
-class LockedUser:
-    """The user's row, which nobody else changes before the end of the transaction."""
-
-    id: UUID
-    is_active: bool
-    tier: str
-    tier_expires_at: datetime | None
-    tier_source: str | None
-
-
-def lock_user(session: Session, user_id: UUID) -> LockedUser | None:
+def lock_user(session: Session, user_id: UUID) -> User | None:
     """Take the user's row, before any row of `subscriptions`. None when there is no such user."""
-    query = select(User.id, User.is_active, User.tier, User.tier_expires_at, User.tier_source)
-    row = session.execute(query.where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
-    return None if row is None else LockedUser(*row)
+    return session.get(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def recompute_tier(
-    session: Session, user_id: UUID, *, cause: str, now: datetime, held: LockedUser | None = None
+    session: Session, user_id: UUID, *, cause: str, now: datetime, held: User | None = None
 ) -> StateChange | None:
     """Compute the tier anew and write it where it differs, with a line in the ledger. None when nothing changed.
 
@@ -59,23 +45,9 @@ def recompute_tier(
     user = held if held is not None and held.id == user_id else lock_user(session, user_id)
     if user is None:
         return None
-    rows = session.scalars(select(Subscription).where(Subscription.user_id == user.id))
-    due = entitlement((holding_of(row) for row in rows), now)
+    due = entitlement(session.scalars(select(Subscription).where(Subscription.user_id == user.id)), now)
     if (due.tier, due.expires_at, due.source) == (user.tier, user.tier_expires_at, user.tier_source):
         return None
-    version = session.execute(
-        update(User)
-        .where(User.id == user.id)
-        .values(
-            tier=due.tier,
-            tier_expires_at=due.expires_at,
-            tier_source=due.source,
-            state_version=User.state_version + 1,
-            updated_at=now,
-        )
-        .returning(User.state_version)
-        .execution_options(synchronize_session=False)
-    ).scalar_one()
     session.add(
         EntitlementChange(
             user_id=user.id,
@@ -87,4 +59,8 @@ def recompute_tier(
             at=now,
         )
     )
-    return StateChange(user.id, version)
+    user.tier, user.tier_expires_at, user.tier_source = due.tier, due.expires_at, due.source
+    user.state_version += 1
+    user.updated_at = now
+    session.flush()
+    return StateChange(user.id, user.state_version)

@@ -12,7 +12,7 @@ from auth.tiers import Tier
 from database import transaction
 from database.base import uuid7
 from payments.models import FETCH_VERSIONS, Subscription
-from payments.subscriptions.entitlement import Holding, access_until
+from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
@@ -60,8 +60,6 @@ class Recorded:
     subscription_id: UUID
     user_id: UUID | None
     was_owned: bool
-    applied: bool
-    """Whether the fact was new enough to be written."""
     is_new: bool
     """Whether this was the first that was heard of the subscription."""
 
@@ -105,9 +103,9 @@ def record_subscription(
     if fact.status is SubscriptionStatus.UNKNOWN:
         fact = _keeping_what_was_granted(row, fact)
     is_new = row.source_version == 0
-    applied = _apply(row, fact, grace, now)
+    _apply(row, fact, grace, now)
     session.flush()
-    return Recorded(row.id, row.user_id, row.bound_at is not None, applied, is_new)
+    return Recorded(row.id, row.user_id, row.bound_at is not None, is_new)
 
 
 def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:
@@ -121,16 +119,10 @@ def id_column(provider: Provider) -> InstrumentedAttribute[str | None]:
             raise ValueError("a manual subscription has no id outside")
 
 
-def holding_of(row: Subscription) -> Holding:
-    return Holding(
-        provider=Provider(row.provider),
-        tier=Tier(row.tier),
-        status=SubscriptionStatus(row.status),
-        period_end=row.period_end,
-        grace_end=row.grace_end,
-        cancel_at=row.cancel_at,
-        revoked_at=row.revoked_at,
-    )
+def noticeable(row: Subscription) -> tuple[object, ...]:
+    """What a person could notice of it. Reconciling counts as drift what changes this."""
+    ends = (row.period_end, row.grace_end, row.cancel_at, row.revoked_at)
+    return row.user_id, row.status, row.tier, row.pending_tier, *ends
 
 
 def _insert_or_claim(
@@ -164,16 +156,16 @@ def _insert_or_claim(
         session.execute(claimed)
 
 
-def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> bool:
+def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:
     """Transaction and renewal of one period are each as new as they were signed, and replace their own part."""
     if fact.epoch < row.source_epoch:
-        return False
+        return
     new_period = row.source_version == 0 or fact.epoch > row.source_epoch
     renewal_version = fact.version if fact.renewal_version is None else fact.renewal_version
     transaction_is_newer = new_period or fact.version >= row.source_version
     renewal_is_newer = new_period or (fact.renewal_known and renewal_version >= row.renewal_version)
     if not (transaction_is_newer or renewal_is_newer):
-        return False
+        return
     row.status = _merged_status(row, fact, transaction_is_newer, renewal_is_newer)
     row.provider_status = fact.provider_status
     row.updated_at = now
@@ -190,7 +182,6 @@ def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: dat
         row.pending_tier = fact.pending_tier
         _set_grace(row, fact, grace, now)
         row.renewal_version = renewal_version if fact.renewal_known else 0
-    return True
 
 
 def _merged_status(
@@ -207,7 +198,7 @@ def _merged_status(
 
 def _keeping_what_was_granted(row: Subscription, fact: SubscriptionFact) -> SubscriptionFact:
     """Nothing new is granted on a word that we do not know."""
-    return replace(fact, period_end=access_until(holding_of(row)), cancel_at=None)
+    return replace(fact, period_end=access_until(row), cancel_at=None)
 
 
 def _set_grace(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: datetime) -> None:

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from security.api.answers import Answer, Kind, StaticFile, kinds
 from security.api.compressible import Compressible
+from security.api.idempotency_key import KEY
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation, operation
 from security.edge.problems import (
     PROBLEM_JSON,
@@ -276,7 +277,7 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
             "in": "header",
             "required": False,
             "description": "If you repeat a request with the same key and body, it is carried out only once.",
-            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
         }
     yield {
         "name": "X-Request-ID",

@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema
 
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
 from security.api.answers import Answers, kinds, responder
+from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.edge.error_handlers import answer_problem
 from security.edge.problems import Problem
@@ -159,12 +160,12 @@ def operation(
 ) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
-    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one) and the
-    path's arguments, which are UUIDs or one of the names of `<any("daily", "monthly"):period>`. Its docstring is the
-    description in the OpenAPI document. `operation_id` is what generated clients call it: a verb and a noun, and once
-    published it stays.
+    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one), `idempotency_key` (when
+    it accepts one; None when none was sent) and the path's arguments, which are UUIDs or one of the names of
+    `<any("daily", "monthly"):period>`. Its docstring is the description in the OpenAPI document. `operation_id` is what
+    generated clients call it: a verb and a noun, and once published it stays.
 
-    `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `JsonLines`, `Page`, `StaticFile` and of
+    `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. `answer_headers` names the headers of its own
     that an answer carries, with a description of each. `credentials`: pages of listed origins may call it with cookies (see
     cors.py).
@@ -188,7 +189,7 @@ def operation(
             answers=answers,
             bodies=bodies,
             query=query,
-            problems=tuple(problems),
+            problems=(*problems, *((MalformedIdempotencyKey,) if accepts_idempotency_key else ())),
             accepts_idempotency_key=accepts_idempotency_key,
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
@@ -204,6 +205,11 @@ def operation(
                 if signed_in:
                     arguments["caller"] = caller
                     note_caller(getattr(caller, "user_id", None), getattr(caller, "impersonated_by", None))
+                if accepts_idempotency_key:
+                    key = request.environ.get(ENVIRON)
+                    if key is not None and not KEY.fullmatch(key):
+                        raise MalformedIdempotencyKey
+                    arguments["idempotency_key"] = key
                 if query is not None and read_query is not None:
                     arguments["query"] = parse(query, read_query(request.args))
                 if read_body is not None:

@@ -165,7 +165,8 @@ def test_an_access_token_is_no_refresh_token(accounts: Accounts) -> None:
 def test_an_idempotency_key_that_is_no_key_is_refused(accounts: Accounts) -> None:
     token = accounts.register()["refresh_token"]
     for key in ("x" * 300, "two words", "\xe9", ""):
-        assert accounts.refresh(token, key).status_code == 400
+        refused = accounts.refresh(token, key)
+        assert (refused.status_code, refused.get_json()["error"]) == (400, "malformed_idempotency_key")
     assert accounts.query("SELECT generation FROM sessions") == [(0,)]
 
 

@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 from payments.apple.purchase import AppleEnvironment
 from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple_validator import AppleApiKey
-from payments.assembly import AppleSettings, PaymentSettings
+from payments.billing.rules import BillingRules
 from payments.product_table import ProductTable
 from sandbox.apple_server.notification_outbox import SendAttempt
 from sandbox.apple_server.server import AppleHost, AppleServer
 from sandbox.apple_server.subscriptions import Subscription
-from tests.payments.payments_app import RunningPayments, app_of, assembled
+from tests.payments.payments_app import RunningPayments, announce_to, app_of, assembled
 
 PRO, PRO_YEARLY = "com.mirroros.pro.monthly", "com.mirroros.pro.yearly"
 ENTERPRISE = "com.mirroros.enterprise.monthly"
@@ -91,7 +91,9 @@ def running_apple(
     store.start()
     announced: list[tuple[uuid.UUID, int]] = []
     key = AppleApiKey(store.api_key.key_id, store.api_key.issuer_id, store.api_key.p8)
-    settings = AppleSettings(
+    rules = BillingRules(announce_to(announced), clock=store.clock)
+    ours = Apple.of_app(
+        rules,
         bundle_id=store.app.bundle_id,
         app_id=store.app.app_apple_id,
         products=ProductTable.read(products),
@@ -102,13 +104,12 @@ def running_apple(
         root_certificate=store.root_certificate,
         urls={AppleEnvironment.PRODUCTION: store.production.url, AppleEnvironment.SANDBOX: store.sandbox.url},
     )
-    payments = assembled(url, PaymentSettings(apple=settings), announced, clock=store.clock)
-    assert payments.apple is not None
+    payments = assembled(url, rules, apple=ours)
     app = app_of(url, payments)
     with served(app) as address:
         store.notify(f"{address}/api/payments/apple/notifications")
         try:
-            yield RunningApple(app, payments, store.clock, announced, store, payments.apple)
+            yield RunningApple(app, payments, store.clock, announced, store, ours)
         finally:
             store.stop()
 

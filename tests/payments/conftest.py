@@ -9,15 +9,15 @@ from uuid import UUID
 import pytest
 
 from auth.tiers import Tier
-from payments.assembly import PaymentSettings
+from payments.billing.rules import BillingRules
 from payments.inbox.inbox import EventHandler
 from payments.inbox.reconcile import Reconciler
-from payments.plans import Offer, PlanOffer
+from payments.plans import PlanOffer, offer
 from payments.product_table import BillingCycle
 from payments.subscriptions.status import Provider
 from tests.bare_app import disconnect
 from tests.payments.apple_app import RunningApple, running_apple
-from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, app_of, assembled
+from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, announce_to, app_of, assembled
 from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
@@ -30,7 +30,7 @@ PLANS = (
         300,
         ("x",),
         ("Priority support",),
-        (Offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
+        (offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),
     ),
 )
 
@@ -49,7 +49,7 @@ def make_payments(database_url: str) -> Iterator[MakePayments]:
     ) -> RunningPayments:
         announced: list[tuple[UUID, int]] = []
         clock = MovableClock()
-        none = assembled(database_url, PaymentSettings(), announced, clock=clock)
+        none = assembled(database_url, BillingRules(announce_to(announced), clock=clock))
         inbox = replace(none.inbox, handlers={Provider.STRIPE: handler})
         payments = replace(none, plans=PLANS, inbox=inbox, reconcilers=reconcilers)
         running = RunningPayments(app_of(database_url, payments), payments, clock, announced)

@@ -20,12 +20,13 @@ from database import db, transaction
 from database.base import Clock
 from database.engine import EngineOptions
 from database.writer_connection import writer_connection
-from payments.assembly import Payments, PaymentSettings, assemble_payments
+from payments.assembly import Payments, assemble_payments
+from payments.billing.rules import BillingRules
 from payments.commands import payment_commands
 from payments.inbox.inbox import Applied, EventHandler, StoredEvent
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_operator
-from payments.subscriptions.grant_tier import lock_user, recompute_tier
+from payments.subscriptions.grant_tier import Announce, lock_user, recompute_tier
 from payments.subscriptions.record import Recorded, SubscriptionFact, record_subscription
 from payments.subscriptions.status import Provider
 from security.edge.edge import install_edge
@@ -71,8 +72,10 @@ class RunningPayments:
     def get(self, path: str, user: uuid.UUID | None = None) -> TestResponse:
         return self.client.get(f"/api/payments{path}", headers=as_caller(user))
 
-    def post(self, path: str, body: Any, user: uuid.UUID | None = None) -> TestResponse:
-        return self.client.post(f"/api/payments{path}", json=body, headers=as_caller(user))
+    def post(self, path: str, body: Any, user: uuid.UUID | None = None, *, key: str | None = None) -> TestResponse:
+        """`key`: the Idempotency-Key."""
+        headers = as_caller(user) | ({} if key is None else {"Idempotency-Key": key})
+        return self.client.post(f"/api/payments{path}", json=body, headers=headers)
 
     def user(self, name: str = "alice") -> uuid.UUID:
         """A new account, without a password."""
@@ -152,16 +155,14 @@ class RunningPayments:
         return int(rows[0][0]) if rows else 0
 
 
-def assembled(url: str, settings: PaymentSettings, announced: list[tuple[uuid.UUID, int]], **more: Any) -> Payments:
+def assembled(url: str, rules: BillingRules, **more: Any) -> Payments:
     """As app.py does it, but for who calls."""
-    return assemble_payments(
-        settings,
-        announce=lambda user, version: announced.append((user, version)),
-        signed_in=NamedCaller(),
-        owner=NamedCaller(),
-        connect=writer_connection(url, EngineOptions()),
-        **more,
-    )
+    connect = writer_connection(url, EngineOptions())
+    return assemble_payments(rules, signed_in=NamedCaller(), owner=NamedCaller(), connect=connect, **more)
+
+
+def announce_to(announced: list[tuple[uuid.UUID, int]]) -> Announce:
+    return lambda user, version: announced.append((user, version))
 
 
 def app_of(url: str, payments: Payments) -> Flask:

@@ -12,22 +12,23 @@ from werkzeug.test import TestResponse
 
 from auth.tiers import Tier
 from database.base import Clock
-from payments.assembly import PaymentSettings, StripeSettings
+from payments.billing.rules import BillingRules
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
 from payments.purchase import Purchases
+from payments.purchases.items import Items
 from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules
-from payments.stripe_handler import StripeAddress
+from payments.stripe_handler import StripeAddress, StripeHandler
 from sandbox.stripe_server.api import Seen
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.response_shapes import Object
 from sandbox.stripe_server.server import StripeServer
 from tests.payments.apple_app import served
-from tests.payments.payments_app import RunningPayments, app_of, assembled
+from tests.payments.payments_app import RunningPayments, announce_to, app_of, assembled
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PRO, PRO_YEARLY = "price_pro_monthly", "price_pro_yearly"
@@ -168,17 +169,17 @@ def running_stripe(
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
     server.start()
     announced: list[tuple[uuid.UUID, int]] = []
-    settings = StripeSettings(
-        address=StripeAddress(server.secret_key, server.url),
+    billing = BillingRules(announce_to(announced), grace, server.clock)
+    rules = StripeRules(
+        handler=StripeHandler(StripeAddress(server.secret_key, server.url)),
+        billing=billing,
         prices=ProductTable.read(prices),
         redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
+        purchases=(Items(), *purchases),
     )
-    payment_settings = PaymentSettings(plans=PLANS, grace=grace, stripe=settings)
-    payments = assembled(url, payment_settings, announced, clock=server.clock, purchases=purchases)
-    rules = payments.stripe
-    assert rules is not None
+    payments = assembled(url, billing, plans=PLANS, stripe=rules)
     app = app_of(url, payments)
     with served(app) as address:
         server.outbox.url = f"{address}/api/payments/stripe/webhook"

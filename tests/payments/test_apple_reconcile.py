@@ -7,7 +7,7 @@ import pytest
 
 from auth.tiers import Tier
 from database import reading
-from payments.subscriptions.present_seller import present_seller
+from payments.subscriptions.before_a_sale import present_seller
 from tests.payments.apple_app import PRO, RunningApple
 from tests.payments.conftest import MakeApple
 

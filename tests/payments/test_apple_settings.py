@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from app import assemble
 from config import Settings, SettingsInvalid, load_settings
 from payments.apple_validator import APPLE_ROOT_SHA256, RootCertificateChanged, apple_root_certificate
-from payments.assembly import Payments, PaymentSettings, apple_settings
+from payments.assembly import Payments, apple_of
+from payments.billing.rules import BillingRules
 from sandbox.apple_server.sold_app import ServerApiKey
 from security.api.operation import OPERATIONS_KEY
-from tests.payments.payments_app import assembled
+from tests.payments.payments_app import announce_to, assembled
 from tests.whole.environment import production_environment
 
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
@@ -39,7 +40,8 @@ def settings(**changes: str) -> Settings:
 
 
 def payments(**changes: str) -> Payments:
-    return assembled(NOWHERE, PaymentSettings(apple=apple_settings(settings(**changes))), [])
+    rules = BillingRules(announce_to([]))
+    return assembled(NOWHERE, rules, apple=apple_of(settings(**changes), rules))
 
 
 def problems(**changes: str) -> set[str]:

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.tiers import Tier
+from payments.models import Subscription
 from payments.subscriptions.entitlement import (
     FREE,
     HANDOVER,
     RENEWAL_LEEWAY,
     Entitlement,
-    Holding,
     access_until,
     entitlement,
 )
@@ -22,7 +22,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=10)
 MOMENTS = st.datetimes(datetime(2026, 5, 1), datetime(2026, 8, 1), timezones=st.just(UTC))  # noqa: DTZ001
 HOLDINGS = st.builds(
-    Holding,
+    Subscription,
     provider=st.sampled_from(Provider),
     tier=st.sampled_from(Tier),
     status=st.sampled_from(SubscriptionStatus),
@@ -40,12 +40,12 @@ WITHOUT_ACCESS = frozenset(SubscriptionStatus) - {
 }
 
 
-def pro(status: SubscriptionStatus = SubscriptionStatus.ACTIVE, **more: datetime | None) -> Holding:
-    return Holding(Provider.STRIPE, Tier.PRO, status, **more)
+def pro(status: SubscriptionStatus = SubscriptionStatus.ACTIVE, **more: datetime | None) -> Subscription:
+    return Subscription(provider=Provider.STRIPE, tier=Tier.PRO, status=status, **more)
 
 
-def enterprise(**more: datetime | None) -> Holding:
-    return Holding(Provider.APPLE, Tier.ENTERPRISE, SubscriptionStatus.ACTIVE, **more)
+def enterprise(**more: datetime | None) -> Subscription:
+    return Subscription(provider=Provider.APPLE, tier=Tier.ENTERPRISE, status=SubscriptionStatus.ACTIVE, **more)
 
 
 def test_nothing_is_free() -> None:
@@ -79,7 +79,7 @@ def test_nothing_is_free() -> None:
         "without end",
     ],
 )
-def test_access_lasts_until(holding: Holding, until: datetime | None) -> None:
+def test_access_lasts_until(holding: Subscription, until: datetime | None) -> None:
     assert entitlement([holding], NOW) == Entitlement(Tier.PRO, until, Provider.STRIPE)
     if until is not None:
         assert entitlement([holding], until) == FREE
@@ -114,19 +114,21 @@ def test_nothing_is_added_when_nothing_goes_on() -> None:
 
 
 @given(st.lists(HOLDINGS, max_size=4), MOMENTS)
-def test_the_order_of_the_rows_means_nothing(holdings: list[Holding], now: datetime) -> None:
+def test_the_order_of_the_rows_means_nothing(holdings: list[Subscription], now: datetime) -> None:
     forward, backward = entitlement(holdings, now), entitlement(holdings[::-1], now)
     assert (forward.tier, forward.expires_at) == (backward.tier, backward.expires_at)
 
 
 @given(st.lists(HOLDINGS, max_size=4), HOLDINGS, MOMENTS)
-def test_one_more_subscription_never_lowers_the_tier(holdings: list[Holding], more: Holding, now: datetime) -> None:
+def test_one_more_subscription_never_lowers_the_tier(
+    holdings: list[Subscription], more: Subscription, now: datetime
+) -> None:
     assert entitlement([*holdings, more], now).tier.rank >= entitlement(holdings, now).tier.rank
 
 
 @given(st.lists(HOLDINGS, max_size=4), MOMENTS)
 def test_a_tier_never_outlasts_its_subscriptions_by_more_than_the_handover(
-    holdings: list[Holding], now: datetime
+    holdings: list[Subscription], now: datetime
 ) -> None:
     found = entitlement(holdings, now)
     if found.expires_at is None:
@@ -137,7 +139,7 @@ def test_a_tier_never_outlasts_its_subscriptions_by_more_than_the_handover(
 
 @given(st.lists(HOLDINGS, max_size=4), MOMENTS, MOMENTS)
 def test_a_tier_written_down_is_still_right_until_it_expires(
-    holdings: list[Holding], now: datetime, later: datetime
+    holdings: list[Subscription], now: datetime, later: datetime
 ) -> None:
     """No job runs in between: before its end nobody has less than is due, and after all ends nobody has anything."""
     written = entitlement(holdings, now)
@@ -146,6 +148,6 @@ def test_a_tier_written_down_is_still_right_until_it_expires(
 
 
 @given(st.lists(HOLDINGS, max_size=4), MOMENTS)
-def test_free_has_no_source_and_a_tier_has_one(holdings: list[Holding], now: datetime) -> None:
+def test_free_has_no_source_and_a_tier_has_one(holdings: list[Subscription], now: datetime) -> None:
     found = entitlement(holdings, now)
     assert (found.source is None) == (found.tier is Tier.FREE)

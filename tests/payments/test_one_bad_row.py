@@ -207,10 +207,10 @@ def test_a_subscription_that_apple_stumbles_over_keeps_no_other(
     # The histories of both environments are asked for first.
     apple.production.faults.api.extend([Reply(200, {"notificationHistory": [], "hasMore": False}), answer])
 
-    assert named(lambda: apple.cli("reconcile")) == [("apple_overdue", str(first.id))]
+    assert named(lambda: apple.cli("reconcile")) == [("reconcile:apple_overdue", str(first.id))]
 
     assert (apple.tier(first.user_id), apple.tier(second.user_id)) == (Tier.FREE, Tier.PRO)
-    assert passed_over(apple) == [("apple_overdue", str(first.id), reason, 1)]
+    assert passed_over(apple) == [("reconcile:apple_overdue", str(first.id), reason, 1)]
     assert apple.cli("reconcile").exit_code == 0
     assert apple.tier(first.user_id) is Tier.PRO
 
@@ -235,7 +235,7 @@ def test_a_notification_that_cannot_be_kept_holds_up_no_other(apple: RunningAppl
 
     [(batch, item)] = named(lambda: apple.cli("reconcile"))
 
-    assert batch == "apple_notifications_production"
+    assert batch == "reconcile:apple_notifications_production"
     assert passed_over(apple) == [(batch, item, "RaiseException", 1)]
     assert first.uuid not in {event["external_id"] for event in apple.events()}
     assert len(apple.events()) == 2

@@ -12,7 +12,8 @@ from database import transaction
 from payments.apply_stripe_event import stripe_events
 from payments.personal_data import export_payments
 from payments.purchase import Price, Purchase, PurchaseKindOff, Purchases
-from payments.purchases.create import OpenPayment, OutOfStock, create_intent
+from payments.purchases.bodies import OpenPaymentAnswer
+from payments.purchases.create import OutOfStock, create_intent
 from payments.purchases.items import Items
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
@@ -76,7 +77,7 @@ class Seat:
     def state(self) -> str:
         return str(self.stripe.query("SELECT state FROM seats WHERE id = :id", id=self.purchase.id)[0].state)
 
-    def order(self, buyer: UUID | None = None) -> OpenPayment:
+    def order(self, buyer: UUID | None = None) -> OpenPaymentAnswer:
         """As the routes of the capability that sells seats would."""
         with self.stripe.app.app_context():
             return create_intent(self.stripe.rules, buyer or self.buyer, self.purchase)

@@ -160,8 +160,8 @@ def test_a_customer_and_a_row_that_cannot_be_read_hold_up_nobody(stripe: Running
     assert stripe.tier(alice) is Tier.PRO
     row, customer = stripe.subscriptions()[0], stripe.query("SELECT id FROM billing_customers ORDER BY id")[0]
     assert passed_over(stripe) == [
-        ("reconcile:stripe_rows", str(row["id"]), "KeyError"),
-        ("reconcile:stripe_subscriptions", str(customer.id), "KeyError"),
+        ("reconcile:stripe_rows", str(row["id"]), "ValidationError"),
+        ("reconcile:stripe_subscriptions", str(customer.id), "ValidationError"),
     ]
 
 
@@ -197,13 +197,13 @@ def test_an_open_page_or_payment_that_cannot_be_followed_holds_up_no_other(strip
         stripe.rules.handler.confirm_intent(stripe.latest("payment_intent")["id"], "pm_card_visa")
     stripe.server.outbox.forget_pending()
     stripe.server.advance(timedelta(minutes=11))
-    del bad["payment_status"]
+    bad["url"] = 7
     result = stripe.cli("reconcile")
 
     assert result.exit_code == 0, result.output
     assert stripe.query("SELECT status FROM payments")[0].status == "succeeded"
     [(batch, _, reason)] = passed_over(stripe)
-    assert (batch, reason) == ("reconcile:stripe_open_payments", "KeyError")
+    assert (batch, reason) == ("reconcile:stripe_open_payments", "ValidationError")
 
 
 def test_a_page_that_stripe_does_not_know_any_more_is_given_up(stripe: RunningStripe, alice: UUID) -> None:

@@ -9,10 +9,11 @@ from app import assemble
 from auth.tiers import Tier
 from config import SettingsInvalid, load_settings
 from database import db
-from payments.assembly import PaymentSettings, stripe_settings
+from payments.assembly import stripe_of
+from payments.billing.rules import BillingRules
 from payments.product_table import BillingCycle
 from payments.stripe.rules import StripeRules
-from tests.payments.payments_app import assembled
+from tests.payments.payments_app import announce_to
 from tests.whole.environment import production_environment
 
 LIVE = {"STRIPE_SECRET_KEY": f"sk_live_{secrets.token_hex(8)}", "STRIPE_WEBHOOK_SECRET": "whsec_a, whsec_b"}
@@ -32,8 +33,7 @@ def problems_of(**changes: str) -> set[str]:
 
 
 def rules_of(**changes: str) -> StripeRules:
-    settings = load_settings(environ(**changes))
-    rules = assembled("postgresql://db/x", PaymentSettings(stripe=stripe_settings(settings)), []).stripe
+    rules = stripe_of(load_settings(environ(**changes)), BillingRules(announce_to([])))
     assert rules is not None
     return rules
 

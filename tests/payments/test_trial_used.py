@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from database import transaction
+from payments.subscriptions.before_a_sale import trial_used
 from payments.subscriptions.status import Provider, SubscriptionStatus
-from payments.subscriptions.trial_used import trial_used
 from tests.payments.facts import fact
 from tests.payments.payments_app import RunningPayments
 

@@ -46,7 +46,7 @@ def test_an_operation_names_every_status_that_it_can_answer(document: dict[str, 
     assert set(responses["400"]["content"][PROBLEM_JSON]["examples"]) == {
         "malformed_request",
         "malformed_json",
-        "malformed_key",
+        "malformed_idempotency_key",
     }
     assert set(responses["401"]["headers"]) == {"WWW-Authenticate", "X-Request-ID"}
     assert set(responses["200"]["headers"]) == {"RateLimit", "X-Request-ID"}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import click
 import orjson
-from flask import Blueprint, request
+from flask import Blueprint
 from flask.cli import with_appcontext
 from sqlalchemy import func, select
 
@@ -61,7 +61,7 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
         problems=(RateLimitExceeded,),
         accepts_idempotency_key=True,
     )
-    def wind(caller: Caller) -> Answer:
+    def wind(caller: Caller, idempotency_key: str | None) -> Answer:
         """It says its motto."""
 
         def perform(running: Running, _tally: Tally) -> bytes:
@@ -69,8 +69,9 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
                 session.add(Toy(id=uuid7(), user_id=running.caller.user_id, wound_at=parts.auth.clock()))
             return orjson.dumps({"says": motto})
 
-        key = request.headers.get("Idempotency-Key")
-        work = Work("toy", "toys", "POST /api/toy/wind", fingerprint, key, lease_seconds=60, allowance=allowance)
+        work = Work(
+            "toy", "toys", "POST /api/toy/wind", fingerprint, idempotency_key, lease_seconds=60, allowance=allowance
+        )
         delivered = calls.once(caller, work, perform)
         return Answer(200, delivered.body, delivered.headers)
 

@@ -1,20 +1,28 @@
-"""Cancel: what was paid for stays usable to its end."""
+"""Cancel, so that what was paid for stays usable to its end; and take that back, as long as the subscription has not ended."""
 
 from uuid import UUID
 
+from payments.bodies import SubscriptionItem
 from payments.stripe.objects import StripeSubscription
 from payments.stripe.own_subscription import changing, shown_afterwards
 from payments.stripe.rules import StripeRules
-from payments.subscriptions.read import OwnSubscription
 
 NOTHING_PAID_FOR = frozenset({"past_due", "unpaid", "paused", "incomplete"})
 
 
-def cancel_subscription(rules: StripeRules, user_id: UUID) -> OwnSubscription:
+def cancel_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
     """Can be repeated. Raises NotManagedHere."""
     with changing(rules, user_id) as found:
         let_end(rules, found)
     return shown_afterwards(rules, found.id, f"cancelled by user:{user_id}")
+
+
+def resume_subscription(rules: StripeRules, user_id: UUID) -> SubscriptionItem:
+    """Can be repeated. After the end only a new purchase helps. Raises NotManagedHere."""
+    with changing(rules, user_id) as found:
+        if found.ends_at is not None:
+            rules.handler.keep_subscription(found)
+    return shown_afterwards(rules, found.id, f"resumed by user:{user_id}")
 
 
 def let_end(rules: StripeRules, found: StripeSubscription) -> None:

@@ -1,16 +1,15 @@
-"""Who already sells to a user: nobody should pay twice for the same thing."""
+"""What is asked before a sale: who sells to the user already, so that nobody pays twice, and whether a free trial was used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from payments.models import Subscription
 from payments.subscriptions.entitlement import access_until
-from payments.subscriptions.record import holding_of
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 
 PAID_BY_APPLE = frozenset({SubscriptionStatus.GRACE, SubscriptionStatus.BILLING_RETRY})
@@ -57,6 +56,12 @@ def apple_goes_on(session: Session, user_id: UUID, now: datetime, *, known_by: d
     )
 
 
+def trial_used(session: Session, user_id: UUID) -> bool:
+    """Whether any subscription of the user, at any provider, has or had one: it is given once, whoever sells it."""
+    query = select(exists().where(Subscription.user_id == user_id, Subscription.trial))
+    return bool(session.execute(query).scalar_one())
+
+
 def _rows(session: Session, user_id: UUID, provider: Provider) -> Sequence[Subscription]:
     return session.scalars(
         select(Subscription)
@@ -66,5 +71,5 @@ def _rows(session: Session, user_id: UUID, provider: Provider) -> Sequence[Subsc
 
 
 def _runs(row: Subscription, now: datetime) -> bool:
-    until = access_until(holding_of(row))
+    until = access_until(row)
     return until is not None and now < until
