@@ -12,7 +12,7 @@ from auth.sessions.cookies import TokenDelivery
 from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.tokens.refresh_token import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
-from security.api.operation import AnswerBody, Body
+from security.api.models import AnswerBody, Body
 from security.api.typed_text import DIGITS, ONE_LINE, trims
 
 LONGEST_NAME = 100

@@ -7,7 +7,7 @@ from auth.account_change import hold_account
 from auth.models import User
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
-from security.api.operation import AnswerBody
+from security.api.models import AnswerBody
 from security.edge.problems import InvalidToken
 
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from auth.tiers import Tier
 from gateway.private_server.health import HealthStatus
 from metering.breaker import BreakerState
-from security.api.operation import AnswerBody, Body
+from security.api.models import AnswerBody, Body
 from security.api.typed_text import NOT_BLANK, SEEN
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from auth.tiers import Tier
 from payments.product_table import BillingCycle
 from payments.subscriptions.status import Provider, SubscriptionStatus
-from security.api.operation import AnswerBody
+from security.api.models import AnswerBody
 
 
 class PriceAnswer(AnswerBody):

@@ -30,6 +30,11 @@ TEMPLATE = "migrated"
 load_models(CAPABILITIES)
 
 
+@pytest.fixture(autouse=True)
+def _monkeypatch_response_class() -> None:
+    """In place of pytest-flask's: with it each answer of a fixture `app` would be of another class, without what ours adds."""
+
+
 def pytest_report_header() -> str:
     if os.environ.get("TEST_DATABASE_URL"):
         return "PostgreSQL: the one of TEST_DATABASE_URL; tests that stop and start one use their own"

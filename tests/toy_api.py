@@ -13,9 +13,10 @@ from pydantic.json_schema import SkipJsonSchema
 from werkzeug.test import TestResponse
 
 from security.api.answers import Page
+from security.api.models import WHOLE, AnswerBody, Body, OneOfBody
 from security.api.multipart import FilePart, Form, Multipart
 from security.api.openapi import ApiDescription, openapi_routes
-from security.api.operation import WHOLE, Answer, AnswerBody, Anyone, Body, OneOfBody, operation
+from security.api.operation import Answer, Anyone, operation
 from security.api.request_bodies import Json, Raw
 from security.api.streams import PING, Csv, Events
 from security.api.streams import Event as SentEvent

@@ -20,7 +20,7 @@ from auth.mail.notices import notify
 from auth.models import User
 from auth.problems import AccountDisabled, InvalidCredentials
 from database import reading, transaction
-from security.api.operation import AnswerBody
+from security.api.models import AnswerBody
 from security.edge.problems import InvalidToken, Problem
 
 

@@ -11,7 +11,8 @@ from auth.principal import Principal
 from auth.problems import AccountDisabled, InvalidCredentials
 from auth.profile import UserAnswer, change_display_name, read_profile
 from auth.rate_limits.by_address import AnyoneWithin
-from security.api.operation import Answer, Body, operation
+from security.api.models import Body
+from security.api.operation import Answer, operation
 
 
 class ChangeProfileBody(Body):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, create_model
 from auth.bodies import Name
 from auth.models import ApiKey
 from security.api.cursor import ListAnswer
-from security.api.operation import WHOLE, AnswerBody, Body
+from security.api.models import WHOLE, AnswerBody, Body
 
 NETWORKS_AT_MOST = 20
 LONGEST_NETWORK = 43  # eight groups of four digits, a slash and a length

@@ -8,7 +8,7 @@ from auth.bodies import Email, Password, SixDigits
 from auth.email_address import parse_email
 from auth.email_codes.one_time_codes import LONGEST_LINK_TOKEN
 from auth.email_codes.proof import CodeProof, EmailProof, LinkProof
-from security.api.operation import Body, OneOfBody
+from security.api.models import Body, OneOfBody
 
 LinkToken = Annotated[
     str, Field(max_length=LONGEST_LINK_TOKEN, description="The part after `#token=` in the link from the e-mail.")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from security.api.cursor import ListAnswer
-from security.api.operation import AnswerBody
+from security.api.models import AnswerBody
 
 
 class ExportAnswer(AnswerBody):

@@ -10,7 +10,7 @@ from auth.bodies import InviteCode, NewSession
 from auth.identity_providers.id_token import LONGEST_TOKEN
 from auth.identity_providers.keep_apple_token import AppleCode
 from security.api.cursor import ListAnswer
-from security.api.operation import AnswerBody, Body
+from security.api.models import AnswerBody, Body
 
 VISIBLE = "^[!-~]*$"
 """ASCII without blanks: what Apple's codes and addresses are made of."""

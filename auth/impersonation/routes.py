@@ -10,7 +10,8 @@ from pydantic import Field
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
 from auth.principal import Principal, Role
-from security.api.operation import Answer, AnswerBody, Body, operation
+from security.api.models import AnswerBody, Body
+from security.api.operation import Answer, operation
 from security.api.typed_text import NOT_BLANK, SEEN
 from security.edge.problems import NotFound
 

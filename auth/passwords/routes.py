@@ -10,7 +10,8 @@ from auth.passwords.change import PasswordNotEnough, change_password, reauthenti
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
 from auth.second_factor.bodies import AccessTokenAnswer
-from security.api.operation import Answer, Body, operation
+from security.api.models import Body
+from security.api.operation import Answer, operation
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 

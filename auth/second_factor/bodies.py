@@ -10,7 +10,7 @@ from auth.bodies import DeviceToken, Name, NewSession, SixDigits
 from auth.second_factor.challenge import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.cursor import ListAnswer
-from security.api.operation import AnswerBody, Body, OneOfBody
+from security.api.models import AnswerBody, Body, OneOfBody
 from security.base64url import CANONICAL
 
 TypedCode = Annotated[str, Field(max_length=LONGEST_TYPED, examples=["7K2QD-X9M4T"])]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from auth.audit.bodies import Instant
 from security.api.cursor import ListAnswer
-from security.api.operation import AnswerBody, Body
+from security.api.models import AnswerBody, Body
 
 
 class SessionAnswer(AnswerBody):

@@ -7,7 +7,8 @@ from flask import Blueprint
 from jwt.algorithms import ECAlgorithm
 
 from auth.tokens.access_keys import AccessKeyRing
-from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.api.models import AnswerBody
+from security.api.operation import Answer, Anyone, operation
 
 CACHE_SECONDS = 300
 

@@ -26,7 +26,8 @@ from payments.assembly import Payments
 from payments.billing.customer import billing_customer
 from payments.bodies import SubscriptionItem
 from payments.subscriptions.grant_tier import lock_user
-from security.api.operation import Answer, AnswerBody, Anyone, Body, operation
+from security.api.models import AnswerBody, Body
+from security.api.operation import Answer, Anyone, operation
 from security.api.request_bodies import Json
 from security.api.typed_text import WITHOUT_BLANKS
 from security.edge.problems import DependencyUnavailable, InvalidToken

@@ -9,7 +9,7 @@ from pydantic import Field
 from auth.tiers import Tier
 from payments.product_table import BillingCycle
 from payments.purchases.status import PaymentStatus
-from security.api.operation import WHOLE, AnswerBody, Body
+from security.api.models import WHOLE, AnswerBody, Body
 
 
 class PaymentKind(StrEnum):

@@ -14,7 +14,8 @@ from payments.purchases.read import read_payment
 from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe.rules import StripeRules
-from security.api.operation import Answer, Body, Guard, operation
+from security.api.models import Body
+from security.api.operation import Answer, Guard, operation
 from security.edge.problems import DependencyUnavailable, NotFound
 
 

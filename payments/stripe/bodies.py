@@ -10,7 +10,7 @@ from pydantic import Field
 from auth.tiers import Tier
 from payments.product_table import BillingCycle
 from payments.stripe.redirects import LONGEST
-from security.api.operation import AnswerBody, Body
+from security.api.models import AnswerBody, Body
 
 WebAddress = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["https://app.example.com/billing"])]
 

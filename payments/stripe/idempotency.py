@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 
 from metering.idempotency import IdempotencyKeyReused, IdempotencyKeys, RequestStillRunning, StoredAnswer
 from metering.rate_limit_headers import METERED_HEADERS
-from security.api.operation import Answer, AnswerBody, Body
+from security.api.models import AnswerBody, Body
+from security.api.operation import Answer
 
 Made = TypeVar("Made", bound=AnswerBody)
 

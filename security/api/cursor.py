@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from security.api.operation import WHOLE, AnswerBody, Body
+from security.api.models import WHOLE, AnswerBody, Body
 
 
 def _as_written(value: object) -> object:

@@ -11,9 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel
 
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
 from security.api.answers import Answers, kinds, responder
@@ -27,51 +25,6 @@ OPERATIONS_KEY = "operations"
 
 _PATH_ARGUMENT = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>[^<>]+)>")
 _NAMES = re.compile(r'"([^"]*)"')
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE = BeforeValidator(_whole)
-"""Makes an integer of what JSON Schema calls one: 175.0 (JSON Schema 2020-12, 4.2.3). Strict pydantic would refuse it.
-
-Bounds stand before it, `Annotated[int, Field(ge=1), WHOLE]`: after it they would be missing in the schema.
-"""
-
-
-class Body(BaseModel):
-    """Base of every request body and query: unknown fields are refused, values never coerced, instances never change."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-Form = TypeVar("Form", bound=Body)
-
-
-class OneOfBody(RootModel[Form]):
-    """Base of a body that has one of several forms, each a `Body` of its own: a union with a discriminator.
-
-    The discriminator is a function, because no member of the JSON says which form it is.
-    """
-
-    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class AnswerBody(BaseModel):
-    """Base of every answer body. It has every member always, but for those with `exclude_if`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
-        schema = handler(core_schema)
-        handler.resolve_ref_schema(schema)["required"] = [
-            member.serialization_alias or name for name, member in cls.model_fields.items() if member.exclude_if is None
-        ]
-        return schema
 
 
 class Guard(Protocol):

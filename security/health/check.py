@@ -13,7 +13,7 @@ from typing import Any, Literal
 from database.jobs.worker_status import WorkerStatus, worker_status
 from database.redis.server import RedisAddress, ping
 from database.schema import SchemaNotCurrent, schema_check
-from security.api.operation import AnswerBody
+from security.api.models import AnswerBody
 
 log = logging.getLogger(__name__)
 

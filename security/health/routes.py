@@ -5,7 +5,8 @@ from typing import Literal
 
 from flask import Blueprint
 
-from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.api.models import AnswerBody
+from security.api.operation import Answer, Anyone, operation
 from security.health.check import Finding, HealthCheck, PartHealth
 
 OPEN = Anyone(because="load balancers and platforms ask without credentials")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from flask import Blueprint, current_app, render_template, request
 
 from security.api.answers import Page
-from security.api.operation import Answer, AnswerBody, Anyone, operation
+from security.api.models import AnswerBody
+from security.api.operation import Answer, Anyone, operation
 from security.pages.html_page import PageBlueprint, page_policy
 
 PREDICT = "/api/gateway/predict"

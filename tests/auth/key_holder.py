@@ -7,7 +7,8 @@ from werkzeug.test import TestResponse
 
 from auth.principal import Caller
 from auth.scopes import USAGE
-from security.api.operation import Answer, AnswerBody, operation
+from security.api.models import AnswerBody
+from security.api.operation import Answer, operation
 from tests.auth.accounts_app import Accounts, bearer
 
 HERE = "192.0.2.1"

@@ -21,7 +21,8 @@ from metering.metered_calls import Allowance, MeteredCalls, Running, Tally, Work
 from metering.parts import Built, Parts
 from metering.rate_limit_headers import DAY, RateLimitExceeded
 from metering.windows import day_of
-from security.api.operation import Answer, AnswerBody, operation
+from security.api.models import AnswerBody
+from security.api.operation import Answer, operation
 from security.health.check import Part
 from tests.toy_capability import TOY_LIMITS, ToySection
 from tests.toy_capability.models import Toy
