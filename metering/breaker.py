@@ -29,9 +29,11 @@ class HealthSign(Enum):
     GOOD = "good"
     """An answer of the 4xx kind proves that the server works."""
     BAD = "bad"
+    """A timeout, a 5xx answer or a connection that was lost. The question may be to blame, so it is this user's."""
     UNREACHABLE = "unreachable"
     """No connection came about, which no user can cause."""
     UNKNOWN = "unknown"
+    """The call never left, or the answer to it cannot be used."""
 
 
 class BreakerState(StrEnum):
@@ -106,67 +108,29 @@ class Breaker:
 
     def judge(self, ticket: Ticket, sign: HealthSign) -> None:
         """Say how the call of a ticket ended, once."""
-        if sign is HealthSign.GOOD:
-            self.succeeded(ticket)
-        elif sign is HealthSign.BAD:
-            self.failed(ticket)
-        elif sign is HealthSign.UNREACHABLE:
-            self.not_connected(ticket)
-        else:
-            self.not_judged(ticket)
-
-    def succeeded(self, ticket: Ticket) -> None:
         with self._lock:
             if ticket.generation != self._generation:
                 return  # it began before the breaker changed, so it says nothing about now
-            self._connect_failures = 0
-            if self._open_until is None:
-                self._second().calls += 1
+            if sign is HealthSign.UNKNOWN:
+                self._probing.discard(ticket.user)
                 return
-            self._open_until, self._rest = None, self._rules.first_rest
-            self._begin_anew()
-
-    def failed(self, ticket: Ticket) -> None:
-        """Count a timeout, a 5xx answer or a connection that was lost. The question may be to blame, so it is this user's."""
-        with self._lock:
-            if ticket.generation != self._generation:
-                return
-            self._connect_failures = 0
             if self._open_until is not None:
-                self._probes_failed.add(ticket.user)
-                if len(self._probes_failed) >= self._rules.users:
-                    self._rest_longer()
+                self._judge_probe(ticket.user, sign)
                 return
             second = self._second()
             second.calls += 1
-            second.failures += 1
-            second.users.add(ticket.user)
-            self._open_if_many_fail()
-
-    def not_connected(self, ticket: Ticket) -> None:
-        """Count a connection that did not come about."""
-        with self._lock:
-            if ticket.generation != self._generation:
+            if sign is HealthSign.GOOD:
+                self._connect_failures = 0
                 return
-            if self._open_until is not None:
-                self._rest_longer()
-                return
-            second = self._second()
-            second.calls += 1
             second.failures += 1
-            second.connect_failures += 1
-            self._connect_failures += 1
-            if self._connect_failures >= self._rules.connect_failures:
-                self._open()
+            if sign is HealthSign.BAD:
+                self._connect_failures = 0
+                second.users.add(ticket.user)
             else:
-                self._open_if_many_fail()
-
-    def not_judged(self, ticket: Ticket) -> None:
-        """The call said nothing about the server's health: it never left, or the answer to it cannot be used."""
-        if self._open_until is not None:
-            with self._lock:
-                if ticket.generation == self._generation:
-                    self._probing.discard(ticket.user)
+                second.connect_failures += 1
+                self._connect_failures += 1
+            if self._connect_failures >= self._rules.connect_failures or self._many_fail():
+                self._open()
 
     def state(self) -> BreakerState:
         with self._lock:
@@ -185,19 +149,24 @@ class Breaker:
             raise BreakerIsOpen(max(self._probes_until - now, 1.0))
         self._probing.add(user)
 
-    def _open_if_many_fail(self) -> None:
+    def _judge_probe(self, user: UUID, sign: HealthSign) -> None:
+        if sign is HealthSign.GOOD:
+            self._open_until, self._rest = None, self._rules.first_rest
+            self._begin_anew()
+            return
+        self._probes_failed.add(user)
+        if sign is HealthSign.UNREACHABLE or len(self._probes_failed) >= self._rules.users:
+            self._rest = min(self._rest * 2, self._rules.longest_rest)
+            self._open()
+
+    def _many_fail(self) -> bool:
         seconds = self._seconds.values()
         calls = sum(second.calls for second in seconds)
         failures = sum(second.failures for second in seconds)
         if calls < self._rules.least_calls or failures < calls * self._rules.failing_share:
-            return
+            return False
         users = set[UUID]().union(*(second.users for second in seconds))
-        if len(users) + sum(second.connect_failures for second in seconds) >= self._rules.users:
-            self._open()
-
-    def _rest_longer(self) -> None:
-        self._rest = min(self._rest * 2, self._rules.longest_rest)
-        self._open()
+        return len(users) + sum(second.connect_failures for second in seconds) >= self._rules.users
 
     def _open(self) -> None:
         # Jitter, so that many processes do not probe at the same moment.

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from time import monotonic
 
 from metering.breaker import REDUCED_CAPACITY
 from security.edge.problems import Problem, retry_after
@@ -39,7 +38,12 @@ class Bulkhead:
         most = max(1, math.floor(self._size * share))
         with self._lock:
             if self._taken >= most:
-                self._wait_for_less_than(most)
+                self._waiting += 1
+                try:
+                    if not self._changed.wait_for(lambda: self._taken < most, self._longest_wait):
+                        raise TooManyInFlight
+                finally:
+                    self._waiting -= 1
             self._taken += 1
 
     def leave(self) -> None:
@@ -52,16 +56,3 @@ class Bulkhead:
     @property
     def taken(self) -> int:
         return self._taken
-
-    def _wait_for_less_than(self, most: int) -> None:
-        deadline = monotonic() + self._longest_wait
-        self._waiting += 1
-        try:
-            while self._taken >= most:
-                left = deadline - monotonic()
-                if left <= 0 or not self._changed.wait(left):
-                    if self._taken < most:
-                        return
-                    raise TooManyInFlight
-        finally:
-            self._waiting -= 1

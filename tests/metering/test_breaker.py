@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from metering.breaker import Breaker, BreakerIsOpen, BreakerState, Ticket
+from metering.breaker import Breaker, BreakerIsOpen, BreakerState, HealthSign, Ticket
 
 USERS = [UUID(int=number) for number in range(1, 6)]
 NUMBERS = count(100)
@@ -37,18 +37,18 @@ def somebody() -> UUID:
 def fail(breaker: Breaker, times: int, users: list[UUID] = USERS) -> None:
     asking: Iterator[UUID] = cycle(users)
     for _ in range(times):
-        breaker.failed(breaker.admit(next(asking)))
+        breaker.judge(breaker.admit(next(asking)), HealthSign.BAD)
 
 
 def succeed(breaker: Breaker, times: int) -> None:
     for _ in range(times):
-        breaker.succeeded(breaker.admit(USERS[0]))
+        breaker.judge(breaker.admit(USERS[0]), HealthSign.GOOD)
 
 
 def fail_all_probes(breaker: Breaker) -> None:
     tickets: list[Ticket] = [breaker.admit(somebody()) for _ in range(5)]
     for ticket in tickets:
-        breaker.failed(ticket)
+        breaker.judge(ticket, HealthSign.BAD)
 
 
 def test_it_opens_at_half_of_ten_calls(breaker: Breaker) -> None:
@@ -82,12 +82,12 @@ def test_failures_of_more_than_ten_seconds_ago_are_forgotten(breaker: Breaker, c
 
 def test_five_connections_that_fail_in_a_row_open_it(breaker: Breaker) -> None:
     for _ in range(4):
-        breaker.not_connected(breaker.admit(USERS[0]))
+        breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
     succeed(breaker, 1)
     for _ in range(4):
-        breaker.not_connected(breaker.admit(USERS[0]))
+        breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
     assert breaker.state() is BreakerState.CLOSED
-    breaker.not_connected(breaker.admit(USERS[0]))
+    breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
     assert breaker.state() is BreakerState.OPEN
 
 
@@ -102,10 +102,10 @@ def test_connections_that_fail_weigh_as_much_as_users(breaker: Breaker) -> None:
     """No user can make a connection fail."""
     for _ in range(3):
         for _ in range(2):
-            breaker.not_connected(breaker.admit(USERS[0]))
+            breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
         fail(breaker, 1, USERS[:1])
     assert breaker.state() is BreakerState.CLOSED  # nine calls
-    breaker.not_connected(breaker.admit(USERS[0]))
+    breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
     assert breaker.state() is BreakerState.OPEN
 
 
@@ -120,9 +120,9 @@ def test_after_the_rest_five_users_may_probe_and_the_first_success_closes_it(
         with pytest.raises(BreakerIsOpen):
             breaker.admit(user)
     for probe in probes[:4]:
-        breaker.failed(probe)
+        breaker.judge(probe, HealthSign.BAD)
     assert breaker.state() is BreakerState.HALF_OPEN
-    breaker.succeeded(probes[4])
+    breaker.judge(probes[4], HealthSign.GOOD)
     assert breaker.state() is BreakerState.CLOSED
     succeed(breaker, 1)
 
@@ -132,10 +132,10 @@ def test_three_users_whose_probes_fail_or_hang_keep_it_from_nobody_else(breaker:
     clock.now += 6
     for _ in range(10):
         for probe in [breaker.admit(user) for user in USERS[:2]]:
-            breaker.failed(probe)
+            breaker.judge(probe, HealthSign.BAD)
         breaker.admit(USERS[2])
         clock.now += 10
-    breaker.succeeded(breaker.admit(somebody()))
+    breaker.judge(breaker.admit(somebody()), HealthSign.GOOD)
     assert breaker.state() is BreakerState.CLOSED
 
 
@@ -153,7 +153,7 @@ def test_failed_probes_double_the_rest_up_to_a_minute(breaker: Breaker, clock: H
 def test_one_probe_that_is_not_connected_is_enough_to_rest_again(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 10)
     clock.now += 6
-    breaker.not_connected(breaker.admit(USERS[0]))
+    breaker.judge(breaker.admit(USERS[0]), HealthSign.UNREACHABLE)
     assert breaker.state() is BreakerState.OPEN
     clock.now += 8
     assert breaker.state() is BreakerState.OPEN
@@ -162,8 +162,8 @@ def test_one_probe_that_is_not_connected_is_enough_to_rest_again(breaker: Breake
 def test_a_probe_that_says_nothing_makes_room_for_the_next_one(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 10)
     clock.now += 6
-    breaker.not_judged(breaker.admit(USERS[0]))
-    breaker.succeeded(breaker.admit(USERS[0]))
+    breaker.judge(breaker.admit(USERS[0]), HealthSign.UNKNOWN)
+    breaker.judge(breaker.admit(USERS[0]), HealthSign.GOOD)
     assert breaker.state() is BreakerState.CLOSED
 
 
@@ -172,9 +172,9 @@ def test_a_call_from_before_the_change_says_nothing_about_now(breaker: Breaker, 
     fail(breaker, 10)
     clock.now += 6
     probe = breaker.admit(USERS[0])
-    breaker.succeeded(old)
-    breaker.not_judged(old)
+    breaker.judge(old, HealthSign.GOOD)
+    breaker.judge(old, HealthSign.UNKNOWN)
     with pytest.raises(BreakerIsOpen):
         breaker.admit(USERS[0])
-    breaker.succeeded(probe)
+    breaker.judge(probe, HealthSign.GOOD)
     assert breaker.state() is BreakerState.CLOSED
