@@ -20,12 +20,11 @@ from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
 from database.base import utc_now
-from database.engine import EngineOptions
+from database.engine import EngineOptions, writer_connection
 from database.forget_failures import upkeep_jobs
 from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
 from database.redis.server import RedisAddress, RedisServer
-from database.writer_connection import writer_connection
 from metering.assembly import assemble_metering
 from metering.capability import Capabilities, Capability, personal_data_of, scopes_of, switched_on
 from metering.parts import Built, Parts

@@ -1,7 +1,12 @@
 """How the process speaks to PostgreSQL: the URL's dialect, the time limits of every session, the size of the pool."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 MINIMUM_SERVER_VERSION = 15
 SILENCE_MILLISECONDS = 5_000
@@ -58,3 +63,8 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
             "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         },
     }
+
+
+def writer_connection(url: str, options: EngineOptions) -> Callable[[], Connection]:
+    """Opens connections beside the pool's, with the same time limits, for the group commits of a process."""
+    return partial(psycopg2.connect, libpq_url(url), **engine_options(options)["connect_args"])

@@ -3,9 +3,9 @@
 from auth.scopes import USAGE
 from gateway.plan_limits import FEATURE, PREDICT_LIMITS
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
-from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer
 from gateway.private_server.health import PrivateServerHealth
-from gateway.routes import Gateway, gateway_routes
+from gateway.routes import gateway_routes
 from gateway.settings import PredictSection
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
@@ -14,9 +14,11 @@ from metering.parts import Built, Parts
 
 def build_predict(parts: Parts, settings: PredictSection) -> Built:
     private_server = PrivateServer(
-        PrivateServerAddress(settings.private_api_url, settings.private_api_path, settings.private_api_timeout),
+        settings.private_api_url,
+        settings.private_api_path,
         settings.private_server_keys,
-        VerifyResponse(settings.private_api_verify_response),
+        settings.private_api_verify_response,
+        timeout=settings.private_api_timeout,
         largest_pool=settings.predict_max_in_flight,
     )
     breaker = Breaker()
@@ -30,10 +32,6 @@ def build_predict(parts: Parts, settings: PredictSection) -> Built:
         private_server=private_server,
         hash_key=parts.derived_key("mirroros request hashes v1"),
     )
-    gateway = Gateway(
-        proxy=proxy,
-        health=PrivateServerHealth(private_server, breaker),
-        usage_reader=parts.auth.signed_in_or_key(USAGE),
-        metered=parts.auth.metered(FEATURE),
-    )
-    return Built(routes=(gateway_routes(gateway),))
+    health = PrivateServerHealth(private_server, breaker)
+    metered, usage_reader = parts.auth.metered(FEATURE), parts.auth.signed_in_or_key(USAGE)
+    return Built(routes=(gateway_routes(proxy, health, metered=metered, usage_reader=usage_reader),))

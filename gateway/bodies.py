@@ -1,12 +1,12 @@
 """What the gateway's routes take and answer."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
-from gateway.private_server.health import HealthStatus
 from metering.breaker import BreakerState
 from security.api.models import AnswerBody, Body
 from security.api.typed_text import NOT_BLANK, SEEN
@@ -58,6 +58,14 @@ class UsageAnswer(AnswerBody):
     resets_at: datetime
     burst: PolicyUsage | None
     concurrency: PolicyUsage | None
+
+
+class HealthStatus(StrEnum):
+    UP = "up"
+    DEGRADED = "degraded"
+    """It answers the probe, but predictions failed a moment ago."""
+    DOWN = "down"
+    UNKNOWN = "unknown"
 
 
 class PrivateHealthAnswer(AnswerBody):

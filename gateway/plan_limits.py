@@ -25,66 +25,25 @@ class PlanLimits:
 
     per_day: int | None
     burst: int
-    burst_seconds: int
     concurrency: int
     shed_from: float
-    options: frozenset[str]
-    failures_per_hour: int | None = None
+    burst_seconds: int = 60
+    options: frozenset[str] = frozenset()
+    failures_per_hour: int | None = 20
 
     def published(self) -> Mapping[str, int | None]:
-        return {
-            "per_day": self.per_day,
-            "burst": self.burst,
-            "burst_seconds": self.burst_seconds,
-            "concurrency": self.concurrency,
-        }
+        return {name: getattr(self, name) for name in ("per_day", "burst", "burst_seconds", "concurrency")}
 
 
+GROUNDED = frozenset({ENHANCED_GROUNDING})
 PREDICT_LIMITS: Final[Mapping[Tier, PlanLimits]] = MappingProxyType(
     {
-        Tier.FREE: PlanLimits(
-            per_day=5,
-            burst=10,
-            burst_seconds=60,
-            concurrency=2,
-            shed_from=0.7,
-            options=frozenset(),
-            failures_per_hour=20,
-        ),
-        Tier.PLUS: PlanLimits(
-            per_day=25,
-            burst=30,
-            burst_seconds=60,
-            concurrency=4,
-            shed_from=0.8,
-            options=frozenset(),
-            failures_per_hour=20,
-        ),
-        Tier.PRO: PlanLimits(
-            per_day=100,
-            burst=60,
-            burst_seconds=60,
-            concurrency=8,
-            shed_from=0.9,
-            options=frozenset({ENHANCED_GROUNDING}),
-            failures_per_hour=20,
-        ),
-        Tier.TEAM: PlanLimits(
-            per_day=300,
-            burst=120,
-            burst_seconds=60,
-            concurrency=16,
-            shed_from=0.95,
-            options=frozenset({ENHANCED_GROUNDING}),
-            failures_per_hour=20,
-        ),
+        Tier.FREE: PlanLimits(per_day=5, burst=10, concurrency=2, shed_from=0.7),
+        Tier.PLUS: PlanLimits(per_day=25, burst=30, concurrency=4, shed_from=0.8),
+        Tier.PRO: PlanLimits(per_day=100, burst=60, concurrency=8, shed_from=0.9, options=GROUNDED),
+        Tier.TEAM: PlanLimits(per_day=300, burst=120, concurrency=16, shed_from=0.95, options=GROUNDED),
         Tier.ENTERPRISE: PlanLimits(
-            per_day=None,
-            burst=300,
-            burst_seconds=60,
-            concurrency=32,
-            shed_from=1.0,
-            options=frozenset({ENHANCED_GROUNDING}),
+            per_day=None, burst=300, concurrency=32, shed_from=1.0, options=GROUNDED, failures_per_hour=None
         ),
     }
 )

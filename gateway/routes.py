@@ -1,6 +1,5 @@
 """The metered gateway under /api/gateway."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from flask import Blueprint
@@ -23,17 +22,10 @@ from security.edge.request_id import current_request_id, current_traceparent
 LARGEST_QUESTION = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """What the routes work with. `metered` admits on a cached state that the reservation checks; `usage_reader` asks each time."""
-
-    proxy: PredictionProxy
-    health: PrivateServerHealth
-    usage_reader: Guard
-    metered: Guard
-
-
-def gateway_routes(gateway: Gateway) -> Blueprint:
+def gateway_routes(
+    proxy: PredictionProxy, private_health: PrivateServerHealth, *, metered: Guard, usage_reader: Guard
+) -> Blueprint:
+    """`metered` admits on a cached state that the reservation checks; `usage_reader` asks each time."""
     routes = Blueprint("gateway", __name__, url_prefix="/api/gateway")
 
     @operation(
@@ -42,7 +34,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         "/predict",
         operation_id="createPrediction",
         summary="Make a prediction",
-        guard=gateway.metered,
+        guard=metered,
         body=Json(PredictionBody, limit=LARGEST_QUESTION),
         answers={200: PredictionAnswer},
         answer_headers=METERED_HEADERS,
@@ -75,7 +67,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
             trace_request_id=current_request_id(),
             traceparent=current_traceparent(),
         )
-        prediction = gateway.proxy.predict(caller, question)
+        prediction = proxy.predict(caller, question)
         return Answer(200, prediction.body, prediction.headers)
 
     @operation(
@@ -84,13 +76,13 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
         "/predict/usage",
         operation_id="getUsage",
         summary="Get today's usage",
-        guard=gateway.usage_reader,
+        guard=usage_reader,
         answers={200: UsageAnswer},
         problems=(LimitsUnavailable,),
     )
     def usage(caller: Caller) -> Answer:
         """Shows what you have used and have left in the current UTC day. Costs nothing."""
-        ask, standing = gateway.proxy.usage(caller)
+        ask, standing = proxy.usage(caller)
         return Answer(200, _usage_answer(caller, ask, standing))
 
     @operation(
@@ -104,13 +96,7 @@ def gateway_routes(gateway: Gateway) -> Blueprint:
     )
     def health() -> Answer:
         """The result is at most ten seconds old. A check never makes a prediction."""
-        found = gateway.health.read()
-        return Answer(
-            200,
-            PrivateHealthAnswer(
-                status=found.status, checked_at=found.checked_at, latency_ms=found.latency_ms, breaker=found.breaker
-            ),
-        )
+        return Answer(200, private_health.read())
 
     return routes
 

@@ -17,6 +17,8 @@ from settings.web_server import WebServerSection
 
 
 class ResponseVerification(StrEnum):
+    """`if_present` helps to introduce signing; it is no defence against an attacker."""
+
     REQUIRED = "required"
     IF_PRESENT = "if_present"
     OFF = "off"

@@ -4,7 +4,6 @@ import random
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from time import monotonic, sleep
 from uuid import UUID
 
@@ -24,7 +23,8 @@ from gateway.private_server.problems import (
     SignatureNotAccepted,
 )
 from gateway.private_server.resolve_name import Addresses
-from gateway.private_server.result_document import ResultNotUsable, check_result
+from gateway.private_server.result_document import check_result
+from gateway.settings import ResponseVerification
 from security.logs.log import security_event
 from security.request_signer import CallContext, ResponseNotSigned, ResponseNotTrusted, sign_request, verify_response
 from security.secrets.signing_keys import PrivateServerKeys
@@ -35,14 +35,6 @@ LONGEST_UNNOTICED_CLOSE = 1.0
 """Seconds. A connection that was closed while it lay idle says so within one round trip of the request."""
 
 JSON = "application/json"
-
-
-class VerifyResponse(StrEnum):
-    """PRIVATE_API_VERIFY_RESPONSE. `if_present` helps to introduce signing; it is no defence against an attacker."""
-
-    REQUIRED = "required"
-    IF_PRESENT = "if_present"
-    OFF = "off"
 
 
 @dataclass(slots=True)
@@ -57,33 +49,28 @@ class PredictionCall:
     traceparent: str
 
 
-@dataclass(frozen=True)
-class PrivateServerAddress:
-    """PRIVATE_API_URL, the path of predictions under it, and the seconds that a whole call may take."""
-
-    url: str
-    path: str = "/predict"
-    timeout: float = 30.0
-
-
 class PrivateServer:
     """One per process, shared by all threads."""
 
     def __init__(
         self,
-        address: PrivateServerAddress,
+        url: str,
+        path: str,
         keys: PrivateServerKeys,
-        verify: VerifyResponse,
+        verify: ResponseVerification,
         *,
+        timeout: float,
         largest_pool: int,
         clock: Clock = utc_now,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` replaces the default verification, for a private certificate authority. Raises ValueError for a bad URL."""
-        self.timeout = address.timeout
-        self._origin = Origin.of(address.url)
+        """`timeout`: the seconds that a whole call may take. `tls` replaces the default verification, for a private
+        certificate authority. Raises ValueError for a bad URL.
+        """
+        self.timeout = timeout
+        self._origin = Origin.of(url)
         self._addresses = Addresses(self._origin.host, self._origin.port)
-        self._target = self._origin.path + address.path
+        self._target = self._origin.path + path
         self._keys = keys
         self._verify = verify
         self._clock = clock
@@ -192,10 +179,7 @@ class PrivateServer:
         if reply.header("content-encoding") not in {None, "identity"}:
             raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
         self._prove_origin(reply, nonce)
-        try:
-            return check_result(reply.body)
-        except ResultNotUsable as error:
-            raise PredictionFailed(error.reason) from None
+        return check_result(reply.body)
 
     def _refuse_other_statuses(self, reply: Reply) -> None:
         if reply.status == 200:
@@ -211,14 +195,14 @@ class PrivateServer:
         raise (PrivateServerBroke if reply.status >= 500 else PredictionFailed)(reason)
 
     def _prove_origin(self, reply: Reply, nonce: str) -> None:
-        if self._verify is VerifyResponse.OFF:
+        if self._verify is ResponseVerification.OFF:
             return
         try:
             verify_response(
                 self._keys, nonce=nonce, status=reply.status, headers=reply.headers, body=reply.body, now=self._clock()
             )
         except ResponseNotTrusted as error:
-            if self._verify is VerifyResponse.IF_PRESENT and isinstance(error, ResponseNotSigned):
+            if self._verify is ResponseVerification.IF_PRESENT and isinstance(error, ResponseNotSigned):
                 return
             security_event("private_server_answer_not_trusted", reason=error.reason)
             raise PredictionFailed(error.reason) from error

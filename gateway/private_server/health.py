@@ -3,31 +3,15 @@
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from time import monotonic
 
 from database.base import Clock, utc_now
+from gateway.bodies import HealthStatus, PrivateHealthAnswer
 from gateway.private_server.client import PrivateServer
 from metering.breaker import Breaker, BreakerState
 
 FRESH_SECONDS = 10.0
 PROBE_SECONDS = 2.0
-
-
-class HealthStatus(StrEnum):
-    UP = "up"
-    DEGRADED = "degraded"
-    """It answers the probe, but predictions failed a moment ago."""
-    DOWN = "down"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    status: HealthStatus
-    checked_at: datetime | None
-    latency_ms: int | None
-    breaker: BreakerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +32,7 @@ class PrivateServerHealth:
         self._probing = threading.Lock()
         self._last: _Probe | None = None
 
-    def read(self) -> Health:
+    def read(self) -> PrivateHealthAnswer:
         if self._is_old(self._last) and self._probing.acquire(blocking=False):
             try:
                 if self._is_old(self._last):
@@ -58,11 +42,13 @@ class PrivateServerHealth:
         breaker = self._breaker.state()
         last = self._last
         if last is None:
-            return Health(HealthStatus.UNKNOWN, None, None, breaker)
+            return PrivateHealthAnswer(status=HealthStatus.UNKNOWN, checked_at=None, latency_ms=None, breaker=breaker)
         status = HealthStatus.DOWN
         if last.answered:
             status = HealthStatus.UP if breaker is BreakerState.CLOSED else HealthStatus.DEGRADED
-        return Health(status, last.checked_at, last.latency_ms, breaker)
+        return PrivateHealthAnswer(
+            status=status, checked_at=last.checked_at, latency_ms=last.latency_ms, breaker=breaker
+        )
 
     def _is_old(self, probe: _Probe | None) -> bool:
         return probe is None or monotonic() - probe.taken >= FRESH_SECONDS

@@ -2,31 +2,25 @@
 
 import orjson
 
-
-class ResultNotUsable(Exception):
-    """`reason` is a code for the row: what came is no JSON object, or an empty one."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+from gateway.private_server.problems import PredictionFailed
 
 
 def check_result(body: bytes) -> bytes:
-    """The object's bytes without a `metadata` member of its own. Raises ResultNotUsable.
+    """The object's bytes without a `metadata` member of its own. Raises PredictionFailed.
 
     orjson refuses what JSON (RFC 8259) does not have: NaN, Infinity, text that is not UTF-8, a byte order mark, a second value.
     """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise ResultNotUsable("result_not_json") from None
+        raise PredictionFailed("result_not_json") from None
     if not isinstance(document, dict):
-        raise ResultNotUsable("result_not_an_object")
+        raise PredictionFailed("result_not_an_object")
     if "metadata" in document:
         del document["metadata"]
         body = orjson.dumps(document)  # ours replaces it; two members of one name would be ambiguous
     if not document:
-        raise ResultNotUsable("result_empty")
+        raise PredictionFailed("result_empty")
     return body.strip(b" \t\r\n")
 
 

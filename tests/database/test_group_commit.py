@@ -10,9 +10,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extras import execute_values
 
 from database import group_commit
-from database.engine import EngineOptions
+from database.engine import EngineOptions, writer_connection
 from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
-from database.writer_connection import writer_connection
 from sandbox.postgres import EmbeddedPostgres
 
 Writer = GroupCommit[int, int]

@@ -17,16 +17,16 @@ from auth.principal import CachedFields, Caller, Principal
 from auth.tiers import Tier
 from database import db
 from database.base import utc_now
-from database.engine import EngineOptions
+from database.engine import EngineOptions, writer_connection
 from database.redis.server import RedisAddress, RedisServer
-from database.writer_connection import writer_connection
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer as ReferenceServer
 from gateway.plan_limits import PlanLimits
 from gateway.prediction_proxy import PredictionProxy
-from gateway.private_server.client import PrivateServer, PrivateServerAddress, VerifyResponse
+from gateway.private_server.client import PrivateServer
 from gateway.private_server.health import PrivateServerHealth
-from gateway.routes import Gateway, gateway_routes
+from gateway.routes import gateway_routes
+from gateway.settings import ResponseVerification
 from metering.breaker import Breaker, BreakerRules
 from metering.bulkhead import Bulkhead
 from metering.idempotency import IdempotencyKeys
@@ -42,9 +42,9 @@ from tests.metering.limit_backends import eventually
 
 GROUNDED = frozenset({"enhanced_grounding"})
 PLANS: Mapping[Tier, PlanLimits] = {
-    Tier.FREE: PlanLimits(5, 1000, 60, 1000, 0.7, frozenset()),
-    Tier.PRO: PlanLimits(100, 1000, 60, 1000, 0.9, GROUNDED),
-    Tier.ENTERPRISE: PlanLimits(None, 1000, 60, 1000, 1.0, GROUNDED),
+    Tier.FREE: PlanLimits(5, 1000, 1000, 0.7, failures_per_hour=None),
+    Tier.PRO: PlanLimits(100, 1000, 1000, 0.9, options=GROUNDED, failures_per_hour=None),
+    Tier.ENTERPRISE: PlanLimits(None, 1000, 1000, 1.0, options=GROUNDED, failures_per_hour=None),
 }
 QUESTION = {"goal": "Run a marathon in under four hours", "timeframe": "6 months"}
 NEVER_OPENS = BreakerRules(least_calls=10**9, connect_failures=10**9)
@@ -132,7 +132,7 @@ def running_gateway(
     url: str,
     *,
     timeout: float = 20.0,
-    verify: VerifyResponse = VerifyResponse.REQUIRED,
+    verify: ResponseVerification = ResponseVerification.REQUIRED,
     breaker: Breaker | None = None,
     places: int = 64,
     bulkhead_wait: float = 0.25,
@@ -151,9 +151,11 @@ def running_gateway(
     redis = RedisServer(None if redis_url is None else RedisAddress(redis_url, timeout=1.0))
     with ReferenceServer(Keys({"k1": secret}), test_switches=True) as private, app.app_context():
         server = PrivateServer(
-            PrivateServerAddress(private_url or private.url, "/predict", timeout),
+            private_url or private.url,
+            "/predict",
             PrivateServerKeys((SigningKey("k1", secret),)),
             verify,
+            timeout=timeout,
             largest_pool=places,
         )
         writer = call_writer(writer_connection(settle_url or url, options))
@@ -172,7 +174,7 @@ def running_gateway(
             hash_key=secrets.token_bytes(32),
         )
         guard = NamedCaller()
-        routes = gateway_routes(Gateway(proxy, PrivateServerHealth(server, breaker), guard, guard))
+        routes = gateway_routes(proxy, PrivateServerHealth(server, breaker), metered=guard, usage_reader=guard)
         install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         app.register_blueprint(routes)
         yield RunningGateway(app, private, proxy, url, redis)

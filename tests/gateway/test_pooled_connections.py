@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.private_server.client import VerifyResponse
 from gateway.private_server.connection_pool import ConnectionPool
 from gateway.private_server.http_connection import HttpConnection
+from gateway.settings import ResponseVerification
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"answer":1}'
@@ -62,7 +62,7 @@ class ClosingServer:
 
 def test_a_pooled_connection_that_dies_without_an_answer_is_replaced_once(database_url: str) -> None:
     server = ClosingServer()
-    with running_gateway(database_url, private_url=server.address, verify=VerifyResponse.OFF) as gateway:
+    with running_gateway(database_url, private_url=server.address, verify=ResponseVerification.OFF) as gateway:
         assert [gateway.ask().status_code, gateway.ask().status_code] == [200, 200]
         assert gateway.used() == 2
     server.close()
@@ -86,7 +86,7 @@ def test_a_call_that_may_have_done_something_is_not_repeated(
 ) -> None:
     closing = server()
     with running_gateway(
-        database_url, private_url=closing.address, verify=VerifyResponse.OFF, timeout=timeout
+        database_url, private_url=closing.address, verify=ResponseVerification.OFF, timeout=timeout
     ) as gateway:
         assert [gateway.ask().status_code, gateway.ask().status_code] == [200, 502]
         assert gateway.used() == 1
@@ -96,7 +96,7 @@ def test_a_call_that_may_have_done_something_is_not_repeated(
 
 def test_a_probe_of_two_seconds_is_repeated_all_the_same(database_url: str) -> None:
     server = ClosingServer()
-    with running_gateway(database_url, private_url=server.address, verify=VerifyResponse.OFF) as gateway:
+    with running_gateway(database_url, private_url=server.address, verify=ResponseVerification.OFF) as gateway:
         gateway.ask()
         assert gateway.proxy.private_server.answers_health(2.0)
     server.close()

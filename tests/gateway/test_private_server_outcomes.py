@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.private_server.client import VerifyResponse
+from gateway.settings import ResponseVerification
 from tests.gateway.raw_server import replying_with
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 
@@ -106,7 +106,7 @@ def test_a_private_server_with_another_key_refuses_and_that_is_our_fault(databas
 
 
 def test_an_unsigned_answer_is_taken_where_the_policy_says_if_present(database_url: str) -> None:
-    with running_gateway(database_url, verify=VerifyResponse.IF_PRESENT) as gateway:
+    with running_gateway(database_url, verify=ResponseVerification.IF_PRESENT) as gateway:
         gateway.private.switches = Switches(Fault.UNSIGNED)
         assert gateway.ask().status_code == 200
         gateway.private.switches = Switches(Fault.BAD_SIGNATURE)
@@ -114,7 +114,7 @@ def test_an_unsigned_answer_is_taken_where_the_policy_says_if_present(database_u
 
 
 def test_a_wrong_signature_is_taken_only_where_the_policy_is_off(database_url: str) -> None:
-    with running_gateway(database_url, verify=VerifyResponse.OFF) as gateway:
+    with running_gateway(database_url, verify=ResponseVerification.OFF) as gateway:
         gateway.private.switches = Switches(Fault.BAD_SIGNATURE)
         assert gateway.ask().status_code == 200
 
@@ -146,7 +146,7 @@ REPLIES = [
 def test_a_reply_that_is_not_well_formed_is_not_passed_on(database_url: str, reply: bytes, reason: str) -> None:
     with (
         replying_with(reply) as address,
-        running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway,
+        running_gateway(database_url, private_url=address, verify=ResponseVerification.OFF) as gateway,
     ):
         assert gateway.ask().status_code == 502
         (row,) = gateway.requests()
@@ -165,7 +165,7 @@ GOOD = [
 def test_a_well_formed_reply_is_passed_on_with_our_metadata(database_url: str, reply: bytes) -> None:
     with (
         replying_with(reply) as address,
-        running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway,
+        running_gateway(database_url, private_url=address, verify=ResponseVerification.OFF) as gateway,
     ):
         answer = gateway.ask().get_json()
         assert answer["answer"] == 1
@@ -178,6 +178,6 @@ def test_numbers_are_passed_on_as_they_were_written(database_url: str) -> None:
     reply = HEADER + b"Content-Length: %d\r\n\r\n" % len(body) + body
     with (
         replying_with(reply) as address,
-        running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway,
+        running_gateway(database_url, private_url=address, verify=ResponseVerification.OFF) as gateway,
     ):
         assert gateway.ask().get_data().startswith(body[:-1])

@@ -16,9 +16,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from database import db
 from database.base import utc_now, uuid7
-from database.engine import EngineOptions, engine_options, sqlalchemy_url
+from database.engine import EngineOptions, engine_options, sqlalchemy_url, writer_connection
 from database.redis.server import RedisAddress, RedisServer
-from database.writer_connection import writer_connection
 from metering.limits import CALL, FAILURE, Ask, Burst, Draw, LimitsUnavailable, Refusal, Reservation
 from metering.postgres_limits import PostgresLimits
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, call_writer

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from examples.private_server.switches import Fault, Switches
-from gateway.private_server.client import VerifyResponse
+from gateway.settings import ResponseVerification
 from metering.idempotency import LARGEST_KEPT_ANSWER
 from metering.purge import purge_idempotency_keys
 from tests.gateway.raw_server import replying_with
@@ -171,7 +171,7 @@ def test_an_answer_that_is_too_large_to_keep_is_given_once_and_not_made_again(da
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with (
         replying_with(reply) as address,
-        running_gateway(database_url, private_url=address, verify=VerifyResponse.OFF) as gateway,
+        running_gateway(database_url, private_url=address, verify=ResponseVerification.OFF) as gateway,
     ):
         assert gateway.ask(key="goal-1").get_json()["answer"] == "x" * LARGEST_KEPT_ANSWER
         again = gateway.ask(key="goal-1")

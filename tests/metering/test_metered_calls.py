@@ -16,9 +16,8 @@ from auth.principal import CachedFields, Caller, Principal
 from auth.tiers import Tier
 from database import db
 from database.base import utc_now
-from database.engine import EngineOptions
+from database.engine import EngineOptions, writer_connection
 from database.redis.server import RedisServer
-from database.writer_connection import writer_connection
 from metering.breaker import Breaker, HealthSign
 from metering.bulkhead import Bulkhead
 from metering.idempotency import AnswerNotKept, IdempotencyKeys

@@ -18,8 +18,7 @@ from auth.principal import Principal
 from auth.tiers import Tier, effective_tier
 from database import db, transaction
 from database.base import Clock
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
+from database.engine import EngineOptions, writer_connection
 from payments.assembly import Payments, assemble_payments
 from payments.billing.rules import BillingRules
 from payments.commands import payment_commands

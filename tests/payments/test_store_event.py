@@ -9,8 +9,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.base import uuid7
-from database.engine import EngineOptions
-from database.writer_connection import writer_connection
+from database.engine import EngineOptions, writer_connection
 from payments.inbox.store import ArrivedEvent, EventWriter, event_writer, prepare_store, store_event, write_events
 from payments.subscriptions.status import Provider
 from sandbox.postgres import EmbeddedPostgres
