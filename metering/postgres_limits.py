@@ -1,7 +1,6 @@
 """Limits in PostgreSQL: amounts of every unit, and single calls while Redis does not answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -114,37 +113,26 @@ class PostgresLimits:
         """
         for _ in range(self._engine.pool.size() + 1):  # type: ignore[attr-defined]
             try:
-                with self._autocommitting() as connection, connection.cursor() as cursor:
+                pooled = self._engine.raw_connection()
+            except (psycopg2.Error, SQLAlchemyError) as error:
+                raise LimitsUnavailable from error
+            connection: Any = pooled.dbapi_connection
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
                     cursor.execute(statement, parameters)
                     rows: list[tuple[Any, ...]] = cursor.fetchall()
                     return rows
-            except DeadConnection:
-                continue
-            except (psycopg2.Error, SQLAlchemyError) as error:
-                raise LimitsUnavailable from error
-        raise LimitsUnavailable
-
-    @contextmanager
-    def _autocommitting(self) -> Iterator[Any]:
-        pooled = self._engine.raw_connection()
-        try:
-            connection: Any = pooled.dbapi_connection
-            connection.autocommit = True
-            yield connection
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if connection.closed:
+            except psycopg2.Error as error:
+                if not connection.closed:
+                    raise LimitsUnavailable from error
                 pooled.invalidate(error)
-                raise DeadConnection from error
-            raise
-        finally:
-            if pooled.is_valid:
-                with suppress(psycopg2.Error):
-                    pooled.dbapi_connection.autocommit = False  # type: ignore[union-attr]
-            pooled.close()
-
-
-class DeadConnection(Exception):
-    """The server closed this connection. Another may work."""
+            finally:
+                if pooled.is_valid:
+                    with suppress(psycopg2.Error):
+                        connection.autocommit = False
+                pooled.close()
+        raise LimitsUnavailable
 
 
 def _document(ask: Ask) -> str:
