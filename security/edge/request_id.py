@@ -3,8 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
@@ -59,16 +58,6 @@ def begin_exchange(environ: Mapping[str, Any]) -> Exchange:
     exchange = Exchange(offered, environ.get("HTTP_TRACEPARENT"), environ.get("REQUEST_METHOD", ""))
     _exchange.set(exchange)
     return exchange
-
-
-@contextmanager
-def continue_request(request_id: str) -> Iterator[None]:
-    """Work that a request left behind, such as a job, under the request's id."""
-    token = _exchange.set(Exchange(request_id))
-    try:
-        yield
-    finally:
-        _exchange.reset(token)
 
 
 def current_exchange() -> Exchange | None:

@@ -1,13 +1,14 @@
 import json
 import logging
 import re
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 import structlog
 from flask import Flask
 
-from security.edge.request_id import continue_request, note_caller
+from security.edge.request_id import begin_exchange, note_caller
 from security.logs.log import configure_logging, security_event
 from security.logs.mask_secrets import mask
 from tests.toy_api import ALICE, BOB, toy_app
@@ -71,9 +72,13 @@ def test_one_callers_id_does_not_stay_for_the_next_request(capsys: pytest.Captur
 def test_who_acts_in_a_users_place_is_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     headers = {"Authorization": "Bearer good of somebody else"}
     logged_app().test_client().put("/toy/wishes", json={"goal": "run"}, headers=headers)
-    with continue_request("request-1"):
+
+    def impersonated() -> None:
+        begin_exchange({})
         note_caller(ALICE, BOB)
         security_event("something_seen")
+
+    copy_context().run(impersonated)
     for line in lines(capsys):
         assert (line["user_id"], line["actor_id"]) == (str(ALICE), str(BOB))
 
@@ -168,8 +173,12 @@ def test_values_that_json_cannot_hold_do_not_stop_a_line(capsys: pytest.CaptureF
 
 def test_library_records_take_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO")
-    with continue_request("request-of-alice"):
+
+    def requested() -> None:
+        begin_exchange({"HTTP_X_REQUEST_ID": "request-of-alice"})
         logging.getLogger("library").warning("slow by %d ms", 5, extra={"part": "database"})
+
+    copy_context().run(requested)
     (line,) = lines(capsys)
     assert line["part"] == "database"
     assert (line["event"], line["logger"], line["level"]) == ("slow by 5 ms", "library", "warning")
