@@ -17,17 +17,6 @@ LONGEST_WAIT_SECONDS = 15.0
 ABOUT_THE_ROW = (psycopg2.IntegrityError, psycopg2.DataError)
 
 
-class CommitNotConfirmed(Exception):
-    """The server could not be reached, or the connection broke on the way: the item may be written or not.
-
-    What is written must therefore be safe to write again.
-    """
-
-
-class NothingWritten(CommitNotConfirmed):
-    """The item was never sent: no connection came about, or it was still waiting in line."""
-
-
 class GroupCommit(Generic[Item, Result]):
     """One writer per process, on one connection of its own that is opened when it is first needed.
 
@@ -53,18 +42,14 @@ class GroupCommit(Generic[Item, Result]):
         self._connection: Connection | None = None
 
     def submit(self, item: Item) -> Result:
-        """Returns after the commit that holds the item. Raises CommitNotConfirmed, or psycopg2.Error for a bad item."""
-        try:
-            return self._trips.submit(item, LONGEST_WAIT_SECONDS)
-        except TripNotCompleted as error:
-            raise _not_confirmed(error) from error
+        """Returns after the commit that holds the item. Raises psycopg2.Error for a bad item, and TripNotCompleted: the item may
+        be written or not, so what is written must be safe to write again.
+        """
+        return self._trips.submit(item, LONGEST_WAIT_SECONDS)
 
     def submit_within(self, item: Item, seconds: float) -> Result:
-        """The same, but never later: CommitNotConfirmed then, and the item may be written or not."""
-        try:
-            return self._trips.submit_within(item, seconds)
-        except TripNotCompleted as error:
-            raise _not_confirmed(error) from error
+        """The same, but never later."""
+        return self._trips.submit_within(item, seconds)
 
     def close(self) -> None:
         """Close the connection, for a clean shutdown. The next item opens a new one."""
@@ -78,12 +63,12 @@ class GroupCommit(Generic[Item, Result]):
         try:
             connection = self._open()
         except psycopg2.Error as error:
-            return [NothingWritten(type(error).__name__) for _ in items]
+            return [TripNotBegun(type(error).__name__) for _ in items]
         try:
             return self._write(connection, items)
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
-            return [CommitNotConfirmed(type(error).__name__) for _ in items]
+            return [TripNotCompleted(type(error).__name__) for _ in items]
         except psycopg2.Error as error:
             if was_open and not isinstance(error, ABOUT_THE_ROW):
                 self.close()
@@ -104,7 +89,3 @@ class GroupCommit(Generic[Item, Result]):
                 raise
             self._connection = connection
         return self._connection
-
-
-def _not_confirmed(error: TripNotCompleted) -> CommitNotConfirmed:
-    return (NothingWritten if isinstance(error, TripNotBegun) else CommitNotConfirmed)(str(error))

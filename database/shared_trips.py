@@ -20,7 +20,7 @@ class TripNotCompleted(Exception):
 
 
 class TripNotBegun(TripNotCompleted):
-    """The item was taken out of the line before a trip took it along: it has not arrived."""
+    """No trip took the item along: it was taken out of the line before, or no connection came about. It has not arrived."""
 
 
 class SharedTrips(Generic[Item, Result]):

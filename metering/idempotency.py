@@ -7,7 +7,7 @@ answer lost.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -58,11 +58,6 @@ class HeldKey:
     taken_over: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    body: bytes
-
-
 CLAIM = text("""
     INSERT INTO idempotency_keys (user_id, route, key_sha256, fingerprint, request_id, lease_until)
     VALUES (:user_id, :route, :key_sha256, :fingerprint, :request_id, clock_timestamp() + :lease)
@@ -99,7 +94,7 @@ class IdempotencyKeys:
     def __init__(self, lease: timedelta) -> None:
         self._lease = lease
 
-    def look(self, user_id: UUID, route: str, key: str, fingerprint: str) -> StoredAnswer | None:
+    def look(self, user_id: UUID, route: str, key: str, fingerprint: str) -> bytes | None:
         """The answer that the key stands for; None when a call with it may run, if it can then be claimed.
 
         Raises IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
@@ -108,9 +103,7 @@ class IdempotencyKeys:
             found = session.execute(LOOK, _names(user_id, route, key)).one_or_none()
         return None if found is None else _answer_of(tuple(found), fingerprint)
 
-    def claim(
-        self, user_id: UUID, route: str, key: str, *, fingerprint: str, request_id: UUID
-    ) -> HeldKey | StoredAnswer:
+    def claim(self, user_id: UUID, route: str, key: str, *, fingerprint: str, request_id: UUID) -> HeldKey | bytes:
         """Take the key, or find the answer that it stands for.
 
         Raises IdempotencyKeyReused, RequestStillRunning, AnswerNotKept.
@@ -133,7 +126,7 @@ class IdempotencyKeys:
     def keep(self, held: HeldKey, answer: str) -> None:
         """Of a request that is not metered. A metered one stores its answer in the statement that counts it."""
         with transaction() as session:
-            session.execute(KEEP, _own(held) | {"answer": answer})
+            session.execute(KEEP, asdict(held) | {"answer": answer})
 
     def release(self, held: HeldKey) -> None:
         """Nothing was delivered, so the key may be used again. An answer that is stored stays.
@@ -142,24 +135,14 @@ class IdempotencyKeys:
         call under the key is the same call and is not counted again.
         """
         with transaction() as session:
-            session.execute(END_LEASE if held.taken_over else RELEASE, _own(held))
+            session.execute(END_LEASE if held.taken_over else RELEASE, asdict(held))
 
 
 def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
 
 
-def _own(held: HeldKey) -> dict[str, Any]:
-    return {
-        "user_id": held.user_id,
-        "route": held.route,
-        "key_sha256": held.key_sha256,
-        "request_id": held.request_id,
-        "lease_until": held.lease_until,
-    }
-
-
-def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> StoredAnswer | None:
+def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> bytes | None:
     """None when its holder has died."""
     known, answer, left = found
     if not hmac.compare_digest(known, fingerprint):
@@ -167,7 +150,7 @@ def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> Stored
     if answer == TOO_LARGE_TO_KEEP:
         raise AnswerNotKept
     if answer is not None:
-        return StoredAnswer(answer.encode())
+        return answer.encode()
     if left > 0:
         raise RequestStillRunning(left)
     return None

@@ -24,7 +24,6 @@ from metering.idempotency import (
     TOO_LARGE_TO_KEEP,
     HeldKey,
     IdempotencyKeys,
-    StoredAnswer,
     kept_form,
 )
 from metering.limits import (
@@ -226,14 +225,14 @@ class MeteredCalls:
             if stored is None:
                 raise
             return _replayed(stored)
-        if isinstance(admitted, StoredAnswer):
+        if isinstance(admitted, bytes):
             slot.leave()
             return _replayed(admitted)
         return admitted, slot
 
     def _take(
         self, caller: Caller, allowance: Allowance, work: Work, started: float, *, streamed: bool
-    ) -> Running | StoredAnswer:
+    ) -> Running | bytes:
         """The reservation and then the key."""
         own_id = uuid7()
         caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
@@ -246,7 +245,7 @@ class MeteredCalls:
         except BaseException:
             self.limits.release(reservation)
             raise
-        if isinstance(claimed, StoredAnswer):
+        if isinstance(claimed, bytes):
             self.limits.release(reservation)
             return claimed
         return Running(claimed.request_id, caller, reservation, claimed, started)
@@ -327,7 +326,8 @@ class MeteredCalls:
         upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
         error.headers.update(timing_headers(total_ms, upstream_ms))
         ending = Ending(Outcome.FAILED, error.status, error.reason, total_ms, upstream_ms)
-        failed = Spent(work.feature, FAILURE, running.reservation.ask.hour.name, error.sent, None)
+        hour = running.reservation.ask.hour.name
+        failed = Spent(counter=work.feature, unit=FAILURE, window=hour, amount=error.sent, allowed=None)
         spent = (failed,) if error.sent else ()
         failures = self.settlement.note_failure(self._settled(running, work, tally, ending, spent))
         if error.sent:
@@ -346,14 +346,10 @@ class MeteredCalls:
             used = self.settlement.count(self._settled(running, work, tally, ending, spent))
         except LimitReachedMeanwhile:
             raise self._refuse_late(running, work, tally, ending) from None
-        except UsageNotRecorded as unrecorded:
-            if not unrecorded.may_be_counted:
+        except BaseException as error:
+            if not (isinstance(error, UsageNotRecorded) and error.may_be_counted):  # nothing was counted
                 self.limits.failed(reservation, None)
                 self._release_key(running)
-            raise
-        except BaseException:  # the row cannot be made or was refused, so nothing was counted
-            self.limits.failed(reservation, None)
-            self._release_key(running)
             raise
         self.limits.settled(reservation, used)
         headers = rate_limit_headers(reservation.policies, self.clock())
@@ -408,9 +404,9 @@ class MeteredCalls:
             api_key_id=caller.key_id if isinstance(caller, KeyPrincipal) else None,
             provider=tally.provider,
             model=tally.model,
-            units=tally.units,
-            price_micros=tally.price_micros if succeeded else 0,
-            cost_micros=tally.cost_micros,
+            units=tally.units or None,
+            price_micros=(tally.price_micros if succeeded else 0) or None,
+            cost_micros=tally.cost_micros or None,
         )
 
     def _release_key(self, running: Running) -> None:
@@ -518,7 +514,13 @@ def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
         raise ValueError("A call cannot have used less than nothing")
     return tuple(
         [
-            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed if limited else None)
+            Spent(
+                counter=draw.counter,
+                unit=draw.unit,
+                window=draw.window.name,
+                amount=amount,
+                allowed=draw.allowed if limited else None,
+            )
             for draw, amount in zip(ask.draws, tally.amounts, strict=True)
         ]
     )
@@ -530,5 +532,5 @@ def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Prob
     return RateLimitExceeded(refusal, caller.tier, work.noun, now)
 
 
-def _replayed(stored: StoredAnswer) -> Delivered:
-    return Delivered(stored.body, {"Idempotency-Replayed": "true"})
+def _replayed(stored: bytes) -> Delivered:
+    return Delivered(stored, {"Idempotency-Replayed": "true"})

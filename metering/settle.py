@@ -6,10 +6,11 @@ delivered.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
 from time import monotonic, sleep
+from typing import TypedDict
 from uuid import UUID
 
 import orjson
@@ -18,7 +19,8 @@ import structlog
 from psycopg2.errors import CheckViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
+from database.group_commit import GroupCommit
+from database.shared_trips import TripNotBegun, TripNotCompleted
 from metering.idempotency import HeldKey
 from security.edge.problems import DependencyUnavailable
 
@@ -54,8 +56,7 @@ class Outcome(StrEnum):
     """By a limit; one a minute stands for all of a user and policy."""
 
 
-@dataclass(slots=True)
-class Spent:
+class Spent(TypedDict):
     """What a call used of one counter. `allowed`: the most that the counter may reach with it; None for no limit."""
 
     counter: str
@@ -67,10 +68,11 @@ class Spent:
 
 @dataclass(slots=True)
 class SettledCall:
-    """How one call ended. Money is in millionths (micros) of the currency of the plans.
+    """How one call ended. Money is in millionths (micros) of the currency of the plans. Raises TypeError for what JSON cannot hold.
 
     `held`: its reservation, when that lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
-    `units`: what it took, by name, for the log.
+    `units`: what it took, by name, for the log. `lines` are made before calls go together, so that what cannot be written
+    fails alone.
     """
 
     request_id: UUID
@@ -91,9 +93,34 @@ class SettledCall:
     api_key_id: UUID | None = None
     provider: str | None = None
     model: str | None = None
-    units: Mapping[str, int] = field(default_factory=dict)
-    price_micros: int = 0
-    cost_micros: int = 0
+    units: Mapping[str, int] | None = None
+    price_micros: int | None = None
+    cost_micros: int | None = None
+    lines: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What is null is left out of the first line."""
+        first: dict[str, object] = {"place": 0}
+        for name in COLUMNS:
+            if (value := getattr(self, name)) is not None:
+                first[name] = value
+        if self.spent:
+            first |= self.spent[0]
+        if self.key is not None:
+            first |= {
+                "key_sha256": self.key.key_sha256.hex(),
+                "route": self.key.route,
+                "lease_until": self.key.lease_until,
+                "answer": self.answer,
+            }
+        further = [
+            {"place": place, "request_id": self.request_id, "user_id": self.user_id} | spent
+            for place, spent in enumerate(self.spent[1:], start=1)
+        ]
+        self.lines = orjson.dumps([first, *further])[1:-1]
+
+
+COLUMNS = tuple(each.name for each in fields(SettledCall) if each.name not in {"spent", "key", "answer", "lines"})
 
 
 PREPARE_SETTLE = """
@@ -171,108 +198,38 @@ def prepare_settle(connection: Connection) -> None:
         cursor.execute(PREPARE_SETTLE)
 
 
-@dataclass(slots=True)
-class WrittenCall:
-    """A call with its lines as JSON. They are made before calls go together, so that what cannot be written fails alone."""
-
-    call: SettledCall
-    lines: bytes
-
-    @classmethod
-    def of(cls, call: SettledCall) -> "WrittenCall":
-        """Raises TypeError for what JSON cannot hold."""
-        further = [
-            {"place": place, "request_id": call.request_id, "user_id": call.user_id} | _counter(spent)
-            for place, spent in enumerate(call.spent[1:], start=1)
-        ]
-        return cls(call, orjson.dumps([_first_line(call), *further])[1:-1])
-
-
-def write_calls(connection: Connection, written: Sequence[WrittenCall]) -> list[int | None]:
+def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
     """Write calls in one transaction, on a connection that `prepare_settle` was run on.
 
     Returns for each call what its first counter stands at with this call in it; None when it spent nothing.
     """
-    lines = b",".join([each.lines for each in written]).decode()
+    lines = b",".join([call.lines for call in calls]).decode()
     with connection.cursor() as cursor:
         cursor.execute(SETTLE, (f"[{lines}]",))
         stands: dict[str, int] = dict(cursor.fetchall())
         results: list[int | None] = []
         counted_later: dict[tuple[UUID, str, str, str], int] = {}
-        for call in reversed([each.call for each in written]):
+        for call in reversed(calls):
             if not call.spent:
                 results.append(None)
                 continue
             first = call.spent[0]
+            counter = (call.user_id, first["counter"], first["unit"], first["window"])
             used = stands.get(str(call.request_id))
             if used is None:
                 # It was written before, so the answer to that write was lost. This sees what that one committed.
-                cursor.execute(USED, (str(call.user_id), first.counter, first.unit, first.window))
+                cursor.execute(USED, (str(call.user_id), *counter[1:]))
                 row = cursor.fetchone()
                 results.append(row[0] if row else 0)
                 continue
-            counter = (call.user_id, first.counter, first.unit, first.window)
             later = counted_later.get(counter, 0)
-            counted_later[counter] = later + first.amount
+            counted_later[counter] = later + first["amount"]
             results.append(used - later)
     results.reverse()
     return results
 
 
-def _counter(spent: Spent) -> dict[str, object]:
-    line: dict[str, object] = {
-        "counter": spent.counter,
-        "unit": spent.unit,
-        "window": spent.window,
-        "amount": spent.amount,
-    }
-    if spent.allowed is not None:
-        line["allowed"] = spent.allowed
-    return line
-
-
-def _first_line(call: SettledCall) -> dict[str, object]:
-    """What is null is left out."""
-    line: dict[str, object] = {
-        "place": 0,
-        "request_id": call.request_id,
-        "user_id": call.user_id,
-        "feature": call.feature,
-        "tier": call.tier,
-        "window_date": call.window_date,
-        "request_data_hash": call.request_data_hash,
-        "outcome": call.outcome.value,
-        "status": call.status,
-        "response_time_ms": call.response_time_ms,
-        "upstream_ms": call.upstream_ms,
-    }
-    if call.spent:
-        line |= _counter(call.spent[0])
-    if call.error_code is not None:
-        line["error_code"] = call.error_code
-    if call.held is not None:
-        line["held"] = call.held
-    if call.api_key_id is not None:
-        line["api_key_id"] = call.api_key_id
-    if call.provider is not None or call.units or call.price_micros or call.cost_micros:
-        line |= {
-            "provider": call.provider,
-            "model": call.model,
-            "units": call.units,
-            "price_micros": call.price_micros,
-            "cost_micros": call.cost_micros,
-        }
-    if call.key is not None:
-        line |= {
-            "key_sha256": call.key.key_sha256.hex(),
-            "route": call.key.route,
-            "lease_until": call.key.lease_until,
-            "answer": call.answer,
-        }
-    return line
-
-
-CallWriter = GroupCommit[WrittenCall, int | None]
+CallWriter = GroupCommit[SettledCall, int | None]
 
 
 def call_writer(connect: Callable[[], Connection]) -> CallWriter:
@@ -293,18 +250,17 @@ class Settlement:
 
         Raises UsageNotRecorded when that is not certain, and LimitReachedMeanwhile.
         """
-        written = WrittenCall.of(call)
         deadline, pause = monotonic() + (seconds or self._seconds), FIRST_PAUSE_SECONDS
         may_be_counted = False
         while True:
             try:
-                return self._writer.submit(written) or 0
+                return self._writer.submit(call) or 0
             except CheckViolation as error:
                 if error.diag.constraint_name == FENCE:
                     raise LimitReachedMeanwhile from error
                 raise
-            except CommitNotConfirmed as error:
-                may_be_counted = may_be_counted or not isinstance(error, NothingWritten)
+            except TripNotCompleted as error:
+                may_be_counted = may_be_counted or not isinstance(error, TripNotBegun)
                 if monotonic() + pause > deadline:
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
                     raise UsageNotRecorded(may_be_counted=may_be_counted) from error
@@ -317,8 +273,8 @@ class Settlement:
         Returns what its first counter stands at with it; None when it has none, or it was not recorded.
         """
         try:
-            return self._writer.submit_within(WrittenCall.of(call), FAILURE_SECONDS)
-        except (CommitNotConfirmed, psycopg2.Error) as error:
-            cause = str(error) if isinstance(error, CommitNotConfirmed) else type(error).__name__
+            return self._writer.submit_within(call, FAILURE_SECONDS)
+        except (TripNotCompleted, psycopg2.Error) as error:
+            cause = str(error) if isinstance(error, TripNotCompleted) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
             return None

@@ -12,8 +12,9 @@ from uuid import UUID
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from database.group_commit import CommitNotConfirmed, GroupCommit
+from database.group_commit import GroupCommit
 from database.jobs.declare import QUEUE, JobName, Urgency
+from database.shared_trips import TripNotCompleted
 from payments.subscriptions.status import Provider
 from security.edge.problems import DependencyUnavailable
 
@@ -71,11 +72,11 @@ def store_event(writer: EventWriter, event: ArrivedEvent) -> bool:
     """
     try:
         return writer.submit(event)
-    except CommitNotConfirmed:
+    except TripNotCompleted:
         pass
     try:
         return writer.submit(event)
-    except CommitNotConfirmed as error:
+    except TripNotCompleted as error:
         raise DependencyUnavailable from error
 
 

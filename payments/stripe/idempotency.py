@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
-from metering.idempotency import IdempotencyKeyReused, IdempotencyKeys, RequestStillRunning, StoredAnswer
+from metering.idempotency import IdempotencyKeyReused, IdempotencyKeys, RequestStillRunning
 from metering.rate_limit_headers import METERED_HEADERS
 from security.api.models import AnswerBody, Body
 from security.api.operation import Answer
@@ -43,8 +43,8 @@ def once(
         return Answer(200, make())
     fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
     held = KEYS.claim(user_id, operation_id, key, fingerprint=fingerprint, request_id=uuid4())
-    if isinstance(held, StoredAnswer):
-        return Answer(200, again(held.body.decode()), {REPLAYED: "true"})
+    if isinstance(held, bytes):
+        return Answer(200, again(held.decode()), {REPLAYED: "true"})
     try:
         made = make()
     except BaseException:

@@ -11,7 +11,8 @@ from psycopg2.extras import execute_values
 
 from database import group_commit
 from database.engine import EngineOptions, writer_connection
-from database.group_commit import CommitNotConfirmed, GroupCommit, NothingWritten
+from database.group_commit import GroupCommit
+from database.shared_trips import TripNotBegun, TripNotCompleted
 from sandbox.postgres import EmbeddedPostgres
 
 Writer = GroupCommit[int, int]
@@ -117,7 +118,7 @@ def test_a_lost_connection_is_told_to_everybody_who_waited_and_the_next_one_open
         assert table.writing.wait(10)
         table.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mirroros'")
         table.before_write.set()
-        with pytest.raises(CommitNotConfirmed):
+        with pytest.raises(TripNotCompleted):
             first.result()
     assert table.writer.submit(3) == 6
     assert table.numbers() == [1, 3]
@@ -126,7 +127,7 @@ def test_a_lost_connection_is_told_to_everybody_who_waited_and_the_next_one_open
 def test_a_server_that_is_gone_is_told_and_one_that_is_back_is_used(own_postgres: EmbeddedPostgres) -> None:
     table = Table(own_postgres.url())
     own_postgres.stop()
-    with pytest.raises(NothingWritten):
+    with pytest.raises(TripNotBegun):
         table.writer.submit(1)
     own_postgres.start()
     assert table.writer.submit(1) == 2
@@ -162,7 +163,7 @@ def test_who_waits_too_long_for_the_writer_is_told_so_and_its_item_is_not_writte
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(table.writer.submit, 1)
         assert table.writing.wait(10)
-        with pytest.raises(NothingWritten):
+        with pytest.raises(TripNotBegun):
             table.writer.submit(2)
         table.before_write.set()
         assert first.result() == 2
@@ -209,7 +210,7 @@ def test_a_session_that_lost_its_prepared_statement_is_given_up(prepared: Prepar
     assert connection is not None
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")  # as a pooler does when it gives another session
-    with pytest.raises(CommitNotConfirmed):
+    with pytest.raises(TripNotCompleted):
         prepared.writer.submit(2)
     assert prepared.writer.submit(2) == 2
 
@@ -224,7 +225,7 @@ def test_a_bad_item_does_not_cost_a_connection(prepared: PreparedTable) -> None:
 
 def test_a_statement_that_cannot_be_prepared_leaves_no_connection_behind(prepared: PreparedTable) -> None:
     prepared.run("ALTER TABLE numbers RENAME TO numbers_of_before")
-    with pytest.raises(NothingWritten):
+    with pytest.raises(TripNotBegun):
         prepared.writer.submit(1)
     assert prepared.sessions() == []
     prepared.run("ALTER TABLE numbers_of_before RENAME TO numbers")
@@ -233,17 +234,17 @@ def test_a_statement_that_cannot_be_prepared_leaves_no_connection_behind(prepare
 
 def test_who_may_wait_only_for_a_moment_is_back_while_the_trip_is_under_way(table: Table) -> None:
     table.before_write.clear()
-    with pytest.raises(CommitNotConfirmed) as leading:
+    with pytest.raises(TripNotCompleted) as leading:
         table.writer.submit_within(1, 0.05)
     assert table.writing.wait(10)
-    with pytest.raises(NothingWritten):
+    with pytest.raises(TripNotBegun):
         table.writer.submit_within(2, 0.05)
     with ThreadPoolExecutor(1) as threads:
         patient = threads.submit(table.writer.submit, 3)
         wait_until_in_line(table.writer, 1)
         table.before_write.set()
         assert patient.result() == 6
-    assert not isinstance(leading.value, NothingWritten)
+    assert not isinstance(leading.value, TripNotBegun)
     assert table.numbers() == [1, 3]
 
 

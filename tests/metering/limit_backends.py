@@ -89,7 +89,7 @@ class Backend:
         """Count a call as the gateway does. Raises LimitReachedMeanwhile. `amounts`: what it used of each draw."""
         asked = reservation.ask
         spent = tuple(
-            Spent(draw.counter, draw.unit, draw.window.name, amount, draw.allowed)
+            Spent(counter=draw.counter, unit=draw.unit, window=draw.window.name, amount=amount, allowed=draw.allowed)
             for draw, amount in zip(asked.draws, amounts or reservation.amounts, strict=True)
         )
         try:
@@ -103,7 +103,7 @@ class Backend:
     def fail(self, reservation: Reservation) -> None:
         """What the gateway does with a call that reached its upstream in vain."""
         asked = reservation.ask
-        failure = Spent(asked.feature, FAILURE, asked.hour.name, 1, None)
+        failure = Spent(counter=asked.feature, unit=FAILURE, window=asked.hour.name, amount=1, allowed=None)
         self.limits.failed(
             reservation, self.settlement.note_failure(self._ended(reservation, Outcome.FAILED, (failure,)))
         )
