@@ -25,7 +25,7 @@ from database.forget_failures import upkeep_jobs
 from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
 from database.redis.server import RedisAddress, RedisServer
-from metering.assembly import assemble_metering
+from metering.assembly import Metering
 from metering.capability import Capabilities, Capability, personal_data_of, scopes_of, switched_on
 from metering.parts import Built, Parts
 from metering.personal_data import METERING_DATA
@@ -130,7 +130,7 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
         personal_data=(METERING_DATA, PAYMENTS_DATA, *personal_data_of(capabilities)),
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
-    metering = assemble_metering(engine=engine, connect=connect, redis=redis, confirm=confirm)
+    metering = Metering(engine, connect, redis, confirm)
     parts = Parts(auth, metering, engine, connect, settings.derived_key)
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}

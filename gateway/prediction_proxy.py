@@ -10,7 +10,7 @@ import orjson
 from auth.principal import Caller
 from auth.tiers import Tier
 from gateway.plan_limits import ENHANCED_GROUNDING, FEATURE, PlanLimits
-from gateway.private_server.client import PredictionCall, PrivateServer
+from gateway.private_server.client import PrivateServer
 from gateway.private_server.result_document import with_metadata
 from metering.limits import CALL, Ask, Burst, Draw, Standing
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, NotInPlan, Running, Tally, Work
@@ -64,14 +64,12 @@ class PredictionProxy:
 
         def perform(running: Running, _tally: Tally) -> bytes:
             result = self.private_server.predict(
-                PredictionCall(
-                    request_id=running.request_id,
-                    user_id=running.caller.user_id,
-                    tier=running.caller.tier.value,
-                    document=question.document,
-                    trace_request_id=question.trace_request_id,
-                    traceparent=question.traceparent,
-                )
+                question.document,
+                request_id=running.request_id,
+                user_id=running.caller.user_id,
+                tier=running.caller.tier.value,
+                trace_request_id=question.trace_request_id,
+                traceparent=question.traceparent,
             )
             left = running.remaining(DAY)
             metadata = {

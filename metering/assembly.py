@@ -1,7 +1,6 @@
 """The parts of this package, put together for one application."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
@@ -21,14 +20,24 @@ from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
 
 
-@dataclass(frozen=True)
 class Metering:
     """What all metered calls of one process share: their limits, and the commits that settle them."""
 
-    limits: UsageLimits
-    settlement: Settlement
-    confirm: Callable[[Caller], Caller]
-    clock: Clock
+    def __init__(
+        self,
+        engine: Engine,
+        connect: Callable[[], Connection],
+        redis: RedisServer,
+        confirm: Callable[[Caller], Caller],
+        clock: Clock = utc_now,
+    ) -> None:
+        """`connect` opens the connection on which calls are settled. `confirm` reads anew who calls, when what was known of
+        them has changed. Starts no thread and connects to nothing.
+        """
+        self.limits = UsageLimits(PostgresLimits(engine), redis)
+        self.settlement = Settlement(call_writer(connect))
+        self.confirm = confirm
+        self.clock = clock
 
     def calls(self, *, breaker: Breaker, bulkhead: Bulkhead, longest_call: float) -> MeteredCalls:
         """The metered calls of one upstream. After `longest_call` seconds each has certainly ended, settled or not."""
@@ -51,19 +60,3 @@ class Metering:
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
         )
-
-
-def assemble_metering(
-    *,
-    engine: Engine,
-    connect: Callable[[], Connection],
-    redis: RedisServer,
-    confirm: Callable[[Caller], Caller],
-    clock: Clock = utc_now,
-) -> Metering:
-    """`connect` opens the connection on which calls are settled. `confirm` reads anew who calls, when what was known of them
-    has changed.
-
-    Starts no thread and connects to nothing.
-    """
-    return Metering(UsageLimits(PostgresLimits(engine), redis), Settlement(call_writer(connect)), confirm, clock)

@@ -106,10 +106,6 @@ class Reservation:
     policies: tuple[PolicyState, ...]
     in_postgres: bool
 
-    @property
-    def request_id(self) -> UUID:
-        return self.ask.request_id
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

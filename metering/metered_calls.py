@@ -20,12 +20,7 @@ from auth.principal import Caller, KeyPrincipal
 from database.base import Clock, uuid7
 from metering.breaker import Breaker, BreakerIsOpen, HealthSign
 from metering.bulkhead import Bulkhead, TooManyInFlight
-from metering.idempotency import (
-    TOO_LARGE_TO_KEEP,
-    HeldKey,
-    IdempotencyKeys,
-    kept_form,
-)
+from metering.idempotency import TOO_LARGE_TO_KEEP, HeldKey, IdempotencyKeys, kept_form
 from metering.limits import (
     FAILURE,
     FAILURES,
@@ -323,13 +318,22 @@ class MeteredCalls:
             self._release_key(running)
             return
         slot.sign = error.health
-        upstream_ms, total_ms = (perf_counter() - asked) * 1000, running.elapsed_ms()
-        error.headers.update(timing_headers(total_ms, upstream_ms))
-        ending = Ending(Outcome.FAILED, error.status, error.reason, total_ms, upstream_ms)
+        upstream_ms = (perf_counter() - asked) * 1000
+        error.headers.update(timing_headers(running.elapsed_ms(), upstream_ms))
         hour = running.reservation.ask.hour.name
         failed = Spent(counter=work.feature, unit=FAILURE, window=hour, amount=error.sent, allowed=None)
         spent = (failed,) if error.sent else ()
-        failures = self.settlement.note_failure(self._settled(running, work, tally, ending, spent))
+        call = self._settled(
+            running,
+            work,
+            tally,
+            spent,
+            outcome=Outcome.FAILED,
+            upstream_ms=upstream_ms,
+            status=error.status,
+            error_code=error.reason,
+        )
+        failures = self.settlement.note_failure(call)
         if error.sent:
             self.limits.failed(running.reservation, failures, error.sent)
         else:
@@ -340,12 +344,12 @@ class MeteredCalls:
         """Count the call, then answer. Raises UsageNotRecorded instead of delivering what may be uncounted."""
         reservation = running.reservation
         tally.answer = kept_form(body) if running.held is not None else None
-        ending = Ending(Outcome.DELIVERED, 200, None, running.elapsed_ms(), upstream_ms)
         try:
             spent = _spent(reservation.ask, tally, limited=True)
-            used = self.settlement.count(self._settled(running, work, tally, ending, spent))
+            call = self._settled(running, work, tally, spent, outcome=Outcome.DELIVERED, upstream_ms=upstream_ms)
+            used = self.settlement.count(call)
         except LimitReachedMeanwhile:
-            raise self._refuse_late(running, work, tally, ending) from None
+            raise self._refuse_late(running, work, tally, call) from None
         except BaseException as error:
             if not (isinstance(error, UsageNotRecorded) and error.may_be_counted):  # nothing was counted
                 self.limits.failed(reservation, None)
@@ -355,23 +359,24 @@ class MeteredCalls:
         headers = rate_limit_headers(reservation.policies, self.clock())
         return Delivered(body, headers | timing_headers(running.elapsed_ms(), upstream_ms))
 
-    def _refuse_late(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> Problem:
+    def _refuse_late(self, running: Running, work: Work, tally: Tally, call: SettledCall) -> Problem:
         """Others were counted while this call ran. It is not delivered, and its row says so."""
         self.limits.settled(running.reservation, None)
         status, error = RateLimitExceeded.status, RateLimitExceeded.error
-        failed = replace(ending, outcome=Outcome.FAILED, status=status, error_code=error)
-        self.settlement.note_failure(self._settled(running, work, tally, failed, ()))
+        uncounted = replace(call, spent=(), answer=None, price_micros=None)
+        self.settlement.note_failure(replace(uncounted, outcome=Outcome.FAILED, status=status, error_code=error))
         self._release_key(running)
         refusal = self.limits.refusal_of(running.reservation, tally.amounts)
         return refused(refusal, running.caller, work, self.clock())
 
-    def end_stream(self, running: Running, work: Work, tally: Tally, ending: "Ending") -> None:
+    def end_stream(self, running: Running, work: Work, tally: Tally, outcome: Outcome) -> None:
         """Count what was used of a stream. It was read already, so no limit refuses it, and nobody is told of a failure."""
-        if ending.outcome is Outcome.CUT_SHORT or tally.answer is None:
+        if outcome is Outcome.CUT_SHORT or tally.answer is None:
             tally.answer = TOO_LARGE_TO_KEEP  # or the key would stand for another stream when its lease ends
         try:
             spent = _spent(running.reservation.ask, tally, limited=False)
-            used = self.settlement.count(self._settled(running, work, tally, ending, spent), STREAM_SETTLE_SECONDS)
+            call = self._settled(running, work, tally, spent, outcome=outcome, upstream_ms=running.elapsed_ms())
+            used = self.settlement.count(call, STREAM_SETTLE_SECONDS)
         except (UsageNotRecorded, psycopg2.Error, ValueError, TypeError) as error:
             # Its reservation stays until the lease ends.
             structlog.get_logger().error(
@@ -381,10 +386,19 @@ class MeteredCalls:
         self.limits.settled(running.reservation, used)
 
     def _settled(
-        self, running: Running, work: Work, tally: Tally, ending: "Ending", spent: tuple[Spent, ...]
+        self,
+        running: Running,
+        work: Work,
+        tally: Tally,
+        spent: tuple[Spent, ...],
+        *,
+        outcome: Outcome,
+        upstream_ms: float,
+        status: int = 200,
+        error_code: str | None = None,
     ) -> SettledCall:
         ask, caller = running.reservation.ask, running.caller
-        succeeded = ending.outcome is not Outcome.FAILED
+        succeeded = outcome is not Outcome.FAILED
         return SettledCall(
             request_id=running.request_id,
             user_id=caller.user_id,
@@ -392,11 +406,11 @@ class MeteredCalls:
             tier=caller.tier.value,
             window_date=ask.draws[0].window.first_day,
             request_data_hash=work.fingerprint,
-            outcome=ending.outcome,
-            status=ending.status,
-            error_code=ending.error_code,
-            response_time_ms=round(ending.total_ms),
-            upstream_ms=round(ending.upstream_ms),
+            outcome=outcome,
+            status=status,
+            error_code=error_code,
+            response_time_ms=round(running.elapsed_ms()),
+            upstream_ms=round(upstream_ms),
             spent=spent,
             held=ask.request_id if running.reservation.in_postgres else None,
             key=running.held,
@@ -474,20 +488,7 @@ class Stream(Iterator[bytes]):
         if not self._ending.acquire(blocking=False):
             return
         self._slot.leave()
-        total_ms = self._running.elapsed_ms()
-        ending = Ending(outcome, 200, None, total_ms, total_ms)
-        self._calls.end_stream(self._running, self._work, self._tally, ending)
-
-
-@dataclass(slots=True)
-class Ending:
-    """How a call ended. Times are milliseconds."""
-
-    outcome: Outcome
-    status: int
-    error_code: str | None
-    total_ms: float
-    upstream_ms: float
+        self._calls.end_stream(self._running, self._work, self._tally, outcome)
 
 
 class _Slot:

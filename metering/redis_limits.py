@@ -5,15 +5,7 @@ from typing import Any
 
 from database.redis.script import Lost, Script, ScriptRunner
 from database.redis.server import KEY_PREFIX
-from metering.limits import (
-    BURST,
-    CONCURRENCY,
-    FAILURES,
-    AccountStateChanged,
-    Ask,
-    Standing,
-    Verdict,
-)
+from metering.limits import BURST, CONCURRENCY, FAILURES, AccountStateChanged, Ask, Standing, Verdict
 
 RESERVE = Script(Path(__file__).with_name("reserve.lua").read_text(encoding="utf-8"))
 SETTLE = Script(Path(__file__).with_name("settle.lua").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ So a cache that was emptied, restored or stopped can let a call begin in vain, a
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from uuid import UUID
@@ -38,16 +38,6 @@ REFUSED_AGAIN_SECONDS = 1.0
 """What is used up stays so until its window ends. But the caller's session may end, and its plan may change."""
 
 
-@dataclass(slots=True)
-class _UsedUp:
-    draw: Draw
-    refusal: Refusal
-    until: float
-
-    def holds_for(self, ask: Ask) -> bool:
-        return self.draw == ask.draws[0] and monotonic() < self.until
-
-
 class UsageLimits:
     """Every call is reserved, then settled, failed or released."""
 
@@ -57,14 +47,16 @@ class UsageLimits:
         self._redis: RedisLimits | None = None
         self._unrecorded = UnrecordedFailures()
         # Who asks again and again is refused without asking Redis each time, which is most of what a refusal costs.
-        self._used_up: BoundedCache[UUID, _UsedUp] = BoundedCache(MOST_USED_UP)
+        self._used_up: BoundedCache[UUID, tuple[Draw, Refusal, float]] = BoundedCache(MOST_USED_UP)
         # What Redis could not be told. Without it calls that ended while it was away would hold their places until their leases end.
         self._unsaid: deque[tuple[Ask, int, int]] = deque(maxlen=MOST_UNSAID)
 
     def reserve(self, ask: Ask) -> Reservation | Refusal:
         """Take what every draw asks for, or nothing from any. Raises AccountStateChanged and LimitsUnavailable."""
-        if (known := self._used_up.get(ask.user_id)) is not None and known.holds_for(ask):
-            return known.refusal
+        if (known := self._used_up.get(ask.user_id)) is not None:
+            draw, refused, until = known
+            if draw == ask.draws[0] and monotonic() < until:
+                return refused
         limited = ask
         if ask.failures_per_hour is not None and (unrecorded := self._unrecorded.of(ask)):
             limited = replace(ask, failures_per_hour=max(0, ask.failures_per_hour - unrecorded))
@@ -78,7 +70,7 @@ class UsageLimits:
             refused = refusal(ask, verdict.standing, verdict.violated)
             first = ask.draws[0]
             if first.allowed is not None and verdict.standing.used[0] >= first.allowed:
-                self._used_up.put(ask.user_id, _UsedUp(first, refused, monotonic() + REFUSED_AGAIN_SECONDS))
+                self._used_up.put(ask.user_id, (first, refused, monotonic() + REFUSED_AGAIN_SECONDS))
             return refused
         return Reservation(ask, verdict.amounts, policy_states(ask, verdict.standing), in_postgres)
 
@@ -109,7 +101,7 @@ class UsageLimits:
             self._tell_redis(reservation.ask, NOT_COUNTED)
             return
         with suppress(LimitsUnavailable):  # what cannot be deleted now stops counting when its lease ends
-            self._postgres.release(reservation.request_id)
+            self._postgres.release(reservation.ask.request_id)
 
     def refusal_of(self, reservation: Reservation, amounts: Sequence[int]) -> Refusal:
         """Why a call with these amounts could not be counted. Raises LimitsUnavailable."""
@@ -127,7 +119,7 @@ class UsageLimits:
 
         Raises LimitsUnavailable.
         """
-        return self._postgres.extend(reservation.request_id, seconds)
+        return self._postgres.extend(reservation.ask.request_id, seconds)
 
     def usage(self, ask: Ask) -> Standing:
         """The figures as they stand, nothing taken. Raises LimitsUnavailable when PostgreSQL cannot be read."""

@@ -3,7 +3,6 @@
 import random
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic, sleep
 from uuid import UUID
 
@@ -37,18 +36,6 @@ LONGEST_UNNOTICED_CLOSE = 1.0
 JSON = "application/json"
 
 
-@dataclass(slots=True)
-class PredictionCall:
-    """One signed call. `document` is sent byte for byte; `request_id` is also the key by which a repeat is recognised."""
-
-    request_id: UUID
-    user_id: UUID
-    tier: str
-    document: bytes
-    trace_request_id: str
-    traceparent: str
-
-
 class PrivateServer:
     """One per process, shared by all threads."""
 
@@ -65,7 +52,7 @@ class PrivateServer:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`timeout`: the seconds that a whole call may take. `tls` replaces the default verification, for a private
-        certificate authority. Raises ValueError for a bad URL.
+        certificate authority.
         """
         self.timeout = timeout
         self._origin = Origin.of(url)
@@ -81,8 +68,12 @@ class PrivateServer:
         self._predict_head = f"POST {self._target} HTTP/1.1\r\n{fixed}"
         self._health_request = f"GET {self._origin.path}/health HTTP/1.1\r\n{fixed}\r\n".encode()
 
-    def predict(self, call: PredictionCall) -> bytes:
-        """The result's bytes, proved to be one JSON object. Raises a PrivateServerFailed for everything else.
+    def predict(
+        self, document: bytes, *, request_id: UUID, user_id: UUID, tier: str, trace_request_id: str, traceparent: str
+    ) -> bytes:
+        """`document` is sent byte for byte; `request_id` is also the key by which a repeat is recognised.
+
+        The result's bytes, proved to be one JSON object. Raises a PrivateServerFailed for everything else.
 
         A call is sent twice only when the first surely did nothing, and at least three seconds are left: no connection came
         about, or a pooled one was lost within a second of sending and before any byte of a reply. The second has a new
@@ -95,13 +86,12 @@ class PrivateServer:
             nonlocal nonce, sent
             sent += 1
             left_ms = max(1, int((deadline - monotonic()) * 1000))
-            request_id = str(call.request_id)
-            context = CallContext(request_id, str(call.user_id), call.tier, left_ms, request_id)
+            context = CallContext(str(request_id), str(user_id), tier, left_ms, str(request_id))
             signed = sign_request(
                 self._keys,
                 method="POST",
                 target=self._target,
-                body=call.document,
+                body=document,
                 content_type=JSON,
                 now=self._clock(),
                 context=context.encoded(),
@@ -109,9 +99,9 @@ class PrivateServer:
             nonce = signed.nonce
             fields = "".join([f"{name}: {value}\r\n" for name, value in signed.headers.items()])
             return (
-                f"{self._predict_head}{fields}Content-Length: {len(call.document)}\r\nX-Request-Deadline-Ms: {left_ms}\r\n"
-                f"X-Request-ID: {call.trace_request_id}\r\ntraceparent: {call.traceparent}\r\n\r\n"
-            ).encode("ascii") + call.document
+                f"{self._predict_head}{fields}Content-Length: {len(document)}\r\nX-Request-Deadline-Ms: {left_ms}\r\n"
+                f"X-Request-ID: {trace_request_id}\r\ntraceparent: {traceparent}\r\n\r\n"
+            ).encode("ascii") + document
 
         try:
             reply = self._exchange(signed_request, monotonic() + self.timeout)

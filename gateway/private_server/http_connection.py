@@ -58,18 +58,10 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> "Origin":
-        """Read `http(s)://host[:port][/path]`. Raises ValueError for anything else; user names are not taken."""
+        """Read `http(s)://host[:port][/path]`, which the settings have checked."""
         parts = urlsplit(url)
-        if (
-            parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError("the private server's URL must be http(s)://host[:port][/path]")
         secure = parts.scheme == "https"
-        return cls(secure, parts.hostname, parts.port or (443 if secure else 80), parts.path.rstrip("/"))
+        return cls(secure, parts.hostname or "", parts.port or (443 if secure else 80), parts.path.rstrip("/"))
 
     @property
     def authority(self) -> str:
