@@ -19,9 +19,8 @@ from check_settings import config_commands
 from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
-from database.base import utc_now
 from database.engine import EngineOptions, writer_connection
-from database.forget_failures import upkeep_jobs
+from database.forget_failures import UPKEEP_JOBS
 from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
 from database.redis.server import RedisAddress, RedisServer
@@ -135,7 +134,7 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *upkeep_jobs(utc_now)))
+    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
     return Assembled(auth, payments, built, jobs)
 
 

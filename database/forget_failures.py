@@ -1,11 +1,9 @@
 """Jobs: what failed is kept for 30 days, for the operators."""
 
 from datetime import timedelta
-from functools import partial
 
-from sqlalchemy import Text, cast, column, exists, select, table
+from sqlalchemy import Text, cast, column, exists, func, select, table
 
-from database.base import Clock
 from database.batch import purge
 from database.batch_models import PassedOverItem
 from database.jobs.declare import Job
@@ -16,21 +14,20 @@ JOBS = table("procrastinate_jobs", column("id"), column("status"))
 EVENTS = table("procrastinate_events", column("job_id"), column("at"))
 
 
-def upkeep_jobs(clock: Clock) -> tuple[Job, ...]:
-    return (
-        Job("forget_failed_jobs", partial(forget_failed_jobs, clock), cron="17 3 * * *"),
-        Job("forget_passed_over_items", partial(forget_passed_over_items, clock), cron="17 3 * * *"),
-    )
-
-
-def forget_failed_jobs(clock: Clock) -> int:
+def forget_failed_jobs() -> int:
     """Returns how many were deleted."""
-    lately = exists().where(EVENTS.c.job_id == JOBS.c.id, EVENTS.c.at >= clock() - KEEP)
+    lately = exists().where(EVENTS.c.job_id == JOBS.c.id, EVENTS.c.at >= func.now() - KEEP)
     ended = cast(JOBS.c.status, Text).in_(("failed", "succeeded", "cancelled", "aborted"))
     return purge("forget_failed_jobs", select(JOBS.c.id).where(ended, ~lately))
 
 
-def forget_passed_over_items(clock: Clock) -> int:
+def forget_passed_over_items() -> int:
     """Returns how many were deleted."""
-    over = select(PassedOverItem.batch, PassedOverItem.item).where(PassedOverItem.last_at < clock() - KEEP)
+    over = select(PassedOverItem.batch, PassedOverItem.item).where(PassedOverItem.last_at < func.now() - KEEP)
     return purge("forget_passed_over_items", over)
+
+
+UPKEEP_JOBS = (
+    Job("forget_failed_jobs", forget_failed_jobs, cron="17 3 * * *"),
+    Job("forget_passed_over_items", forget_passed_over_items, cron="17 3 * * *"),
+)
