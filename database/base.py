@@ -32,11 +32,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-_VERSION_AND_VARIANT = 0xF << 76 | 0b11 << 62
-_VERSION_7 = 0x7 << 76 | 0b10 << 62
+VERSION_AND_VARIANT = 0xF << 76 | 0b11 << 62
+VERSION_7 = 0x7 << 76 | 0b10 << 62
 
 
 def uuid7() -> uuid.UUID:
     """A version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random, so rows sort by the time of writing."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    return uuid.UUID(int=value & ~_VERSION_AND_VARIANT | _VERSION_7)
+    return uuid.UUID(int=value & ~VERSION_AND_VARIANT | VERSION_7)

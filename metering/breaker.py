@@ -14,7 +14,7 @@ REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-re
 
 
 class BreakerIsOpen(Problem):
-    """The private server failed too often a moment ago. Nothing was reserved or charged."""
+    """The upstream failed too often a moment ago. Nothing was reserved or charged."""
 
     status, error, title = 503, "service_unavailable", "The prediction service is not responding right now"
     type = REDUCED_CAPACITY

@@ -10,7 +10,7 @@ LONGEST_WAIT_SECONDS = 0.25
 
 
 class TooManyInFlight(Problem):
-    """This process holds as many predictions as it may for this tier. Nothing was reserved or charged."""
+    """This process holds as many calls as it may for this tier. Nothing was reserved or charged."""
 
     status, error, title = 503, "service_unavailable", "The service is busy right now"
     type = REDUCED_CAPACITY

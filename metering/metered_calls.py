@@ -178,17 +178,16 @@ class MeteredCalls:
         if isinstance(admitted, Delivered):
             return admitted
         running, slot = admitted
+        tally = Tally(list(running.reservation.amounts))
+        asked = perf_counter()
         try:
-            tally = Tally(list(running.reservation.amounts))
-            asked = perf_counter()
+            parts = perform(running, tally)
+            first = next(parts, None)
+        except BaseException as error:
             try:
-                parts = perform(running, tally)
-                first = next(parts, None)
-            except BaseException as error:
                 self._give_back(running, work, slot, tally, error, asked=asked)
-                raise
-        except BaseException:
-            slot.leave()
+            finally:
+                slot.leave()
             raise
         slot.sign = HealthSign.GOOD
         return Stream(self, running, work, slot, tally, first=first, parts=parts)
@@ -513,18 +512,17 @@ def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
     """Raises ValueError for an amount below nothing: counters only rise."""
     if min(tally.amounts) < 0:
         raise ValueError("A call cannot have used less than nothing")
-    return tuple(
-        [
-            Spent(
-                counter=draw.counter,
-                unit=draw.unit,
-                window=draw.window.name,
-                amount=amount,
-                allowed=draw.allowed if limited else None,
-            )
-            for draw, amount in zip(ask.draws, tally.amounts, strict=True)
-        ]
-    )
+    spent: list[Spent] = [
+        {
+            "counter": draw.counter,
+            "unit": draw.unit,
+            "window": draw.window.name,
+            "amount": amount,
+            "allowed": draw.allowed if limited else None,
+        }
+        for draw, amount in zip(ask.draws, tally.amounts, strict=True)
+    ]
+    return tuple(spent)
 
 
 def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from auth.bounded_cache import BoundedCache
+from database.base import VERSION_7, VERSION_AND_VARIANT
 
 
 class SampledRefusals:
@@ -23,12 +24,7 @@ class SampledRefusals:
             if self._seen.get(subject) == minute:
                 return None
             self._seen.put(subject, minute)
-        return _named_id(minute, f"{user_id} {feature} {policy}")
-
-
-def _named_id(minute: int, name: str) -> UUID:
-    """A version 7 UUID (RFC 9562, 5.7) of the minute's beginning, with a hash in place of what is random."""
-    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10])
-    value = (minute * 60_000) << 80 | digest
-    value = value & ~(0xF << 76) | 7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 2 << 62)
+        # A version 7 UUID (RFC 9562, 5.7) of the minute's beginning, with a hash in place of what is random.
+        digest = hashlib.sha256(f"{user_id} {feature} {policy}".encode()).digest()[:10]
+        value = (minute * 60_000) << 80 | int.from_bytes(digest, "big")
+        return UUID(int=value & ~VERSION_AND_VARIANT | VERSION_7)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
+from operator import attrgetter
 from time import monotonic, sleep
 from typing import TypedDict
 from uuid import UUID
@@ -101,8 +102,8 @@ class SettledCall:
     def __post_init__(self) -> None:
         """What is null is left out of the first line."""
         first: dict[str, object] = {"place": 0}
-        for name in COLUMNS:
-            if (value := getattr(self, name)) is not None:
+        for name, value in zip(COLUMNS, values_of(self), strict=True):
+            if value is not None:
                 first[name] = value
         if self.spent:
             first |= self.spent[0]
@@ -121,6 +122,7 @@ class SettledCall:
 
 
 COLUMNS = tuple(each.name for each in fields(SettledCall) if each.name not in {"spent", "key", "answer", "lines"})
+values_of = attrgetter(*COLUMNS)
 
 
 PREPARE_SETTLE = """

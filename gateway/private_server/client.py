@@ -4,13 +4,14 @@ import random
 import ssl
 from collections.abc import Callable
 from time import monotonic, sleep
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 
 from database.base import Clock, utc_now
 from gateway.private_server.connection_pool import ConnectionPool
-from gateway.private_server.http_connection import ConnectionLost, HttpConnection, Origin, Reply, ReplyNotAcceptable
+from gateway.private_server.http_connection import ConnectionLost, HttpConnection, Reply, ReplyNotAcceptable
 from gateway.private_server.problems import (
     PredictionFailed,
     PredictionRefused,
@@ -51,22 +52,29 @@ class PrivateServer:
         clock: Clock = utc_now,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`timeout`: the seconds that a whole call may take. `tls` replaces the default verification, for a private
-        certificate authority.
+        """`url` is http(s)://host[:port][/path]. `timeout`: the seconds that a whole call may take. `tls` replaces the default
+        verification, for a private certificate authority.
         """
         self.timeout = timeout
-        self._origin = Origin.of(url)
-        self._addresses = Addresses(self._origin.host, self._origin.port)
-        self._target = self._origin.path + path
+        origin = urlsplit(url)
+        secure, host = origin.scheme == "https", origin.hostname or ""
+        usual_port = 443 if secure else 80
+        port = origin.port or usual_port
+        authority = f"[{host}]" if ":" in host else host
+        if port != usual_port:
+            authority += f":{port}"
+        base = origin.path.rstrip("/")
+        self._addresses = Addresses(host, port)
+        self._target = base + path
         self._keys = keys
         self._verify = verify
         self._clock = clock
-        self._tls = (tls or ssl.create_default_context()) if self._origin.secure else None
+        self._tls = (tls or ssl.create_default_context()) if secure else None
         self._pool = ConnectionPool(largest_pool)
-        fixed = f"Host: {self._origin.authority}\r\nAccept: {JSON}\r\nAccept-Encoding: identity\r\n"
+        fixed = f"Host: {authority}\r\nAccept: {JSON}\r\nAccept-Encoding: identity\r\n"
         fixed += "User-Agent: mirroros-gateway\r\n"
         self._predict_head = f"POST {self._target} HTTP/1.1\r\n{fixed}"
-        self._health_request = f"GET {self._origin.path}/health HTTP/1.1\r\n{fixed}\r\n".encode()
+        self._health_request = f"GET {base}/health HTTP/1.1\r\n{fixed}\r\n".encode()
 
     def predict(
         self, document: bytes, *, request_id: UUID, user_id: UUID, tier: str, trace_request_id: str, traceparent: str

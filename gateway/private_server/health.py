@@ -1,8 +1,6 @@
 """Is the private server well? Asked at most every ten seconds, by one thread, and never with a prediction."""
 
 import threading
-from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
 
 from database.base import Clock, utc_now
@@ -14,14 +12,6 @@ FRESH_SECONDS = 10.0
 PROBE_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    answered: bool
-    checked_at: datetime
-    latency_ms: int
-    taken: float
-
-
 class PrivateServerHealth:
     """The first caller past ten seconds probes; the others get what was known before, at once."""
 
@@ -30,31 +20,32 @@ class PrivateServerHealth:
         self._breaker = breaker
         self._clock = clock
         self._probing = threading.Lock()
-        self._last: _Probe | None = None
-
-    def read(self) -> PrivateHealthAnswer:
-        if self._is_old(self._last) and self._probing.acquire(blocking=False):
-            try:
-                if self._is_old(self._last):
-                    self._last = self._probe()
-            finally:
-                self._probing.release()
-        breaker = self._breaker.state()
-        last = self._last
-        if last is None:
-            return PrivateHealthAnswer(status=HealthStatus.UNKNOWN, checked_at=None, latency_ms=None, breaker=breaker)
-        status = HealthStatus.DOWN
-        if last.answered:
-            status = HealthStatus.UP if breaker is BreakerState.CLOSED else HealthStatus.DEGRADED
-        return PrivateHealthAnswer(
-            status=status, checked_at=last.checked_at, latency_ms=last.latency_ms, breaker=breaker
+        self._old_at = 0.0
+        self._last = PrivateHealthAnswer(
+            status=HealthStatus.UNKNOWN, checked_at=None, latency_ms=None, breaker=BreakerState.CLOSED
         )
 
-    def _is_old(self, probe: _Probe | None) -> bool:
-        return probe is None or monotonic() - probe.taken >= FRESH_SECONDS
+    def read(self) -> PrivateHealthAnswer:
+        if monotonic() >= self._old_at and self._probing.acquire(blocking=False):
+            try:
+                if monotonic() >= self._old_at:
+                    self._probe()
+            finally:
+                self._probing.release()
+        last, breaker = self._last, self._breaker.state()
+        degraded = last.status is HealthStatus.UP and breaker is not BreakerState.CLOSED
+        return last.model_copy(
+            update={"breaker": breaker, "status": HealthStatus.DEGRADED if degraded else last.status}
+        )
 
-    def _probe(self) -> _Probe:
+    def _probe(self) -> None:
         checked_at, started = self._clock(), monotonic()
         answered = self._private_server.answers_health(PROBE_SECONDS)
         now = monotonic()
-        return _Probe(answered, checked_at, round((now - started) * 1000), now)
+        self._last = PrivateHealthAnswer(
+            status=HealthStatus.UP if answered else HealthStatus.DOWN,
+            checked_at=checked_at,
+            latency_ms=round((now - started) * 1000),
+            breaker=BreakerState.CLOSED,
+        )
+        self._old_at = now + FRESH_SECONDS

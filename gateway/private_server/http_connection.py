@@ -12,7 +12,6 @@ import ssl
 import struct
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import urlsplit
 
 from gateway.private_server.resolve_name import Address, Addresses
 
@@ -45,29 +44,6 @@ class ReplyNotAcceptable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the private server listens. `path` stands before every request's path and never ends with a slash."""
-
-    secure: bool
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def of(cls, url: str) -> "Origin":
-        """Read `http(s)://host[:port][/path]`, which the settings have checked."""
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        return cls(secure, parts.hostname or "", parts.port or (443 if secure else 80), parts.path.rstrip("/"))
-
-    @property
-    def authority(self) -> str:
-        """The value of the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
