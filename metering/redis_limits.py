@@ -1,7 +1,6 @@
 """Limits in Redis, for calls that draw nothing but themselves: one script takes a call, another gives it back or counts it."""
 
 from pathlib import Path
-from typing import Any
 
 from database.redis.script import Lost, Script, ScriptRunner
 from database.redis.server import KEY_PREFIX
@@ -75,24 +74,23 @@ class RedisLimits:
         names = ((1, draw.policy), (2, BURST), (4, CONCURRENCY), (8, FAILURES))
         return Verdict(frozenset(name for bit, name in names if violated & bit), (1,), standing)
 
-    def settle(self, ask: Ask, used: int, failures: int) -> None:
-        """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL."""
-        self._scripts.run(SETTLE, *_settling(ask, used, failures))
+    def settle(self, ask: Ask, used: int, failures: int, lost: Lost | None = None) -> None:
+        """Remove a call in flight. `used` may be NOT_COUNTED or REFUSED, `failures` DID_NOT_FAIL.
 
-    def tell(self, ask: Ask, used: int, failures: int, lost: Lost) -> None:
-        """The same, not waited for. Never raises: `lost` is told when it may not have been carried out."""
-        self._scripts.tell(SETTLE, *_settling(ask, used, failures), lost=lost)
+        With `lost` it is not waited for and nothing is raised: `lost` is told when it may not have happened.
+        """
+        counter, held, _, failed = keys_of(ask)
+        arguments = (counter, held, failed, ask.draws[0].window.name, ask.request_id.hex, used, failures)
+        if lost is None:
+            self._scripts.run(SETTLE, 3, *arguments)
+        else:
+            self._scripts.tell(SETTLE, 3, *arguments, lost=lost)
 
     def in_flight(self, ask: Ask) -> tuple[int, int, int]:
         """Calls of the window and of any window, and the burst clock (microseconds)."""
         _, held_key, burst_key, _ = keys_of(ask)
         of_window, of_any, tat = self._scripts.run(IN_FLIGHT, 2, held_key, burst_key, ask.draws[0].window.name)
         return of_window, of_any, int(tat)
-
-
-def _settling(ask: Ask, used: int, failures: int) -> tuple[Any, ...]:
-    counter, held, _, failed = keys_of(ask)
-    return 3, counter, held, failed, ask.draws[0].window.name, ask.request_id.hex, used, failures
 
 
 def keys_of(ask: Ask) -> tuple[str, ...]:

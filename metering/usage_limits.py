@@ -163,7 +163,7 @@ class UsageLimits:
         if limits is None:
             unsaid()
         else:
-            limits.tell(*said, lost=unsaid)
+            limits.settle(*said, lost=unsaid)
 
     def _in_use(self) -> RedisLimits | None:
         scripts = self._server.scripts()

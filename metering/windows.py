@@ -26,11 +26,11 @@ class Window:
 
 
 def hour_of(moment: datetime) -> Window:
-    return _hour(int(moment.timestamp()) // HOUR_SECONDS)
+    return _window(int(moment.timestamp()) // HOUR_SECONDS, HOUR_SECONDS, "%Y-%m-%dT%H")
 
 
 def day_of(moment: datetime) -> Window:
-    return _day(int(moment.timestamp()) // DAY_SECONDS)
+    return _window(int(moment.timestamp()) // DAY_SECONDS, DAY_SECONDS, "%Y-%m-%d")
 
 
 def month_of(moment: datetime) -> Window:
@@ -39,16 +39,8 @@ def month_of(moment: datetime) -> Window:
     return Window(f"{begins:%Y-%m}", begins.timestamp(), ends.timestamp(), begins.date())
 
 
-# Every call asks for the same few windows.
-@lru_cache(8)
-def _hour(number: int) -> Window:
-    begins = number * HOUR_SECONDS
+@lru_cache(16)  # every call asks for the same few
+def _window(number: int, seconds: int, name: str) -> Window:
+    begins = number * seconds
     first = datetime.fromtimestamp(begins, UTC)
-    return Window(f"{first:%Y-%m-%dT%H}", begins, begins + HOUR_SECONDS, first.date())
-
-
-@lru_cache(8)
-def _day(number: int) -> Window:
-    begins = number * DAY_SECONDS
-    first = datetime.fromtimestamp(begins, UTC)
-    return Window(f"{first:%Y-%m-%d}", begins, begins + DAY_SECONDS, first.date())
+    return Window(first.strftime(name), begins, begins + seconds, first.date())

@@ -117,30 +117,24 @@ def _app_of(app: Flask, jobs: Jobs, progress: WorkerProgress) -> procrastinate.A
     """procrastinate's application with every declared job."""
     taking = procrastinate.App(connector=procrastinate.PsycopgConnector())
     for job in jobs.declared.values():
-        _register(taking, job, _observed(app, job, progress))
+        name, urgency, run = str(job.name), int(job.urgency), _observed(app, job, progress)
+        if job.cron is None:
+            retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
+            taking.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
+        else:
+            # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
+            # up the next regular one, which does the same work.
+            task = taking.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run)
+            taking.periodic(cron=job.cron)(task)
     return taking
-
-
-def _register(worker: procrastinate.App, job: Job, run: Callable[..., None]) -> None:
-    name, urgency = str(job.name), int(job.urgency)
-    if job.cron is None:
-        retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
-        worker.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
-        return
-
-    def run_periodic(timestamp: int) -> None:
-        run()
-
-    # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
-    # up the next regular one, which does the same work.
-    task = worker.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run_periodic)
-    worker.periodic(cron=job.cron)(task)
 
 
 def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., None]:
     """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it."""
 
     def run(**arguments: Any) -> None:
+        if job.cron is not None:
+            arguments = {}  # procrastinate hands in the time at which it is due
         started = time.monotonic()
         try:
             with progress.job(), app.app_context():

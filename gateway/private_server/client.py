@@ -34,6 +34,12 @@ LEAST_SECONDS_FOR_RETRY = 3.0
 LONGEST_UNNOTICED_CLOSE = 1.0
 """Seconds. A connection that was closed while it lay idle says so within one round trip of the request."""
 
+REFUSALS: dict[int, Callable[[str], PrivateServerFailed]] = {
+    400: PredictionRefused,
+    401: SignatureNotAccepted,
+    403: SignatureNotAccepted,
+    422: PredictionRefused,
+}
 JSON = "application/json"
 
 
@@ -173,24 +179,16 @@ class PrivateServer:
             return reply
 
     def _result_of(self, reply: Reply, nonce: str) -> bytes:
-        self._refuse_other_statuses(reply)
+        if reply.status != 200:
+            structlog.get_logger().warning("private_server_refused", status=reply.status)
+            if reply.status == 429:
+                raise PrivateServerBusy(reply.header("retry-after"))
+            usual = PrivateServerBroke if reply.status >= 500 else PredictionFailed
+            raise REFUSALS.get(reply.status, usual)(f"status_{reply.status}")
         if reply.header("content-encoding") not in {None, "identity"}:
             raise PredictionFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
         self._prove_origin(reply, nonce)
         return check_result(reply.body)
-
-    def _refuse_other_statuses(self, reply: Reply) -> None:
-        if reply.status == 200:
-            return
-        reason = f"status_{reply.status}"
-        structlog.get_logger().warning("private_server_refused", status=reply.status)
-        if reply.status == 429:
-            raise PrivateServerBusy(reply.header("retry-after"))
-        if reply.status in {401, 403}:
-            raise SignatureNotAccepted(reason)
-        if reply.status in {400, 422}:
-            raise PredictionRefused(reason)
-        raise (PrivateServerBroke if reply.status >= 500 else PredictionFailed)(reason)
 
     def _prove_origin(self, reply: Reply, nonce: str) -> None:
         if self._verify is ResponseVerification.OFF:
