@@ -12,7 +12,7 @@ from gateway.private_server.problems import PRIVATE_SERVER_PROBLEMS
 from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
-from metering.limits import BURST, CONCURRENCY, Ask, LimitsUnavailable, Standing, policy_states
+from metering.limits import BURST, CONCURRENCY, LimitsUnavailable, policy_states
 from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
 from security.api.operation import Answer, Anyone, Guard, operation
@@ -83,7 +83,24 @@ def gateway_routes(
     def usage(caller: Caller) -> Answer:
         """Shows what you have used and have left in the current UTC day. Costs nothing."""
         ask, standing = proxy.usage(caller)
-        return Answer(200, _usage_answer(caller, ask, standing))
+        today = ask.draws[0].window
+        policies = {policy.name: policy for policy in policy_states(ask, standing)}
+        day = policies.get(DAY)
+        shown = {
+            name: PolicyUsage(limit=policy.limit, remaining=policy.remaining, window_seconds=policy.window_seconds)
+            for name, policy in policies.items()
+        }
+        usage = UsageAnswer(
+            tier=caller.tier,
+            date=date.fromisoformat(today.name),
+            used=standing.used[0],
+            limit=None if day is None else day.limit,
+            remaining=None if day is None else day.remaining,
+            resets_at=datetime.fromtimestamp(today.ends, UTC),
+            burst=shown.get(BURST),
+            concurrency=shown.get(CONCURRENCY),
+        )
+        return Answer(200, usage)
 
     @operation(
         routes,
@@ -99,23 +116,3 @@ def gateway_routes(
         return Answer(200, private_health.read())
 
     return routes
-
-
-def _usage_answer(caller: Caller, ask: Ask, standing: Standing) -> UsageAnswer:
-    policies = {policy.name: policy for policy in policy_states(ask, standing)}
-    today = ask.draws[0].window
-    shown = {
-        name: PolicyUsage(limit=policy.limit, remaining=policy.remaining, window_seconds=policy.window_seconds)
-        for name, policy in policies.items()
-    }
-    day = policies.get(DAY)
-    return UsageAnswer(
-        tier=caller.tier,
-        date=date.fromisoformat(today.name),
-        used=standing.used[0],
-        limit=None if day is None else day.limit,
-        remaining=None if day is None else day.remaining,
-        resets_at=datetime.fromtimestamp(today.ends, UTC),
-        burst=shown.get(BURST),
-        concurrency=shown.get(CONCURRENCY),
-    )

@@ -212,21 +212,21 @@ def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[in
         results: list[int | None] = []
         counted_later: dict[tuple[UUID, str, str, str], int] = {}
         for call in reversed(calls):
-            if not call.spent:
-                results.append(None)
-                continue
-            first = call.spent[0]
-            counter = (call.user_id, first["counter"], first["unit"], first["window"])
-            used = stands.get(str(call.request_id))
-            if used is None:
-                # It was written before, so the answer to that write was lost. This sees what that one committed.
-                cursor.execute(USED, (str(call.user_id), *counter[1:]))
-                row = cursor.fetchone()
-                results.append(row[0] if row else 0)
-                continue
-            later = counted_later.get(counter, 0)
-            counted_later[counter] = later + first["amount"]
-            results.append(used - later)
+            used = None
+            if call.spent:
+                first = call.spent[0]
+                counter = (call.user_id, first["counter"], first["unit"], first["window"])
+                used = stands.get(str(call.request_id))
+                if used is None:
+                    # It was written before, so the answer to that write was lost. This sees what that one committed.
+                    cursor.execute(USED, (str(call.user_id), *counter[1:]))
+                    row = cursor.fetchone()
+                    used = row[0] if row else 0
+                else:
+                    later = counted_later.get(counter, 0)
+                    counted_later[counter] = later + first["amount"]
+                    used -= later
+            results.append(used)
     results.reverse()
     return results
 
