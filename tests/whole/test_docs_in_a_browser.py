@@ -9,6 +9,7 @@ from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complai
 from tests.whole.web_server import WebServer
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def browser_app(
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         page = browser.new_page()
         page.add_init_script(APP)
-        page.goto(f"http://localhost:{server.port}/docs")
+        page.goto(f"http://localhost:{server.port}/account/forgot-password")
         devtools = page.context.new_cdp_session(page)
         devtools.send("WebAuthn.enable")
         devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
