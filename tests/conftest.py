@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import redis
+import structlog
 from flask_migrate import upgrade
 
 import auth.exports.models
@@ -28,6 +29,10 @@ pytest_plugins = ("tests.canary",)
 TEMPLATE = "migrated"
 
 load_models(CAPABILITIES)
+
+# For tests in which no application sets logging up. By default structlog paints a traceback with rich, for a second each.
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 def pytest_report_header() -> str:
