@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from database.base import Base
 from metering.capability import load_models
 from settings.section import own_fields
 from tests.auth.accounts_app import PASSWORD, bearer
+from tests.bare_app import bare_app
+from tests.conftest import administer
+from tests.databases import MigratedDatabases
 from tests.toy_capability import TOY, TOY_LIMITS
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
@@ -50,21 +54,26 @@ def made_of(app: Flask) -> Assembled:
 
 
 @pytest.fixture(scope="module")
-def toy_tables() -> Iterator[None]:
-    """The other tests of this process compare the database with the tables of the products that there are."""
+def toy_databases(postgres_server: str, migrated_template: str) -> Iterator[MigratedDatabases]:
+    """As after the migration that a product would bring."""
     load_models(DECLARED)
-    yield
+    name = f"toys_{secrets.token_hex(6)}"
+    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
+    app = bare_app(postgres_server.rpartition("/")[0] + "/" + name)
+    with app.app_context():
+        Base.metadata.tables["toys"].create(db.engine)
+        db.engine.dispose()
+    with closing(MigratedDatabases(postgres_server, name)) as databases:
+        yield databases
+    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    # The other tests of this process compare the database with the tables of the products that there are.
     Base.metadata.remove(Base.metadata.tables["toys"])
 
 
 @pytest.fixture
-def migrated(toy_tables: None, database_url: str) -> Iterator[str]:
-    """As after the migration that a product would bring."""
-    app = application(database_url)
-    with app.app_context():
-        Base.metadata.tables["toys"].create(db.engine)
-        yield database_url
-        db.engine.dispose()
+def migrated(toy_databases: MigratedDatabases) -> Iterator[str]:
+    with toy_databases.one() as url:
+        yield url
 
 
 @pytest.fixture

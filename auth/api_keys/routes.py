@@ -1,9 +1,9 @@
 """`/api/auth/tokens`: the API keys of the account."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from ipaddress import IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
@@ -86,8 +86,10 @@ class KeysAnswer(ListAnswer):
     tokens: list[KeyAnswer]
 
 
-def create_key_body(scopes: Mapping[str, str]) -> type[CreateKeyBody]:
+@cache
+def create_key_body(titles: tuple[tuple[str, str], ...]) -> type[CreateKeyBody]:
     """With the scopes that there are in this application."""
+    scopes = dict(titles)
     choice = StrEnum("Scope", {name.upper(): name for name in scopes})  # type: ignore[misc] # the scopes are known when it starts
     described = Field(
         min_length=1,
@@ -107,7 +109,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="createApiKey",
         summary="Create an API key",
         guard=auth.recently_signed_in,
-        body=create_key_body(auth.scopes),
+        body=create_key_body(tuple(auth.scopes.items())),
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests),
     )
