@@ -25,7 +25,7 @@ from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
 from tests.databases import MigratedDatabases
 
-pytest_plugins = ("tests.canary",)
+pytest_plugins = ("tests.canary", "tests.browser")
 TEMPLATE = "migrated"
 
 load_models(CAPABILITIES)

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from examples.private_server.server import PrivateServer
 from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.server import StripeServer
+from tests.browser import CHROMIUM, complaints_of
 from tests.databases import MigratedDatabases
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
 from tests.whole.environment import WEB_ORIGIN, production_environment, stripe_environment
 from tests.whole.real_worker import RealWorker
 from tests.whole.test_purchase_reaches_limits import limits_of
@@ -80,7 +80,6 @@ class Shop:
 class Behind:
     """What stands behind the browser. It is started once: nothing here breaks it, and each test has an Alice of its own."""
 
-    browser: Browser
     server: WebServer
     worker: RealWorker
     stripe: StripeServer
@@ -110,15 +109,12 @@ def behind(
         running.callback(server.stop)
         server.start()
         stripe.outbox.url = f"http://127.0.0.1:{server.port}/api/payments/stripe/webhook"
-        chromium = running.enter_context(sync_playwright()).chromium
-        browser = chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        running.callback(browser.close)
-        yield Behind(browser, server, worker, stripe)
+        yield Behind(server, worker, stripe)
 
 
 @pytest.fixture
-def shop(behind: Behind) -> Iterator[Shop]:
-    page = behind.browser.new_page()
+def shop(behind: Behind, browser: Browser) -> Iterator[Shop]:
+    page = browser.new_page()
     page.route(f"{WEB_ORIGIN}/**", lambda route: route.fulfill(body="the app"))
     complaints = complaints_of(page, behind.stripe.url, WEB_ORIGIN)
     yield Shop(page, behind.server, behind.worker, behind.stripe, behind.server.register("alice"))
