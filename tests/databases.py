@@ -63,9 +63,8 @@ class MigratedDatabases:
         self._free: list[str] = []
         self._shapes: dict[str, Any] = {}
         self._kept: Kept | None = None
-        url = self.url(template)
-        self._tables = [name for (name,) in ask(url, TABLES)]
-        self._first_rows = {name: ask(url, f'SELECT json_agg(t) FROM "{name}" AS t')[0][0] for name in self._tables}
+        self._first_rows: dict[str, Any] = {}
+        """Of every table."""
 
     def url(self, name: str) -> str:
         return f"{self._server_url.rpartition('/')[0]}/{name}"
@@ -98,13 +97,17 @@ class MigratedDatabases:
         except psycopg2.Error:
             self._kept = None
         if self._kept is None:
-            del kept_engines[kept.url]
-            kept.cursor.connection.close()
-            self._drop(name)
+            self._give_up(kept)
 
     def close(self) -> None:
         if self._kept is not None:
-            self._kept.cursor.connection.close()
+            self._give_up(self._kept)
+
+    def _give_up(self, kept: Kept) -> None:
+        del kept_engines[kept.url]
+        kept.engine.dispose()
+        kept.cursor.connection.close()
+        self._drop(kept.url.rpartition("/")[2])
 
     def _keep(self) -> Kept:
         name = new_name()
@@ -119,6 +122,9 @@ class MigratedDatabases:
         if self._addition:
             ask(self.url(name), self._addition)
         self._shapes[name] = ask(self.url(name), SHAPE)
+        if not self._first_rows:
+            for (table,) in ask(self.url(name), TABLES):
+                self._first_rows[table] = ask(self.url(name), f'SELECT json_agg(t) FROM "{table}" AS t')[0][0]
 
     def _drop(self, name: str) -> None:
         ask(self._server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -143,7 +149,7 @@ class MigratedDatabases:
         if cursor.fetchall() != self._shapes[name]:
             return False
         cursor.execute("SET session_replication_role = replica")  # foreign keys and triggers look away
-        cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in self._tables))
+        cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in self._first_rows))
         for table, rows in self._first_rows.items():
             if rows is not None:
                 fill = f'INSERT INTO "{table}" SELECT * FROM json_populate_recordset(NULL::"{table}", %s)'

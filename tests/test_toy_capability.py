@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from app import ASSEMBLED, Assembled, assemble
 from auth.accounts.purge import purge_accounts
@@ -26,8 +28,6 @@ from database.base import Base
 from metering.capability import load_models
 from settings.section import own_fields
 from tests.auth.accounts_app import PASSWORD, bearer
-from tests.bare_app import bare_app
-from tests.conftest import administer
 from tests.databases import MigratedDatabases
 from tests.toy_capability import TOY, TOY_LIMITS
 from tests.whole.environment import PUBLIC_HOST, production_environment
@@ -57,15 +57,9 @@ def made_of(app: Flask) -> Assembled:
 def toy_databases(postgres_server: str, migrated_template: str) -> Iterator[MigratedDatabases]:
     """As after the migration that a product would bring."""
     load_models(DECLARED)
-    name = f"toys_{secrets.token_hex(6)}"
-    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
-    app = bare_app(postgres_server.rpartition("/")[0] + "/" + name)
-    with app.app_context():
-        Base.metadata.tables["toys"].create(db.engine)
-        db.engine.dispose()
-    with closing(MigratedDatabases(postgres_server, name)) as databases:
+    toys = CreateTable(Base.metadata.tables["toys"]).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    with closing(MigratedDatabases(postgres_server, migrated_template, str(toys))) as databases:
         yield databases
-    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
     # The other tests of this process compare the database with the tables of the products that there are.
     Base.metadata.remove(Base.metadata.tables["toys"])
 
