@@ -100,7 +100,8 @@ class PrivateServer:
             nonlocal nonce, sent
             sent += 1
             left_ms = max(1, int((deadline - monotonic()) * 1000))
-            context = CallContext(str(request_id), str(user_id), tier, left_ms, str(request_id))
+            name = str(request_id)
+            context = CallContext(name, str(user_id), tier, left_ms, name)
             signed = sign_request(
                 self._keys,
                 method="POST",
