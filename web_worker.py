@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -162,7 +162,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         return True
 
     def get_thread_pool(self) -> RequestThreads:
-        return RequestThreads(self.cfg.threads)
+        return RequestThreads(self.cfg.threads, self._application_context)
+
+    def _application_context(self) -> AbstractContextManager[object]:
+        """Flask's, entered once by a thread: else it would be made and torn down for each request."""
+        context: Callable[[], AbstractContextManager[object]] = getattr(self.wsgi, "app_context", nullcontext)
+        return context()
 
     def enqueue_req(self, conn: Connection) -> None:
         self.tpool.submit(partial(self._serve, conn))
