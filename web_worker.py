@@ -124,6 +124,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = PlainResponse
+        same_of_all_requests = gunicorn.http.wsgi.base_environ(self.cfg)
+        gunicorn.http.wsgi.base_environ = lambda _: same_of_all_requests.copy()
         super().init_process()
 
     def load_wsgi(self) -> None:
