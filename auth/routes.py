@@ -172,7 +172,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
         body=Json(SignOutBody, optional=True),
-        answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
         answer_headers={"Set-Cookie": "Removes the refresh token cookie."},
         credentials=True,

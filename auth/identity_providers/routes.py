@@ -146,14 +146,12 @@ def identity_routes(auth: Auth) -> Blueprint:
         operation_id="unlinkIdentity",
         summary="Unlink an Apple or Google account",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(LastWayToSignIn,),
     )
-    def unlink(caller: Principal, identity_id: UUID) -> Answer:
+    def unlink(caller: Principal, identity_id: UUID) -> None:
         """It can no longer sign in to your account. Signs out every other device. You cannot remove your only way to sign in: 409
         `last_way_to_sign_in`.
         """
         unlink_identity(auth, caller, identity_id)
-        return Answer(204)
 
     return routes

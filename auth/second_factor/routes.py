@@ -86,13 +86,11 @@ def second_factor_routes(auth: Auth) -> Blueprint:
         operation_id="removeTotp",
         summary="Turn off the authenticator app",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(NotFound,),
     )
-    def totp_off(caller: Principal) -> Answer:
+    def totp_off(caller: Principal) -> None:
         """Signs out every other device. Removing your last second factor also deletes your recovery codes."""
         turn_off_totp(auth, caller)
-        return Answer(204)
 
     @operation(
         routes,

@@ -112,13 +112,11 @@ def passkey_routes(auth: Auth) -> Blueprint:
         operation_id="deletePasskey",
         summary="Delete a passkey",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(LastWayToSignIn,),
     )
-    def delete(caller: Principal, passkey_id: UUID) -> Answer:
+    def delete(caller: Principal, passkey_id: UUID) -> None:
         """Signs out every other device. Deleting your last second factor also deletes your recovery codes."""
         delete_passkey(auth, caller, passkey_id)
-        return Answer(204)
 
     anyone = AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in")
 
