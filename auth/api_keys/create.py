@@ -26,11 +26,8 @@ NEW_KEYS_PER_HOUR = 30
 
 
 class TooManyApiKeys(Problem):
-    status, error, title = (
-        409,
-        "too_many_api_keys",
-        f"An account can have up to {KEYS_PER_USER} API keys. Delete one first",
-    )
+    status, error = 409, "too_many_api_keys"
+    title = f"An account can have up to {KEYS_PER_USER} API keys. Delete one first"
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,8 @@ REGISTERED = "registered"
 class AddressNeedsProof(Problem):
     """Google once verified the address, and does not know who has it now."""
 
-    status, error, title = (
-        409,
-        "address_needs_proof",
-        "An account already uses this e-mail address. Sign in another way or reset your password, then link Google",
-    )
+    status, error = 409, "address_needs_proof"
+    title = "An account already uses this e-mail address. Sign in another way or reset your password, then link Google"
 
 
 def sign_in_with_provider(

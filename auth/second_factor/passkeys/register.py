@@ -29,11 +29,8 @@ MOST_PASSKEYS = 10
 
 
 class TooManyPasskeys(Problem):
-    status, error, title = (
-        409,
-        "too_many_passkeys",
-        f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first",
-    )
+    status, error = 409, "too_many_passkeys"
+    title = f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first"
 
 
 class PasskeyNotAccepted(Problem):
