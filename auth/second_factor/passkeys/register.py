@@ -97,6 +97,6 @@ def register_passkey(
         ).one_or_none()
         if row is None:
             raise PasskeyNotAccepted
-        codes = None if before.on else write_codes(change, auth.data_keys)
+        codes = None if before.on else write_codes(change, auth.data_keys, caller.user_id)
         passkey = PasskeyAnswer.model_validate(row, from_attributes=True)
         return PasskeyAddedAnswer(passkey=passkey, recovery_codes=codes)
