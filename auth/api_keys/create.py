@@ -17,7 +17,6 @@ from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.tokens.opaque import token_hash
 from database import transaction
-from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests
 
 KEYS_PER_USER = 25
@@ -68,7 +67,6 @@ def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyReques
         )
     token = new_token()
     key = ApiKey(
-        id=uuid7(),
         user_id=user_id,
         token_hash=token_hash(token),
         start=token[:START_LENGTH],
@@ -77,7 +75,6 @@ def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyReques
         allowed_networks=requested.allowed_networks,
         created_at=now,
         expires_at=now + requested.lifetime,
-        seen_networks=[],
     )
     session.add(key)
     session.flush()

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.identity_providers.bodies import IdentityAnswer
+from auth.identity_providers.bodies import IdentityAnswer, LinkIdentityBody
 from auth.identity_providers.id_token import ProvenIdentity
-from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
+from auth.identity_providers.keep_apple_token import exchange_later
 from auth.mail.notices import notify
 from auth.models import Identity, User
 from auth.principal import Principal
@@ -23,9 +23,7 @@ class IdentityTaken(Problem):
     status, error, title = 409, "identity_taken", "This Apple or Google account is already linked to another account"
 
 
-def link_identity(
-    auth: Auth, caller: Principal, proven: ProvenIdentity, apple_code: AppleCode | None = None
-) -> IdentityAnswer:
+def link_identity(auth: Auth, caller: Principal, proven: ProvenIdentity, body: LinkIdentityBody) -> IdentityAnswer:
     """Its e-mail address does not matter: the caller has proved both accounts. Linking again changes nothing.
 
     Raises IdentityTaken, and InvalidToken when the session has ended or the user is gone.
@@ -36,7 +34,7 @@ def link_identity(
         identity, made = insert_identity(session, proven, user, now)
         if identity.user_id != user.id:
             raise IdentityTaken
-        exchange_later(auth, session, proven, apple_code)
+        exchange_later(auth, session, proven, body)
         if made:
             record(
                 session,

@@ -14,7 +14,6 @@ from auth.identity_providers.bodies import (
     IdTokenBody,
     LinkAppleBody,
     LinkIdentityBody,
-    apple_code_of,
 )
 from auth.identity_providers.id_token import IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
@@ -58,16 +57,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         """
         cookies = auth.cookies.requested(body.token_delivery)
         proven = tokens.verify(body.id_token, body.nonce)
-        signed_in = sign_in_with_provider(
-            auth,
-            proven,
-            remember=body.remember_me,
-            device=device(body.device_name),
-            invite_code=body.invite_code,
-            restore=body.restore_account,
-            apple_code=apple_code_of(body),
-        )
-        return answer_signed_in(signed_in, cookies=cookies)
+        return answer_signed_in(sign_in_with_provider(auth, proven, body, device(body.device_name)), cookies=cookies)
 
     sign_in.__name__ = f"sign_in_with_{name}"
     operation(
@@ -104,7 +94,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
-        return Answer(200, link_identity(auth, caller, proven, apple_code_of(body)))
+        return Answer(200, link_identity(auth, caller, proven, body))
 
     link.__name__ = f"link_{name}"
     operation(

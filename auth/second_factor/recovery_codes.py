@@ -18,7 +18,6 @@ from auth.principal import Principal
 from auth.second_factor.factors import SecondFactorOff, changing_factors, factors_of
 from auth.second_factor.models import RecoveryCode
 from auth.tokens.typed_code import new_code, read_code
-from database.base import uuid7
 
 CODES = 10
 
@@ -39,7 +38,6 @@ def write_codes(change: AccountChange, keys: DataKeys, user_id: UUID) -> list[st
         salt = secrets.token_bytes(16)
         change.session.add(
             RecoveryCode(
-                id=uuid7(),
                 user_id=user_id,
                 salt=salt,
                 digest=keys.digest(salt + read_code(code).encode()),

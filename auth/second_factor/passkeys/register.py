@@ -22,7 +22,6 @@ from auth.second_factor.passkeys.webauthn import (
 )
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
-from database.base import uuid7
 from security.edge.problems import Problem
 
 MOST_PASSKEYS = 10
@@ -81,7 +80,6 @@ def register_passkey(
         row = change.session.scalars(
             insert(Passkey)
             .values(
-                id=uuid7(),
                 user_id=caller.user_id,
                 credential_id=made.credential_id,
                 public_key=made.credential_public_key,
