@@ -1,12 +1,12 @@
 """`/api/auth/apple` and `/api/auth/google`: sign in with an ID token. `/api/auth/identities`: link and unlink those accounts."""
 
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.device import device
 from auth.identity_providers.bodies import (
     AppleTokenBody,
     IdentitiesAnswer,
@@ -55,9 +55,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         `address_needs_proof`: sign in to the account another way and link Google there. An account with a second factor asks
         for it here too: see `POST /api/auth/login/second-factor`.
         """
-        cookies = auth.cookies.requested(body.token_delivery)
-        proven = tokens.verify(body.id_token, body.nonce)
-        return answer_signed_in(sign_in_with_provider(auth, proven, body, device(body.device_name)), cookies=cookies)
+        return answer_signed_in(auth.cookies, body, partial(sign_in_with_provider, auth, tokens, body))
 
     sign_in.__name__ = f"sign_in_with_{name}"
     operation(

@@ -14,7 +14,7 @@ from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
 from auth.identity_providers.bodies import IdTokenBody
-from auth.identity_providers.id_token import IdTokenNotValid, ProvenIdentity
+from auth.identity_providers.id_token import IdTokenNotValid, IdTokens, ProvenIdentity
 from auth.identity_providers.keep_apple_token import exchange_later
 from auth.identity_providers.link import insert_identity
 from auth.invites.redeem import check_invite, redeem_invite
@@ -37,11 +37,12 @@ class AddressNeedsProof(Problem):
     title = "An account already uses this e-mail address. Sign in another way or reset your password, then link Google"
 
 
-def sign_in_with_provider(auth: Auth, proven: ProvenIdentity, body: IdTokenBody, device: Device) -> SignedInUser:
-    """Raises IdTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
-    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `check_invite` does.
+def sign_in_with_provider(auth: Auth, tokens: IdTokens, body: IdTokenBody, device: Device) -> SignedInUser:
+    """Raises as `tokens.verify` does, IdTokenNotValid also when the identity is new and has no verified address; and
+    AddressNeedsProof, EmailTaken, AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as
+    `check_invite` does.
     """
-    invite = None
+    proven, invite = tokens.verify(body.id_token, body.nonce), None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = check_invite(auth, body.invite_code)
     with account_change(auth.states, auth.clock()) as change:
