@@ -17,10 +17,8 @@ from auth.identity_providers.bodies import (
 )
 from auth.identity_providers.id_token import IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
-from auth.identity_providers.link import IdentityTaken, link_identity
-from auth.identity_providers.list import list_identities
+from auth.identity_providers.linked import IdentityTaken, link_identity, list_identities, unlink_identity
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
-from auth.identity_providers.unlink import unlink_identity
 from auth.invites.redeem import registration_problems
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken

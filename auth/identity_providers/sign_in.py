@@ -16,7 +16,7 @@ from auth.email_codes.send import send_code
 from auth.identity_providers.bodies import IdTokenBody
 from auth.identity_providers.id_token import IdTokenNotValid, IdTokens, ProvenIdentity
 from auth.identity_providers.keep_apple_token import exchange_later
-from auth.identity_providers.link import insert_identity
+from auth.identity_providers.linked import insert_identity
 from auth.invites.redeem import check_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
