@@ -53,7 +53,6 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             PlanNotOnSale,
             CurrencyDiffers,
             AlreadySubscribed,
-            DependencyUnavailable,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
@@ -82,7 +81,7 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=Json(PortalBody, optional=True),
         answers={200: PortalAnswer},
-        problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NoBillingAccount, *STRIPE_PROBLEMS),
     )
     def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
         """Returns the address of the user's page at Stripe, for payment methods and invoices. Call this for every click."""
@@ -99,7 +98,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         summary="Cancel your subscription at the end of the period",
         guard=owner,
         answers={200: SubscriptionItem},
-        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NotManagedHere, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal) -> Answer:
         """The plan stays active until `ends_at`, and you can undo the cancellation until then. Repeating it changes nothing.
@@ -116,7 +115,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         summary="Undo the cancellation of your subscription",
         guard=owner,
         answers={200: SubscriptionItem},
-        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NotManagedHere, *STRIPE_PROBLEMS),
     )
     def resume(caller: Principal) -> Answer:
         """Possible until the subscription has ended. Repeating it changes nothing."""
@@ -141,7 +140,6 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             SubscriptionEnding,
             ChangeNotPaid,
             CardDeclined,
-            DependencyUnavailable,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
