@@ -30,14 +30,7 @@ from security.edge.problems import DependencyUnavailable
 
 def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
     routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
-    add_buying(routes, rules, owner)
-    add_changing(routes, rules, owner)
-    if rules.webhook_secrets:
-        add_webhook(routes, rules, inbox)
-    return routes
 
-
-def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -88,8 +81,6 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         return_url = rules.redirects.checked(body.return_url if body else None, "return_url")
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
-
-def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -158,6 +149,10 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             kept=SubscriptionItem.model_dump_json,
             again=SubscriptionItem.model_validate_json,
         )
+
+    if rules.webhook_secrets:
+        add_webhook(routes, rules, inbox)
+    return routes
 
 
 def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:
