@@ -4,7 +4,8 @@
 PYTHON = python3
 TEST_PROCESSES = 2
 # A process takes tests that stand beside one another, so what a module starts is started once.
-PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
+# The tests start many processes: what one of them compiled the others read, whatever the environment says.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 POSTGRES_15 = /usr/lib/postgresql/15/bin
 BIN = .venv/bin
 INSTALLED = .venv/.requirements-installed

@@ -38,8 +38,12 @@ class KeptEngine:
         except DBAPIError:
             clean = False
         if not clean:
+            self.dispose()
+
+    def dispose(self) -> None:
+        if self.engine is not None:
             self.engine.dispose()
-            self.backends.clear()
+        self.backends.clear()
 
 
 kept_engines: dict[str, KeptEngine] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import redis
+import structlog
 from flask_migrate import upgrade
 
 import auth.exports.models
@@ -24,10 +25,14 @@ from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
 from tests.databases import MigratedDatabases
 
-pytest_plugins = ("tests.canary",)
+pytest_plugins = ("tests.canary", "tests.browser")
 TEMPLATE = "migrated"
 
 load_models(CAPABILITIES)
+
+# For tests in which no application sets logging up. By default structlog paints a traceback with rich, for a second each.
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 @pytest.fixture(autouse=True)

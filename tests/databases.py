@@ -12,17 +12,16 @@ from psycopg2.extras import Json
 
 from tests.bare_app import KeptEngine, kept_engines
 
-# Everything that a test could change for good by an ALTER, a CREATE or a DROP.
+# Everything that a test could change for good by an ALTER, a CREATE or a DROP. Such a statement writes a new row of the
+# catalogue under its own transaction's number, or takes rows away. Objects of PostgreSQL itself have ids below 16384.
 SHAPE = """
-    SELECT md5(string_agg(line, '|' ORDER BY line)) FROM (
-        SELECT format('%s %s %s %s', relname, relkind, relnatts, relhastriggers) FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace
-        UNION ALL SELECT format('%s %s %s', attrelid::regclass, attname, atttypid) FROM pg_attribute
-        JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND attnum > 0
-        UNION ALL SELECT pg_get_constraintdef(oid) || conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-        UNION ALL SELECT proname || md5(prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-        UNION ALL SELECT tgname || tgenabled::text FROM pg_trigger
-    ) AS shape (line)
+    SELECT count(*), max(number) FROM (
+        SELECT xmin::text::bigint FROM pg_class WHERE oid >= 16384
+        UNION ALL SELECT xmin::text::bigint FROM pg_attribute WHERE attrelid >= 16384
+        UNION ALL SELECT xmin::text::bigint FROM pg_constraint WHERE oid >= 16384
+        UNION ALL SELECT xmin::text::bigint FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT xmin::text::bigint FROM pg_trigger WHERE oid >= 16384
+    ) AS rows (number)
 """
 TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname"
 FIRST_NUMBERS = """
@@ -62,11 +61,10 @@ class MigratedDatabases:
         self._template = template
         self._addition = addition
         self._free: list[str] = []
+        self._shapes: dict[str, Any] = {}
         self._kept: Kept | None = None
-        url = self.url(template)
-        self._shape: Any = None
-        self._tables = [name for (name,) in ask(url, TABLES)]
-        self._first_rows = {name: ask(url, f'SELECT json_agg(t) FROM "{name}" AS t')[0][0] for name in self._tables}
+        self._first_rows: dict[str, Any] = {}
+        """Of every table."""
 
     def url(self, name: str) -> str:
         return f"{self._server_url.rpartition('/')[0]}/{name}"
@@ -76,7 +74,9 @@ class MigratedDatabases:
         """The URL of a database as the migrations leave it."""
         name = new_name()
         if self._free:
-            ask(self._server_url, f'ALTER DATABASE "{self._free.pop()}" RENAME TO "{name}"')
+            free = self._free.pop()
+            ask(self._server_url, f'ALTER DATABASE "{free}" RENAME TO "{name}"')
+            self._shapes[name] = self._shapes.pop(free)
         else:
             self._create(name)
         yield self.url(name)
@@ -89,20 +89,25 @@ class MigratedDatabases:
     def kept(self) -> Iterator[str]:
         """The same one each time. `bare_app` makes applications that share an engine for it."""
         kept = self._kept or self._keep()
+        name = kept.url.rpartition("/")[2]
         yield kept.url
         kept.engine.rest()
         try:
-            self._kept = kept if self._empty(kept.cursor, tuple(kept.engine.backends)) else None
+            self._kept = kept if self._empty(name, kept.cursor, tuple(kept.engine.backends)) else None
         except psycopg2.Error:
             self._kept = None
         if self._kept is None:
-            del kept_engines[kept.url]
-            kept.cursor.connection.close()
-            self._drop(kept.url.rpartition("/")[2])
+            self._give_up(kept)
 
     def close(self) -> None:
         if self._kept is not None:
-            self._kept.cursor.connection.close()
+            self._give_up(self._kept)
+
+    def _give_up(self, kept: Kept) -> None:
+        del kept_engines[kept.url]
+        kept.engine.dispose()
+        kept.cursor.connection.close()
+        self._drop(kept.url.rpartition("/")[2])
 
     def _keep(self) -> Kept:
         name = new_name()
@@ -116,8 +121,10 @@ class MigratedDatabases:
         ask(self._server_url, f'CREATE DATABASE "{name}" TEMPLATE "{self._template}" STRATEGY wal_log')
         if self._addition:
             ask(self.url(name), self._addition)
-        if self._shape is None:
-            (self._shape,) = ask(self.url(name), SHAPE)
+        self._shapes[name] = ask(self.url(name), SHAPE)
+        if not self._first_rows:
+            for (table,) in ask(self.url(name), TABLES):
+                self._first_rows[table] = ask(self.url(name), f'SELECT json_agg(t) FROM "{table}" AS t')[0][0]
 
     def _drop(self, name: str) -> None:
         ask(self._server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -127,11 +134,11 @@ class MigratedDatabases:
             with closing(psycopg2.connect(self.url(name))) as connection:
                 connection.autocommit = True
                 with connection.cursor() as cursor:
-                    return self._empty(cursor)
+                    return self._empty(name, cursor)
         except psycopg2.Error:
             return False
 
-    def _empty(self, cursor: Cursor, spared: tuple[int, ...] = ()) -> bool:
+    def _empty(self, name: str, cursor: Cursor, spared: tuple[int, ...] = ()) -> bool:
         """Also ends every other connection, as dropping the database would, unless it is `spared` and idle."""
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
@@ -139,10 +146,10 @@ class MigratedDatabases:
             (tuple(("idle", pid) for pid in (0, *spared)),),
         )
         cursor.execute(SHAPE)
-        if cursor.fetchone() != self._shape:
+        if cursor.fetchall() != self._shapes[name]:
             return False
         cursor.execute("SET session_replication_role = replica")  # foreign keys and triggers look away
-        cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in self._tables))
+        cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in self._first_rows))
         for table, rows in self._first_rows.items():
             if rows is not None:
                 fill = f'INSERT INTO "{table}" SELECT * FROM json_populate_recordset(NULL::"{table}", %s)'

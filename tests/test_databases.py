@@ -1,5 +1,7 @@
 """The databases of tests: one that was used before is as good as new."""
 
+import pytest
+
 from tests.databases import MigratedDatabases, ask
 
 TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
@@ -29,9 +31,30 @@ def test_a_used_database_is_emptied_and_has_another_name(migrated_databases: Mig
         assert content(second) == new
 
 
-def test_one_whose_tables_were_changed_is_thrown_away(migrated_databases: MigratedDatabases) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE users ADD CONSTRAINT spoiled CHECK (length(email) > 3) NOT VALID",
+        "ALTER TABLE users ADD COLUMN spoiled integer",
+        "ALTER TABLE sessions RENAME TO spoiled",
+        "ALTER TABLE sessions DISABLE TRIGGER ALL",
+        "CREATE TABLE spoiled (id integer)",
+        "DROP TABLE charges",
+        "CREATE FUNCTION spoiled() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "ALTER FUNCTION procrastinate_notify_queue_job_inserted_v1 RENAME TO spoiled",
+    ],
+)
+def test_one_whose_tables_were_changed_is_thrown_away(
+    migrated_databases: MigratedDatabases, postgres_server: str, change: str
+) -> None:
     with migrated_databases.one() as spoiled:
-        ask(spoiled, "ALTER TABLE users ADD CONSTRAINT spoiled CHECK (length(email) > 3) NOT VALID")
-    constraints = "SELECT count(*) FROM pg_constraint WHERE conname = 'ck_users_spoiled' OR conname = 'spoiled'"
-    with migrated_databases.one() as one, migrated_databases.one() as other:
-        assert ask(one, constraints) == ask(other, constraints) == [(0,)]
+        ((number,),) = ask(spoiled, "SELECT oid FROM pg_database WHERE datname = current_database()")
+        ask(spoiled, change)
+    assert ask(postgres_server, f"SELECT datname FROM pg_database WHERE oid = {number}") == []
+
+
+def test_one_that_was_only_used_is_used_again(migrated_databases: MigratedDatabases, postgres_server: str) -> None:
+    with migrated_databases.one() as used:
+        ((number,),) = ask(used, "SELECT oid FROM pg_database WHERE datname = current_database()")
+        ask(used, SPOIL, "ANALYZE", "VACUUM users")
+    assert len(ask(postgres_server, f"SELECT datname FROM pg_database WHERE oid = {number}")) == 1

@@ -19,6 +19,7 @@ from database import db, reading, transaction
 from database.jobs.declare import JobName, Jobs
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
+from tests.databases import TABLES, MigratedDatabases
 from tests.whole.environment import production_environment
 
 LONG_AGO = "'2000-01-01'"
@@ -176,8 +177,30 @@ ELSEWHERE = {
 """Jobs of packages that have tests of their own."""
 
 
+@pytest.fixture(scope="module")
+def running(migrated_databases: MigratedDatabases) -> Iterator[Flask]:
+    with migrated_databases.one() as url:
+        app = application(url)
+        yield app
+        with app.app_context():
+            db.engine.dispose()
+
+
 @pytest.fixture
-def app(database_url: str) -> Iterator[Flask]:
+def app(running: Flask) -> Iterator[Flask]:
+    """On an empty database."""
+    with running.app_context():
+        yield running
+        db.session.remove()
+        tables = [name for (name,) in rows(TABLES) if name != "alembic_version"]
+        do(
+            "DROP FUNCTION IF EXISTS refuse() CASCADE",
+            "SET LOCAL session_replication_role = replica",
+            *(f'DELETE FROM "{name}"' for name in tables),
+        )
+
+
+def application(database_url: str) -> Flask:
     settings = load_settings(
         {
             **production_environment(database_url, "https://predict.example.com"),
@@ -191,11 +214,7 @@ def app(database_url: str) -> Iterator[Flask]:
             "APPLE_SIGN_IN_PRIVATE_KEY": ServerApiKey().p8.decode(),
         }
     )
-    app = assemble(settings)
-    with app.app_context():
-        yield app
-        db.session.remove()
-        db.engine.dispose()
+    return assemble(settings)
 
 
 def jobs_of(app: Flask) -> Jobs:

@@ -5,12 +5,15 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from app import ASSEMBLED, Assembled, assemble
 from auth.accounts.purge import purge_accounts
@@ -25,6 +28,7 @@ from database.base import Base
 from metering.capability import load_models
 from settings.section import own_fields
 from tests.auth.accounts_app import PASSWORD, bearer
+from tests.databases import MigratedDatabases
 from tests.toy_capability import TOY, TOY_LIMITS
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
@@ -50,21 +54,20 @@ def made_of(app: Flask) -> Assembled:
 
 
 @pytest.fixture(scope="module")
-def toy_tables() -> Iterator[None]:
-    """The other tests of this process compare the database with the tables of the products that there are."""
+def toy_databases(postgres_server: str, migrated_template: str) -> Iterator[MigratedDatabases]:
+    """As after the migration that a product would bring."""
     load_models(DECLARED)
-    yield
+    toys = CreateTable(Base.metadata.tables["toys"]).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    with closing(MigratedDatabases(postgres_server, migrated_template, str(toys))) as databases:
+        yield databases
+    # The other tests of this process compare the database with the tables of the products that there are.
     Base.metadata.remove(Base.metadata.tables["toys"])
 
 
 @pytest.fixture
-def migrated(toy_tables: None, database_url: str) -> Iterator[str]:
-    """As after the migration that a product would bring."""
-    app = application(database_url)
-    with app.app_context():
-        Base.metadata.tables["toys"].create(db.engine)
-        yield database_url
-        db.engine.dispose()
+def migrated(toy_databases: MigratedDatabases) -> Iterator[str]:
+    with toy_databases.one() as url:
+        yield url
 
 
 @pytest.fixture
@@ -241,31 +244,33 @@ def test_guards_of_all_scopes_share_what_they_know_of_callers() -> None:
     assert auth.metered("toy").remembered is auth.metered("predict").remembered
 
 
+HEAVY = ["gateway.assembly", "tests.toy_capability.assembly", "tests.toy_capability.models"]
 OFF = """
+import os
 import sys
-from tests.test_toy_capability import DECLARED, environ
+from tests.test_toy_capability import DECLARED, HEAVY, environ
 from app import ASSEMBLED, assemble
 from config import load_settings
-app = assemble(load_settings(environ(CAPABILITIES=sys.argv[1]), capabilities=DECLARED), DECLARED)
-loaded = [name for name in sys.argv[2:] if name in sys.modules]
-paths = sorted({rule.rule.split('/')[2] for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway'))})
-jobs = [name for name in app.extensions[ASSEMBLED].jobs.declared if 'toy' in name]
-print(loaded, paths, jobs, 'toys' in app.cli.commands)
+assert not set(HEAVY) & sys.modules.keys()
+for on in ("predict", "toy"):
+    if os.fork():  # what a child loads the other one does not see
+        os.wait()
+        continue
+    app = assemble(load_settings(environ(CAPABILITIES=on), capabilities=DECLARED), DECLARED)
+    loaded = [name for name in HEAVY if name in sys.modules]
+    api = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway'))]
+    jobs = [name for name in app.extensions[ASSEMBLED].jobs.declared if 'toy' in name]
+    print(loaded, sorted({path.split('/')[2] for path in api}), jobs, 'toys' in app.cli.commands, flush=True)
+    os._exit(0)
 """
 
 
-@pytest.mark.parametrize(
-    ("on", "found"),
-    [
-        ("predict", "['gateway.assembly'] ['gateway'] [] False"),
-        ("toy", "['tests.toy_capability.assembly', 'tests.toy_capability.models'] ['toy'] ['forget_toys'] True"),
-    ],
-)
-def test_nothing_of_what_is_off_is_loaded(on: str, found: str) -> None:
-    heavy = ("gateway.assembly", "tests.toy_capability.assembly", "tests.toy_capability.models")
-    command = [sys.executable, "-c", OFF, on, *heavy]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == found, done.stderr
+def test_nothing_of_what_is_off_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", OFF], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "['gateway.assembly'] ['gateway'] [] False",
+        "['tests.toy_capability.assembly', 'tests.toy_capability.models'] ['toy'] ['forget_toys'] True",
+    ], done.stderr
 
 
 def test_no_two_products_share_a_name_a_feature_or_a_scope() -> None:

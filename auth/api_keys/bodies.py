@@ -1,8 +1,9 @@
 """The JSON bodies of API keys."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from ipaddress import IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
@@ -93,8 +94,10 @@ class KeysAnswer(ListAnswer):
     tokens: list[KeyAnswer]
 
 
-def create_key_body(scopes: Mapping[str, str]) -> type[CreateKeyBody]:
+@cache
+def create_key_body(titles: tuple[tuple[str, str], ...]) -> type[CreateKeyBody]:
     """With the scopes that there are in this application."""
+    scopes = dict(titles)
     choice = StrEnum("Scope", {name.upper(): name for name in scopes})  # type: ignore[misc] # the scopes are known when it starts
     described = Field(
         min_length=1,

@@ -27,7 +27,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="createApiKey",
         summary="Create an API key",
         guard=auth.recently_signed_in,
-        body=create_key_body(auth.scopes),
+        body=create_key_body(tuple(auth.scopes.items())),
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests),
     )

@@ -159,9 +159,11 @@ class EventOutbox:
     def _post(self, body: str, url: str) -> int | None:
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": self.signature(body)}
         try:
-            answer = requests.post(
-                url, data=body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy stands before a webhook of this machine
+                answer = session.post(
+                    url, data=body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
+                )
         except requests.RequestException:
             return None
         return answer.status_code

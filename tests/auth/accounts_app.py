@@ -19,7 +19,7 @@ from database import db
 from database.jobs.declare import Jobs
 from database.redis.server import RedisServer
 
-PASSWORD = f"tulip {secrets.token_hex(8)}"
+PASSWORD = f"tulip {secrets.token_hex(4)}"
 PLENTY = RateLimitItemPerMinute(100_000)
 GENEROUS = AuthLimits(
     sign_in=PLENTY,

@@ -3,17 +3,16 @@
 import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from werkzeug.serving import make_server
 
 from auth.email.pages import PAGES
 from auth.mail.messages import PAGES as LINKED
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.message_parts import code_in, link_in
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
+from tests.browser import CHROMIUM, complaints_of
 
 PATHS = [f"/account{page.path}" for page in PAGES]
 PHONE: ViewportSize = {"width": 375, "height": 667}
@@ -88,15 +87,13 @@ def address(accounts: Accounts) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str, tmp_path: Path) -> Iterator[Page]:
+def page(address: str, browser: Browser) -> Iterator[Page]:
     """A page on a phone. Whatever the browser complains of fails the test, but for refusals that a test provokes."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport=PHONE)
-        page.set_default_timeout(60_000)
-        complaints = complaints_of(page, address)
-        yield page
-        browser.close()
+    page = browser.new_page(viewport=PHONE)
+    page.set_default_timeout(60_000)
+    complaints = complaints_of(page, address)
+    yield page
+    page.close()
     assert [each for each in complaints if "Failed to load resource" not in each] == []
 
 

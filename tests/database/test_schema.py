@@ -4,20 +4,25 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
+from click.testing import CliRunner
+from flask.cli import FlaskGroup
+
+from app import create_app
+from database.schema import initialize_production_database
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INITIALIZE = "from database.schema import initialize_production_database; initialize_production_database()"
 
 
-def run(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environ = {
-        **os.environ,
+def environment(url: str) -> dict[str, str]:
+    return {
         "FLASK_ENV": "development",
         "DATABASE_URL": url,
         "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -25,9 +30,30 @@ def run(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         "SECRET_KEY": secrets.token_urlsafe(48),
         "PRIVATE_API_SECRET": secrets.token_urlsafe(48),
     }
+
+
+def run(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment(url)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """This process has the environment of a release step of this database."""
+
+    def step_in(url: str) -> None:
+        monkeypatch.chdir(ROOT)
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+
+    return step_in
 
 
 def revision(url: str) -> str | None:
@@ -41,15 +67,18 @@ def revision(url: str) -> str | None:
 
 
 def test_initializing_an_empty_database_migrates_it_and_says_so_however_often(empty_database_url: str) -> None:
-    for _ in range(2):
-        done = run(empty_database_url, "-c", INITIALIZE)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == f"The database is at revision {revision(empty_database_url)}."
-
-
-def test_flask_db_upgrade_does_the_same(empty_database_url: str, database_url: str) -> None:
-    done = run(empty_database_url, "-m", "flask", "db", "upgrade")
+    done = run(empty_database_url, "-c", f"{INITIALIZE}; initialize_production_database()")
     assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("The database")]
+    assert said == [f"The database is at revision {revision(empty_database_url)}."] * 2
+
+
+def test_flask_db_upgrade_does_the_same(
+    here: Callable[[str], None], empty_database_url: str, database_url: str
+) -> None:
+    here(empty_database_url)
+    done = CliRunner().invoke(FlaskGroup(create_app=create_app, load_dotenv=False), ["db", "upgrade"])
+    assert done.exit_code == 0, done.output
     assert revision(empty_database_url) == revision(database_url) is not None
 
 
@@ -62,7 +91,11 @@ def test_two_releases_at_once_take_turns(empty_database_url: str, database_url: 
     assert revision(empty_database_url) == revision(database_url)
 
 
-def test_a_database_that_cannot_be_reached_is_an_error(empty_database_url: str) -> None:
-    done = run("postgresql://alice@127.0.0.1:1/x", "-c", INITIALIZE)
-    assert done.returncode != 0
-    assert "The database is at" not in done.stdout
+def test_a_database_that_cannot_be_reached_is_an_error(
+    here: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    here("postgresql://alice@127.0.0.1:1/x")
+    with pytest.raises(SystemExit) as ended:
+        initialize_production_database()
+    assert ended.value.code == 1
+    assert "The database is at" not in capsys.readouterr().out

@@ -34,7 +34,9 @@ from tests.metering.limit_backends import (
 THREADS = 40
 AT_ONCE = 2
 FREE = plan(5, concurrency=AT_ONCE)
-SPAWN = get_context("spawn")
+# Children of a process that has imported this module once.
+FORKSERVER = get_context("forkserver")
+FORKSERVER.set_forkserver_preload([__name__])
 
 
 class Upstream:
@@ -75,8 +77,10 @@ def test_two_processes_of_forty_threads_make_exactly_five_calls(kind: str, datab
 
 def counts_of_processes(database_url: str, redis_url: str | None, user: UUID) -> tuple[int, int]:
     """Delivered by two processes, and seen by the upstream."""
-    results = SPAWN.Queue()
-    processes = [SPAWN.Process(target=one_process, args=(database_url, redis_url, user, results)) for _ in range(2)]
+    results = FORKSERVER.Queue()
+    processes = [
+        FORKSERVER.Process(target=one_process, args=(database_url, redis_url, user, results)) for _ in range(2)
+    ]
     for process in processes:
         process.start()
     delivered, seen = zip(*(results.get(timeout=60) for _ in processes), strict=True)
@@ -171,8 +175,8 @@ def test_a_process_that_was_stopped_beyond_its_lease_delivers_nothing_beyond_the
     kind: str, database_url: str, redis_url: str
 ) -> None:
     alice, redis_of = somebody(), redis_url if kind == "redis" else None
-    results = SPAWN.Queue()
-    asleep = SPAWN.Process(target=reserve_stop_and_settle, args=(database_url, redis_of, alice, results))
+    results = FORKSERVER.Queue()
+    asleep = FORKSERVER.Process(target=reserve_stop_and_settle, args=(database_url, redis_of, alice, results))
     asleep.start()
     assert results.get(timeout=60) == "reserved"
     with backend(database_url, redis_of) as made:

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from auth.tiers import Tier
 from database.base import Clock
+from payments.apply_stripe_event import HANDLERS
 from payments.billing.rules import BillingRules
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
@@ -165,6 +166,7 @@ def running_stripe(
 ) -> Iterator[RunningStripe]:
     """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
     server = StripeServer(clock=clock, livemode=livemode)
+    server.outbox.wants = HANDLERS.__contains__  # as docs/payments.md tells to subscribe
     add_development_prices(server)
     server.catalogue.add_price("prod_pro", 900, "usd", "month", price_id=LEGACY)
     server.start()

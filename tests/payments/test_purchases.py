@@ -1,5 +1,7 @@
 """A second kind of purchase: seats of a show, with a table of their own. Nothing of payments knows of it."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -18,6 +20,7 @@ from payments.purchases.items import Items
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
 from security.edge.problems import NotFound
+from tests.databases import MigratedDatabases
 from tests.payments.stripe_app import MakeStripe, RunningStripe
 
 GOOD = "pm_card_visa"
@@ -59,12 +62,23 @@ class Seats:
         return moved.first() is not None
 
 
+@pytest.fixture(scope="module")
+def databases_with_seats(postgres_server: str, migrated_template: str) -> Iterator[MigratedDatabases]:
+    seats = "CREATE TABLE seats (id uuid PRIMARY KEY, buyer uuid, price int, state text)"
+    with closing(MigratedDatabases(postgres_server, migrated_template, seats)) as databases:
+        yield databases
+
+
+@pytest.fixture
+def database_url(databases_with_seats: MigratedDatabases) -> Iterator[str]:
+    with databases_with_seats.kept() as url:
+        yield url
+
+
 @pytest.fixture
 def stripe(make_stripe: MakeStripe) -> RunningStripe:
     kinds: tuple[Purchases, ...] = (Seats(),)
-    running = make_stripe(purchases=kinds)
-    running.query("CREATE TABLE seats (id uuid PRIMARY KEY, buyer uuid, price int, state text)")
-    return running
+    return make_stripe(purchases=kinds)
 
 
 @dataclass

@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from payments.stripe.return_pages import PAGES
+from tests.browser import CHROMIUM, PHONE_WIDTH, complaints_of
 from tests.payments.stripe_app import OWN_ADDRESS, MakeStripe, RunningStripe
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
 
 PATHS = [f"/billing/{page.name}" for page in PAGES]
-PHONE_WIDTH = 375
 
 
 @pytest.fixture
@@ -62,13 +61,10 @@ def test_its_style_can_be_kept(stripe: RunningStripe) -> None:
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_on_a_phone_a_browser_has_nothing_to_complain_of(stripe: RunningStripe) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667})
-        complaints = complaints_of(page, stripe.url)
-        for path in PATHS:
-            page.goto(stripe.url + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
-        browser.close()
+def test_on_a_phone_a_browser_has_nothing_to_complain_of(stripe: RunningStripe, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667})
+    complaints = complaints_of(page, stripe.url)
+    for path in PATHS:
+        page.goto(stripe.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
     assert complaints == []

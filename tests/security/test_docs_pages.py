@@ -1,27 +1,16 @@
 import gzip
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser
 
 import security.docs
+from tests.browser import CHROMIUM, PHONE_WIDTH, complaints_of
 
 STATIC = Path(security.docs.__file__).parent / "static"
-CHROMIUM = shutil.which("chromium")
-PHONE_WIDTH = 375
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
@@ -75,27 +64,6 @@ def test_nothing_beside_the_assets_is_served(toy: Flask, name: str) -> None:
     assert toy.test_client().get(f"/docs/assets/{name}").status_code == 404
 
 
-def complaints_of(page: Page, *addresses: str) -> list[str]:
-    """Everything that the browser says, reports or asks from elsewhere while it shows pages of these addresses."""
-    complaints: list[str] = []
-
-    def hear(message: ConsoleMessage) -> None:
-        complaints.append(f"{message.type}: {message.text}")
-
-    def watch(request: Request) -> None:
-        if not request.url.startswith((*addresses, "data:")):
-            complaints.append(f"asked for {request.url}")
-
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", watch)
-    page.add_init_script(
-        "document.addEventListener('securitypolicyviolation',"
-        " violation => console.error('refused by the policy: ' + violation.violatedDirective))"
-    )
-    return complaints
-
-
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(
@@ -106,19 +74,16 @@ def complaints_of(page: Page, *addresses: str) -> list[str]:
     ],
 )
 def test_a_browser_shows_the_operations_on_a_phone_at_night_without_a_complaint(
-    toy_address: str, path: str, operations: str, opened: str, inside: str
+    toy_address: str, browser: Browser, *, path: str, operations: str, opened: str, inside: str
 ) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667}, color_scheme="dark")
-        complaints = complaints_of(page, toy_address)
-        page.goto(toy_address + path)
-        page.locator(operations).first.wait_for()
-        page.locator(opened).first.click()
-        page.locator(inside).first.wait_for()
-        assert page.title() == "Toy"
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
-        red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
-        assert max(red, green, blue) < 64, "a page at night is dark"
-        browser.close()
+    page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667}, color_scheme="dark")
+    complaints = complaints_of(page, toy_address)
+    page.goto(toy_address + path)
+    page.locator(operations).first.wait_for()
+    page.locator(opened).first.click()
+    page.locator(inside).first.wait_for()
+    assert page.title() == "Toy"
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+    red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert max(red, green, blue) < 64, "a page at night is dark"
     assert complaints == []

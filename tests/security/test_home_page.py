@@ -4,13 +4,12 @@ import re
 
 import pytest
 from flask import Flask
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
+from tests.browser import CHROMIUM, PHONE_WIDTH, complaints_of
 from tests.toy_api import MAIL_BOX, toy_app
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-PHONE_WIDTH = 375
 
 
 @pytest.mark.parametrize("accept", [BROWSER, "text/html", "text/html, application/json;q=0.9"])
@@ -77,13 +76,10 @@ def test_without_a_mail_box_none_is_named() -> None:
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_browser_on_a_phone_has_nothing_to_complain_of(toy_address: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667})
-        complaints = complaints_of(page, toy_address)
-        page.goto(toy_address)
-        assert page.get_by_role("heading", level=1).inner_text() == "Toy"
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
-        browser.close()
+def test_a_browser_on_a_phone_has_nothing_to_complain_of(toy_address: str, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": PHONE_WIDTH, "height": 667})
+    complaints = complaints_of(page, toy_address)
+    page.goto(toy_address)
+    assert page.get_by_role("heading", level=1).inner_text() == "Toy"
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
     assert complaints == []

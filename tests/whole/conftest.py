@@ -69,26 +69,29 @@ def shared_private() -> Iterator[PrivateServer]:
 
 
 @pytest.fixture(scope="session")
+def shared_database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """The database of `shared_web_server`."""
+    name = f"whole_{secrets.token_hex(6)}"
+    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
+    yield postgres_server.rpartition("/")[0] + "/" + name
+    administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
 def shared_web_server(
-    postgres_server: str,
-    migrated_template: str,
-    shared_private: PrivateServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    shared_database_url: str, shared_private: PrivateServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WebServer]:
     """One web server for all tests that break nothing. Its Redis is its own, because other tests empty theirs."""
-    name, folder = f"whole_{secrets.token_hex(6)}", tmp_path_factory.mktemp("whole")
-    administer(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY wal_log')
+    folder = tmp_path_factory.mktemp("whole")
     valkey = EmbeddedValkey(folder / "valkey")
     valkey.start()
-    database_url = postgres_server.rpartition("/")[0] + "/" + name
-    server = WebServer(production_environment(database_url, shared_private.url, valkey.url), folder)
+    server = WebServer(production_environment(shared_database_url, shared_private.url, valkey.url), folder)
     try:
         server.start()
         yield server
     finally:
         server.stop()
         valkey.stop()
-        administer(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 """Buying in a real browser: the web server in two processes, a worker, and Stripe's pages as customers see them."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from examples.private_server.server import PrivateServer
+from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.server import StripeServer
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
-from tests.whole.conftest import StartWebServer
+from tests.browser import CHROMIUM, complaints_of
+from tests.databases import MigratedDatabases
 from tests.whole.environment import WEB_ORIGIN, production_environment, stripe_environment
 from tests.whole.real_worker import RealWorker
 from tests.whole.test_purchase_reaches_limits import limits_of
@@ -75,35 +76,50 @@ class Shop:
         return mine["renews_at"] is not None
 
 
-@pytest.fixture
-def environ(stripe: StripeServer, private: PrivateServer, database_url: str, redis_url: str) -> dict[str, str]:
-    return {
-        **production_environment(database_url, private.url, redis_url),
-        **stripe_environment(stripe),
-        "FLASK_ENV": "development",
-        "BCRYPT_COST": "4",
-    }
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the browser. It is started once: nothing here breaks it, and each test has an Alice of its own."""
+
+    server: WebServer
+    worker: RealWorker
+    stripe: StripeServer
 
 
-@pytest.fixture
-def shop(
-    start_web_server: StartWebServer, stripe: StripeServer, environ: dict[str, str], tmp_path: Path
-) -> Iterator[Shop]:
-    worker = RealWorker(environ, tmp_path)
-    worker.start()
-    try:
-        server = start_web_server(environ)
+@pytest.fixture(scope="module")
+def behind(
+    migrated_databases: MigratedDatabases,
+    valkey_server: str,
+    shared_private: PrivateServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Behind]:
+    folder, stripe = tmp_path_factory.mktemp("shop"), StripeServer()
+    add_development_prices(stripe)
+    with migrated_databases.one() as database_url, ExitStack() as running:
+        running.callback(stripe.stop)
+        stripe.start()
+        environ = {
+            **production_environment(database_url, shared_private.url, valkey_server),
+            **stripe_environment(stripe),
+            "FLASK_ENV": "development",
+            "BCRYPT_COST": "4",
+        }
+        worker, server = RealWorker(environ, folder), WebServer(environ, folder)
+        running.callback(worker.stop)
+        worker.start()
+        running.callback(server.stop)
+        server.start()
         stripe.outbox.url = f"http://127.0.0.1:{server.port}/api/payments/stripe/webhook"
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-            page = browser.new_page()
-            page.route(f"{WEB_ORIGIN}/**", lambda route: route.fulfill(body="the app"))
-            complaints = complaints_of(page, stripe.url, WEB_ORIGIN)
-            yield Shop(page, server, worker, stripe, server.register("alice"))
-            browser.close()
-            assert complaints == []
-    finally:
-        worker.stop()
+        yield Behind(server, worker, stripe)
+
+
+@pytest.fixture
+def shop(behind: Behind, browser: Browser) -> Iterator[Shop]:
+    page = browser.new_page()
+    page.route(f"{WEB_ORIGIN}/**", lambda route: route.fulfill(body="the app"))
+    complaints = complaints_of(page, behind.stripe.url, WEB_ORIGIN)
+    yield Shop(page, behind.server, behind.worker, behind.stripe, behind.server.register("alice"))
+    page.close()
+    assert complaints == []
 
 
 def test_whoever_pays_has_the_plan_with_the_very_next_request_until_the_refund(shop: Shop) -> None:
@@ -134,12 +150,13 @@ def test_a_declined_card_changes_nothing_and_another_one_may_be_tried(shop: Shop
 
 
 def test_going_back_without_buying_changes_nothing(shop: Shop) -> None:
+    before = list(shop.stripe.books.all("subscription"))
     shop.open_checkout()
     shop.press("Back, without buying")
     shop.page.wait_for_url(BACK)
     shop.hear_from_stripe()
     assert shop.limits() == FREE
-    assert list(shop.stripe.books.all("subscription")) == []
+    assert list(shop.stripe.books.all("subscription")) == before
 
 
 def test_what_is_cancelled_in_the_portal_stays_until_its_end_and_can_be_kept(shop: Shop) -> None:

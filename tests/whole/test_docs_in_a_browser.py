@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS, complaints_of
+from tests.browser import CHROMIUM, complaints_of
 from tests.whole.web_server import WebServer
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(
@@ -19,20 +20,17 @@ from tests.whole.web_server import WebServer
     ],
 )
 def test_every_operation_is_shown_without_a_complaint(
-    web_server: WebServer, tmp_path: Path, path: str, opened: str, inside: str
+    web_server: WebServer, browser: Browser, tmp_path: Path, *, path: str, opened: str, inside: str
 ) -> None:
     address = f"http://127.0.0.1:{web_server.port}"
     document = web_server.get("/openapi.json").json()
     summaries = [operation["summary"] for methods in document["paths"].values() for operation in methods.values()]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        complaints = complaints_of(page, address)
-        page.goto(address + path)
-        page.locator(opened).first.click()
-        page.locator(inside).first.wait_for()
-        shown = page.inner_text("body")
-        page.screenshot(path=tmp_path / "page.png")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints = complaints_of(page, address)
+    page.goto(address + path)
+    page.locator(opened).first.click()
+    page.locator(inside).first.wait_for()
+    shown = page.inner_text("body")
+    page.screenshot(path=tmp_path / "page.png")
     assert complaints == []
     assert [summary for summary in summaries if summary not in shown] == []

@@ -9,20 +9,20 @@ from tests.metering.limit_backends import eventually
 from tests.whole.attempts import assert_exactly_five, attempt_in_parallel
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
+from tests.whole.web_server import WebServer
 
 AT_ONCE = 2
 """Calls that a free user may have in flight."""
 
 
 def test_parallel_attempts_make_exactly_five(
-    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
+    web_server: WebServer, shared_database_url: str, shared_private: PrivateServer
 ) -> None:
-    server = start_web_server(production_environment(database_url, private.url, redis_url))
-    private.switches = Switches(delay_seconds=0.2)
-    alice = server.register("alice")
-    outcome = attempt_in_parallel(server, alice)
-    assert_exactly_five(database_url, private, alice, outcome)
-    assert private.seen.most_at_once <= 2
+    shared_private.switches = Switches(delay_seconds=0.2)
+    alice = web_server.register("alice")
+    outcome = attempt_in_parallel(web_server, alice)
+    assert_exactly_five(shared_database_url, shared_private, alice, outcome)
+    assert shared_private.seen.most_at_once <= 2
 
 
 @pytest.mark.slow

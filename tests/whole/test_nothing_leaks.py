@@ -25,7 +25,7 @@ def test_no_secret_and_no_word_of_a_session_reaches_the_log_or_an_error(
     start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
 ) -> None:
     environ = {**production_environment(database_url, private.url, redis_url), "LOG_LEVEL": "DEBUG"}
-    server = start_web_server(environ)
+    server = start_web_server(environ, processes=1)
     alice = server.register("alice")
     canaries = {name: f"canary{secrets.token_hex(8)}" for name in ("goal", "context", "timeframe", "query", "key")}
     session = Session(server, alice, canaries)

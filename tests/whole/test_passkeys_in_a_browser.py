@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from examples.private_server.server import PrivateServer
-from tests.security.test_docs_pages import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.browser import CHROMIUM
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
 
@@ -66,21 +66,19 @@ class App:
 
 @pytest.fixture
 def browser_app(
-    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
+    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer, browser: Browser
 ) -> Iterator[App]:
     environ = production_environment(database_url, private.url, redis_url)
     del environ["PUBLIC_BASE_URL"]  # in development that is http://localhost and the port
     server = start_web_server({**environ, "FLASK_ENV": "development", "BCRYPT_COST": "4"}, processes=1)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page()
-        page.add_init_script(APP)
-        page.goto(f"http://localhost:{server.port}/docs")
-        devtools = page.context.new_cdp_session(page)
-        devtools.send("WebAuthn.enable")
-        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-        yield App(page)
-        browser.close()
+    page = browser.new_page()
+    page.add_init_script(APP)
+    page.goto(f"http://localhost:{server.port}/account/forgot-password")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    yield App(page)
+    page.close()
 
 
 @pytest.mark.browser

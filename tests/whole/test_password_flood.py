@@ -3,6 +3,8 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from examples.private_server.server import PrivateServer
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
@@ -11,6 +13,7 @@ SIGN_INS = 100
 AT_ONCE = 100
 
 
+@pytest.mark.slow
 def test_other_requests_are_answered_during_a_flood_of_sign_ins(
     start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
 ) -> None:
