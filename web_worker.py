@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -124,6 +124,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
         gunicorn.http.wsgi.Response = PlainResponse
+        same_of_all_requests = gunicorn.http.wsgi.base_environ(self.cfg)
+        gunicorn.http.wsgi.base_environ = lambda _: same_of_all_requests.copy()
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -162,7 +164,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         return True
 
     def get_thread_pool(self) -> RequestThreads:
-        return RequestThreads(self.cfg.threads)
+        return RequestThreads(self.cfg.threads, self._application_context)
+
+    def _application_context(self) -> AbstractContextManager[object]:
+        """Flask's, entered once by a thread: else it would be made and torn down for each request."""
+        context: Callable[[], AbstractContextManager[object]] = getattr(self.wsgi, "app_context", nullcontext)
+        return context()
 
     def enqueue_req(self, conn: Connection) -> None:
         self.tpool.submit(partial(self._serve, conn))

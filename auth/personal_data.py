@@ -10,7 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Executable
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from database.base import Base
 
 
 def _nothing_to_end(_session: Session, _user_id: UUID, _now: datetime) -> Sequence[str]:
@@ -44,6 +46,11 @@ class PersonalData:
             close=lambda session, user_id, now: load().close(session, user_id, now),
             erase=lambda session, user_id: load().erase(session, user_id),
         )
+
+
+def columns_of(table: type[Base], names: str) -> list[InstrumentedAttribute[Any]]:
+    """What an export has of a table: `names` with blanks between them. A column that is not named is in none."""
+    return [getattr(table, name) for name in names.split()]
 
 
 def rows_of(session: Session, query: Executable) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """`/api/auth`: register, sign in, refresh, sign out."""
 
+from functools import partial
+
 from flask import Blueprint
 
 from auth.accounts.register import register, register_privately
@@ -14,8 +16,6 @@ from auth.bodies import (
     SignOutBody,
     TokensAnswer,
 )
-from auth.device import device
-from auth.email_address import parse_email
 from auth.invites.redeem import registration_problems
 from auth.middleware import bearer_token
 from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
@@ -65,16 +65,10 @@ def auth_routes(auth: Auth) -> Blueprint:
         If it is `private`, the default everywhere else, the response is always 202 without tokens, so that nobody can find out
         who has an account, and an e-mail says what to do next. Only `classic` returns 409 `email_taken`.
         """
-        email = parse_email(body.email)
         if private:
-            register_privately(auth, email, body.password, body.invite_code)
+            register_privately(auth, body)
             return Answer(202, CheckEmailAnswer())
-        cookies = auth.cookies.requested(body.token_delivery)
-        return answer_signed_in(
-            register(auth, email, body.password, device(body.device_name), body.invite_code),
-            status=201,
-            cookies=cookies,
-        )
+        return answer_signed_in(auth.cookies, body, partial(register, auth, body), status=201)
 
     @operation(
         routes,
@@ -107,17 +101,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         If the account has a second factor, the response is 401 `mfa_required` with a `challenge`, valid for 5 minutes and
         5 tries, and the available `methods`. Finish with `POST /api/auth/login/second-factor`.
         """
-        email = parse_email(body.email)
-        cookies = auth.cookies.requested(body.token_delivery)
-        signed_in = sign_in(
-            auth,
-            email,
-            body.password,
-            remember=body.remember_me,
-            device=device(body.device_name),
-            device_token=body.device_token,
-        )
-        return answer_signed_in(signed_in, cookies=cookies)
+        return answer_signed_in(auth.cookies, body, partial(sign_in, auth, body))
 
     @operation(
         routes,
@@ -172,7 +156,6 @@ def auth_routes(auth: Auth) -> Blueprint:
         summary="Sign out",
         guard=AnyoneWithin("either token may say which session ends", auth.address_limits, limits.refresh, "logout"),
         body=Json(SignOutBody, optional=True),
-        answers={204: None},
         problems=(*auth.signed_in.problems, CsrfFailed),
         answer_headers={"Set-Cookie": "Removes the refresh token cookie."},
         credentials=True,

@@ -11,7 +11,7 @@ from payments.assembly import Payments
 from payments.inbox.inbox import EventState
 from payments.inbox.reconcile import reconcile
 from payments.models import BillingCount, BillingEvent
-from payments.stripe.late_payments import late_payment_commands
+from payments.stripe.late_payments import add_late_payment_commands
 
 
 def payment_commands(payments: Payments) -> AppGroup:
@@ -78,8 +78,7 @@ def payment_commands(payments: Payments) -> AppGroup:
             raise click.ClickException(f"Could not reach: {', '.join(result.failed)}.")
 
     if payments.stripe is not None:
-        for command in late_payment_commands(payments.stripe):
-            group.add_command(command)
+        add_late_payment_commands(group, payments.stripe)
     return group
 
 

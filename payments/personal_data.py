@@ -4,79 +4,28 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
-from auth.personal_data import PersonalData, rows_of
+from auth.personal_data import PersonalData, columns_of, rows_of
 from payments.models import BillingCustomer, CheckoutIntent, EntitlementChange, Payment, Subscription
 from payments.subscriptions.close_account import end_subscriptions, let_go_of_subscriptions
 
-EXPORTED: Final[dict[str, tuple[InstrumentedAttribute[Any], ...]]] = {
-    "subscriptions": (
-        Subscription.id,
-        Subscription.provider,
-        Subscription.environment,
-        Subscription.stripe_subscription_id,
-        Subscription.apple_transaction_id,
-        Subscription.product_id,
-        Subscription.tier,
-        Subscription.pending_tier,
-        Subscription.status,
-        Subscription.provider_status,
-        Subscription.trial,
-        Subscription.period_end,
-        Subscription.grace_end,
-        Subscription.payment_failed_at,
-        Subscription.cancel_at,
-        Subscription.revoked_at,
-        Subscription.bound_at,
-        Subscription.created_at,
-        Subscription.updated_at,
+EXPORTED: Final = {
+    "subscriptions": columns_of(
+        Subscription,
+        "id provider environment stripe_subscription_id apple_transaction_id product_id tier pending_tier status provider_status "
+        "trial period_end grace_end payment_failed_at cancel_at revoked_at bound_at created_at updated_at",
     ),
-    "payments": (
-        Payment.id,
-        Payment.provider,
-        Payment.external_id,
-        Payment.purchase_kind,
-        Payment.purchase_id,
-        Payment.quantity,
-        Payment.amount,
-        Payment.currency,
-        Payment.refunded_amount,
-        Payment.status,
-        Payment.reserved_until,
-        Payment.fulfilled_at,
-        Payment.asked_at,
-        Payment.created_at,
-        Payment.updated_at,
+    "payments": columns_of(
+        Payment,
+        "id provider external_id purchase_kind purchase_id quantity amount currency refunded_amount status reserved_until "
+        "fulfilled_at asked_at created_at updated_at",
     ),
-    "tiers": (
-        EntitlementChange.id,
-        EntitlementChange.at,
-        EntitlementChange.from_tier,
-        EntitlementChange.to_tier,
-        EntitlementChange.expires_at,
-        EntitlementChange.source,
-    ),
-    "customers": (
-        BillingCustomer.id,
-        BillingCustomer.stripe_customer_id,
-        BillingCustomer.apple_account_token,
-        BillingCustomer.created_at,
-    ),
-    "checkouts": (
-        CheckoutIntent.id,
-        CheckoutIntent.provider,
-        CheckoutIntent.kind,
-        CheckoutIntent.tier,
-        CheckoutIntent.billing_cycle,
-        CheckoutIntent.parameters,
-        CheckoutIntent.state,
-        CheckoutIntent.external_id,
-        CheckoutIntent.url,
-        CheckoutIntent.expires_at,
-        CheckoutIntent.asked_at,
-        CheckoutIntent.created_at,
-        CheckoutIntent.updated_at,
+    "tiers": columns_of(EntitlementChange, "id at from_tier to_tier expires_at source"),
+    "customers": columns_of(BillingCustomer, "id stripe_customer_id apple_account_token created_at"),
+    "checkouts": columns_of(
+        CheckoutIntent,
+        "id provider kind tier billing_cycle parameters state external_id url expires_at asked_at created_at updated_at",
     ),
 }
 

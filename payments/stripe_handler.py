@@ -190,11 +190,9 @@ class StripeHandler:
 
     def keep_subscription(self, subscription: StripeSubscription) -> None:
         """Take back a planned end, however it was planned. Stripe takes one of the two parameters at a time."""
+        planned: Any = {"cancel_at_period_end": False} if subscription.cancel_at_period_end else {"cancel_at": ""}
         with self._v1() as v1:
-            if subscription.cancel_at_period_end:
-                v1.subscriptions.update(subscription.id, {"cancel_at_period_end": False})
-            else:
-                v1.subscriptions.update(subscription.id, {"cancel_at": ""})
+            v1.subscriptions.update(subscription.id, planned)
 
     def change_price_now(self, subscription: StripeSubscription, price_id: str) -> StripeSubscription:
         """Applied only when the difference is paid. The item's id matters: without it the price comes on top of the old one."""

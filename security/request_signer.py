@@ -57,7 +57,7 @@ class ResponseNotSigned(ResponseNotTrusted):
         super().__init__("response_not_signed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallContext:
     """What the private server may know of a call: the only signed word about who is asking.
 
@@ -84,7 +84,7 @@ class CallContext:
         return base64url(document)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SignedRequest:
     """`headers` must be sent exactly as they are, Content-Type included; `nonce` checks the answer."""
 

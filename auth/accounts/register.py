@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.bodies import RegisterBody
 from auth.device import Device
-from auth.email_address import EmailAddress
+from auth.email_address import EmailAddress, parse_email
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
 from auth.insert_user import insert_user
@@ -24,16 +25,14 @@ from auth.sessions.open import SignedInUser, open_session
 from database import transaction
 
 
-def register(
-    auth: Auth, email: EmailAddress, password: str, device: Device, invite_code: str | None = None
-) -> SignedInUser:
+def register(auth: Auth, body: RegisterBody, device: Device) -> SignedInUser:
     """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken, and as
     `check_invite` does.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
-    invite = check_invite(auth, invite_code)
-    password_hash = _hash(auth, email, password)
+    email, invite = parse_email(body.email), check_invite(auth, body.invite_code)
+    password_hash = _hash(auth, email, body.password)
     now = auth.clock()
     auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with account_change(auth.states, now) as change:
@@ -57,14 +56,14 @@ def register(
         return signed_in
 
 
-def register_privately(auth: Auth, email: EmailAddress, password: str, invite_code: str | None = None) -> None:
+def register_privately(auth: Auth, body: RegisterBody) -> None:
     """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: an
     e-mail goes out in both cases.
 
     Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `check_invite` does.
     """
-    invite = check_invite(auth, invite_code)
-    password_hash = _hash(auth, email, password)
+    email, invite = parse_email(body.email), check_invite(auth, body.invite_code)
+    password_hash = _hash(auth, email, body.password)
     now = auth.clock()
     within_limit = auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:

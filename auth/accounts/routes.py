@@ -83,12 +83,10 @@ def profile_routes(auth: Auth) -> Blueprint:
             "nobody can sign in to a closed account", auth.address_limits, auth.settings.limits.sign_in, "sign_in"
         ),
         body=RestoreBody,
-        answers={204: None},
         problems=(InvalidCredentials, AccountDisabled, AccountNotClosing, PasswordWorkBusy),
     )
-    def restore(body: RestoreBody) -> Answer:
+    def restore(body: RestoreBody) -> None:
         """Works until `delete_after`. Sign in afterwards. Subscriptions that ended stay ended."""
         restore_account(auth, parse_email(body.email), body.password)
-        return Answer(204)
 
     return routes

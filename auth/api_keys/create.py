@@ -17,7 +17,6 @@ from auth.mail.notices import notify
 from auth.models import ApiKey
 from auth.tokens.opaque import token_hash
 from database import transaction
-from database.base import uuid7
 from security.edge.problems import Problem, TooManyRequests
 
 KEYS_PER_USER = 25
@@ -26,11 +25,8 @@ NEW_KEYS_PER_HOUR = 30
 
 
 class TooManyApiKeys(Problem):
-    status, error, title = (
-        409,
-        "too_many_api_keys",
-        f"An account can have up to {KEYS_PER_USER} API keys. Delete one first",
-    )
+    status, error = 409, "too_many_api_keys"
+    title = f"An account can have up to {KEYS_PER_USER} API keys. Delete one first"
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,6 @@ def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyReques
         )
     token = new_token()
     key = ApiKey(
-        id=uuid7(),
         user_id=user_id,
         token_hash=token_hash(token),
         start=token[:START_LENGTH],
@@ -80,7 +75,6 @@ def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyReques
         allowed_networks=requested.allowed_networks,
         created_at=now,
         expires_at=now + requested.lifetime,
-        seen_networks=[],
     )
     session.add(key)
     session.flush()

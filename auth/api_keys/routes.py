@@ -65,12 +65,10 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="revokeApiKey",
         summary="Revoke an API key",
         guard=auth.signed_in,
-        answers={204: None},
     )
-    def revoke(caller: Principal, key_id: UUID) -> Answer:
+    def revoke(caller: Principal, key_id: UUID) -> None:
         """The key stops working at once."""
         revoke_api_key(auth, caller.user_id, caller.session_id, key_id)
-        return Answer(204)
 
     @operation(
         routes,

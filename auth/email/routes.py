@@ -34,13 +34,11 @@ def email_routes(auth: Auth) -> Blueprint:
         summary="Confirm your e-mail address",
         guard=proving,
         body=EmailProofBody,
-        answers={204: None},
         problems=(OneTimeCodeNotValid,),
     )
-    def verify(body: EmailProofBody) -> Answer:
+    def verify(body: EmailProofBody) -> None:
         """Send the `token` from the link in the e-mail, or its `code` and your address. Each works once."""
         verify_email(auth, body.root.proof)
-        return Answer(204)
 
     @operation(
         routes,
@@ -80,15 +78,13 @@ def email_routes(auth: Auth) -> Blueprint:
         summary="Set a new password",
         guard=proving,
         body=ResetPasswordBody,
-        answers={204: None},
         problems=(OneTimeCodeNotValid, *NEW_PASSWORD_PROBLEMS),
     )
-    def reset(body: ResetPasswordBody) -> Answer:
+    def reset(body: ResetPasswordBody) -> None:
         """Signs out every device. The link in the e-mail works for 30 minutes, the code for 10 minutes and 5 tries. If we refuse
         the new password, you can use them again.
         """
         reset_password(auth, body.root.proof, body.root.new_password)
-        return Answer(204)
 
     @operation(
         routes,
@@ -117,13 +113,11 @@ def email_routes(auth: Auth) -> Blueprint:
         summary="Confirm your new e-mail address",
         guard=proving,
         body=EmailProofBody,
-        answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
-    def confirm_email(body: EmailProofBody) -> Answer:
+    def confirm_email(body: EmailProofBody) -> None:
         """`email` is the new address. Signs out every device except the one that requested the change."""
         confirm_email_change(auth, body.root.proof)
-        return Answer(204)
 
     @operation(
         routes,
@@ -133,14 +127,12 @@ def email_routes(auth: Auth) -> Blueprint:
         summary="Undo a change of your e-mail address",
         guard=proving,
         body=TokenBody,
-        answers={204: None},
         problems=(OneTimeCodeNotValid, EmailTaken),
     )
-    def undo_email(body: TokenBody) -> Answer:
+    def undo_email(body: TokenBody) -> None:
         """Send the `token` from the e-mail to your old address within 7 days. Signs out every device and removes the password. We
         then send an e-mail to set a new one.
         """
         undo_email_change(auth, body.token)
-        return Answer(204)
 
     return routes

@@ -9,7 +9,7 @@ import hmac
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -81,7 +81,6 @@ class OneTimeCodes:
         if purpose is not Purpose.UNDO_EMAIL_CHANGE:
             self.void(session, user_id, purpose)
         row = OneTimeCode(
-            id=uuid4(),
             user_id=user_id,
             purpose=purpose,
             email=email,

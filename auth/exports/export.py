@@ -28,11 +28,8 @@ BETWEEN_TWO = timedelta(days=1)
 
 
 class ExportNotReady(Problem):
-    status, error, title = (
-        409,
-        "export_not_ready",
-        "Your export is not ready yet. We will send you an e-mail when it is",
-    )
+    status, error = 409, "export_not_ready"
+    title = "Your export is not ready yet. We will send you an e-mail when it is"
 
 
 def request_export(auth: Auth, user_id: UUID, session_id: UUID) -> ExportAnswer:

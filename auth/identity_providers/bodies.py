@@ -8,7 +8,6 @@ from pydantic import Field
 
 from auth.bodies import InviteCode, NewSession
 from auth.identity_providers.id_token import LONGEST_TOKEN
-from auth.identity_providers.keep_apple_token import AppleCode
 from security.api.cursor import ListAnswer
 from security.api.models import AnswerBody, Body
 
@@ -37,7 +36,7 @@ class IdTokenBody(NewSession):
 
 
 class AppleCodeFields(Body):
-    authorization_code: AuthorizationCode | None = None
+    authorization_code: AuthorizationCode | None = Field(default=None, repr=False)
     """The authorization code from the same sign-in. It lets us revoke Sign in with Apple when the account is deleted."""
     redirect_uri: RedirectUri | None = None
     """Web apps only: the redirect URI that you sent to Apple."""
@@ -59,9 +58,3 @@ class IdentityAnswer(AnswerBody):
 
 class IdentitiesAnswer(ListAnswer):
     identities: list[IdentityAnswer]
-
-
-def apple_code_of(body: Body) -> AppleCode | None:
-    if not isinstance(body, AppleCodeFields) or body.authorization_code is None:
-        return None
-    return AppleCode(body.authorization_code, body.redirect_uri)

@@ -5,7 +5,6 @@ cannot be kept until the account is deleted: a job exchanges it at once, and the
 """
 
 import base64
-from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -17,27 +16,19 @@ from auth.apple_tokens.client import AppleRefused, GrantedTokens
 from auth.apple_tokens.models import AppleRefreshToken
 from auth.assembly import Auth
 from auth.data_keys import SealedValueUnreadable
+from auth.identity_providers.bodies import AppleCodeFields, IdTokenBody, LinkIdentityBody
 from auth.identity_providers.id_token import ProvenIdentity
 from auth.models import Identity, User
 from database import reading, transaction
-from database.base import uuid7
 from database.jobs.declare import JobName, Urgency, enqueue_job
 
 EXCHANGE_APPLE_CODE = JobName("exchange_apple_code", Urgency.PAYMENTS)
 """Before e-mails: a code is worth nothing after five minutes."""
 
 
-@dataclass(frozen=True)
-class AppleCode:
-    """`redirect_uri` only for a code that a web app was given: the one that it asked with."""
-
-    code: str = field(repr=False)
-    redirect_uri: str | None = None
-
-
-def exchange_later(auth: Auth, session: Session, proven: ProvenIdentity, code: AppleCode | None) -> None:
-    """In the transaction that signs in or links. Nothing happens where no key of Apple's is set up."""
-    if auth.apple_tokens is None or code is None:
+def exchange_later(auth: Auth, session: Session, proven: ProvenIdentity, body: IdTokenBody | LinkIdentityBody) -> None:
+    """In the transaction that signs in or links. Nothing happens where no key of Apple's is set up, or no code was sent."""
+    if auth.apple_tokens is None or not isinstance(body, AppleCodeFields) or body.authorization_code is None:
         return
     identity_id = session.scalars(
         select(Identity.id).where(Identity.provider == proven.provider, Identity.subject == proven.subject)
@@ -47,8 +38,8 @@ def exchange_later(auth: Auth, session: Session, proven: ProvenIdentity, code: A
         EXCHANGE_APPLE_CODE,
         identity_id=str(identity_id),
         client_id=proven.client_id,
-        sealed_code=base64.b64encode(auth.data_keys.seal(code.code.encode(), identity_id.bytes)).decode(),
-        redirect_uri=code.redirect_uri,
+        sealed_code=base64.b64encode(auth.data_keys.seal(body.authorization_code.encode(), identity_id.bytes)).decode(),
+        redirect_uri=body.redirect_uri,
     )
 
 
@@ -86,7 +77,6 @@ def _not_exchanged(client_id: str, reason: str) -> int:
 
 def _keep(auth: Auth, identity_id: UUID, client_id: str, granted: GrantedTokens) -> None:
     """One for each app: the newest. If the identity was unlinked or the account closed meanwhile, it is kept to be revoked."""
-    row_id = uuid7()
     with transaction() as session:
         linked = select(Identity.id).join(User).where(Identity.id == identity_id, User.is_active)
         kept_for = session.scalars(linked.with_for_update(of=Identity)).one_or_none()
@@ -94,7 +84,7 @@ def _keep(auth: Auth, identity_id: UUID, client_id: str, granted: GrantedTokens)
         row = {"identity_id": kept_for, "client_id": client_id, "sealed_token": sealed, "created_at": auth.clock()}
         session.execute(
             insert(AppleRefreshToken)
-            .values(id=row_id, **row)
+            .values(**row)
             .on_conflict_do_update(
                 index_elements=[AppleRefreshToken.identity_id, AppleRefreshToken.client_id], set_=row
             )

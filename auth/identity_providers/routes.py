@@ -1,12 +1,12 @@
 """`/api/auth/apple` and `/api/auth/google`: sign in with an ID token. `/api/auth/identities`: link and unlink those accounts."""
 
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.device import device
 from auth.identity_providers.bodies import (
     AppleTokenBody,
     IdentitiesAnswer,
@@ -14,14 +14,11 @@ from auth.identity_providers.bodies import (
     IdTokenBody,
     LinkAppleBody,
     LinkIdentityBody,
-    apple_code_of,
 )
 from auth.identity_providers.id_token import IdTokenNotValid, IdTokens
 from auth.identity_providers.jwks import ProviderUnavailable
-from auth.identity_providers.link import IdentityTaken, link_identity
-from auth.identity_providers.list import list_identities
+from auth.identity_providers.linked import IdentityTaken, link_identity, list_identities, unlink_identity
 from auth.identity_providers.sign_in import AddressNeedsProof, sign_in_with_provider
-from auth.identity_providers.unlink import unlink_identity
 from auth.invites.redeem import registration_problems
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled, EmailTaken
@@ -56,18 +53,7 @@ def _declare_sign_in(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         `address_needs_proof`: sign in to the account another way and link Google there. An account with a second factor asks
         for it here too: see `POST /api/auth/login/second-factor`.
         """
-        cookies = auth.cookies.requested(body.token_delivery)
-        proven = tokens.verify(body.id_token, body.nonce)
-        signed_in = sign_in_with_provider(
-            auth,
-            proven,
-            remember=body.remember_me,
-            device=device(body.device_name),
-            invite_code=body.invite_code,
-            restore=body.restore_account,
-            apple_code=apple_code_of(body),
-        )
-        return answer_signed_in(signed_in, cookies=cookies)
+        return answer_signed_in(auth.cookies, body, partial(sign_in_with_provider, auth, tokens, body))
 
     sign_in.__name__ = f"sign_in_with_{name}"
     operation(
@@ -104,7 +90,7 @@ def _declare_linking(routes: Blueprint, auth: Auth, tokens: IdTokens) -> None:
         """It can then sign in to your account, whatever its e-mail address. We tell you by e-mail."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         proven = tokens.verify(body.id_token, body.nonce)
-        return Answer(200, link_identity(auth, caller, proven, apple_code_of(body)))
+        return Answer(200, link_identity(auth, caller, proven, body))
 
     link.__name__ = f"link_{name}"
     operation(
@@ -146,14 +132,12 @@ def identity_routes(auth: Auth) -> Blueprint:
         operation_id="unlinkIdentity",
         summary="Unlink an Apple or Google account",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(LastWayToSignIn,),
     )
-    def unlink(caller: Principal, identity_id: UUID) -> Answer:
+    def unlink(caller: Principal, identity_id: UUID) -> None:
         """It can no longer sign in to your account. Signs out every other device. You cannot remove your only way to sign in: 409
         `last_way_to_sign_in`.
         """
         unlink_identity(auth, caller, identity_id)
-        return Answer(204)
 
     return routes

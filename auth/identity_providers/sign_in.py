@@ -13,9 +13,10 @@ from auth.device import Device
 from auth.email_address import EmailAddress
 from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import send_code
-from auth.identity_providers.id_token import IdTokenNotValid, ProvenIdentity
-from auth.identity_providers.keep_apple_token import AppleCode, exchange_later
-from auth.identity_providers.link import insert_identity
+from auth.identity_providers.bodies import IdTokenBody
+from auth.identity_providers.id_token import IdTokenNotValid, IdTokens, ProvenIdentity
+from auth.identity_providers.keep_apple_token import exchange_later
+from auth.identity_providers.linked import insert_identity
 from auth.invites.redeem import check_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
@@ -32,31 +33,18 @@ REGISTERED = "registered"
 class AddressNeedsProof(Problem):
     """Google once verified the address, and does not know who has it now."""
 
-    status, error, title = (
-        409,
-        "address_needs_proof",
-        "An account already uses this e-mail address. Sign in another way or reset your password, then link Google",
-    )
+    status, error = 409, "address_needs_proof"
+    title = "An account already uses this e-mail address. Sign in another way or reset your password, then link Google"
 
 
-def sign_in_with_provider(
-    auth: Auth,
-    proven: ProvenIdentity,
-    *,
-    remember: bool,
-    device: Device,
-    invite_code: str | None = None,
-    restore: bool = False,
-    apple_code: AppleCode | None = None,
-) -> SignedInUser:
-    """Raises IdTokenNotValid when the identity is new and has no verified address, AddressNeedsProof, EmailTaken,
-    AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as `check_invite` does.
-
-    `restore`: an account that its owner closed is opened again. `apple_code`: see keep_apple_token.py.
+def sign_in_with_provider(auth: Auth, tokens: IdTokens, body: IdTokenBody, device: Device) -> SignedInUser:
+    """Raises as `tokens.verify` does, IdTokenNotValid also when the identity is new and has no verified address; and
+    AddressNeedsProof, EmailTaken, AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as
+    `check_invite` does.
     """
-    invite = None
+    proven, invite = tokens.verify(body.id_token, body.nonce), None
     if auth.settings.registration_mode != "open" and not _has_account(proven):
-        invite = check_invite(auth, invite_code)
+        invite = check_invite(auth, body.invite_code)
     with account_change(auth.states, auth.clock()) as change:
         session, now = change.session, change.now
         user, event = _known_user(change, proven), "signed_in"
@@ -68,19 +56,19 @@ def sign_in_with_provider(
             if event == REGISTERED:
                 invited = redeem_invite(auth, session, invite, now)
         if not user.is_active:
-            if user.delete_after is None or not restore:
+            if user.delete_after is None or not body.restore_account:
                 raise why_disabled(user)
             reopen(auth, change, user)
-        exchange_later(auth, session, proven, apple_code)
+        exchange_later(auth, session, proven, body)
         if event in NOTICES:
             notify(auth.mailer, session, event, user.email, now)
-        needed = second_factor_needed(session, user, now, method=proven.provider, remember=remember)
+        needed = second_factor_needed(session, user, now, method=proven.provider, remember=body.remember_me)
         if needed is not None:
             if event != "signed_in":
                 record(session, event, now, user_id=user.id, method=proven.provider)
             raise Refused(needed)
         return open_session(
-            auth, change, user, device=device, remember=remember, event=event, method=proven.provider, **invited
+            auth, change, user, device=device, remember=body.remember_me, event=event, method=proven.provider, **invited
         )
 
 

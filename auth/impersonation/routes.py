@@ -70,11 +70,9 @@ def impersonation_routes(auth: Auth) -> Blueprint:
         operation_id="endImpersonation",
         summary="Stop viewing the service as another user",
         guard=replace(auth.signed_in, role=Role.SUPPORT),
-        answers={204: None},
     )
-    def end_impersonation(caller: Principal) -> Answer:
+    def end_impersonation(caller: Principal) -> None:
         """Call it with your own access token. You can repeat it."""
         stop_impersonating(auth, caller.user_id)
-        return Answer(204)
 
     return routes

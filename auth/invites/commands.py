@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 from sqlalchemy import select
 
 from auth.assembly import Auth
@@ -32,7 +32,6 @@ def invite_commands(auth: Auth) -> AppGroup:
     @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="Days until it expires.")
     @click.option("--note", help="A note for the list.")
     @click.option("--by", help="Your name, for the list.")
-    @with_appcontext
     def create(uses: int, days: int, note: str | None, by: str | None) -> None:
         """Create an invite code. The last line of the output is the code, which is not shown again."""
         made = create_invite(auth, uses=uses, lifetime=timedelta(days=days), note=note, by=by)
@@ -40,7 +39,6 @@ def invite_commands(auth: Auth) -> AppGroup:
         click.echo(made.code)
 
     @group.command("list")
-    @with_appcontext
     def show() -> None:
         """List the newest 200 invite codes by ID. The codes themselves cannot be shown again."""
         with reading() as session:
@@ -49,7 +47,6 @@ def invite_commands(auth: Auth) -> AppGroup:
 
     @group.command("revoke")
     @click.argument("invite_id", type=click.UUID)
-    @with_appcontext
     def revoke(invite_id: UUID) -> None:
         """Revoke an invite code. Accounts created with it stay."""
         now = auth.clock()

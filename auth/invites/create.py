@@ -29,7 +29,6 @@ def create_invite(auth: Auth, *, uses: int, lifetime: timedelta, note: str | Non
         id=made.id,
         code_hash=auth.invite_codes.hash_of(made.code),
         max_uses=uses,
-        uses=0,
         note=note,
         created_by=by,
         created_at=now,

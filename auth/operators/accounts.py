@@ -1,4 +1,7 @@
-"""What operators do to accounts. Each change is an event, and counts within one request of the user."""
+"""What operators do to accounts. Each change is an event, and counts within one request of the user.
+
+What cannot be done raises click.ClickException, which the command prints.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,33 +36,16 @@ SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime], None]
 end and now. The caller holds the user's row, raises the state's version, and records the event."""
 
 
-class NoSuchAccount(click.ClickException):
-    def __init__(self) -> None:
-        super().__init__("No account uses this e-mail address.")
-
-
-class AccountExists(click.ClickException):
-    def __init__(self) -> None:
-        super().__init__("An account already uses this e-mail address. To change its role, use: flask users set-role")
-
-
-class NothingToChange(click.ClickException):
-    """It is so already."""
-
-    def __init__(self) -> None:
-        super().__init__("Nothing to change.")
-
-
-class PasswordNotTaken(click.ClickException):
-    """Refused by the policy, or not hashed because too many wait."""
+NO_SUCH_ACCOUNT = "No account uses this e-mail address."
+NOTHING_TO_CHANGE = "Nothing to change."
 
 
 def describe(email: EmailAddress, now: datetime) -> dict[str, object]:
-    """By the name of each line. Raises NoSuchAccount."""
+    """By the name of each line."""
     with reading() as session:
         user = session.scalars(select(User).where(User.email_key == email.key)).one_or_none()
         if user is None:
-            raise NoSuchAccount
+            raise click.ClickException(NO_SUCH_ACCOUNT)
         living = session.scalars(
             select(func.count())
             .select_from(AuthSession)
@@ -87,39 +73,40 @@ def _minute(moment: datetime) -> str:
 
 
 def create_user(auth: Auth, email: EmailAddress, password: str, role: Role) -> UUID:
-    """With a verified address, as the operator vouches for it. Raises PasswordNotTaken, AccountExists."""
+    """With a verified address, as the operator vouches for it."""
     try:
         check_new_password(password, auth.password_rules, email)
         password_hash, now = auth.passwords.hash(password), auth.clock()
     except PasswordRefused as refusal:
         (error,) = refusal.members["errors"]
-        raise PasswordNotTaken(str(error["message"])) from None
+        raise click.ClickException(str(error["message"])) from None
     except PasswordWorkBusy as busy:
-        raise PasswordNotTaken(busy.detail) from None
+        raise click.ClickException(busy.detail) from None
     with transaction() as session:
         user = insert_user(session, email, now, password_hash=password_hash, role=role.value, is_verified=True)
         if user is None:
-            raise AccountExists
+            raise click.ClickException(
+                "An account already uses this e-mail address. To change its role, use: flask users set-role"
+            )
         record(session, "registered", now, user_id=user.id, by=OPERATOR, role=role.value)
         return user.id
 
 
 def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
-    """Raises NoSuchAccount, NothingToChange."""
     with _changing(auth, email, "role_changed") as (_, user, detail):
         if user.role == role.value:
-            raise NothingToChange
+            raise click.ClickException(NOTHING_TO_CHANGE)
         detail.update({"role": role.value, "before": user.role})
         user.role = role.value
 
 
 def disable(auth: Auth, email: EmailAddress) -> None:
     """Ends every session and API key and what was added lately, so that enabling the account again lets nobody in
-    who was in before. Raises NoSuchAccount, NothingToChange.
+    who was in before.
     """
     with _changing(auth, email, "account_disabled") as (change, user, detail):
         if not user.is_active and user.delete_after is None:
-            raise NothingToChange
+            raise click.ClickException(NOTHING_TO_CHANGE)
         # One that its owner closed, too: the owner could have it back, and a job would delete it.
         user.is_active, user.delete_after = False, None
         since = lately(user, change.now)
@@ -127,20 +114,19 @@ def disable(auth: Auth, email: EmailAddress) -> None:
 
 
 def enable(auth: Auth, email: EmailAddress) -> None:
-    """Raises NoSuchAccount, NothingToChange."""
     with _changing(auth, email, "account_enabled") as (_, user, _detail):
         if user.is_active:
-            raise NothingToChange
+            raise click.ClickException(NOTHING_TO_CHANGE)
         user.is_active, user.delete_after = True, None
 
 
 def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
     """For an owner who lost the second factor, or was given one by an intruder: none is asked for any more, and what was added
-    lately goes too. The operator has made sure that it is the owner who asks. Raises NoSuchAccount, NothingToChange.
+    lately goes too. The operator has made sure that it is the owner who asks.
     """
     with _changing(auth, email, "second_factor_reset") as (change, user, detail):
         if not factors_of(change.session, user.id).on:
-            raise NothingToChange
+            raise click.ClickException(NOTHING_TO_CHANGE)
         factors = forget_factors(change.session, user.id)
         removed = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
         notify(auth.mailer, change.session, "second_factor_reset", user.email, change.now)
@@ -148,7 +134,6 @@ def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
 
 
 def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:
-    """Raises NoSuchAccount."""
     with _changing(auth, email, "tier_changed") as (change, user, detail):
         set_tier(change.session, user.id, tier, until, change.now)
         detail.update({"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"})
@@ -160,7 +145,7 @@ def _changing(auth: Auth, email: EmailAddress, event: str) -> Iterator[tuple[Acc
     with account_change(auth.states, auth.clock()) as change:
         user = change.hold(User.email_key == email.key)
         if user is None:
-            raise NoSuchAccount
+            raise click.ClickException(NO_SUCH_ACCOUNT)
         detail: dict[str, Any] = {}
         yield change, user, detail
         change.permission_changed(user.id)

@@ -25,11 +25,8 @@ from security.edge.problems import InvalidToken, Problem
 class PasswordNotEnough(Problem):
     """Whoever stole a session and a password must not turn off the factor that protects from that."""
 
-    status, error, title = (
-        403,
-        "second_factor_required",
-        "Use your second factor: POST /api/auth/reauthenticate/second-factor",
-    )
+    status, error = 403, "second_factor_required"
+    title = "Use your second factor: POST /api/auth/reauthenticate/second-factor"
 
 
 def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:

@@ -62,13 +62,11 @@ def password_routes(auth: Auth) -> Blueprint:
         summary="Change your password",
         guard=auth.signed_in,
         body=ChangePasswordBody,
-        answers={204: None},
         problems=(*NEW_PASSWORD_PROBLEMS, InvalidCredentials, TooManyRequests),
     )
-    def change(caller: Principal, body: ChangePasswordBody) -> Answer:
+    def change(caller: Principal, body: ChangePasswordBody) -> None:
         """Signs out every other device. We tell you by e-mail."""
         count_address()
         change_password(auth, caller, body.current_password, body.new_password)
-        return Answer(204)
 
     return routes

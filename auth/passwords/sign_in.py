@@ -9,8 +9,9 @@ from sqlalchemy import select
 from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.bodies import SignInBody
 from auth.device import Device
-from auth.email_address import EmailAddress
+from auth.email_address import EmailAddress, parse_email
 from auth.mail.notices import notify
 from auth.models import User
 from auth.problems import AccountDisabled, InvalidCredentials, why_disabled
@@ -32,14 +33,12 @@ class _Known:
     device_id: UUID | None
 
 
-def sign_in(
-    auth: Auth, email: EmailAddress, password: str, *, remember: bool, device: Device, device_token: str | None = None
-) -> SignedInUser:
+def sign_in(auth: Auth, body: SignInBody, device: Device) -> SignedInUser:
     """Raises InvalidCredentials, AccountDisabled, SecondFactorRequired, PasswordWorkBusy, TooManyRequests.
 
     One bcrypt is computed whoever asks.
-    `device_token` is what an earlier sign-in gave to this device.
     """
+    email, password, device_token = parse_email(body.email), body.password, body.device_token
     counted = False
     for _ in range(CHECKS):
         # The slot before all else: in a storm a refusal must cost nothing, and no try of the owner's. Who shows a device
@@ -57,7 +56,7 @@ def sign_in(
             written, user_id = (EmailAddress(known.email, email.key), known.id) if known else (email, None)
             note_wrong_password(auth, "sign_in_failed", written, user_id, device_id, method="password")
             raise InvalidCredentials
-        opened = _open(auth, known, new_hash or known.password_hash, remember, device)
+        opened = _open(auth, known, new_hash or known.password_hash, body.remember_me, device)
         if opened is None:
             continue
         auth.throttle.forget(email, device_id)

@@ -13,7 +13,6 @@ from auth.models import User
 from auth.second_factor.factors import Method, factors_of
 from auth.second_factor.models import SignInChallenge
 from auth.tokens.opaque import token_hash
-from database.base import uuid7
 from security.edge.problems import Unauthorized
 
 PREFIX = "sc_"
@@ -58,7 +57,6 @@ def second_factor_needed(
     token = PREFIX + secrets.token_urlsafe(32)
     session.add(
         SignInChallenge(
-            id=uuid7(),
             user_id=user.id,
             token_hash=token_hash(token),
             method=method,

@@ -7,14 +7,13 @@ sign-in asks for one, however it began. Recovery codes come with the first facto
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from auth.account_change import account_change, hold_account
+from auth.account_change import AccountChange, account_change, hold_account
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import notify
@@ -58,16 +57,6 @@ class Factors:
         return tuple(method for method, there in offered.items() if there)
 
 
-@dataclass(frozen=True)
-class FactorChange:
-    """A change that is being made. `now` is its time, `email` the address of the account."""
-
-    session: Session
-    user_id: UUID
-    email: str
-    now: datetime
-
-
 def factors_of(session: Session, user_id: UUID) -> Factors:
     totp = (
         select(TotpSecret.user_id).where(TotpSecret.user_id == user_id, TotpSecret.confirmed_at.is_not(None)).exists()
@@ -84,7 +73,7 @@ def read_factors(user_id: UUID) -> Factors:
 
 
 @contextmanager
-def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[FactorChange]:
+def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[AccountChange]:
     """A transaction that changes the caller's factors and holds the user's row.
 
     All other sessions end, because whoever opened them did not show what is asked for now (OWASP ASVS 5, 7.4.3). The owner
@@ -94,7 +83,7 @@ def changing_factors(auth: Auth, caller: Principal, event: str) -> Iterator[Fact
     with account_change(auth.states, now) as change:
         session = change.session
         email = hold_account(session, caller.user_id, caller.session_id).email
-        yield FactorChange(session, caller.user_id, email, now)
+        yield change
         end_sessions(change, caller.user_id, "second_factor_changed", keep=caller.session_id)
         record(session, event, now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.mailer, session, event, email, now)

@@ -18,7 +18,6 @@ from auth.second_factor.passkeys.challenges import ChallengePurpose, spend_chall
 from auth.second_factor.passkeys.verify import use_passkey
 from auth.second_factor.recovery_codes import spend_code
 from auth.second_factor.totp import spend_totp_code
-from database.base import uuid7
 from security.edge.problems import TooManyRequests, Unauthorized
 
 WRONG_IN_AN_HOUR = 20
@@ -48,7 +47,7 @@ def prove_second_factor(
     _check_patience(session, user.id, device_id, now)
     method = _judge(auth, session, user, proof, now, flow_id=flow_id)
     if method is None:
-        session.add(WrongSecondFactor(id=uuid7(), user_id=user.id, device_id=device_id, tried_at=now))
+        session.add(WrongSecondFactor(user_id=user.id, device_id=device_id, tried_at=now))
         record(session, "second_factor_failed", now, user_id=user.id)
         if _wrong_since(session, user.id, device_id, now - HOUR)[0] == NOTABLE_WRONG:
             notify(auth.mailer, session, "many_wrong_second_factors", user.email, now)

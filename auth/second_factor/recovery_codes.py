@@ -11,13 +11,13 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from auth.account_change import AccountChange
 from auth.assembly import Auth
 from auth.data_keys import DataKeys
 from auth.principal import Principal
-from auth.second_factor.factors import FactorChange, SecondFactorOff, changing_factors, factors_of
+from auth.second_factor.factors import SecondFactorOff, changing_factors, factors_of
 from auth.second_factor.models import RecoveryCode
 from auth.tokens.typed_code import new_code, read_code
-from database.base import uuid7
 
 CODES = 10
 
@@ -25,21 +25,20 @@ CODES = 10
 def replace_recovery_codes(auth: Auth, caller: Principal) -> list[str]:
     """Give new codes; the old ones are void. Raises SecondFactorOff."""
     with changing_factors(auth, caller, "recovery_codes_replaced") as change:
-        if not factors_of(change.session, change.user_id).on:
+        if not factors_of(change.session, caller.user_id).on:
             raise SecondFactorOff
-        return write_codes(change, auth.data_keys)
+        return write_codes(change, auth.data_keys, caller.user_id)
 
 
-def write_codes(change: FactorChange, keys: DataKeys) -> list[str]:
+def write_codes(change: AccountChange, keys: DataKeys, user_id: UUID) -> list[str]:
     """Ten new codes in place of all others, as the user will see them this one time."""
-    change.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == change.user_id))
+    change.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     codes = [new_code() for _ in range(CODES)]
     for code in codes:
         salt = secrets.token_bytes(16)
         change.session.add(
             RecoveryCode(
-                id=uuid7(),
-                user_id=change.user_id,
+                user_id=user_id,
                 salt=salt,
                 digest=keys.digest(salt + read_code(code).encode()),
                 created_at=change.now,

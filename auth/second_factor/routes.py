@@ -1,10 +1,11 @@
 """`/api/auth/second-factor`, and the sign-ins and proofs that need one."""
 
+from functools import partial
+
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.device import device
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled
 from auth.rate_limits.by_address import AnyoneWithin
@@ -86,13 +87,11 @@ def second_factor_routes(auth: Auth) -> Blueprint:
         operation_id="removeTotp",
         summary="Turn off the authenticator app",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(NotFound,),
     )
-    def totp_off(caller: Principal) -> Answer:
+    def totp_off(caller: Principal) -> None:
         """Signs out every other device. Removing your last second factor also deletes your recovery codes."""
         turn_off_totp(auth, caller)
-        return Answer(204)
 
     @operation(
         routes,
@@ -133,9 +132,7 @@ def second_factor_routes(auth: Auth) -> Blueprint:
         an hour you have to wait.
         """
         finishing = body.root
-        cookies = auth.cookies.requested(finishing.token_delivery)
-        signed_in = finish_sign_in(auth, finishing.challenge, finishing, device(finishing.device_name))
-        return answer_signed_in(signed_in, cookies=cookies)
+        return answer_signed_in(auth.cookies, finishing, partial(finish_sign_in, auth, finishing.challenge, finishing))
 
     @operation(
         routes,

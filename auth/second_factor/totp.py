@@ -70,7 +70,7 @@ def confirm_totp(auth: Auth, caller: Principal, code: str) -> list[str] | None:
             raise TotpNotConfirmed
         first = not factors_of(change.session, caller.user_id).on
         row.confirmed_at, row.last_step = change.now, step
-        return write_codes(change, auth.data_keys) if first else None
+        return write_codes(change, auth.data_keys, caller.user_id) if first else None
 
 
 def turn_off_totp(auth: Auth, caller: Principal) -> None:
@@ -79,7 +79,7 @@ def turn_off_totp(auth: Auth, caller: Principal) -> None:
         if not factors_of(change.session, caller.user_id).totp:
             raise NotFound
         change.session.execute(delete(TotpSecret).where(TotpSecret.user_id == caller.user_id))
-        forget_codes_without_factor(change.session, change.user_id)
+        forget_codes_without_factor(change.session, caller.user_id)
 
 
 def spend_totp_code(session: Session, keys: DataKeys, user_id: UUID, code: str, now: datetime) -> bool:

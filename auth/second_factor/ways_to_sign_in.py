@@ -9,11 +9,10 @@ from security.edge.problems import Problem
 
 
 class LastWayToSignIn(Problem):
-    status, error, title = (
-        409,
-        "last_way_to_sign_in",
+    status, error = 409, "last_way_to_sign_in"
+    title = (
         "This is your only way to sign in. Add a passkey, link Apple or Google, or set a password with “Forgot your password?”"
-        " first",
+        " first"
     )
 
 

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from auth.sessions.models import KnownDevice
 from auth.tokens.opaque import token_hash
-from database.base import uuid7
 
 PREFIX = "dt_"
 LONGEST_TOKEN = 64
@@ -31,9 +30,7 @@ def remember_device(session: Session, user_id: UUID, known: UUID | None, now: da
         session.execute(update(KnownDevice).where(KnownDevice.id == known).values(last_used_at=now))
         return None
     token = PREFIX + secrets.token_urlsafe(32)
-    session.add(
-        KnownDevice(id=uuid7(), user_id=user_id, token_hash=token_hash(token), created_at=now, last_used_at=now)
-    )
+    session.add(KnownDevice(user_id=user_id, token_hash=token_hash(token), created_at=now, last_used_at=now))
     session.flush()
     surplus = (
         select(KnownDevice.id)

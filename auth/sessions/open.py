@@ -17,7 +17,6 @@ from auth.models import AuthSession, User
 from auth.profile import UserAnswer, profile_of
 from auth.sessions.lifetimes import SessionLifetimes
 from auth.sessions.token_pair import TokenPair, issue_tokens
-from database.base import uuid7
 
 SESSIONS_PER_USER = 20
 SALT_BYTES = 32
@@ -61,7 +60,6 @@ def insert_session(
     session: Session, *, user_id: UUID, device: Device, remember: bool, lifetimes: SessionLifetimes, now: datetime
 ) -> AuthSession:
     row = AuthSession(
-        id=uuid7(),
         user_id=user_id,
         salt=secrets.token_bytes(SALT_BYTES),
         generation=0,

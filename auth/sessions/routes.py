@@ -41,13 +41,11 @@ def session_routes(auth: Auth) -> Blueprint:
         operation_id="endSession",
         summary="Sign out one device",
         guard=auth.signed_in,
-        answers={204: None},
     )
-    def end_one(caller: Principal, session_id: UUID) -> Answer:
+    def end_one(caller: Principal, session_id: UUID) -> None:
         """Its tokens stop working at once. You can also end the current session."""
         if not end_session(auth, user_id=caller.user_id, session_id=session_id, reason="revoked"):
             raise NotFound
-        return Answer(204)
 
     @operation(
         routes,

@@ -46,11 +46,8 @@ class ReceiptNotValid(Problem):
 class ReceiptStale(Problem):
     """The device has a newer one: `Transaction.currentEntitlements` after `AppStore.sync()`."""
 
-    status, error, title = (
-        400,
-        "receipt_stale",
-        "The transaction was signed too long ago. Get the current one from StoreKit",
-    )
+    status, error = 400, "receipt_stale"
+    title = "The transaction was signed too long ago. Get the current one from StoreKit"
 
 
 class NoSubscriptionInReceipt(Problem):
@@ -68,11 +65,8 @@ class ReceiptInUse(Problem):
 
 
 class AppleDoesNotAcceptUs(Problem):
-    status, error, title = (
-        502,
-        "apple_misconfigured",
-        "Apple did not accept this server's credentials. The operators have been notified",
-    )
+    status, error = 502, "apple_misconfigured"
+    title = "Apple did not accept this server's credentials. The operators have been notified"
 
 
 class AppleNotReachable(Problem):

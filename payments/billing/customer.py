@@ -7,7 +7,6 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from database.base import uuid7
 from payments.models import BillingCustomer
 
 
@@ -15,7 +14,7 @@ def billing_customer(session: Session, user_id: UUID, now: datetime) -> BillingC
     """The user's row, made when there is none. Its Apple token is random, because an id of ours would tell who bought."""
     session.execute(
         insert(BillingCustomer)
-        .values(id=uuid7(), user_id=user_id, apple_account_token=uuid4(), created_at=now)
+        .values(user_id=user_id, apple_account_token=uuid4(), created_at=now)
         .on_conflict_do_nothing(index_elements=[BillingCustomer.user_id])
     )
     return session.scalars(select(BillingCustomer).where(BillingCustomer.user_id == user_id)).one()

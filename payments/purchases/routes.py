@@ -16,7 +16,7 @@ from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
 from payments.stripe.rules import StripeRules
 from security.api.models import Body
 from security.api.operation import Answer, Guard, operation
-from security.edge.problems import DependencyUnavailable, NotFound
+from security.edge.problems import NotFound
 
 
 def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
@@ -50,7 +50,6 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             OutOfStock,
             PaymentOpen,
             AmountTooLarge,
-            DependencyUnavailable,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
@@ -78,7 +77,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         answers={200: OpenPaymentAnswer},
         accepts_idempotency_key=True,
         answer_headers=REPLAYED_HEADER,
-        problems=(NotFound, PaymentClosed, CardDeclined, DependencyUnavailable, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
+        problems=(NotFound, PaymentClosed, CardDeclined, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
     )
     def confirm(caller: Principal, body: ConfirmIntentBody, idempotency_key: str | None) -> Answer:
         """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library
@@ -100,7 +99,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         summary="Get one of your payments",
         guard=owner,
         answers={200: PaymentAnswer},
-        problems=(NotFound, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NotFound, *STRIPE_PROBLEMS),
     )
     def payment(caller: Principal, payment_id: UUID) -> Answer:
         """The status of a checkout or a one-off payment. While it is open, the status is fetched from Stripe at most every

@@ -25,11 +25,8 @@ class PaymentDue(Problem):
 
 
 class SubscriptionEnding(Problem):
-    status, error, title = (
-        409,
-        "subscription_ending",
-        "The subscription is cancelled. Resume it before you change the plan",
-    )
+    status, error = 409, "subscription_ending"
+    title = "The subscription is cancelled. Resume it before you change the plan"
 
 
 class ChangeNotPaid(Problem):

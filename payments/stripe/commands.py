@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from database import transaction
 from payments.product_table import Product
 from payments.stripe.change_plan import INTERVALS
-from payments.stripe.customer import forget_customer_of
+from payments.stripe.customer import forget_stripe_customer, known_stripe_customer
 from payments.stripe.problems import StripeObjectMissing, StripeRefused, StripeUnavailable
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.before_a_sale import present_seller
@@ -42,8 +42,10 @@ def stripe_commands(rules: StripeRules) -> AppGroup:
             seller = present_seller(session, user_id, rules.handler.address.environment, rules.billing.clock())
             if seller is not None and seller.provider is Provider.STRIPE:
                 raise click.ClickException("This user still has a subscription at Stripe. End it first.")
-            if not forget_customer_of(session, user_id):
+            customer_id = known_stripe_customer(session, user_id)
+            if customer_id is None:
                 raise click.ClickException("This user is not a customer at Stripe.")
+            forget_stripe_customer(session, customer_id)
         click.echo("The user's next purchase will start a new customer at Stripe.")
 
     return group

@@ -55,23 +55,14 @@ def stripe_customer(rules: StripeRules, user_id: UUID) -> str:
 
 
 def forget_stripe_customer(session: Session, customer_id: str) -> None:
-    """It was deleted at Stripe. The next purchase makes a new one."""
+    """It was deleted at Stripe, or has to start anew, in another currency for example. The next purchase makes a new one, and what
+    the old one has bought stays with its owner.
+    """
     session.execute(
         update(BillingCustomer)
         .where(BillingCustomer.stripe_customer_id == customer_id, BillingCustomer.user_id.is_not(None))
         .values(stripe_customer_id=None)
     )
-
-
-def forget_customer_of(session: Session, user_id: UUID) -> bool:
-    """For a new start, in another currency for example. What the old one has bought stays with its owner."""
-    forgotten = session.execute(
-        update(BillingCustomer)
-        .where(BillingCustomer.user_id == user_id, BillingCustomer.stripe_customer_id.is_not(None))
-        .values(stripe_customer_id=None)
-        .returning(BillingCustomer.id)
-    )
-    return forgotten.first() is not None
 
 
 def _make(rules: StripeRules, user_id: UUID, wanted: Wanted) -> str | None:

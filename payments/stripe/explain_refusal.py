@@ -15,11 +15,8 @@ class PlanNotOnSale(Problem):
 class CurrencyDiffers(Problem):
     """`currency` is the one that the buyer has paid in so far: Stripe charges one customer in one currency."""
 
-    status, error, title = (
-        409,
-        "currency_differs",
-        "You have paid in another currency before. Contact support, who can start a new billing account for you",
-    )
+    status, error = 409, "currency_differs"
+    title = "You have paid in another currency before. Contact support, who can start a new billing account for you"
 
 
 def explain_refusal(rules: StripeRules, price_id: str, customer_id: str) -> None:

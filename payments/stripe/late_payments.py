@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 import orjson
-from flask.cli import with_appcontext
+from flask.cli import AppGroup
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -62,9 +62,8 @@ def invoice_of(row: BillingEvent) -> str:
     return str(orjson.loads(row.body)["data"]["object"]["id"])
 
 
-def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
-    @click.command("late")
-    @with_appcontext
+def add_late_payment_commands(group: AppGroup, rules: StripeRules) -> None:
+    @group.command("late")
     def late() -> None:
         """List late payments, oldest first.
 
@@ -75,9 +74,8 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
             for row in session.scalars(query):
                 click.echo(f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}  {invoice_of(row)}")
 
-    @click.command("give-back")
+    @group.command("give-back")
     @click.argument("event_id", type=click.UUID)
-    @with_appcontext
     def give_back(event_id: UUID) -> None:
         """Refund a late payment.
 
@@ -92,5 +90,3 @@ def late_payment_commands(rules: StripeRules) -> tuple[click.Command, ...]:
         except (StripeUnavailable, StripeRefused, CardDeclined) as problem:
             raise click.ClickException(str(problem)) from None
         click.echo("Refunded.")
-
-    return late, give_back

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from security.edge.problems import Problem, retry_after
+from security.edge.problems import DependencyUnavailable, Problem, retry_after
 
 RETRY_AFTER_SECONDS = 5
 KEY_LIVES = timedelta(hours=23)
@@ -60,6 +60,7 @@ class EventNotUsable(Exception):
     """Signed by Stripe with one of our secrets, but it is no event that can be applied. The text says why."""
 
 
-STRIPE_PROBLEMS = (StripeUnavailable, StripeRefused)
+STRIPE_PROBLEMS = (DependencyUnavailable, StripeUnavailable, StripeRefused)
+"""What every route can answer that asks Stripe and writes down what it said."""
 NOTHING_CAN_BE_ASKED = (StripeOutOfReach, StripeKeyRefused)
 """What ends a batch: Stripe would answer the next item in the same way."""

@@ -30,14 +30,7 @@ from security.edge.problems import DependencyUnavailable
 
 def stripe_routes(rules: StripeRules, owner: Guard, inbox: EventInbox) -> Blueprint:
     routes = Blueprint("stripe", __name__, url_prefix="/api/payments", cli_group=None)
-    add_buying(routes, rules, owner)
-    add_changing(routes, rules, owner)
-    if rules.webhook_secrets:
-        add_webhook(routes, rules, inbox)
-    return routes
 
-
-def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -53,7 +46,6 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             PlanNotOnSale,
             CurrencyDiffers,
             AlreadySubscribed,
-            DependencyUnavailable,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
@@ -82,15 +74,13 @@ def add_buying(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         guard=owner,
         body=Json(PortalBody, optional=True),
         answers={200: PortalAnswer},
-        problems=(NoBillingAccount, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NoBillingAccount, *STRIPE_PROBLEMS),
     )
     def create_portal_session(caller: Principal, body: PortalBody | None) -> Answer:
         """Returns the address of the user's page at Stripe, for payment methods and invoices. Call this for every click."""
         return_url = rules.redirects.checked(body.return_url if body else None, "return_url")
         return Answer(200, PortalAnswer(portal_url=open_portal(rules, caller.user_id, return_url)))
 
-
-def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -99,7 +89,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         summary="Cancel your subscription at the end of the period",
         guard=owner,
         answers={200: SubscriptionItem},
-        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NotManagedHere, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal) -> Answer:
         """The plan stays active until `ends_at`, and you can undo the cancellation until then. Repeating it changes nothing.
@@ -116,7 +106,7 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         summary="Undo the cancellation of your subscription",
         guard=owner,
         answers={200: SubscriptionItem},
-        problems=(NotManagedHere, DependencyUnavailable, *STRIPE_PROBLEMS),
+        problems=(NotManagedHere, *STRIPE_PROBLEMS),
     )
     def resume(caller: Principal) -> Answer:
         """Possible until the subscription has ended. Repeating it changes nothing."""
@@ -141,7 +131,6 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             SubscriptionEnding,
             ChangeNotPaid,
             CardDeclined,
-            DependencyUnavailable,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
@@ -160,6 +149,10 @@ def add_changing(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             kept=SubscriptionItem.model_dump_json,
             again=SubscriptionItem.model_validate_json,
         )
+
+    if rules.webhook_secrets:
+        add_webhook(routes, rules, inbox)
+    return routes
 
 
 def add_webhook(routes: Blueprint, rules: StripeRules, inbox: EventInbox) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from auth.tiers import Tier
 from database import transaction
-from database.base import uuid7
 from payments.models import FETCH_VERSIONS, Subscription
 from payments.subscriptions.entitlement import access_until
 from payments.subscriptions.status import Provider, SubscriptionStatus
@@ -133,7 +132,6 @@ def _insert_or_claim(
     if fact.tier is None:
         return
     new = insert(Subscription).values(
-        id=uuid7(),
         user_id=owner,
         bound_at=now if owner is not None else None,
         provider=fact.provider,

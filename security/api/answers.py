@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from flask import Response, request
@@ -43,6 +44,7 @@ class Content(ABC):
 Kind = type[BaseModel] | Content
 Answers = Mapping[int, Kind | tuple[Kind, ...] | None]
 """By status: a kind, several that the client chooses from, or None for an answer without a body."""
+NO_CONTENT: Answers = MappingProxyType({204: None})
 
 
 def kinds(declared: Kind | tuple[Kind, ...] | None) -> tuple[Kind, ...]:
@@ -51,8 +53,10 @@ def kinds(declared: Kind | tuple[Kind, ...] | None) -> tuple[Kind, ...]:
     return declared if isinstance(declared, tuple) else (declared,)
 
 
-def responder(answers: Answers) -> Callable[[Answer], Response]:
+def responder(answers: Answers) -> Callable[[Any], Response]:
     """Makes the response of what a handler returned."""
+    if answers is NO_CONTENT:
+        return lambda answer: respond(answer or Answer(204))
     contents = {
         status: content
         for status, declared in answers.items()

@@ -13,8 +13,8 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel
 
+from security.api.answers import NO_CONTENT, Answers, kinds, responder
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
-from security.api.answers import Answers, kinds, responder
 from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.edge.error_handlers import answer_problem
@@ -91,7 +91,7 @@ class Operation:
         return not answered or any(isinstance(kind, type) or kind.documented for kind in answered)
 
 
-Handler = Callable[..., Answer]
+Handler = Callable[..., Answer | None]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
@@ -103,7 +103,7 @@ def operation(
     operation_id: str,
     summary: str,
     guard: Guard,
-    answers: Answers,
+    answers: Answers = NO_CONTENT,
     body: type[BaseModel] | RequestBody | tuple[RequestBody, ...] = (),
     query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
@@ -119,9 +119,9 @@ def operation(
     generated clients call it: a verb and a noun, and once published it stays.
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
-    `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. `answer_headers` names the headers of its own
-    that an answer carries, with a description of each. `credentials`: pages of listed origins may call it with cookies (see
-    cors.py).
+    `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
+    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
+    pages of listed origins may call it with cookies (see cors.py).
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):

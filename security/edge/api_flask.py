@@ -82,12 +82,17 @@ class NoSessions(SessionInterface):
 
 
 class _Adapter(MapAdapter):
-    """Matches a request, and remembers the rules that are plain paths."""
+    """Matches a request, and remembers the rules that are plain paths. Werkzeug's part of it is made when it is needed."""
 
     def __init__(self, request: Request, routes: Map, known: KnownRules) -> None:
-        environ = request.environ
+        self._request, self._routes, self._known = request, routes, known
+
+    def __getattr__(self, name: str) -> Any:
+        if "map" in self.__dict__:
+            raise AttributeError(name)
+        request, environ = self._request, self._request.environ
         super().__init__(
-            routes,
+            self._routes,
             server_name=request.host,
             script_name=_text(environ, "SCRIPT_NAME"),
             subdomain="",
@@ -96,17 +101,17 @@ class _Adapter(MapAdapter):
             default_method=request.method,
             query_args=_text(environ, "QUERY_STRING"),
         )
-        self._known = known
+        return getattr(self, name)
 
     def match(self, *arguments: Any, **options: Any) -> Any:
         """As Werkzeug's. Flask's own question about a request, `match(return_rule=True)`, is answered from memory."""
         if arguments or options != {"return_rule": True}:
             return super().match(*arguments, **options)
-        asked = (self.default_method, self.path_info)
+        asked = (self._request.method, self._request.environ.get("PATH_INFO", ""))
         rule = self._known.get(asked)
         if rule is None:
             rule, values = super().match(return_rule=True)
-            if self.path_info != rule.rule:  # it has arguments
+            if asked[1] != rule.rule or not rule.rule.isascii():  # it has arguments
                 return rule, values
             self._known[asked] = rule
         return rule, {}

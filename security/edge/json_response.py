@@ -20,6 +20,9 @@ class JsonResponse(Response):
         self._own_headers = own_headers
         self._media_type = media_type
 
+    def calculate_content_length(self) -> int:
+        return sum(map(len, self.response))
+
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
         body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it

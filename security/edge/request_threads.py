@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from threading import Thread
 
@@ -10,11 +11,12 @@ class RequestThreads:
     """At most so many, each started when it is first needed. A `ThreadPoolExecutor` makes a Future for every request, which
     costs twice as much as handing it over.
 
-    `submit` is called by one thread alone, and what it is given must not raise.
+    `submit` is called by one thread alone, and what it is given must not raise. `around` is entered by each thread at its start.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, around: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._most = most
+        self._around = around
         self._started = 0
         self._idle: deque[None] = deque()
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -34,6 +36,7 @@ class RequestThreads:
             self._work.put(None)
 
     def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-            self._idle.append(None)
+        with self._around():
+            while (work := self._work.get()) is not None:
+                work()
+                self._idle.append(None)

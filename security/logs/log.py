@@ -148,6 +148,8 @@ def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
     line = orjson.dumps(event, option=orjson.OPT_UTC_Z)
+    if line.isascii() and b"\x7f" not in line:
+        return line
     return _UNSAFE_IN_UTF8.sub(lambda match: rb"\u%04x" % ord(match[0].decode()), line)
 
 

@@ -4,4 +4,4 @@ from datetime import UTC, datetime
 
 
 def timestamp() -> str:
-    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from auth.accounts.close import AccountNotClosing, restore_account
 from auth.accounts.register import register
 from auth.assembly import Auth
+from auth.bodies import RegisterBody, SignInBody
 from auth.device import Device
 from auth.email_address import parse_email
 from auth.password_hashing.bcrypt_hash import Passwords
@@ -172,8 +173,8 @@ def test_a_storm_of_strangers_leaves_a_known_device_its_share(accounts: Accounts
         assert release.wait(30)
 
     def sign_in_with(token: str | None) -> None:
-        email, device = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
-        sign_in(full, email, PASSWORD, remember=False, device=device, device_token=token)
+        body = SignInBody(email="alice@example.com", password=PASSWORD, device_token=token)
+        sign_in(full, body, Device("phone", "192.0.2.1"))
 
     with ThreadPoolExecutor(1) as other, accounts.app.app_context():
         storm = other.submit(work.run, hold)
@@ -187,6 +188,8 @@ def test_a_storm_of_strangers_leaves_a_known_device_its_share(accounts: Accounts
 
 
 ALICE, PHONE = parse_email("alice@example.com"), Device("phone", "192.0.2.1")
+SIGN_IN = SignInBody(email="alice@example.com", password=PASSWORD)
+REGISTER = RegisterBody(email="bob@example.com", password=PASSWORD)
 
 
 def restored(auth: Auth, _caller: Principal) -> None:
@@ -197,11 +200,11 @@ def restored(auth: Auth, _caller: Principal) -> None:
 @pytest.mark.parametrize(
     "work_of",
     [
-        pytest.param(lambda auth, _: sign_in(auth, ALICE, PASSWORD, remember=False, device=PHONE), id="sign in"),
+        pytest.param(lambda auth, _: sign_in(auth, SIGN_IN, PHONE), id="sign in"),
         pytest.param(restored, id="restore"),
         pytest.param(lambda auth, caller: reauthenticate(auth, caller, PASSWORD), id="reauthenticate"),
         pytest.param(lambda auth, caller: change_password(auth, caller, PASSWORD, f"new {PASSWORD}"), id="change"),
-        pytest.param(lambda auth, _: register(auth, parse_email("bob@example.com"), PASSWORD, PHONE), id="register"),
+        pytest.param(lambda auth, _: register(auth, REGISTER, PHONE), id="register"),
     ],
 )
 def test_what_is_too_many_at_once_costs_no_try(

@@ -48,4 +48,4 @@ def delete_passkey(auth: Auth, caller: Principal, passkey_id: UUID) -> None:
         if gone.one_or_none() is None:
             raise NotFound
         refuse_without_way_in(change.session, change.session.get_one(User, caller.user_id))
-        forget_codes_without_factor(change.session, change.user_id)
+        forget_codes_without_factor(change.session, caller.user_id)

@@ -1,6 +1,5 @@
 """Registering a passkey."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
@@ -8,32 +7,27 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.account_change import hold_account
 from auth.assembly import Auth
 from auth.principal import Principal
-from auth.second_factor.bodies import PasskeyAddedAnswer, PasskeyAnswer
+from auth.second_factor.bodies import PasskeyAddedAnswer, PasskeyAnswer, RegisterPasskeyBody, document_of
 from auth.second_factor.factors import changing_factors, factors_of
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, known_credentials, spend_challenge
 from auth.second_factor.passkeys.webauthn import (
     BACKUP_ELIGIBLE,
     CeremonyRefused,
-    Credential,
     known_transports,
     registration_options,
     verify_registration,
 )
 from auth.second_factor.recovery_codes import write_codes
 from database import transaction
-from database.base import uuid7
 from security.edge.problems import Problem
 
 MOST_PASSKEYS = 10
 
 
 class TooManyPasskeys(Problem):
-    status, error, title = (
-        409,
-        "too_many_passkeys",
-        f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first",
-    )
+    status, error = 409, "too_many_passkeys"
+    title = f"An account can have up to {MOST_PASSKEYS} passkeys. Delete one first"
 
 
 class PasskeyNotAccepted(Problem):
@@ -58,10 +52,9 @@ def passkey_to_register(auth: Auth, caller: Principal) -> dict[str, Any]:
     )
 
 
-def register_passkey(
-    auth: Auth, caller: Principal, credential: Credential, *, name: str, transports: Sequence[str] | None
-) -> PasskeyAddedAnswer:
+def register_passkey(auth: Auth, caller: Principal, body: RegisterPasskeyBody) -> PasskeyAddedAnswer:
     """With recovery codes when this is the account's first factor. Raises PasskeyNotAccepted, TooManyPasskeys."""
+    credential = document_of(body.credential)
     with transaction() as session:
         challenge = spend_challenge(
             session,
@@ -84,15 +77,14 @@ def register_passkey(
         row = change.session.scalars(
             insert(Passkey)
             .values(
-                id=uuid7(),
                 user_id=caller.user_id,
                 credential_id=made.credential_id,
                 public_key=made.credential_public_key,
                 sign_count=made.sign_count,
-                transports=known_transports(transports),
+                transports=known_transports(body.credential.response.transports),
                 backup_eligible=made.credential_device_type is BACKUP_ELIGIBLE,
                 backed_up=made.credential_backed_up,
-                name=name,
+                name=body.name,
                 created_at=change.now,
             )
             .on_conflict_do_nothing(index_elements=[Passkey.credential_id])
@@ -100,6 +92,6 @@ def register_passkey(
         ).one_or_none()
         if row is None:
             raise PasskeyNotAccepted
-        codes = None if before.on else write_codes(change, auth.data_keys)
+        codes = None if before.on else write_codes(change, auth.data_keys, caller.user_id)
         passkey = PasskeyAnswer.model_validate(row, from_attributes=True)
         return PasskeyAddedAnswer(passkey=passkey, recovery_codes=codes)

@@ -1,12 +1,12 @@
 """`/api/auth/passkeys`: adding, listing and deleting passkeys, and signing in with one."""
 
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.bodies import SignedInAnswer
-from auth.device import device
 from auth.principal import Principal
 from auth.problems import AccountClosing, AccountDisabled
 from auth.rate_limits.by_address import AnyoneWithin
@@ -18,7 +18,6 @@ from auth.second_factor.bodies import (
     PasskeySignInBody,
     RegisterPasskeyBody,
     RenamePasskeyBody,
-    document_of,
 )
 from auth.second_factor.passkeys.manage import delete_passkey, list_passkeys, rename_passkey
 from auth.second_factor.passkeys.register import (
@@ -67,14 +66,7 @@ def passkey_routes(auth: Auth) -> Blueprint:
         """Signs out every other device. With the first second factor of the account you get 10 recovery codes. Store them now: we
         do not show them again.
         """
-        added = register_passkey(
-            auth,
-            caller,
-            document_of(body.credential),
-            name=body.name,
-            transports=body.credential.response.transports,
-        )
-        return Answer(201, added)
+        return Answer(201, register_passkey(auth, caller, body))
 
     @operation(
         routes,
@@ -112,13 +104,11 @@ def passkey_routes(auth: Auth) -> Blueprint:
         operation_id="deletePasskey",
         summary="Delete a passkey",
         guard=auth.recently_signed_in,
-        answers={204: None},
         problems=(LastWayToSignIn,),
     )
-    def delete(caller: Principal, passkey_id: UUID) -> Answer:
+    def delete(caller: Principal, passkey_id: UUID) -> None:
         """Signs out every other device. Deleting your last second factor also deletes your recovery codes."""
         delete_passkey(auth, caller, passkey_id)
-        return Answer(204)
 
     anyone = AnyoneWithin("nobody is signed in yet", auth.address_limits, auth.settings.limits.sign_in, "sign_in")
 
@@ -150,14 +140,6 @@ def passkey_routes(auth: Auth) -> Blueprint:
     )
     def sign_in(body: PasskeySignInBody) -> Answer:
         """A passkey counts as both factors, so no second factor is needed."""
-        cookies = auth.cookies.requested(body.token_delivery)
-        signed_in = sign_in_with_passkey(
-            auth,
-            document_of(body.credential),
-            remember=body.remember_me,
-            device=device(body.device_name),
-            device_token=body.device_token,
-        )
-        return answer_signed_in(signed_in, cookies=cookies)
+        return answer_signed_in(auth.cookies, body, partial(sign_in_with_passkey, auth, body))
 
     return routes

@@ -10,6 +10,7 @@ from auth.audit.record import record
 from auth.device import Device
 from auth.models import User
 from auth.problems import why_disabled
+from auth.second_factor.bodies import PasskeySignInBody, document_of
 from auth.second_factor.models import Passkey
 from auth.second_factor.passkeys.challenges import ChallengePurpose, begin_challenge, spend_challenge
 from auth.second_factor.passkeys.verify import use_passkey
@@ -40,12 +41,10 @@ def passkey_to_sign_in(auth: Auth) -> dict[str, Any]:
     return assertion_options(auth.passkey_site, challenge, verify_user=True)
 
 
-def sign_in_with_passkey(
-    auth: Auth, credential: Credential, *, remember: bool, device: Device, device_token: str | None
-) -> SignedInUser:
+def sign_in_with_passkey(auth: Auth, body: PasskeySignInBody, device: Device) -> SignedInUser:
     """Raises PasskeyRefused, AccountDisabled, AccountClosing, each when the challenge is spent for good."""
     with account_change(auth.states, auth.clock()) as change:
-        session, now = change.session, change.now
+        session, now, credential = change.session, change.now, document_of(body.credential)
         user = _owner_of(change, credential)
         challenge = spend_challenge(session, ChallengePurpose.SIGN_IN, credential, now)
         if (
@@ -57,9 +56,9 @@ def sign_in_with_passkey(
             raise Refused(PasskeyRefused())
         if not user.is_active:
             raise Refused(why_disabled(user))
-        new_token = remember_device(session, user.id, find_device(session, user.id, device_token), now)
+        new_token = remember_device(session, user.id, find_device(session, user.id, body.device_token), now)
         return open_session(
-            auth, change, user, device=device, remember=remember, device_token=new_token, method="passkey"
+            auth, change, user, device=device, remember=body.remember_me, device_token=new_token, method="passkey"
         )
 
 
