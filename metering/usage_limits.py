@@ -9,17 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from time import monotonic
-from uuid import UUID
 
 import redis
 
-from auth.bounded_cache import BoundedCache
 from database.redis.server import RedisServer
 from metering.limits import (
     AccountStateChanged,
     Ask,
-    Draw,
     LimitsUnavailable,
     Refusal,
     Reservation,
@@ -33,9 +29,6 @@ from metering.redis_limits import DID_NOT_FAIL, NOT_COUNTED, REFUSED, RedisLimit
 from metering.unrecorded_failures import UnrecordedFailures
 
 MOST_UNSAID = 10_000
-MOST_USED_UP = 8192
-REFUSED_AGAIN_SECONDS = 1.0
-"""What is used up stays so until its window ends. But the caller's session may end, and its plan may change."""
 
 
 class UsageLimits:
@@ -46,17 +39,11 @@ class UsageLimits:
         self._server = server
         self._redis: RedisLimits | None = None
         self._unrecorded = UnrecordedFailures()
-        # Who asks again and again is refused without asking Redis each time, which is most of what a refusal costs.
-        self._used_up: BoundedCache[UUID, tuple[Draw, Refusal, float]] = BoundedCache(MOST_USED_UP)
         # What Redis could not be told. Without it calls that ended while it was away would hold their places until their leases end.
         self._unsaid: deque[tuple[Ask, int, int]] = deque(maxlen=MOST_UNSAID)
 
     def reserve(self, ask: Ask) -> Reservation | Refusal:
         """Take what every draw asks for, or nothing from any. Raises AccountStateChanged and LimitsUnavailable."""
-        if (known := self._used_up.get(ask.user_id)) is not None:
-            draw, refused, until = known
-            if draw == ask.draws[0] and monotonic() < until:
-                return refused
         limited = ask
         if ask.failures_per_hour is not None and (unrecorded := self._unrecorded.of(ask)):
             limited = replace(ask, failures_per_hour=max(0, ask.failures_per_hour - unrecorded))
@@ -67,11 +54,7 @@ class UsageLimits:
                 raise AccountStateChanged  # what it rests on lay in Redis and cannot be compared there
             verdict = self._postgres.reserve(limited)
         if verdict.violated:
-            refused = refusal(ask, verdict.standing, verdict.violated)
-            first = ask.draws[0]
-            if first.allowed is not None and verdict.standing.used[0] >= first.allowed:
-                self._used_up.put(ask.user_id, (first, refused, monotonic() + REFUSED_AGAIN_SECONDS))
-            return refused
+            return refusal(ask, verdict.standing, verdict.violated)
         return Reservation(ask, verdict.amounts, policy_states(ask, verdict.standing), in_postgres)
 
     def settled(self, reservation: Reservation, used: int | None) -> None:

@@ -401,28 +401,7 @@ def test_an_accepted_call_takes_two_redis_commands_and_a_refused_one_takes_one(
         assert count() == 2
         on_redis.refused(alice, plan(2))
         assert count() == 3
-        on_redis.refused(alice, plan(2))
-        assert count() == 3, "who asks again a moment later is refused without a question"
         assert not checkouts
-
-
-def test_who_is_refused_is_asked_about_again_when_the_plan_or_the_window_is_another(
-    on_redis: Backend, alice: UUID, bob: UUID
-) -> None:
-    on_redis.settle(on_redis.take(alice, plan(1)))
-    on_redis.refused(alice, plan(1))
-    on_redis.settle(on_redis.take(bob, plan(1)))
-    on_redis.settle(on_redis.take(alice, plan(2)))
-    on_redis.refused(alice, plan(2))
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    assert isinstance(on_redis.limits.reserve(ask(alice, plan(2), moment=tomorrow)), Reservation)
-
-
-def test_a_day_that_others_may_still_give_back_is_asked_about_again(on_redis: Backend, alice: UUID) -> None:
-    held = on_redis.take(alice, plan(1))
-    on_redis.refused(alice, plan(1))
-    on_redis.limits.release(held)
-    on_redis.take(alice, plan(1))
 
 
 class commands_sent:  # noqa: N801 - reads as a function
