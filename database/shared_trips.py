@@ -8,6 +8,7 @@ one before was under way.
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -143,8 +144,10 @@ class _Entry(Generic[Item, Result]):
         return self.woken.acquire(timeout=seconds)
 
     def wake(self) -> None:
+        """May be said twice: to whoever is to lead and gives up in that moment, and again when its trip is back."""
         if self.woken is not None:
-            self.woken.release()
+            with suppress(RuntimeError):
+                self.woken.release()
 
     def result(self) -> Result:
         assert self.outcome is not None
