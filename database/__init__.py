@@ -45,7 +45,7 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         raise
     finally:
-        session.close()
+        db.session.remove()  # or each thread of the web server would keep one
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def reading() -> Iterator[Session]:
     try:
         yield session
     finally:
-        session.close()
+        db.session.remove()
 
 
 def _begun() -> Session:

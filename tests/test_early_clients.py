@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,17 @@ SLOW = b"GET /until-allowed HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = post(b"Connection: close", b"Content-Length: 4", body=b"last")
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyServer]:
+    with toy_server(tmp_path_factory.mktemp("early"), WEB_THREADS="4") as server:
+        yield server
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ToyServer]:
-    with toy_server(tmp_path, WEB_THREADS="4") as running:
-        yield running
+def server(running: ToyServer) -> ToyServer:
+    for name in ("begun", "allowed"):
+        (running.log.parent / name).unlink(missing_ok=True)
+    return running
 
 
 def begin(server: ToyServer) -> socket.socket:
