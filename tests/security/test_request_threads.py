@@ -1,6 +1,7 @@
 """What is handed to the threads is done once, by as few of them as can do it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -38,12 +39,21 @@ def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
 
 
 def test_the_thread_that_was_idle_last_is_asked_first() -> None:
-    threads, names = RequestThreads(50), SimpleQueue[str]()
+    threads, names, may_end = RequestThreads(50), SimpleQueue[str](), threading.Event()
+
+    def wait() -> None:
+        may_end.wait(10)
+
+    for _ in range(5):
+        threads.submit(wait)
+    may_end.set()
     used = set()
     for _ in range(200):
+        while len(threads._idle) < 5:
+            time.sleep(0.001)
         threads.submit(lambda: names.put(threading.current_thread().name))
         used.add(names.get(timeout=10))
-    assert len(used) < 5  # a second one when the first has not begun to rest yet
+    assert len(used) == 1
     threads.shutdown()
 
 
