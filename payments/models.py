@@ -177,7 +177,6 @@ class CheckoutIntent(Base):
     """The request as JSON: a key stands for one request, so a retry must be exactly the same."""
     state: Mapped[str] = mapped_column(Text, server_default="open")
     external_id: Mapped[str | None] = mapped_column(Text)
-    url: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
     """When the provider was last asked because the buyer wanted to know."""

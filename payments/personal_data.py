@@ -25,7 +25,7 @@ EXPORTED: Final = {
     "customers": columns_of(BillingCustomer, "id stripe_customer_id apple_account_token created_at"),
     "checkouts": columns_of(
         CheckoutIntent,
-        "id provider kind tier billing_cycle parameters state external_id url expires_at asked_at created_at updated_at",
+        "id provider kind tier billing_cycle parameters state external_id expires_at asked_at created_at updated_at",
     ),
 }
 
