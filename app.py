@@ -73,7 +73,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
     app = ApiFlask(__name__)
-    request_log = configure_logging(settings.log_level, pretty=settings.is_development)
+    request_log = configure_logging(settings.log_level, pretty=settings.is_development, folder=settings.log_dir)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
     install_edge(

@@ -45,6 +45,8 @@ class ProcessSection(Section):
         examples=["INFO"]
     )
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise `INFO`."""
+    log_dir: types.LogFolder | None = Field(default=None, examples=["/var/log/mirroros"])
+    """A folder for log files in addition to standard output: `app.log`, `access.log`, `error.log` and `security.log`."""
     sentry_dsn: types.SentryDsn | None = Field(default=None, examples=["https://key@errors.example.com/1"])
     """The Sentry DSN that unexpected errors are reported to. Without it nothing is sent."""
 

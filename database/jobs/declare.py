@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -82,4 +83,6 @@ def enqueue_job(session: Session, name: JobName, **arguments: Any) -> int:
     """
     values = {"queue": QUEUE, "name": str(name), "urgency": int(name.urgency)}
     number: int = session.execute(ENQUEUE, {**values, "arguments": orjson.dumps(arguments).decode()}).scalar_one()
+    # It leads from the lines of a request to those of its jobs.
+    structlog.get_logger().info("job_enqueued", job=str(name), job_id=number)
     return number

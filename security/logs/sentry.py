@@ -9,26 +9,10 @@ from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 from sentry_sdk.transport import Transport
 
-from security.edge.request_id import current_exchange
-from security.logs.mask_secrets import MASK, mask_values
+from security.logs.context import current_names
+from security.logs.mask_secrets import MASK, SECRET_NAMES, mask_values
 
-_SECRET_NAMES = [
-    "refresh_token",
-    "access_token",
-    "id_token",
-    "new_password",
-    "current_password",
-    "code",
-    "otp",
-    "totp",
-    "recovery_code",
-    "invite",
-    "x-mirror-signature",
-    "x-mirror-context",
-    "stripe-signature",
-    "email",
-    "ip",
-]
+_SECRET_NAMES = [*DEFAULT_DENYLIST, *SECRET_NAMES, "x-mirror-signature", "x-mirror-context", "stripe-signature", "ip"]
 _KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "x-request-id"})
 _CODES = re.compile(r"\b\d{6,}\b")
 """Sign-in codes have six digits; they reach messages as text."""
@@ -56,7 +40,7 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
         include_local_variables=False,
         event_scrubber=EventScrubber(
             recursive=True,
-            denylist=[*DEFAULT_DENYLIST, *_SECRET_NAMES],
+            denylist=_SECRET_NAMES,
             pii_denylist=DEFAULT_PII_DENYLIST,
         ),
         before_send=_report,
@@ -67,12 +51,12 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
 
 
 def _report(event: Any, hint: Mapping[str, Any]) -> Any:
-    """Name the request and its caller by id, as the log lines do."""
+    """Name the request and its caller, or the job, as the log lines do."""
     scrubbed = _scrub(event, hint)
-    exchange = current_exchange()
-    if exchange is not None:
-        scrubbed["tags"] = {**(scrubbed.get("tags") or {}), "request_id": exchange.request_id}
-        scrubbed["user"] = {"id": str(exchange.user_id) if exchange.user_id else None}
+    names = {name: str(value) for name, value in current_names().items()}
+    if user_id := names.pop("user_id", None):
+        scrubbed["user"] = {"id": user_id}
+    scrubbed["tags"] = {**(scrubbed.get("tags") or {}), **names}
     return scrubbed
 
 
