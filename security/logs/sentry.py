@@ -7,22 +7,30 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
-from sentry_sdk.transport import Transport
 
 from security.logs.context import current_names
 from security.logs.mask_secrets import MASK, SECRET_NAMES, mask_values
 
-_SECRET_NAMES = [*DEFAULT_DENYLIST, *SECRET_NAMES, "x-mirror-signature", "x-mirror-context", "stripe-signature", "ip"]
+_SECRET_NAMES = [
+    *DEFAULT_DENYLIST,
+    *SECRET_NAMES,
+    "x-mirror-signature",
+    "x-mirror-context",
+    "stripe-signature",
+    "ip",
+    "http.query",  # of the requests that led to an error
+    "http.fragment",
+]
 _KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "x-request-id"})
 _CODES = re.compile(r"\b\d{6,}\b")
 """Sign-in codes have six digits; they reach messages as text."""
-_UNMASKED = frozenset({"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"})
+_UNMASKED = frozenset({"timestamp", "event_id", "sdk", "modules", "release"})
 _NUMBERS = frozenset({"sample_rand", "sample_rate"})
 """Of the trace, written as text. They hold no code, and are of no use masked."""
 
 
-def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None) -> None:
-    """Start reporting for this process. `transport` replaces the way out in tests.
+def start_sentry(dsn: str, environment: str, release: str) -> None:
+    """Start reporting for this process.
 
     `send_default_pii` stays unset, which means off; setting it is deprecated. The SDK's defaults were seen to
     send passwords and tokens as local variables, query strings and custom headers, so the first two are off
@@ -32,7 +40,6 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
         dsn=dsn,
         environment=environment,
         release=release,
-        transport=transport,
         auto_enabling_integrations=False,
         auto_session_tracking=False,
         integrations=[FlaskIntegration()],
@@ -44,9 +51,8 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
             pii_denylist=DEFAULT_PII_DENYLIST,
         ),
         before_send=_report,
-        before_send_transaction=_scrub,
         before_breadcrumb=_scrub,
-        traces_sample_rate=0.0,
+        trace_propagation_targets=[],  # the servers that we call are told nothing of it
     )
 
 
