@@ -152,5 +152,14 @@ RedisUrl = Annotated[SecretStr, readable(lambda text: split_url(text, "redis", "
 SentryDsn = Annotated[SecretStr, readable(_dsn)]
 LogFolder = Annotated[Path, AfterValidator(_log_folder)]
 LongKey = Annotated[SecretStr, readable(key_bytes)]
+SecurityContact = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"mailto:[^\s@]+@[^\s@]+\.[^\s@]+|https://\S+",
+            "must be an address such as mailto:security@example.com or https://example.com/security",
+        )
+    ),
+]
 AppleKeyId = Annotated[str, AfterValidator(matching(r"[A-Z0-9]{10}", "must be the key's ten characters"))]
 AppleSigningKey = Annotated[SecretStr, AfterValidator(_signing_key_file)]
