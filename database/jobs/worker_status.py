@@ -8,15 +8,16 @@ import psycopg2
 
 from database.engine import libpq_url
 from database.jobs.declare import Urgency
+from database.jobs.models import JobWorker
 from database.schema import CONNECT_SECONDS
 
 SILENT_AFTER = timedelta(seconds=30)
 """The age of the last sign of life at which jobs are said to stand still. A worker gives one every five seconds."""
 
-WORKERS = """
-    SELECT name, started_at, clock_timestamp() - last_sign_at, running FROM job_workers
+WORKERS = f"""
+    SELECT name, started_at, clock_timestamp() - last_sign_at, running FROM {JobWorker.__tablename__}
     ORDER BY last_sign_at DESC
-"""
+"""  # nosec # noqa: S608
 # A job without a time was due when it was enqueued, which its first event says.
 WAITING = """
     SELECT priority, waiting, least(scheduled, (SELECT min(at) FROM procrastinate_events WHERE job_id = oldest))

@@ -106,7 +106,8 @@ def test_every_line_of_a_job_has_its_number_and_the_request_says_which_it_enqueu
 
     def requested() -> int:
         begin_exchange({"HTTP_X_REQUEST_ID": "request-of-alice"})
-        return enqueue(jobs, "greet", person="alice")
+        with app.test_request_context():
+            return enqueue(jobs, "greet", person="alice")
 
     number = copy_context().run(requested)
     Context().run(work_once, app, jobs, database_url)
