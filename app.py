@@ -44,6 +44,7 @@ from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
+from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
 
 ASSEMBLED = "assembled"
@@ -73,7 +74,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
     app = ApiFlask(__name__)
-    request_log = configure_logging(settings.log_level, pretty=settings.is_development)
+    request_log = configure_logging(settings.log_level, pretty=settings.is_development, folder=settings.log_dir)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
     install_edge(
@@ -100,6 +101,8 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
+    if settings.security_contact is not None:
+        app.register_blueprint(security_txt_routes(settings.security_contact, base_url=settings.public_base_url))
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

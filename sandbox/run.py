@@ -224,7 +224,7 @@ def wait_until_ready(base_url: str, services: Services, programs: list[ChildProc
         stop.check()
         refuse_endings(services, programs)
         try:
-            with urllib.request.urlopen(f"{base_url}/health/ready", timeout=2):  # noqa: S310 - our own address
+            with urllib.request.urlopen(f"{base_url}/health/ready", timeout=2):  # nosec B310 # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             problem = failing_parts(error)

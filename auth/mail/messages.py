@@ -32,7 +32,8 @@ PAGES = {
 """Where a link leads. The token stands behind the #, which browsers send to nobody; the page posts it when asked to."""
 
 _FOLDER = PackageLoader("auth.mail", "templates")
-_TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - plain text
+# Plain text.
+_TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701 # noqa: S701
 _HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
 
 

@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import Any
 
 import orjson
+import structlog
+from flask import has_request_context
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -82,4 +84,6 @@ def enqueue_job(session: Session, name: JobName, **arguments: Any) -> int:
     """
     values = {"queue": QUEUE, "name": str(name), "urgency": int(name.urgency)}
     number: int = session.execute(ENQUEUE, {**values, "arguments": orjson.dumps(arguments).decode()}).scalar_one()
+    if has_request_context():  # it leads from the lines of a request to those of its jobs
+        structlog.get_logger().info("job_enqueued", job=str(name), job_id=number)
     return number

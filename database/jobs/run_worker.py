@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any
 
 import procrastinate
 from flask import Flask
+from procrastinate import JobContext
 from procrastinate.exceptions import ConnectorException
 from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from structlog.contextvars import bound_contextvars
 
 from database.engine import libpq_url
 from database.jobs.declare import QUEUE, Job, Jobs
@@ -120,21 +122,25 @@ def _app_of(app: Flask, jobs: Jobs, progress: WorkerProgress) -> procrastinate.A
         name, urgency, run = str(job.name), int(job.urgency), _observed(app, job, progress)
         if job.cron is None:
             retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
-            taking.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
+            taking.task(name=name, queue=QUEUE, priority=urgency, retry=retry, pass_context=True)(run)
         else:
             # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
             # up the next regular one, which does the same work.
-            task = taking.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run)
+            task = taking.task(name=name, queue=QUEUE, priority=urgency, lock=name, pass_context=True)(run)
             taking.periodic(cron=job.cron)(task)
     return taking
 
 
 def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., None]:
-    """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it."""
+    """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it.
+    All log lines of a job have its name and number.
+    """
 
-    def run(**arguments: Any) -> None:
-        if job.cron is not None:
-            arguments = {}  # procrastinate hands in the time at which it is due
+    def run(context: JobContext, **arguments: Any) -> None:
+        with bound_contextvars(job=str(job.name), job_id=context.job.id):
+            run_logged({} if job.cron else arguments)  # procrastinate hands in the time at which a periodic one is due
+
+    def run_logged(arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
         try:
             with progress.job(), app.app_context():

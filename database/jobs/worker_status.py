@@ -17,7 +17,7 @@ SILENT_AFTER = timedelta(seconds=30)
 WORKERS = f"""
     SELECT name, started_at, clock_timestamp() - last_sign_at, running FROM {JobWorker.__tablename__}
     ORDER BY last_sign_at DESC
-"""  # noqa: S608
+"""  # nosec # noqa: S608
 # A job without a time was due when it was enqueued, which its first event says.
 WAITING = """
     SELECT priority, waiting, least(scheduled, (SELECT min(at) FROM procrastinate_events WHERE job_id = oldest))

@@ -8,7 +8,7 @@ from typing import Any
 from flask import current_app, request
 
 EXTENSION_KEY = "trusted_proxies"
-UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (the unspecified address as a value, nothing is bound to it)
+UNKNOWN_ADDRESS = "0.0.0.0"  # nosec B104 # noqa: S104 (the unspecified address as a value, nothing is bound to it)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Background jobs on a real PostgreSQL, run by real workers."""
 
 import asyncio
+import json
 import logging
 import signal
 import subprocess
@@ -8,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from flask import Flask
 from psycopg.rows import dict_row
 from sqlalchemy import text
@@ -22,6 +25,8 @@ from database.jobs.declare import QUEUE, Job, JobName, Jobs, Urgency, enqueue_jo
 from database.jobs.run_worker import run_worker
 from database.jobs.take_jobs import TAKE
 from database.jobs.worker_options import WorkerOptions, connection_limits
+from security.edge.request_id import begin_exchange
+from security.logs.log import configure_logging
 from tests.bare_app import bare_app
 
 QUICK = WorkerOptions(heartbeat=0.5, stalled_after=2.0, polling_interval=0.2, reconnect_after=0.1)
@@ -87,6 +92,31 @@ def test_a_job_of_a_transaction_that_rolls_back_never_exists(app: Flask, databas
     work_once(app, jobs, database_url)
 
     assert seen == ["bob"]
+
+
+def test_every_line_of_a_job_has_its_number_and_the_request_says_which_it_enqueued(
+    app: Flask, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO")
+
+    def greet(person: str) -> None:
+        structlog.get_logger().info("greeted", length=len(person))
+
+    jobs = Jobs.of([Job("greet", greet)])
+
+    def requested() -> int:
+        begin_exchange({"HTTP_X_REQUEST_ID": "request-of-alice"})
+        with app.test_request_context():
+            return enqueue(jobs, "greet", person="alice")
+
+    number = copy_context().run(requested)
+    Context().run(work_once, app, jobs, database_url)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    of_job = [line for line in lines if line.get("job_id") == number]
+    assert [line["event"].partition(" in ")[0] for line in of_job] == ["job_enqueued", "greeted", "job greet done"]
+    assert [line.get("request_id") for line in of_job] == ["request-of-alice", None, None]
+    assert {line["job"] for line in of_job} == {"greet"}
+    assert all("job" not in line for line in lines if line["event"].startswith("worker "))
 
 
 def test_two_jobs_of_one_name_are_refused() -> None:
