@@ -9,13 +9,15 @@ from itertools import chain
 
 from flask import Flask
 
+from admin.check_production.commands import check_production_command
+from admin.check_production.deployment import Deployment
 from api_description import NAME, VERSION, api_description
 from auth.assembly import Auth, auth_of
 from auth.blueprints import auth_blueprints, auth_commands
 from auth.jobs import auth_jobs
 from auth.scopes import USAGE
 from capabilities import CAPABILITIES
-from check_settings import config_commands
+from check_settings import config_commands, judged_for_production
 from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
@@ -110,6 +112,17 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         worker_commands(made.jobs, database_url),
+        check_production_command(
+            Deployment(
+                app,
+                settings,
+                settings,
+                made.auth,
+                made.payments,
+                judged_for_production,
+                tuple(chain.from_iterable(each.checks for each in own)),
+            )
+        ),
     ):
         app.cli.add_command(command)
     return app
