@@ -3,8 +3,9 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from flask import Flask
@@ -47,6 +48,7 @@ from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from settings.check import switched_off
+from settings.production_check import ProductionCheck
 
 ASSEMBLED = "assembled"
 
@@ -112,17 +114,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         worker_commands(made.jobs, database_url),
-        check_production_command(
-            Deployment(
-                app,
-                settings,
-                settings,
-                made.auth,
-                made.payments,
-                judged_for_production,
-                tuple(chain.from_iterable(each.checks for each in own)),
-            )
-        ),
+        check_production_command(settings, partial(production_checks, app, settings, made)),
     ):
         app.cli.add_command(command)
     return app
@@ -149,6 +141,12 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
     return Assembled(auth, payments, built, jobs)
+
+
+def production_checks(app: Flask, settings: Settings, made: Assembled) -> Iterator[ProductionCheck]:
+    """For `flask check-production`."""
+    own = tuple(chain.from_iterable(each.checks for each in made.built.values()))
+    return Deployment(app, settings, settings, made.auth, made.payments, judged_for_production, own).checks()
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:

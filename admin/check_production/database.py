@@ -101,8 +101,9 @@ def weak_credentials(url: str) -> Iterator[Shortcoming]:
 
 def look(url: str) -> Server:
     try:
-        connection = psycopg2.connect(libpq_url(url), connect_timeout=3, options="-c statement_timeout=3000")
+        connection = psycopg2.connect(libpq_url(url), connect_timeout=3)
         with closing(connection), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '3s'")
             cursor.execute(LOOK)
             row = cursor.fetchone()
     except psycopg2.Error as error:

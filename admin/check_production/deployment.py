@@ -43,7 +43,7 @@ class Deployment:
     def checks(self) -> Iterator[ProductionCheck]:
         settings, clock = self.settings, self.auth.clock
         webhooks = [WEBHOOK] * bool(self.payments.stripe) + [NOTIFICATIONS] * bool(self.payments.apple)
-        yield variables_check(self.judge)
+        yield variables_check(self.judge, settings.flask_env)
         yield from public_address_checks(settings.public_base_url, settings.flask_env, settings.cors_origins, webhooks)
         yield limits_check(self.payments.plans, general_limit=settings.rate_limit_general)
         if database_url := secret_text(self.servers.database_url):

@@ -88,7 +88,9 @@ class RightDeployment:
     def run(self, deployment: Deployment, environ: dict[str, str | None], *args: str) -> Result:
         """The worker gives its sign of life first."""
         ask(self.database_url, "UPDATE job_workers SET last_sign_at = now() - silence FROM planted_silence")
-        return CliRunner().invoke(check_production_command(deployment), args, env={**self.environ, **environ})
+        return CliRunner().invoke(
+            check_production_command(deployment.settings, deployment.checks), args, env={**self.environ, **environ}
+        )
 
     def sql(self, *statements: str) -> list[Any]:
         return ask(self.database_url, *statements)

@@ -1,13 +1,17 @@
 """`flask check-production` passes on a right deployment, and names each planted mistake in one line."""
 
 import json
+import os
 import re
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -15,18 +19,23 @@ import pytest
 from pydantic import SecretStr
 
 from admin.check_production.run import Level, run_checks
+from app import assemble
 from auth.tiers import Tier
+from config import EX_CONFIG
 from database.jobs.declare import Urgency
 from examples.private_server.mirror_verifier import Keys, MemoryNonceStore, RequestVerifier
 from examples.private_server.switches import Fault, Switches
 from payments.apply_stripe_event import HANDLERS
 from payments.plans import PlanOffer
 from settings.production_check import ProductionCheck, Shortcoming
+from settings.section import Environment
 from settings.types import SecretUrl
 from tests.admin.public_front import Faults
 from tests.admin.right_deployment import ADMIN, RightDeployment, right_deployment
 from tests.databases import MigratedDatabases
 from tests.whole.environment import WEB_ORIGIN
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -122,6 +131,17 @@ def one_secret_for_two(right: RightDeployment) -> Iterator[Asked]:
     yield Asked({"PRIVATE_API_SECRET": right.environ["SECRET_KEY"]})
 
 
+@mistake("variables", "This deployment runs as development.*FLASK_ENV=production")
+def environment_was_forgotten(right: RightDeployment) -> Iterator[Asked]:
+    """compose's default. The web processes say the same of themselves."""
+    settings = right.settings.model_copy(update={"flask_env": Environment.DEVELOPMENT, "sentry_dsn": None})
+    right.front.application = assemble(settings)
+    try:
+        yield Asked(settings={"flask_env": Environment.DEVELOPMENT})
+    finally:
+        right.front.application = right.app
+
+
 # The public address
 
 
@@ -163,9 +183,14 @@ def proxy_does_not_say_https(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@mistake("https", "runs as production, and this one as staging.*FLASK_ENV")
-def another_environment_answers(_: RightDeployment) -> Iterator[Asked]:
-    yield Asked(settings={"flask_env": "staging"})
+@mistake("https", "runs as staging, and this one as production.*FLASK_ENV")
+def another_environment_answers(right: RightDeployment) -> Iterator[Asked]:
+    settings = right.settings.model_copy(update={"flask_env": Environment.STAGING, "sentry_dsn": None})
+    right.front.application = assemble(settings)
+    try:
+        yield Asked()
+    finally:
+        right.front.application = right.app
 
 
 @mistake("https", "/health is not answered by this API")
@@ -471,6 +496,13 @@ def stripe_key_was_revoked(_: RightDeployment) -> Iterator[Asked]:
     yield Asked(settings={"stripe_secret_key": SecretStr(f"sk_live_{secrets.token_hex(16)}")})
 
 
+@mistake("stripe", "Stripe cannot be reached")
+def stripe_is_out_of_reach(_: RightDeployment) -> Iterator[Asked]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    yield Asked(settings={"stripe_api_base": f"http://127.0.0.1:{port}"})
+
+
 @mistake("stripe", "Stripe has no webhook endpoint for https://localhost")
 def no_webhook_endpoint(right: RightDeployment) -> Iterator[Asked]:
     with endpoint_with(right, url="https://api.example.com/webhook") as asked:
@@ -505,6 +537,7 @@ def webhook_secret_of_another_endpoint(right: RightDeployment) -> Iterator[Asked
     try:
         with faulty(right, also_plain=True):
             assert outbox.deliver_pending() == [400]
+        event["created"] -= 3600
         yield Asked()
     finally:
         outbox.url, outbox._secret = None, own
@@ -646,3 +679,31 @@ def test_a_check_that_breaks_is_a_failure_without_the_text_of_its_error() -> Non
 
 def test_the_command_is_one_of_the_application(right: RightDeployment) -> None:
     assert "check-production" in right.app.cli.commands
+
+
+@pytest.mark.slow
+def test_the_command_itself_passes_and_refuses(right: RightDeployment) -> None:
+    """As operators run it, in a process of its own. Production takes no stand-in for a payment provider, so there is none."""
+    sold = ("STRIPE_", "APPLE_")
+    environ = {name: text for name, text in right.environ.items() if not name.startswith(sold)}
+    environ |= {"PATH": os.environ["PATH"], "FLASK_APP": "app:create_app", "FLASK_SKIP_DOTENV": "1"}
+
+    def run(**changes: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "flask", "check-production"]
+        return subprocess.run(
+            command, cwd=ROOT, env={**environ, **changes}, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    right.sql("UPDATE job_workers SET last_sign_at = now() + interval '1 min'")
+    passed = run()
+    assert (passed.returncode, complaints(passed.stdout)) == (0, []), passed.stdout + passed.stderr
+    assert passed.stdout.splitlines()[-1] == "0 failures, 0 warnings."
+    failed = run(REDIS_URL="redis://127.0.0.1:1/0")
+    assert failed.returncode == 1
+    assert len(complaints(failed.stdout)) == 2  # no password either
+    invalid = run(SECRET_KEY="short")
+    assert invalid.returncode == EX_CONFIG
+    assert invalid.stderr.splitlines() == [
+        "The settings are not valid:",
+        "  - SECRET_KEY must be at least 32 bytes long",
+    ]
