@@ -31,7 +31,7 @@ def find(app: Flask, keys: DataKeys) -> Iterator[Shortcoming]:
     if closed:
         names = sorted({secret.partition(b":")[0].decode(errors="replace") for secret in closed})
         yield Shortcoming(
-            f"{len(closed)} of {len(sealed)} second factors cannot be opened; their keys: {', '.join(names)}.",
+            f"Second factors that cannot be opened: {len(closed)} of {len(sealed)}; their keys: {', '.join(names)}.",
             "Add the missing keys to DATA_KEYS. Key 0 is derived from SECRET_KEY, so that one has changed.",
         )
 

@@ -57,7 +57,7 @@ def wrong_endpoint(rules: StripeRules, endpoints: list[StripeWebhookEndpoint], u
     missing = sorted(HANDLERS.keys() - set(ours.enabled_events))
     if missing and "*" not in ours.enabled_events:
         yield Shortcoming(
-            f"The webhook endpoint does not get {len(missing)} of the events that are needed: {', '.join(missing)}.",
+            f"The webhook endpoint does not get events that are needed: {', '.join(missing)}.",
             f"{DASHBOARD} add them (docs/payments.md).",
         )
     if version_differs(ours.api_version, rules.handler.api_version):
@@ -86,6 +86,6 @@ def missed_events(rules: StripeRules) -> Iterator[Shortcoming]:
     ]
     if missed:
         yield Shortcoming(
-            f"Stripe could not deliver {len(missed)} events of the last 24 hours.",
+            f"Events of the last 24 hours that Stripe could not deliver: {len(missed)}.",
             "Set STRIPE_WEBHOOK_SECRET to the signing secret of this endpoint. The dashboard shows what each endpoint answered.",
         )

@@ -19,9 +19,9 @@ def worker_check(database_url: str, clock: Clock) -> ProductionCheck:
 def find(database_url: str, clock: Clock) -> Iterator[Shortcoming]:
     status = worker_status(database_url)
     if not status.at_work:
-        seen = f"for {in_words(status.workers[0].silence)}" if status.workers else "ever"
+        silence = f"has given a sign of life for {in_words(status.workers[0].silence)}" if status.workers else "runs"
         yield Shortcoming(
-            f"No worker has given a sign of life {seen}: no e-mail is sent and no payment applied.",
+            f"No worker {silence}: no e-mail is sent and no payment applied.",
             "Start one: flask worker run",
         )
         return
@@ -29,6 +29,6 @@ def find(database_url: str, clock: Clock) -> Iterator[Shortcoming]:
         waited = clock() - jobs.since
         if waited > LONGEST_WAIT:
             yield Shortcoming(
-                f"{jobs.count} jobs ({jobs.queue}) are due, the oldest for {in_words(waited)}.",
+                f"Due jobs have waited for up to {in_words(waited)} ({jobs.queue}: {jobs.count}).",
                 "Read the worker's log and `flask worker status`. Start more workers if it is only busy.",
             )

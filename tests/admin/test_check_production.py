@@ -336,7 +336,18 @@ def worker_is_silent(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@mistake("worker", r"1 jobs \(payments\) are due, the oldest for 20 min")
+@mistake("worker", "No worker runs")
+def no_worker(right: RightDeployment) -> Iterator[Asked]:
+    with changed(
+        right,
+        "DELETE FROM job_workers",
+        "INSERT INTO job_workers (id, name, started_at, last_sign_at, running)"
+        " VALUES (gen_random_uuid(), 'worker', now(), now(), 0)",
+    ) as asked:
+        yield asked
+
+
+@mistake("worker", r"Due jobs have waited for up to 20 min \(payments: 1\)")
 def queue_is_stuck(right: RightDeployment) -> Iterator[Asked]:
     with changed(
         right,
@@ -347,7 +358,7 @@ def queue_is_stuck(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@mistake("data keys", "1 of 1 second factors cannot be opened; their keys: 0.*SECRET_KEY")
+@mistake("data keys", "Second factors that cannot be opened: 1 of 1; their keys: 0.*SECRET_KEY")
 def secret_key_was_changed(right: RightDeployment) -> Iterator[Asked]:
     sealed = right.sql("SELECT encode(sealed_secret, 'hex') FROM totp_secrets")[0][0]
     with changed(
@@ -515,7 +526,7 @@ def webhook_endpoint_is_disabled(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@mistake("stripe", "does not get 1 of the events that are needed: invoice.paid")
+@mistake("stripe", "does not get events that are needed: invoice.paid")
 def webhook_endpoint_lacks_an_event(right: RightDeployment) -> Iterator[Asked]:
     with endpoint_with(right, enabled_events=sorted(HANDLERS.keys() - {"invoice.paid"})) as asked:
         yield asked
@@ -527,7 +538,7 @@ def webhook_endpoint_has_an_old_version(right: RightDeployment) -> Iterator[Aske
         yield asked
 
 
-@mistake("stripe", "Stripe could not deliver 1 events of the last 24 hours.*STRIPE_WEBHOOK_SECRET")
+@mistake("stripe", "Events of the last 24 hours that Stripe could not deliver: 1.*STRIPE_WEBHOOK_SECRET")
 def webhook_secret_of_another_endpoint(right: RightDeployment) -> Iterator[Asked]:
     """The event arrives, and the web server finds it signed with another secret."""
     stripe, outbox = right.stripe, right.stripe.outbox
@@ -597,16 +608,12 @@ def sentry_key_was_revoked(right: RightDeployment) -> Iterator[Asked]:
 QUICK = (
     "SENTRY_DSN=",
     "proxy_does_not_say_https",
-    "proxy_opens_cors",
-    "dearer_plan_allows_less",
-    "wrong_database_password",
     "worker_is_silent",
-    "redis_without_tls",
     "other_key_at_the_private_server",
     "no_webhook_endpoint",
     "wrong_mail_password",
 )
-"""One of each kind. The others are slow together."""
+"""Some of each kind. The others are slow together."""
 
 
 @pytest.mark.parametrize(
@@ -698,9 +705,6 @@ def test_the_command_itself_passes_and_refuses(right: RightDeployment) -> None:
     passed = run()
     assert (passed.returncode, complaints(passed.stdout)) == (0, []), passed.stdout + passed.stderr
     assert passed.stdout.splitlines()[-1] == "0 failures, 0 warnings."
-    failed = run(REDIS_URL="redis://127.0.0.1:1/0")
-    assert failed.returncode == 1
-    assert len(complaints(failed.stdout)) == 2  # no password either
     invalid = run(SECRET_KEY="short")
     assert invalid.returncode == EX_CONFIG
     assert invalid.stderr.splitlines() == [
