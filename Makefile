@@ -20,7 +20,7 @@ GENERATED = .data/openapi-clients
 
 # What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
-	tests/gateway/test_postgres_restart.py
+	tests/gateway/test_postgres_restart.py tests/test_backup.py
 
 .PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock licences audit bench migrate clean
 

@@ -3,19 +3,22 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from flask import Flask
 
+from admin.check_production.commands import check_production_command
+from admin.check_production.deployment import Deployment
 from api_description import NAME, VERSION, api_description
 from auth.assembly import Auth, auth_of
 from auth.blueprints import auth_blueprints, auth_commands
 from auth.jobs import auth_jobs
 from auth.scopes import USAGE
 from capabilities import CAPABILITIES
-from check_settings import config_commands
+from check_settings import config_commands, judged_for_production
 from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
@@ -46,6 +49,7 @@ from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
+from settings.production_check import ProductionCheck
 
 ASSEMBLED = "assembled"
 
@@ -113,6 +117,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         worker_commands(made.jobs, database_url),
+        check_production_command(settings, partial(production_checks, app, settings, made)),
     ):
         app.cli.add_command(command)
     return app
@@ -139,6 +144,12 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
     return Assembled(auth, payments, built, jobs)
+
+
+def production_checks(app: Flask, settings: Settings, made: Assembled) -> Iterator[ProductionCheck]:
+    """For `flask check-production`."""
+    own = tuple(chain.from_iterable(each.checks for each in made.built.values()))
+    return Deployment(app, settings, settings, made.auth, made.payments, judged_for_production, own).checks()
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:

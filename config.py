@@ -68,7 +68,7 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ
-        env_file = ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
+        env_file = own_env_file(environ)
     environ = with_env_file(environ, env_file)
     on = switched_on(capabilities, _names_of_capabilities(environ))
     model = settings_with(on)
@@ -90,14 +90,20 @@ def load_settings(
     return settings
 
 
+def own_env_file(environ: Mapping[str, str]) -> Path | None:
+    """A developer's `.env`. Staging and production read none."""
+    return ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
+
+
 def settings_of_this_process() -> Settings:
     """In development with servers and secrets for what is not set. Raises SettingsInvalid.
 
     Servers for development that cannot be started end the process with one line.
     """
-    if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
+    env_file = own_env_file(os.environ)
+    if env_file is None:
         return load_settings()
-    environ = with_env_file(os.environ, ENV_FILE)
+    environ = with_env_file(os.environ, env_file)
     if find_spec("sandbox") is None:  # as in the container image
         return load_settings(environ)
     load_settings(environ)  # before servers are started for settings that are refused

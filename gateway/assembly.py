@@ -3,6 +3,7 @@
 from auth.scopes import USAGE
 from gateway.plan_limits import FEATURE, PREDICT_LIMITS
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
+from gateway.private_server.check_production import private_server_check
 from gateway.private_server.client import PrivateServer
 from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import gateway_routes
@@ -34,4 +35,7 @@ def build_predict(parts: Parts, settings: PredictSection) -> Built:
     )
     health = PrivateServerHealth(private_server, breaker)
     metered, usage_reader = parts.auth.metered(FEATURE), parts.auth.signed_in_or_key(USAGE)
-    return Built(routes=(gateway_routes(proxy, health, metered=metered, usage_reader=usage_reader),))
+    return Built(
+        routes=(gateway_routes(proxy, health, metered=metered, usage_reader=usage_reader),),
+        checks=(private_server_check(private_server),),
+    )

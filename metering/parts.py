@@ -12,6 +12,7 @@ from auth.assembly import Auth
 from database.jobs.declare import Job
 from metering.assembly import Metering
 from security.health.check import Part
+from settings.production_check import ProductionCheck
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`. The names of its blueprints are the tags of the OpenAPI document."""
+    """`health` are parts of `GET /health/ready`, `checks` lines of `flask check-production`. The names of its blueprints are
+    the tags of the OpenAPI document."""
 
     routes: Sequence[Blueprint] = ()
     jobs: Sequence[Job] = ()
     commands: Sequence[click.Command] = ()
     health: Mapping[str, Part] = field(default_factory=dict)
+    checks: Sequence[ProductionCheck] = ()

@@ -92,6 +92,10 @@ def _http_url(text: str) -> str:
     return text
 
 
+class SecretUrl(SecretStr):
+    """An address with a password or a key in it. The rest of it may be shown (settings/redact.py)."""
+
+
 def readable(read: Callable[[str], object]) -> AfterValidator:
     """Checked by reading it as the part that will use it does, so that no process starts with what that refuses."""
 
@@ -146,10 +150,10 @@ Names = Annotated[frozenset[str], COMMA_LIST]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[
-    SecretStr, readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
+    SecretUrl, readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
 ]
-RedisUrl = Annotated[SecretStr, readable(lambda text: split_url(text, "redis", "rediss"))]
-SentryDsn = Annotated[SecretStr, readable(_dsn)]
+RedisUrl = Annotated[SecretUrl, readable(lambda text: split_url(text, "redis", "rediss"))]
+SentryDsn = Annotated[SecretUrl, readable(_dsn)]
 LogFolder = Annotated[Path, AfterValidator(_log_folder)]
 LongKey = Annotated[SecretStr, readable(key_bytes)]
 SecurityContact = Annotated[

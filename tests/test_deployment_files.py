@@ -134,7 +134,7 @@ class TestFiles:
                 timeout=60,
                 check=True,
             )
-            assert "\nPORT=8000\n" in shown.stdout, before
+            assert "\nPORT=8000  (default)\n" in shown.stdout, before
 
     def test_every_platform_starts_the_web_server_with_the_same_command(self) -> None:
         command = re.search(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)

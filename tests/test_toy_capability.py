@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from app import ASSEMBLED, Assembled, assemble
+from app import ASSEMBLED, Assembled, assemble, production_checks
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
 from auth.scopes import CORE_SCOPES
@@ -190,6 +190,12 @@ def test_its_job_is_one_of_the_workers_and_its_command_one_of_flask(on: Flask) -
 
 def test_its_health_is_a_part_of_the_whole(on: Flask) -> None:
     assert "toy_box" in on.test_client().get("/health/ready", base_url=BASE).text
+
+
+def test_its_check_is_one_of_those_of_a_deployment() -> None:
+    settings = load_settings(environ(), capabilities=DECLARED)
+    app = assemble(settings, DECLARED)
+    assert "toy box" in [check.name for check in production_checks(app, settings, made_of(app))]
 
 
 def test_the_plans_say_what_may_be_used_of_it() -> None:

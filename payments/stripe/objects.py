@@ -46,6 +46,15 @@ class StripeObject(BaseModel):
     id: str
 
 
+class StripeWebhookEndpoint(StripeObject):
+    """`enabled_events` is `["*"]` for all. `api_version` is None for that of the account."""
+
+    url: str
+    status: str
+    enabled_events: tuple[str, ...]
+    api_version: str | None = None
+
+
 class StripeItem(StripeObject):
     """The period stands here, not on the subscription (Stripe, version 2025-03-31.basil)."""
 

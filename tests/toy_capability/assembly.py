@@ -24,6 +24,7 @@ from metering.windows import day_of
 from security.api.models import AnswerBody
 from security.api.operation import Answer, operation
 from security.health.check import Part
+from settings.production_check import ProductionCheck
 from tests.toy_capability import TOY_LIMITS, ToySection
 from tests.toy_capability.models import Toy
 
@@ -40,6 +41,7 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
         health={"toy_box": Part(lambda: None, required=False)},
+        checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
     )
 
 
