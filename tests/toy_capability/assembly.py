@@ -33,7 +33,7 @@ class WoundUp(AnswerBody):
 
 
 def build_toy(parts: Parts, settings: ToySection) -> Built:
-    calls = parts.metering.calls(breaker=Breaker(), bulkhead=Bulkhead(8), longest_call=60)
+    calls = parts.metering.calls("toy", breaker=Breaker(), bulkhead=Bulkhead(8), longest_call=60)
     clock = parts.auth.clock
     return Built(
         routes=(toy_routes(parts, calls, settings.toy_motto),),
