@@ -18,17 +18,18 @@ SECONDS_FOR_A_REQUEST = 5
 
 
 @contextmanager
-def metrics_listener(metrics: Metrics, token: str, port: int) -> Iterator[int | None]:
-    """Meanwhile. Gives the port; None when it cannot be listened to, which is logged and ends nothing."""
+def metrics_listener(metrics: Metrics, token: str, port: int) -> Iterator[None]:
+    """Meanwhile. A port that cannot be listened to is logged and ends nothing."""
     try:
         server = _Server(("0.0.0.0", port), _handler_of(metrics, token))  # noqa: S104 - scrapers are other machines
     except OSError as error:
         log.warning("metrics_not_served", extra={"port": port, "reason": type(error).__name__})
-        yield None
+        yield
         return
+    log.info("metrics_served", extra={"port": server.server_port})
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     try:
-        yield server.server_port
+        yield
     finally:
         server.shutdown()
         server.server_close()
