@@ -35,12 +35,12 @@ OLDEST_PENDING = Figure(
 
 def noted(always: Iterable[str]) -> Figure:
     """`always`: names that are shown before they are first noted, or nobody would see the first one rise."""
-    names = ", ".join(f"('{name}')" for name in always)
+    names = ", ".join(f"'{name}'" for name in always)
     return Figure(
         "mirroros_billing_noted_total",
         "What payments noted for operators, by name: drift:… what reconciling corrected, dead:… events given up, and others",
-        f"""SELECT name, coalesce(noted.count, 0) FROM (VALUES {names}) AS always (name) FULL JOIN billing_counts AS noted
-            USING (name)""",  # noqa: S608 - names of our own
+        f"""SELECT name, coalesce(noted.count, 0) FROM unnest(ARRAY[{names}]::text[]) AS always (name)
+            FULL JOIN billing_counts AS noted USING (name)""",  # noqa: S608 - names of our own
         labels=("name",),
         kind="counter",
     )

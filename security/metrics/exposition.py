@@ -35,7 +35,10 @@ class Metrics:
     def measure(self) -> None:
         """Put down how things are in this process, where the others find it. The web server does so once a second."""
         for each in self._live:
-            each.gauge.set(each.read())
+            try:
+                each.gauge.set(each.read())
+            except Exception as error:  # else it would end the web server's main loop
+                structlog.get_logger().error("metric_not_read", metric=str(each.gauge), cause=type(error).__name__)
         share_values()
 
     def text(self) -> str:

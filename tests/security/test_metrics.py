@@ -168,6 +168,14 @@ def test_a_collector_that_fails_leaves_the_others() -> None:
     assert 'mirroros_build_info{environment="staging",version="1.2.3"} 1.0' in text
 
 
+def test_a_gauge_that_cannot_be_read_ends_nothing(metrics: Metrics) -> None:
+    def fails() -> float:
+        raise RuntimeError
+
+    metrics.watch(Live(Gauge("mirroros_test_broken", "broken", registry=None), fails))
+    assert "mirroros_test_jobs 3.0" in metrics.text()
+
+
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
     jobs = Gauge("mirroros_test_jobs", "jobs of a test")

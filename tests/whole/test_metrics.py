@@ -4,9 +4,10 @@ import json
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import gettempdir
 from uuid import uuid4
 
 import psutil
@@ -118,7 +119,7 @@ def test_what_is_scraped_adds_up_to_what_was_sent_through_reloads_and_kills(
     for _ in range(2):
         replace_workers(server, lambda: master.send_signal(signal.SIGHUP))
         assert_scraped(server)
-    replace_workers(server, lambda: [each.kill() for each in server.workers()])
+    replace_workers(server, lambda: kill_all(server))
     assert_scraped(server)
     # The files of the ten processes that were.
     owners = {file.stem.rpartition("_")[2] for file in folder.glob("*.db")}
@@ -141,26 +142,27 @@ def do_what_is_expected(server: WebServer, database_url: str, private: PrivateSe
 
 
 def assert_scraped(server: WebServer) -> None:
-    def shared() -> bool:
-        found = scraped(server)
-        different = {name: found.get(name) for name, value in EXPECTED.items() if found.get(name) != value}
-        nonlocal latest
-        latest = different
-        return not different
+    """Soon, and then it stays so."""
 
-    latest: Samples | dict[str, float | None] = {}
-    try:
-        eventually(lambda: shared() or None, SHARED_WITHIN, 0.2)
-    except AssertionError:
-        raise AssertionError(latest) from None
-    assert all(scraped(server)[name] == value for name, value in EXPECTED.items())
+    def differences() -> dict[str, float | None]:
+        found = scraped(server)
+        return {name: found.get(name) for name, value in EXPECTED.items() if found.get(name) != value}
+
+    with suppress(AssertionError):
+        eventually(lambda: not differences() or None, SHARED_WITHIN, 0.2)
+    assert differences() == {}
+
+
+def kill_all(server: WebServer) -> None:
+    for each in server.workers():
+        each.kill()
 
 
 def folder_of(server: WebServer) -> Path:
     (folder,) = {
         file.parent
         for each in server.workers()
-        for parent in (Path("/dev/shm"), Path("/tmp"))
+        for parent in (Path("/dev/shm"), Path(gettempdir()))  # noqa: S108
         for file in parent.glob(f"mirroros-metrics-*/counter_{each.pid}.db")
     }
     assert {file.stem for file in folder.glob("counter_*.db")} == {f"counter_{each.pid}" for each in server.workers()}
