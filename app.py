@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from flask import Flask
 
@@ -23,9 +25,12 @@ from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
 from database.engine import EngineOptions, writer_connection
+from database.figures import StoredFigures
 from database.forget_failures import UPKEEP_JOBS
 from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
+from database.jobs.metrics import FAILED_JOBS
+from database.metrics import POOL_IN_USE, POOL_SIZE
 from database.redis.server import RedisAddress, RedisServer
 from metering.assembly import Metering
 from metering.capability import Capabilities, Capability, personal_data_of, scopes_of, switched_on
@@ -42,14 +47,20 @@ from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
-from security.health.check import health_check
+from security.health.check import HealthCheck, health_check
+from security.health.metrics import HealthMetrics
 from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
+from security.metrics.exposition import METRICS, BuildInfo, Metrics
+from security.metrics.listener import metrics_listener
+from security.metrics.live import Live
+from security.metrics.routes import metrics_routes
 from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
 from settings.production_check import ProductionCheck
+from settings.section import secret_text
 
 ASSEMBLED = "assembled"
 
@@ -59,6 +70,7 @@ class Assembled:
     """What an application is made of: `app.extensions[ASSEMBLED]`."""
 
     auth: Auth
+    metering: Metering
     payments: Payments
     built: Mapping[Capability, Built]
     jobs: Jobs
@@ -95,11 +107,15 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     own = made.built.values()
     own_health = {name: part for each in own for name, part in each.health.items()}
     health = health_check(database_url, redis_address(settings), own_health)
+    metrics = metrics_of(app, settings, made, health)
+    app.extensions[METRICS] = metrics
+    token = secret_text(settings.metrics_token)
     for routes in (
         *auth_blueprints(made.auth, settings),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
         health_routes(health, version=VERSION, environment=settings.flask_env),
+        *(() if token is None else (metrics_routes(metrics, token),)),
         openapi_routes(api_description(settings, made.built)),
         docs_routes(NAME),
         home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
@@ -116,8 +132,8 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_commands(made.auth, settings, grant_by_operator),
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
-        worker_commands(made.jobs, database_url),
         check_production_command(settings, partial(production_checks, app, settings, made)),
+        worker_commands(made.jobs, database_url, partial(served_metrics, metrics, token, settings.worker_metrics_port)),
     ):
         app.cli.add_command(command)
     return app
@@ -143,7 +159,30 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
-    return Assembled(auth, payments, built, jobs)
+    return Assembled(auth, metering, payments, built, jobs)
+
+
+def metrics_of(app: Flask, settings: Settings, made: Assembled, health: HealthCheck) -> Metrics:
+    with app.app_context():
+        pool: Any = db.engine.pool
+    own = made.built.values()
+    figures = (FAILED_JOBS, *made.payments.figures, *chain.from_iterable(each.figures for each in own))
+    assert settings.database_url is not None
+    connect = writer_connection(settings.database_url.get_secret_value(), EngineOptions(statement_timeout=2))
+    return Metrics(
+        (BuildInfo(VERSION, settings.flask_env), HealthMetrics(health), StoredFigures(connect, figures)),
+        (
+            Live(POOL_IN_USE, pool.checkedout),
+            Live(POOL_SIZE, pool.size),
+            *made.metering.live,
+            *chain.from_iterable(each.live for each in own),
+        ),
+    )
+
+
+def served_metrics(metrics: Metrics, token: str | None, port: int | None) -> AbstractContextManager[object]:
+    """Of a process that serves nothing else."""
+    return nullcontext() if token is None or port is None else metrics_listener(metrics, token, port)
 
 
 def production_checks(app: Flask, settings: Settings, made: Assembled) -> Iterator[ProductionCheck]:

@@ -26,6 +26,7 @@ from settings.check import problems_of
 from settings.database import DatabaseSection
 from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import read_settings, with_env_file
+from settings.metrics import MetricsSection
 from settings.process import ProcessSection
 from settings.section import Environment, Place, Section, own_rules
 from settings.types import comma_list
@@ -35,7 +36,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(PaymentSections, AuthSections, DatabaseSection):
+class Settings(PaymentSections, AuthSections, MetricsSection, DatabaseSection):
     """Every variable that a process reads with no capability on."""
 
 

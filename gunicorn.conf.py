@@ -12,6 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
+from security.metrics.process_files import make_folder, process_ended, remove_folder
 from settings.check import longest_request
 from web_worker import ClientLimits, WebWorker
 
@@ -19,7 +20,7 @@ from web_worker import ClientLimits, WebWorker
 settings = load_settings_or_exit()
 
 CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
-MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108 - the processes' heartbeat files; on a disk they can block
+MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108 - the processes' heartbeat files and counts; on a disk they can block
 
 bind = f"0.0.0.0:{settings.port}"
 worker_class = "web_worker.WebWorker"
@@ -48,6 +49,19 @@ errorlog = "-"
 loglevel = "info"
 control_socket_disable = True
 proc_name = "mirroros"
+
+
+def on_starting(_: Any) -> None:
+    """Not at a reload: the counts of the processes that end then are kept."""
+    make_folder(worker_tmp_dir)
+
+
+def on_exit(_: Any) -> None:
+    remove_folder()
+
+
+def child_exit(server: Any, worker: WebWorker) -> None:
+    process_ended(worker.pid, server.WORKERS)
 
 
 def post_fork(_: Any, worker: WebWorker) -> None:

@@ -115,7 +115,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
         from security.edge.client_address import TrustedProxies, network_of  # noqa: PLC0415
+        from security.metrics.shared_values import keep_values_in_memory  # noqa: PLC0415
 
+        keep_values_in_memory()
+        from security.edge.metrics import GIVEN_UP  # noqa: PLC0415 - the first metrics of the process
+
+        self._count_given_up = GIVEN_UP
+        self._metrics: Any = None
         self._proxies, self._network_of = TrustedProxies(self.limits.trusted_proxy_hops), network_of
         self._waiting = WaitingClients[Connection](self.max_keepalived, self.limits.per_address)
         self._held_bytes = 0
@@ -136,6 +142,28 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             super().load_wsgi()
         except SystemExit:
             raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
+        self._watch_threads()
+
+    def _watch_threads(self) -> None:
+        from security.edge.metrics import THREADS_BUSY, THREADS_LIMIT  # noqa: PLC0415
+        from security.metrics.exposition import METRICS  # noqa: PLC0415
+        from security.metrics.live import Live  # noqa: PLC0415
+
+        self._metrics = getattr(self.wsgi, "extensions", {}).get(METRICS)
+        if self._metrics is not None:
+            threads: RequestThreads = self.tpool
+            self._metrics.watch(Live(THREADS_BUSY, lambda: threads.busy), Live(THREADS_LIMIT, lambda: self.cfg.threads))
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._measure()
+
+    def _measure(self) -> None:
+        """For whichever process is asked for the metrics of all."""
+        if self._metrics is not None:
+            self._metrics.measure()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once told to stop, answer who has already connected and refuse who comes later.
@@ -239,6 +267,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         if now < self._next_look and not force:
             return
         self._next_look = now + 1
+        self._measure()
         for conn in self._waiting:
             if force:
                 self._close(conn)
@@ -336,6 +365,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         begun = conn.keep_alive and bool(conn.request.received)
         if begun or conn.sock.unsent:
             self._given_up[f"{status.value} for {conn.sender or conn.peer}"] += 1
+            self._count_given_up.labels(status.value).inc()
         if begun:
             _refuse(conn.sock, status)
         if begun and status not in ROOM_IS_NEEDED:

@@ -25,6 +25,7 @@ def build_predict(parts: Parts, settings: PredictSection) -> Built:
     breaker = Breaker()
     proxy = PredictionProxy(
         calls=parts.metering.calls(
+            FEATURE,
             breaker=breaker,
             bulkhead=Bulkhead(settings.predict_max_in_flight),
             longest_call=settings.private_api_timeout + LEASE_MARGIN_SECONDS,

@@ -23,6 +23,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from database.group_commit import GroupCommit
 from database.shared_trips import TripNotBegun, TripNotCompleted
 from metering.idempotency import HeldKey
+from metering.metrics import CALL_NOT_RECORDED, FAILURE_NOT_RECORDED
 from security.edge.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
@@ -264,6 +265,7 @@ class Settlement:
             except TripNotCompleted as error:
                 may_be_counted = may_be_counted or not isinstance(error, TripNotBegun)
                 if monotonic() + pause > deadline:
+                    CALL_NOT_RECORDED.inc()
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
                     raise UsageNotRecorded(may_be_counted=may_be_counted) from error
                 sleep(pause)
@@ -277,6 +279,7 @@ class Settlement:
         try:
             return self._writer.submit_within(call, FAILURE_SECONDS)
         except (TripNotCompleted, psycopg2.Error) as error:
+            FAILURE_NOT_RECORDED.inc()
             cause = str(error) if isinstance(error, TripNotCompleted) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
             return None

@@ -43,13 +43,13 @@ class TestFiles:
     def test_compose_has_the_services_that_the_readme_names(self) -> None:
         assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
 
-    def test_compose_publishes_databases_on_loopback_alone(self) -> None:
-        for name in ("db", "redis"):
+    def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
+        for name in ("db", "redis", "prometheus", "grafana"):
             assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
 
     def test_compose_reaches_the_application_through_the_proxy_alone(self) -> None:
         published = {name for name, service in services().items() if "ports" in service}
-        assert published == {"proxy", "db", "redis"}
+        assert published == {"proxy", "db", "redis", "prometheus", "grafana"}
 
     def test_compose_sets_only_variables_that_exist(self) -> None:
         for name in ("web", "worker", "release"):
@@ -77,6 +77,10 @@ class TestFiles:
         assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {
             "psql",
             "redis-cli",
+        }
+        assert {name for name, service in services().items() if service.get("profiles") == ["monitoring"]} == {
+            "prometheus",
+            "grafana",
         }
 
     @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json"])

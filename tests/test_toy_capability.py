@@ -26,9 +26,11 @@ from config import SettingsInvalid, load_settings
 from database import db, transaction
 from database.base import Base
 from metering.capability import load_models
+from security.metrics.exposition import METRICS, Metrics
 from settings.section import own_fields
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
+from tests.metering.limit_backends import eventually
 from tests.toy_capability import TOY, TOY_LIMITS
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
@@ -196,6 +198,29 @@ def test_its_check_is_one_of_those_of_a_deployment() -> None:
     settings = load_settings(environ(), capabilities=DECLARED)
     app = assemble(settings, DECLARED)
     assert "toy box" in [check.name for check in production_checks(app, settings, made_of(app))]
+
+
+def test_its_metrics_are_shown_with_those_of_its_calls(on: Flask, off: Flask) -> None:
+    wound_up = samples_of(on)["mirroros_toys_wound_up_total"]
+    token = register(on)["access_token"]
+    answers = [call(on, "POST", "/api/toy/wind", token).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
+    metrics = samples_of(on)
+    assert metrics["mirroros_toys_wound_up_total"] == wound_up + 2
+    # What PostgreSQL knows is a second old at most.
+    assert eventually(lambda: samples_of(on)["mirroros_toys"] or None) == 2
+    assert metrics["mirroros_toy_springs"] == 8
+    assert metrics['mirroros_calls_in_flight_limit{upstream="toy"}'] == 8
+    assert metrics['mirroros_upstream_duration_seconds_count{feature="toy",outcome="delivered"}'] >= 2
+    assert metrics['mirroros_limit_decisions_total{decision="refused",feature="toy",policy="day"}'] >= 1
+    assert metrics['mirroros_part_up{part="toy_box"}'] == 1
+    assert "mirroros_toys" not in samples_of(off)
+
+
+def samples_of(app: Flask) -> dict[str, float]:
+    metrics: Metrics = app.extensions[METRICS]
+    lines = [line.rpartition(" ") for line in metrics.text().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
 
 
 def test_the_plans_say_what_may_be_used_of_it() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
 from auth.mail.transport import MailTransport, MessageRefused
+from auth.metrics import EMAILS
 from database import reading
 from database.base import Clock, uuid7
 from database.jobs.declare import JobName, Urgency, enqueue_job
@@ -82,10 +83,17 @@ class Mailer:
                     return
             link = f"{self.base_url}{PAGES[aim]}#token={self.codes.link_token(one_time, aim)}"
             values = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
+        message = self.write(message_id, template, to, values, self.clock())
         try:
-            self.transport.deliver(self.write(message_id, template, to, values, self.clock()))
+            self.transport.deliver(message)
         except MessageRefused as refusal:
+            EMAILS.labels("refused").inc()
             structlog.get_logger().warning("email_refused", message_id=message_id, reason=str(refusal))
+        except Exception:
+            EMAILS.labels("failed").inc()
+            raise
+        else:
+            EMAILS.labels("sent").inc()
 
     def write(self, message_id: str, template: str, to: str, values: dict[str, Any], now: datetime) -> EmailMessage:
         """The message, as text and as HTML. Raises jinja2.UndefinedError for a value that the template misses."""

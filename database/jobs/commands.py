@@ -1,6 +1,7 @@
 """The command group `flask worker`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,8 +25,12 @@ FAILED = text("""
 """)
 
 
-def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
-    """Give the result to `app.cli.add_command`."""
+def worker_commands(
+    jobs: Jobs,
+    database_url: str,
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> AppGroup:
+    """Give the result to `app.cli.add_command`. `beside` is entered while a worker runs."""
     group = AppGroup("worker", help="Run and inspect background jobs.")
 
     @group.command("run")
@@ -34,7 +39,8 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
     def run(once: bool) -> None:
         """Run jobs until SIGTERM or Ctrl-C. Running jobs are finished first; a second signal stops immediately."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
+        with beside():
+            run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
 
     @group.command("status")
     @with_appcontext

@@ -19,6 +19,7 @@ from structlog.contextvars import bound_contextvars
 
 from database.engine import libpq_url
 from database.jobs.declare import QUEUE, Job, Jobs
+from database.jobs.metrics import JOB_SECONDS, JOBS
 from database.jobs.sign_of_life import giving_signs_of_life
 from database.jobs.take_jobs import ObservedJobs
 from database.jobs.worker_options import WorkerOptions, connection_limits
@@ -146,9 +147,14 @@ def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., N
             with progress.job(), app.app_context():
                 result = job.run(**arguments)
         except Exception:
+            JOBS.labels(job.name, "failed").inc()
             log.exception("job %s failed", job.name)
             raise
-        milliseconds = round((time.monotonic() - started) * 1000)
-        log.info("job %s done in %d ms: %s", job.name, milliseconds, result if isinstance(result, int) else "-")
+        seconds = time.monotonic() - started
+        JOBS.labels(job.name, "done").inc()
+        JOB_SECONDS.labels(job.name).observe(seconds)
+        log.info(
+            "job %s done in %d ms: %s", job.name, round(seconds * 1000), result if isinstance(result, int) else "-"
+        )
 
     return run

@@ -20,6 +20,8 @@ from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
 from database.jobs.declare import Job, JobName, Urgency, enqueue_job
+from payments.billing.counts import count
+from payments.inbox.metrics import EVENTS, RECEIVED
 from payments.inbox.store import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.models import BillingEvent
 from payments.subscriptions.grant_tier import Announce, StateChange, announce_change
@@ -109,7 +111,9 @@ class EventInbox:
         """
         now = self.clock()
         event = ArrivedEvent(uuid7(), provider, external_id, kind, environment, body, now, now + CLAIMED_FOR)
-        return event.id if store_event(self.writer, event) else None
+        is_new = store_event(self.writer, event)
+        RECEIVED.labels(provider.value, "stored" if is_new else "known").inc()
+        return event.id if is_new else None
 
     def apply(self, event_id: UUID) -> int:
         """1 when the event was applied by this call. Never raises for an event that fails: that is written down."""
@@ -128,6 +132,7 @@ class EventInbox:
         except Exception as error:
             self._note_failure(event, error)
             return 0
+        EVENTS.labels(event.provider, "applied").inc()
         announce_change(self.announce, applied.change)
         return 1
 
@@ -203,6 +208,9 @@ class EventInbox:
             if row.attempts >= MOST_ATTEMPTS:
                 row.state = EventState.DEAD
             dead = row.state == EventState.DEAD
+            if dead:
+                count(session, dead_of(event.provider), now)
+        EVENTS.labels(event.provider, "dead" if dead else "failed").inc()
         structlog.get_logger().error(
             "billing_event_dead" if dead else "billing_event_failed",
             event_id=str(event.id),
@@ -210,6 +218,11 @@ class EventInbox:
             kind=event.kind,
             reason=type(error).__name__,
         )
+
+
+def dead_of(provider: str) -> str:
+    """What an event that is given up is counted as."""
+    return f"dead:{provider}"
 
 
 def wait_after(attempts: int) -> timedelta:

@@ -69,6 +69,12 @@ def is_loopback(address: str) -> bool:
     return ip_address(address).is_loopback
 
 
+def is_private(peer: str) -> bool:
+    """Whether a socket's peer is on a private network. False for a Unix socket."""
+    address = _canonical(peer)
+    return address is not None and ip_address(address).is_private
+
+
 @lru_cache(maxsize=4096)
 def _canonical(text: str) -> str | None:
     """`192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443` without the port; None for anything else."""
