@@ -9,6 +9,8 @@ from itertools import chain
 
 from flask import Flask
 
+from admin.analytics.jobs import ANALYTICS_JOBS
+from admin.analytics.routes import analytics_routes
 from api_description import NAME, VERSION, api_description
 from auth.assembly import Auth, auth_of
 from auth.blueprints import auth_blueprints, auth_commands
@@ -45,6 +47,7 @@ from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from settings.check import switched_off
+from settings.section import secret_text
 
 ASSEMBLED = "assembled"
 
@@ -83,7 +86,12 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    configure_database(app, database_url, EngineOptions(pool_size=settings.database_pool_size))
+    configure_database(
+        app,
+        database_url,
+        EngineOptions(pool_size=settings.database_pool_size),
+        secret_text(settings.database_replica_url),
+    )
     made = put_together(app, settings, database_url, capabilities)
     app.extensions[ASSEMBLED] = made
 
@@ -94,6 +102,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_blueprints(made.auth, settings),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
+        analytics_routes(made.auth),
         health_routes(health, version=VERSION, environment=settings.flask_env),
         openapi_routes(api_description(settings, made.built)),
         docs_routes(NAME),
@@ -134,7 +143,7 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
+    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS))
     return Assembled(auth, payments, built, jobs)
 
 
