@@ -5,7 +5,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from auth.tiers import Tier
 from payments.subscriptions.status import Provider
@@ -14,11 +14,14 @@ from security.api.models import AnswerBody, Body
 FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def _date(text: object) -> object:
+def _date(text: object) -> date:
     """RFC 3339, 5.6, which is what `date` promises; pydantic would take a number of seconds too."""
-    if not isinstance(text, str) or FULL_DATE.fullmatch(text) is None:
-        raise ValueError("Enter a date such as 2026-01-31")
-    return text
+    try:
+        if isinstance(text, str) and FULL_DATE.fullmatch(text) is not None:
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError("Enter a date such as 2026-01-31")
 
 
 Day = Annotated[date, BeforeValidator(_date)]
@@ -119,6 +122,8 @@ class ResponseTimesRow(Row):
 
 
 class Report(AnswerBody):
+    model_config = ConfigDict(serialize_by_alias=True)
+
     from_: Annotated[date, Field(serialization_alias="from")]
     to: date
     interval: Interval

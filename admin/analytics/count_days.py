@@ -18,14 +18,14 @@ LATE = "interval '1 minute'"
 """A call's row bears the time when its transaction began, and is seen when it is committed: within seconds, or not at all."""
 
 TO_COUNT = f"""
-    SELECT day::date
+    SELECT begins::date
     FROM generate_series(
         (now() AT TIME ZONE 'UTC')::date - :first_days,
         (now() - {LATE}) AT TIME ZONE 'UTC',
         interval '1 day'
-    ) AS day
-    WHERE NOT EXISTS (SELECT FROM activity_by_day AS counted WHERE counted.day = day::date AND counted.finished)
-    ORDER BY day DESC
+    ) AS begins
+    WHERE NOT EXISTS (SELECT FROM activity_by_day AS counted WHERE counted.day = begins::date AND counted.finished)
+    ORDER BY begins DESC
 """  # noqa: S608 - a constant of this file
 """The newest first: meanwhile reports read from the log what happened since the newest day that is counted."""
 

@@ -13,9 +13,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ceil(ln(greatest(milliseconds, 1)::float8) / ln(1.1::float8))::smallint
 $$;
 
-CREATE FUNCTION analytics_milliseconds(response_bucket smallint) RETURNS integer
+CREATE FUNCTION analytics_milliseconds(response_bucket smallint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT round(2 * power(1.1::float8, response_bucket) / 2.1)::integer
+    SELECT round(2 * power(1.1::float8, response_bucket) / 2.1)::bigint
 $$;
 
 CREATE FUNCTION analytics_calls_between(since timestamptz, until timestamptz)
@@ -137,7 +137,7 @@ FROM (
 ) AS counted;
 
 CREATE FUNCTION analytics_response_times_of(since date, until date, step text)
-RETURNS TABLE (starts_on date, feature text, calls bigint, p50_ms integer, p95_ms integer, p99_ms integer)
+RETURNS TABLE (starts_on date, feature text, calls bigint, p50_ms bigint, p95_ms bigint, p99_ms bigint)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT ranked.starts_on, ranked.feature, max(ranked.total)::bigint,
            analytics_milliseconds(min(ranked.response_bucket) FILTER (WHERE ranked.upto >= ranked.total * 0.50)),
