@@ -5,8 +5,9 @@ So a report adds up days, whatever the log of calls has grown to, and keeps them
 
 from datetime import date, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
+from admin.analytics.models import ResponseTimesOfDay, UsageOfDay
 from database import reading, transaction
 from database.batch import work_through
 
@@ -51,9 +52,18 @@ COUNT_ACTIVITY = f"""
     WHERE NOT activity_by_day.finished
     RETURNING counted_until, finished
 """  # noqa: S608 - a constant of this file
-COUNT_CALLS = """
-    INSERT INTO calls_by_day (day, feature, outcome, response_bucket, calls, price_micros, cost_micros)
-    SELECT * FROM analytics_calls_between(CAST(:day AS date)::timestamp AT TIME ZONE 'UTC', :until)
+COUNT_USAGE = """
+    INSERT INTO usage_by_day (day, feature, calls, succeeded, failed, refused, price_micros, cost_micros)
+    SELECT * FROM analytics_usage_between(CAST(:day AS date)::timestamp AT TIME ZONE 'UTC', :until)
+"""
+COUNT_RESPONSE_TIMES = """
+    INSERT INTO response_times_by_day (day, feature, response_bucket, calls)
+    SELECT * FROM analytics_response_times_between(CAST(:day AS date)::timestamp AT TIME ZONE 'UTC', :until)
+"""
+FIND_PERCENTILES = """
+    UPDATE usage_by_day SET p50_ms = found.p50_ms, p95_ms = found.p95_ms, p99_ms = found.p99_ms
+    FROM analytics_response_times_of(:day, :day, 'day') AS found
+    WHERE usage_by_day.day = :day AND usage_by_day.feature = found.feature
 """
 COUNT_SUBSCRIPTIONS = """
     INSERT INTO subscriptions_by_day (
@@ -79,8 +89,11 @@ def count_day(day: date) -> int:
         counted = session.execute(text(COUNT_ACTIVITY), given).one_or_none()
         if counted is None:
             return 0
-        session.execute(text("DELETE FROM calls_by_day WHERE day = :day"), given)
-        session.execute(text(COUNT_CALLS), {**given, "until": counted.counted_until})
+        session.execute(delete(UsageOfDay).where(UsageOfDay.day == day))
+        session.execute(delete(ResponseTimesOfDay).where(ResponseTimesOfDay.day == day))
+        for statement in (COUNT_USAGE, COUNT_RESPONSE_TIMES):
+            session.execute(text(statement), {**given, "until": counted.counted_until})
         if counted.finished:
+            session.execute(text(FIND_PERCENTILES), given)
             session.execute(text(COUNT_SUBSCRIPTIONS), given)
     return 1

@@ -27,19 +27,35 @@ class ActivityOfDay(Base):
     monthly_active_users: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class CallsOfDay(Base):
-    """How many calls of a feature ended so and took about so long. Money is in millionths (micros)."""
+class UsageOfDay(Base):
+    """The calls of a feature. Money is in millionths (micros)."""
 
-    __tablename__ = "calls_by_day"
+    __tablename__ = "usage_by_day"
 
     day: Mapped[date] = mapped_column(primary_key=True)
     feature: Mapped[str] = mapped_column(Text, primary_key=True)
-    outcome: Mapped[str] = mapped_column(Text, primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    succeeded: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
+    refused: Mapped[int] = mapped_column(BigInteger)
+    price_micros: Mapped[int] = mapped_column(BigInteger)
+    cost_micros: Mapped[int] = mapped_column(BigInteger)
+    p50_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """Set when the day is finished, if there were calls that no limit refused."""
+    p95_ms: Mapped[int | None] = mapped_column(BigInteger)
+    p99_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ResponseTimesOfDay(Base):
+    """How many calls of a feature took about so long; without those that a limit refused."""
+
+    __tablename__ = "response_times_by_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    feature: Mapped[str] = mapped_column(Text, primary_key=True)
     response_bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     """`analytics_milliseconds` says what it stands for, to within 5 %."""
     calls: Mapped[int] = mapped_column(BigInteger)
-    price_micros: Mapped[int] = mapped_column(BigInteger)
-    cost_micros: Mapped[int] = mapped_column(BigInteger)
 
 
 class SubscriptionsOfDay(Base):

@@ -95,7 +95,13 @@ USAGE = View(
 )
 RESPONSE_TIMES = View(
     ResponseTimesRow,
-    "SELECT * FROM analytics_response_times_of(:first, :last, :interval) ORDER BY starts_on, feature",
+    """
+    SELECT day AS starts_on, feature, calls, p50_ms, p95_ms, p99_ms
+    FROM analytics_response_times WHERE :interval = 'day' AND day BETWEEN :first AND :last
+    UNION ALL
+    SELECT * FROM analytics_response_times_of(:first, :last, :interval) WHERE :interval <> 'day'
+    ORDER BY starts_on, feature
+    """,
 )
 
 

@@ -18,21 +18,31 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT round(2 * power(1.1::float8, response_bucket) / 2.1)::bigint
 $$;
 
-CREATE FUNCTION analytics_calls_between(since timestamptz, until timestamptz)
+CREATE FUNCTION analytics_usage_between(since timestamptz, until timestamptz)
 RETURNS TABLE (
-    day date, feature text, outcome text, response_bucket smallint, calls bigint, price_micros bigint, cost_micros bigint
+    day date, feature text, calls bigint, succeeded bigint, failed bigint, refused bigint, price_micros bigint, cost_micros bigint
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT (log.created_at AT TIME ZONE 'UTC')::date,
            log.feature,
-           coalesce(log.outcome, CASE WHEN log.success THEN 'delivered' ELSE 'failed' END),
-           analytics_response_bucket(log.response_time_ms),
-           count(*),
+           count(*) FILTER (WHERE log.outcome IS DISTINCT FROM 'refused'),
+           count(*) FILTER (WHERE log.success),
+           count(*) FILTER (WHERE NOT log.success AND log.outcome IS DISTINCT FROM 'refused'),
+           count(*) FILTER (WHERE log.outcome = 'refused'),
            sum(log.price_micros)::bigint,
            sum(log.cost_micros)::bigint
     FROM request_logs AS log
     WHERE log.created_at >= since AND log.created_at < until
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2
+$$;
+
+CREATE FUNCTION analytics_response_times_between(since timestamptz, until timestamptz)
+RETURNS TABLE (day date, feature text, response_bucket smallint, calls bigint)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT (log.created_at AT TIME ZONE 'UTC')::date, log.feature, analytics_response_bucket(log.response_time_ms), count(*)
+    FROM request_logs AS log
+    WHERE log.created_at >= since AND log.created_at < until AND log.outcome IS DISTINCT FROM 'refused'
+    GROUP BY 1, 2, 3
 $$;
 
 CREATE FUNCTION analytics_active_users(since timestamptz, until timestamptz) RETURNS bigint
@@ -115,26 +125,24 @@ CROSS JOIN LATERAL generate_series(
     coalesce((SELECT max(day) + 1 FROM activity_by_day WHERE finished), today), today, interval '1 day'
 ) AS day;
 
-CREATE VIEW analytics_calls AS
-SELECT day, feature, outcome, response_bucket, calls, price_micros, cost_micros FROM calls_by_day
-UNION ALL
-SELECT later.*
-FROM (SELECT coalesce(max(counted_until), date_trunc('day', now(), 'UTC')) AS until FROM activity_by_day) AS counted
-CROSS JOIN LATERAL analytics_calls_between(counted.until, 'infinity') AS later;
+CREATE VIEW analytics_not_counted_yet AS
+SELECT coalesce(max(counted_until), date_trunc('day', now(), 'UTC')) AS since FROM activity_by_day;
 
 CREATE VIEW analytics_usage AS
-SELECT day, feature, calls, succeeded, failed, refused, round(succeeded::numeric / nullif(calls, 0), 4) AS success_rate,
-       price_micros, cost_micros
+SELECT day, feature, sum(calls)::bigint AS calls, sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
+       sum(refused)::bigint AS refused, round(sum(succeeded) / nullif(sum(calls), 0), 4) AS success_rate,
+       sum(price_micros)::bigint AS price_micros, sum(cost_micros)::bigint AS cost_micros
 FROM (
-    SELECT day, feature,
-           coalesce(sum(calls) FILTER (WHERE outcome <> 'refused'), 0)::bigint AS calls,
-           coalesce(sum(calls) FILTER (WHERE outcome IN ('delivered', 'cut_short')), 0)::bigint AS succeeded,
-           coalesce(sum(calls) FILTER (WHERE outcome = 'failed'), 0)::bigint AS failed,
-           coalesce(sum(calls) FILTER (WHERE outcome = 'refused'), 0)::bigint AS refused,
-           sum(price_micros)::bigint AS price_micros,
-           sum(cost_micros)::bigint AS cost_micros
-    FROM analytics_calls GROUP BY day, feature
-) AS counted;
+    SELECT day, feature, calls, succeeded, failed, refused, price_micros, cost_micros FROM usage_by_day
+    UNION ALL
+    SELECT later.* FROM analytics_not_counted_yet, LATERAL analytics_usage_between(since, 'infinity') AS later
+) AS counted
+GROUP BY day, feature;
+
+CREATE VIEW analytics_response_buckets AS
+SELECT * FROM response_times_by_day
+UNION ALL
+SELECT later.* FROM analytics_not_counted_yet, LATERAL analytics_response_times_between(since, 'infinity') AS later;
 
 CREATE FUNCTION analytics_response_times_of(since date, until date, step text)
 RETURNS TABLE (starts_on date, feature text, calls bigint, p50_ms bigint, p95_ms bigint, p99_ms bigint)
@@ -149,9 +157,9 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                sum(merged.calls) OVER (PARTITION BY merged.starts_on, merged.feature) AS total
         FROM (
             SELECT date_trunc(step, each.day::timestamp)::date AS starts_on, each.feature, each.response_bucket,
-                   sum(each.calls) AS calls
-            FROM analytics_calls AS each
-            WHERE each.day BETWEEN since AND until AND each.outcome <> 'refused'
+                   sum(each.calls::float8) AS calls
+            FROM analytics_response_buckets AS each
+            WHERE each.day BETWEEN since AND until
             GROUP BY 1, 2, 3
         ) AS merged
     ) AS ranked
@@ -159,8 +167,10 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 CREATE VIEW analytics_response_times AS
-SELECT starts_on AS day, feature, calls, p50_ms, p95_ms, p99_ms
-FROM analytics_response_times_of('-infinity', 'infinity', 'day');
+SELECT day, feature, calls, p50_ms, p95_ms, p99_ms FROM usage_by_day WHERE p50_ms IS NOT NULL
+UNION ALL
+SELECT open.day, fresh.feature, fresh.calls, fresh.p50_ms, fresh.p95_ms, fresh.p99_ms
+FROM analytics_open_days AS open CROSS JOIN LATERAL analytics_response_times_of(open.day, open.day, 'day') AS fresh;
 
 CREATE VIEW analytics_activity AS
 SELECT day, registered, verified, active_users, weekly_active_users, monthly_active_users FROM activity_by_day WHERE finished
@@ -198,8 +208,9 @@ VIEW_NAMES = (
     "analytics_subscription_days",
     "analytics_activity",
     "analytics_response_times",
+    "analytics_response_buckets",
     "analytics_usage",
-    "analytics_calls",
+    "analytics_not_counted_yet",
     "analytics_open_days",
     "analytics_subscription_spans",
 )
@@ -208,7 +219,8 @@ FUNCTIONS = (
     "analytics_subscriptions_of(date)",
     "analytics_registrations_of(date)",
     "analytics_active_users(timestamptz, timestamptz)",
-    "analytics_calls_between(timestamptz, timestamptz)",
+    "analytics_response_times_between(timestamptz, timestamptz)",
+    "analytics_usage_between(timestamptz, timestamptz)",
     "analytics_milliseconds(smallint)",
     "analytics_response_bucket(integer)",
 )
@@ -235,15 +247,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", name=op.f("pk_activity_by_day")),
     )
     op.create_table(
-        "calls_by_day",
+        "usage_by_day",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("feature", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("response_bucket", sa.SmallInteger(), nullable=False),
         sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("succeeded", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
         sa.Column("price_micros", sa.BigInteger(), nullable=False),
         sa.Column("cost_micros", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "feature", "outcome", "response_bucket", name=op.f("pk_calls_by_day")),
+        sa.Column("p50_ms", sa.BigInteger()),
+        sa.Column("p95_ms", sa.BigInteger()),
+        sa.Column("p99_ms", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("day", "feature", name=op.f("pk_usage_by_day")),
+    )
+    op.create_table(
+        "response_times_by_day",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("feature", sa.Text(), nullable=False),
+        sa.Column("response_bucket", sa.SmallInteger(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "feature", "response_bucket", name=op.f("pk_response_times_by_day")),
     )
     op.create_table(
         "subscriptions_by_day",
@@ -266,7 +290,7 @@ def downgrade() -> None:
         op.execute(f"DROP VIEW {name}")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}")
-    for name in ("subscriptions_by_day", "calls_by_day", "activity_by_day"):
+    for name in ("subscriptions_by_day", "response_times_by_day", "usage_by_day", "activity_by_day"):
         op.drop_table(name)
     for name in ("price_months", "price_currency", "price_amount", "lapsed_at"):
         op.drop_column("subscriptions", name)

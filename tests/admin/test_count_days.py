@@ -12,10 +12,11 @@ BOB = UUID(int=0xB0B)
 
 def test_a_finished_day_stays_as_it_was_counted(reporting: Reporting) -> None:
     day = reporting.today() - timedelta(days=3)
-    reporting.log(reporting.call(day), reporting.call(day, outcome="failed"))
+    outcomes = ("delivered", "cut_short", "failed", "refused", None)
+    reporting.log(*(reporting.call(day, outcome=outcome) for outcome in outcomes))
     assert reporting.count() >= 6
     before = reporting.report("usage", **{"from": day, "to": day})
-    assert [(row["calls"], row["succeeded"]) for row in before] == [(2, 1)]
+    assert [(row["calls"], row["succeeded"], row["failed"], row["refused"]) for row in before] == [(4, 3, 1, 1)]
 
     reporting.do("DELETE FROM request_logs")
     assert reporting.count() <= 1  # today, unless it began a moment ago
@@ -32,7 +33,7 @@ def test_a_day_that_cannot_be_counted_holds_up_no_other_and_is_tried_again(repor
         " $$ BEGIN RAISE EXCEPTION 'an unexpected constraint'; END $$"
     )
     reporting.do(
-        f"CREATE TRIGGER refuse BEFORE INSERT ON calls_by_day FOR EACH ROW WHEN (NEW.day = '{bad}')"
+        f"CREATE TRIGGER refuse BEFORE INSERT ON usage_by_day FOR EACH ROW WHEN (NEW.day = '{bad}')"
         " EXECUTE FUNCTION refuse()"
     )
     reporting.count()
@@ -58,7 +59,8 @@ def test_what_happened_since_a_day_was_counted_is_read_from_the_log(reporting: R
         {"noon": start_of(yesterday) + NOON},
     )
     reporting.do("DELETE FROM subscriptions_by_day")
-    reporting.do("UPDATE calls_by_day SET calls = 1")
+    reporting.do("UPDATE usage_by_day SET calls = 1, p50_ms = NULL, p95_ms = NULL, p99_ms = NULL")
+    reporting.do("UPDATE response_times_by_day SET calls = 1")
 
     asked = {"from": yesterday, "to": yesterday}
     assert [row["calls"] for row in reporting.report("usage", **asked)] == [2]

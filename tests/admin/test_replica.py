@@ -71,7 +71,7 @@ def test_reports_come_from_the_replica_and_from_the_primary_while_it_is_away(rep
     ask(replicated.primary_url, "ALTER VIEW analytics_usage RENAME TO elsewhere")
     assert replicated.calls() == 1  # the primary could not say
 
-    ask(replicated.primary_url, "ALTER VIEW elsewhere RENAME TO analytics_usage", "UPDATE calls_by_day SET calls = 7")
+    ask(replicated.primary_url, "ALTER VIEW elsewhere RENAME TO analytics_usage", "UPDATE usage_by_day SET calls = 7")
     assert replicated.calls() == 1
     replica.stop()
     with capture_logs() as logs:

@@ -24,12 +24,21 @@ JANUARY = {"from": "2026-01-01", "to": "2026-01-31"}
 DAY = timedelta(days=1)
 
 
-def counted(reporting: Reporting, *rows: tuple[str, str, int, int]) -> None:
-    """Days of January 2026 as they were counted: day, outcome, calls."""
+def counted(reporting: Reporting, *rows: tuple[str, int, int, int]) -> None:
+    """Days of January 2026 as they were counted: day, succeeded, failed, refused."""
     reporting.do(
-        "INSERT INTO calls_by_day (day, feature, outcome, response_bucket, calls, price_micros, cost_micros)"
-        " VALUES (:day, 'predict', :outcome, :bucket, :calls, 5, 3)",
-        *({"day": f"2026-01-{row[0]}", "outcome": row[1], "bucket": row[2], "calls": row[3]} for row in rows),
+        "INSERT INTO usage_by_day (day, feature, calls, succeeded, failed, refused, price_micros, cost_micros)"
+        " VALUES (:day, 'predict', :calls, :succeeded, :failed, :refused, 5, 3)",
+        *(
+            {
+                "day": f"2026-01-{day}",
+                "calls": succeeded + failed,
+                "succeeded": succeeded,
+                "failed": failed,
+                "refused": refused,
+            }
+            for day, succeeded, failed, refused in rows
+        ),
     )
 
 
@@ -83,14 +92,7 @@ def test_a_report_says_what_it_covers(reporting: Reporting) -> None:
 
 
 def test_usage_adds_up_by_day_week_and_month(reporting: Reporting) -> None:
-    counted(
-        reporting,
-        ("04", "delivered", 10, 100),  # a Sunday
-        ("05", "delivered", 10, 60),
-        ("05", "cut_short", 10, 20),
-        ("05", "failed", 10, 20),
-        ("11", "refused", 10, 7),
-    )
+    counted(reporting, ("04", 100, 0, 0), ("05", 80, 20, 0), ("11", 0, 0, 7))  # the 4th is a Sunday
     days = reporting.report("usage", **JANUARY)
     assert [(row["starts_on"], row["calls"], row["succeeded"], row["failed"], row["refused"]) for row in days] == [
         ("2026-01-04", 100, 100, 0, 0),
@@ -105,12 +107,12 @@ def test_usage_adds_up_by_day_week_and_month(reporting: Reporting) -> None:
     ]
     (month,) = reporting.report("usage", **JANUARY, interval="month")
     assert (month["calls"], month["success_rate"]) == (200, 0.9)
-    assert (month["price_micros"], month["cost_micros"]) == (25, 15)
+    assert (month["price_micros"], month["cost_micros"]) == (15, 9)
     assert reporting.report("usage", **{"from": "2026-01-05", "to": "2026-01-06"}, interval="month")[0]["calls"] == 100
 
 
 def test_csv_has_the_same_rows(reporting: Reporting) -> None:
-    counted(reporting, ("04", "delivered", 10, 100), ("05", "failed", 10, 20))
+    counted(reporting, ("04", 100, 0, 0), ("05", 0, 20, 0))
     answer = reporting.get("usage", token=reporting.token(), accept="text/csv", **JANUARY)
     assert answer.content_type == "text/csv; charset=utf-8; header=present"
     assert "usage-2026-01-01-2026-01-31-day.csv" in answer.headers["Content-Disposition"]
