@@ -119,11 +119,14 @@ tenth, so a percentile of them is within 5 % of the true one, and buckets of day
 
 VIEWS = """
 CREATE VIEW analytics_open_days AS
-SELECT day::date
+SELECT begins::date AS day
 FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) AS clock
 CROSS JOIN LATERAL generate_series(
-    coalesce((SELECT max(day) + 1 FROM activity_by_day WHERE finished), today), today, interval '1 day'
-) AS day;
+    coalesce((SELECT max(day) FROM activity_by_day), today), today, interval '1 day'
+) AS begins
+WHERE NOT EXISTS (SELECT FROM activity_by_day AS counted WHERE counted.day = begins::date)
+UNION ALL
+SELECT day FROM activity_by_day WHERE NOT finished;
 
 CREATE VIEW analytics_not_counted_yet AS
 SELECT coalesce(max(counted_until), date_trunc('day', now(), 'UTC')) AS since FROM activity_by_day;
