@@ -12,6 +12,8 @@ from typing import Any
 
 from flask import Flask
 
+from admin.analytics.jobs import ANALYTICS_JOBS
+from admin.analytics.routes import analytics_routes
 from admin.check_production.commands import check_production_command
 from admin.check_production.deployment import Deployment
 from api_description import NAME, VERSION, api_description
@@ -100,7 +102,12 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    configure_database(app, database_url, EngineOptions(pool_size=settings.database_pool_size))
+    configure_database(
+        app,
+        database_url,
+        EngineOptions(pool_size=settings.database_pool_size),
+        secret_text(settings.database_replica_url),
+    )
     made = put_together(app, settings, database_url, capabilities)
     app.extensions[ASSEMBLED] = made
 
@@ -114,6 +121,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_blueprints(made.auth, settings),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
+        analytics_routes(made.auth),
         health_routes(health, version=VERSION, environment=settings.flask_env),
         *(() if token is None else (metrics_routes(metrics, token),)),
         openapi_routes(api_description(settings, made.built)),
@@ -158,7 +166,7 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
+    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS))
     return Assembled(auth, metering, payments, built, jobs)
 
 

@@ -22,6 +22,9 @@ class EngineOptions:
     statement_timeout: float = 5.0
     lock_timeout: float = 3.0
     application_name: str = "mirroros"
+    read_only: bool = False
+    ask_first: bool = False
+    """Before a pooled connection is used again, ask whether it still answers."""
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -47,12 +50,13 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
         "lock_timeout": f"{round(options.lock_timeout * 1000)}",
         "idle_in_transaction_session_timeout": "15000",
         "timezone": "UTC",
+        **({"default_transaction_read_only": "on"} if options.read_only else {}),
     }
     return {
         "pool_size": options.pool_size,
         "max_overflow": 0,
         "pool_timeout": options.pool_timeout,
-        "pool_pre_ping": False,
+        "pool_pre_ping": options.ask_first,
         "pool_recycle": 1800,
         # Otherwise the text of a database error, and so its traceback in the log, holds every bound value.
         "hide_parameters": True,

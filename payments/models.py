@@ -78,6 +78,13 @@ class Subscription(Base):
     """The first failure of the present row of failures."""
     cancel_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    lapsed_at: Mapped[datetime | None]
+    """Since when it gives no access, as far as we were told. The time when an unrenewed period ends is not written down."""
+    price_amount: Mapped[int | None] = mapped_column(BigInteger)
+    """What its owner pays for a period of `price_months`, in minor units of `price_currency`, before discounts and taxes as the
+    provider tells it. None for one that was never paid: a trial, a manual grant, what a family shares."""
+    price_currency: Mapped[str | None] = mapped_column(Text)
+    price_months: Mapped[int | None]
     source_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     renewal_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

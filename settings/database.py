@@ -20,6 +20,11 @@ class DatabaseSection(ProcessSection):
     database_pool_size: int = Field(default=10, ge=1, le=200)
     """The number of PostgreSQL connections per process. All processes together must stay below the server's
     `max_connections`."""
+    database_replica_url: types.PostgresUrl | None = Field(
+        default=None, examples=["postgresql://mirroros:development-only-password@replica.example.com:5432/mirroros"]
+    )
+    """The address of a read replica (a hot standby) of `DATABASE_URL`. Reports are read from it. While it cannot be reached,
+    they are read from `DATABASE_URL`."""
     redis_url: types.RedisUrl | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
     """The address of Redis or Valkey. Without it, limits are kept in PostgreSQL: just as exact, but slower."""
     redis_timeout_ms: int = Field(default=100, ge=20, le=500)

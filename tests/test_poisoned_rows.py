@@ -168,6 +168,7 @@ BATCHES = (
 )
 
 ELSEWHERE = {
+    "count_days",
     "sweep_billing_events",
     "release_reservations",
     "hand_over_tiers",

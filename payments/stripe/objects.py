@@ -62,6 +62,10 @@ class StripeItem(StripeObject):
     product_id: Id = Field(validation_alias=AliasPath("price", "product"))
     interval: str | None = Field(default=None, validation_alias=AliasPath("price", "recurring", "interval"))
     """`month` or `year`"""
+    interval_count: int = Field(default=1, validation_alias=AliasPath("price", "recurring", "interval_count"))
+    unit_amount: int | None = Field(default=None, validation_alias=AliasPath("price", "unit_amount"))
+    currency: str | None = Field(default=None, validation_alias=AliasPath("price", "currency"))
+    quantity: int = 1
     period_start: datetime = Field(validation_alias="current_period_start")
     period_end: datetime = Field(validation_alias="current_period_end")
 
