@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
 from settings.check import longest_request
+from web_arbiter import PatientArbiter
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
@@ -48,6 +49,10 @@ errorlog = "-"
 loglevel = "info"
 control_socket_disable = True
 proc_name = "mirroros"
+
+
+def on_starting(arbiter: Any) -> None:
+    arbiter.__class__ = PatientArbiter  # gunicorn has no setting for it
 
 
 def post_fork(_: Any, worker: WebWorker) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -297,6 +298,20 @@ class TestWebServer:
                 (tmp_path / "allowed").touch()
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
+
+    def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
+        with toy_server(tmp_path) as server:
+
+            def started() -> int:
+                return server.log.read_text().count("Booting worker")
+
+            (tmp_path / "hold").touch()
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: started() == 2, server.log)
+            assert answers(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: "Worker exiting" in server.log.read_text(), server.log)
+            assert answers(server.port)
 
     def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
         program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"

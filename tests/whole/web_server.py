@@ -84,6 +84,11 @@ class WebServer:
     def stop(self) -> None:
         self._program.stop(20)
 
+    def send_signal(self, number: int) -> None:
+        """To the main process."""
+        assert self._program.process is not None
+        self._program.process.send_signal(number)
+
     def workers(self) -> list[psutil.Process]:
         assert self._program.process is not None
         return psutil.Process(self._program.process.pid).children()
