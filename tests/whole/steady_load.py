@@ -4,7 +4,6 @@ import http.client
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -14,9 +13,10 @@ import psycopg2
 
 from tests.conftest import administer
 from tests.whole.environment import PUBLIC_HOST
+from tests.whole.proxies import Connect
 from tests.whole.web_server import QUESTION, Person, WebServer
 
-CLIENTS = 40
+CLIENTS = 20
 PER_SECOND = 200
 PATHS = ("/api/auth/profile", "/api/gateway/predict/usage", "/health/live")
 PATIENCE_SECONDS = 20
@@ -28,10 +28,11 @@ class Load:
 
     people: Sequence[Person]
     asked: int = 0
-    slowest: float = 0.0
     delivered: dict[str, list[str]] = field(default_factory=dict)
     """The ids of each person's predictions."""
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[float, str]] = field(default_factory=list)
+    """When each was begun, on the monotonic clock, and what came of it."""
+    some_keep_connections: bool = True
     _over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -43,13 +44,13 @@ class Load:
             assert time.monotonic() < deadline, self.failures
             time.sleep(0.05)
 
-    def client(self, number: int, port: int) -> None:
+    def client(self, number: int, connect: Connect) -> None:
         """Every second client keeps its connection, as a mobile app does; the others open one for every request.
 
         Requests have their times. One that had to wait does not put off those that follow.
         """
-        person, keeps = self.people[number], number % 2 == 0
-        connection = http.client.HTTPConnection("127.0.0.1", port, PATIENCE_SECONDS)
+        person, keeps = self.people[number], self.some_keep_connections and number % 2 == 0
+        connection = connect(PATIENCE_SECONDS)
         due = time.monotonic() + number / PER_SECOND
         with closing(connection):
             turn = number
@@ -84,9 +85,8 @@ class Load:
     def note(self, begun: float, failure: str | None) -> None:
         with self._lock:
             self.asked += 1
-            self.slowest = max(self.slowest, time.monotonic() - begun)
             if failure is not None:
-                self.failures[failure] += 1
+                self.failures.append((begun, failure))
 
 
 def register_clients(server: WebServer, database_url: str) -> list[Person]:
@@ -98,10 +98,10 @@ def register_clients(server: WebServer, database_url: str) -> list[Person]:
 
 
 @contextmanager
-def steady_load(port: int, people: Sequence[Person]) -> Iterator[Load]:
-    load = Load(people)
+def steady_load(connect: Connect, people: Sequence[Person], *, some_keep_connections: bool = True) -> Iterator[Load]:
+    load = Load(people, some_keep_connections=some_keep_connections)
     with ThreadPoolExecutor(CLIENTS) as threads:
-        running = [threads.submit(load.client, number, port) for number in range(CLIENTS)]
+        running = [threads.submit(load.client, number, connect) for number in range(CLIENTS)]
         try:
             yield load
         finally:
