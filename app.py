@@ -3,11 +3,12 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 from flask import Flask
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from api_description import NAME, VERSION, api_description
 from auth.assembly import Auth, auth_of
@@ -45,6 +46,7 @@ from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
 from settings.check import switched_off
+from settings.section import secret_text
 
 ASSEMBLED = "assembled"
 
@@ -72,6 +74,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     if settings.database_url is None:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
+    direct_url = secret_text(settings.database_direct_url)
     app = ApiFlask(__name__)
     request_log = configure_logging(settings.log_level, pretty=settings.is_development)
     if settings.sentry_dsn is not None:
@@ -83,8 +86,9 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    configure_database(app, database_url, EngineOptions(pool_size=settings.database_pool_size))
-    made = put_together(app, settings, database_url, capabilities)
+    options = EngineOptions(pool_size=settings.database_pool_size, pooled=direct_url is not None)
+    configure_database(app, database_url, options, direct_url)
+    made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
 
     own = made.built.values()
@@ -109,17 +113,18 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_commands(made.auth, settings, grant_by_operator),
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
-        worker_commands(made.jobs, database_url),
+        worker_commands(made.jobs, direct_url or database_url),
     ):
         app.cli.add_command(command)
     return app
 
 
-def put_together(app: Flask, settings: Settings, database_url: str, capabilities: Capabilities) -> Assembled:
+def put_together(
+    app: Flask, settings: Settings, connect: Callable[[], Connection], capabilities: Capabilities
+) -> Assembled:
     on = switched_on(capabilities, settings.capabilities)
     with app.app_context():
         engine = db.engine
-    connect = writer_connection(database_url, EngineOptions())
     redis = RedisServer(redis_address(settings))
     auth = auth_of(
         settings,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -13,11 +14,16 @@ from database.engine import EngineOptions, engine_options, sqlalchemy_url
 
 db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate(directory="migrations")
+DIRECT = "direct"
+"""The engine of `DATABASE_DIRECT_URL`."""
 
 
-def configure_database(app: Flask, url: str, options: EngineOptions) -> None:
+def configure_database(app: Flask, url: str, options: EngineOptions, direct_url: str | None = None) -> None:
     """Connects to nothing."""
     app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    if direct_url is not None:
+        direct = engine_options(replace(options, pooled=False))
+        app.config["SQLALCHEMY_BINDS"] = {DIRECT: {"url": sqlalchemy_url(direct_url), **direct}}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(options)
     db.init_app(app)
     migrate.init_app(app, db)
