@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
 from app import assemble  # noqa: F401 - it knows every model, and their tables are compared
-from database import db
+from database import DIRECT, configure_database, db
 from database.base import Base
+from database.engine import EngineOptions
 from database.schema import migration_settings
 from tests.bare_app import bare_app
 from tests.databases import ask
@@ -74,6 +76,18 @@ def test_an_upgrade_that_has_nothing_to_do_changes_nothing(app: Flask) -> None:
     before = inspect(db.engine).get_table_names()
     upgrade()
     assert inspect(db.engine).get_table_names() == before
+
+
+def test_behind_pgbouncer_migrations_connect_directly(empty_database_url: str) -> None:
+    app = Flask("pooled")
+    with socket.socket() as held:  # nobody listens on it
+        held.bind(("127.0.0.1", 0))
+        pooled = f"postgresql://alice:none@127.0.0.1:{held.getsockname()[1]}/x"
+        configure_database(app, pooled, EngineOptions(pooled=True), empty_database_url)
+        with app.app_context():
+            upgrade()
+            db.engines[DIRECT].dispose()
+    assert ask(empty_database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
 
 
 def test_a_user_who_may_not_create_tables_is_told_so(
