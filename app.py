@@ -3,7 +3,7 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from flask import Flask
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from admin.analytics.jobs import ANALYTICS_JOBS
 from admin.analytics.routes import analytics_routes
@@ -91,6 +92,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     if settings.database_url is None:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
+    direct_url = secret_text(settings.database_direct_url)
     app = ApiFlask(__name__)
     request_log = configure_logging(settings.log_level, pretty=settings.is_development, folder=settings.log_dir)
     if settings.sentry_dsn is not None:
@@ -102,13 +104,10 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    configure_database(
-        app,
-        database_url,
-        EngineOptions(pool_size=settings.database_pool_size),
-        secret_text(settings.database_replica_url),
-    )
-    made = put_together(app, settings, database_url, capabilities)
+    options = EngineOptions(pool_size=settings.database_pool_size, pooled=direct_url is not None)
+    replica_url = secret_text(settings.database_replica_url)
+    configure_database(app, database_url, options, direct_url=direct_url, replica_url=replica_url)
+    made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
 
     own = made.built.values()
@@ -141,17 +140,22 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         check_production_command(settings, partial(production_checks, app, settings, made)),
-        worker_commands(made.jobs, database_url, partial(served_metrics, metrics, token, settings.worker_metrics_port)),
+        worker_commands(
+            made.jobs,
+            direct_url or database_url,
+            partial(served_metrics, metrics, token, settings.worker_metrics_port),
+        ),
     ):
         app.cli.add_command(command)
     return app
 
 
-def put_together(app: Flask, settings: Settings, database_url: str, capabilities: Capabilities) -> Assembled:
+def put_together(
+    app: Flask, settings: Settings, connect: Callable[[], Connection], capabilities: Capabilities
+) -> Assembled:
     on = switched_on(capabilities, settings.capabilities)
     with app.app_context():
         engine = db.engine
-    connect = writer_connection(database_url, EngineOptions())
     redis = RedisServer(redis_address(settings))
     auth = auth_of(
         settings,

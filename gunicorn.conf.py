@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from config import load_settings_or_exit
 from security.metrics.process_files import make_folder, process_ended, remove_folder
 from settings.check import longest_request
+from web_arbiter import PatientArbiter
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
@@ -51,8 +52,9 @@ control_socket_disable = True
 proc_name = "mirroros"
 
 
-def on_starting(_: Any) -> None:
+def on_starting(arbiter: Any) -> None:
     """Not at a reload: the counts of the processes that end then are kept."""
+    arbiter.__class__ = PatientArbiter  # gunicorn has no setting for it
     make_folder(worker_tmp_dir)
 
 
@@ -62,7 +64,5 @@ def on_exit(_: Any) -> None:
 
 def child_exit(server: Any, worker: WebWorker) -> None:
     process_ended(worker.pid, server.WORKERS)
-
-
 def post_fork(_: Any, worker: WebWorker) -> None:
     worker.limits = CLIENT_LIMITS

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from flask import Flask, current_app
 from flask_migrate import Migrate
@@ -14,12 +15,21 @@ from database.reports import REPORTS, Reports
 
 db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate(directory="migrations")
+DIRECT = "direct"
+"""The engine of `DATABASE_DIRECT_URL`."""
 
 
-def configure_database(app: Flask, url: str, options: EngineOptions, replica_url: str | None = None) -> None:
-    """Connects to nothing. Reports are read from `replica_url` where there is one."""
-    app.extensions[REPORTS] = Reports(url, replica_url)
+def configure_database(
+    app: Flask, url: str, options: EngineOptions, *, direct_url: str | None = None, replica_url: str | None = None
+) -> None:
+    """Connects to nothing. `direct_url`: of PostgreSQL itself, where `url` leads to PgBouncer. Reports are read from
+    `replica_url` where there is one.
+    """
+    app.extensions[REPORTS] = Reports(direct_url or url, replica_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    if direct_url is not None:
+        direct = engine_options(replace(options, pooled=False))
+        app.config["SQLALCHEMY_BINDS"] = {DIRECT: {"url": sqlalchemy_url(direct_url), **direct}}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(options)
     db.init_app(app)
     migrate.init_app(app, db)

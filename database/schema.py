@@ -16,6 +16,8 @@ from database.engine import libpq_url
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 CONNECT_SECONDS = 2  # libpq's smallest
+LIMIT = "SET LOCAL statement_timeout = '2s'"
+"""A statement, for PgBouncer takes no options of a session."""
 
 
 class SchemaNotCurrent(Exception):
@@ -47,8 +49,9 @@ def schema_check(database_url: str) -> Callable[[], None]:
     url = libpq_url(database_url)
 
     def check() -> None:
-        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000")
+        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
         with closing(connection), connection.cursor() as cursor:
+            cursor.execute(LIMIT)
             try:
                 cursor.execute("SELECT version_num FROM alembic_version")
             except psycopg2.errors.UndefinedTable:

@@ -17,6 +17,11 @@ class DatabaseSection(ProcessSection):
         default=None, examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"]
     )
     """The address of PostgreSQL 15 or newer. In development the default is an embedded server."""
+    database_direct_url: types.PostgresUrl | None = Field(
+        default=None, examples=["postgresql://mirroros:development-only-password@127.0.0.1:5432/mirroros"]
+    )
+    """The address of PostgreSQL itself, for migrations and the worker. Set it when `DATABASE_URL` leads to PgBouncer in
+    transaction mode (docs/scaling.md), and only then."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
     """The number of PostgreSQL connections per process. All processes together must stay below the server's
     `max_connections`."""

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -51,6 +53,12 @@ class TestFiles:
         published = {name for name, service in services().items() if "ports" in service}
         assert published == {"proxy", "db", "redis", "prometheus", "grafana"}
 
+    def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self) -> None:
+        assert services()["web-2"] == services()["web"]
+        assert services()["proxy"]["environment"]["WEB_SERVERS"] == "web:8000 web-2:8000"
+        assert "{$WEB_SERVERS}" in (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+        assert "/health/ready" in str(services()["web"]["healthcheck"])
+
     def test_compose_sets_only_variables_that_exist(self) -> None:
         for name in ("web", "worker", "release"):
             assert services()[name]["environment"].keys() <= VARIABLES
@@ -97,6 +105,7 @@ class TestFiles:
             "restartPolicyType": str,
             "restartPolicyMaxRetries": int,
             "drainingSeconds": int,
+            "overlapSeconds": int,
         }
         for key, value in file["deploy"].items():
             assert isinstance(value, kinds[key])
@@ -146,6 +155,29 @@ class TestFiles:
         words = json.loads(command[1])
         line = " ".join([*words[:-1], f'"{words[-1]}"'])
         assert f"web: {line}\n" in (ROOT / "Procfile").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("kind, file", [("web", "mirroros-web@.service"), ("worker", "mirroros-worker.service")])
+    def test_systemd_runs_the_same_commands(self, kind: str, file: str) -> None:
+        unit = (ROOT / "deploy" / file).read_text(encoding="utf-8")
+        command = re.search(
+            rf"^{kind}: (?:FLASK_SKIP_DOTENV=1 )?(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M
+        )
+        assert command is not None
+        assert f"\nExecStart=/opt/mirroros/.venv/bin/{command[1]}\n" in unit
+        seconds = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.M)
+        assert seconds is not None
+        assert int(seconds[1]) > longest_request(load_settings({})) + 10
+
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+    def test_systemd_understands_its_files(self, tmp_path: Path) -> None:
+        for file in (ROOT / "deploy").glob("*.service"):
+            unit = re.sub(r"(?<==)/opt/\S+|/usr/bin/curl", "/bin/true", file.read_text(encoding="utf-8"))
+            (tmp_path / file.name.replace("@", "@8001")).write_text(unit, encoding="utf-8")
+        units = [str(file) for file in tmp_path.iterdir()]
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, len(units)) == (0, 2), checked.stderr
 
     def test_heroku_sets_only_variables_that_exist(self) -> None:
         assert document("app.json")["env"].keys() <= VARIABLES
@@ -301,6 +333,20 @@ class TestWebServer:
                 (tmp_path / "allowed").touch()
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
+
+    def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
+        with toy_server(tmp_path) as server:
+
+            def started() -> int:
+                return server.log.read_text().count("Booting worker")
+
+            (tmp_path / "hold").touch()
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: started() == 2, server.log)
+            assert answers(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: "Worker exiting" in server.log.read_text(), server.log)
+            assert answers(server.port)
 
     def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
         program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"

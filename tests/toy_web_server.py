@@ -18,6 +18,9 @@ TOY = f"""
 import os
 import time
 
+while os.path.exists("hold"):
+    time.sleep(0.01)
+
 with open("large", "wb") as file:
     file.write(b"x" * {LARGE})
 

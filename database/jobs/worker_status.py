@@ -9,7 +9,7 @@ import psycopg2
 from database.engine import libpq_url
 from database.jobs.declare import Urgency
 from database.jobs.models import JobWorker
-from database.schema import CONNECT_SECONDS
+from database.schema import CONNECT_SECONDS, LIMIT
 
 SILENT_AFTER = timedelta(seconds=30)
 """The age of the last sign of life at which jobs are said to stand still. A worker gives one every five seconds."""
@@ -64,10 +64,9 @@ class WorkerStatus:
 
 def worker_status(database_url: str) -> WorkerStatus:
     """Connects anew. Raises psycopg2's error."""
-    connection = psycopg2.connect(
-        libpq_url(database_url), connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000"
-    )
+    connection = psycopg2.connect(libpq_url(database_url), connect_timeout=CONNECT_SECONDS)
     with closing(connection), connection.cursor() as cursor:
+        cursor.execute(LIMIT)
         cursor.execute(WORKERS)
         workers = tuple(WorkerSeen(*row) for row in cursor.fetchall())
         cursor.execute(WAITING)

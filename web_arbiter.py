@@ -1,0 +1,23 @@
+"""gunicorn's main process, which keeps the old workers at SIGHUP until the new ones serve."""
+
+import time
+
+from gunicorn.arbiter import Arbiter
+
+
+class PatientArbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn tells the old workers to stop as soon as it has forked the new ones. While those load the application, which
+    takes seconds, nobody would accept a connection: all requests would wait.
+    """
+
+    def manage_workers(self) -> None:
+        until = time.monotonic() + self.cfg.timeout
+        while len(self.WORKERS) > self.num_workers and not self._newest_serve() and time.monotonic() < until:
+            time.sleep(0.05)
+            self.reap_workers()  # it ends the server when a new worker cannot load the application
+        super().manage_workers()
+
+    def _newest_serve(self) -> bool:
+        newest = sorted(self.WORKERS.values(), key=lambda worker: worker.age)[-self.num_workers :]
+        # Its file has the wall clock's time until its main loop runs, and then the monotonic clock's.
+        return all(worker.tmp.last_update() <= time.monotonic() for worker in newest)
