@@ -1,6 +1,7 @@
 """Signing in to the dashboard: password, then second factor, by the commands that the API uses, with their limits and events."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from pydantic import Field, ValidationError
 
@@ -11,7 +12,7 @@ from auth.passwords.sign_in import sign_in
 from auth.principal import Principal, Role
 from auth.problems import AccountDisabled, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.second_factor.bodies import ByRecoveryCode, ByTotpCode, ChallengeToken, TypedCode
+from auth.second_factor.bodies import ByRecoveryCode, ByTotpCode, TypedCode
 from auth.second_factor.challenge import SecondFactorRequired
 from auth.second_factor.factors import read_factors
 from auth.second_factor.finish import SignInChallengeNotValid, finish_sign_in
@@ -19,7 +20,7 @@ from auth.second_factor.prove import FactorProof, SecondFactorRefused
 from auth.sessions.end import end_session
 from auth.sessions.open import SignedInUser
 from auth.staff.guards import FromThisSite, StaffSignedIn
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, StaffPages, see_other, show
+from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
 from auth.staff.session import StaffSessions
 from security.api.answers import SeeOther
 from security.api.models import FilledIn
@@ -41,8 +42,11 @@ class SignInForm(FilledIn):
 
 
 class CodeForm(FilledIn):
-    challenge: ChallengeToken
     code: TypedCode
+    leads_to: LeadsTo = ADMIN
+
+
+class CodeQuery(PageQuery):
     leads_to: LeadsTo = ADMIN
 
 
@@ -84,15 +88,16 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
             ),
         ),
         body=Form(SignInForm),
-        answers={**SHOWS, **SENDS_ON},
+        answers=SENDS_ON,
         problems=(InvalidCredentials, AccountDisabled, InsufficientRole),
     )
     def begin(body: SignInForm) -> Answer:
         try:
             signed_in = sign_in(auth, SignInBody(email=body.email, password=body.password), device("Dashboard"))
         except SecondFactorRequired as required:
-            challenge = required.members["challenge"]
-            return show("admin_code.html", title="Enter your code", challenge=challenge, leads_to=body.leads_to)
+            cookie = sessions.set_challenge(required.members["challenge"])
+            query = urlencode({"leads_to": body.leads_to})
+            return Answer(303, headers={"Location": f"{ADMIN}{CODE}?{query}", "Set-Cookie": cookie})
         return admitted(signed_in, body.leads_to)
 
     @operation(
@@ -102,11 +107,11 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         operation_id="code_form",
         summary="Enter your code",
         guard=Anyone("nobody is signed in yet"),
+        query=CodeQuery,
         answers=SHOWS,
     )
-    def code_form() -> Answer:
-        """Shown again after a wrong code. Without a sign-in that waits it leads nowhere: the form says so when it is sent."""
-        return show("admin_code.html", title="Enter your code", challenge="", leads_to=ADMIN)
+    def code_form(query: CodeQuery) -> Answer:
+        return show("admin_code.html", title="Enter your code", leads_to=query.leads_to)
 
     @operation(
         routes,
@@ -128,7 +133,10 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, InsufficientRole),
     )
     def finish(body: CodeForm) -> Answer:
-        return admitted(finish_sign_in(auth, body.challenge, proof_of(body.code), device("Dashboard")), body.leads_to)
+        challenge = sessions.read_challenge()
+        if challenge is None:
+            raise SignInChallengeNotValid
+        return admitted(finish_sign_in(auth, challenge, proof_of(body.code), device("Dashboard")), body.leads_to)
 
     @operation(
         routes,

@@ -17,6 +17,7 @@ from werkzeug.http import dump_cookie
 from auth.assembly import Auth
 from auth.models import AuthSession, User
 from auth.principal import Principal
+from auth.second_factor.challenge import LIFETIME as CHALLENGE_LIFETIME
 from auth.second_factor.factors import factors_of
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.lifetimes import SessionLifetimes
@@ -61,11 +62,20 @@ class StaffSessions:
 
     def set_cookie(self, session_id: UUID) -> str:
         """Until the browser is closed: the server knows when the session ends."""
-        value = f"{session_id}.{self._mac(session_id)}"
-        return dump_cookie(self.cookie, value, path="/", secure=self.secure, httponly=True, samesite="Strict")
+        return self._dump(self.cookie, f"{session_id}.{self._mac(session_id)}")
 
     def clear_cookie(self) -> str:
-        return dump_cookie(self.cookie, "", max_age=0, path="/", secure=self.secure, httponly=True, samesite="Strict")
+        return self._dump(self.cookie, "", max_age=0)
+
+    def set_challenge(self, token: str) -> str:
+        """The sign-in that waits for its second factor. In a cookie, for no page needs to hold it."""
+        return self._dump(f"{self.cookie}-challenge", token, max_age=int(CHALLENGE_LIFETIME.total_seconds()))
+
+    def read_challenge(self) -> str | None:
+        return request.cookies.get(f"{self.cookie}-challenge")
+
+    def _dump(self, name: str, value: str, max_age: int | None = None) -> str:
+        return dump_cookie(name, value, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="Strict")
 
     def member(self, *, counts_as_use: bool) -> StaffMember | None:
         """Whose cookie the request brings; None when there is none, or its session has ended. Raises RateLimited.
