@@ -101,7 +101,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
-    install_dashboard(app, made.auth, [page for each in own for page in each.admin_pages])
+    install_dashboard(app, made.auth, health, [page for each in own for page in each.admin_pages])
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)
