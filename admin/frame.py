@@ -19,7 +19,7 @@ from security.edge.request_id import current_request_id
 
 FORM_PROBLEM = "mirroros.form_problem"
 """In the request's environ: why the form that it sent was not taken."""
-NEVER_SHOWN_AGAIN = frozenset({"password", "code", CSRF_FIELD})
+NEVER_SHOWN_AGAIN = frozenset({"password", "code", "passkey", CSRF_FIELD})
 
 
 @dataclass(frozen=True)
