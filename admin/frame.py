@@ -49,6 +49,11 @@ class Frame:
         shown += [(each.title, f"{ADMIN}/{each.name}") for each in self.pages if role.includes(each.role)]
         return [Entry(title, href, self._leads_here(href)) for title, href in shown]
 
+    def href_of(self, name: str) -> str | None:
+        """The address of those pages, where they exist and this member of the staff may open them."""
+        href = f"{ADMIN}/{name}"
+        return href if any(entry.href == href for entry in self.navigation) else None
+
     def _leads_here(self, href: str) -> bool:
         return request.path == href or (href != ADMIN and request.path.startswith(f"{href}/"))
 
