@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from admin.analytics.jobs import ANALYTICS_JOBS
 from admin.analytics.routes import analytics_routes
+from admin.assembly import install_dashboard
 from admin.check_production.commands import check_production_command
 from admin.check_production.deployment import Deployment
 from api_description import NAME, VERSION, api_description
@@ -130,6 +131,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         app.register_blueprint(routes)
     if settings.security_contact is not None:
         app.register_blueprint(security_txt_routes(settings.security_contact, base_url=settings.public_base_url))
+    install_dashboard(app, made.auth, health, [page for each in own for page in each.admin_pages])
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

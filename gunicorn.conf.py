@@ -21,7 +21,9 @@ from web_worker import ClientLimits, WebWorker
 settings = load_settings_or_exit()
 
 CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
-MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108 - the processes' heartbeat files and counts; on a disk they can block
+MEMORY_FOLDER = Path(
+    "/dev/shm"
+)  # nosec B108 # noqa: S108 - the processes' heartbeat files and counts; on a disk they can block
 
 bind = f"0.0.0.0:{settings.port}"
 worker_class = "web_worker.WebWorker"
@@ -64,5 +66,7 @@ def on_exit(_: Any) -> None:
 
 def child_exit(server: Any, worker: WebWorker) -> None:
     process_ended(worker.pid, server.WORKERS)
+
+
 def post_fork(_: Any, worker: WebWorker) -> None:
     worker.limits = CLIENT_LIMITS

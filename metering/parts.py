@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
+from auth.staff.pages import AdminPages
 from database.figures import Figure
 from database.jobs.declare import Job
 from metering.assembly import Metering
@@ -33,9 +34,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`, `checks` lines of `flask check-production`. The names of its blueprints are
-    the tags of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and
-    histograms are only defined, as module-level values.
+    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
+    `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
+    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -45,3 +46,4 @@ class Built:
     checks: Sequence[ProductionCheck] = ()
     live: Sequence[Live] = ()
     figures: Sequence[Figure] = ()
+    admin_pages: Sequence[AdminPages] = ()

@@ -144,7 +144,7 @@ def test_behind_pgbouncer_migrations_connect_directly(empty_database_url: str) -
     with socket.socket() as held:  # nobody listens on it
         held.bind(("127.0.0.1", 0))
         pooled = f"postgresql://alice:none@127.0.0.1:{held.getsockname()[1]}/x"
-        configure_database(app, pooled, EngineOptions(pooled=True), empty_database_url)
+        configure_database(app, pooled, EngineOptions(pooled=True), direct_url=empty_database_url)
         with app.app_context():
             upgrade()
             db.engines[DIRECT].dispose()

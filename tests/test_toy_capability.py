@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable
 from app import ASSEMBLED, Assembled, assemble, production_checks
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
+from auth.principal import Role
 from auth.scopes import CORE_SCOPES
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
@@ -28,6 +29,7 @@ from database.base import Base
 from metering.capability import load_models
 from security.metrics.exposition import METRICS, Metrics
 from settings.section import own_fields
+from tests.admin.dashboard import Dashboard, text_of
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
 from tests.metering.limit_backends import eventually
@@ -221,6 +223,27 @@ def samples_of(app: Flask) -> dict[str, float]:
     metrics: Metrics = app.extensions[METRICS]
     lines = [line.rpartition(" ") for line in metrics.text().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
+
+
+def test_its_pages_are_in_the_dashboard_for_those_who_may_open_them(on: Flask, off: Flask) -> None:
+    support = Dashboard(on).staff(Role.SUPPORT)
+    assert '<a href="/admin/toys">Toys</a>' in support.get("/admin").text
+    assert "Nobody has wound up a toy." in text_of(support.get("/admin/toys?user_id=&done="))
+    assert support.get("/admin/toys?colour=red").status_code == 422
+    assert 'href="/admin/toys"' not in Dashboard(off).staff().get("/admin").text
+
+
+def test_a_form_of_its_pages_acts_once_it_is_filled_in(on: Flask) -> None:
+    user_id = register(on)["user"]["id"]
+    admin, path = Dashboard(on).staff(Role.ADMIN), f"/admin/toys/{user_id}/take"
+    again = admin.post(path, {"reason": "<short>"})
+    assert again.status_code == 422
+    assert ("&lt;short&gt;" in again.text, "at least 10 characters" in text_of(again)) == (True, True)
+    taken = admin.post(path, {"reason": "asked for it by e-mail"})
+    assert (taken.status_code, taken.headers["Location"]) == (303, "/admin/toys?done=taken")
+    assert "The toys are gone." in text_of(admin.get("/admin/toys?done=taken"))
+    admin.grow_old(minutes=6)
+    assert (admin.get(path).status_code, admin.post(path).status_code) == (401, 401)
 
 
 def test_the_plans_say_what_may_be_used_of_it() -> None:

@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import datetime, timedelta
+from functools import partial
 
 import click
 import orjson
@@ -11,6 +12,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
 
 from auth.principal import Caller
+from auth.staff.pages import AdminPages
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import purge
@@ -30,6 +32,7 @@ from security.metrics.live import Live
 from settings.production_check import ProductionCheck
 from tests.toy_capability import TOY_LIMITS, ToySection
 from tests.toy_capability.models import Toy
+from tests.toy_capability.pages import toy_pages
 
 WOUND_UP = Counter("mirroros_toys_wound_up_total", "Toys that were wound up")
 SPRINGS = Gauge("mirroros_toy_springs", "Springs of this process", multiprocess_mode="livesum")
@@ -47,6 +50,7 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         routes=(toy_routes(parts, calls, settings.toy_motto),),
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
+        admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
         health={"toy_box": Part(lambda: None, required=False)},
         checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
         live=(Live(SPRINGS, lambda: 8),),
