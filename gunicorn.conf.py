@@ -21,9 +21,8 @@ from web_worker import ClientLimits, WebWorker
 settings = load_settings_or_exit()
 
 CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
-MEMORY_FOLDER = Path(
-    "/dev/shm"
-)  # nosec B108 # noqa: S108 - the processes' heartbeat files and counts; on a disk they can block
+# The processes' heartbeat files and counts: on a disk they can block.
+MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108
 
 bind = f"0.0.0.0:{settings.port}"
 worker_class = "web_worker.WebWorker"
