@@ -51,9 +51,10 @@ def _secrets_in(value: object) -> Iterator[str]:
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
         yield text
-        yield from re.split(r"[,:\s]+", text)  # of several keys with their names, each
         parts = _split(text)
-        if parts is not None:
+        if parts is None or not parts.netloc:
+            yield from re.split(r"[,:\s]+", text)  # of several keys with their names, each
+        else:
             key = parts.username if parts.scheme in {"http", "https"} else None
             for part in filter(None, (parts.password, key, *QUERY_SECRET.findall(parts.query))):
                 yield part

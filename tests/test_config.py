@@ -671,6 +671,7 @@ def test_a_text_is_freed_of_every_secret_in_it() -> None:
         environ["SENTRY_DSN"].partition("@")[0].removeprefix("https://"),
     ]
     assert redact(f"before {' between '.join(told)} after") == f"before {' between '.join(['***'] * 6)} after"
+    assert redact("postgresql://mirroros@db.example.com/mirroros") == "postgresql://mirroros@db.example.com/mirroros"
 
 
 def test_the_documentation_lists_every_setting_as_it_is() -> None:

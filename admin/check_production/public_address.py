@@ -1,6 +1,6 @@
 """PUBLIC_BASE_URL from outside: https alone, the right server behind it, CORS for listed origins alone, webhooks let through."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
@@ -44,18 +44,24 @@ def public_address_checks(
 ) -> tuple[ProductionCheck, ...]:
     """`webhooks`: the paths that payment providers post to."""
     public = PublicAddress(url)
-    checks = (
-        ("https", "Only https is served, with HSTS, and this API answers there.", lambda: find(public, environment)),
-        ("cors", "Only listed origins are let in.", lambda: find_open_origins(public, origins)),
-        (
+    return (
+        ProductionCheck(
+            "https",
+            "Only https is served, with HSTS, and this API answers there.",
+            lambda: find(public, environment),
+        ),
+        ProductionCheck(
+            "cors",
+            "Only listed origins are let in.",
+            lambda: find_open_origins(public, origins),
+            needs="https",
+        ),
+        ProductionCheck(
             "webhooks",
             "The webhook addresses can be reached and refuse what is not signed.",
             lambda: find_closed_webhooks(public, webhooks),
+            needs="https",
         ),
-    )
-    looks: tuple[tuple[str, str, Callable[[], Iterator[Shortcoming]]], ...] = checks
-    return tuple(
-        ProductionCheck(name, right, look, needs=None if name == "https" else "https") for name, right, look in looks
     )
 
 

@@ -40,12 +40,12 @@ def find(rules: StripeRules, base_url: str) -> Iterator[Shortcoming]:
         raise CannotAsk("Stripe cannot be reached.", "Check the firewall and status.stripe.com.") from None
     except StripeRefused:
         raise CannotAsk(
-            "Stripe refused a question of ours.", "The log names Stripe's request id: look it up there."
+            "Stripe refused a question of ours.", "Run flask stripe check-prices: its log names Stripe's request id."
         ) from None
 
 
 def wrong_endpoint(rules: StripeRules, endpoints: list[StripeWebhookEndpoint], url: str) -> Iterator[Shortcoming]:
-    ours = next((each for each in endpoints if each.url == url), None)
+    ours = max((each for each in endpoints if each.url == url), key=lambda each: each.status == "enabled", default=None)
     if ours is None:
         yield Shortcoming(
             f"Stripe has no webhook endpoint for {url}.",

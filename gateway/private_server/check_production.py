@@ -33,9 +33,9 @@ def find(private_server: PrivateServer) -> Iterator[Shortcoming]:
 def ask(private_server: PrivateServer) -> Iterator[Shortcoming]:
     try:
         status = private_server.try_keys(SECONDS)
-    except (PrivateServerUnreachable, PrivateServerTimedOut, PrivateServerBroke):
+    except (PrivateServerUnreachable, PrivateServerTimedOut, PrivateServerBroke) as failure:
         raise CannotAsk(
-            f"The private server does not answer within {SECONDS:.0f} seconds.",
+            f"The private server does not answer ({failure.reason}).",
             "Start it, and check PRIVATE_API_URL and the firewall between the two.",
         ) from None
     except SignatureNotAccepted:

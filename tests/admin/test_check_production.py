@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from admin.check_production.run import Level, run_checks
 from app import assemble
 from auth.tiers import Tier
-from config import EX_CONFIG
 from database.jobs.declare import Urgency
 from examples.private_server.mirror_verifier import Keys, MemoryNonceStore, RequestVerifier
 from examples.private_server.switches import Fault, Switches
@@ -472,9 +471,9 @@ def private_server_is_broken(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@mistake("private server", "does not answer within 3 seconds")
-def private_server_hangs(right: RightDeployment) -> Iterator[Asked]:
-    with private_server(right, switches=Switches(Fault.HANG)) as asked:
+@mistake("private server", r"The private server does not answer \(connection_lost\).*PRIVATE_API_URL")
+def private_server_hangs_up(right: RightDeployment) -> Iterator[Asked]:
+    with private_server(right, switches=Switches(Fault.CLOSE)) as asked:
         yield asked
 
 
@@ -608,10 +607,8 @@ def sentry_key_was_revoked(right: RightDeployment) -> Iterator[Asked]:
 QUICK = (
     "SENTRY_DSN=",
     "proxy_does_not_say_https",
-    "worker_is_silent",
     "other_key_at_the_private_server",
     "no_webhook_endpoint",
-    "wrong_mail_password",
 )
 """Some of each kind. The others are slow together."""
 
@@ -632,6 +629,7 @@ def test_a_planted_mistake_is_one_line(right: RightDeployment, name: str) -> Non
     assert [secret for secret in right.secrets() if secret in done.output] == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_skipped(right: RightDeployment) -> None:
     """One failure, and not one for each thing that is in the database."""
     with MISTAKES["wrong_database_password"].plant(right) as asked:
@@ -640,6 +638,7 @@ def test_what_cannot_be_asked_is_skipped(right: RightDeployment) -> None:
     assert skipped == ["migrations:", "worker:", "data", "staff:"]
 
 
+@pytest.mark.slow
 def test_lines_can_be_json(right: RightDeployment) -> None:
     done = right.check({"PASSWORD_PEPPER": None}, "--json")
     lines = [json.loads(line) for line in done.output.splitlines() if line.startswith('{"level": ')]
@@ -689,25 +688,14 @@ def test_the_command_is_one_of_the_application(right: RightDeployment) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_itself_passes_and_refuses(right: RightDeployment) -> None:
+def test_the_command_itself_passes(right: RightDeployment) -> None:
     """As operators run it, in a process of its own. Production takes no stand-in for a payment provider, so there is none."""
     sold = ("STRIPE_", "APPLE_")
     environ = {name: text for name, text in right.environ.items() if not name.startswith(sold)}
     environ |= {"PATH": os.environ["PATH"], "FLASK_APP": "app:create_app", "FLASK_SKIP_DOTENV": "1"}
 
-    def run(**changes: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flask", "check-production"]
-        return subprocess.run(
-            command, cwd=ROOT, env={**environ, **changes}, capture_output=True, text=True, timeout=60, check=False
-        )
-
     right.sql("UPDATE job_workers SET last_sign_at = now() + interval '1 min'")
-    passed = run()
-    assert (passed.returncode, complaints(passed.stdout)) == (0, []), passed.stdout + passed.stderr
-    assert passed.stdout.splitlines()[-1] == "0 failures, 0 warnings."
-    invalid = run(SECRET_KEY="short")
-    assert invalid.returncode == EX_CONFIG
-    assert invalid.stderr.splitlines() == [
-        "The settings are not valid:",
-        "  - SECRET_KEY must be at least 32 bytes long",
-    ]
+    command = [sys.executable, "-m", "flask", "check-production"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, complaints(done.stdout)) == (0, []), done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "0 failures, 0 warnings."
