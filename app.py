@@ -32,7 +32,7 @@ from payments.assembly import Payments, payments_of
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
-from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_hand
 from security.api.openapi import openapi_routes
 from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
@@ -106,7 +106,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (
         config_commands,
-        *auth_commands(made.auth, settings, grant_by_operator),
+        *auth_commands(made.auth, settings, grant_by_hand),
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         worker_commands(made.jobs, database_url),
