@@ -1,14 +1,14 @@
 """What operators and staff do to accounts: `flask users` and the dashboard. Each change is an event, and counts within one
 request of the user.
 
-What cannot be changed raises a Problem: NotFound, NothingToChange, RoleNotBelowYours.
+What cannot be changed raises a Problem: NotFound, NothingToChange, RoleNotBelowYours, TierEndRefused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import click
@@ -30,13 +30,22 @@ from auth.second_factor.factors import factors_of
 from auth.second_factor.forget import forget_factors
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
-from security.edge.problems import NotFound, Problem
+from security.edge.problems import NotFound, Problem, ValidationFailed
 
 OPERATOR = "operator"
 """Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
-SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime, str], None]
-"""Gives a tier by hand; whoever owns tiers says how it is kept. Called with the transaction's session, the user, the tier, its
-end, now, and who gives it. The caller holds the user's row, raises the state's version, and records the event."""
+
+
+class SetTier(Protocol):
+    """Gives a tier by hand; whoever owns tiers says how it is kept. The caller holds the user's row, raises the state's version,
+    and records the event. `by`: who gives it.
+    """
+
+    def __call__(
+        self, session: Session, user_id: UUID, tier: Tier, until: datetime | None, *, now: datetime, by: str
+    ) -> None: ...
+
+
 NO_SUCH_ACCOUNT = "No account uses this e-mail address"
 
 
@@ -48,6 +57,12 @@ class RoleNotBelowYours(Problem):
     """Nobody changes the own account, or that of a colleague, in the dashboard."""
 
     status, error, title = 403, "role_not_below_yours", "You can only change accounts with a lower role than yours"
+
+
+class TierEndRefused(ValidationFailed):
+    def __init__(self, message: str) -> None:
+        super().__init__([{"pointer": "/until", "code": "tier_end_refused", "message": message}])
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -158,10 +173,17 @@ def give_tier(
     whose: EmailAddress | UUID,
     tier: Tier,
     until: datetime | None,
+    *,
     by: Staff | None = None,
 ) -> None:
+    """`until` is aware; None for no end. Raises TierEndRefused."""
+    if until is not None and tier is Tier.FREE:
+        raise TierEndRefused("The free tier does not end")
+    if until is not None and until <= auth.clock():
+        raise TierEndRefused("The end must be in the future")
     with _changing(auth, whose, by, "tier_changed") as (change, user, detail):
-        set_tier(change.session, user.id, tier, until, change.now, OPERATOR if by is None else str(by.user_id))
+        giver = OPERATOR if by is None else str(by.user_id)
+        set_tier(change.session, user.id, tier, until, now=change.now, by=giver)
         detail.update({"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"})
 
 

@@ -12,6 +12,7 @@ from auth.assembly import Auth
 from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_email
 from auth.operators.accounts import (
     SetTier,
+    TierEndRefused,
     create_user,
     describe,
     disable,
@@ -46,6 +47,8 @@ def refusals_said() -> Iterator[None]:
     """What cannot be done ends the command with its sentence."""
     try:
         yield
+    except TierEndRefused as refusal:
+        raise click.BadParameter(f"{refusal.message}.", param_hint="--until") from None
     except Problem as refusal:
         raise click.ClickException(f"{refusal.detail}.") from None
 
@@ -87,10 +90,6 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     def change_tier(email: EmailAddress, tier: str, until: datetime | None) -> None:
         """Set the tier of an account."""
         end = None if until is None else until.replace(tzinfo=UTC)
-        if end is not None and end <= auth.clock():
-            raise click.UsageError("--until must be in the future.")
-        if end is not None and tier == Tier.FREE.value:
-            raise click.UsageError("The free tier does not end. Leave out --until.")
         with refusals_said():
             give_tier(auth, set_tier, email, Tier(tier), end)
         click.echo(

@@ -12,7 +12,9 @@ from payments.subscriptions.grant_tier import recompute_tier
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 
-def grant_by_hand(session: Session, user_id: UUID, tier: Tier, until: datetime | None, now: datetime, by: str) -> None:
+def grant_by_hand(
+    session: Session, user_id: UUID, tier: Tier, until: datetime | None, *, now: datetime, by: str
+) -> None:
     """For auth/operators/accounts.py, which announces the change. `until` is aware, None for no end. `by`: who gives it.
 
     One manual grant for each user: a new one replaces the old one, and free takes it away. Paid tiers stay beside it.

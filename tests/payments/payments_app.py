@@ -106,7 +106,7 @@ class RunningPayments:
         """As `flask users set-tier` does."""
         with self.app.app_context(), transaction() as session:
             lock_user(session, user)
-            grant_by_hand(session, user, tier, until, self.clock(), "operator")
+            grant_by_hand(session, user, tier, until, now=self.clock(), by="operator")
 
     def store(self, external_id: str = "evt_1", body: bytes = b"{}") -> uuid.UUID | None:
         return self.payments.inbox.store(
