@@ -1,9 +1,10 @@
 """Finding accounts."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, select
+from sqlalchemy import select
 
 from admin.listed import Listed
 from auth.email_address import EmailAddressNotAcceptable, parse_email
@@ -12,6 +13,7 @@ from auth.principal import Role
 from auth.tiers import Tier
 from database import reading
 from database.pages import Page, newest_first, page_of
+from security.api.typed_text import trimmed
 
 
 @dataclass(frozen=True)
@@ -24,21 +26,21 @@ class AccountFilter:
     unverified: bool = False
 
 
-def find_account(text: str) -> UUID | None:
-    """By e-mail address or by id, as somebody typed or pasted it. Never by a part: nobody leafs through accounts with it."""
-    with reading() as session:
-        return session.scalars(select(User.id).where(_named(text))).one_or_none()
-
-
-def _named(text: str) -> ColumnElement[bool]:
+def account_named(text: str) -> UUID | None:
+    """The account of an e-mail address or an id, as somebody typed or pasted it. Never of a part: nobody leafs through accounts
+    with it. An id is taken as it is, for what outlives its account.
+    """
+    typed = trimmed(text)
     try:
-        return User.id == UUID(text)
+        return UUID(typed)
     except ValueError:
         pass
     try:
-        return User.email_key == parse_email(text).key
+        key = parse_email(typed).key
     except EmailAddressNotAcceptable:
-        return false()
+        return None
+    with reading() as session:
+        return session.scalars(select(User.id).where(User.email_key == key)).one_or_none()
 
 
 def list_accounts(wanted: AccountFilter, cursor: UUID | None, limit: int) -> Page[Listed[User]]:
@@ -55,3 +57,11 @@ def list_accounts(wanted: AccountFilter, cursor: UUID | None, limit: int) -> Pag
     with reading() as session:
         found = session.scalars(newest_first(query, User.id, cursor, limit)).all()
     return page_of([Listed(row.id, row, row.email) for row in found], limit)
+
+
+def addresses_of(user_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The e-mail addresses of those that are still there."""
+    if not user_ids:
+        return {}
+    with reading() as session:
+        return dict(session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all())

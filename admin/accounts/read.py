@@ -65,6 +65,11 @@ class Account:
     """Those that run now."""
 
 
+def read_user(user_id: UUID) -> User | None:
+    with reading() as session:
+        return session.get(User, user_id)
+
+
 def read_account(user_id: UUID, plans: Plans, now: datetime) -> Account | None:
     """None when there is no such account."""
     windows = [each.name for each in (day_of(now), hour_of(now), month_of(now))]

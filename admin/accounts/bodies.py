@@ -1,0 +1,43 @@
+"""The forms of the pages on accounts."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from admin.list_filter import LONGEST_NAME, ListPage
+from auth.principal import Role
+from auth.tiers import Tier
+from security.api.models import FilledIn
+from security.api.typed_text import NOT_BLANK
+
+Reason = Annotated[str, Field(min_length=10, max_length=500), NOT_BLANK]
+"""Why somebody touches an account. Its owner can read it."""
+
+
+class State(StrEnum):
+    DISABLED = "disabled"
+    UNVERIFIED = "unverified"
+
+
+class AccountsQuery(ListPage):
+    find: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    tier: Tier | None = None
+    role: Role | None = None
+    state: State | None = None
+
+
+class ReasonForm(FilledIn):
+    reason: Reason
+
+
+class TierForm(FilledIn):
+    tier: Tier
+    until: date | None = None
+    """The tier ends at the start of this day, UTC."""
+    reason: Reason
+
+
+class NoFields(FilledIn):
+    pass
