@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
+from auth.staff.pages import AdminPages
 from database.jobs.declare import Job
 from metering.assembly import Metering
 from security.health.check import Part
@@ -30,9 +31,12 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`. The names of its blueprints are the tags of the OpenAPI document."""
+    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard. The names of its blueprints are the tags of
+    the OpenAPI document.
+    """
 
     routes: Sequence[Blueprint] = ()
     jobs: Sequence[Job] = ()
     commands: Sequence[click.Command] = ()
     health: Mapping[str, Part] = field(default_factory=dict)
+    admin_pages: Sequence[AdminPages] = ()

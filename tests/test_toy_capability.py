@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable
 from app import ASSEMBLED, Assembled, assemble
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
+from auth.principal import Role
 from auth.scopes import CORE_SCOPES
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
@@ -27,6 +28,7 @@ from database import db, transaction
 from database.base import Base
 from metering.capability import load_models
 from settings.section import own_fields
+from tests.admin.dashboard import Dashboard, text_of
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
 from tests.toy_capability import TOY, TOY_LIMITS
@@ -190,6 +192,27 @@ def test_its_job_is_one_of_the_workers_and_its_command_one_of_flask(on: Flask) -
 
 def test_its_health_is_a_part_of_the_whole(on: Flask) -> None:
     assert "toy_box" in on.test_client().get("/health/ready", base_url=BASE).text
+
+
+def test_its_pages_are_in_the_dashboard_for_those_who_may_open_them(on: Flask, off: Flask) -> None:
+    support = Dashboard(on).staff(Role.SUPPORT)
+    assert '<a href="/admin/toys">Toys</a>' in support.get("/admin").text
+    assert "Nobody has wound up a toy." in text_of(support.get("/admin/toys?user_id=&done="))
+    assert support.get("/admin/toys?colour=red").status_code == 422
+    assert 'href="/admin/toys"' not in Dashboard(off).staff().get("/admin").text
+
+
+def test_a_form_of_its_pages_acts_once_it_is_filled_in(on: Flask) -> None:
+    user_id = register(on)["user"]["id"]
+    admin, path = Dashboard(on).staff(Role.ADMIN), f"/admin/toys/{user_id}/take"
+    again = admin.post(path, {"reason": "<short>"})
+    assert again.status_code == 422
+    assert ("&lt;short&gt;" in again.text, "at least 10 characters" in text_of(again)) == (True, True)
+    taken = admin.post(path, {"reason": "asked for it by e-mail"})
+    assert (taken.status_code, taken.headers["Location"]) == (303, "/admin/toys?done=taken")
+    assert "The toys are gone." in text_of(admin.get("/admin/toys?done=taken"))
+    admin.grow_old(minutes=6)
+    assert (admin.get(path).status_code, admin.post(path).status_code) == (401, 401)
 
 
 def test_the_plans_say_what_may_be_used_of_it() -> None:

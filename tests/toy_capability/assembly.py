@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import datetime, timedelta
+from functools import partial
 
 import click
 import orjson
@@ -10,6 +11,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import func, select
 
 from auth.principal import Caller
+from auth.staff.pages import AdminPages
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import purge
@@ -26,6 +28,7 @@ from security.api.operation import Answer, operation
 from security.health.check import Part
 from tests.toy_capability import TOY_LIMITS, ToySection
 from tests.toy_capability.models import Toy
+from tests.toy_capability.pages import toy_pages
 
 
 class WoundUp(AnswerBody):
@@ -39,6 +42,7 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         routes=(toy_routes(parts, calls, settings.toy_motto),),
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
+        admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
         health={"toy_box": Part(lambda: None, required=False)},
     )
 
