@@ -10,6 +10,7 @@ from itertools import chain
 from flask import Flask
 
 from admin.assembly import install_dashboard
+from admin.subject_pages import subject_pages
 from api_description import NAME, VERSION, api_description
 from auth.assembly import Auth, auth_of
 from auth.blueprints import auth_blueprints, auth_commands
@@ -101,7 +102,11 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
     ):
         app.register_blueprint(routes)
-    install_dashboard(app, made.auth, [page for each in own for page in each.admin_pages])
+    pages = (
+        *subject_pages(made.auth, grant_by_hand, made.built),
+        *chain.from_iterable(each.admin_pages for each in own),
+    )
+    install_dashboard(app, made.auth, pages)
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

@@ -11,8 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema
 from admin.accounts.find import account_named
 from auth.principal import Principal, Role
 from auth.staff.pages import PageQuery
-from security.api.cursor import Cursor
-from security.api.models import WHOLE
+from security.api.cursor import ListQuery
 
 MINUTE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
 LONGEST_NAME = 254
@@ -28,12 +27,7 @@ UtcMinute = Annotated[AwareDatetime, BeforeValidator(_utc_minute), WithJsonSchem
 """As `<input type="datetime-local">` sends it; it is read as UTC."""
 
 
-class ListPage(PageQuery):
-    cursor: Cursor | None = None
-    limit: Annotated[int, Field(ge=1, le=200), WHOLE] = 50
-
-
-class ListFilter(ListPage):
+class ListFilter(PageQuery, ListQuery):
     """`account` is an e-mail address or an id."""
 
     account: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
