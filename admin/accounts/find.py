@@ -64,4 +64,5 @@ def addresses_of(user_ids: Collection[UUID]) -> Mapping[UUID, str]:
     if not user_ids:
         return {}
     with reading() as session:
-        return dict(session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all())
+        found = session.execute(select(User.id, User.email).where(User.id.in_(user_ids)))
+        return {row.id: row.email for row in found}

@@ -5,7 +5,7 @@ from typing import Final
 from admin.accounts.find import account_named, addresses_of
 from admin.audit_log.bodies import AuditQuery
 from admin.list_filter import whose
-from auth.audit.bodies import AllEventsQuery, AnyEvent
+from auth.audit.bodies import AnyEvent
 from auth.audit.read import read_events
 from auth.principal import Principal
 from auth.staff.guards import StaffGuards
@@ -43,10 +43,7 @@ def audit_log_routes(guards: StaffGuards) -> StaffPages:
         listed: Page[AnyEvent] | None = None
         if hint is None:
             security_event("security_events_read", actor_id=caller.user_id, subject_id=account.user_id)
-            wanted = AllEventsQuery(
-                event=query.event, since=query.since, until=query.until, cursor=query.cursor, limit=query.limit
-            )
-            listed = read_events(wanted, account.user_id, actor_id)
+            listed = read_events(query, account.user_id, actor_id)
         people = (
             set() if listed is None else {each.user_id for each in listed.items} | {e.actor_id for e in listed.items}
         )
