@@ -106,7 +106,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *subject_pages(made.auth, grant_by_hand, made.built),
         *chain.from_iterable(each.admin_pages for each in own),
     )
-    install_dashboard(app, made.auth, pages)
+    install_dashboard(app, made.auth, health, pages)
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)
