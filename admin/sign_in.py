@@ -20,7 +20,7 @@ from auth.second_factor.prove import FactorProof, SecondFactorRefused
 from auth.sessions.end import end_session
 from auth.sessions.open import SignedInUser
 from auth.staff.guards import FromThisSite, StaffSignedIn
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
+from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, PageQuery, StaffPages, show
 from auth.staff.session import StaffSessions
 from security.api.answers import SeeOther
 from security.api.models import FilledIn
@@ -30,6 +30,8 @@ from security.api.request_bodies import Form
 SIGN_IN = "/sign-in"
 CODE = f"{SIGN_IN}/code"
 SECOND_FACTOR = "/second-factor"
+DEVICE = "Dashboard"
+"""What the session is called among those of its account."""
 
 LeadsTo = Annotated[str, Field(max_length=2000, pattern=r"^/admin(?:[/?][!-\[\]-~]*)?$")]
 """A page of the dashboard. Nothing else may be led to from a sign-in."""
@@ -60,8 +62,8 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
             raise InsufficientRole("This account has no access to the dashboard")
         if not read_factors(user.id).on:
             leads_to = f"{ADMIN}{SECOND_FACTOR}"
-        went_on = see_other(leads_to)
-        return Answer(303, headers={**went_on.headers, "Set-Cookie": sessions.set_cookie(session_id)})
+        sessions.remember_device(signed_in.device_token)
+        return Answer(303, headers={"Location": leads_to, "Set-Cookie": sessions.set_cookie(session_id)})
 
     @operation(
         routes,
@@ -93,7 +95,8 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     )
     def begin(body: SignInForm) -> Answer:
         try:
-            signed_in = sign_in(auth, SignInBody(email=body.email, password=body.password), device("Dashboard"))
+            known = SignInBody(email=body.email, password=body.password, device_token=sessions.device_token())
+            signed_in = sign_in(auth, known, device(DEVICE))
         except SecondFactorRequired as required:
             cookie = sessions.set_challenge(required.members["challenge"])
             query = urlencode({"leads_to": body.leads_to})
@@ -136,7 +139,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         challenge = sessions.read_challenge()
         if challenge is None:
             raise SignInChallengeNotValid
-        return admitted(finish_sign_in(auth, challenge, proof_of(body.code), device("Dashboard")), body.leads_to)
+        return admitted(finish_sign_in(auth, challenge, proof_of(body.code), device(DEVICE)), body.leads_to)
 
     @operation(
         routes,
@@ -149,8 +152,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     )
     def sign_out(caller: Principal) -> Answer:
         end_session(auth, user_id=caller.user_id, session_id=caller.session_id, reason="signed_out")
-        went_on = see_other(f"{ADMIN}{SIGN_IN}")
-        return Answer(303, headers={**went_on.headers, "Set-Cookie": sessions.clear_cookie()})
+        return Answer(303, headers={"Location": f"{ADMIN}{SIGN_IN}", "Set-Cookie": sessions.clear_cookie()})
 
 
 def proof_of(code: str) -> FactorProof:

@@ -145,7 +145,7 @@ def _of_pressure(pressure: list[Pressure]) -> Card:
     users, near = sum(each.users for each in pressure), sum(each.near for each in pressure)
     reached = sum(each.reached for each in pressure)
     share = f"{near / users:.0%}" if users else "0%"
-    note = f"{near:,} of {users:,}; {reached:,} have reached it" if users else "Nobody with a limit today"
+    note = f"{near:,} of {users:,}; {reached:,} at the limit" if users else "Nobody with a limit today"
     return Card(id="pressure", title="Near their daily limit", value=share, note=note)
 
 

@@ -8,9 +8,10 @@ import hmac
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from flask import request
+from flask import Response, after_this_request, request
 from sqlalchemy import func, select, update
 from werkzeug.http import dump_cookie
 
@@ -20,6 +21,7 @@ from auth.principal import Principal
 from auth.second_factor.challenge import LIFETIME as CHALLENGE_LIFETIME
 from auth.second_factor.factors import factors_of
 from auth.sessions.cookies import TokenCookies
+from auth.sessions.known_devices import LONGEST_TOKEN
 from auth.sessions.lifetimes import SessionLifetimes
 from database import reading, transaction
 from security.base64url import base64url
@@ -35,6 +37,10 @@ LIFETIMES = SessionLifetimes(idle=timedelta(minutes=30), absolute=timedelta(hour
 """NIST SP 800-63B-4, 2.2.3 and 2.3.3, ask for at most an hour and a day at assurance level 2; this is a working day."""
 NOTE_USE_EVERY = timedelta(minutes=1)
 SEALED_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
+
+
+DEVICE_SECONDS = 400 * 24 * 3600
+"""The longest that browsers keep a cookie (RFC 6265bis, 5.5)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,16 @@ class StaffSessions:
 
     def read_challenge(self) -> str | None:
         return request.cookies.get(f"{self.cookie}-challenge")
+
+    def remember_device(self, token: str | None) -> None:
+        """For a browser that is new here: a stranger's wrong passwords do not lock it out (see known_devices.py)."""
+        if token is not None:
+            cookie = self._dump(f"{self.cookie}-device", token, max_age=DEVICE_SECONDS)
+            after_this_request(partial(_with_cookie, cookie))
+
+    def device_token(self) -> str | None:
+        token = request.cookies.get(f"{self.cookie}-device")
+        return None if token is None or len(token) > LONGEST_TOKEN else token
 
     def _dump(self, name: str, value: str, max_age: int | None = None) -> str:
         return dump_cookie(name, value, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="Strict")
@@ -125,6 +141,11 @@ class StaffSessions:
                 .where(AuthSession.id == session_id, AuthSession.revoked_at.is_(None))
                 .values(last_seen_at=now, idle_expires_at=idle_end, ip_last=client_address())
             )
+
+
+def _with_cookie(cookie: str, response: Response) -> Response:
+    response.headers.add("Set-Cookie", cookie)
+    return response
 
 
 def staff_sessions_of(auth: Auth) -> StaffSessions:

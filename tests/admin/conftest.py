@@ -2,17 +2,31 @@
 
 import secrets
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine
 
 from app import assemble
 from config import load_settings
 from database import db
 from tests.admin.dashboard import Dashboard
+from tests.bare_app import kept_engines
 from tests.whole.environment import EVERYTHING, production_environment
 
 SECRET_KEY = secrets.token_urlsafe(48)
+Made = dict[tuple[str, frozenset[tuple[str, str]]], Flask]
+
+
+@pytest.fixture(scope="session")
+def made_dashboards() -> Iterator[Made]:
+    """Applications by their database and what was changed in their environment. Making one costs 0.2 seconds."""
+    made: Made = {}
+    yield made
+    for app in made.values():
+        with app.app_context():
+            db.engine.dispose()
 
 
 @pytest.fixture
@@ -21,22 +35,16 @@ def dashboard_environment() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture(scope="module")
-def assembled() -> dict[str, Flask]:
-    """Applications that were used, by their environment. Making one costs 150 ms."""
-    return {}
-
-
 @pytest.fixture
 def dashboard(
-    kept_database_url: str, redis_url: str, dashboard_environment: dict[str, str], assembled: dict[str, Flask]
-) -> Iterator[Dashboard]:
-    environ = production_environment(kept_database_url, "https://predict.example.com", redis_url)
-    environ |= {**EVERYTHING, "SECRET_KEY": SECRET_KEY, **dashboard_environment}
-    name = repr(sorted(environ.items()))
-    if name not in assembled:
-        assembled[name] = assemble(load_settings(environ))
-    app = assembled[name]
-    yield Dashboard(app)
-    with app.app_context():
-        db.engine.dispose()
+    kept_database_url: str, redis_url: str, dashboard_environment: dict[str, str], made_dashboards: Made
+) -> Dashboard:
+    kind = kept_database_url, frozenset(dashboard_environment.items())
+    if kind not in made_dashboards:
+        environ = production_environment(kept_database_url, "https://predict.example.com", redis_url)
+        changed = {**environ, **EVERYTHING, "SECRET_KEY": SECRET_KEY, **dashboard_environment}
+        app = made_dashboards[kind] = assemble(load_settings(changed))
+        with app.app_context():
+            engines = cast(dict[str | None, Engine], db.engines)
+            engines[None] = kept_engines[kept_database_url].shared(db.engine)
+    return Dashboard(made_dashboards[kind])
