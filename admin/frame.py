@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import current_app, g, request
+from flask import current_app, request
 
 from auth.principal import Role
 from auth.staff.guards import CSRF_FIELD, staff_member
@@ -17,6 +17,8 @@ from security.api.request_bodies import FORM_FIELDS
 from security.edge.problems import Problem
 from security.edge.request_id import current_request_id
 
+FORM_PROBLEM = "mirroros.form_problem"
+"""In the request's environ: why the form that it sent was not taken."""
 NEVER_SHOWN_AGAIN = frozenset({"password", "code", CSRF_FIELD})
 
 
@@ -64,7 +66,7 @@ class Frame:
     @property
     def problem(self) -> Problem | None:
         """Why the form that this page shows was not taken."""
-        problem: Problem | None = g.get("form_problem")
+        problem: Problem | None = request.environ.get(FORM_PROBLEM)
         return problem
 
     def typed(self, name: str) -> str | None:

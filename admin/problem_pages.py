@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, current_app, g, render_template, request
+from flask import Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from admin.frame import FORM_PROBLEM
 from auth.middleware import SAFE_METHODS, InsufficientRole
 from auth.second_factor.finish import SignInChallengeNotValid
 from auth.sessions.cookies import CsrfFailed
@@ -49,9 +50,9 @@ def _form_again(problem: Problem) -> Response | None:
     """The page with the form, when there is one at the same address. An act is never repeated for it."""
     if request.method in SAFE_METHODS or isinstance(problem, SHOWN_WITHOUT_FORM) or problem.status >= 500:
         return None
-    if "form_problem" in g:
+    if FORM_PROBLEM in request.environ:
         return None
-    g.form_problem = problem
+    request.environ[FORM_PROBLEM] = problem
     shows: Any = current_app.create_url_adapter(request)
     try:
         rule, arguments = shows.match(method="GET", return_rule=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import g, request
+from flask import request
 
 from auth.general_limit import RateLimited
 from auth.middleware import FRESH_SECONDS, SAFE_METHODS, InsufficientRole
@@ -15,6 +15,9 @@ from security.edge.problems import DependencyUnavailable, Problem, Unauthorized
 
 STAFF = "staffSession"
 CSRF_FIELD = "csrf_token"
+MEMBER = "mirroros.staff_member"
+CSRF_SENT = "mirroros.csrf_sent"
+"""In the request's environ: `flask.g` belongs to a thread of the web server, which serves one request after the other."""
 CHALLENGE = 'Session realm="dashboard"'
 """RFC 9110, 15.5.2, asks for one. No browser acts on a scheme that it does not know."""
 
@@ -70,7 +73,7 @@ class StaffSignedIn:
             self._refuse_forms_of_others(caller)
         if not caller.role.includes(Role.SUPPORT):
             raise InsufficientRole("This account has no access to the dashboard")
-        g.staff_member = member
+        request.environ[MEMBER] = member
         if not caller.role.includes(self.role):
             raise InsufficientRole(f"Only {self.role} accounts can do this")
         if not (member.has_second_factor or self.without_second_factor):
@@ -81,8 +84,8 @@ class StaffSignedIn:
 
     def _refuse_forms_of_others(self, caller: Principal) -> None:
         self.sessions.pages.refuse_other_pages()
-        sent = form_fields().poplist(CSRF_FIELD) or g.get("csrf_sent", [])
-        g.csrf_sent = sent  # a form that is shown again is asked for once more within the same request
+        sent = form_fields().poplist(CSRF_FIELD) or request.environ.get(CSRF_SENT, [])
+        request.environ[CSRF_SENT] = sent  # a form that is shown again is asked for once more within the same request
         if len(sent) != 1 or not self.sessions.pages.is_csrf_token_of(caller.session_id, sent[0]):
             raise CsrfFailed(FORM_NOT_OURS)
 
@@ -112,7 +115,7 @@ class FromThisSite:
 
 def staff_member() -> StaffMember | None:
     """Whom a guard has let in to this page."""
-    member: StaffMember | None = g.get("staff_member")
+    member: StaffMember | None = request.environ.get(MEMBER)
     return member
 
 
