@@ -42,19 +42,19 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         "GET",
         "/confirm-identity",
         operation_id="proof_form",
-        summary="Confirm that it is you",
+        summary="Confirm it's you",
         guard=signed_in,
         answers=SHOWS,
     )
     def proof_form(caller: Principal) -> Answer:
-        return show("admin_step_up.html", title="Confirm that it is you", leads_to=ADMIN)
+        return show("admin_step_up.html", title="Confirm it's you", leads_to=ADMIN)
 
     @operation(
         routes,
         "POST",
         "/confirm-identity",
         operation_id="prove_identity",
-        summary="Confirm that it is you",
+        summary="Confirm it's you",
         guard=signed_in,
         body=Form(ProofForm),
         answers=SENDS_ON,

@@ -108,7 +108,11 @@ def run(folder: Path, stop: StopSignal) -> None:
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
         remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
         # Nobody's own database gets an account that they did not ask for.
-        sign_in = staff_account(folder, environ) if services.postgres is not None else "for an account: flask users create-admin"
+        sign_in = (
+            staff_account(folder, environ)
+            if services.postgres is not None
+            else "To get an account: flask users create-admin"
+        )
         announce(public_url, services, environ, sign_in=sign_in, remark=remark)
         while True:
             stop.check()
@@ -251,7 +255,8 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
-        f"Dashboard      {base_url}/admin  ({sign_in})\n"
+        f"Dashboard      {base_url}/admin\n"
+        f"               {sign_in}\n"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"

@@ -31,4 +31,4 @@ def staff_account(folder: Path, environ: Mapping[str, str]) -> str:
             raise CannotStart(f"The account for the dashboard could not be created: {made.stderr.strip()}")
         with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
             opened.write(password)
-    return f"sign in as {ADDRESS}, password {kept.read_text()}, and set up an authenticator app"
+    return f"Sign in as {ADDRESS} with {kept.read_text()}; the first time you set up an authenticator app"

@@ -61,7 +61,7 @@ class Chart {
         ...this.size(),
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false } },
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 4)] } },
         axes: [
           axis({ space: 60, size: 28, values: (_, splits) => splits.map((at) => clockTime(at, 16)) }),

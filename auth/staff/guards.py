@@ -29,7 +29,7 @@ class StaffNotSignedIn(Unauthorized):
 class ProofTooOld(Unauthorized):
     """The member of the staff is signed in, but for this the proof must be fresh."""
 
-    error, title, challenge = "insufficient_user_authentication", "Confirm that it is you", CHALLENGE
+    error, title, challenge = "insufficient_user_authentication", "Confirm it's you", CHALLENGE
 
 
 class SecondFactorMissing(Problem):
