@@ -33,7 +33,9 @@ class SubscriptionFilter:
 
 @dataclass(frozen=True)
 class SubscriptionDetail:
-    """`counts_until`: None when it does not count; FOREVER without an end. `due` is what all of the owner's make together."""
+    """`counts_until`: None when it does not count; FOREVER without an end. `due` is what all of the owner's make together; None
+    without an owner. Neither is known when a status is one that this release does not know: `not_understood`.
+    """
 
     row: Subscription
     owner: User | None
@@ -41,6 +43,7 @@ class SubscriptionDetail:
     due: Entitlement | None
     tier_changes: Sequence[EntitlementChange]
     """Of the owner."""
+    not_understood: bool = False
 
     @property
     def never_ends(self) -> bool:
@@ -70,19 +73,23 @@ def read_subscription(subscription_id: UUID, now: datetime) -> SubscriptionDetai
         row = session.get(Subscription, subscription_id)
         if row is None:
             return None
-        owner, due, changes = None, None, []
-        if row.user_id is not None:
-            owner = session.get(User, row.user_id)
-            due = entitlement(session.scalars(select(Subscription).where(Subscription.user_id == row.user_id)), now)
-            changes = list(
-                session.scalars(
-                    select(EntitlementChange)
-                    .where(EntitlementChange.user_id == row.user_id)
-                    .order_by(EntitlementChange.id.desc())
-                    .limit(A_FEW)
-                )
-            )
+        owner = None if row.user_id is None else session.get(User, row.user_id)
+        if owner is None:
+            changes: Sequence[EntitlementChange] = ()
+            all_of_owner: Sequence[Subscription] = ()
+        else:
+            changes = session.scalars(
+                select(EntitlementChange)
+                .where(EntitlementChange.user_id == owner.id)
+                .order_by(EntitlementChange.id.desc())
+                .limit(A_FEW)
+            ).all()
+            all_of_owner = session.scalars(select(Subscription).where(Subscription.user_id == owner.id)).all()
+    try:
+        due = None if owner is None else entitlement(all_of_owner, now)
         return SubscriptionDetail(row, owner, access_until(row), due, changes)
+    except ValueError:  # written by another release
+        return SubscriptionDetail(row, owner, None, None, changes, not_understood=True)
 
 
 @dataclass(frozen=True)

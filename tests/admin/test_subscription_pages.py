@@ -113,6 +113,14 @@ def test_a_subscription_that_nobody_owns_is_shown_too(dashboard: Dashboard) -> N
     assert "Gives access no" in text_of(admin.get(f"/admin/subscriptions/{found}"))
 
 
+def test_a_status_of_another_release_is_shown_as_it_is(dashboard: Dashboard) -> None:
+    alice, admin = dashboard.user(), dashboard.staff()
+    found = subscribe(dashboard, alice)
+    dashboard.query("UPDATE subscriptions SET status = 'hibernating'")
+    for path in ("subscriptions", f"subscriptions/{found}", f"accounts/{alice}"):
+        assert "hibernating" in text_of(admin.get(f"/admin/{path}"))
+
+
 def test_support_sees_one_account_at_a_time(dashboard: Dashboard) -> None:
     alice, bob, support = dashboard.user(), dashboard.user("bob@example.com"), dashboard.staff(Role.SUPPORT)
     first, second = subscribe(dashboard, alice), subscribe(dashboard, bob, "sub_2")
