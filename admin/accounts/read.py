@@ -53,8 +53,8 @@ class Account:
     passkeys: Sequence[Passkey]
     identities: Sequence[Identity]
     usage: Sequence[FeatureUsage]
-    counters: Sequence[UsageCounter]
-    """Of today, this hour and this month."""
+    further_counters: Sequence[UsageCounter]
+    """Of today, this hour and this month, beside those of `usage`: tokens, money."""
     calls: Sequence[RequestLog]
     subscriptions: Sequence[Subscription]
     tier_changes: Sequence[EntitlementChange]
@@ -106,7 +106,7 @@ def read_account(user_id: UUID, plans: Plans, now: datetime) -> Account | None:
             ).all(),
             identities=session.scalars(select(Identity).where(Identity.user_id == user_id)).all(),
             usage=_usage(plans[tier], counters, now),
-            counters=counters,
+            further_counters=[each for each in counters if each.unit not in {CALL, FAILURE}],
             calls=session.scalars(
                 select(RequestLog)
                 .where(RequestLog.user_id == user_id)

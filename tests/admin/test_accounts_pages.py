@@ -84,14 +84,22 @@ def test_everything_about_an_account_stands_on_its_page(dashboard: Dashboard) ->
     )
     dashboard.query(
         'INSERT INTO usage_counters (user_id, feature, unit, "window", used, allowed) VALUES'
-        " (:user, 'predict', 'call', :day, 3, 5)",
+        " (:user, 'predict', 'call', :day, 3, 5), (:user, 'ai', 'token', :day, 1200, 9000)",
         user=alice,
         day=f"{now:%Y-%m-%d}",
     )
     page = support.get(f"/admin/accounts/{alice}")
     shown = text_of(page)
     assert page.status_code == 200
-    for expected in ("alice@example.com", "authenticator app", "3 of 5", "upstream_timeout", "per day 5", str(alice)):
+    for expected in (
+        "alice@example.com",
+        "authenticator app",
+        "3 of 5",
+        "upstream_timeout",
+        "per day 5",
+        "1,200 9,000",
+        str(alice),
+    ):
         assert expected in shown, expected
     assert f"/admin/requests/{call}" in page.text
     assert "has no subscription" in shown
