@@ -19,7 +19,7 @@ from security.edge.request_id import current_request_id
 
 FORM_PROBLEM = "mirroros.form_problem"
 """In the request's environ: why the form that it sent was not taken."""
-NEVER_SHOWN_AGAIN = frozenset({"password", "code", CSRF_FIELD})
+NEVER_SHOWN_AGAIN = frozenset({"password", "code", "passkey", CSRF_FIELD})
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Frame:
         shown = [("Overview", ADMIN)]
         shown += [(each.title, f"{ADMIN}/{each.name}") for each in self.pages if role.includes(each.role)]
         return [Entry(title, href, self._leads_here(href)) for title, href in shown]
+
+    def href_of(self, name: str) -> str | None:
+        """The address of those pages, where they exist and this member of the staff may open them."""
+        href = f"{ADMIN}/{name}"
+        return href if any(entry.href == href for entry in self.navigation) else None
 
     def _leads_here(self, href: str) -> bool:
         return request.path == href or (href != ADMIN and request.path.startswith(f"{href}/"))

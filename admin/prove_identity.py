@@ -2,30 +2,30 @@
 
 from dataclasses import replace
 
-from admin.sign_in import SECOND_FACTOR, LeadsTo, proof_of
+from admin.second_factor_fields import SecondFactorFields
+from admin.sign_in import SECOND_FACTOR, LeadsTo
 from auth.assembly import Auth
 from auth.bodies import Password, SixDigits
 from auth.passwords.change import prove_password, reauthenticate
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
-from auth.second_factor.bodies import TypedCode
-from auth.second_factor.factors import read_factors
+from auth.second_factor.bodies import OptionsAnswer
+from auth.second_factor.factors import SecondFactorOff, read_factors
 from auth.second_factor.prove import SecondFactorRefused
-from auth.second_factor.reauthenticate import reauthenticate_by_second_factor
+from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthenticate_by_second_factor
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp
 from auth.staff.guards import StaffSignedIn
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, StaffPages, see_other, show
+from auth.staff.pages import ADMIN, GIVES_DATA, SENDS_ON, SHOWS, StaffPages, see_other, show
 from auth.staff.session import StaffSessions
 from security.api.models import FilledIn
 from security.api.operation import Answer, operation
 from security.api.request_bodies import Form
 from security.edge.client_address import client_address
-from security.edge.problems import TooManyRequests, ValidationFailed, field_error
+from security.edge.problems import TooManyRequests, ValidationFailed
 
 
-class ProofForm(FilledIn):
+class ProofForm(SecondFactorFields):
     password: Password
-    code: TypedCode | None = None
     leads_to: LeadsTo = ADMIN
 
 
@@ -63,8 +63,21 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     def prove(caller: Principal, body: ProofForm) -> Answer:
         """Leads back to the form. The act is not done by this."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
-        prove_identity(auth, caller, body.password, body.code)
+        prove_identity(auth, caller, body)
         return see_other(body.leads_to)
+
+    @operation(
+        routes,
+        "POST",
+        "/confirm-identity/passkey",
+        operation_id="passkey_to_prove_identity",
+        summary="Read the options to use a passkey",
+        guard=signed_in,
+        answers=GIVES_DATA,
+        problems=(SecondFactorOff,),
+    )
+    def passkey_options(caller: Principal) -> Answer:
+        return Answer(200, OptionsAnswer(options=passkey_to_reauthenticate(auth, caller)))
 
     @operation(
         routes,
@@ -96,12 +109,11 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         return show("admin_recovery_codes.html", title="Your second factor is on", codes=codes)
 
 
-def prove_identity(auth: Auth, caller: Principal, password: str, code: str | None) -> None:
+def prove_identity(auth: Auth, caller: Principal, given: ProofForm) -> None:
     """Both factors, where there are two. Raises InvalidCredentials, SecondFactorRefused, TooManyRequests, ValidationFailed."""
     if not read_factors(caller.user_id).on:
-        reauthenticate(auth, caller, password)
+        reauthenticate(auth, caller, given.password)
         return
-    if code is None:
-        raise ValidationFailed([field_error(["code"], "missing", "Field required")])
-    prove_password(auth, caller, password)
-    reauthenticate_by_second_factor(auth, caller, proof_of(code))
+    proof = given.proof()
+    prove_password(auth, caller, given.password)
+    reauthenticate_by_second_factor(auth, caller, proof)

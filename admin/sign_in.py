@@ -3,8 +3,9 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from admin.second_factor_fields import SecondFactorFields
 from auth.bodies import Email, Password, SignInBody
 from auth.device import device
 from auth.middleware import InsufficientRole
@@ -12,15 +13,15 @@ from auth.passwords.sign_in import sign_in
 from auth.principal import Principal, Role
 from auth.problems import AccountDisabled, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
-from auth.second_factor.bodies import ByRecoveryCode, ByTotpCode, TypedCode
+from auth.second_factor.bodies import OptionsAnswer
 from auth.second_factor.challenge import SecondFactorRequired
-from auth.second_factor.factors import read_factors
-from auth.second_factor.finish import SignInChallengeNotValid, finish_sign_in
-from auth.second_factor.prove import FactorProof, SecondFactorRefused
+from auth.second_factor.factors import Method, read_factors
+from auth.second_factor.finish import SignInChallengeNotValid, finish_sign_in, passkey_for_sign_in
+from auth.second_factor.prove import SecondFactorRefused
 from auth.sessions.end import end_session
 from auth.sessions.open import SignedInUser
 from auth.staff.guards import FromThisSite, StaffSignedIn
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, PageQuery, StaffPages, show
+from auth.staff.pages import ADMIN, GIVES_DATA, SENDS_ON, SHOWS, PageQuery, StaffPages, show
 from auth.staff.session import StaffSessions
 from security.api.answers import SeeOther
 from security.api.models import FilledIn
@@ -43,17 +44,34 @@ class SignInForm(FilledIn):
     leads_to: LeadsTo = ADMIN
 
 
-class CodeForm(FilledIn):
-    code: TypedCode
+class CodeForm(SecondFactorFields):
     leads_to: LeadsTo = ADMIN
 
 
 class CodeQuery(PageQuery):
     leads_to: LeadsTo = ADMIN
+    passkey: bool = False
+    """Whether the account has one."""
 
 
 def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     auth, limits = sessions.auth, sessions.auth.settings.limits
+
+    second_step = FromThisSite(
+        sessions,
+        AnyoneWithin(
+            "the challenge of the first factor is the credential",
+            auth.address_limits,
+            limits.second_factor,
+            "second_factor",
+        ),
+    )
+
+    def challenge() -> str:
+        token = sessions.read_challenge()
+        if token is None:
+            raise SignInChallengeNotValid
+        return token
 
     def admitted(signed_in: SignedInUser, leads_to: str) -> Answer:
         user, session_id = signed_in.profile, signed_in.tokens.session_id
@@ -99,7 +117,8 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
             signed_in = sign_in(auth, known, device(DEVICE))
         except SecondFactorRequired as required:
             cookie = sessions.set_challenge(required.members["challenge"])
-            query = urlencode({"leads_to": body.leads_to})
+            has_passkey = Method.PASSKEY in required.members["methods"]
+            query = urlencode({"leads_to": body.leads_to, "passkey": str(has_passkey).lower()})
             return Answer(303, headers={"Location": f"{ADMIN}{CODE}?{query}", "Set-Cookie": cookie})
         return admitted(signed_in, body.leads_to)
 
@@ -114,7 +133,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         answers=SHOWS,
     )
     def code_form(query: CodeQuery) -> Answer:
-        return show("admin_code.html", title="Enter your code", leads_to=query.leads_to)
+        return show("admin_code.html", title="Enter your code", query=query)
 
     @operation(
         routes,
@@ -122,24 +141,26 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         CODE,
         operation_id="finish_sign_in",
         summary="Sign in with the second factor",
-        guard=FromThisSite(
-            sessions,
-            AnyoneWithin(
-                "the challenge of the first factor is the credential",
-                auth.address_limits,
-                limits.second_factor,
-                "second_factor",
-            ),
-        ),
+        guard=second_step,
         body=Form(CodeForm),
         answers=SENDS_ON,
         problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, InsufficientRole),
     )
     def finish(body: CodeForm) -> Answer:
-        challenge = sessions.read_challenge()
-        if challenge is None:
-            raise SignInChallengeNotValid
-        return admitted(finish_sign_in(auth, challenge, proof_of(body.code), device(DEVICE)), body.leads_to)
+        return admitted(finish_sign_in(auth, challenge(), body.proof(), device(DEVICE)), body.leads_to)
+
+    @operation(
+        routes,
+        "POST",
+        f"{CODE}/passkey",
+        operation_id="passkey_for_sign_in",
+        summary="Read the options to use a passkey",
+        guard=second_step,
+        answers=GIVES_DATA,
+        problems=(SignInChallengeNotValid,),
+    )
+    def passkey_options() -> Answer:
+        return Answer(200, OptionsAnswer(options=passkey_for_sign_in(auth, challenge())))
 
     @operation(
         routes,
@@ -153,11 +174,3 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     def sign_out(caller: Principal) -> Answer:
         end_session(auth, user_id=caller.user_id, session_id=caller.session_id, reason="signed_out")
         return Answer(303, headers={"Location": f"{ADMIN}{SIGN_IN}", "Set-Cookie": sessions.clear_cookie()})
-
-
-def proof_of(code: str) -> FactorProof:
-    """Six digits are of the authenticator app, anything else is a recovery code."""
-    try:
-        return ByTotpCode(totp_code=code)
-    except ValidationError:
-        return ByRecoveryCode(recovery_code=code)

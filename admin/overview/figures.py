@@ -49,7 +49,10 @@ PRESSURE = text(f"""
 
 
 class Card(AnswerBody):
+    """`page` is the name of the pages that show more."""
+
     id: str
+    page: str
     title: str
     value: str
     note: str
@@ -131,14 +134,20 @@ def _of_calls(minutes: list[Minute]) -> Iterator[Card]:
     calls, failed = sum(each.calls for each in minutes), sum(each.failed for each in minutes)
     share = failed / calls if calls else 0
     yield Card(
-        id="calls", title="Calls, last hour", value=f"{calls:,}", note=f"{minutes[-2].calls:,} in the last minute"
+        id="calls",
+        page="requests",
+        title="Calls, last hour",
+        value=f"{calls:,}",
+        note=f"{minutes[-2].calls:,} in the last minute",
     )
     state: State = "bad" if share >= 0.05 else "wait" if share >= 0.01 else ""
-    yield Card(id="failed", title="Failed", value=f"{share:.1%}", note=f"{failed:,} calls", state=state)
+    yield Card(
+        id="failed", page="requests", title="Failed", value=f"{share:.1%}", note=f"{failed:,} calls", state=state
+    )
     timed = next((each for each in reversed(minutes[:-1]) if each.p95_ms is not None), Minute())
     value = NONE if timed.p95_ms is None else f"{timed.p95_ms:,} ms"
     note = "No call yet" if timed.p50_ms is None else f"Half within {timed.p50_ms:,} ms"
-    yield Card(id="latency", title="95% answered within", value=value, note=note)
+    yield Card(id="latency", page="requests", title="95% answered within", value=value, note=note)
 
 
 def _of_pressure(pressure: list[Pressure]) -> Card:
@@ -146,26 +155,49 @@ def _of_pressure(pressure: list[Pressure]) -> Card:
     reached = sum(each.reached for each in pressure)
     share = f"{near / users:.0%}" if users else "0%"
     note = f"{near:,} of {users:,}; {reached:,} at the limit" if users else "Nobody with a limit today"
-    return Card(id="pressure", title="Near their daily limit", value=share, note=note)
+    return Card(id="pressure", page="ledger", title="Near their daily limit", value=share, note=note)
 
 
 def _of_queue(waiting: tuple[WaitingJobs, ...] | None, now: datetime) -> Card:
     if waiting is None:
-        return Card(id="queue", title="Jobs waiting", value=NONE, note="Unknown", state="bad")
+        return Card(id="queue", page="jobs", title="Jobs waiting", value=NONE, note="Unknown", state="bad")
     count = sum(each.count for each in waiting)
     age = now - min((each.since for each in waiting), default=now)
     note = f"Oldest: {in_words(age.total_seconds())}" if count else "None is due"
-    return Card(id="queue", title="Jobs waiting", value=f"{count:,}", note=note, state="wait" if age > OLD_JOB else "")
+    return Card(
+        id="queue",
+        page="jobs",
+        title="Jobs waiting",
+        value=f"{count:,}",
+        note=note,
+        state="wait" if age > OLD_JOB else "",
+    )
 
 
 def _of_counts(dead: int, due: int, later: int, failed: int, done: int) -> Iterator[Card]:
     yield Card(
-        id="dead", title="Jobs given up", value=_counted(dead), note="After all retries", state="bad" if dead else ""
+        id="dead",
+        page="jobs",
+        title="Jobs given up",
+        value=_counted(dead),
+        note="After all retries",
+        state="bad" if dead else "",
     )
     note = f"{_counted(later)} to be retried later" if later else "None to be retried"
-    yield Card(id="webhooks", title="Webhooks waiting", value=_counted(due), note=note, state="wait" if later else "")
     yield Card(
-        id="sign_ins", title="Failed sign-ins, last hour", value=_counted(failed), note=f"{_counted(done)} went well"
+        id="webhooks",
+        page="webhooks",
+        title="Webhooks waiting",
+        value=_counted(due),
+        note=note,
+        state="wait" if later else "",
+    )
+    yield Card(
+        id="sign_ins",
+        page="audit",
+        title="Failed sign-ins, last hour",
+        value=_counted(failed),
+        note=f"{_counted(done)} went well",
     )
 
 

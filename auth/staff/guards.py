@@ -76,7 +76,7 @@ class StaffSignedIn:
         request.environ[MEMBER] = member
         if not caller.role.includes(self.role):
             raise InsufficientRole(f"Only {self.role} accounts can do this")
-        if not (member.has_second_factor or self.without_second_factor):
+        if not (member.factors.on or self.without_second_factor):
             raise SecondFactorMissing
         if self.fresh and (self.sessions.auth.clock() - member.auth_time).total_seconds() > FRESH_SECONDS:
             raise ProofTooOld

@@ -19,7 +19,7 @@ from auth.assembly import Auth
 from auth.models import AuthSession, User
 from auth.principal import Principal
 from auth.second_factor.challenge import LIFETIME as CHALLENGE_LIFETIME
-from auth.second_factor.factors import factors_of
+from auth.second_factor.factors import Factors, factors_of
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.known_devices import LONGEST_TOKEN
 from auth.sessions.lifetimes import SessionLifetimes
@@ -50,7 +50,7 @@ class StaffMember:
     principal: Principal
     email: str
     auth_time: datetime
-    has_second_factor: bool
+    factors: Factors
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class StaffSessions:
         ).join(User, User.id == AuthSession.user_id)
         with reading() as session:
             row = session.execute(query.where(AuthSession.id == session_id)).one_or_none()
-            has_factor = row is not None and factors_of(session, row.user_id).on
-        if row is None or row.idle_expires_at <= now:
-            return None
+            if row is None or row.idle_expires_at <= now:
+                return None
+            factors = factors_of(session, row.user_id)
         try:
             state = self.auth.states.of_session(row.user_id, session_id)
         except InvalidToken:
@@ -121,7 +121,7 @@ class StaffSessions:
         if counts_as_use and now - row.last_seen_at > NOTE_USE_EVERY:
             self._note_use(session_id, now)
         principal = Principal(row.user_id, session_id, state.tier_at(now), state.cached, state.role, fresh=True)
-        return StaffMember(principal, row.email, row.auth_time, has_factor)
+        return StaffMember(principal, row.email, row.auth_time, factors)
 
     def _session_id(self) -> UUID | None:
         found = SEALED_ID.fullmatch(request.cookies.get(self.cookie, ""))

@@ -281,3 +281,13 @@ def test_a_colleague_is_not_viewed(dashboard: Dashboard, role: Role) -> None:
     assert support.get(f"/admin/accounts/{colleague}/impersonate").status_code == 403
     assert support.post(f"/admin/accounts/{colleague}/impersonate", {"reason": REASON}).status_code == 403
     assert events_of(dashboard, colleague) == []
+
+
+def test_a_form_does_not_pass_with_the_token_of_the_one_before(dashboard: Dashboard) -> None:
+    """A thread of the web server has one application context for all requests."""
+    alice, admin = dashboard.user(), dashboard.staff()
+    path = f"/admin/accounts/{alice}/tier"
+    with dashboard.app.app_context():
+        assert admin.post(path, {"tier": "gold"}).status_code == 422
+        assert admin.post(path, {"tier": "pro", "reason": REASON}, csrf=False).status_code == 403
+    assert dashboard.query("SELECT tier FROM users WHERE id = :alice", alice=alice) == [("free",)]

@@ -21,6 +21,7 @@ OPEN = {
     ("POST", "/admin/sign-in"),
     ("GET", "/admin/sign-in/code"),
     ("POST", "/admin/sign-in/code"),
+    ("POST", "/admin/sign-in/code/passkey"),
 }
 ANY_ID = UUID("00000000-0000-7000-8000-000000000000")
 

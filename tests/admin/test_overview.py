@@ -1,5 +1,6 @@
 """The figures of the overview, and the page that shows them."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -131,3 +132,9 @@ def test_the_page_shows_the_figures_and_gives_them_to_its_script(dashboard: Dash
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     polled = admin.get("/admin/overview/figures")
     assert (polled.mimetype, len(polled.get_json()["series"]["at"])) == ("application/json", 60)
+
+
+def test_a_figure_leads_to_the_pages_behind_it_where_they_are(dashboard: Dashboard) -> None:
+    page = dashboard.staff().get("/admin").text
+    navigation = set(re.findall(r'<li><a href="(/admin/[a-z]+)"', page))
+    assert set(re.findall(r'<span><a href="(/admin/[a-z]+)"', page)) <= navigation

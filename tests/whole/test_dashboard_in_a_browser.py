@@ -7,8 +7,12 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from examples.private_server.server import PrivateServer
 from tests.browser import CHROMIUM, PHONE_WIDTH, complaints_of
 from tests.conftest import administer
+from tests.whole.conftest import StartWebServer
+from tests.whole.environment import production_environment
+from tests.whole.test_passkeys_in_a_browser import APP, AUTHENTICATOR, App
 from tests.whole.web_server import Person, WebServer
 
 pytestmark = [
@@ -130,3 +134,36 @@ def test_the_overview_follows_what_happens_and_says_when_it_cannot(
     page.unroute("**/overview/figures")
     page.evaluate("poll()")
     expect(stale).to_be_hidden()
+
+
+def test_a_passkey_is_the_second_factor(
+    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer, browser: Browser
+) -> None:
+    """On http://localhost, as in development, so the cookie has no prefix there."""
+    environ = production_environment(database_url, private.url, redis_url)
+    del environ["PUBLIC_BASE_URL"]
+    server = start_web_server({**environ, "FLASK_ENV": "development", "BCRYPT_COST": "4"}, processes=1)
+    page = browser.new_page(base_url=f"http://localhost:{server.port}")
+    page.add_init_script(APP)
+    page.goto("/account/forgot-password")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    app = App(page)
+    app.register_passkey()
+    administer(database_url, "UPDATE users SET role = 'support', state_version = state_version + 1")
+
+    page.goto("/admin/sign-in")
+    page.get_by_label("E-mail address").fill(app.credentials["email"])
+    page.get_by_label("Password").fill(app.credentials["password"])
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert {each["name"] for each in page.context.cookies()} >= {"mirroros-admin", "mirroros-admin-device"}
+
+    administer(database_url, "UPDATE sessions SET auth_time = auth_time - interval '6 minutes'")
+    page.goto("/admin/second-factor")
+    page.get_by_label("Password").fill(app.credentials["password"])
+    page.get_by_role("button", name="Use a passkey instead").click()
+    expect(page.get_by_role("heading", name="Set up your second factor")).to_be_visible()
+    page.close()
