@@ -16,17 +16,14 @@ from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError, create_model
 
-from auth.settings import AuthSections
+from admin.settings import AdminSections
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from metering.capability import Capabilities, FeatureLimits, switched_on
 from payments.plans import PlanOffer
-from payments.settings import PaymentSections
 from settings.check import problems_of
-from settings.database import DatabaseSection
 from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import read_settings, with_env_file
-from settings.metrics import MetricsSection
 from settings.process import ProcessSection
 from settings.section import Environment, Place, Section, own_rules
 from settings.types import comma_list
@@ -36,7 +33,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(PaymentSections, AuthSections, MetricsSection, DatabaseSection):
+class Settings(AdminSections):
     """Every variable that a process reads with no capability on."""
 
 

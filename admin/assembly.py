@@ -1,33 +1,69 @@
-"""The dashboard, put together: its own pages and those that it is handed."""
+"""What operators have, put together for one application: metrics, reports, checks and the dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
-from flask import Flask
+import click
+from flask import Blueprint, Flask
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from admin.frame import Frame, FramePages
-from admin.overview.figures import Overview
-from admin.overview.minutes import LastHour
-from admin.overview.routes import overview_pages
-from admin.problem_pages import problem_page
-from admin.prove_identity import proof_pages
-from admin.sign_in import sign_in_pages
-from auth.assembly import Auth
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import AdminPages
-from auth.staff.session import staff_sessions_of
-from security.edge.error_handlers import PROBLEM_PAGES
-from security.health.check import HealthCheck
+from admin.analytics.routes import analytics_routes
+from admin.assembled import Assembled
+from admin.check_production.commands import check_production_command
+from admin.check_production.deployment import Deployment
+from admin.check_production.variables import Judge
+from admin.dashboard import install_dashboard
+from admin.metrics import metrics_of
+from admin.settings import AdminSections
+from admin.subject_pages import subject_pages
+from auth.operators.accounts import SetTier
+from database import db
+from database.jobs.commands import worker_commands
+from security.metrics.exposition import METRICS, BuildInfo, Metrics
+from security.metrics.listener import metrics_listener
+from security.metrics.routes import metrics_routes
+from settings.section import secret_text
 
 
-def install_dashboard(app: Flask, auth: Auth, health: HealthCheck, pages: Sequence[AdminPages]) -> None:
-    """`/admin`. `pages` stand in the navigation in this order."""
-    sessions = staff_sessions_of(auth)
-    guards = StaffGuards(sessions)
-    routes = FramePages(Frame(sessions, pages))
-    sign_in_pages(routes, sessions)
-    proof_pages(routes, sessions)
-    overview_pages(routes, Overview(LastHour(auth.clock), health), guards)
-    app.register_blueprint(routes)
-    for each in pages:
-        app.register_blueprint(each.routes(guards))
-    app.extensions[PROBLEM_PAGES] = problem_page
+@dataclass(frozen=True)
+class Admin:
+    routes: Sequence[Blueprint]
+    commands: Sequence[click.Command]
+
+
+def admin_of(
+    app: Flask,
+    settings: AdminSections,
+    made: Assembled,
+    *,
+    version: str,
+    connect: Callable[[], Connection],
+    judge: Judge,
+    set_tier: SetTier,
+) -> Admin:
+    """The dashboard is registered with it, under /admin. `connect` opens a connection beside the pool for what metrics ask,
+    `judge` reads the variables anew, `set_tier` keeps a tier that is given by hand.
+    """
+    with app.app_context():
+        metrics = metrics_of(made, db.engine, connect, BuildInfo(version, settings.flask_env))
+    app.extensions[METRICS] = metrics
+    token = secret_text(settings.metrics_token)
+    own_pages = chain.from_iterable(each.admin_pages for each in made.built.values())
+    install_dashboard(app, made.auth, made.health, (*subject_pages(made.auth, set_tier, made.built), *own_pages))
+    deployment = Deployment(app, settings, made, judge)
+    serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
+    return Admin(
+        (analytics_routes(made.auth), *(() if token is None else (metrics_routes(metrics, token),))),
+        (
+            check_production_command(settings, deployment.checks),
+            worker_commands(made.jobs, settings.database_session_url, serve_metrics),
+        ),
+    )
+
+
+def served_metrics(metrics: Metrics, token: str | None, port: int | None) -> AbstractContextManager[object]:
+    """Of a process that serves nothing else."""
+    return nullcontext() if token is None or port is None else metrics_listener(metrics, token, port)

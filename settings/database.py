@@ -7,7 +7,7 @@ from pydantic import Field
 
 from settings import types
 from settings.process import ProcessSection
-from settings.section import Complaint
+from settings.section import Complaint, secret_text
 
 
 class DatabaseSection(ProcessSection):
@@ -34,6 +34,11 @@ class DatabaseSection(ProcessSection):
     """The address of Redis or Valkey. Without it, limits are kept in PostgreSQL: just as exact, but slower."""
     redis_timeout_ms: int = Field(default=100, ge=20, le=500)
     """How long a Redis command may take, in milliseconds. After that, the process uses PostgreSQL for a second."""
+
+    @property
+    def database_session_url(self) -> str:
+        """For what needs a session of its own. Empty without any."""
+        return secret_text(self.database_direct_url) or secret_text(self.database_url) or ""
 
     def unsafe(self) -> Iterator[Complaint]:
         if self.database_url is None:

@@ -13,7 +13,8 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from openapi_spec_validator import validate
 
-from app import ASSEMBLED, Assembled, assemble, create_app
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble, create_app
 from auth.assembly import Auth
 from auth.staff.guards import STAFF
 from config import Settings, SettingsInvalid, load_settings

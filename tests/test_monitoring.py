@@ -14,7 +14,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from config import load_settings
 from database import db
 from database.jobs.metrics import FAILED_JOBS

@@ -19,7 +19,8 @@ from flask import Flask
 from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from auth.accounts.close import close_account
 from auth.accounts.purge import purge_accounts
 from auth.assembly import Auth

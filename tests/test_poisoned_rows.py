@@ -13,7 +13,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs.declare import JobName, Jobs

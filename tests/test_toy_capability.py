@@ -15,14 +15,16 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from app import ASSEMBLED, Assembled, assemble, production_checks
+from admin.assembled import ASSEMBLED, Assembled
+from admin.check_production.deployment import Deployment
+from app import assemble
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
 from auth.principal import Role
 from auth.scopes import CORE_SCOPES
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
-from check_settings import env_example, settings_table
+from check_settings import env_example, judged_for_production, settings_table
 from config import SettingsInvalid, load_settings
 from database import db, transaction
 from database.base import Base
@@ -199,7 +201,8 @@ def test_its_health_is_a_part_of_the_whole(on: Flask) -> None:
 def test_its_check_is_one_of_those_of_a_deployment() -> None:
     settings = load_settings(environ(), capabilities=DECLARED)
     app = assemble(settings, DECLARED)
-    assert "toy box" in [check.name for check in production_checks(app, settings, made_of(app))]
+    deployment = Deployment(app, settings, made_of(app), judged_for_production)
+    assert "toy box" in [check.name for check in deployment.checks()]
 
 
 def test_its_metrics_are_shown_with_those_of_its_calls(on: Flask, off: Flask) -> None:
@@ -303,7 +306,8 @@ OFF = """
 import os
 import sys
 from tests.test_toy_capability import DECLARED, HEAVY, environ
-from app import ASSEMBLED, assemble
+from admin.assembled import ASSEMBLED
+from app import assemble
 from config import load_settings
 assert not set(HEAVY) & sys.modules.keys()
 for on in ("predict", "toy"):

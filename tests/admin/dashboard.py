@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text, update
 from werkzeug.test import TestResponse
 
-from app import ASSEMBLED, Assembled
+from admin.assembled import ASSEMBLED, Assembled
 from auth.account_change import account_change
 from auth.assembly import Auth
 from auth.device import Device

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from app import ASSEMBLED, Assembled
+from admin.assembled import ASSEMBLED, Assembled
 from auth.principal import Role
 from database import reading, transaction
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +12,10 @@ import redis
 from click.testing import CliRunner, Result
 from flask import Flask
 
+from admin.assembled import ASSEMBLED, Assembled
 from admin.check_production.commands import check_production_command
 from admin.check_production.deployment import Deployment
-from app import ASSEMBLED, Assembled, assemble
+from app import assemble
 from auth.email_address import parse_email
 from auth.operators.accounts import create_user
 from auth.principal import Role
@@ -82,8 +83,8 @@ class RightDeployment:
             connect=writer_connection(url.get_secret_value(), EngineOptions()),
             plans=plans_on_offer(CAPABILITIES),
         )
-        of_capabilities = tuple(check for each in self.made.built.values() for check in each.checks)
-        return Deployment(self.app, settings, settings, auth, payments, judged_for_production, of_capabilities)
+        made = replace(self.made, payments=payments)
+        return Deployment(self.app, settings, made, judged_for_production)
 
     def run(self, deployment: Deployment, environ: dict[str, str | None], *args: str) -> Result:
         """The worker gives its sign of life first."""

@@ -230,8 +230,9 @@ def no_general_limit(_: RightDeployment) -> Iterator[Asked]:
 
 
 def with_plans(right: RightDeployment, change: Callable[[PlanOffer], PlanOffer]) -> Asked:
-    payments = right.deployment().payments
-    return Asked(deployment={"payments": replace(payments, plans=[change(plan) for plan in payments.plans])})
+    made = right.deployment().made
+    payments = replace(made.payments, plans=[change(plan) for plan in made.payments.plans])
+    return Asked(deployment={"made": replace(made, payments=payments)})
 
 
 @mistake("limits", "The plan pro allows less predict per_day than plus")
