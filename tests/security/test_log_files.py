@@ -112,6 +112,22 @@ def test_a_folder_that_is_gone_refuses_no_request_and_is_used_again_when_it_is_b
     ]
 
 
+def test_a_disk_that_was_full_is_written_to_again_when_a_file_is_deleted(logged: Flask, tmp_path: Path) -> None:
+    """/dev/full takes nothing, not even what waits to be written when it is closed."""
+    client = logged.test_client()
+    for name in ("app.log", "access.log"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("/dev/full")
+    structlog.get_logger().info("not written")
+    assert client.get("/toy/wishes").status_code == 200
+    for name in ("app.log", "access.log"):
+        (tmp_path / name).unlink()
+    for _ in range(2):  # with the first one it is noticed
+        structlog.get_logger().info("written")
+        client.get("/toy/wishes")
+    assert events(tmp_path) == {"app.log": ["written"], "access.log": ["request"], "error.log": [], "security.log": []}
+
+
 def test_lines_of_several_processes_do_not_mix_while_the_files_are_rotated(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(LINES), letter], cwd=ROOT) for letter in "ab"
