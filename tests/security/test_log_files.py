@@ -22,7 +22,7 @@ from tests.toy_api import toy_app
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
-LINES = 400
+LINES = 200
 WRITER = """
 import sys
 from pathlib import Path
