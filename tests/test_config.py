@@ -62,6 +62,13 @@ def test_development_works_with_nothing_set() -> None:
     assert not settings.require_https
 
 
+@pytest.mark.parametrize(("environment", "level"), [("staging", "DEBUG"), ("production", "INFO")])
+def test_staging_is_production_with_more_in_its_log(environment: str, level: str) -> None:
+    settings = load_settings(production(FLASK_ENV=environment))
+    assert (settings.log_level, settings.require_https, settings.is_development) == (level, True, False)
+    assert load_settings(production(FLASK_ENV=environment, LOG_LEVEL="warning")).log_level == "WARNING"
+
+
 def test_development_secrets_differ_from_one_start_to_the_next() -> None:
     assert load_settings({}).secret_key != load_settings({}).secret_key
 

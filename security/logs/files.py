@@ -1,6 +1,7 @@
 """The log as files in one folder, beside standard output. Any number of processes may write to them."""
 
 import logging
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,13 @@ class LogFiles:
 
 
 class _LogFile(WatchedFileHandler):
+    """What cannot be written is left out, for it is no reason to refuse a request; the next line tries again."""
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
-        except OSError:  # it was moved away and the folder takes no new one: no reason to refuse a request
-            self.handleError(record)
+        except OSError:  # moved away where no new one can be made, or while the disk was full
+            if (stream := self.stream) is not None:
+                self.stream = None
+                with suppress(OSError):
+                    stream.close()

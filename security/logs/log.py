@@ -18,6 +18,7 @@ from security.logs.context import current_names
 from security.logs.files import LogFiles
 from security.logs.mask_secrets import mask_values
 from security.logs.render import Render, json_line, terminal_line
+from security.logs.sentry import report_exception
 from security.logs.timestamp import timestamp
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -66,6 +67,7 @@ def configure_logging(level: str, *, pretty: bool = False, folder: Path | None =
     files = None if folder is None else LogFiles(folder)
     render = terminal_line() if pretty else json_line
     processors: list[Processor] = [
+        report_exception,
         _complete,
         structlog.processors.format_exc_info,
         _mask,

@@ -7,6 +7,7 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
+from structlog.types import EventDict
 
 from security.logs.context import current_names
 from security.logs.mask_secrets import MASK, SECRET_NAMES, mask_values
@@ -54,6 +55,17 @@ def start_sentry(dsn: str, environment: str, release: str) -> None:
         before_breadcrumb=_scrub,
         trace_propagation_targets=[],  # the servers that we call are told nothing of it
     )
+
+
+def report_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A processor of log lines: an error that was dealt with, but that nobody expected, is reported with its line's fields.
+
+    Sentry's own part does the same for libraries. Whatever was reported already is not reported twice.
+    """
+    error = event.get("exc_info")
+    if isinstance(error, BaseException):
+        sentry_sdk.capture_exception(error, extras={name: value for name, value in event.items() if name != "exc_info"})
+    return event
 
 
 def _report(event: Any, hint: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from tests.toy_api import toy_app
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
-LINES = 400
+LINES = 200
 WRITER = """
 import sys
 from pathlib import Path
@@ -110,6 +110,22 @@ def test_a_folder_that_is_gone_refuses_no_request_and_is_used_again_when_it_is_b
         "request",
         "back",
     ]
+
+
+def test_a_disk_that_was_full_is_written_to_again_when_a_file_is_deleted(logged: Flask, tmp_path: Path) -> None:
+    """/dev/full takes nothing, not even what waits to be written when it is closed."""
+    client = logged.test_client()
+    for name in ("app.log", "access.log"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("/dev/full")
+    structlog.get_logger().info("not written")
+    assert client.get("/toy/wishes").status_code == 200
+    for name in ("app.log", "access.log"):
+        (tmp_path / name).unlink()
+    for _ in range(2):  # with the first one it is noticed
+        structlog.get_logger().info("written")
+        client.get("/toy/wishes")
+    assert events(tmp_path) == {"app.log": ["written"], "access.log": ["request"], "error.log": [], "security.log": []}
 
 
 def test_lines_of_several_processes_do_not_mix_while_the_files_are_rotated(tmp_path: Path) -> None:

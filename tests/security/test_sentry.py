@@ -11,6 +11,7 @@ import sentry_sdk
 from sentry_sdk.envelope import Envelope
 
 from database import transaction
+from database.batch import work_through
 from database.jobs.declare import Job, JobName, Jobs, Urgency, enqueue_job
 from database.jobs.run_worker import run_worker
 from database.jobs.worker_options import WorkerOptions
@@ -129,6 +130,19 @@ def test_a_failed_job_is_reported_by_its_number(sentry: Ingest, kept_database_ur
     (event,) = sentry.events()
     assert event["exception"]["values"][-1]["type"] == "RuntimeError"
     assert (event["tags"]["job"], event["tags"]["job_id"]) == ("unlucky", str(number))
+    assert canary not in sentry.text
+
+
+def test_an_item_that_a_batch_passes_over_is_reported(sentry: Ingest, kept_database_url: str, canary: str) -> None:
+    def fail(item: int) -> int:
+        raise RuntimeError(f"{canary}@example.com has item {item}")
+
+    with bare_app(kept_database_url).app_context():
+        assert work_through("count_up", [7], fail) == 0
+    sentry_sdk.flush()
+    (event,) = sentry.events()
+    assert event["exception"]["values"][-1]["type"] == "RuntimeError"
+    assert (event["extra"]["batch"], event["extra"]["item"]) == ("count_up", "7")
     assert canary not in sentry.text
 
 
