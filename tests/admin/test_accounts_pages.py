@@ -31,7 +31,7 @@ def test_an_account_is_found_by_its_id(dashboard: Dashboard) -> None:
     assert support.get(f"/admin/accounts?find={alice}").headers["Location"] == f"/admin/accounts/{alice}"
 
 
-@pytest.mark.parametrize("typed", ["bob@example.com", "alice", "alice@", "%", str(uuid4())])
+@pytest.mark.parametrize("typed", ["bob@example.com", "alice", "alice@", "%", "01890000-0000-7000-8000-000000000000"])
 def test_what_names_no_account_finds_none(dashboard: Dashboard, typed: str) -> None:
     dashboard.user()
     page = dashboard.staff(Role.SUPPORT).get("/admin/accounts", query_string={"find": typed})

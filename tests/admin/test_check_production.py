@@ -380,13 +380,13 @@ def admin_without_second_factor(right: RightDeployment) -> Iterator[Asked]:
 @mistake("database", "The clock of PostgreSQL and that of this host differ by 60 seconds")
 def clock_of_this_host_is_wrong(right: RightDeployment) -> Iterator[Asked]:
     auth = replace(right.made.auth, clock=lambda: datetime.now(UTC) + timedelta(minutes=1))
-    yield Asked(settings={"redis_url": None}, deployment={"auth": auth})
+    yield Asked(settings={"redis_url": None}, deployment={"made": replace(right.made, auth=auth)})
 
 
 @mistake("redis", "The clock of Redis and that of this host differ by 60 seconds")
 def clock_of_redis_is_wrong(right: RightDeployment) -> Iterator[Asked]:
     auth = replace(right.made.auth, clock=lambda: datetime.now(UTC) + timedelta(minutes=1))
-    yield Asked(settings={"database_url": None}, deployment={"auth": auth})
+    yield Asked(settings={"database_url": None}, deployment={"made": replace(right.made, auth=auth)})
 
 
 # Redis
