@@ -58,6 +58,11 @@ class Frame:
         return request.path == href or (href != ADMIN and request.path.startswith(f"{href}/"))
 
     @property
+    def came_from_elsewhere(self) -> bool:
+        """Whether a link of another site led here. The browser then sends no cookie, and does so at the next click."""
+        return bool(request.environ.get("HTTP_SEC_FETCH_SITE") == "cross-site")
+
+    @property
     def csrf_token(self) -> str:
         member = staff_member()
         return "" if member is None else self.sessions.pages.csrf_token(member.principal.session_id)

@@ -111,6 +111,13 @@ def test_no_form_of_another_site_is_taken(dashboard: Dashboard) -> None:
     assert set(answers.values()) == {403}, answers
 
 
+def test_every_page_opens_for_admins_and_an_unknown_id_is_said(dashboard: Dashboard) -> None:
+    admin = dashboard.staff(Role.ADMIN)
+    answers = {name_of(each): admin.get(address(each)).status_code for each in PAGES if each.method == "GET"}
+    assert set(answers.values()) <= {200, 303, 404, 409}, answers
+    assert answers["GET /admin"] == 200
+
+
 def test_pages_change_nothing_by_being_opened() -> None:
     assert {each.method for each in PAGES} == {"GET", "POST"}
 
