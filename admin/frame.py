@@ -158,8 +158,10 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
-NO_MINOR_UNIT = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
-THOUSANDTHS = frozenset("bhd jod kwd omr tnd".split())
+NO_MINOR_UNIT = frozenset(
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+)
+THOUSANDTHS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 """As Stripe writes amounts (docs.stripe.com/currencies); it counts ISK and UGX in hundredths."""
 
 
