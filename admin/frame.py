@@ -58,6 +58,11 @@ class Frame:
         return request.path == href or (href != ADMIN and request.path.startswith(f"{href}/"))
 
     @property
+    def came_from_elsewhere(self) -> bool:
+        """Whether a link of another site led here. The browser then sends no cookie, and does so at the next click."""
+        return bool(request.environ.get("HTTP_SEC_FETCH_SITE") == "cross-site")
+
+    @property
     def csrf_token(self) -> str:
         member = staff_member()
         return "" if member is None else self.sessions.pages.csrf_token(member.principal.session_id)
@@ -153,13 +158,17 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
-MINOR_UNITS = {"jpy": 0, "krw": 0, "clp": 0, "vnd": 0, "isk": 0, "kwd": 3, "bhd": 3, "jod": 3, "tnd": 3, "omr": 3}
-"""ISO 4217: how many digits stand behind the point, where it is not two."""
+NO_MINOR_UNIT = frozenset(
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+)
+THOUSANDTHS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+"""As Stripe writes amounts (docs.stripe.com/currencies); it counts ISK and UGX in hundredths."""
 
 
 def money(amount: int, currency: str) -> str:
     """Of minor units: `9.99 USD`"""
-    digits = MINOR_UNITS.get(currency.lower(), 2)
+    code = currency.lower()
+    digits = 0 if code in NO_MINOR_UNIT else 3 if code in THOUSANDTHS else 2
     return f"{amount / 10**digits:,.{digits}f} {currency.upper()}"
 
 

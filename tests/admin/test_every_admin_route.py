@@ -1,6 +1,7 @@
 """Every route of the dashboard and of the API for staff: nobody gets in who should not, whoever adds a route."""
 
 import re
+from functools import cache
 from uuid import UUID
 
 from flask import Flask
@@ -38,11 +39,18 @@ def role_of(route: Operation) -> Role:
     return role
 
 
-ROUTES = admin_routes(
-    assemble(load_settings({**production_environment(NOWHERE, "https://a.example.com"), **EVERYTHING}))
-)
-GUARDED = [each for each in ROUTES if each.guard.scheme is not None]
-PAGES = [each for each in GUARDED if each.guard.scheme == STAFF]
+@cache
+def routes() -> list[Operation]:
+    environ = {**production_environment(NOWHERE, "https://predict.example.com"), **EVERYTHING}
+    return admin_routes(assemble(load_settings(environ)))
+
+
+def guarded() -> list[Operation]:
+    return [each for each in routes() if each.guard.scheme is not None]
+
+
+def pages() -> list[Operation]:
+    return [each for each in guarded() if each.guard.scheme == STAFF]
 
 
 def address(route: Operation) -> str:
@@ -75,26 +83,26 @@ def access_token(dashboard: Dashboard, who: Staff) -> str:
 
 
 def test_nobody_is_let_in_without_a_sign_in(dashboard: Dashboard) -> None:
-    answers = {name_of(each): ask(dashboard, each, None).status_code for each in GUARDED}
+    answers = {name_of(each): ask(dashboard, each, None).status_code for each in guarded()}
     assert set(answers.values()) == {401}, answers
 
 
 def test_a_user_is_let_in_nowhere(dashboard: Dashboard) -> None:
     alice = dashboard.staff(Role.USER)
-    answers = {name_of(each): ask(dashboard, each, alice).status_code for each in GUARDED}
+    answers = {name_of(each): ask(dashboard, each, alice).status_code for each in guarded()}
     assert set(answers.values()) == {403}, answers
 
 
 def test_support_is_refused_where_only_admins_may(dashboard: Dashboard) -> None:
     support = dashboard.staff(Role.SUPPORT)
-    admins_alone = [each for each in GUARDED if role_of(each) is Role.ADMIN]
+    admins_alone = [each for each in guarded() if role_of(each) is Role.ADMIN]
     answers = {name_of(each): ask(dashboard, each, support).status_code for each in admins_alone}
     assert set(answers.values()) <= {403}, answers
 
 
 def test_no_form_is_taken_without_its_token(dashboard: Dashboard) -> None:
     admin = dashboard.staff(Role.ADMIN)
-    forms = [each for each in PAGES if each.method != "GET"]
+    forms = [each for each in pages() if each.method != "GET"]
     answers = {name_of(each): admin.post(address(each), csrf=False).status_code for each in forms}
     assert set(answers.values()) == {403}, answers
 
@@ -103,7 +111,7 @@ def test_no_form_of_another_site_is_taken(dashboard: Dashboard) -> None:
     admin = dashboard.staff(Role.ADMIN)
     token = {"csrf_token": admin.sessions.pages.csrf_token(admin.session_id)}
     headers = {**PAGE, "Origin": "https://evil.example.com", "Sec-Fetch-Site": "cross-site"}
-    forms = [each for each in PAGES if each.method != "GET"]
+    forms = [each for each in pages() if each.method != "GET"]
     answers = {
         name_of(each): admin.client.post(address(each), data=token, headers=headers, base_url=BASE).status_code
         for each in forms
@@ -111,11 +119,18 @@ def test_no_form_of_another_site_is_taken(dashboard: Dashboard) -> None:
     assert set(answers.values()) == {403}, answers
 
 
+def test_every_page_opens_for_admins_and_an_unknown_id_is_said(dashboard: Dashboard) -> None:
+    admin = dashboard.staff(Role.ADMIN)
+    answers = {name_of(each): admin.get(address(each)).status_code for each in pages() if each.method == "GET"}
+    assert set(answers.values()) <= {200, 303, 404, 409}, answers
+    assert answers["GET /admin"] == 200
+
+
 def test_pages_change_nothing_by_being_opened() -> None:
-    assert {each.method for each in PAGES} == {"GET", "POST"}
+    assert {each.method for each in pages()} == {"GET", "POST"}
 
 
 def test_what_is_open_is_known() -> None:
-    open_to_all = {(each.method, each.path) for each in ROUTES if each.guard.scheme is None}
+    open_to_all = {(each.method, each.path) for each in routes() if each.guard.scheme is None}
     assert {each for each in open_to_all if "/assets/" not in each[1]} == OPEN
-    assert all(isinstance(each.guard, Anyone) for each in ROUTES if "/assets/" in each.path)
+    assert all(isinstance(each.guard, Anyone) for each in routes() if "/assets/" in each.path)

@@ -100,8 +100,12 @@ def test_staff_signs_in_sets_up_a_second_factor_and_looks_at_every_page(page: Pa
     assert titles[0] == "Overview"
     for title in titles:
         page.get_by_role("navigation", name="Dashboard").get_by_role("link", name=title, exact=True).click()
-        expect(page.locator("nav [aria-current=page]")).to_have_text(title)
         look_over(page)
+        page.set_viewport_size({"width": PHONE_WIDTH, "height": 800})
+        page.reload()
+        here = page.locator("nav [aria-current=page]")
+        expect(here).to_have_text(title)
+        expect(here).to_be_in_viewport(ratio=1)
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
