@@ -154,17 +154,6 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             threads: RequestThreads = self.tpool
             self._metrics.watch(Live(THREADS_BUSY, lambda: threads.busy), Live(THREADS_LIMIT, lambda: self.cfg.threads))
 
-    def run(self) -> None:
-        try:
-            super().run()
-        finally:
-            self._measure()
-
-    def _measure(self) -> None:
-        """For whichever process is asked for the metrics of all."""
-        if self._metrics is not None:
-            self._metrics.measure()
-
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once told to stop, answer who has already connected and refuse who comes later.
 
@@ -262,12 +251,16 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         _refuse(client, status)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Give up those whose time is over, or all. gunicorn calls it after every turn of the main loop."""
+        """Give up those whose time is over, or all. gunicorn calls it after every turn of the main loop, and once at its end.
+
+        As often the metrics are put down for whichever process is asked for those of all.
+        """
         now = time.monotonic()
         if now < self._next_look and not force:
             return
         self._next_look = now + 1
-        self._measure()
+        if self._metrics is not None:
+            self._metrics.measure()
         for conn in self._waiting:
             if force:
                 self._close(conn)

@@ -33,7 +33,14 @@ from metering.limits import (
     Reservation,
     Standing,
 )
-from metering.metrics import DECISIONS, STREAM_NOT_RECORDED, TURNED_AWAY, UPSTREAM_SECONDS, measures_of
+from metering.metrics import (
+    DECISIONS,
+    STREAM_NOT_RECORDED,
+    TURNED_AWAY,
+    UPSTREAM_FAILURES,
+    UPSTREAM_SECONDS,
+    measures_of,
+)
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from metering.sampled_refusals import SampledRefusals
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
@@ -331,6 +338,7 @@ class MeteredCalls:
         slot.sign = error.health
         upstream_ms = (perf_counter() - asked) * 1000
         measures_of(work.feature).failed.observe(upstream_ms / 1000)
+        UPSTREAM_FAILURES.labels(work.feature, error.reason).inc()
         error.headers.update(timing_headers(running.elapsed_ms(), upstream_ms))
         hour = running.reservation.ask.hour.name
         failed = Spent(counter=work.feature, unit=FAILURE, window=hour, amount=error.sent, allowed=None)

@@ -21,6 +21,11 @@ UPSTREAM_SECONDS = Histogram(
     ("feature", "outcome"),
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
 )
+UPSTREAM_FAILURES = Counter(
+    "mirroros_upstream_failures_total",
+    "Why calls failed at their upstream: the error_code of their rows, such as timeout, connect_failed or status_500",
+    ("feature", "reason"),
+)
 OVERHEAD_SECONDS = Histogram(
     "mirroros_gateway_overhead_seconds",
     "What a delivered call took beside its upstream: limits, idempotency and settling",

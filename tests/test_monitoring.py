@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from config import load_settings
 from database import db
 from database.jobs.metrics import FAILED_JOBS
 from security.metrics.exposition import METRICS, Metrics
+from tests.databases import MigratedDatabases
 from tests.whole.environment import EVERYTHING, production_environment
 
 ROOT = Path(__file__).parents[1]
 MONITORING = ROOT / "deploy" / "monitoring"
 ALERTS = MONITORING / "alerts.yml"
 DASHBOARD = MONITORING / "grafana" / "dashboards" / "mirroros.json"
+OF_TESTS = ("mirroros_toy", "mirroros_test")
 TAKEN_BY_PROMETHEUS = {"job", "instance"}
 SELECTOR = re.compile(r"(mirroros_\w+)(?:\{([^}]*)\})?")
 GROUPED = re.compile(r"\b(?:by|without) \(([^)]*)\)")
@@ -49,56 +52,63 @@ def queries() -> list[str]:
     return [*(rule["expr"] for rule in rules()), *shown()]
 
 
+@dataclass(frozen=True)
+class Exported:
+    """`labels`: what each sample can have, by its name."""
+
+    text: str
+    labels: Mapping[str, Set[str]]
+
+
 @pytest.fixture(scope="module")
-def exported(migrated_databases: Any) -> Iterator[dict[str, set[str]]]:
-    """The samples' names, each with the labels that it can have."""
+def exported(migrated_databases: MigratedDatabases) -> Exported:
+    """With all that can be switched on."""
     with migrated_databases.kept() as url:
-        settings = load_settings({**production_environment(url, "https://predict.example.com"), **EVERYTHING})
-        app = assemble(settings)
+        app = assemble(load_settings({**production_environment(url, "https://predict.example.com"), **EVERYTHING}))
         made: Assembled = app.extensions[ASSEMBLED]
         metrics: Metrics = app.extensions[METRICS]
         text = metrics.text()
         with app.app_context():
             db.engine.dispose()
-    labels = {figure.name: set(figure.labels) for figure in (FAILED_JOBS, *made.payments.figures)}
+    families = {figure.name: set(figure.labels) for figure in (FAILED_JOBS, *made.payments.figures)}
     for collector in REGISTRY._collector_to_names:
         if isinstance(collector, MetricWrapperBase):
-            labels[collector._name] = set(collector._labelnames)
-    found: dict[str, set[str]] = {"mirroros_part_up": {"part"}}
+            families[collector._name] = set(collector._labelnames)
+    return Exported(text, dict(labels_by_sample(text, families)))
+
+
+def labels_by_sample(text: str, families: Mapping[str, Set[str]]) -> Iterator[tuple[str, Set[str]]]:
     for family in text_string_to_metric_families(text):
-        names = {sample.name for sample in family.samples}
-        if family.type == "histogram":
-            names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
-        if family.type == "counter":
-            names.add(f"{family.name}_total")
+        if family.name.startswith(OF_TESTS):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
         of_samples = {label for sample in family.samples for label in sample.labels}
-        for name in {family.name, *names}:
-            found[name] = labels.get(family.name, labels.get(f"{family.name}_total", set())) | of_samples
-    for name in [name for name in found if name.endswith("_bucket")]:
-        found[name] |= {"le"}
-    yield found
+        labels = families.get(family.name, families.get(name, set())) | of_samples
+        if family.type == "histogram":
+            yield from ((f"{name}_bucket", labels | {"le"}), (f"{name}_count", labels), (f"{name}_sum", labels))
+        else:
+            yield name, labels
 
 
-def test_every_metric_and_label_that_is_asked_for_exists(exported: dict[str, set[str]]) -> None:
+def test_every_metric_and_label_that_is_asked_for_exists(exported: Exported) -> None:
     assert len(queries()) > 80
     for query in queries():
         for name, matchers in SELECTOR.findall(query):
-            assert name in exported, query
-            assert set(re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\s*\"", matchers)) <= exported[name], query
+            assert name in exported.labels, query
+            assert set(re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\s*\"", matchers)) <= exported.labels[name], query
         names = {name for name, _ in SELECTOR.findall(query)}
         grouped = {label for labels in GROUPED.findall(query) for label in labels.split(", ")}
-        assert grouped <= {"instance"}.union(*(exported[name] for name in names)), query
+        assert grouped <= {"instance"}.union(*(exported.labels[name] for name in names)), query
 
 
-def test_every_metric_of_ours_is_shown_or_watched(exported: dict[str, set[str]]) -> None:
+def test_every_metric_of_ours_is_shown_or_watched(exported: Exported) -> None:
     asked = {name for query in queries() for name, _ in SELECTOR.findall(query)}
-    ours = {re.sub("_(bucket|count|sum)$", "", name) for name in exported if name.startswith("mirroros_")}
-    ours -= {name for name in ours if f"{name}_total" in ours}
+    ours = {re.sub("_(bucket|count|sum)$", "", name) for name in exported.labels if name.startswith("mirroros_")}
     assert {name for name in ours if not any(each.startswith(name) for each in asked)} == set()
 
 
-def test_names_are_as_prometheus_wants_them(exported: dict[str, set[str]]) -> None:
-    for name, labels in exported.items():
+def test_names_are_as_prometheus_wants_them(exported: Exported) -> None:
+    for name, labels in exported.labels.items():
         assert not labels & TAKEN_BY_PROMETHEUS, name
         if name.startswith("mirroros_"):
             assert re.fullmatch("[a-z_]+", name)
@@ -142,12 +152,13 @@ def test_the_dashboard_can_be_provisioned() -> None:
 
 
 @promtool
-def test_promtool_accepts_the_rules_the_scrape_configuration_and_the_dashboards_queries(tmp_path: Path) -> None:
+def test_promtool_accepts_rules_configuration_queries_and_metrics(exported: Exported, tmp_path: Path) -> None:
     asked = [{"record": f"dashboard:query{number}", "expr": query} for number, query in enumerate(shown())]
     dashboard = tmp_path / "dashboard.yml"
     dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": asked}]}))
     run("check", "rules", str(ALERTS), str(dashboard))
     run("check", "config", "--syntax-only", str(MONITORING / "prometheus.yml"))
+    run("check", "metrics", document=exported.text)
 
 
 RISES = "0+1x90"
@@ -284,6 +295,8 @@ def test_every_alert_fires_when_it_should_and_none_on_a_good_day(tmp_path: Path)
     run("test", "rules", str(file))
 
 
-def run(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, check=False)
+def run(*arguments: str, document: str | None = None) -> None:
+    done = subprocess.run(
+        ["promtool", *arguments], input=document, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -40,7 +40,7 @@ def noted(always: Iterable[str]) -> Figure:
         "mirroros_billing_noted_total",
         "What payments noted for operators, by name: drift:… what reconciling corrected, dead:… events given up, and others",
         f"""SELECT name, coalesce(noted.count, 0) FROM unnest(ARRAY[{names}]::text[]) AS always (name)
-            FULL JOIN billing_counts AS noted USING (name)""",  # noqa: S608 - names of our own
+            FULL JOIN billing_counts AS noted USING (name)""",  # nosec B608 # noqa: S608 - names of our own
         labels=("name",),
         kind="counter",
     )

@@ -21,7 +21,7 @@ SECONDS_FOR_A_REQUEST = 5
 def metrics_listener(metrics: Metrics, token: str, port: int) -> Iterator[None]:
     """Meanwhile. A port that cannot be listened to is logged and ends nothing."""
     try:
-        server = _Server(("0.0.0.0", port), _handler_of(metrics, token))  # noqa: S104 - scrapers are other machines
+        server = _Server(("0.0.0.0", port), _handler_of(metrics, token))  # nosec B104 # noqa: S104
     except OSError as error:
         log.warning("metrics_not_served", extra={"port": port, "reason": type(error).__name__})
         yield

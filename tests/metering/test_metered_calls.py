@@ -418,6 +418,7 @@ def test_what_becomes_of_calls_is_measured_by_feature(chat: Chat) -> None:
         mirroros_upstream_duration_seconds_count=endings,
         mirroros_gateway_overhead_seconds_count={'feature="chat"': 1},
         mirroros_limit_decisions_total=admitted,
+        mirroros_upstream_failures_total={'feature="chat",reason="overloaded"': 1},
     ):
         chat.ask(answered)
         with pytest.raises(ModelFailed):
