@@ -228,7 +228,15 @@ FUNCTIONS = (
     "analytics_response_bucket(integer)",
 )
 COUNTS = (
-    "active_at_start", "started", "ended", "active", "paying_at_start", "paying_ended", "paying", "mrr_ended", "mrr"
+    "active_at_start",
+    "started",
+    "ended",
+    "active",
+    "paying_at_start",
+    "paying_ended",
+    "paying",
+    "mrr_ended",
+    "mrr",
 )
 
 

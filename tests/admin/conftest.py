@@ -7,6 +7,7 @@ import pytest
 from app import assemble
 from config import load_settings
 from database import db
+from database.reports import REPORTS
 from tests.admin.reporting import Reporting
 from tests.databases import TABLES, MigratedDatabases
 from tests.whole.environment import production_environment
@@ -16,7 +17,9 @@ from tests.whole.environment import production_environment
 def whole_app(migrated_databases: MigratedDatabases) -> Iterator[Reporting]:
     with migrated_databases.one() as url:
         environ = {**production_environment(url, "https://predict.example.com"), "FLASK_ENV": "development"}
-        yield Reporting(assemble(load_settings(environ)))
+        app = assemble(load_settings(environ))
+        yield Reporting(app)
+        app.extensions[REPORTS].dispose()
 
 
 @pytest.fixture
