@@ -1,4 +1,4 @@
-"""Connections for reports, beside those of everything else: few, for reading alone, and with time for a long statement."""
+"""A connection for reports, beside those of everything else: for reading alone, and with time for a long statement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from database.engine import EngineOptions, engine_options, sqlalchemy_url
 
 REPORTS = "reports"
 OPTIONS = EngineOptions(
-    pool_size=2, statement_timeout=30.0, application_name="mirroros-reports", read_only=True, ask_first=True
+    pool_size=1, statement_timeout=30.0, application_name="mirroros-reports", read_only=True, ask_first=True
 )
 
 

@@ -25,7 +25,8 @@ class SchemaNotCurrent(Exception):
 
 
 def initialize_production_database() -> str:
-    """Run every migration that the configured database lacks, and return its revision. Safe to repeat.
+    """Run every migration that the configured database lacks, and return its revision. Safe to repeat. The views of analytics come
+    with them.
 
     The application is found as the `flask` command finds it (`FLASK_APP`, else app.py), so that both read the same
     settings and refuse the same mistakes.

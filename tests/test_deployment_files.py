@@ -189,7 +189,7 @@ class TestFiles:
         web = processes * file["formation"]["web"]["quantity"]
         workers = file["formation"]["worker"]["quantity"]
         release = 1
-        assert web * (pool + 3) + workers * (pool + 7) + release <= 20
+        assert web * (pool + 4) + workers * (pool + 7) + release <= 20
 
     def test_the_image_runs_without_root_and_with_checked_packages(self) -> None:
         text = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -179,7 +179,10 @@ CREATE VIEW analytics_activity AS
 SELECT day, registered, verified, active_users, weekly_active_users, monthly_active_users FROM activity_by_day WHERE finished
 UNION ALL
 SELECT day, fresh.registered, fresh.verified,
-       coalesce(counted.active_users, analytics_active_users(day::timestamp AT TIME ZONE 'UTC', 'infinity')), NULL, NULL
+       coalesce(
+           counted.active_users,
+           analytics_active_users(day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC')
+       ), NULL, NULL
 FROM analytics_open_days
 CROSS JOIN LATERAL analytics_registrations_of(day) AS fresh
 LEFT JOIN activity_by_day AS counted USING (day);

@@ -48,9 +48,9 @@ def fact_of(found: StripeSubscription, prices: ProductTable, version: int) -> Su
 
 
 def price_of(item: StripeItem) -> RecurringPrice | None:
-    """None for a price of tiers, and for one by the week or day, which is not on offer."""
+    """None for a price of tiers or of metered use, and for one by the week or day: none of these is on offer."""
     months = MONTHS.get(item.interval or "")
-    if item.unit_amount is None or item.currency is None or months is None:
+    if item.unit_amount is None or item.quantity is None or item.currency is None or months is None:
         return None
     return RecurringPrice(item.unit_amount * item.quantity, item.currency, months * item.interval_count)
 

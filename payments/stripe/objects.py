@@ -65,7 +65,8 @@ class StripeItem(StripeObject):
     interval_count: int = Field(default=1, validation_alias=AliasPath("price", "recurring", "interval_count"))
     unit_amount: int | None = Field(default=None, validation_alias=AliasPath("price", "unit_amount"))
     currency: str | None = Field(default=None, validation_alias=AliasPath("price", "currency"))
-    quantity: int = 1
+    quantity: int | None = None
+    """None where use is metered."""
     period_start: datetime = Field(validation_alias="current_period_start")
     period_end: datetime = Field(validation_alias="current_period_end")
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from app import assemble
 from config import load_settings
 from database import db
+from database.reports import REPORTS
 from tests.admin.dashboard import Dashboard
 from tests.admin.reporting import Reporting
 from tests.bare_app import kept_engines
@@ -56,7 +57,9 @@ def dashboard(
 def whole_app(migrated_databases: MigratedDatabases) -> Iterator[Reporting]:
     with migrated_databases.one() as url:
         environ = {**production_environment(url, "https://predict.example.com"), "FLASK_ENV": "development"}
-        yield Reporting(assemble(load_settings(environ)))
+        app = assemble(load_settings(environ))
+        yield Reporting(app)
+        app.extensions[REPORTS].dispose()
 
 
 @pytest.fixture

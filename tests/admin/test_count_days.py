@@ -87,6 +87,20 @@ def test_before_the_first_count_today_is_read_live_and_nothing_else(reporting: R
     assert (activity["active_users"], activity["weekly_active_users"]) == (1, None)
 
 
+def test_days_that_no_worker_counted_are_read_from_the_log(reporting: Reporting) -> None:
+    today = reporting.today()
+    days = [today - timedelta(days=number) for number in (3, 2, 1)]
+    with reporting.app.app_context():
+        count_day(days[0])
+    reporting.log(reporting.call(days[1]), reporting.call(days[2], user_id=BOB), reporting.call(days[2], user_id=BOB))
+    asked = {"from": days[0], "to": days[2]}
+    for _ in range(2):
+        assert [row["active_users"] for row in reporting.report("activity", **asked)] == [0, 1, 1]
+        usage = reporting.report("usage", **asked)
+        assert [(row["starts_on"], row["calls"]) for row in usage] == [(str(days[1]), 1), (str(days[2]), 2)]
+        reporting.count()
+
+
 def test_a_day_that_another_worker_finished_is_left_alone(reporting: Reporting) -> None:
     day = reporting.today() - timedelta(days=1)
     with reporting.app.app_context():
