@@ -86,7 +86,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    options = EngineOptions(pool_size=settings.database_pool_size, pooled=direct_url is not None)
+    options = EngineOptions(pool_size=settings.database_pool_size, pooled=direct_url not in {None, database_url})
     configure_database(app, database_url, options, direct_url)
     made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
