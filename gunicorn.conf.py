@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
 from settings.check import longest_request
-from web_arbiter import PatientArbiter
+from web_arbiter import PatientArbiter, refuse_until_a_worker_serves
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
@@ -53,6 +53,7 @@ proc_name = "mirroros"
 
 def on_starting(arbiter: Any) -> None:
     arbiter.__class__ = PatientArbiter  # gunicorn has no setting for it
+    refuse_until_a_worker_serves()
 
 
 def post_fork(_: Any, worker: WebWorker) -> None:

@@ -343,6 +343,13 @@ class TestWebServer:
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
 
+    def test_connections_are_refused_until_the_application_is_loaded(self, tmp_path: Path) -> None:
+        (tmp_path / "hold").touch()
+        with toy_server(tmp_path, started="Booting worker") as server:
+            assert refuses(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: answers(server.port), server.log)
+
     def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
         with toy_server(tmp_path) as server:
 
