@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from config import load_settings_or_exit
 from security.metrics.process_files import make_folder, process_ended, remove_folder
 from settings.check import longest_request
-from web_arbiter import PatientArbiter
+from web_arbiter import PatientArbiter, refuse_until_a_worker_serves
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
@@ -56,6 +56,7 @@ proc_name = "mirroros"
 def on_starting(arbiter: Any) -> None:
     """Not at a reload: the counts of the processes that end then are kept."""
     arbiter.__class__ = PatientArbiter  # gunicorn has no setting for it
+    refuse_until_a_worker_serves()
     make_folder(worker_tmp_dir)
 
 

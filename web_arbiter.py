@@ -1,8 +1,16 @@
-"""gunicorn's main process, which keeps the old workers at SIGHUP until the new ones serve."""
+"""gunicorn's main process, which accepts no connection that nobody serves: at its start, and when workers are replaced."""
 
 import time
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.sock import BaseSocket
+
+
+def refuse_until_a_worker_serves() -> None:
+    """gunicorn listens before its workers have loaded the application, so a proxy would send them requests that wait, or that are
+    lost when it does not load. Whoever is refused asks another server. The first worker that serves listens instead.
+    """
+    BaseSocket._is_listening = staticmethod(lambda _: True)  # what gunicorn asks before it listens
 
 
 class PatientArbiter(Arbiter):  # type: ignore[misc]

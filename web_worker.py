@@ -160,6 +160,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         gunicorn only stops listening to its socket: the system goes on taking connections, which hang until the last request
         has ended and are then cut off. A proxy that is refused asks another process at once.
         """
+        if enabled:
+            for listener in self.sockets:
+                if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # see web_arbiter.py
+                    listener.listen(self.cfg.backlog)
         super().set_accept_enabled(enabled)
         if self.alive:
             return

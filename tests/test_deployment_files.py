@@ -73,6 +73,19 @@ class TestFiles:
         assert service["read_only"] and "/app/.data" in service["tmpfs"]
         assert re.search(r"^WORKDIR /app$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
 
+    def test_the_commands_of_the_guide_name_services_and_files_that_exist(self) -> None:
+        guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+        named = re.findall(r"docker-compose (?:run|exec|up)((?: -[\w-]+)*)((?: [a-z][\w-]*)?)", guide)
+        assert {service.strip() for _, service in named if service} >= {"release", "web", "web-2", "worker"}
+        assert {service.strip() for _, service in named if service} <= services().keys()
+        files = set(re.findall(r"deploy/[\w@.-]+\w", guide))
+        assert {"deploy/nginx.conf", "deploy/mirroros-web@.service", "deploy/mirroros-worker.service"} <= files
+        assert all((ROOT / file).is_file() for file in files)
+        units = set(re.findall(r"mirroros-(?:web@\d+|worker)", guide))
+        assert {re.sub(r"\d+", "", unit) for unit in units} == {
+            file.stem for file in (ROOT / "deploy").glob("*.service")
+        }
+
     def test_compose_migrates_before_anything_serves(self) -> None:
         for name in ("web", "worker"):
             assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
@@ -333,6 +346,13 @@ class TestWebServer:
                 (tmp_path / "allowed").touch()
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
+
+    def test_connections_are_refused_until_the_application_is_loaded(self, tmp_path: Path) -> None:
+        (tmp_path / "hold").touch()
+        with toy_server(tmp_path, started="Booting worker") as server:
+            assert refuses(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: answers(server.port), server.log)
 
     def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
         with toy_server(tmp_path) as server:
