@@ -17,11 +17,12 @@ from admin.check_production.deployment import Deployment
 from admin.check_production.variables import Judge
 from admin.dashboard import install_dashboard
 from admin.metrics import metrics_of
+from admin.operations_pages import operations_pages
 from admin.settings import AdminSections
 from admin.subject_pages import subject_pages
 from auth.operators.accounts import SetTier
 from database import db
-from database.jobs.commands import worker_commands
+from database.jobs.commands import job_commands, worker_commands
 from security.metrics.exposition import METRICS, BuildInfo, Metrics
 from security.metrics.listener import metrics_listener
 from security.metrics.routes import metrics_routes
@@ -52,7 +53,12 @@ def admin_of(
     app.extensions[METRICS] = metrics
     token = secret_text(settings.metrics_token)
     own_pages = chain.from_iterable(each.admin_pages for each in made.built.values())
-    install_dashboard(app, made.auth, made.health, (*subject_pages(made.auth, set_tier, made.built), *own_pages))
+    pages = (
+        *subject_pages(made.auth, set_tier, made.built),
+        *operations_pages(made.auth, made.jobs, made.payments.inbox, settings.database_session_url),
+        *own_pages,
+    )
+    install_dashboard(app, made.auth, made.health, pages)
     deployment = Deployment(app, settings, made, judge)
     serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
     return Admin(
@@ -60,6 +66,7 @@ def admin_of(
         (
             check_production_command(settings, deployment.checks),
             worker_commands(made.jobs, settings.database_session_url, serve_metrics),
+            job_commands(made.jobs),
         ),
     )
 

@@ -120,6 +120,7 @@ class BillingEvent(Base):
             "next_attempt_at",
             postgresql_where=text("state = 'received'"),
         ),
+        Index("ix_billing_events_id_dead", "id", postgresql_where=text("state = 'dead'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -95,6 +95,13 @@ BATCHES = (
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
+        "purge_dead_emails",
+        "purge_dead_emails",
+        "dead_emails",
+        'id, user_id, template, address, "values", reason, failed_at',
+        f"{ID}, {USER}, 'x', 'x', '{{{{}}}}', 'x', {LONG_AGO}",
+    ),
+    Batch(
         "purge_one_time_codes",
         "purge_one_time_codes",
         "one_time_codes",
@@ -155,6 +162,15 @@ BATCHES = (
         "procrastinate_jobs",
         "id, queue_name, task_name, status",
         "{n}, 'x', 'x', 'failed'",
+        item="2",
+    ),
+    Batch(
+        "forget_job_failures",
+        "forget_job_failures",
+        "job_failures",
+        "job_id, reason, at",
+        f"{{n}}, 'x', {LONG_AGO}",
+        key="job_id",
         item="2",
     ),
     Batch(

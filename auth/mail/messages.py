@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
 from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
+from auth.mail.keep_dead import keep_dead_email
 from auth.mail.transport import MailTransport, MessageRefused
 from auth.metrics import EMAILS
 from database import reading
@@ -73,22 +74,32 @@ class Mailer:
         code_id: str | None = None,
         purpose: str | None = None,
     ) -> None:
-        """The job. An e-mail about a code that is spent or void is not sent any more."""
+        """The job. An e-mail about a code that is spent or void is not sent any more. One that is refused is dead at once."""
         if self.transport is None:
             return
+        shown = values
         if code_id is not None and purpose is not None:
             one_time, aim = UUID(code_id), Purpose(purpose)
             with reading() as session:
                 if not self.codes.is_open(session, one_time, self.clock()):
                     return
             link = f"{self.base_url}{PAGES[aim]}#token={self.codes.link_token(one_time, aim)}"
-            values = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
-        message = self.write(message_id, template, to, values, self.clock())
+            shown = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
+        message = self.write(message_id, template, to, shown, self.clock())
         try:
             self.transport.deliver(message)
         except MessageRefused as refusal:
             EMAILS.labels("refused").inc()
-            structlog.get_logger().warning("email_refused", message_id=message_id, reason=str(refusal))
+            keep_dead_email(
+                refusal,
+                self.clock(),
+                message_id=message_id,
+                template=template,
+                to=to,
+                values=values,
+                code_id=code_id,
+                purpose=purpose,
+            )
         except Exception:
             EMAILS.labels("failed").inc()
             raise

@@ -47,7 +47,8 @@ class Job:
     so `run` must bear being repeated. `cron` (five fields, UTC) makes it periodic: it takes no arguments, and its next
     turn is the repetition of a failed one. `retries` is how often a failed run of another job is repeated, after 4,
     16, 64 ... seconds; then the job is kept as failed, for 30 days. A plain text as `name` means Urgency.LATER.
-    `personal`: its arguments name people, so what is kept of a failed one has none.
+    `personal`: its arguments name people, so what is kept of a failed one has none. `when_failed` gets the job's number,
+    the error and the arguments of the last run before that.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Job:
     cron: str | None = None
     retries: int = 5
     personal: bool = False
+    when_failed: Callable[..., object] | None = None
 
     @property
     def urgency(self) -> Urgency:

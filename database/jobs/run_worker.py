@@ -20,6 +20,7 @@ from structlog.contextvars import bound_contextvars
 from database.engine import libpq_url
 from database.jobs.declare import QUEUE, Job, Jobs
 from database.jobs.metrics import JOB_SECONDS, JOBS
+from database.jobs.note_failure import note_failure
 from database.jobs.sign_of_life import giving_signs_of_life
 from database.jobs.take_jobs import ObservedJobs
 from database.jobs.worker_options import WorkerOptions, connection_limits
@@ -51,7 +52,7 @@ async def run_worker(
     progress = progress or WorkerProgress(options.concurrency, options.longest_job)
     stopping = stopping or asyncio.Event()
     personal = {name for name, job in jobs.declared.items() if job.personal}
-    with giving_signs_of_life(database_url, progress, options):
+    with giving_signs_of_life(database_url, progress, options, personal):
         while not stopping.is_set():
             try:
                 async with _connections(database_url, options) as pool:
@@ -138,17 +139,21 @@ def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., N
     """
 
     def run(context: JobContext, **arguments: Any) -> None:
+        if job.cron is not None:
+            arguments = {}  # procrastinate hands in the time at which it is due
         with bound_contextvars(job=str(job.name), job_id=context.job.id):
-            run_logged({} if job.cron else arguments)  # procrastinate hands in the time at which a periodic one is due
+            run_logged(context, arguments)
 
-    def run_logged(arguments: Mapping[str, Any]) -> None:
+    def run_logged(context: JobContext, arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
         try:
             with progress.job(), app.app_context():
                 result = job.run(**arguments)
-        except Exception:
+        except Exception as error:
             JOBS.labels(job.name, "failed").inc()
             log.exception("job %s failed", job.name)
+            with app.app_context():
+                note_failure(job, context.job, error, arguments)
             raise
         seconds = time.monotonic() - started
         JOBS.labels(job.name, "done").inc()

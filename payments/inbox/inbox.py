@@ -148,13 +148,10 @@ class EventInbox:
         """Start events anew, whatever became of them. Returns how many there were."""
         return work_through("replay_billing_events", event_ids, self._start_anew)
 
-    def _enqueue_again(self, event_id: UUID) -> int:
-        now = self.clock()
-        still_due = (BillingEvent.state == EventState.RECEIVED) & (BillingEvent.next_attempt_at <= now)
-        return self._enqueue(event_id, still_due, next_attempt_at=now + CLAIMED_FOR)
-
-    def _start_anew(self, event_id: UUID) -> int:
+    def start_anew(self, session: Session, event_id: UUID) -> bool:
+        """The same for one, in the caller's transaction. False when there is no such event."""
         return self._enqueue(
+            session,
             event_id,
             true(),
             state=EventState.RECEIVED,
@@ -164,19 +161,25 @@ class EventInbox:
             next_attempt_at=self.clock() + CLAIMED_FOR,
         )
 
-    def _enqueue(self, event_id: UUID, wanted: ColumnElement[bool], **values: object) -> int:
-        """1 if the event is there and as it is wanted."""
+    def _enqueue_again(self, event_id: UUID) -> int:
+        now = self.clock()
+        still_due = (BillingEvent.state == EventState.RECEIVED) & (BillingEvent.next_attempt_at <= now)
         with transaction() as session:
-            found = session.execute(
-                update(BillingEvent)
-                .where(BillingEvent.id == event_id, wanted)
-                .values(**values)
-                .returning(BillingEvent.id)
-            )
-            if found.first() is None:
-                return 0
-            enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
-            return 1
+            return int(self._enqueue(session, event_id, still_due, next_attempt_at=now + CLAIMED_FOR))
+
+    def _start_anew(self, event_id: UUID) -> int:
+        with transaction() as session:
+            return int(self.start_anew(session, event_id))
+
+    def _enqueue(self, session: Session, event_id: UUID, wanted: ColumnElement[bool], **values: object) -> bool:
+        """Whether the event is there and as it is wanted."""
+        found = session.execute(
+            update(BillingEvent).where(BillingEvent.id == event_id, wanted).values(**values).returning(BillingEvent.id)
+        )
+        if found.first() is None:
+            return False
+        enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
+        return True
 
     def _claim(self, event_id: UUID) -> StoredEvent | None:
         """Counts the attempt before it is made, so that an event that kills its worker does not do so for ever."""

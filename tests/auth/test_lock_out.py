@@ -51,6 +51,7 @@ PENDING = {
 NEITHER = {
     "impersonations": "ends with the session of the member of staff",
     "wrong_second_factors": "a count",
+    "dead_emails": "one about a code that is void is not sent",
     "data_exports": "downloading one takes a session and a fresh proof",
     "security_events": "a record",
     "usage_counters": "a count",

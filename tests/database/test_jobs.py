@@ -162,6 +162,36 @@ def test_what_is_kept_of_a_failed_job_names_nobody(app: Flask, database_url: str
     assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
 
 
+def test_the_last_failure_is_told_to_the_job_with_its_arguments(app: Flask, database_url: str) -> None:
+    told: list[tuple[int, str, str]] = []
+
+    def fail(to: str) -> None:
+        raise LookupError(to)
+
+    def note(number: int, error: Exception, to: str) -> None:
+        told.append((number, type(error).__name__, to))
+
+    jobs = Jobs.of([Job("mail", fail, retries=1, personal=True, when_failed=note)])
+    number = enqueue(jobs, "mail", to="alice@example.com")
+    work_once(app, jobs, database_url)
+    assert told == []
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    work_once(app, jobs, database_url)
+    assert told == [(number, "LookupError", "alice@example.com")]
+
+
+def test_a_failure_that_cannot_be_noted_is_a_failure_all_the_same(app: Flask, database_url: str) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    jobs = Jobs.of([Job("mail", fail, retries=0, when_failed=fail), Job("greet", print)])
+    number, after = enqueue(jobs, "mail"), enqueue(jobs, "greet")
+    work_once(app, jobs, database_url)
+    assert status_of(number) == ("failed", 1)
+    assert status_of(after) is None
+
+
 def test_a_job_that_names_people_keeps_its_arguments_until_its_last_try(app: Flask, database_url: str) -> None:
     reached: list[str] = []
 
@@ -270,6 +300,19 @@ def test_a_job_that_kills_every_worker_ends_as_failed(app: Flask, database_url: 
 
     with RunningWorker(app, jobs, database_url):
         wait_until(lambda: status_of(number) == ("failed", 11))
+
+
+def test_what_is_kept_of_a_job_that_killed_every_worker_names_nobody(app: Flask, database_url: str) -> None:
+    jobs = Jobs.of([Job("mail", print, personal=True), Job("count", print)])
+    mail, count = enqueue(jobs, "mail", to="alice@example.com"), enqueue(jobs, "count", item="item-1")
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 10"))
+
+    work_once(app, jobs, database_url)
+
+    with transaction() as session:
+        kept = session.execute(text("SELECT id, status::text, args FROM procrastinate_jobs ORDER BY id")).all()
+    assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
 
 
 def test_the_more_urgent_job_is_taken_first(app: Flask, database_url: str) -> None:
