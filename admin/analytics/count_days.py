@@ -27,7 +27,7 @@ TO_COUNT = f"""
     ) AS begins
     WHERE NOT EXISTS (SELECT FROM activity_by_day AS counted WHERE counted.day = begins::date AND counted.finished)
     ORDER BY begins DESC
-"""  # noqa: S608 - a constant of this file
+"""  # nosec B608 # noqa: S608 - a constant of this file
 """The newest first: meanwhile reports read from the log what happened since the newest day that is counted."""
 
 COUNT_ACTIVITY = f"""
@@ -51,7 +51,7 @@ COUNT_ACTIVITY = f"""
         weekly_active_users = excluded.weekly_active_users, monthly_active_users = excluded.monthly_active_users
     WHERE NOT activity_by_day.finished
     RETURNING counted_until, finished
-"""  # noqa: S608 - a constant of this file
+"""  # nosec B608 # noqa: S608 - a constant of this file
 COUNT_USAGE = """
     INSERT INTO usage_by_day (day, feature, calls, succeeded, failed, refused, price_micros, cost_micros)
     SELECT * FROM analytics_usage_between(CAST(:day AS date)::timestamp AT TIME ZONE 'UTC', :until)

@@ -62,7 +62,7 @@ SUBSCRIPTIONS = View(
            coalesce(sum(active) FILTER (WHERE is_last), 0)::bigint AS active
     FROM ({OF_INTERVAL.format(view="analytics_subscriptions")}) AS counted
     GROUP BY starts_on, provider, environment, tier ORDER BY starts_on, provider, environment, tier
-    """,  # noqa: S608 - constants of this file
+    """,  # nosec B608 # noqa: S608 - constants of this file
 )
 REVENUE = View(
     RevenueRow,
@@ -76,7 +76,7 @@ REVENUE = View(
            coalesce(sum(mrr) FILTER (WHERE is_last), 0)::bigint AS mrr
     FROM ({OF_INTERVAL.format(view="analytics_revenue")}) AS counted
     GROUP BY starts_on, provider, environment, currency ORDER BY starts_on, provider, environment, currency
-    """,  # noqa: S608 - constants of this file
+    """,  # nosec B608 # noqa: S608 - constants of this file
 )
 USAGE = View(
     UsageRow,

@@ -37,7 +37,7 @@ COUNTS = text(f"""
             LIMIT {MOST_COUNTED}) AS failed),
         (SELECT count(*) FROM (
             SELECT FROM security_events WHERE event = 'signed_in' AND occurred_at >= :since LIMIT {MOST_COUNTED}) AS done)
-    """)  # noqa: S608 - numbers of ours
+    """)  # nosec B608 # noqa: S608 - numbers of ours
 PRESSURE = text(f"""
     SELECT feature, count(*), count(*) FILTER (WHERE used >= allowed * {NEAR}), count(*) FILTER (WHERE used >= allowed)
     FROM (
@@ -45,7 +45,7 @@ PRESSURE = text(f"""
         WHERE "window" = :day AND unit = 'call' AND allowed IS NOT NULL LIMIT {MOST_ROWS}
     ) AS counters
     GROUP BY feature ORDER BY feature
-    """)  # noqa: S608
+    """)  # nosec B608 # noqa: S608
 
 
 class Card(AnswerBody):
