@@ -26,7 +26,7 @@ USERS = 1_000
 DAYS = 90
 REPORTS = ("activity", "subscriptions", "revenue", "usage", "response-times")
 INTERVALS = ("day", "week", "month")
-ROUNDS = 25
+ROUNDS = 51
 
 FILL = (
     # As a restore does it: the rows first, then what finds them.
@@ -65,6 +65,9 @@ FILL = (
     "VACUUM (ANALYZE)",
 )
 
+LONGEST_AGO = "UPDATE activity_by_day SET counted_until = now() - interval '6 minutes' WHERE NOT finished"
+"""As it is just before the next count, so that reports read as much from the log as they ever do."""
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -93,7 +96,8 @@ def analytics(services: Services, _processors: Processors) -> bool:
         for interval in INTERVALS:
             pairs = [(few.milliseconds(report, interval), many.milliseconds(report, interval)) for _ in range(ROUNDS)]
             small, large = (median(times) for times in zip(*pairs, strict=True))
-            print(f"{report:16}{interval:10}{small:12.1f}{large:14.1f}{large / small:7.2f}", flush=True)
+            ratio = median(large / small for small, large in pairs)
+            print(f"{report:16}{interval:10}{small:12.1f}{large:14.1f}{ratio:7.2f}", flush=True)
     return True
 
 
@@ -108,6 +112,7 @@ def filled(services: Services, calls: int) -> Filled:
         written = timed(partial(fill, connection, calls))
         with app.app_context():
             first, again = timed(count_days), timed(count_days)
+        connection.cursor().execute(LONGEST_AGO)
         connection.cursor().execute("ANALYZE")  # as autovacuum does, which would do it while reports are measured
     print(
         f"{calls:,} calls: written in {written:.0f} s, {DAYS} days counted in {first:.1f} s, today again in {again:.2f} s"

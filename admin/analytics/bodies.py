@@ -56,7 +56,7 @@ class ActivityRow(Row):
     verified: int
     """Accounts that confirmed their e-mail address, or were created with Apple or Google."""
     active_users: int
-    """Users who made a metered call on a day: the average of the interval's days. Today's number may be up to ten minutes old."""
+    """Users who made a metered call on a day: the average of the interval's days. Today's number may be up to five minutes old."""
     weekly_active_users: int | None
     """Users who made one in the 7 days up to the interval's last finished day. Null if no day is finished."""
     monthly_active_users: int | None
