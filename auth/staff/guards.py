@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from flask import request
 
-from auth.general_limit import RateLimited
 from auth.middleware import FRESH_SECONDS, SAFE_METHODS, InsufficientRole
 from auth.principal import Principal, Role
 from auth.rate_limits.by_address import AnyoneWithin
@@ -60,7 +59,6 @@ class StaffSignedIn:
         InsufficientRole,
         SecondFactorMissing,
         ProofTooOld,
-        RateLimited,
         DependencyUnavailable,
     )
 

@@ -17,17 +17,17 @@ from werkzeug.http import dump_cookie
 
 from auth.assembly import Auth
 from auth.models import AuthSession, User
-from auth.principal import Principal
+from auth.principal import Principal, Role
 from auth.second_factor.challenge import LIFETIME as CHALLENGE_LIFETIME
 from auth.second_factor.factors import Factors, factors_of
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.known_devices import LONGEST_TOKEN
 from auth.sessions.lifetimes import SessionLifetimes
+from auth.tiers import Tier, effective_tier
 from database import reading, transaction
 from security.base64url import base64url
 from security.edge.client_address import client_address
 from security.edge.origin import origin_of
-from security.edge.problems import InvalidToken
 from security.secrets.derived_key import derived_key
 
 COOKIE = "__Host-mirroros-admin"
@@ -94,33 +94,38 @@ class StaffSessions:
         return dump_cookie(name, value, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="Strict")
 
     def member(self, *, counts_as_use: bool) -> StaffMember | None:
-        """Whose cookie the request brings; None when there is none, or its session has ended. Raises RateLimited.
+        """Whose cookie the request brings; None when there is none, or its session has ended.
 
-        `counts_as_use`: somebody looks at the page, which keeps the session from ending for want of use.
+        Asked of PostgreSQL each time, and not counted against the plan of the account: a page that looks at itself every few
+        seconds would use it up. `counts_as_use`: somebody looks, which keeps the session from ending for want of use.
         """
         session_id = self._session_id()
         if session_id is None:
             return None
         now = self.auth.clock()
-        query = select(
-            AuthSession.user_id,
-            AuthSession.auth_time,
-            AuthSession.last_seen_at,
-            AuthSession.idle_expires_at,
-            User.email,
-        ).join(User, User.id == AuthSession.user_id)
+        query = (
+            select(
+                AuthSession.user_id,
+                AuthSession.auth_time,
+                AuthSession.last_seen_at,
+                User.email,
+                User.role,
+                User.tier,
+                User.tier_expires_at,
+            )
+            .join(User, User.id == AuthSession.user_id)
+            .where(AuthSession.id == session_id, AuthSession.revoked_at.is_(None), User.is_active)
+            .where(AuthSession.idle_expires_at > now, AuthSession.expires_at > now)
+        )
         with reading() as session:
-            row = session.execute(query.where(AuthSession.id == session_id)).one_or_none()
-            if row is None or row.idle_expires_at <= now:
+            row = session.execute(query).one_or_none()
+            if row is None:
                 return None
             factors = factors_of(session, row.user_id)
-        try:
-            state = self.auth.states.of_session(row.user_id, session_id)
-        except InvalidToken:
-            return None
         if counts_as_use and now - row.last_seen_at > NOTE_USE_EVERY:
             self._note_use(session_id, now)
-        principal = Principal(row.user_id, session_id, state.tier_at(now), state.cached, state.role, fresh=True)
+        tier = effective_tier(Tier(row.tier), row.tier_expires_at, now)
+        principal = Principal(row.user_id, session_id, tier, None, Role(row.role), fresh=True)
         return StaffMember(principal, row.email, row.auth_time, factors)
 
     def _session_id(self) -> UUID | None:
