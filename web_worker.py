@@ -164,6 +164,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             for listener in self.sockets:
                 if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # see web_arbiter.py
                     listener.listen(self.cfg.backlog)
+                    self.log.info("Accepting connections at: %s", listener)
         super().set_accept_enabled(enabled)
         if self.alive:
             return

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from tests.whole.environment import PUBLIC_HOST
 from tests.whole.web_server import ROOT
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-CADDY = shutil.which("caddy")
+CADDY = shutil.which("caddy", path=Path(sys.executable).parent)  # of the wheel
 START_SECONDS = 15
 ATTEMPTS = 3
 MAIN_CONFIGURATION = """

@@ -56,7 +56,7 @@ def two_sets(
 @pytest.mark.parametrize(
     "start_proxy",
     [
-        pytest.param(caddy, marks=pytest.mark.skipif(CADDY is None, reason="Caddy is not installed")),
+        pytest.param(caddy, marks=pytest.mark.skipif(CADDY is None, reason="there is no Caddy for this platform")),
         pytest.param(nginx, marks=pytest.mark.skipif(NGINX is None, reason="nginx is not installed")),
     ],
 )
