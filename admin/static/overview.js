@@ -24,6 +24,13 @@ const CHARTS = [
 ];
 let figures = JSON.parse(page.dataset.figures);
 
+// A minute between two without calls has no line: it is drawn as a point.
+function alone(plot, index) {
+  const values = plot.data[index];
+  const there = (at) => (values[at] ?? null) !== null;
+  return [...values.keys()].filter((at) => there(at) && !there(at - 1) && !there(at + 1));
+}
+
 function axis(more) {
   const rule = colour("--rule");
   return {
@@ -73,7 +80,7 @@ class Chart {
             stroke: colour(name),
             width: 1.75,
             fill: index === 0 ? colour(name) + "1f" : undefined,
-            points: { show: false },
+            points: { show: true, filter: alone, size: 5 },
           })),
         ],
         hooks: { setCursor: [(plot) => this.say(plot.cursor.idx)] },
