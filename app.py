@@ -77,7 +77,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    options = EngineOptions(pool_size=settings.database_pool_size, pooled=direct_url not in {None, database_url})
+    options = EngineOptions(pool_size=settings.database_pool_size, pooled=settings.database_is_pooled)
     replica_url = secret_text(settings.database_replica_url)
     configure_database(app, database_url, options, direct_url=direct_url, replica_url=replica_url)
     made = put_together(app, settings, writer_connection(database_url, options), capabilities)

@@ -36,6 +36,11 @@ class DatabaseSection(ProcessSection):
     """How long a Redis command may take, in milliseconds. After that, the process uses PostgreSQL for a second."""
 
     @property
+    def database_is_pooled(self) -> bool:
+        """Whether `DATABASE_URL` leads through PgBouncer."""
+        return secret_text(self.database_direct_url) not in {None, secret_text(self.database_url)}
+
+    @property
     def database_session_url(self) -> str:
         """For what needs a session of its own. Empty without any."""
         return secret_text(self.database_direct_url) or secret_text(self.database_url) or ""

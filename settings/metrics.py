@@ -22,5 +22,9 @@ class MetricsSection(ProcessSection):
         if self.worker_metrics_port is not None and self.metrics_token is None:
             yield "METRICS_TOKEN", "must be set as well, like WORKER_METRICS_PORT"
 
+    def remarks(self) -> Iterator[str]:
+        if self.metrics_token is None:
+            yield "METRICS_TOKEN is not set: nobody can read the metrics, so no alert of deploy/monitoring can fire."
+
     def secrets(self) -> dict[str, str]:
         return secret_texts(metrics_token=self.metrics_token)

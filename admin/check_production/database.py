@@ -1,12 +1,13 @@
 """PostgreSQL: who connects and how, whether there is room for every process, its schema and its clock."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from admin.check_production.clocks import clock_is_off
 from database.base import Clock
@@ -66,6 +67,22 @@ def database_checks(url: str, processes: Processes, clock: Clock) -> tuple[Produ
     )
 
 
+def pooler_check(url: str) -> ProductionCheck:
+    """`url` leads through PgBouncer, which takes no time limits from us and gives none by itself."""
+    return ProductionCheck("pgbouncer", "Sessions behind PgBouncer have a time limit.", lambda: find_pooler(url))
+
+
+def find_pooler(url: str) -> Iterator[Shortcoming]:
+    with connected(url, "DATABASE_URL") as cursor:
+        cursor.execute("SHOW statement_timeout")
+        (limit,) = cursor.fetchone() or ("0",)
+    if limit == "0":
+        yield Shortcoming(
+            "Sessions behind PgBouncer have no statement_timeout: a stuck statement holds its connection for good.",
+            "Set connect_query as deploy/pgbouncer.ini does (docs/scaling.md).",
+        )
+
+
 def find(url: str, processes: Processes, clock: Clock) -> Iterator[Shortcoming]:
     yield from weak_credentials(url)
     asked = clock()
@@ -100,20 +117,27 @@ def weak_credentials(url: str) -> Iterator[Shortcoming]:
 
 
 def look(url: str) -> Server:
-    try:
-        connection = psycopg2.connect(libpq_url(url), connect_timeout=3)
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = '3s'")
-            cursor.execute(LOOK)
-            row = cursor.fetchone()
-    except psycopg2.Error as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CannotAsk(
-            f"PostgreSQL cannot be asked: {reason}", "Check DATABASE_URL (docs/deployment.md, Troubleshooting)."
-        ) from None
+    with connected(url, "PostgreSQL") as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '3s'")
+        cursor.execute(LOOK)
+        row = cursor.fetchone()
     assert row is not None
     version, superuser, encrypted, clock, connections = row
     return Server(version, superuser, encrypted, clock, connections)
+
+
+@contextmanager
+def connected(url: str, what: str) -> Iterator[Cursor]:
+    """A new connection. Raises CannotAsk."""
+    try:
+        connection = psycopg2.connect(libpq_url(url), connect_timeout=3)
+        with closing(connection), connection.cursor() as cursor:
+            yield cursor
+    except psycopg2.Error as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CannotAsk(
+            f"{what} cannot be asked: {reason}", "Check DATABASE_URL (docs/deployment.md, Troubleshooting)."
+        ) from None
 
 
 def open_to_listeners(url: str, server: Server) -> Iterator[Shortcoming]:

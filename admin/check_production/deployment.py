@@ -8,7 +8,7 @@ from flask import Flask
 from admin.assembled import Assembled
 from admin.check_production.app_store import NOTIFICATIONS, app_store_check
 from admin.check_production.data_keys import data_keys_check
-from admin.check_production.database import Processes, database_checks
+from admin.check_production.database import Processes, database_checks, pooler_check
 from admin.check_production.limits import limits_check
 from admin.check_production.mail import mail_check
 from admin.check_production.monitoring import monitoring_check
@@ -45,6 +45,8 @@ class Deployment:
             yield worker_check(database_url, clock)
             yield data_keys_check(self.app, made.auth.data_keys)
             yield staff_check(self.app)
+        if settings.database_is_pooled:
+            yield pooler_check(secret_text(settings.database_url) or "")
         if redis_url := secret_text(settings.redis_url):
             yield redis_check(redis_url, clock)
         for each in made.built.values():

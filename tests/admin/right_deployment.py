@@ -152,6 +152,7 @@ def right_deployment(folder: Path, database_url: str) -> Iterator[RightDeploymen
             "PRIVATE_API_VERIFY_RESPONSE": "required",
             "RATE_LIMIT_GENERAL": "on",
             "WEB_CONCURRENCY": "1",
+            "METRICS_TOKEN": secrets.token_urlsafe(48),
             "PASSWORD_PEPPER": secrets.token_urlsafe(48),
             "STRIPE_SECRET_KEY": stripe.secret_key,
             "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,

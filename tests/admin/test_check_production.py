@@ -119,6 +119,7 @@ mistake("variables", "PRIVATE_API_URL must begin with https://")(
 mistake("variables", "STRIPE_WEBHOOK_SECRET must be set as well")(variable("STRIPE_WEBHOOK_SECRET", None))
 mistake("variables", "STRIPE_API_BASE must not be set")(variable("STRIPE_API_BASE", "http://127.0.0.1:1"))
 mistake("variables", "SENTRY_DSN is not set")(variable("SENTRY_DSN", None))
+warned("variables", "METRICS_TOKEN is not set")(variable("METRICS_TOKEN", None))
 mistake("variables", "EMAIL_HOST is not set")(variable("EMAIL_HOST", None))
 warned("variables", "PASSWORD_PEPPER is not set")(variable("PASSWORD_PEPPER", None))
 warned("variables", "CORS_ORIGINS is empty")(variable("CORS_ORIGINS", ""))
@@ -375,6 +376,12 @@ def admin_without_second_factor(right: RightDeployment) -> Iterator[Asked]:
         right, "UPDATE totp_secrets SET confirmed_at = NULL", "UPDATE totp_secrets SET confirmed_at = now()"
     ) as asked:
         yield asked
+
+
+@mistake("pgbouncer", "have no statement_timeout.*connect_query")
+def pooler_without_time_limits(right: RightDeployment) -> Iterator[Asked]:
+    """The server itself stands for one, as it sets no limit either."""
+    yield Asked(settings={"database_direct_url": SecretUrl(f"{right.environ['DATABASE_URL']}?connect_timeout=3")})
 
 
 @mistake("database", "The clock of PostgreSQL and that of this host differ by 60 seconds")
