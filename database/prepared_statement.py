@@ -26,7 +26,8 @@ class PreparedStatement:
 
     def __post_init__(self) -> None:
         casts = [f"%({number})s::{kind}" for number, kind in enumerate(self.types, start=1)]
-        object.__setattr__(self, "_execute", f"EXECUTE {self.name} ({', '.join(casts)})")
+        given = ", ".join(f"%s::{kind}" for kind in self.types)
+        object.__setattr__(self, "_execute", f"EXECUTE {self.name} ({given})")
         object.__setattr__(self, "_whole", PARAMETER.sub(lambda found: casts[int(found[1]) - 1], self.sql))
 
     def prepare(self, connection: Connection) -> None:
@@ -36,5 +37,7 @@ class PreparedStatement:
 
     def execute(self, cursor: Cursor, *values: object) -> None:
         """On a connection that `prepare` was called with."""
-        text = self._whole if isinstance(cursor.connection, PooledConnection) else self._execute
-        cursor.execute(text, {str(number): value for number, value in enumerate(values, start=1)})
+        if isinstance(cursor.connection, PooledConnection):
+            cursor.execute(self._whole, {str(number): value for number, value in enumerate(values, start=1)})
+        else:
+            cursor.execute(self._execute, values)

@@ -55,21 +55,24 @@ def install_edge(
     def finish(response: Response) -> Response:
         exchange = current_exchange()
         if exchange is not None:
-            record_request(exchange, response)
+            rule, size = request.url_rule, response.calculate_content_length()
+            route = None if rule is None else rule.rule
+            record_request(exchange, route, response.status_code, size)
             if request_log is not None:
-                request_log.write(exchange, response)
+                request_log.write(exchange, route, response.status_code, size)
         return response
 
 
 def _may_be_plain(environ: dict[str, Any], proxies: TrustedProxies) -> bool:
     """Health checks of a platform and scrapers come over plain http inside its network; on loopback nobody can listen."""
     path = environ.get("PATH_INFO", "")
-    at_former_path = (request.endpoint or "").startswith("health.")  # compat.py keeps the endpoint's name
-    if path == "/health" or path.startswith("/health/") or at_former_path:
+    if path == "/health" or path.startswith("/health/") or is_loopback(proxies.client_address(environ)):
         return True
     if path == METRICS_PATH and not FORWARDED & environ.keys() and is_private(environ.get("REMOTE_ADDR", "")):
         return True
-    return is_loopback(proxies.client_address(environ))
+    return (request.endpoint or "").startswith(
+        "health."
+    )  # a former path of theirs: compat.py keeps the endpoint's name
 
 
 def _answer_options(app: Flask) -> Response:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from time import perf_counter
 
-from flask import Response, request
 from prometheus_client import Counter, Gauge, Histogram
 
 from security.edge.request_id import Exchange
@@ -53,15 +52,14 @@ class _Measures:
 _bound: dict[tuple[str, str, int], _Measures] = {}
 
 
-def record_request(exchange: Exchange, response: Response) -> None:
-    rule = request.url_rule
-    what = (UNMATCHED if rule is None else rule.rule, exchange.method, response.status_code)
+def record_request(exchange: Exchange, route: str | None, status: int, size: int | None) -> None:
+    """`route`: its rule, None for what no route matches. `size`: bytes of the body, None for a stream."""
+    what = (route or UNMATCHED, exchange.method, status)
     measures = _bound.get(what)
     if measures is None:
         measures = _bind(*what)
     measures.answered.inc()
     measures.duration.observe(perf_counter() - exchange.started)
-    size = response.calculate_content_length()
     if size is not None:
         measures.size.observe(size)
 

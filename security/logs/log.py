@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from flask import Response, has_request_context, request
+from flask import has_request_context
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_logger_name
 from structlog.types import EventDict, Processor
 
@@ -37,20 +37,19 @@ class RequestLog:
         self._render = render
         self._files = files
 
-    def write(self, exchange: Exchange, response: Response) -> None:
+    def write(self, exchange: Exchange, route: str | None, status: int, size: int | None) -> None:
         """Never the raw path, the query or a header: the route's rule is enough to tell what was called."""
         if not self._enabled:
             return
-        rule = request.url_rule
         line = {
             "timestamp": timestamp(),
             "level": "info",
             "event": "request",
             "method": exchange.method if exchange.method in _KNOWN_METHODS else "other",
-            "route": rule.rule if rule is not None else None,
-            "status": response.status_code,
+            "route": route,
+            "status": status,
             "duration_ms": round((time.perf_counter() - exchange.started) * 1000, 3),
-            "bytes": response.calculate_content_length(),
+            "bytes": size,
             **exchange.names(),
         }
         if self._files is not None:
