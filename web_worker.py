@@ -110,6 +110,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     """
 
     limits: ClientLimits
+    core: int | None
     """Set by gunicorn.conf.py."""
 
     def init_process(self) -> None:
@@ -131,6 +132,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
         let_threads_use_their_turn()
+        if self.core is not None:
+            os.sched_setaffinity(0, {self.core})
         gunicorn.http.wsgi.Response = PlainResponse
         same_of_all_requests = gunicorn.http.wsgi.base_environ(self.cfg)
         gunicorn.http.wsgi.base_environ = lambda _: same_of_all_requests.copy()

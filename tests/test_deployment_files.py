@@ -11,10 +11,11 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -367,6 +368,22 @@ class TestWebServer:
             (tmp_path / "hold").unlink()
             wait_until(lambda: "Worker exiting" in server.log.read_text(), server.log)
             assert answers(server.port)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
+    def test_each_core_has_its_process_also_after_one_was_killed(self, tmp_path: Path) -> None:
+        cores = os.sched_getaffinity(0)
+        with toy_server(tmp_path, WEB_CONCURRENCY=str(len(cores))) as server:
+
+            def cores_in_use() -> list[set[int]]:
+                with suppress(ProcessLookupError):
+                    children = psutil.Process(server.process.pid).children()
+                    return sorted((os.sched_getaffinity(child.pid) for child in children), key=min)
+                return []
+
+            for _ in range(2):
+                wait_until(lambda: cores_in_use() == [{core} for core in sorted(cores)], server.log)
+                psutil.Process(server.process.pid).children()[-1].kill()
+            wait_until(lambda: cores_in_use() == [{core} for core in sorted(cores)], server.log)
 
     def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
         program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"
