@@ -20,9 +20,9 @@ GENERATED = .data/openapi-clients
 
 # What depends on the version of PostgreSQL: its DDL, its locks, and how it comes back after a stop.
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
-	tests/gateway/test_postgres_restart.py
+	tests/gateway/test_postgres_restart.py tests/test_backup.py
 
-.PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock bench migrate clean
+.PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock licences audit bench migrate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
@@ -50,6 +50,7 @@ check-code: $(INSTALLED) check-lock  ## Run the checks without the tests
 	$(BIN)/black --quiet --check .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/flake8
+	$(BIN)/bandit --quiet --recursive -ll --configfile pyproject.toml .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
@@ -83,6 +84,14 @@ check-lock: $(INSTALLED)  ## Check that the locked requirements match the .in fi
 		$(COMPILE) "$$name.in" --output-file "$$folder/locked.txt" && \
 		diff -u "$$name.txt" "$$folder/locked.txt" || { echo "$$name.txt does not match $$name.in. Run: make lock" >&2; exit 1; }; \
 	done
+
+licences: $(INSTALLED)  ## List the licences of what the production image installs
+	@$(BIN)/pip-licenses --packages $$(sed -n 's/^\([A-Za-z0-9._-]*\).*==.*/\1/p' requirements.txt)
+
+# With every requirement pinned and hashed, nothing has to be resolved or installed.
+audit: $(INSTALLED)  ## Look up known vulnerabilities of the locked requirements on pypi.org
+	@$(BIN)/uv tool run --quiet pip-audit@2.10.1 --strict --disable-pip --require-hashes --requirement requirements.txt || { \
+		echo "Either a requirement has a known vulnerability, or pypi.org could not be reached ('could not be audited'): see above" >&2; exit 1; }
 
 bench: $(INSTALLED)  ## Measure what a metered call and a webhook cost
 	$(BIN)/python -m bench

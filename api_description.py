@@ -22,6 +22,7 @@ A limit of null means unlimited. For older apps there is one exception: in the a
 
 TAGS: Final = MappingProxyType(
     {
+        "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",

@@ -3,36 +3,39 @@
 `create_app()` reads the environment; `assemble(settings)` is the same with settings that were made elsewhere.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 
 from flask import Flask
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from admin.analytics.jobs import ANALYTICS_JOBS
+from admin.assembled import ASSEMBLED, Assembled
+from admin.assembly import admin_of
 from api_description import NAME, VERSION, api_description
-from auth.assembly import Auth, auth_of
+from auth.assembly import auth_of
 from auth.blueprints import auth_blueprints, auth_commands
 from auth.jobs import auth_jobs
 from auth.scopes import USAGE
 from capabilities import CAPABILITIES
-from check_settings import config_commands
+from check_settings import config_commands, judged_for_production
 from compat import add_compat_routes
 from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
 from database import configure_database, db
 from database.engine import EngineOptions, writer_connection
 from database.forget_failures import UPKEEP_JOBS
-from database.jobs.commands import worker_commands
 from database.jobs.declare import Jobs
 from database.redis.server import RedisAddress, RedisServer
 from metering.assembly import Metering
-from metering.capability import Capabilities, Capability, personal_data_of, scopes_of, switched_on
-from metering.parts import Built, Parts
+from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
+from metering.parts import Parts
 from metering.personal_data import METERING_DATA
-from payments.assembly import Payments, payments_of
+from payments.assembly import payments_of
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
-from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_hand
 from security.api.openapi import openapi_routes
 from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
@@ -44,19 +47,9 @@ from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
+from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
-
-ASSEMBLED = "assembled"
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """What an application is made of: `app.extensions[ASSEMBLED]`."""
-
-    auth: Auth
-    payments: Payments
-    built: Mapping[Capability, Built]
-    jobs: Jobs
+from settings.section import secret_text
 
 
 def create_app() -> Flask:
@@ -72,8 +65,9 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     if settings.database_url is None:
         raise SettingsInvalid(("DATABASE_URL must be set",))
     database_url = settings.database_url.get_secret_value()
+    direct_url = secret_text(settings.database_direct_url)
     app = ApiFlask(__name__)
-    request_log = configure_logging(settings.log_level, pretty=settings.is_development)
+    request_log = configure_logging(settings.log_level, pretty=settings.is_development, folder=settings.log_dir)
     if settings.sentry_dsn is not None:
         start_sentry(settings.sentry_dsn.get_secret_value(), settings.flask_env, VERSION)
     install_edge(
@@ -83,21 +77,32 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         trusted_hosts=settings.accepted_hosts,
         request_log=request_log,
     )
-    configure_database(app, database_url, EngineOptions(pool_size=settings.database_pool_size))
-    made = put_together(app, settings, database_url, capabilities)
+    options = EngineOptions(pool_size=settings.database_pool_size, pooled=settings.database_is_pooled)
+    replica_url = secret_text(settings.database_replica_url)
+    configure_database(app, database_url, options, direct_url=direct_url, replica_url=replica_url)
+    made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
-
+    admin = admin_of(
+        app,
+        settings,
+        made,
+        version=VERSION,
+        connect=writer_connection(database_url, replace(options, statement_timeout=2)),
+        judge=judged_for_production,
+        set_tier=grant_by_hand,
+    )
     own = made.built.values()
-    own_health = {name: part for each in own for name, part in each.health.items()}
-    health = health_check(database_url, redis_address(settings), own_health)
+    contact = settings.security_contact
     for routes in (
         *auth_blueprints(made.auth, settings),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
-        health_routes(health, version=VERSION, environment=settings.flask_env),
+        *admin.routes,
+        health_routes(made.health, version=VERSION, environment=settings.flask_env),
         openapi_routes(api_description(settings, made.built)),
         docs_routes(NAME),
         home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
+        *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
     ):
         app.register_blueprint(routes)
     if settings.compat_routes:
@@ -106,20 +111,21 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (
         config_commands,
-        *auth_commands(made.auth, settings, grant_by_operator),
+        *auth_commands(made.auth, settings, grant_by_hand),
         payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
-        worker_commands(made.jobs, database_url),
+        *admin.commands,
     ):
         app.cli.add_command(command)
     return app
 
 
-def put_together(app: Flask, settings: Settings, database_url: str, capabilities: Capabilities) -> Assembled:
+def put_together(
+    app: Flask, settings: Settings, connect: Callable[[], Connection], capabilities: Capabilities
+) -> Assembled:
     on = switched_on(capabilities, settings.capabilities)
     with app.app_context():
         engine = db.engine
-    connect = writer_connection(database_url, EngineOptions())
     redis = RedisServer(redis_address(settings))
     auth = auth_of(
         settings,
@@ -134,8 +140,10 @@ def put_together(app: Flask, settings: Settings, database_url: str, capabilities
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *UPKEEP_JOBS))
-    return Assembled(auth, payments, built, jobs)
+    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS))
+    own_health = {name: part for each in built.values() for name, part in each.health.items()}
+    health = health_check(secret_text(settings.database_url) or "", redis_address(settings), own_health)
+    return Assembled(auth, metering, payments, built, jobs, health)
 
 
 def redis_address(settings: Settings) -> RedisAddress | None:

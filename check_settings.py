@@ -6,11 +6,31 @@ from textwrap import wrap
 import click
 from pydantic import SecretStr
 
+from admin.check_production.variables import Judgement
 from capabilities import CAPABILITIES
-from config import SettingsInvalid, exit_for, load_settings, load_settings_or_exit, settings_with
+from config import (
+    SettingsInvalid,
+    exit_for,
+    load_settings,
+    load_settings_or_exit,
+    own_env_file,
+    settings_with,
+)
 from metering.capability import Capabilities
 from settings.check import remarks_on
+from settings.environment import source_of
+from settings.redact import without_secrets
 from settings.section import Environment, Section, own_fields, sections_of
+from settings.types import SecretUrl
+
+
+def judged_for_production() -> Judgement:
+    """The variables of this process, as production would take them."""
+    try:
+        settings = load_settings({**os.environ, "FLASK_ENV": Environment.PRODUCTION})
+    except SettingsInvalid as refusal:
+        return Judgement(problems=refusal.problems)
+    return Judgement(remarks=tuple(remarks_on(settings)))
 
 
 @click.group("config")
@@ -38,9 +58,13 @@ def check(environment: str | None) -> None:
 
 @config_commands.command("show")
 def show() -> None:
-    """Print every setting. Secrets are only shown as set or not set."""
-    for name, text in shown(load_settings_or_exit()).items():
-        click.echo(f"{name}={text}")
+    """Print every setting, where it comes from, and its section. Secrets are only shown as set or not set."""
+    settings = load_settings_or_exit()
+    env_file, texts = own_env_file(os.environ), shown(settings)
+    for section in sections_of(type(settings)):
+        click.echo(f"# {section.title}")
+        for name in (field.upper() for field in own_fields(section)):
+            click.echo(f"{name}={texts[name]}  ({source_of(name, os.environ, env_file)})")
 
 
 @config_commands.command("document")
@@ -112,8 +136,11 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, SecretUrl):
+        return without_secrets(value.get_secret_value()) or "(set)"
     if isinstance(value, SecretStr):
         return "(set)"
     if isinstance(value, frozenset):
-        return ",".join(sorted(value))
-    return str(value)
+        return ",".join(sorted(map(str, value)))
+    text = str(value)
+    return (without_secrets(text) or "(set)") if "://" in text else text

@@ -16,14 +16,12 @@ from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError, create_model
 
-from auth.settings import AuthSections
+from admin.settings import AdminSections
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from metering.capability import Capabilities, FeatureLimits, switched_on
 from payments.plans import PlanOffer
-from payments.settings import PaymentSections
 from settings.check import problems_of
-from settings.database import DatabaseSection
 from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import read_settings, with_env_file
 from settings.process import ProcessSection
@@ -35,7 +33,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(PaymentSections, AuthSections, DatabaseSection):
+class Settings(AdminSections):
     """Every variable that a process reads with no capability on."""
 
 
@@ -68,7 +66,7 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ
-        env_file = ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
+        env_file = own_env_file(environ)
     environ = with_env_file(environ, env_file)
     on = switched_on(capabilities, _names_of_capabilities(environ))
     model = settings_with(on)
@@ -90,14 +88,20 @@ def load_settings(
     return settings
 
 
+def own_env_file(environ: Mapping[str, str]) -> Path | None:
+    """A developer's `.env`. Staging and production read none."""
+    return ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
+
+
 def settings_of_this_process() -> Settings:
     """In development with servers and secrets for what is not set. Raises SettingsInvalid.
 
     Servers for development that cannot be started end the process with one line.
     """
-    if environment_of(os.environ) not in {None, Environment.DEVELOPMENT}:
+    env_file = own_env_file(os.environ)
+    if env_file is None:
         return load_settings()
-    environ = with_env_file(os.environ, ENV_FILE)
+    environ = with_env_file(os.environ, env_file)
     if find_spec("sandbox") is None:  # as in the container image
         return load_settings(environ)
     load_settings(environ)  # before servers are started for settings that are refused

@@ -12,14 +12,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from config import load_settings_or_exit
+from security.metrics.process_files import make_folder, process_ended, remove_folder
 from settings.check import longest_request
+from web_arbiter import PatientArbiter, refuse_until_a_worker_serves
+from web_cores import core_for_next, usable_cores
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
 settings = load_settings_or_exit()
 
 CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - the processes' heartbeat files; on a disk they can block
+CORES = usable_cores()
+# The processes' heartbeat files and counts: on a disk they can block.
+MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108
 
 bind = f"0.0.0.0:{settings.port}"
 worker_class = "web_worker.WebWorker"
@@ -48,6 +53,25 @@ errorlog = "-"
 loglevel = "info"
 control_socket_disable = True
 proc_name = "mirroros"
+
+
+def on_starting(arbiter: Any) -> None:
+    """Not at a reload: the counts of the processes that end then are kept."""
+    arbiter.__class__ = PatientArbiter  # gunicorn has no setting for it
+    refuse_until_a_worker_serves()
+    make_folder(worker_tmp_dir)
+
+
+def on_exit(_: Any) -> None:
+    remove_folder()
+
+
+def child_exit(server: Any, worker: WebWorker) -> None:
+    process_ended(worker.pid, server.WORKERS)
+
+
+def pre_fork(server: Any, worker: WebWorker) -> None:
+    worker.core = core_for_next(CORES, [each.core for each in server.WORKERS.values()], workers)
 
 
 def post_fork(_: Any, worker: WebWorker) -> None:

@@ -110,12 +110,19 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     """
 
     limits: ClientLimits
+    core: int | None
     """Set by gunicorn.conf.py."""
 
     def init_process(self) -> None:
         # Not at the top: the master process reads this file too, and would hold 70 MB of libraries that only workers need.
         from security.edge.client_address import TrustedProxies, network_of  # noqa: PLC0415
+        from security.metrics.shared_values import keep_values_in_memory  # noqa: PLC0415
 
+        keep_values_in_memory()
+        from security.edge.metrics import GIVEN_UP  # noqa: PLC0415 - the first metrics of the process
+
+        self._count_given_up = GIVEN_UP
+        self._metrics: Any = None
         self._proxies, self._network_of = TrustedProxies(self.limits.trusted_proxy_hops), network_of
         self._waiting = WaitingClients[Connection](self.max_keepalived, self.limits.per_address)
         self._held_bytes = 0
@@ -125,6 +132,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         allow_open_files(self.worker_connections + OTHER_OPEN_FILES)
         threading.stack_size(THREAD_STACK_BYTES)
         let_threads_use_their_turn()
+        if self.core is not None:
+            os.sched_setaffinity(0, {self.core})
         gunicorn.http.wsgi.Response = PlainResponse
         same_of_all_requests = gunicorn.http.wsgi.base_environ(self.cfg)
         gunicorn.http.wsgi.base_environ = lambda _: same_of_all_requests.copy()
@@ -136,6 +145,17 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             super().load_wsgi()
         except SystemExit:
             raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
+        self._watch_threads()
+
+    def _watch_threads(self) -> None:
+        from security.edge.metrics import THREADS_BUSY, THREADS_LIMIT  # noqa: PLC0415
+        from security.metrics.exposition import METRICS  # noqa: PLC0415
+        from security.metrics.live import Live  # noqa: PLC0415
+
+        self._metrics = getattr(self.wsgi, "extensions", {}).get(METRICS)
+        if self._metrics is not None:
+            threads: RequestThreads = self.tpool
+            self._metrics.watch(Live(THREADS_BUSY, lambda: threads.busy), Live(THREADS_LIMIT, lambda: self.cfg.threads))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once told to stop, answer who has already connected and refuse who comes later.
@@ -143,6 +163,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         gunicorn only stops listening to its socket: the system goes on taking connections, which hang until the last request
         has ended and are then cut off. A proxy that is refused asks another process at once.
         """
+        if enabled:
+            for listener in self.sockets:
+                if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # see web_arbiter.py
+                    listener.listen(self.cfg.backlog)
+                    self.log.info("Accepting connections at: %s", listener)
         super().set_accept_enabled(enabled)
         if self.alive:
             return
@@ -234,11 +259,16 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         _refuse(client, status)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Give up those whose time is over, or all. gunicorn calls it after every turn of the main loop."""
+        """Give up those whose time is over, or all. gunicorn calls it after every turn of the main loop, and once at its end.
+
+        As often the metrics are put down for whichever process is asked for those of all.
+        """
         now = time.monotonic()
         if now < self._next_look and not force:
             return
         self._next_look = now + 1
+        if self._metrics is not None:
+            self._metrics.measure()
         for conn in self._waiting:
             if force:
                 self._close(conn)
@@ -336,6 +366,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         begun = conn.keep_alive and bool(conn.request.received)
         if begun or conn.sock.unsent:
             self._given_up[f"{status.value} for {conn.sender or conn.peer}"] += 1
+            self._count_given_up.labels(status.value).inc()
         if begun:
             _refuse(conn.sock, status)
         if begun and status not in ROOM_IS_NEEDED:

@@ -17,6 +17,7 @@ from auth.identity_providers.jwks import ProviderKeys
 from auth.identity_providers.routes import identity_routes, provider_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.invites.commands import invite_commands
+from auth.mail.commands import email_commands
 from auth.operators.accounts import SetTier
 from auth.operators.commands import user_commands
 from auth.operators.demo import demo_command
@@ -57,6 +58,7 @@ def auth_commands(auth: Auth, settings: AuthSections, set_tier: SetTier) -> Sequ
         key_commands(settings.access_keys),
         invite_commands(auth),
         user_commands(auth, set_tier),
+        email_commands(auth.clock),
         demo_command(auth, production=settings.flask_env is Environment.PRODUCTION),
     )
 

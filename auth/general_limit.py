@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from auth.bounded_cache import BoundedCache
+from auth.metrics import GENERAL_REFUSALS
 from auth.principal import RequestCount
 from auth.tiers import Tier
 from database.base import Clock
@@ -51,6 +52,7 @@ class GeneralLimit:
         """Raises RateLimited when this process saw that the user's minute is used up."""
         over = self._over.get(user_id)
         if over is not None and over[0] == self._minute():
+            GENERAL_REFUSALS.inc()
             raise RateLimited(over[1], self._left())
 
     def key(self, user_id: UUID) -> str:
@@ -76,6 +78,7 @@ class GeneralLimit:
         """`count`: the user's requests of this minute, with this one. Raises RateLimited."""
         if self.is_on and count > (limit := self._per_minute[tier]):
             self._over.put(user_id, (self._minute(), limit))
+            GENERAL_REFUSALS.inc()
             raise RateLimited(limit, self._left())
 
     def _minute(self) -> int:

@@ -19,6 +19,10 @@ class Role(StrEnum):
         ranks = list(Role)
         return ranks.index(self) >= ranks.index(needed)
 
+    def outranks(self, other: "Role") -> bool:
+        """Staff act on accounts below their own role alone: nobody gains a right by it, and no colleague is touched."""
+        return not other.includes(self)
+
 
 @dataclass(frozen=True)
 class CachedFields:

@@ -9,6 +9,7 @@ from sqlalchemy import SQLColumnExpression, func, select
 from auth.audit.models import SecurityEvent
 from auth.email_codes.models import OneTimeCode
 from auth.exports.models import DataExport
+from auth.mail.models import DeadEmail
 from auth.models import ApiKey, AuthSession
 from auth.second_factor.models import PasskeyChallenge, SignInChallenge, WrongSecondFactor
 from auth.second_factor.prove import HOUR
@@ -45,6 +46,7 @@ PURGES = {
         Purge("purge_one_time_codes", NIGHTLY, OneTimeCode.id, OneTimeCode.link_expires_at, timedelta(days=1)),
         Purge("purge_security_events", HOURLY, SecurityEvent.id, SecurityEvent.occurred_at, timedelta(days=400)),
         Purge("purge_exports", HOURLY, DataExport.id, DataExport.expires_at, AT_ONCE),
+        Purge("purge_dead_emails", NIGHTLY, DeadEmail.id, DeadEmail.failed_at, timedelta(days=30)),
         Purge("purge_passkey_challenges", HOURLY, PasskeyChallenge.challenge, PasskeyChallenge.expires_at, AT_ONCE),
         Purge("purge_sign_in_challenges", HOURLY, SignInChallenge.id, SignInChallenge.expires_at, AT_ONCE),
         Purge("purge_wrong_second_factors", HOURLY, WrongSecondFactor.id, WrongSecondFactor.tried_at, HOUR),

@@ -1,4 +1,6 @@
-"""Measure what calls cost on this machine. Runs every part but `peers` and `workers` (about six minutes), or the one you name."""
+"""Measure what calls cost on this machine. Runs every part (about six minutes) or the one you name.
+
+`peers`, `workers` and `analytics` run only by name."""
 
 import argparse
 import os
@@ -11,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from types import FrameType
 
+from bench.analytics import analytics
 from bench.compare import compare
 from bench.in_flight import in_flight
 from bench.login_storm import login_storm
@@ -29,8 +32,9 @@ LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
 Part = Callable[[Services, Processors], bool]
-ONLY_BY_NAME = ("peers", "workers")
-"""The first downloads what it compares with; both say nothing about one call that `compare` does not say."""
+ONLY_BY_NAME = ("peers", "workers", "analytics")
+"""The first downloads what it compares with; it and the second say nothing about one call that `compare` does not say. The third
+fills 4 GB."""
 
 
 def parts(rounds: int) -> dict[str, Part]:
@@ -43,6 +47,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,
+        "analytics": analytics,
         "profile": profile,
     }
 

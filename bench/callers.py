@@ -8,7 +8,8 @@ from uuid import uuid4
 import jwt
 from flask_migrate import upgrade
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from auth.device import Device
 from auth.models import User
 from auth.sessions.open import insert_session

@@ -2,22 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
 from database.base import Base
 from database.engine import EngineOptions, engine_options, sqlalchemy_url
+from database.reports import REPORTS, Reports
 
 db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate(directory="migrations")
+DIRECT = "direct"
+"""The engine of `DATABASE_DIRECT_URL`."""
 
 
-def configure_database(app: Flask, url: str, options: EngineOptions) -> None:
-    """Connects to nothing."""
+def configure_database(
+    app: Flask, url: str, options: EngineOptions, *, direct_url: str | None = None, replica_url: str | None = None
+) -> None:
+    """Connects to nothing. `direct_url`: of PostgreSQL itself, where `url` leads to PgBouncer. Reports are read from
+    `replica_url` where there is one.
+    """
+    app.extensions[REPORTS] = Reports(direct_url or url, replica_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(url)
+    if direct_url is not None:
+        direct = engine_options(replace(options, pooled=False))
+        app.config["SQLALCHEMY_BINDS"] = {DIRECT: {"url": sqlalchemy_url(direct_url), **direct}}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(options)
     db.init_app(app)
     migrate.init_app(app, db)
@@ -59,6 +71,16 @@ def reading() -> Iterator[Session]:
         yield session
     finally:
         db.session.remove()
+
+
+@contextmanager
+def reading_report() -> Iterator[Session]:
+    """`reading` for reports: from the replica where there is one, else from the primary, on connections of their own, which write
+    nothing and may take half a minute. What a replica says may be seconds old.
+    """
+    reports: Reports = current_app.extensions[REPORTS]
+    with reports.reading() as session:
+        yield session
 
 
 def _begun() -> Session:

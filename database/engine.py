@@ -8,6 +8,8 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from database.prepared_statement import PooledConnection
+
 MINIMUM_SERVER_VERSION = 15
 SILENCE_MILLISECONDS = 5_000
 """A server that does not acknowledge what was sent is given up. Otherwise a lost route holds its thread for a quarter of an hour."""
@@ -22,6 +24,11 @@ class EngineOptions:
     statement_timeout: float = 5.0
     lock_timeout: float = 3.0
     application_name: str = "mirroros"
+    read_only: bool = False
+    ask_first: bool = False
+    """Before a pooled connection is used again, ask whether it still answers."""
+    pooled: bool = False
+    """The URL leads to PgBouncer in transaction mode, which takes no time limits: it, or the role, must set them itself."""
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -47,12 +54,13 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
         "lock_timeout": f"{round(options.lock_timeout * 1000)}",
         "idle_in_transaction_session_timeout": "15000",
         "timezone": "UTC",
+        **({"default_transaction_read_only": "on"} if options.read_only else {}),
     }
     return {
         "pool_size": options.pool_size,
         "max_overflow": 0,
         "pool_timeout": options.pool_timeout,
-        "pool_pre_ping": False,
+        "pool_pre_ping": options.ask_first,
         "pool_recycle": 1800,
         # Otherwise the text of a database error, and so its traceback in the log, holds every bound value.
         "hide_parameters": True,
@@ -60,11 +68,14 @@ def engine_options(options: EngineOptions) -> dict[str, Any]:
             "application_name": options.application_name,
             "connect_timeout": 3,
             "tcp_user_timeout": SILENCE_MILLISECONDS,
-            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+            **(
+                {} if options.pooled else {"options": " ".join(f"-c {name}={value}" for name, value in session.items())}
+            ),
         },
     }
 
 
 def writer_connection(url: str, options: EngineOptions) -> Callable[[], Connection]:
     """Opens connections beside the pool's, with the same time limits, for the group commits of a process."""
-    return partial(psycopg2.connect, libpq_url(url), **engine_options(options)["connect_args"])
+    kind = PooledConnection if options.pooled else Connection
+    return partial(psycopg2.connect, libpq_url(url), connection_factory=kind, **engine_options(options)["connect_args"])

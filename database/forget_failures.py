@@ -2,16 +2,14 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Text, cast, column, exists, func, select, table
+from sqlalchemy import Text, cast, exists, func, select
 
 from database.batch import purge
 from database.batch_models import PassedOverItem
 from database.jobs.declare import Job
+from database.jobs.models import EVENTS, JOBS, JobFailure
 
 KEEP = timedelta(days=30)
-
-JOBS = table("procrastinate_jobs", column("id"), column("status"))
-EVENTS = table("procrastinate_events", column("job_id"), column("at"))
 
 
 def forget_failed_jobs() -> int:
@@ -19,6 +17,11 @@ def forget_failed_jobs() -> int:
     lately = exists().where(EVENTS.c.job_id == JOBS.c.id, EVENTS.c.at >= func.now() - KEEP)
     ended = cast(JOBS.c.status, Text).in_(("failed", "succeeded", "cancelled", "aborted"))
     return purge("forget_failed_jobs", select(JOBS.c.id).where(ended, ~lately))
+
+
+def forget_job_failures() -> int:
+    """Returns how many were deleted."""
+    return purge("forget_job_failures", select(JobFailure.job_id).where(JobFailure.at < func.now() - KEEP))
 
 
 def forget_passed_over_items() -> int:
@@ -29,5 +32,6 @@ def forget_passed_over_items() -> int:
 
 UPKEEP_JOBS = (
     Job("forget_failed_jobs", forget_failed_jobs, cron="17 3 * * *"),
+    Job("forget_job_failures", forget_job_failures, cron="17 3 * * *"),
     Job("forget_passed_over_items", forget_passed_over_items, cron="17 3 * * *"),
 )

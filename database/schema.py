@@ -16,6 +16,8 @@ from database.engine import libpq_url
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 CONNECT_SECONDS = 2  # libpq's smallest
+LIMIT = "SET LOCAL statement_timeout = '2s'"
+"""A statement, for PgBouncer takes no options of a session."""
 
 
 class SchemaNotCurrent(Exception):
@@ -23,7 +25,8 @@ class SchemaNotCurrent(Exception):
 
 
 def initialize_production_database() -> str:
-    """Run every migration that the configured database lacks, and return its revision. Safe to repeat.
+    """Run every migration that the configured database lacks, and return its revision. Safe to repeat. The views of analytics come
+    with them.
 
     The application is found as the `flask` command finds it (`FLASK_APP`, else app.py), so that both read the same
     settings and refuse the same mistakes.
@@ -47,8 +50,9 @@ def schema_check(database_url: str) -> Callable[[], None]:
     url = libpq_url(database_url)
 
     def check() -> None:
-        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000")
+        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
         with closing(connection), connection.cursor() as cursor:
+            cursor.execute(LIMIT)
             try:
                 cursor.execute("SELECT version_num FROM alembic_version")
             except psycopg2.errors.UndefinedTable:

@@ -3,6 +3,7 @@
 from auth.scopes import USAGE
 from gateway.plan_limits import FEATURE, PREDICT_LIMITS
 from gateway.prediction_proxy import LEASE_MARGIN_SECONDS, PredictionProxy
+from gateway.private_server.check_production import private_server_check
 from gateway.private_server.client import PrivateServer
 from gateway.private_server.health import PrivateServerHealth
 from gateway.routes import gateway_routes
@@ -24,6 +25,7 @@ def build_predict(parts: Parts, settings: PredictSection) -> Built:
     breaker = Breaker()
     proxy = PredictionProxy(
         calls=parts.metering.calls(
+            FEATURE,
             breaker=breaker,
             bulkhead=Bulkhead(settings.predict_max_in_flight),
             longest_call=settings.private_api_timeout + LEASE_MARGIN_SECONDS,
@@ -34,4 +36,7 @@ def build_predict(parts: Parts, settings: PredictSection) -> Built:
     )
     health = PrivateServerHealth(private_server, breaker)
     metered, usage_reader = parts.auth.metered(FEATURE), parts.auth.signed_in_or_key(USAGE)
-    return Built(routes=(gateway_routes(proxy, health, metered=metered, usage_reader=usage_reader),))
+    return Built(
+        routes=(gateway_routes(proxy, health, metered=metered, usage_reader=usage_reader),),
+        checks=(private_server_check(private_server),),
+    )

@@ -10,14 +10,16 @@ from auth.principal import Caller
 from database.base import Clock, utc_now
 from database.jobs.declare import Job
 from database.redis.server import RedisServer
-from metering.breaker import Breaker
+from metering.breaker import Breaker, BreakerState
 from metering.bulkhead import Bulkhead
 from metering.idempotency import IdempotencyKeys
 from metering.metered_calls import MeteredCalls
+from metering.metrics import BREAKER_OPEN, IN_FLIGHT, IN_FLIGHT_LIMIT
 from metering.postgres_limits import PostgresLimits
 from metering.purge import purge_idempotency_keys, purge_request_logs, purge_usage_counters, sweep_reservations
 from metering.settle import Settlement, call_writer
 from metering.usage_limits import UsageLimits
+from security.metrics.live import Live
 
 
 class Metering:
@@ -38,9 +40,17 @@ class Metering:
         self.settlement = Settlement(call_writer(connect))
         self.confirm = confirm
         self.clock = clock
+        self.live: list[Live] = []
 
-    def calls(self, *, breaker: Breaker, bulkhead: Bulkhead, longest_call: float) -> MeteredCalls:
-        """The metered calls of one upstream. After `longest_call` seconds each has certainly ended, settled or not."""
+    def calls(self, upstream: str, *, breaker: Breaker, bulkhead: Bulkhead, longest_call: float) -> MeteredCalls:
+        """The metered calls of one upstream; `upstream` is its name in the metrics. After `longest_call` seconds each has
+        certainly ended, settled or not.
+        """
+        self.live += (
+            Live(BREAKER_OPEN.labels(upstream), lambda: breaker.state() is not BreakerState.CLOSED),
+            Live(IN_FLIGHT.labels(upstream), lambda: bulkhead.taken),
+            Live(IN_FLIGHT_LIMIT.labels(upstream), lambda: bulkhead.size),
+        )
         return MeteredCalls(
             limits=self.limits,
             breaker=breaker,

@@ -26,7 +26,7 @@ class Bulkhead:
         """`longest_wait`: seconds that a caller waits for a place before it is refused."""
         if size < 1:
             raise ValueError("a bulkhead has at least one place")
-        self._size = size
+        self.size = size
         self._longest_wait = longest_wait
         self._taken = 0
         self._waiting = 0
@@ -35,7 +35,7 @@ class Bulkhead:
 
     def enter(self, share: float) -> None:
         """Take a place while less than `share` (0 to 1) of all places are taken. Raises TooManyInFlight."""
-        most = max(1, math.floor(self._size * share))
+        most = max(1, math.floor(self.size * share))
         with self._lock:
             if self._taken >= most:
                 self._waiting += 1

@@ -78,9 +78,9 @@ OWN = """
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
         AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
 """
-RELEASE = text(f"DELETE FROM idempotency_keys {OWN}")  # noqa: S608 - two constants
-KEEP = text(f"UPDATE idempotency_keys SET answer = :answer, answered_at = now() {OWN}")  # noqa: S608
-END_LEASE = text(f"UPDATE idempotency_keys SET lease_until = clock_timestamp() {OWN}")  # noqa: S608
+RELEASE = text(f"DELETE FROM idempotency_keys {OWN}")  # nosec B608 # noqa: S608 - two constants
+KEEP = text(f"UPDATE idempotency_keys SET answer = :answer, answered_at = now() {OWN}")  # nosec B608 # noqa: S608
+END_LEASE = text(f"UPDATE idempotency_keys SET lease_until = clock_timestamp() {OWN}")  # nosec B608 # noqa: S608
 
 
 def kept_form(body: bytes) -> str:

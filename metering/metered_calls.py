@@ -33,6 +33,14 @@ from metering.limits import (
     Reservation,
     Standing,
 )
+from metering.metrics import (
+    DECISIONS,
+    STREAM_NOT_RECORDED,
+    TURNED_AWAY,
+    UPSTREAM_FAILURES,
+    UPSTREAM_SECONDS,
+    measures_of,
+)
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from metering.sampled_refusals import SampledRefusals
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
@@ -44,6 +52,12 @@ from security.edge.problems import DependencyUnavailable, Problem
 MOST_ACCOUNT_CHANGES = 3
 NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)
 """Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
+TURNED_AWAY_BY: Mapping[type[Problem], str] = {
+    BreakerIsOpen: "breaker_open",
+    TooManyInFlight: "too_many_in_flight",
+    LimitsUnavailable: "limits_unavailable",
+}
+"""Those that say nothing of the caller's limits."""
 STREAM_SETTLE_SECONDS = 60.0
 """A stream was read already, so its counting waits longer for PostgreSQL: nobody else waits for it."""
 
@@ -212,7 +226,9 @@ class MeteredCalls:
             except BaseException:
                 slot.leave()
                 raise
-        except NOT_ADMITTED:
+        except NOT_ADMITTED as refusal:
+            if (reason := TURNED_AWAY_BY.get(type(refusal))) is not None:
+                TURNED_AWAY.labels(work.feature, reason).inc()
             if work.idempotency_key is None:
                 raise
             stored = self.idempotency.look(caller.user_id, work.route, work.idempotency_key, work.fingerprint)
@@ -278,8 +294,11 @@ class MeteredCalls:
                 caller, allowance = self._allowed(self.confirm(caller), work)
                 continue
             if isinstance(outcome, Refusal):
+                for policy in outcome.violated:
+                    DECISIONS.labels(work.feature, "refused", policy).inc()
                 self._note_refusal(caller, work, outcome)
                 raise refused(outcome, caller, work, self.clock())
+            measures_of(work.feature).admitted.inc()
             return caller, outcome
         raise DependencyUnavailable
 
@@ -318,6 +337,8 @@ class MeteredCalls:
             return
         slot.sign = error.health
         upstream_ms = (perf_counter() - asked) * 1000
+        measures_of(work.feature).failed.observe(upstream_ms / 1000)
+        UPSTREAM_FAILURES.labels(work.feature, error.reason).inc()
         error.headers.update(timing_headers(running.elapsed_ms(), upstream_ms))
         hour = running.reservation.ask.hour.name
         failed = Spent(counter=work.feature, unit=FAILURE, window=hour, amount=error.sent, allowed=None)
@@ -356,11 +377,15 @@ class MeteredCalls:
             raise
         self.limits.settled(reservation, used)
         headers = rate_limit_headers(reservation.policies, self.clock())
-        return Delivered(body, headers | timing_headers(running.elapsed_ms(), upstream_ms))
+        elapsed_ms, measures = running.elapsed_ms(), measures_of(work.feature)
+        measures.delivered.observe(upstream_ms / 1000)
+        measures.overhead.observe((elapsed_ms - upstream_ms) / 1000)
+        return Delivered(body, headers | timing_headers(elapsed_ms, upstream_ms))
 
     def _refuse_late(self, running: Running, work: Work, tally: Tally, call: SettledCall) -> Problem:
         """Others were counted while this call ran. It is not delivered, and its row says so."""
         self.limits.settled(running.reservation, None)
+        measures_of(work.feature).refused_at_settling.inc()
         status, error = RateLimitExceeded.status, RateLimitExceeded.error
         uncounted = replace(call, spent=(), answer=None, price_micros=None)
         self.settlement.note_failure(replace(uncounted, outcome=Outcome.FAILED, status=status, error_code=error))
@@ -374,10 +399,13 @@ class MeteredCalls:
             tally.answer = TOO_LARGE_TO_KEEP  # or the key would stand for another stream when its lease ends
         try:
             spent = _spent(running.reservation.ask, tally, limited=False)
-            call = self._settled(running, work, tally, spent, outcome=outcome, upstream_ms=running.elapsed_ms())
+            upstream_ms = running.elapsed_ms()
+            UPSTREAM_SECONDS.labels(work.feature, outcome.value).observe(upstream_ms / 1000)
+            call = self._settled(running, work, tally, spent, outcome=outcome, upstream_ms=upstream_ms)
             used = self.settlement.count(call, STREAM_SETTLE_SECONDS)
         except (UsageNotRecorded, psycopg2.Error, ValueError, TypeError) as error:
             # Its reservation stays until the lease ends.
+            STREAM_NOT_RECORDED.inc()
             structlog.get_logger().error(
                 "stream_not_counted", call=str(running.request_id), amounts=tally.amounts, cause=type(error).__name__
             )

@@ -9,9 +9,13 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
+from auth.staff.pages import AdminPages
+from database.figures import Figure
 from database.jobs.declare import Job
 from metering.assembly import Metering
 from security.health.check import Part
+from security.metrics.live import Live
+from settings.production_check import ProductionCheck
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,16 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`. The names of its blueprints are the tags of the OpenAPI document."""
+    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
+    `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
+    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    """
 
     routes: Sequence[Blueprint] = ()
     jobs: Sequence[Job] = ()
     commands: Sequence[click.Command] = ()
     health: Mapping[str, Part] = field(default_factory=dict)
+    checks: Sequence[ProductionCheck] = ()
+    live: Sequence[Live] = ()
+    figures: Sequence[Figure] = ()
+    admin_pages: Sequence[AdminPages] = ()

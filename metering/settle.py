@@ -21,8 +21,10 @@ from psycopg2.errors import CheckViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from database.group_commit import GroupCommit
+from database.prepared_statement import PreparedStatement
 from database.shared_trips import TripNotBegun, TripNotCompleted
 from metering.idempotency import HeldKey
+from metering.metrics import CALL_NOT_RECORDED, FAILURE_NOT_RECORDED
 from security.edge.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
@@ -125,8 +127,10 @@ COLUMNS = tuple(each.name for each in fields(SettledCall) if each.name not in {"
 values_of = attrgetter(*COLUMNS)
 
 
-PREPARE_SETTLE = """
-PREPARE settle (json) AS
+SETTLE = PreparedStatement(
+    "settle",
+    ["json"],
+    """
 WITH line AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1) AS line (
         place integer, request_id uuid, user_id uuid, counter text, unit text, "window" text, amount bigint, allowed bigint,
@@ -180,7 +184,8 @@ FROM spent JOIN counted
     ON counted.user_id = spent.user_id AND counted.feature = spent.counter AND counted.unit = spent.unit
     AND counted."window" = spent."window"
 WHERE spent.place = 0
-"""
+""",
+)
 """A call's first line (place 0) is its row and its first counter; each further counter has a line of its own. One document of
 short lines: reading JSON is the dearest part of a batch after its commit.
 
@@ -188,26 +193,21 @@ Counters are raised in one order of users and windows, so that two processes can
 failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already.
 
 Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time:
-calls under a key that was taken over have one id and one row."""
+calls under a key that was taken over have one id and one row.
 
-SETTLE = "EXECUTE settle (%s)"
+To plan it costs PostgreSQL five times as much as to run it, so each connection plans it once."""
+
 USED = 'SELECT used FROM usage_counters WHERE user_id = %s AND feature = %s AND unit = %s AND "window" = %s'
 
 
-def prepare_settle(connection: Connection) -> None:
-    """Planning the statement costs PostgreSQL five times as much as running it, so each connection plans it once."""
-    with connection.cursor() as cursor:
-        cursor.execute(PREPARE_SETTLE)
-
-
 def write_calls(connection: Connection, calls: Sequence[SettledCall]) -> list[int | None]:
-    """Write calls in one transaction, on a connection that `prepare_settle` was run on.
+    """Write calls in one transaction, on a connection that `SETTLE` was prepared on.
 
     Returns for each call what its first counter stands at with this call in it; None when it spent nothing.
     """
     lines = b",".join([call.lines for call in calls]).decode()
     with connection.cursor() as cursor:
-        cursor.execute(SETTLE, (f"[{lines}]",))
+        SETTLE.execute(cursor, f"[{lines}]")
         stands: dict[str, int] = dict(cursor.fetchall())
         results: list[int | None] = []
         counted_later: dict[tuple[UUID, str, str, str], int] = {}
@@ -235,8 +235,8 @@ CallWriter = GroupCommit[SettledCall, int | None]
 
 
 def call_writer(connect: Callable[[], Connection]) -> CallWriter:
-    """The group commit of settled calls. One per process; `connect` must lead to a session that keeps prepared statements."""
-    return GroupCommit(connect, write_calls, prepare=prepare_settle, largest_batch=LARGEST_BATCH)
+    """The group commit of settled calls. One per process."""
+    return GroupCommit(connect, write_calls, prepare=SETTLE.prepare, largest_batch=LARGEST_BATCH)
 
 
 class Settlement:
@@ -264,6 +264,7 @@ class Settlement:
             except TripNotCompleted as error:
                 may_be_counted = may_be_counted or not isinstance(error, TripNotBegun)
                 if monotonic() + pause > deadline:
+                    CALL_NOT_RECORDED.inc()
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
                     raise UsageNotRecorded(may_be_counted=may_be_counted) from error
                 sleep(pause)
@@ -277,6 +278,7 @@ class Settlement:
         try:
             return self._writer.submit_within(call, FAILURE_SECONDS)
         except (TripNotCompleted, psycopg2.Error) as error:
+            FAILURE_NOT_RECORDED.inc()
             cause = str(error) if isinstance(error, TripNotCompleted) else type(error).__name__
             structlog.get_logger().warning("failure_not_recorded", call=str(call.request_id), cause=cause)
             return None

@@ -3,12 +3,12 @@
 import psycopg2
 from alembic import context
 from alembic.util import CommandError
-from flask import current_app
 from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from capabilities import CAPABILITIES
+from database import DIRECT, db
 from database.base import Base
 from metering.capability import load_models
 
@@ -22,7 +22,7 @@ def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compar
 
 
 def run() -> None:
-    engine = current_app.extensions["migrate"].db.engine
+    engine = db.engines.get(DIRECT, db.engine)  # a lock of the session needs one
     with engine.connect() as connection:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = '5s'"))

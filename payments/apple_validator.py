@@ -201,6 +201,8 @@ def read_transaction(decoded: JWSTransactionDecodedPayload, environment: AppleEn
         upgraded=decoded.isUpgraded is True,
         family_shared=decoded.inAppOwnershipType is InAppOwnershipType.FAMILY_SHARED,
         free_trial=decoded.offerDiscountType is OfferDiscountType.FREE_TRIAL,
+        price_milliunits=decoded.price,
+        currency=decoded.currency,
     )
 
 

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from auth.assembly import Auth
 from auth.purge import NIGHTLY, Purge
+from database.figures import Figure
 from database.jobs.declare import Job, JobName, Urgency
 from payments.apple.notifications import apple_events
 from payments.apple.purchase import AppleEnvironment
@@ -18,8 +19,9 @@ from payments.apple.settings import AppStoreSection
 from payments.apple_validator import AppleApiKey
 from payments.apply_stripe_event import HANDLERS, stripe_events
 from payments.billing.rules import BillingRules
-from payments.inbox.inbox import EventHandler, EventInbox
-from payments.inbox.reconcile import Reconciler, reconcile
+from payments.inbox.inbox import EventHandler, EventInbox, dead_of
+from payments.inbox.metrics import OLDEST_PENDING, PENDING, noted
+from payments.inbox.reconcile import Reconciler, drift_of, reconcile
 from payments.inbox.store import event_writer
 from payments.models import BillingEvent
 from payments.plans import PlanOffer, on_offer
@@ -83,6 +85,12 @@ class Payments:
             ),
             Job(FORGET_EVENTS.job, lambda: FORGET_EVENTS.run(rules.clock), cron=FORGET_EVENTS.cron),
         )
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        drift = (drift_of(each.name) for each in self.reconcilers)
+        dead = (dead_of(provider.value) for provider in self.inbox.handlers)
+        return (PENDING, OLDEST_PENDING, noted((*drift, *dead)))
 
 
 def assemble_payments(

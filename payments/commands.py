@@ -9,6 +9,7 @@ from sqlalchemy import select
 from database import reading
 from payments.assembly import Payments
 from payments.inbox.inbox import EventState
+from payments.inbox.list_events import Wanted, list_events
 from payments.inbox.reconcile import reconcile
 from payments.models import BillingCount, BillingEvent
 from payments.stripe.late_payments import add_late_payment_commands
@@ -25,14 +26,12 @@ def payment_commands(payments: Payments) -> AppGroup:
     @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
     def events(state: str | None, dead: bool, limit: int) -> None:
         """List events, newest first, without their content."""
-        wanted = EventState.DEAD.value if dead else state
-        query = select(BillingEvent).order_by(BillingEvent.id.desc()).limit(limit)
-        with reading() as session:
-            for row in session.scalars(query if wanted is None else query.where(BillingEvent.state == wanted)):
-                click.echo(
-                    f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}  {row.provider}  {row.kind}  {row.state}"
-                    f"  attempts {row.attempts}  {row.last_error or ''}".rstrip()
-                )
+        wanted = EventState.DEAD if dead else EventState(state) if state else None
+        for row in list_events(Wanted(state=wanted), limit=limit).items:
+            click.echo(
+                f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}  {row.provider}  {row.kind}  {row.state}"
+                f"  attempts {row.attempts}  {row.last_error or ''}".rstrip()
+            )
 
     @group.command("counts")
     def counts() -> None:

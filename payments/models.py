@@ -78,6 +78,13 @@ class Subscription(Base):
     """The first failure of the present row of failures."""
     cancel_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    lapsed_at: Mapped[datetime | None]
+    """Since when it gives no access, as far as we were told. The time when an unrenewed period ends is not written down."""
+    price_amount: Mapped[int | None] = mapped_column(BigInteger)
+    """What its owner pays for a period of `price_months`, in minor units of `price_currency`, before discounts and taxes as the
+    provider tells it. None for one that was never paid: a trial, a manual grant, what a family shares."""
+    price_currency: Mapped[str | None] = mapped_column(Text)
+    price_months: Mapped[int | None]
     source_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     source_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     renewal_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
@@ -113,6 +120,7 @@ class BillingEvent(Base):
             "next_attempt_at",
             postgresql_where=text("state = 'received'"),
         ),
+        Index("ix_billing_events_id_dead", "id", postgresql_where=text("state = 'dead'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -177,7 +185,6 @@ class CheckoutIntent(Base):
     """The request as JSON: a key stands for one request, so a retry must be exactly the same."""
     state: Mapped[str] = mapped_column(Text, server_default="open")
     external_id: Mapped[str | None] = mapped_column(Text)
-    url: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
     """When the provider was last asked because the buyer wanted to know."""

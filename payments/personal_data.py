@@ -14,7 +14,8 @@ EXPORTED: Final = {
     "subscriptions": columns_of(
         Subscription,
         "id provider environment stripe_subscription_id apple_transaction_id product_id tier pending_tier status provider_status "
-        "trial period_end grace_end payment_failed_at cancel_at revoked_at bound_at created_at updated_at",
+        "trial period_end grace_end payment_failed_at cancel_at revoked_at lapsed_at price_amount price_currency price_months "
+        "bound_at created_at updated_at",
     ),
     "payments": columns_of(
         Payment,
@@ -25,7 +26,7 @@ EXPORTED: Final = {
     "customers": columns_of(BillingCustomer, "id stripe_customer_id apple_account_token created_at"),
     "checkouts": columns_of(
         CheckoutIntent,
-        "id provider kind tier billing_cycle parameters state external_id url expires_at asked_at created_at updated_at",
+        "id provider kind tier billing_cycle parameters state external_id expires_at asked_at created_at updated_at",
     ),
 }
 

@@ -30,6 +30,7 @@ from payments.stripe.objects import (
     StripePrice,
     StripeRefund,
     StripeSubscription,
+    StripeWebhookEndpoint,
     id_of,
 )
 from payments.stripe.problems import (
@@ -396,6 +397,12 @@ class StripeHandler:
             )
             for event in listed.auto_paging_iter():
                 yield plain(event)
+
+    def webhook_endpoints(self) -> list[StripeWebhookEndpoint]:
+        """Where Stripe sends events of this account and mode."""
+        with self._v1() as v1:
+            listed = v1.webhook_endpoints.list({"limit": 100})
+            return [read(StripeWebhookEndpoint, each) for each in listed.auto_paging_iter()]
 
     @property
     def api_version(self) -> str:

@@ -241,7 +241,7 @@ def usable_binaries(folder: Path) -> Path:
 
 def shelter(name: str) -> Path:
     """A folder of root's that every user can enter. Raises PostgresUnavailable when somebody else put one there."""
-    folder = Path("/var/tmp") / name  # noqa: S108 - the owner is checked
+    folder = Path("/var/tmp") / name  # nosec B108 # noqa: S108 - the owner is checked
     folder.mkdir(mode=0o755, exist_ok=True)
     if folder.stat().st_uid not in {0, pwd.getpwnam(UNPRIVILEGED_USER).pw_uid} or folder.is_symlink():
         raise PostgresUnavailable(f"{folder} belongs to another user")

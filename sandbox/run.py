@@ -24,6 +24,7 @@ from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.services import ROOT, START_WITHIN_SECONDS, Services, unset_addresses
+from sandbox.staff_account import staff_account
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 10.0
@@ -106,7 +107,13 @@ def run(folder: Path, stop: StopSignal) -> None:
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
         remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
-        announce(public_url, services, environ, remark=remark)
+        # Nobody's own database gets an account that they did not ask for.
+        sign_in = (
+            staff_account(folder, environ)
+            if services.postgres is not None
+            else "To get an account: flask users create-admin"
+        )
+        announce(public_url, services, environ, sign_in=sign_in, remark=remark)
         while True:
             stop.check()
             refuse_endings(services, programs)
@@ -224,7 +231,7 @@ def wait_until_ready(base_url: str, services: Services, programs: list[ChildProc
         stop.check()
         refuse_endings(services, programs)
         try:
-            with urllib.request.urlopen(f"{base_url}/health/ready", timeout=2):  # noqa: S310 - our own address
+            with urllib.request.urlopen(f"{base_url}/health/ready", timeout=2):  # nosec B310 # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             problem = failing_parts(error)
@@ -241,13 +248,15 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
         return f"HTTP status {error.code}"
 
 
-def announce(base_url: str, services: Services, environ: Mapping[str, str], *, remark: str) -> None:
+def announce(base_url: str, services: Services, environ: Mapping[str, str], *, sign_in: str, remark: str) -> None:
     mail_url = environ.get("MAIL_BOX_URL")
     mail = f"Mail           {mail_url}\n" if mail_url else ""
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
+        f"Dashboard      {base_url}/admin\n"
+        f"               {sign_in}\n"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"

@@ -18,6 +18,20 @@ def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str
     return {**written, **environ}
 
 
+def source_of(name: str, environ: Mapping[str, str], env_file: Path | None) -> str:
+    """`environment`, `default`, `.env`, or the path of a mounted file.
+
+    Flask's own commands put `.env` into the environment, so a text that stands in both is the file's.
+    """
+    written = with_env_file({}, env_file)
+    for found in (name, f"{name}_FILE"):
+        if text := trimmed(environ.get(found, "") or written.get(found, "")):
+            if found != name:
+                return f"file {text}"
+            return ".env" if trimmed(written.get(found, "")) == text else "environment"
+    return "default"
+
+
 def read_settings(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The texts that are set, and for each name that could not be read the reason."""
     texts, problems = {}, {}

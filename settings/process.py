@@ -45,8 +45,13 @@ class ProcessSection(Section):
         examples=["INFO"]
     )
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Default: `DEBUG` in staging, otherwise `INFO`."""
+    log_dir: types.LogFolder | None = Field(default=None, examples=["/var/log/mirroros"])
+    """A folder for log files in addition to standard output: `app.log`, `access.log`, `error.log` and `security.log`."""
     sentry_dsn: types.SentryDsn | None = Field(default=None, examples=["https://key@errors.example.com/1"])
     """The Sentry DSN that unexpected errors are reported to. Without it nothing is sent."""
+    security_contact: types.SecurityContact | None = Field(default=None, examples=["mailto:security@example.com"])
+    """Whom to tell of a vulnerability: an address that begins with `mailto:` or `https:`. It is published at
+    `/.well-known/security.txt`."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
@@ -78,6 +83,9 @@ class ProcessSection(Section):
 
     def secrets(self) -> dict[str, str]:
         return secret_texts(secret_key=self.secret_key)
+
+    def switched_off(self) -> dict[str, str]:
+        return {} if self.security_contact else {"/.well-known/security.txt": "SECURITY_CONTACT"}
 
     def remarks(self) -> Iterator[str]:
         if self.sentry_dsn is None:

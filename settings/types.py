@@ -5,6 +5,7 @@ Each is a type; its error says what is expected and never shows the value.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from security.edge.origin import origin_of as origin_of_address
+from security.logs.folder import unusable
 from security.secrets.signing_keys import key_bytes
 
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
@@ -90,6 +92,10 @@ def _http_url(text: str) -> str:
     return text
 
 
+class SecretUrl(SecretStr):
+    """An address with a password or a key in it. The rest of it may be shown (settings/redact.py)."""
+
+
 def readable(read: Callable[[str], object]) -> AfterValidator:
     """Checked by reading it as the part that will use it does, so that no process starts with what that refuses."""
 
@@ -128,6 +134,12 @@ def _signing_key_file(value: SecretStr) -> SecretStr:
     raise ValueError("must be the content of the .p8 file, a P-256 key in PEM")
 
 
+def _log_folder(folder: Path) -> Path:
+    if problem := unusable(folder):
+        raise ValueError(problem)
+    return folder
+
+
 UpperCase = BeforeValidator(str.upper)
 LowerCase = BeforeValidator(str.lower)
 
@@ -138,10 +150,20 @@ Names = Annotated[frozenset[str], COMMA_LIST]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[
-    SecretStr, readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
+    SecretUrl, readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
 ]
-RedisUrl = Annotated[SecretStr, readable(lambda text: split_url(text, "redis", "rediss"))]
-SentryDsn = Annotated[SecretStr, readable(_dsn)]
+RedisUrl = Annotated[SecretUrl, readable(lambda text: split_url(text, "redis", "rediss"))]
+SentryDsn = Annotated[SecretUrl, readable(_dsn)]
+LogFolder = Annotated[Path, AfterValidator(_log_folder)]
 LongKey = Annotated[SecretStr, readable(key_bytes)]
+SecurityContact = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"mailto:[^\s@]+@[^\s@]+\.[^\s@]+|https://\S+",
+            "must be an address such as mailto:security@example.com or https://example.com/security",
+        )
+    ),
+]
 AppleKeyId = Annotated[str, AfterValidator(matching(r"[A-Z0-9]{10}", "must be the key's ten characters"))]
 AppleSigningKey = Annotated[SecretStr, AfterValidator(_signing_key_file)]

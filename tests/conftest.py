@@ -12,8 +12,9 @@ import redis
 import structlog
 from flask_migrate import upgrade
 
+import admin.analytics.models  # noqa: F401 - the migrations are compared with these models
 import auth.exports.models
-import auth.models  # noqa: F401 - the migrations are compared with these models
+import auth.models  # noqa: F401
 import database.batch_models  # noqa: F401
 import metering.models  # noqa: F401
 import payments.models  # noqa: F401

@@ -13,8 +13,10 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from openapi_spec_validator import validate
 
-from app import ASSEMBLED, Assembled, assemble, create_app
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble, create_app
 from auth.assembly import Auth
+from auth.staff.guards import STAFF
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -120,13 +122,16 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; the others ask for a bearer token, and two of them take an API key."""
+    """Open routes give their reason; the dashboard asks for its session, the others for a bearer token, and two of them take an API
+    key.
+    """
     take_keys = {"/api/gateway/predict", "/api/gateway/predict/usage"}
     for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
-            schemes = ("bearer", "apiKey") if each.path in take_keys else "bearer"
+            schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
+            schemes = STAFF if each.path.startswith("/admin") else schemes
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
 

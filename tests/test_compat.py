@@ -11,6 +11,7 @@ from tests.whole.environment import EVERYTHING, PUBLIC_HOST, production_environm
 
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
 BASE = f"https://{PUBLIC_HOST}"
+FORMER_HEALTH = ("/api/v1/health", "/api/v1/health/ready", "/api/v1/health/live", "/api/core/health")
 PAGES = {"/docs", "/openapi.json"}
 
 
@@ -54,6 +55,20 @@ def test_every_answer_at_a_former_path_says_so(service: Flask) -> None:
     assert {each.headers["Deprecation"] for each in (good, refused, page)} == {"@1795910400"}
     assert good.get_json() == {"status": "ok"} == client.get("/health/live", base_url=BASE).get_json()
     assert "Deprecation" not in client.get("/health/live", base_url=BASE).headers
+
+
+@pytest.mark.parametrize("path", [*FORMER_HEALTH, "/health", "/health/ready", "/health/live"])
+def test_a_platform_may_ask_for_health_over_plain_http(service: Flask, path: str) -> None:
+    """Inside its network there is no TLS, and a probe follows no redirect."""
+    outside = {"X-Forwarded-For": "10.0.0.7", "X-Forwarded-Proto": "http"}
+    answer = service.test_client().get(path, base_url=f"http://{PUBLIC_HOST}", headers=outside)
+    assert answer.get_json()["status"] in {"ok", "ready", "degraded", "not_ready"}
+
+
+def test_nothing_else_may_be_asked_for_over_plain_http_at_a_former_path(service: Flask) -> None:
+    outside = {"X-Forwarded-For": "10.0.0.7", "X-Forwarded-Proto": "http"}
+    answer = service.test_client().get("/api/auth/me", base_url=f"http://{PUBLIC_HOST}", headers=outside)
+    assert answer.get_json()["error"] == "https_required"
 
 
 def test_former_paths_can_be_switched_off() -> None:

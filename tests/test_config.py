@@ -1,14 +1,16 @@
 """What the settings accept, and what a server refuses to start with."""
 
 import base64
+import re
 import secrets
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
@@ -17,9 +19,12 @@ from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settin
 from gateway.plan_limits import ENHANCED_GROUNDING, PlanLimits
 from gateway.settings import PredictSection, ResponseVerification
 from security.secrets.derived_key import derived_key
+from settings.environment import source_of
 from settings.private_hosts import is_private_host
+from settings.redact import Redactor, without_secrets
 from settings.secret_strength import weakness_of
 from settings.section import Environment, own_fields, sections_of
+from settings.types import SecretUrl
 
 Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
@@ -55,6 +60,13 @@ def test_development_works_with_nothing_set() -> None:
     assert settings.registration_response == "classic"
     assert settings.accepted_hosts == frozenset()
     assert not settings.require_https
+
+
+@pytest.mark.parametrize(("environment", "level"), [("staging", "DEBUG"), ("production", "INFO")])
+def test_staging_is_production_with_more_in_its_log(environment: str, level: str) -> None:
+    settings = load_settings(production(FLASK_ENV=environment))
+    assert (settings.log_level, settings.require_https, settings.is_development) == (level, True, False)
+    assert load_settings(production(FLASK_ENV=environment, LOG_LEVEL="warning")).log_level == "WARNING"
 
 
 def test_development_secrets_differ_from_one_start_to_the_next() -> None:
@@ -522,6 +534,7 @@ def test_no_variable_stands_in_two_sections() -> None:
 
 def test_settings_show_no_secret() -> None:
     environ = production(
+        DATABASE_URL=f"postgresql://mirroros:{secrets.token_hex(8)}@db.example.com/mirroros",
         REDIS_URL=f"redis://:{secrets.token_hex(8)}@redis",
         STRIPE_SECRET_KEY=f"sk_live_{secrets.token_hex(8)}",
         STRIPE_WEBHOOK_SECRET=f"whsec_{secrets.token_hex(8)}",
@@ -574,10 +587,98 @@ def test_config_show_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
 def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, production())
     result = CliRunner().invoke(config_commands, ["show"])
-    assert [line.partition("=")[0] for line in result.output.splitlines()] == [
-        name.upper() for name in settings_with(CAPABILITIES).model_fields
+    lines = result.output.splitlines()
+    assert [line.partition("=")[0] for line in lines if not line.startswith("# ")] == [
+        name.upper() for section in sections_of(settings_with(CAPABILITIES)) for name in own_fields(section)
     ]
-    assert "SECRET_KEY=(set)" in result.output
+    assert [line[2:] for line in lines if line.startswith("# ")] == [
+        section.title for section in sections_of(settings_with(CAPABILITIES))
+    ]
+    assert "SECRET_KEY=(set)  (environment)" in lines
+    assert "PORT=8000  (default)" in lines
+
+
+def test_config_show_says_where_a_value_comes_from(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=8123\nLOG_LEVEL=DEBUG\nSENTRY_DSN_FILE=/run/secrets/dsn\n", encoding="utf-8")
+    environ = {
+        "LOG_LEVEL": "ERROR",
+        "PORT": "8123",  # as Flask's own commands leave what they read from the file
+        "REDIS_URL": " ",
+        "SECRET_KEY_FILE": "/run/secrets/key",
+    }
+    names = ("PORT", "LOG_LEVEL", "SENTRY_DSN", "SECRET_KEY", "REDIS_URL")
+    assert {name: source_of(name, environ, tmp_path / ".env") for name in names} == {
+        "PORT": ".env",
+        "LOG_LEVEL": "environment",
+        "SENTRY_DSN": "file /run/secrets/dsn",
+        "SECRET_KEY": "file /run/secrets/key",
+        "REDIS_URL": "default",
+    }
+    assert source_of("PORT", environ, None) == "environment"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown_as"),
+    [
+        (
+            "postgresql://mirroros:{}@db/mirroros?sslmode=verify-full",
+            "postgresql://mirroros:***@db/mirroros?sslmode=verify-full",
+        ),
+        (
+            "postgresql://db/mirroros?user=mirroros&password={}&sslmode=require",
+            "postgresql://db/mirroros?user=mirroros&password=***&sslmode=require",
+        ),
+        ("postgresql://mirroros@db/mirroros", "postgresql://mirroros@db/mirroros"),
+        ("rediss://:{}@redis:6380/0", "rediss://:***@redis:6380/0"),
+        ("https://{}@errors.example.com/1", "https://***@errors.example.com/1"),
+        ("https://key:{}@errors.example.com/1", "https://***@errors.example.com/1"),
+        ("postgresql://mirroros:@{}@db/mirroros", "postgresql://mirroros:***@db/mirroros"),
+        ("postgresql://mirroros:12/{}@db/mirroros", None),
+        ("postgresql://mirroros:12#{}@db/mirroros", None),
+        ("postgresql://mirroros:12?{}@db/mirroros", None),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown_as: str | None) -> None:
+    assert without_secrets(url.format(secrets.token_hex(8))) == shown_as
+
+
+def test_whatever_could_be_a_secret_is_hidden_by_its_type() -> None:
+    """Each field of a secret type gets a canary; each field whose name sounds like a secret is of such a type."""
+    canary = secrets.token_hex(16)
+    model = settings_with(CAPABILITIES)
+    values: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        kind = next((each for each in (SecretUrl, SecretStr) if each.__name__ in str(field.annotation)), None)
+        if kind is not None:
+            values[name] = kind(f"redis://user:{canary}@redis/0" if kind is SecretUrl else canary)
+        elif field.annotation in (str, str | None):
+            values[name] = f"https://user:{canary}@example.com"
+    text = "\n".join(shown(model.model_construct(**{**load_settings(production()).model_dump(), **values})).values())
+    assert len(values) > 20
+    assert canary not in text
+    sounding = {name for name in model.model_fields if re.search("secret|password|_key$|keys$|dsn|token", name)}
+    harmless = {"jwt_access_token_expire_minutes", "pwned_passwords_file"}
+    assert {name for name in sounding - harmless if not isinstance(values.get(name), SecretStr)} == set()
+
+
+def test_a_text_is_freed_of_every_secret_in_it() -> None:
+    environ = production(
+        DATABASE_URL=f"postgresql://mirroros:{secrets.token_hex(8)}%2F@db.example.com/mirroros",
+        STRIPE_SECRET_KEY=f"sk_live_{secrets.token_hex(8)}",
+        STRIPE_WEBHOOK_SECRET=f"whsec_{secrets.token_hex(8)},whsec_{secrets.token_hex(8)}",
+        SENTRY_DSN=f"https://{secrets.token_hex(8)}@errors.example.com/1",
+    )
+    redact = Redactor.of(load_settings(environ))
+    password = environ["DATABASE_URL"].partition("@")[0].rpartition(":")[2]
+    told = [
+        environ["SECRET_KEY"],
+        password,
+        unquote(password),
+        *environ["STRIPE_WEBHOOK_SECRET"].split(","),
+        environ["SENTRY_DSN"].partition("@")[0].removeprefix("https://"),
+    ]
+    assert redact(f"before {' between '.join(told)} after") == f"before {' between '.join(['***'] * 6)} after"
+    assert redact("postgresql://mirroros@db.example.com/mirroros") == "postgresql://mirroros@db.example.com/mirroros"
 
 
 def test_the_documentation_lists_every_setting_as_it_is() -> None:

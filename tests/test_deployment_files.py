@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -43,13 +46,19 @@ class TestFiles:
     def test_compose_has_the_services_that_the_readme_names(self) -> None:
         assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
 
-    def test_compose_publishes_databases_on_loopback_alone(self) -> None:
-        for name in ("db", "redis"):
+    def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
+        for name in ("db", "redis", "prometheus", "grafana"):
             assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
 
     def test_compose_reaches_the_application_through_the_proxy_alone(self) -> None:
         published = {name for name, service in services().items() if "ports" in service}
-        assert published == {"proxy", "db", "redis"}
+        assert published == {"proxy", "db", "redis", "prometheus", "grafana"}
+
+    def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self) -> None:
+        assert services()["web-2"] == services()["web"]
+        assert services()["proxy"]["environment"]["WEB_SERVERS"] == "web:8000 web-2:8000"
+        assert "{$WEB_SERVERS}" in (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+        assert "/health/ready" in str(services()["web"]["healthcheck"])
 
     def test_compose_sets_only_variables_that_exist(self) -> None:
         for name in ("web", "worker", "release"):
@@ -65,6 +74,19 @@ class TestFiles:
         assert service["read_only"] and "/app/.data" in service["tmpfs"]
         assert re.search(r"^WORKDIR /app$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
 
+    def test_the_commands_of_the_guide_name_services_and_files_that_exist(self) -> None:
+        guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+        named = re.findall(r"docker-compose (?:run|exec|up)((?: -[\w-]+)*)((?: [a-z][\w-]*)?)", guide)
+        assert {service.strip() for _, service in named if service} >= {"release", "web", "web-2", "worker"}
+        assert {service.strip() for _, service in named if service} <= services().keys()
+        files = set(re.findall(r"deploy/[\w@./-]+\w", guide))
+        assert {"deploy/nginx.conf", "deploy/mirroros-web@.service", "deploy/mirroros-worker.service"} <= files
+        assert [file for file in files if not (ROOT / file).exists()] == []
+        units = set(re.findall(r"mirroros-(?:web@\d+|worker)", guide))
+        assert {re.sub(r"\d+", "", unit) for unit in units} == {
+            file.stem for file in (ROOT / "deploy").glob("*.service")
+        }
+
     def test_compose_migrates_before_anything_serves(self) -> None:
         for name in ("web", "worker"):
             assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
@@ -77,6 +99,10 @@ class TestFiles:
         assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {
             "psql",
             "redis-cli",
+        }
+        assert {name for name, service in services().items() if service.get("profiles") == ["monitoring"]} == {
+            "prometheus",
+            "grafana",
         }
 
     @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json"])
@@ -93,6 +119,7 @@ class TestFiles:
             "restartPolicyType": str,
             "restartPolicyMaxRetries": int,
             "drainingSeconds": int,
+            "overlapSeconds": int,
         }
         for key, value in file["deploy"].items():
             assert isinstance(value, kinds[key])
@@ -134,7 +161,7 @@ class TestFiles:
                 timeout=60,
                 check=True,
             )
-            assert "\nPORT=8000\n" in shown.stdout, before
+            assert "\nPORT=8000  (default)\n" in shown.stdout, before
 
     def test_every_platform_starts_the_web_server_with_the_same_command(self) -> None:
         command = re.search(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
@@ -142,6 +169,29 @@ class TestFiles:
         words = json.loads(command[1])
         line = " ".join([*words[:-1], f'"{words[-1]}"'])
         assert f"web: {line}\n" in (ROOT / "Procfile").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("kind, file", [("web", "mirroros-web@.service"), ("worker", "mirroros-worker.service")])
+    def test_systemd_runs_the_same_commands(self, kind: str, file: str) -> None:
+        unit = (ROOT / "deploy" / file).read_text(encoding="utf-8")
+        command = re.search(
+            rf"^{kind}: (?:FLASK_SKIP_DOTENV=1 )?(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M
+        )
+        assert command is not None
+        assert f"\nExecStart=/opt/mirroros/.venv/bin/{command[1]}\n" in unit
+        seconds = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.M)
+        assert seconds is not None
+        assert int(seconds[1]) > longest_request(load_settings({})) + 10
+
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+    def test_systemd_understands_its_files(self, tmp_path: Path) -> None:
+        for file in (ROOT / "deploy").glob("*.service"):
+            unit = re.sub(r"(?<==)/opt/\S+|/usr/bin/curl", "/bin/true", file.read_text(encoding="utf-8"))
+            (tmp_path / file.name.replace("@", "@8001")).write_text(unit, encoding="utf-8")
+        units = [str(file) for file in tmp_path.iterdir()]
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, len(units)) == (0, 2), checked.stderr
 
     def test_heroku_sets_only_variables_that_exist(self) -> None:
         assert document("app.json")["env"].keys() <= VARIABLES
@@ -153,7 +203,7 @@ class TestFiles:
         web = processes * file["formation"]["web"]["quantity"]
         workers = file["formation"]["worker"]["quantity"]
         release = 1
-        assert web * (pool + 3) + workers * (pool + 7) + release <= 20
+        assert web * (pool + 4) + workers * (pool + 7) + release <= 20
 
     def test_the_image_runs_without_root_and_with_checked_packages(self) -> None:
         text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -297,6 +347,43 @@ class TestWebServer:
                 (tmp_path / "allowed").touch()
             assert answer.result().endswith(b"finished")
             assert server.process.wait(timeout=20) == 0
+
+    def test_connections_are_refused_until_the_application_is_loaded(self, tmp_path: Path) -> None:
+        (tmp_path / "hold").touch()
+        with toy_server(tmp_path, started="Booting worker") as server:
+            assert refuses(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: answers(server.port), server.log)
+
+    def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
+        with toy_server(tmp_path) as server:
+
+            def started() -> int:
+                return server.log.read_text().count("Booting worker")
+
+            (tmp_path / "hold").touch()
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: started() == 2, server.log)
+            assert answers(server.port)
+            (tmp_path / "hold").unlink()
+            wait_until(lambda: "Worker exiting" in server.log.read_text(), server.log)
+            assert answers(server.port)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
+    def test_each_core_has_its_process_also_after_one_was_killed(self, tmp_path: Path) -> None:
+        cores = os.sched_getaffinity(0)
+        with toy_server(tmp_path, WEB_CONCURRENCY=str(len(cores))) as server:
+
+            def cores_in_use() -> list[set[int]]:
+                with suppress(ProcessLookupError):
+                    children = psutil.Process(server.process.pid).children()
+                    return sorted((os.sched_getaffinity(child.pid) for child in children), key=min)
+                return []
+
+            for _ in range(2):
+                wait_until(lambda: cores_in_use() == [{core} for core in sorted(cores)], server.log)
+                psutil.Process(server.process.pid).children()[-1].kill()
+            wait_until(lambda: cores_in_use() == [{core} for core in sorted(cores)], server.log)
 
     def test_the_master_process_holds_no_library_that_only_workers_need(self) -> None:
         program = "import runpy, sys; runpy.run_path('gunicorn.conf.py'); print(*sys.modules)"

@@ -187,7 +187,10 @@ def test_the_production_command_in_a_fresh_folder(developer: FreshFolder) -> Non
     (command,) = blocks("Deploying")
     bind = "--bind=127.0.0.1:0"
     with running(
-        developer, f"flask db upgrade\n{runnable(command)}", r"Listening at: (http://\S+)", GUNICORN_CMD_ARGS=bind
+        developer,
+        f"flask db upgrade\n{runnable(command)}",
+        r"Accepting connections at: ([^\s\"]+)",
+        GUNICORN_CMD_ARGS=bind,
     ) as said:
         assert ask(said[1], "/health/ready")["failing"] == ["worker"]  # none runs here
 

@@ -19,7 +19,8 @@ from flask import Flask
 from sqlalchemy import ARRAY, Date, DateTime, LargeBinary, Table, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from auth.accounts.close import close_account
 from auth.accounts.purge import purge_accounts
 from auth.assembly import Auth
@@ -67,6 +68,7 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
     "passkey_challenges": ({"purpose": "registration"},),
     "sign_in_challenges": ({"method": "password", "choices": {"device_name": NAME}},),
     "one_time_codes": ({"purpose": "undo_email_change", "email": OLD_EMAIL},),
+    "dead_emails": ({"template": "x", "address": OLD_EMAIL, "values": {"device": DEVICE}, "reason": "x"},),
     "data_exports": ({"content": json.dumps({"email": EMAIL})},),
     "impersonations": ({"actor_id": "other", "reason": f"{NAME} asked for help"}, {"user_id": "other", "reason": "x"}),
     "security_events": (
@@ -118,6 +120,7 @@ SECTIONS = {
     "account.waiting_sign_ins": "sign_in_challenges",
     "account.one_time_codes": "one_time_codes",
     "account.exports": "data_exports",
+    "account.unsent_emails": "dead_emails",
     "account.impersonations": "impersonations",
     "account.impersonations_as_staff": "impersonations",
     "account.security_events": "security_events",
@@ -158,6 +161,9 @@ WITHHELD = {
     "sign_in_challenges.token_hash": OPENS,
     "sign_in_challenges.state_version": COUNTED,
     "one_time_codes.id": OPENS,
+    "dead_emails.id": "it tells messages apart",
+    "dead_emails.job_id": "it tells jobs apart",
+    "dead_emails.code_id": OPENS,
     "apple_refresh_tokens.sealed_token": "what Apple gave us alone",
     "data_exports.content": "an export, which is downloaded by itself",
     "impersonations.actor_id": OF_OTHERS,
@@ -406,6 +412,7 @@ def test_after_the_account_is_deleted_no_table_says_who_that_was(
         "security_events.user_agent",
         "security_events.detail",
         "one_time_codes.email",
+        "dead_emails.address",
         "checkout_intents.parameters",
         "invites.note",
         "data_exports.content",

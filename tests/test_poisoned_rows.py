@@ -13,7 +13,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from config import load_settings
 from database import db, reading, transaction
 from database.jobs.declare import JobName, Jobs
@@ -94,6 +95,13 @@ BATCHES = (
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
+        "purge_dead_emails",
+        "purge_dead_emails",
+        "dead_emails",
+        'id, user_id, template, address, "values", reason, failed_at',
+        f"{ID}, {USER}, 'x', 'x', '{{{{}}}}', 'x', {LONG_AGO}",
+    ),
+    Batch(
         "purge_one_time_codes",
         "purge_one_time_codes",
         "one_time_codes",
@@ -157,6 +165,15 @@ BATCHES = (
         item="2",
     ),
     Batch(
+        "forget_job_failures",
+        "forget_job_failures",
+        "job_failures",
+        "job_id, reason, at",
+        f"{{n}}, 'x', {LONG_AGO}",
+        key="job_id",
+        item="2",
+    ),
+    Batch(
         "forget_passed_over_items",
         "forget_passed_over_items",
         "passed_over_items",
@@ -168,6 +185,7 @@ BATCHES = (
 )
 
 ELSEWHERE = {
+    "count_days",
     "sweep_billing_events",
     "release_reservations",
     "hand_over_tiers",

@@ -15,20 +15,26 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from admin.check_production.deployment import Deployment
+from app import assemble
 from auth.accounts.purge import purge_accounts
 from auth.exports.export import collect_export
+from auth.principal import Role
 from auth.scopes import CORE_SCOPES
 from auth.tiers import Tier
 from capabilities import CAPABILITIES
-from check_settings import env_example, settings_table
+from check_settings import env_example, judged_for_production, settings_table
 from config import SettingsInvalid, load_settings
 from database import db, transaction
 from database.base import Base
 from metering.capability import load_models
+from security.metrics.exposition import METRICS, Metrics
 from settings.section import own_fields
+from tests.admin.dashboard import Dashboard, text_of
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
+from tests.metering.limit_backends import eventually
 from tests.toy_capability import TOY, TOY_LIMITS
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
@@ -192,6 +198,57 @@ def test_its_health_is_a_part_of_the_whole(on: Flask) -> None:
     assert "toy_box" in on.test_client().get("/health/ready", base_url=BASE).text
 
 
+def test_its_check_is_one_of_those_of_a_deployment() -> None:
+    settings = load_settings(environ(), capabilities=DECLARED)
+    app = assemble(settings, DECLARED)
+    deployment = Deployment(app, settings, made_of(app), judged_for_production)
+    assert "toy box" in [check.name for check in deployment.checks()]
+
+
+def test_its_metrics_are_shown_with_those_of_its_calls(on: Flask, off: Flask) -> None:
+    wound_up = samples_of(on)["mirroros_toys_wound_up_total"]
+    token = register(on)["access_token"]
+    answers = [call(on, "POST", "/api/toy/wind", token).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
+    metrics = samples_of(on)
+    assert metrics["mirroros_toys_wound_up_total"] == wound_up + 2
+    # What PostgreSQL knows is a second old at most.
+    assert eventually(lambda: samples_of(on)["mirroros_toys"] or None) == 2
+    assert metrics["mirroros_toy_springs"] == 8
+    assert metrics['mirroros_calls_in_flight_limit{upstream="toy"}'] == 8
+    assert metrics['mirroros_upstream_duration_seconds_count{feature="toy",outcome="delivered"}'] >= 2
+    assert metrics['mirroros_limit_decisions_total{decision="refused",feature="toy",policy="day"}'] >= 1
+    assert metrics['mirroros_part_up{part="toy_box"}'] == 1
+    assert "mirroros_toys" not in samples_of(off)
+
+
+def samples_of(app: Flask) -> dict[str, float]:
+    metrics: Metrics = app.extensions[METRICS]
+    lines = [line.rpartition(" ") for line in metrics.text().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_its_pages_are_in_the_dashboard_for_those_who_may_open_them(on: Flask, off: Flask) -> None:
+    support = Dashboard(on).staff(Role.SUPPORT)
+    assert '<a href="/admin/toys">Toys</a>' in support.get("/admin").text
+    assert "Nobody has wound up a toy." in text_of(support.get("/admin/toys?user_id=&done="))
+    assert support.get("/admin/toys?colour=red").status_code == 422
+    assert 'href="/admin/toys"' not in Dashboard(off).staff().get("/admin").text
+
+
+def test_a_form_of_its_pages_acts_once_it_is_filled_in(on: Flask) -> None:
+    user_id = register(on)["user"]["id"]
+    admin, path = Dashboard(on).staff(Role.ADMIN), f"/admin/toys/{user_id}/take"
+    again = admin.post(path, {"reason": "<short>"})
+    assert again.status_code == 422
+    assert ("&lt;short&gt;" in again.text, "at least 10 characters" in text_of(again)) == (True, True)
+    taken = admin.post(path, {"reason": "asked for it by e-mail"})
+    assert (taken.status_code, taken.headers["Location"]) == (303, "/admin/toys?done=taken")
+    assert "The toys are gone." in text_of(admin.get("/admin/toys?done=taken"))
+    admin.grow_old(minutes=6)
+    assert (admin.get(path).status_code, admin.post(path).status_code) == (401, 401)
+
+
 def test_the_plans_say_what_may_be_used_of_it() -> None:
     plans = application().test_client().get("/api/payments/plans", base_url=BASE).get_json()["plans"]
     found = {plan["tier"]: plan["limits"]["toy"] for plan in plans}
@@ -249,7 +306,8 @@ OFF = """
 import os
 import sys
 from tests.test_toy_capability import DECLARED, HEAVY, environ
-from app import ASSEMBLED, assemble
+from admin.assembled import ASSEMBLED
+from app import assemble
 from config import load_settings
 assert not set(HEAVY) & sys.modules.keys()
 for on in ("predict", "toy"):

@@ -18,6 +18,9 @@ TOY = f"""
 import os
 import time
 
+while os.path.exists("hold"):
+    time.sleep(0.01)
+
 with open("large", "wb") as file:
     file.write(b"x" * {LARGE})
 
@@ -66,19 +69,24 @@ class ToyServer:
 
 
 @contextmanager
-def toy_server(folder: Path, configuration: str = "", **variables: str) -> Iterator[ToyServer]:
-    """`configuration`: further lines of gunicorn's configuration. `variables` of the environment."""
+def toy_server(
+    folder: Path, configuration: str = "", started: str | None = None, **variables: str
+) -> Iterator[ToyServer]:
+    """`configuration`: further lines of gunicorn's configuration. `started`: what its log says then, if not when it answers.
+    `variables` of the environment.
+    """
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
     text = f"__file__ = {str(ROOT / 'gunicorn.conf.py')!r}\n{CONFIGURATION}{configuration}\n"
     (folder / "conf.py").write_text(text, encoding="utf-8")
     environ = {"PATH": os.environ["PATH"], "FLASK_ENV": "development", "HOME": str(folder), **variables}
     log = folder / "log"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+    with socket.socket() as listener, log.open("w") as output:
+        listener.bind(("127.0.0.1", 0))
         port, number = listener.getsockname()[1], listener.fileno()
         command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", "toy:app"]
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output, pass_fds=[number])
     try:
-        wait_until(lambda: answers(port), log)
+        wait_until(lambda: answers(port) if started is None else started in log.read_text(), log)
         yield ToyServer(process, port, log)
     finally:
         process.terminate()

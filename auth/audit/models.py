@@ -16,8 +16,8 @@ class SecurityEvent(Base):
     came from, when the account is deleted (forget_origins.py).
 
     `user_id` is whose account it concerns, `actor_id` who did it when that is somebody else. Neither is a foreign key: the
-    record outlives the account. Nothing here is secret, and `detail` holds no address and no token, nor a name but in the
-    `reason` of an impersonation.
+    record outlives the account. Nothing here is secret, and `detail` holds no address and no token, nor a name but in a
+    `reason` that the staff typed.
     """
 
     __tablename__ = "security_events"

@@ -10,9 +10,11 @@ from database import reading
 from database.pages import Page, page_of
 
 
-def read_events(wanted: EventsQuery, user_id: UUID | None) -> Page[AnyEvent]:
-    """Of that account, or of all."""
+def read_events(wanted: EventsQuery, user_id: UUID | None, actor_id: UUID | None = None) -> Page[AnyEvent]:
+    """Of that account, or of all. `actor_id`: only what this member of the staff did."""
     conditions: list[ColumnElement[bool]] = []
+    if actor_id is not None:
+        conditions.append(SecurityEvent.actor_id == actor_id)
     if user_id is not None:
         conditions.append(SecurityEvent.user_id == user_id)
     # Where the last page ended is looked up under the same user, so another's event is no place to start from.

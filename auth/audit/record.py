@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from auth.audit.models import SecurityEvent
 from auth.device import printable
+from auth.metrics import count_event
 from database.base import uuid7
 from security.edge.client_address import client_address
 from security.edge.request_id import current_request_id
@@ -63,6 +64,7 @@ def record(
             detail=detail,
         )
     )
+    count_event(event, detail.get("method"))
     ids = {"user_id": user_id, "actor_id": actor_id, "session_id": session_id}
     given = {name: value for name, value in ids.items() if value is not None}
     security_event(event, notable=event in NOTABLE, **given, **detail)

@@ -16,6 +16,7 @@ from auth.email_codes.models import OneTimeCode
 from auth.exports.forget_origins import forget_origins
 from auth.exports.models import DataExport
 from auth.impersonation.models import Impersonation
+from auth.mail.models import DeadEmail
 from auth.models import ApiKey, AuthSession, Identity, User
 from auth.personal_data import PersonalData, columns_of, rows_of
 from auth.second_factor.models import (
@@ -89,6 +90,7 @@ def export_account(session: Session, user_id: UUID) -> dict[str, Any]:
         "waiting_sign_ins": waiting.order_by(SignInChallenge.id),
         "passkey_challenges": own(PasskeyChallenge, "purpose flow_id expires_at"),
         "exports": own(DataExport, "id requested_at ready_at expires_at").order_by(DataExport.id),
+        "unsent_emails": own(DeadEmail, "template address values purpose reason failed_at").order_by(DeadEmail.id),
         "impersonations": impersonations.order_by(Impersonation.id),
         "impersonations_as_staff": as_staff.where(Impersonation.actor_id == user_id).order_by(Impersonation.id),
         "security_events": events.order_by(SecurityEvent.id),

@@ -10,7 +10,7 @@ from auth.invites.models import Invite
 
 PORTION = 2_000
 REASON = cast("reason", Text)
-"""Of an impersonation: text of the staff, which may name the user."""
+"""Why the staff looked at an account or changed it: their own text, which may name the user."""
 
 
 def forget_origins(session: Session, user_id: UUID) -> int:

@@ -20,6 +20,7 @@ from auth.identity_providers.linked import insert_identity
 from auth.invites.redeem import check_invite, redeem_invite
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import NOTICES, notify
+from auth.metrics import SIGN_INS
 from auth.models import Identity, User
 from auth.problems import EmailTaken, why_disabled
 from auth.second_factor.challenge import second_factor_needed
@@ -42,7 +43,11 @@ def sign_in_with_provider(auth: Auth, tokens: IdTokens, body: IdTokenBody, devic
     AddressNeedsProof, EmailTaken, AccountDisabled, AccountClosing, SecondFactorRequired. Where there is no account yet, also as
     `check_invite` does.
     """
-    proven, invite = tokens.verify(body.id_token, body.nonce), None
+    try:
+        proven, invite = tokens.verify(body.id_token, body.nonce), None
+    except IdTokenNotValid:
+        SIGN_INS.labels(tokens.provider.name, "failed").inc()
+        raise
     if auth.settings.registration_mode != "open" and not _has_account(proven):
         invite = check_invite(auth, body.invite_code)
     with account_change(auth.states, auth.clock()) as change:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.impersonation.models import Impersonation
-from auth.impersonation.state import may_impersonate
 from auth.models import User
 from auth.principal import Principal, Role
 from auth.tokens.access_token import IssuedToken
@@ -37,7 +36,7 @@ def impersonate(auth: Auth, actor: Principal, user_id: UUID, reason: str) -> tup
         ).one_or_none()
         if user is None:
             raise NotFound
-        if not user.is_active or not may_impersonate(actor.role, Role(user.role)):
+        if not user.is_active or not actor.role.outranks(Role(user.role)):
             raise NotToBeImpersonated
         # Two beginnings at once take turns at the actor's row, so that each finds the other's.
         session.execute(select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))

@@ -34,7 +34,7 @@ def read_impersonated(impersonation_id: UUID, user_id: UUID, actor_id: UUID, now
     )
     with reading() as session:
         row = session.execute(query).one_or_none()
-    if row is None or not may_impersonate(Role(row.actor_role), Role(row.role)):
+    if row is None or not Role(row.actor_role).outranks(Role(row.role)):
         return None
     return Principal(
         user_id=user_id,
@@ -43,8 +43,3 @@ def read_impersonated(impersonation_id: UUID, user_id: UUID, actor_id: UUID, now
         cached=None,
         impersonated_by=actor_id,
     )
-
-
-def may_impersonate(actor: Role, user: Role) -> bool:
-    """Only the staff, and only those who stand below: nobody gains a right by it, and nobody looks through an admin."""
-    return actor.includes(Role.SUPPORT) and not user.includes(actor)

@@ -17,7 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
 from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
+from auth.mail.keep_dead import keep_dead_email
 from auth.mail.transport import MailTransport, MessageRefused
+from auth.metrics import EMAILS
 from database import reading
 from database.base import Clock, uuid7
 from database.jobs.declare import JobName, Urgency, enqueue_job
@@ -32,7 +34,8 @@ PAGES = {
 """Where a link leads. The token stands behind the #, which browsers send to nobody; the page posts it when asked to."""
 
 _FOLDER = PackageLoader("auth.mail", "templates")
-_TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - plain text
+# Plain text.
+_TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701 # noqa: S701
 _HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
 
 
@@ -71,20 +74,37 @@ class Mailer:
         code_id: str | None = None,
         purpose: str | None = None,
     ) -> None:
-        """The job. An e-mail about a code that is spent or void is not sent any more."""
+        """The job. An e-mail about a code that is spent or void is not sent any more. One that is refused is dead at once."""
         if self.transport is None:
             return
+        shown = values
         if code_id is not None and purpose is not None:
             one_time, aim = UUID(code_id), Purpose(purpose)
             with reading() as session:
                 if not self.codes.is_open(session, one_time, self.clock()):
                     return
             link = f"{self.base_url}{PAGES[aim]}#token={self.codes.link_token(one_time, aim)}"
-            values = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
+            shown = {**values, "link": link, "code": self.codes.digits(one_time, aim)}
+        message = self.write(message_id, template, to, shown, self.clock())
         try:
-            self.transport.deliver(self.write(message_id, template, to, values, self.clock()))
+            self.transport.deliver(message)
         except MessageRefused as refusal:
-            structlog.get_logger().warning("email_refused", message_id=message_id, reason=str(refusal))
+            EMAILS.labels("refused").inc()
+            keep_dead_email(
+                refusal,
+                self.clock(),
+                message_id=message_id,
+                template=template,
+                to=to,
+                values=values,
+                code_id=code_id,
+                purpose=purpose,
+            )
+        except Exception:
+            EMAILS.labels("failed").inc()
+            raise
+        else:
+            EMAILS.labels("sent").inc()
 
     def write(self, message_id: str, template: str, to: str, values: dict[str, Any], now: datetime) -> EmailMessage:
         """The message, as text and as HTML. Raises jinja2.UndefinedError for a value that the template misses."""

@@ -2,6 +2,8 @@
 
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -38,15 +40,28 @@ class SmtpTransport:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False, compare=False)
 
     def deliver(self, message: EmailMessage) -> None:
-        with self._connect() as server:
-            if self.user is not None:
-                server.login(self.user, self.password or "")
+        with self._signed_in() as server:
             try:
                 server.send_message(message)
             except smtplib.SMTPRecipientsRefused as refusal:
                 if all(code >= 500 for code, _ in refusal.recipients.values()):
                     raise MessageRefused("the mail server knows no such address") from None
                 raise
+
+    def try_sender(self, sender: str) -> None:
+        """Begin as `deliver` does and send nothing. Raises OSError or smtplib.SMTPException."""
+        with self._signed_in() as server:
+            code, answer = server.mail(sender)
+            if code >= 300:
+                raise smtplib.SMTPSenderRefused(code, answer, sender)
+            server.rset()
+
+    @contextmanager
+    def _signed_in(self) -> Iterator[smtplib.SMTP]:
+        with self._connect() as server:
+            if self.user is not None:
+                server.login(self.user, self.password or "")
+            yield server
 
     def _connect(self) -> smtplib.SMTP:
         if self.port == SMTPS_PORT:

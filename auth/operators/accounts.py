@@ -1,12 +1,14 @@
-"""What operators do to accounts. Each change is an event, and counts within one request of the user.
+"""What operators and staff do to accounts: `flask users` and the dashboard. Each change is an event, and counts within one
+request of the user.
 
-What cannot be done raises click.ClickException, which the command prints.
+What cannot be changed raises a Problem: NotFound, NothingToChange, RoleNotBelowYours, TierEndRefused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import click
@@ -28,16 +30,48 @@ from auth.second_factor.factors import factors_of
 from auth.second_factor.forget import forget_factors
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
+from security.edge.problems import NotFound, Problem, ValidationFailed
 
 OPERATOR = "operator"
 """Whoever may start a command on the machine. Written as `by` into the events, as it is no account."""
-SetTier = Callable[[Session, UUID, Tier, datetime | None, datetime], None]
-"""Gives a tier by hand; whoever owns tiers says how it is kept. Called with the transaction's session, the user, the tier, its
-end and now. The caller holds the user's row, raises the state's version, and records the event."""
 
 
-NO_SUCH_ACCOUNT = "No account uses this e-mail address."
-NOTHING_TO_CHANGE = "Nothing to change."
+class SetTier(Protocol):
+    """Gives a tier by hand; whoever owns tiers says how it is kept. The caller holds the user's row, raises the state's version,
+    and records the event. `by`: who gives it.
+    """
+
+    def __call__(
+        self, session: Session, user_id: UUID, tier: Tier, until: datetime | None, *, now: datetime, by: str
+    ) -> None: ...
+
+
+NO_SUCH_ACCOUNT = "No account uses this e-mail address"
+
+
+class NothingToChange(Problem):
+    status, error, title = 409, "nothing_to_change", "Nothing to change"
+
+
+class RoleNotBelowYours(Problem):
+    """Nobody changes the own account, or that of a colleague, in the dashboard."""
+
+    status, error, title = 403, "role_not_below_yours", "You can only change accounts with a lower role than yours"
+
+
+class TierEndRefused(ValidationFailed):
+    def __init__(self, message: str) -> None:
+        super().__init__([{"pointer": "/until", "code": "tier_end_refused", "message": message}])
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Staff:
+    """A member of the staff who changes somebody's account. The account's owner can read `reason`."""
+
+    user_id: UUID
+    role: Role
+    reason: str
 
 
 def describe(email: EmailAddress, now: datetime) -> dict[str, object]:
@@ -45,7 +79,7 @@ def describe(email: EmailAddress, now: datetime) -> dict[str, object]:
     with reading() as session:
         user = session.scalars(select(User).where(User.email_key == email.key)).one_or_none()
         if user is None:
-            raise click.ClickException(NO_SUCH_ACCOUNT)
+            raise NotFound(NO_SUCH_ACCOUNT)
         living = session.scalars(
             select(func.count())
             .select_from(AuthSession)
@@ -93,60 +127,79 @@ def create_user(auth: Auth, email: EmailAddress, password: str, role: Role) -> U
 
 
 def set_role(auth: Auth, email: EmailAddress, role: Role) -> None:
-    with _changing(auth, email, "role_changed") as (_, user, detail):
+    with _changing(auth, email, None, "role_changed") as (_, user, detail):
         if user.role == role.value:
-            raise click.ClickException(NOTHING_TO_CHANGE)
+            raise NothingToChange
         detail.update({"role": role.value, "before": user.role})
         user.role = role.value
 
 
-def disable(auth: Auth, email: EmailAddress) -> None:
+def disable(auth: Auth, whose: EmailAddress | UUID, by: Staff | None = None) -> None:
     """Ends every session and API key and what was added lately, so that enabling the account again lets nobody in
     who was in before.
     """
-    with _changing(auth, email, "account_disabled") as (change, user, detail):
+    with _changing(auth, whose, by, "account_disabled") as (change, user, detail):
         if not user.is_active and user.delete_after is None:
-            raise click.ClickException(NOTHING_TO_CHANGE)
+            raise NothingToChange
         # One that its owner closed, too: the owner could have it back, and a job would delete it.
         user.is_active, user.delete_after = False, None
         since = lately(user, change.now)
         detail.update(lock_out(auth, change, user, "disabled", added_since=since, all_api_keys=True).detail)
 
 
-def enable(auth: Auth, email: EmailAddress) -> None:
-    with _changing(auth, email, "account_enabled") as (_, user, _detail):
+def enable(auth: Auth, whose: EmailAddress | UUID, by: Staff | None = None) -> None:
+    with _changing(auth, whose, by, "account_enabled") as (_, user, _detail):
         if user.is_active:
-            raise click.ClickException(NOTHING_TO_CHANGE)
+            raise NothingToChange
         user.is_active, user.delete_after = True, None
 
 
-def reset_second_factor(auth: Auth, email: EmailAddress) -> None:
+def reset_second_factor(auth: Auth, whose: EmailAddress | UUID, by: Staff | None = None) -> None:
     """For an owner who lost the second factor, or was given one by an intruder: none is asked for any more, and what was added
-    lately goes too. The operator has made sure that it is the owner who asks.
+    lately goes too. Whoever does this has made sure that it is the owner who asks.
     """
-    with _changing(auth, email, "second_factor_reset") as (change, user, detail):
+    with _changing(auth, whose, by, "second_factor_reset") as (change, user, detail):
         if not factors_of(change.session, user.id).on:
-            raise click.ClickException(NOTHING_TO_CHANGE)
+            raise NothingToChange
         factors = forget_factors(change.session, user.id)
         removed = lock_out(auth, change, user, "second_factor_changed", added_since=lately(user, change.now))
         notify(auth.mailer, change.session, "second_factor_reset", user.email, change.now)
         detail.update({**removed.detail, "factors_removed": factors})
 
 
-def give_tier(auth: Auth, set_tier: SetTier, email: EmailAddress, tier: Tier, until: datetime | None) -> None:
-    with _changing(auth, email, "tier_changed") as (change, user, detail):
-        set_tier(change.session, user.id, tier, until, change.now)
+def give_tier(
+    auth: Auth,
+    set_tier: SetTier,
+    whose: EmailAddress | UUID,
+    tier: Tier,
+    until: datetime | None,
+    *,
+    by: Staff | None = None,
+) -> None:
+    """`until` is aware; None for no end. Raises TierEndRefused."""
+    if until is not None and tier is Tier.FREE:
+        raise TierEndRefused("The free tier does not end")
+    if until is not None and until <= auth.clock():
+        raise TierEndRefused("The end must be in the future")
+    with _changing(auth, whose, by, "tier_changed") as (change, user, detail):
+        giver = OPERATOR if by is None else str(by.user_id)
+        set_tier(change.session, user.id, tier, until, now=change.now, by=giver)
         detail.update({"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"})
 
 
 @contextmanager
-def _changing(auth: Auth, email: EmailAddress, event: str) -> Iterator[tuple[AccountChange, User, dict[str, Any]]]:
-    """The user, with the row locked, and a place for what the event says beside its name."""
+def _changing(
+    auth: Auth, whose: EmailAddress | UUID, by: Staff | None, event: str
+) -> Iterator[tuple[AccountChange, User, dict[str, Any]]]:
+    """The user, with the row locked, and a place for what the event says beside its name. `by` None: the operator."""
     with account_change(auth.states, auth.clock()) as change:
-        user = change.hold(User.email_key == email.key)
+        user = change.hold(User.id == whose if isinstance(whose, UUID) else User.email_key == whose.key)
         if user is None:
-            raise click.ClickException(NO_SUCH_ACCOUNT)
-        detail: dict[str, Any] = {}
+            raise NotFound(NO_SUCH_ACCOUNT)
+        if by is not None and not by.role.outranks(Role(user.role)):
+            raise RoleNotBelowYours
+        detail: dict[str, Any] = {"by": OPERATOR} if by is None else {"reason": by.reason}
         yield change, user, detail
         change.permission_changed(user.id)
-        record(change.session, event, change.now, user_id=user.id, by=OPERATOR, **detail)
+        actor_id = None if by is None else by.user_id
+        record(change.session, event, change.now, user_id=user.id, actor_id=actor_id, **detail)

@@ -1,6 +1,8 @@
 """`flask users`: what operators do to accounts from the command line."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
@@ -10,6 +12,7 @@ from auth.assembly import Auth
 from auth.email_address import EmailAddress, EmailAddressNotAcceptable, parse_email
 from auth.operators.accounts import (
     SetTier,
+    TierEndRefused,
     create_user,
     describe,
     disable,
@@ -21,6 +24,7 @@ from auth.operators.accounts import (
 from auth.principal import Role
 from auth.tiers import Tier
 from security.api.typed_text import trimmed
+from security.edge.problems import Problem
 
 
 class Address(click.ParamType[EmailAddress]):
@@ -36,6 +40,17 @@ class Address(click.ParamType[EmailAddress]):
 
 
 EMAIL = click.argument("email", type=Address())
+
+
+@contextmanager
+def refusals_said() -> Iterator[None]:
+    """What cannot be done ends the command with its sentence."""
+    try:
+        yield
+    except TierEndRefused as refusal:
+        raise click.BadParameter(f"{refusal.message}.", param_hint="--until") from None
+    except Problem as refusal:
+        raise click.ClickException(f"{refusal.detail}.") from None
 
 
 def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
@@ -54,7 +69,9 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def show(email: EmailAddress) -> None:
         """Show an account."""
-        for name, value in describe(email, auth.clock()).items():
+        with refusals_said():
+            shown = describe(email, auth.clock())
+        for name, value in shown.items():
             click.echo(f"{name:<14}{value}")
 
     @group.command("set-role")
@@ -62,7 +79,8 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @click.argument("role", type=click.Choice([role.value for role in Role]))
     def change_role(email: EmailAddress, role: str) -> None:
         """Set the role of an account: user, support or admin."""
-        set_role(auth, email, Role(role))
+        with refusals_said():
+            set_role(auth, email, Role(role))
         click.echo(f"{email.address} now has the role {role}.")
 
     @group.command("set-tier")
@@ -72,11 +90,8 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     def change_tier(email: EmailAddress, tier: str, until: datetime | None) -> None:
         """Set the tier of an account."""
         end = None if until is None else until.replace(tzinfo=UTC)
-        if end is not None and end <= auth.clock():
-            raise click.UsageError("--until must be in the future.")
-        if end is not None and tier == Tier.FREE.value:
-            raise click.UsageError("The free tier does not end. Leave out --until.")
-        give_tier(auth, set_tier, email, Tier(tier), end)
+        with refusals_said():
+            give_tier(auth, set_tier, email, Tier(tier), end)
         click.echo(
             f"{email.address} now has the tier {tier}{'' if end is None else f' until {end:%Y-%m-%d} 00:00 UTC'}."
         )
@@ -85,21 +100,24 @@ def user_commands(auth: Auth, set_tier: SetTier) -> AppGroup:
     @EMAIL
     def disable_account(email: EmailAddress) -> None:
         """Disable an account. Ends its sessions and API keys and removes access that was added in the last two weeks."""
-        disable(auth, email)
+        with refusals_said():
+            disable(auth, email)
         click.echo(f"{email.address} is disabled.")
 
     @group.command("enable")
     @EMAIL
     def enable_account(email: EmailAddress) -> None:
         """Enable an account again. Its user has to sign in again."""
-        enable(auth, email)
+        with refusals_said():
+            enable(auth, email)
         click.echo(f"{email.address} is enabled.")
 
     @group.command("reset-second-factor")
     @EMAIL
     def reset_factors(email: EmailAddress) -> None:
         """Remove the second factors and passkeys of an account. Check first that its owner asked for this."""
-        reset_second_factor(auth, email)
+        with refusals_said():
+            reset_second_factor(auth, email)
         click.echo(f"Removed the second factors of {email.address}, ended its sessions and sent the owner an e-mail.")
 
     return group

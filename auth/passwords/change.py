@@ -35,7 +35,7 @@ def reauthenticate(auth: Auth, caller: Principal, password: str) -> IssuedToken:
     Raises InvalidCredentials, PasswordWorkBusy, TooManyRequests; PasswordNotEnough, after the right password, for an
     account with a second factor; InvalidToken when the session ended meanwhile.
     """
-    proved = _prove(auth, caller, password)
+    proved = prove_password(auth, caller, password)
     with account_change(auth.states, auth.clock()) as change:
         _hold(change, caller.user_id, proved)
         if factors_of(change.session, caller.user_id).on:
@@ -49,7 +49,7 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
     Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
     """
     check_new_password(new_password, auth.password_rules, _address(caller.user_id), "/new_password")
-    proved = _prove(auth, caller, current_password)
+    proved = prove_password(auth, caller, current_password)
     new_hash = auth.passwords.hash(new_password)
     now = auth.clock()
     with account_change(auth.states, now) as change:
@@ -68,7 +68,7 @@ def _address(user_id: UUID) -> EmailAddress:
     return parse_email(email)
 
 
-def _prove(auth: Auth, caller: Principal, password: str) -> Row[str, str | None]:
+def prove_password(auth: Auth, caller: Principal, password: str) -> Row[str, str | None]:
     """Address and hash of an account whose password was right, as its row was then.
 
     Throttled like a sign-in, with a count that belongs to the session: no stranger can use it up, and whoever stole the

@@ -10,6 +10,7 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import MovingWindowRateLimiter
 
 from auth.email_address import EmailAddress
+from auth.metrics import LOCKOUTS
 from auth.rate_limits.counters import AttemptCounts, keyed_hash
 from database.redis.server import RedisServer
 from security.edge.problems import TooManyRequests
@@ -39,6 +40,7 @@ class AccountThrottle:
         for limit in self._limits(device_id):
             wait = self._counts.hit(limit, subject)
             if wait is not None:
+                LOCKOUTS.labels("password").inc()
                 raise TooManyRequests(wait, "Too many wrong passwords for this account. Reset your password or wait")
 
     def tries(self, email: EmailAddress, device_id: UUID | None) -> int:

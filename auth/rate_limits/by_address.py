@@ -6,6 +6,7 @@ from functools import lru_cache
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from auth.metrics import ADDRESS_REFUSALS
 from auth.rate_limits.by_account import KNOWN_DEVICE, STRANGERS, Limits
 from auth.rate_limits.by_mailbox import EMAILS_TO_ONE_MAILBOX
 from auth.rate_limits.counters import AttemptCounts
@@ -73,6 +74,7 @@ class AddressLimits:
 
 def _refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
     if seconds is not None:
+        ADDRESS_REFUSALS.labels(name).inc()
         whose = _PERSONS.get(name, "from one network address")
         raise TooManyRequests(seconds, f"At most {limit.amount} tries {whose} within {in_words(limit.get_expiry())}")
 

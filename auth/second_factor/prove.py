@@ -10,6 +10,7 @@ from auth.account_change import AccountChange, Refused
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.mail.notices import notify
+from auth.metrics import LOCKOUTS
 from auth.models import User
 from auth.second_factor.bodies import ByPasskey, ByRecoveryCode, ByTotpCode, document_of
 from auth.second_factor.factors import Method
@@ -81,6 +82,7 @@ def _check_patience(session: Session, user_id: UUID, device_id: UUID | None, now
     """Raises TooManyRequests. Exact, because whoever counts holds the user's row."""
     wrong, first = _wrong_since(session, user_id, device_id, now - HOUR)
     if wrong >= WRONG_IN_AN_HOUR and first is not None:
+        LOCKOUTS.labels("second_factor").inc()
         raise TooManyRequests((first + HOUR - now).total_seconds(), "Too many wrong codes for this account")
 
 

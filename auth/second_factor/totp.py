@@ -20,7 +20,7 @@ from auth.second_factor.factors import changing_factors, factors_of, forget_code
 from auth.second_factor.models import TotpSecret
 from auth.second_factor.passkeys.webauthn import PRODUCT
 from auth.second_factor.recovery_codes import write_codes
-from database import transaction
+from database import reading, transaction
 from security.edge.problems import NotFound, Problem
 from security.logs.log import security_event
 
@@ -39,10 +39,13 @@ class TotpNotConfirmed(Problem):
     status, error, title = 400, "totp_not_confirmed", "The code is wrong, or the setup has expired"
 
 
-def set_up_totp(auth: Auth, caller: Principal) -> TotpSetupAnswer:
-    """Make a secret. It replaces one that was not confirmed, and counts for nothing before it is. Raises TotpAlreadyOn."""
+def set_up_totp(auth: Auth, caller: Principal, *, resume: bool = False) -> TotpSetupAnswer:
+    """Make a secret. It replaces one that was not confirmed, and counts for nothing before it is. Raises TotpAlreadyOn.
+
+    `resume`: one that can still be confirmed is shown again, for a page that is loaded anew.
+    """
     now = auth.clock()
-    secret = pyotp.random_base32()
+    secret = (_waiting_secret(auth, caller.user_id, now) if resume else None) or pyotp.random_base32()
     row = {
         "sealed_secret": auth.data_keys.seal(secret.encode(), caller.user_id.bytes),
         "created_at": now,
@@ -57,6 +60,14 @@ def set_up_totp(auth: Auth, caller: Principal) -> TotpSetupAnswer:
         session.execute(made.on_conflict_do_update(index_elements=[TotpSecret.user_id], set_=row))
     uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=PRODUCT)
     return TotpSetupAnswer(secret=secret, otpauth_uri=uri, qr_svg=_picture(uri))
+
+
+def _waiting_secret(auth: Auth, user_id: UUID, now: datetime) -> str | None:
+    with reading() as session:
+        row = session.get(TotpSecret, user_id)
+    if row is None or row.confirmed_at is not None or now - row.created_at > SETUP_LIFETIME:
+        return None
+    return _secret_of(auth.data_keys, row)
 
 
 def confirm_totp(auth: Auth, caller: Principal, code: str) -> list[str] | None:
@@ -100,15 +111,22 @@ def spend_totp_code(session: Session, keys: DataKeys, user_id: UUID, code: str, 
 
 
 def _step_of(keys: DataKeys, row: TotpSecret, code: str, now: datetime) -> int | None:
-    """The time step that the code belongs to; None for a wrong one. A secret that cannot be read raises an alarm."""
-    try:
-        secret = keys.open(row.sealed_secret, row.user_id.bytes).decode()
-    except SealedValueUnreadable:
-        security_event("stored_totp_secret_unreadable", user_id=row.user_id)
+    """The time step that the code belongs to; None for a wrong one."""
+    secret = _secret_of(keys, row)
+    if secret is None:
         return None
     try:
         return pyotp.TOTP(secret).verify_and_get_timecode(code, for_time=now, valid_window=STEPS_AROUND)
     except OTPVerificationError:
+        return None
+
+
+def _secret_of(keys: DataKeys, row: TotpSecret) -> str | None:
+    """None, and an alarm, for one that cannot be read."""
+    try:
+        return keys.open(row.sealed_secret, row.user_id.bytes).decode()
+    except SealedValueUnreadable:
+        security_event("stored_totp_secret_unreadable", user_id=row.user_id)
         return None
 
 

@@ -64,7 +64,7 @@ class TokenCookies:
         to an account of its own."""
         if delivery == "body":
             return None
-        self._refuse_other_pages()
+        self.refuse_other_pages()
         return self
 
     def read_with_csrf_token(self) -> str | None:
@@ -75,7 +75,8 @@ class TokenCookies:
         presented = read_refresh_token(token)
         if request.mimetype != JSON:
             raise CsrfFailed(NOT_JSON)
-        if presented is not None and not self._is_csrf_token_of(presented.session_id):
+        sent: str = request.environ.get("HTTP_X_CSRF_TOKEN", "")
+        if presented is not None and not self.is_csrf_token_of(presented.session_id, sent):
             raise CsrfFailed(WRONG_CSRF_TOKEN)
         return token
 
@@ -83,7 +84,7 @@ class TokenCookies:
         """The same for a request that changes nothing, and so needs no CSRF token. Raises CsrfFailed."""
         token = request.cookies.get(COOKIE)
         if token is not None:
-            self._refuse_other_pages()
+            self.refuse_other_pages()
         return token
 
     def set_cookie(self, tokens: TokenPair) -> str:
@@ -101,8 +102,7 @@ class TokenCookies:
         noise = base64url(secrets.token_bytes(RANDOM_BYTES))
         return f"{self._mac(session_id, noise)}.{noise}"
 
-    def _is_csrf_token_of(self, session_id: UUID) -> bool:
-        sent: str = request.environ.get("HTTP_X_CSRF_TOKEN", "")
+    def is_csrf_token_of(self, session_id: UUID, sent: str) -> bool:
         if CSRF_FORM.fullmatch(sent) is None:
             return False
         mac, _, noise = sent.partition(".")
@@ -111,7 +111,7 @@ class TokenCookies:
     def _mac(self, session_id: UUID, noise: str) -> str:
         return base64url(hmac.digest(self.key, session_id.bytes + noise.encode(), "sha256"))
 
-    def _refuse_other_pages(self) -> None:
+    def refuse_other_pages(self) -> None:
         """A browser says where a page is in a header that no script can set (Fetch Metadata). A page on another host of
         our own site, and a browser too old to say so, is known by its origin. Raises CsrfFailed."""
         site = request.environ.get("HTTP_SEC_FETCH_SITE")

@@ -1,6 +1,7 @@
-"""The command group `flask worker`."""
+"""`flask worker` and `flask jobs`: the workers, and single jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,10 +9,13 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
-from database import reading
+from database import reading, transaction
 from database.batch_models import PassedOverItem
 from database.jobs.declare import Jobs
+from database.jobs.list_jobs import JobState, ListedJob, list_jobs
+from database.jobs.retry_and_cancel import JobNotChanged, cancel_job, retry_job
 from database.jobs.watch_worker import run_watched_worker
 from database.jobs.worker_options import WorkerOptions
 from database.jobs.worker_status import WorkerStatus, worker_status
@@ -24,8 +28,12 @@ FAILED = text("""
 """)
 
 
-def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
-    """Give the result to `app.cli.add_command`."""
+def worker_commands(
+    jobs: Jobs,
+    database_url: str,
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> AppGroup:
+    """Give the result to `app.cli.add_command`. `beside` is entered while a worker runs."""
     group = AppGroup("worker", help="Run and inspect background jobs.")
 
     @group.command("run")
@@ -34,7 +42,8 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
     def run(once: bool) -> None:
         """Run jobs until SIGTERM or Ctrl-C. Running jobs are finished first; a second signal stops immediately."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
+        with beside():
+            run_watched_worker(app, jobs, database_url, WorkerOptions(), once=once)
 
     @group.command("status")
     @with_appcontext
@@ -47,6 +56,61 @@ def worker_commands(jobs: Jobs, database_url: str) -> AppGroup:
             click.echo(line)
 
     return group
+
+
+def job_commands(jobs: Jobs) -> AppGroup:
+    group = AppGroup("jobs", help="List, retry and cancel background jobs.")
+
+    @group.command("list")
+    @click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
+    @click.option("--name", help="Only jobs with this name, such as send_email.")
+    @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+    def list_command(state: str | None, name: str | None, limit: int) -> None:
+        """List jobs, newest first. Their arguments are not shown, because they may name people."""
+        with reading() as session:
+            found = list_jobs(session, state=JobState(state) if state else None, name=name, limit=limit)
+        for job in found:
+            click.echo(job_line(job))
+        if not found:
+            click.echo("No jobs.")
+
+    @group.command("retry")
+    @click.argument("job_id", type=int)
+    def retry(job_id: int) -> None:
+        """Run a failed job again, or a waiting one now."""
+        with changing_a_job() as session:
+            name = retry_job(session, jobs, job_id)
+        click.echo(f"Job {job_id} ({name}) runs as soon as a worker is free.")
+
+    @group.command("cancel")
+    @click.argument("job_id", type=int)
+    def cancel(job_id: int) -> None:
+        """Delete a waiting or failed job."""
+        with changing_a_job() as session:
+            name = cancel_job(session, job_id)
+        click.echo(f"Job {job_id} ({name}) is deleted.")
+
+    return group
+
+
+@contextmanager
+def changing_a_job() -> Iterator[Session]:
+    try:
+        with transaction() as session:
+            yield session
+    except JobNotChanged as refusal:
+        raise click.ClickException(str(refusal)) from None
+
+
+def job_line(job: ListedJob) -> str:
+    parts = [str(job.id), job.name, job.state.value, f"attempts {job.attempts}"]
+    if job.enqueued_at is not None:
+        parts.append(f"since {moment(job.enqueued_at)}")
+    if job.state is JobState.WAITING and job.runs_at is not None:
+        parts.append(f"not before {moment(job.runs_at)}")
+    if job.reason is not None and job.failed_at is not None:
+        parts.append(f"{job.reason} at {moment(job.failed_at)}")
+    return "  ".join(parts)
 
 
 def status_lines(status: WorkerStatus) -> Iterator[str]:

@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import Any
 
 import orjson
+import structlog
+from flask import has_request_context
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -45,7 +47,8 @@ class Job:
     so `run` must bear being repeated. `cron` (five fields, UTC) makes it periodic: it takes no arguments, and its next
     turn is the repetition of a failed one. `retries` is how often a failed run of another job is repeated, after 4,
     16, 64 ... seconds; then the job is kept as failed, for 30 days. A plain text as `name` means Urgency.LATER.
-    `personal`: its arguments name people, so what is kept of a failed one has none.
+    `personal`: its arguments name people, so what is kept of a failed one has none. `when_failed` gets the job's number,
+    the error and the arguments of the last run before that.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Job:
     cron: str | None = None
     retries: int = 5
     personal: bool = False
+    when_failed: Callable[..., object] | None = None
 
     @property
     def urgency(self) -> Urgency:
@@ -82,4 +86,6 @@ def enqueue_job(session: Session, name: JobName, **arguments: Any) -> int:
     """
     values = {"queue": QUEUE, "name": str(name), "urgency": int(name.urgency)}
     number: int = session.execute(ENQUEUE, {**values, "arguments": orjson.dumps(arguments).decode()}).scalar_one()
+    if has_request_context():  # it leads from the lines of a request to those of its jobs
+        structlog.get_logger().info("job_enqueued", job=str(name), job_id=number)
     return number

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any
 
 import procrastinate
 from flask import Flask
+from procrastinate import JobContext
 from procrastinate.exceptions import ConnectorException
 from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from structlog.contextvars import bound_contextvars
 
 from database.engine import libpq_url
 from database.jobs.declare import QUEUE, Job, Jobs
+from database.jobs.metrics import JOB_SECONDS, JOBS
+from database.jobs.note_failure import note_failure
 from database.jobs.sign_of_life import giving_signs_of_life
 from database.jobs.take_jobs import ObservedJobs
 from database.jobs.worker_options import WorkerOptions, connection_limits
@@ -48,7 +52,7 @@ async def run_worker(
     progress = progress or WorkerProgress(options.concurrency, options.longest_job)
     stopping = stopping or asyncio.Event()
     personal = {name for name, job in jobs.declared.items() if job.personal}
-    with giving_signs_of_life(database_url, progress, options):
+    with giving_signs_of_life(database_url, progress, options, personal):
         while not stopping.is_set():
             try:
                 async with _connections(database_url, options) as pool:
@@ -120,29 +124,42 @@ def _app_of(app: Flask, jobs: Jobs, progress: WorkerProgress) -> procrastinate.A
         name, urgency, run = str(job.name), int(job.urgency), _observed(app, job, progress)
         if job.cron is None:
             retry = RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
-            taking.task(name=name, queue=QUEUE, priority=urgency, retry=retry)(run)
+            taking.task(name=name, queue=QUEUE, priority=urgency, retry=retry, pass_context=True)(run)
         else:
             # The lock lets one run at a time. A failed run is not repeated: with the lock, its waiting repetition would hold
             # up the next regular one, which does the same work.
-            task = taking.task(name=name, queue=QUEUE, priority=urgency, lock=name)(run)
+            task = taking.task(name=name, queue=QUEUE, priority=urgency, lock=name, pass_context=True)(run)
             taking.periodic(cron=job.cron)(task)
     return taking
 
 
 def _observed(app: Flask, job: Job, progress: WorkerProgress) -> Callable[..., None]:
-    """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it."""
+    """Jobs run side by side in threads. Each has a context of its own, because the database session belongs to it.
+    All log lines of a job have its name and number.
+    """
 
-    def run(**arguments: Any) -> None:
+    def run(context: JobContext, **arguments: Any) -> None:
         if job.cron is not None:
             arguments = {}  # procrastinate hands in the time at which it is due
+        with bound_contextvars(job=str(job.name), job_id=context.job.id):
+            run_logged(context, arguments)
+
+    def run_logged(context: JobContext, arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
         try:
             with progress.job(), app.app_context():
                 result = job.run(**arguments)
-        except Exception:
+        except Exception as error:
+            JOBS.labels(job.name, "failed").inc()
             log.exception("job %s failed", job.name)
+            with app.app_context():
+                note_failure(job, context.job, error, arguments)
             raise
-        milliseconds = round((time.monotonic() - started) * 1000)
-        log.info("job %s done in %d ms: %s", job.name, milliseconds, result if isinstance(result, int) else "-")
+        seconds = time.monotonic() - started
+        JOBS.labels(job.name, "done").inc()
+        JOB_SECONDS.labels(job.name).observe(seconds)
+        log.info(
+            "job %s done in %d ms: %s", job.name, round(seconds * 1000), result if isinstance(result, int) else "-"
+        )
 
     return run

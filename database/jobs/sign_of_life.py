@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -26,29 +26,42 @@ SIGN = """
 """
 FORGET = "DELETE FROM job_workers WHERE id = %(id)s OR last_sign_at < now() - interval '1 day'"
 
-# One statement, so that two workers cannot both take a job over. A job that kills every worker ends as failed.
+# One statement, so that two workers cannot both take a job over. A job that kills every worker ends as failed, and
+# keeps no arguments that name people.
 TAKE_OVER = """
+WITH taken AS (
     UPDATE procrastinate_jobs AS job
     SET status = CASE WHEN attempts < 10 THEN 'todo' ELSE 'failed' END::procrastinate_job_status,
+        args = CASE WHEN attempts >= 10 AND task_name = ANY(%(personal)s) THEN '{}' ELSE args END,
         attempts = attempts + 1, scheduled_at = NULL, worker_id = NULL
     WHERE status = 'doing' AND NOT EXISTS (
         SELECT 1 FROM procrastinate_workers AS worker
         WHERE worker.id = job.worker_id AND last_heartbeat >= now() - make_interval(secs => %(silence)s)
     )
-    RETURNING task_name
+    RETURNING id, task_name
+), noted AS (
+    INSERT INTO job_failures (job_id, reason, at) SELECT id, 'WorkerDied', now() FROM taken
+    ON CONFLICT (job_id) DO UPDATE SET reason = excluded.reason, at = excluded.at
+)
+SELECT task_name FROM taken
 """
 
 
 @contextmanager
-def giving_signs_of_life(database_url: str, progress: WorkerProgress, options: WorkerOptions) -> Iterator[None]:
-    """Meanwhile, and once at the beginning. Without PostgreSQL it tries again and again."""
+def giving_signs_of_life(
+    database_url: str, progress: WorkerProgress, options: WorkerOptions, personal: Collection[str]
+) -> Iterator[None]:
+    """Meanwhile, and once at the beginning. Without PostgreSQL it tries again and again.
+
+    Of the jobs named in `personal` no arguments are kept once they failed for good.
+    """
     over, worker_id = threading.Event(), uuid4()
     url = libpq_url(database_url)
 
     def give() -> None:
         while True:
             try:
-                give_sign(url, worker_id, progress, options)
+                give_sign(url, worker_id, progress, options, personal)
             except psycopg.Error as error:
                 progress.unanswered()
                 log.warning("the worker could not record its heartbeat: %s", type(error).__name__)
@@ -69,11 +82,14 @@ def giving_signs_of_life(database_url: str, progress: WorkerProgress, options: W
         giving.join(options.stop_margin)
 
 
-def give_sign(url: str, worker_id: UUID, progress: WorkerProgress, options: WorkerOptions) -> None:
+def give_sign(
+    url: str, worker_id: UUID, progress: WorkerProgress, options: WorkerOptions, personal: Collection[str]
+) -> None:
     sign = {"id": worker_id, "name": f"{socket.gethostname()}:{os.getpid()}", "running": progress.running}
     with psycopg.connect(url, autocommit=True, **connection_limits()) as connection:
         connection.execute(SIGN, {**sign, "silence": progress.silence()})
-        taken_over = connection.execute(TAKE_OVER, {"silence": options.stalled_after}).fetchall()
+        dead = {"silence": options.stalled_after, "personal": list(personal)}
+        taken_over = connection.execute(TAKE_OVER, dead).fetchall()
     progress.answered(3 * options.heartbeat)
     for (task_name,) in taken_over:
         log.warning("job %s of a dead worker was taken over", task_name)

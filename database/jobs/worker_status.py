@@ -9,7 +9,7 @@ import psycopg2
 from database.engine import libpq_url
 from database.jobs.declare import Urgency
 from database.jobs.models import JobWorker
-from database.schema import CONNECT_SECONDS
+from database.schema import CONNECT_SECONDS, LIMIT
 
 SILENT_AFTER = timedelta(seconds=30)
 """The age of the last sign of life at which jobs are said to stand still. A worker gives one every five seconds."""
@@ -17,7 +17,7 @@ SILENT_AFTER = timedelta(seconds=30)
 WORKERS = f"""
     SELECT name, started_at, clock_timestamp() - last_sign_at, running FROM {JobWorker.__tablename__}
     ORDER BY last_sign_at DESC
-"""  # noqa: S608
+"""  # nosec # noqa: S608
 # A job without a time was due when it was enqueued, which its first event says.
 WAITING = """
     SELECT priority, waiting, least(scheduled, (SELECT min(at) FROM procrastinate_events WHERE job_id = oldest))
@@ -64,10 +64,9 @@ class WorkerStatus:
 
 def worker_status(database_url: str) -> WorkerStatus:
     """Connects anew. Raises psycopg2's error."""
-    connection = psycopg2.connect(
-        libpq_url(database_url), connect_timeout=CONNECT_SECONDS, options="-c statement_timeout=2000"
-    )
+    connection = psycopg2.connect(libpq_url(database_url), connect_timeout=CONNECT_SECONDS)
     with closing(connection), connection.cursor() as cursor:
+        cursor.execute(LIMIT)
         cursor.execute(WORKERS)
         workers = tuple(WorkerSeen(*row) for row in cursor.fetchall())
         cursor.execute(WAITING)

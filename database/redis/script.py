@@ -17,7 +17,7 @@ import redis
 
 from database.shared_trips import SharedTrips, TripNotCompleted
 
-RECEIVE_BYTES = 64 * 1024
+RECEIVE_BYTES = 8 * 1024
 MOST_IN_ONE_TRIP = 100
 INCOMPLETE = object()
 IDLE_SECONDS = 5.0

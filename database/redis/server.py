@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from database.redis.metrics import REDIS_FAILURES
 from database.redis.script import ScriptRunner
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class RedisServer:
 
     def failed(self) -> None:
         """Say that a command failed or was not answered in time."""
+        REDIS_FAILURES.inc()
         now = monotonic()
         if now >= self._resting_until:
             log.warning("redis_failed")

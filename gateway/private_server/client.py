@@ -133,6 +133,23 @@ class PrivateServer:
             return False
         return reply.status == 200
 
+    def try_keys(self, seconds: float) -> int:
+        """Send a signed question that nobody can answer, and prove where the answer is from. Its status.
+
+        The signature is checked before the question is read, and refusals are signed too (docs/private-server.md), so the keys
+        and clocks of both sides are tried and no prediction is made. Raises a PrivateServerFailed.
+        """
+        body, target = b"{}", self._target
+        signed = sign_request(self._keys, method="POST", target=target, body=body, content_type=JSON, now=self._clock())
+        fields = "".join([f"{name}: {value}\r\n" for name, value in signed.headers.items()])
+        request = f"{self._predict_head}{fields}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+        reply = self._exchange(lambda _: request, monotonic() + seconds, least_seconds=0)
+        if reply.status in {401, 403}:
+            raise SignatureNotAccepted(f"status_{reply.status}")
+        if reply.status not in {404, 405} and reply.status < 500:
+            self._prove_origin(reply, signed.nonce)
+        return reply.status
+
     def close(self) -> None:
         """Close the idle connections."""
         self._pool.close()

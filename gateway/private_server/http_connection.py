@@ -18,6 +18,8 @@ from gateway.private_server.resolve_name import Address, Addresses
 CONNECT_SECONDS = 2.0
 LARGEST_HEAD = 16 * 1024
 MOST_INTERIM_REPLIES = 4
+FIRST_BYTES = 4 * 1024
+"""What is set aside while the private server works. Thousands of calls may wait, and most replies are no larger."""
 RECEIVE_BYTES = 64 * 1024
 KERNEL_LIMIT_SLACK = 0.05
 
@@ -173,14 +175,14 @@ class HttpConnection:
             if len(self._buffer) > most:
                 raise ReplyNotAcceptable(too_long)
             searched = max(0, len(self._buffer) - len(mark) + 1)
-            self._buffer += self._receive(deadline)
+            self._buffer += self._receive(FIRST_BYTES, deadline)
         found = bytes(self._buffer[:end])
         del self._buffer[: end + len(mark)]
         return found
 
     def _take(self, size: int, deadline: float) -> bytes:
-        while len(self._buffer) < size:
-            self._buffer += self._receive(deadline)
+        while (missing := size - len(self._buffer)) > 0:
+            self._buffer += self._receive(min(missing, RECEIVE_BYTES), deadline)
         found = bytes(self._buffer[:size])
         del self._buffer[:size]
         return found
@@ -198,11 +200,11 @@ class HttpConnection:
             except OSError as error:
                 raise ConnectionLost(answered=False) from error
 
-    def _receive(self, deadline: float) -> bytes:
+    def _receive(self, most: int, deadline: float) -> bytes:
         while True:
             self._limit_wait(socket.SO_RCVTIMEO, deadline)
             try:
-                received = self._socket.recv(RECEIVE_BYTES)
+                received = self._socket.recv(most)
             except BlockingIOError:
                 self._kernel_limits[socket.SO_RCVTIMEO] = 0.0
                 continue

@@ -105,7 +105,6 @@ def upgrade() -> None:
         sa.Column("parameters", sa.Text()),
         sa.Column("state", sa.Text(), server_default="open", nullable=False),
         sa.Column("external_id", sa.Text()),
-        sa.Column("url", sa.Text()),
         sa.Column("expires_at", sa.DateTime(timezone=True)),
         sa.Column("asked_at", sa.DateTime(timezone=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -10,8 +10,16 @@ from datetime import datetime, timedelta
 from auth.tiers import Tier
 from payments.apple.purchase import AppleEnvironment, ApplePurchase, AppleRenewal, AppleTransaction, milliseconds
 from payments.product_table import ProductTable
-from payments.subscriptions.record import SubscriptionFact
+from payments.subscriptions.record import RecurringPrice, SubscriptionFact
 from payments.subscriptions.status import Provider, SubscriptionStatus
+
+AVERAGE_MONTH = timedelta(days=365.25) / 12
+DECIMALS = {
+    **dict.fromkeys(("bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg", "rwf", "ugx", "vnd", "vuv"), 0),
+    **dict.fromkeys(("xaf", "xof", "xpf"), 0),
+    **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
+}
+"""Decimals of the currencies that have not two (ISO 4217)."""
 
 SANDBOX_GRANT = timedelta(days=1)
 """How long a purchase of an App Review account counts in production."""
@@ -43,8 +51,18 @@ def fact_of(purchase: ApplePurchase, products: ProductTable, now: datetime) -> S
         revoked_at=transaction.revoked_at,
         pending_tier=None if stops or renewal is None else pending_tier(renewal, products, tier),
         trial=transaction.free_trial,
+        price=price_of(transaction),
         renewal_known=renewal is not None,
     )
+
+
+def price_of(transaction: AppleTransaction) -> RecurringPrice | None:
+    """The period tells for how long it was paid: an offer may be for another time than the product. Sandboxes shorten it."""
+    paid, currency, ends = transaction.price_milliunits, (transaction.currency or "").lower(), transaction.expires_at
+    if paid is None or not currency or ends is None or transaction.family_shared:
+        return None
+    months = max(1, round((ends - transaction.purchased_at) / AVERAGE_MONTH))
+    return RecurringPrice(paid * 10 ** DECIMALS.get(currency, 2) // 1000, currency, months)
 
 
 def status_of(

@@ -33,6 +33,9 @@ class AppleTransaction:
     upgraded: bool = False
     family_shared: bool = False
     free_trial: bool = False
+    price_milliunits: int | None = None
+    """Thousandths of the currency's main unit. A receipt of StoreKit 1 has none."""
+    currency: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import work_through
 from database.jobs.declare import Job, JobName, Urgency, enqueue_job
+from payments.billing.counts import count
+from payments.inbox.metrics import EVENTS, RECEIVED
 from payments.inbox.store import APPLY_EVENT, ArrivedEvent, EventWriter, store_event
 from payments.models import BillingEvent
 from payments.subscriptions.grant_tier import Announce, StateChange, announce_change
@@ -109,7 +111,9 @@ class EventInbox:
         """
         now = self.clock()
         event = ArrivedEvent(uuid7(), provider, external_id, kind, environment, body, now, now + CLAIMED_FOR)
-        return event.id if store_event(self.writer, event) else None
+        is_new = store_event(self.writer, event)
+        RECEIVED.labels(provider.value, "stored" if is_new else "known").inc()
+        return event.id if is_new else None
 
     def apply(self, event_id: UUID) -> int:
         """1 when the event was applied by this call. Never raises for an event that fails: that is written down."""
@@ -128,6 +132,7 @@ class EventInbox:
         except Exception as error:
             self._note_failure(event, error)
             return 0
+        EVENTS.labels(event.provider, "applied").inc()
         announce_change(self.announce, applied.change)
         return 1
 
@@ -143,13 +148,10 @@ class EventInbox:
         """Start events anew, whatever became of them. Returns how many there were."""
         return work_through("replay_billing_events", event_ids, self._start_anew)
 
-    def _enqueue_again(self, event_id: UUID) -> int:
-        now = self.clock()
-        still_due = (BillingEvent.state == EventState.RECEIVED) & (BillingEvent.next_attempt_at <= now)
-        return self._enqueue(event_id, still_due, next_attempt_at=now + CLAIMED_FOR)
-
-    def _start_anew(self, event_id: UUID) -> int:
+    def start_anew(self, session: Session, event_id: UUID) -> bool:
+        """The same for one, in the caller's transaction. False when there is no such event."""
         return self._enqueue(
+            session,
             event_id,
             true(),
             state=EventState.RECEIVED,
@@ -159,19 +161,25 @@ class EventInbox:
             next_attempt_at=self.clock() + CLAIMED_FOR,
         )
 
-    def _enqueue(self, event_id: UUID, wanted: ColumnElement[bool], **values: object) -> int:
-        """1 if the event is there and as it is wanted."""
+    def _enqueue_again(self, event_id: UUID) -> int:
+        now = self.clock()
+        still_due = (BillingEvent.state == EventState.RECEIVED) & (BillingEvent.next_attempt_at <= now)
         with transaction() as session:
-            found = session.execute(
-                update(BillingEvent)
-                .where(BillingEvent.id == event_id, wanted)
-                .values(**values)
-                .returning(BillingEvent.id)
-            )
-            if found.first() is None:
-                return 0
-            enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
-            return 1
+            return int(self._enqueue(session, event_id, still_due, next_attempt_at=now + CLAIMED_FOR))
+
+    def _start_anew(self, event_id: UUID) -> int:
+        with transaction() as session:
+            return int(self.start_anew(session, event_id))
+
+    def _enqueue(self, session: Session, event_id: UUID, wanted: ColumnElement[bool], **values: object) -> bool:
+        """Whether the event is there and as it is wanted."""
+        found = session.execute(
+            update(BillingEvent).where(BillingEvent.id == event_id, wanted).values(**values).returning(BillingEvent.id)
+        )
+        if found.first() is None:
+            return False
+        enqueue_job(session, APPLY_EVENT, event_id=str(event_id))
+        return True
 
     def _claim(self, event_id: UUID) -> StoredEvent | None:
         """Counts the attempt before it is made, so that an event that kills its worker does not do so for ever."""
@@ -203,6 +211,9 @@ class EventInbox:
             if row.attempts >= MOST_ATTEMPTS:
                 row.state = EventState.DEAD
             dead = row.state == EventState.DEAD
+            if dead:
+                count(session, dead_of(event.provider), now)
+        EVENTS.labels(event.provider, "dead" if dead else "failed").inc()
         structlog.get_logger().error(
             "billing_event_dead" if dead else "billing_event_failed",
             event_id=str(event.id),
@@ -210,6 +221,11 @@ class EventInbox:
             kind=event.kind,
             reason=type(error).__name__,
         )
+
+
+def dead_of(provider: str) -> str:
+    """What an event that is given up is counted as."""
+    return f"dead:{provider}"
 
 
 def wait_after(attempts: int) -> timedelta:

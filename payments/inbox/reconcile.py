@@ -17,6 +17,7 @@ from database import reading, transaction
 from database.base import Clock
 from database.batch import work_through
 from payments.billing.counts import count
+from payments.inbox.metrics import RECONCILE_FAILURES
 from payments.models import ReconcileCursor
 
 FIRST_ID = UUID(int=0)
@@ -100,6 +101,7 @@ def reconcile(reconcilers: Iterable[Reconciler], clock: Clock, *, most_steps: in
                     break
         except Exception as error:
             failed.append(reconciler.name)
+            RECONCILE_FAILURES.labels(reconciler.name).inc()
             structlog.get_logger().error("reconcile_failed", name=reconciler.name, reason=type(error).__name__)
     if drift:
         structlog.get_logger().warning("billing_drift", corrected=drift, checked=checked)
@@ -121,4 +123,9 @@ def _keep(name: str, step: Step, now: datetime) -> None:
             .on_conflict_do_update(index_elements=[ReconcileCursor.name], set_=place)
         )
         if step.drift:
-            count(session, f"drift:{name}", now, by=step.drift)
+            count(session, drift_of(name), now, by=step.drift)
+
+
+def drift_of(name: str) -> str:
+    """What a reconciler's corrections are counted as."""
+    return f"drift:{name}"

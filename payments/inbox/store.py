@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from database.group_commit import GroupCommit
 from database.jobs.declare import QUEUE, JobName, Urgency
+from database.prepared_statement import PreparedStatement
 from database.shared_trips import TripNotCompleted
 from payments.subscriptions.status import Provider
 from security.edge.problems import DependencyUnavailable
@@ -22,8 +23,13 @@ APPLY_EVENT = JobName("apply_billing_event", Urgency.PAYMENTS)
 LARGEST_BATCH = 20
 """An event may have a megabyte."""
 
-PREPARE_STORE = """
-PREPARE store_events (uuid[], text[], text[], text[], text[], bytea[], timestamptz[], timestamptz[], text, text, integer) AS
+STORE = PreparedStatement(
+    "store_events",
+    [
+        *("uuid[]", "text[]", "text[]", "text[]", "text[]", "bytea[]", "timestamptz[]", "timestamptz[]"),
+        *("text", "text", "integer"),
+    ],
+    """
 WITH stored AS (
     INSERT INTO billing_events
         (id, provider, external_id, kind, environment, body, received_at, next_attempt_at)
@@ -35,12 +41,8 @@ SELECT id::text, procrastinate_defer_jobs_v1(ARRAY[
     ROW($9, $10, $11, NULL, NULL, jsonb_build_object('event_id', id), NULL)::procrastinate_job_to_defer_v1
 ])
 FROM stored
-"""
-STORE = """
-EXECUTE store_events (
-    %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[], %s::timestamptz[], %s, %s, %s
+""",
 )
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ EventWriter = GroupCommit[ArrivedEvent, bool]
 
 
 def event_writer(connect: Callable[[], Connection]) -> EventWriter:
-    """One per process; `connect` must lead to a session that keeps prepared statements."""
-    return GroupCommit(connect, write_events, prepare=prepare_store, largest_batch=LARGEST_BATCH)
+    """One per process."""
+    return GroupCommit(connect, write_events, prepare=STORE.prepare, largest_batch=LARGEST_BATCH)
 
 
 def store_event(writer: EventWriter, event: ArrivedEvent) -> bool:
@@ -80,13 +82,8 @@ def store_event(writer: EventWriter, event: ArrivedEvent) -> bool:
         raise DependencyUnavailable from error
 
 
-def prepare_store(connection: Connection) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(PREPARE_STORE)
-
-
 def write_events(connection: Connection, events: Sequence[ArrivedEvent]) -> list[bool]:
-    """Write events and their jobs in one transaction, on a connection that `prepare_store` was run on.
+    """Write events and their jobs in one transaction, on a connection that `STORE` was prepared on.
 
     Says for each event whether it was new. Of two that are the same the first one is.
     """
@@ -101,6 +98,6 @@ def write_events(connection: Connection, events: Sequence[ArrivedEvent]) -> list
         [event.claimed_until for event in events],
     )
     with connection.cursor() as cursor:
-        cursor.execute(STORE, (*columns, QUEUE, str(APPLY_EVENT), int(APPLY_EVENT.urgency)))
+        STORE.execute(cursor, *columns, QUEUE, str(APPLY_EVENT), int(APPLY_EVENT.urgency))
         stored = {event_id for event_id, _ in cursor.fetchall()}
     return [str(event.id) in stored for event in events]

@@ -21,7 +21,10 @@ def stripe_commands(rules: StripeRules) -> AppGroup:
     @group.command("check-prices")
     def check_prices() -> None:
         """Check that the prices at Stripe match STRIPE_PRICES. Run this after you change either."""
-        problems = [problem for product in rules.prices.on_sale.values() if (problem := problem_of(rules, product))]
+        try:
+            problems = [problem for product in rules.prices.on_sale.values() if (problem := problem_of(rules, product))]
+        except (StripeUnavailable, StripeRefused) as refusal:
+            raise click.ClickException(str(refusal)) from None
         for problem in problems:
             click.echo(problem, err=True)
         if problems:
@@ -52,13 +55,12 @@ def stripe_commands(rules: StripeRules) -> AppGroup:
 
 
 def problem_of(rules: StripeRules, product: Product) -> str | None:
+    """What is wrong with the price of a product on sale. Raises StripeUnavailable, StripeRefused."""
     assert product.cycle is not None
     try:
         price = rules.handler.price(product.product_id)
     except StripeObjectMissing:
         return f"{product.product_id}: Stripe does not have this price in {rules.handler.address.environment} mode"
-    except (StripeUnavailable, StripeRefused) as problem:
-        raise click.ClickException(str(problem)) from None
     wanted = INTERVALS[product.cycle]
     if not price.active:
         return f"{product.product_id}: the price is not active"

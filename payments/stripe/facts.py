@@ -4,7 +4,7 @@ from auth.tiers import Tier
 from payments.product_table import ProductTable
 from payments.stripe.objects import StripeItem, StripeSubscription
 from payments.stripe_handler import environment_name
-from payments.subscriptions.record import SubscriptionFact
+from payments.subscriptions.record import RecurringPrice, SubscriptionFact
 from payments.subscriptions.status import ENDED, Provider, SubscriptionStatus
 
 STATUSES = {
@@ -18,6 +18,8 @@ STATUSES = {
     "incomplete_expired": SubscriptionStatus.EXPIRED,
     "canceled": SubscriptionStatus.CANCELED,
 }
+
+MONTHS = {"month": 1, "year": 12}
 
 
 def fact_of(found: StripeSubscription, prices: ProductTable, version: int) -> SubscriptionFact:
@@ -41,7 +43,16 @@ def fact_of(found: StripeSubscription, prices: ProductTable, version: int) -> Su
         cancel_at=found.ends_at,
         pending_tier=prices.tier_of(following) if following else None,
         trial=found.trial_end is not None,
+        price=price_of(best) if best else None,
     )
+
+
+def price_of(item: StripeItem) -> RecurringPrice | None:
+    """None for a price of tiers or of metered use, and for one by the week or day: none of these is on offer."""
+    months = MONTHS.get(item.interval or "")
+    if item.unit_amount is None or item.quantity is None or item.currency is None or months is None:
+        return None
+    return RecurringPrice(item.unit_amount * item.quantity, item.currency, months * item.interval_count)
 
 
 def status_of(found: StripeSubscription) -> SubscriptionStatus:

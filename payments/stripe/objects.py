@@ -46,6 +46,15 @@ class StripeObject(BaseModel):
     id: str
 
 
+class StripeWebhookEndpoint(StripeObject):
+    """`enabled_events` is `["*"]` for all. `api_version` is None for that of the account."""
+
+    url: str
+    status: str
+    enabled_events: tuple[str, ...]
+    api_version: str | None = None
+
+
 class StripeItem(StripeObject):
     """The period stands here, not on the subscription (Stripe, version 2025-03-31.basil)."""
 
@@ -53,6 +62,11 @@ class StripeItem(StripeObject):
     product_id: Id = Field(validation_alias=AliasPath("price", "product"))
     interval: str | None = Field(default=None, validation_alias=AliasPath("price", "recurring", "interval"))
     """`month` or `year`"""
+    interval_count: int = Field(default=1, validation_alias=AliasPath("price", "recurring", "interval_count"))
+    unit_amount: int | None = Field(default=None, validation_alias=AliasPath("price", "unit_amount"))
+    currency: str | None = Field(default=None, validation_alias=AliasPath("price", "currency"))
+    quantity: int | None = None
+    """None where use is metered."""
     period_start: datetime = Field(validation_alias="current_period_start")
     period_end: datetime = Field(validation_alias="current_period_end")
 

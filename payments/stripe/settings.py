@@ -69,10 +69,6 @@ class StripeSection(ProcessSection):
         }
         return {path: name.upper() for path, name in needed.items() if getattr(self, name) is None}
 
-    def remarks(self) -> Iterator[str]:
-        if self.stripe_webhook_secret is None:
-            yield "STRIPE_WEBHOOK_SECRET is not set: Stripe webhooks are refused."
-
     @property
     def redirect_origins(self) -> frozenset[str]:
         """Where a browser may be led from here."""

@@ -12,8 +12,10 @@ from payments.subscriptions.grant_tier import recompute_tier
 from payments.subscriptions.status import Provider, SubscriptionStatus
 
 
-def grant_by_operator(session: Session, user_id: UUID, tier: Tier, until: datetime | None, now: datetime) -> None:
-    """For `flask users set-tier` (auth/operators/accounts.py), which announces the change. `until` is aware, None for no end.
+def grant_by_hand(
+    session: Session, user_id: UUID, tier: Tier, until: datetime | None, *, now: datetime, by: str
+) -> None:
+    """For auth/operators/accounts.py, which announces the change. `until` is aware, None for no end. `by`: who gives it.
 
     One manual grant for each user: a new one replaces the old one, and free takes it away. Paid tiers stay beside it.
     """
@@ -28,4 +30,4 @@ def grant_by_operator(session: Session, user_id: UUID, tier: Tier, until: dateti
     row.period_end = row.cancel_at = until
     row.updated_at = now
     session.flush()
-    recompute_tier(session, user_id, cause="manual:operator", now=now)
+    recompute_tier(session, user_id, cause=f"manual:{by}", now=now)

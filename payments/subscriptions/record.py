@@ -18,6 +18,15 @@ PAYING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING})
 
 
 @dataclass(frozen=True)
+class RecurringPrice:
+    """`amount` is minor units of the currency (ISO 4217, lower case) for each `months`."""
+
+    amount: int
+    currency: str
+    months: int
+
+
+@dataclass(frozen=True)
 class SubscriptionFact:
     """What a provider says of one of its subscriptions.
 
@@ -48,6 +57,8 @@ class SubscriptionFact:
     revoked_at: datetime | None = None
     pending_tier: Tier | None = None
     trial: bool = False
+    price: RecurringPrice | None = None
+    """None when the provider did not say, or nobody pays."""
     renewal_known: bool = True
     renewal_version: int | None = None
 
@@ -164,12 +175,14 @@ def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: dat
     renewal_is_newer = new_period or (fact.renewal_known and renewal_version >= row.renewal_version)
     if not (transaction_is_newer or renewal_is_newer):
         return
+    access_before = access_until(row)
     row.status = _merged_status(row, fact, transaction_is_newer, renewal_is_newer)
     row.provider_status = fact.provider_status
     row.updated_at = now
     row.trial = row.trial or fact.trial
     row.source_epoch = fact.epoch
     if transaction_is_newer:
+        _set_price(row, fact)
         row.product_id = fact.product_id
         row.tier = fact.tier or row.tier
         row.period_end = fact.period_end
@@ -180,6 +193,21 @@ def _apply(row: Subscription, fact: SubscriptionFact, grace: timedelta, now: dat
         row.pending_tier = fact.pending_tier
         _set_grace(row, fact, grace, now)
         row.renewal_version = renewal_version if fact.renewal_known else 0
+    if access_until(row) is not None:
+        row.lapsed_at = None
+    elif row.lapsed_at is None:
+        row.lapsed_at = min(now, access_before or now)
+
+
+def _set_price(row: Subscription, fact: SubscriptionFact) -> None:
+    """The price of a trial is not paid yet. One that ended keeps what was paid for it."""
+    if fact.status is not SubscriptionStatus.ACTIVE or (fact.price is None and fact.product_id == row.product_id):
+        return
+    if fact.price is None:
+        row.price_amount = row.price_currency = row.price_months = None
+    else:
+        row.price_amount, row.price_currency = fact.price.amount, fact.price.currency
+        row.price_months = fact.price.months
 
 
 def _merged_status(

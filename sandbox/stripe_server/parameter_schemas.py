@@ -39,6 +39,7 @@ SERVICES = (
     "_dispute_service",
     "_event_service",
     "billing_portal._session_service",
+    "_webhook_endpoint_service",
 )
 """The modules of the package whose calls are understood."""
 

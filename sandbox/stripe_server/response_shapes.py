@@ -33,6 +33,7 @@ CLASSES: Mapping[str, str] = {
     "subscription": "_subscription.Subscription",
     "subscription_item": "_subscription_item.SubscriptionItem",
     "subscription_schedule": "_subscription_schedule.SubscriptionSchedule",
+    "webhook_endpoint": "_webhook_endpoint.WebhookEndpoint",
 }
 ABSENT_UNLESS_SET = frozenset({"deleted"})
 # Stripe sends these when the request asks for them by `expand`.

@@ -29,6 +29,7 @@ from sandbox.stripe_server.payment_intents import PaymentIntents
 from sandbox.stripe_server.refunds import Refunds
 from sandbox.stripe_server.schedules import Schedules
 from sandbox.stripe_server.subscriptions import Subscriptions
+from sandbox.stripe_server.webhook_endpoints import WebhookEndpoints
 
 AUTOMATIC_DELIVERY_SECONDS = 0.25
 NOTHING = timedelta()
@@ -165,6 +166,7 @@ class StripeServer:
             self.payment_intents,
             self.refunds,
             Events(self.books, self.outbox),
+            WebhookEndpoints(self.books),
         )
         return {route: handler for each in parts for route, handler in each.handlers().items()}
 

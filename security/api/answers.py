@@ -86,18 +86,20 @@ class Page(Content):
     """HTML for people, left out of the OpenAPI document. The handler returns its text.
 
     `policy` is its Content-Security-Policy, in which whatever it does not name is forbidden. `indexed`: search engines may
-    list it.
+    list it. `forms`: it has forms, which post to this server.
     """
 
     policy: str
     indexed: bool = False
+    forms: bool = False
     media_type = "text/html"
     documented = False
 
     def respond(self, answer: Answer) -> Response:
         response = Response(answer.body, answer.status, content_type="text/html; charset=utf-8")  # type: ignore[arg-type]
+        targets = "'self'" if self.forms else "'none'"
         response.headers[CONTENT_SECURITY_POLICY] = (
-            f"default-src 'none'; {self.policy}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; {self.policy}; frame-ancestors 'none'; base-uri 'none'; form-action {targets}"
         )
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         if not self.indexed:
@@ -119,3 +121,25 @@ class StaticFile(Content):
         response = answer.body.answer(request)  # type: ignore[union-attr]
         response.headers.update(answer.headers)
         return response
+
+
+@dataclass(frozen=True)
+class SeeOther(Content):
+    """For 303: where the browser goes after a form was sent (RFC 9110, 15.4.4). The handler says it in `Location`."""
+
+    media_type = "text/html"
+    documented = False
+
+    def respond(self, answer: Answer) -> Response:
+        return respond(answer)
+
+
+@dataclass(frozen=True)
+class PageData(Content):
+    """JSON for the script of a page of ours, left out of the OpenAPI document. The handler returns a model."""
+
+    media_type = "application/json"
+    documented = False
+
+    def respond(self, answer: Answer) -> Response:
+        return respond(answer)

@@ -1,8 +1,8 @@
 """What the models of requests and answers are made of. No part of the web framework, so that settings may use them too."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, RootModel, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -24,6 +24,18 @@ class Body(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+
+class FilledIn(Body):
+    """Base of what a form of a page sends, as its body or as its query: a field that was left empty was not sent.
+
+    A browser sends every text field, also an empty one.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, sent: Any) -> Any:
+        return {name: value for name, value in sent.items() if value != ""} if isinstance(sent, dict) else sent
 
 
 Form = TypeVar("Form", bound=Body)

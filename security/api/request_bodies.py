@@ -1,13 +1,16 @@
-"""What an operation takes as its body: JSON of a model, or bytes as they come. A form with files is in multipart.py."""
+"""What an operation takes as its body: JSON of a model, a form of a page, or bytes as they come. A form with files is in
+multipart.py."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl
 
 from flask import request
 from pydantic import BaseModel, RootModel, ValidationError
+from werkzeug.datastructures import MultiDict
 
 from security.api.strict_json import (
     USUAL_MEDIA_TYPES,
@@ -21,6 +24,7 @@ from security.edge.arriving_request import LARGEST_BODY
 from security.edge.problems import (
     BodyTooLarge,
     MalformedJson,
+    MalformedRequest,
     Problem,
     UnsupportedMediaType,
     ValidationFailed,
@@ -29,6 +33,11 @@ from security.edge.problems import (
 
 MOST_ERRORS = 100
 """A body of ten thousand wrong fields is not worth an answer of ten thousand errors."""
+
+FORM = "application/x-www-form-urlencoded"
+FORM_LIMIT = 64 * 1024
+MOST_FIELDS = 200
+FORM_FIELDS = "mirroros.form_fields"
 
 query_reader = cache(QueryReader)
 """One for each model, because making it writes the model's schema."""
@@ -85,6 +94,44 @@ class Json(RequestBody):
 
     def described(self, schemas: Schemas) -> dict[str, Any]:
         return {"schema": schemas.of_body(self.model)}
+
+
+@dataclass(frozen=True)
+class Form(RequestBody):
+    """What a `<form>` of a page posts. Its texts are read as those of a query are: see strict_query.py."""
+
+    model: type[BaseModel]
+    media_type = FORM
+    limit = FORM_LIMIT
+    inline = True
+    problems = (MalformedRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
+
+    def read(self) -> BaseModel:
+        return parse(self.model, query_reader(self.model).document(form_fields()))
+
+    def described(self, schemas: Schemas) -> dict[str, Any]:
+        properties, required = schemas.members(self.model)
+        return {"schema": {"type": "object", "properties": properties, "required": sorted(required)}}
+
+
+def form_fields() -> MultiDict[str, str]:
+    """The fields of the form that this request posts. It is read once, for a guard may look at it before the handler's model.
+
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedRequest.
+    """
+    environ = request.environ
+    fields: MultiDict[str, str] | None = environ.get(FORM_FIELDS)
+    if fields is None:
+        if request.mimetype != FORM:
+            raise not_accepted(FORM)
+        require_uncompressed(environ)
+        try:
+            text = read_whole_body(environ, FORM_LIMIT).decode("ascii")
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        except ValueError:  # bytes that are no UTF-8, or too many fields
+            raise MalformedRequest("The request body is not a valid form") from None
+        fields = environ[FORM_FIELDS] = MultiDict(pairs)
+    return fields
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import current_app, request
 
 EXTENSION_KEY = "trusted_proxies"
-UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (the unspecified address as a value, nothing is bound to it)
+UNKNOWN_ADDRESS = "0.0.0.0"  # nosec B104 # noqa: S104 (the unspecified address as a value, nothing is bound to it)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ def network_of(address: str, ipv6_bits: int = 64) -> str:
 @lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
     return ip_address(address).is_loopback
+
+
+def is_private(peer: str) -> bool:
+    """Whether a socket's peer is on a private network. False for a Unix socket."""
+    address = _canonical(peer)
+    return address is not None and ip_address(address).is_private
 
 
 @lru_cache(maxsize=4096)

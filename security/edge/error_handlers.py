@@ -43,6 +43,9 @@ _UNAVAILABLE_CLASSES = ("08", "53", "57", "40")
 _UNAVAILABLE_CODES = ("55P03", "25006")
 _BAD_DATA_CLASS = "22"
 
+PROBLEM_PAGES = "problem_pages"
+"""Where an application keeps the function that shows a problem as a page; it returns None for what is not asked by a page."""
+
 _DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, psycopg2.Error, psycopg.Error)
 _OUT_OF_REACH = (
     sqlalchemy.exc.TimeoutError,
@@ -66,7 +69,7 @@ def install_error_handlers(app: Flask) -> None:
 def answer_problem(problem: Problem) -> Response:
     """The problem as an answer.
 
-    A client that accepts only `application/json` gets the same object under that name.
+    A client that accepts only `application/json` gets the same object under that name. Pages show it as a page.
     """
     structlog.get_logger().debug(
         "refused",
@@ -75,8 +78,15 @@ def answer_problem(problem: Problem) -> Response:
         detail=problem.detail,
         errors=problem.members.get("errors"),
     )
+    page: Response | None = current_app.extensions.get(PROBLEM_PAGES, _no_page)(problem)
+    if page is not None:
+        return page
     body = orjson.dumps(problem.body(current_request_id()))
     return JsonResponse(body, problem.status, problem.headers, _accepted(request.environ.get("HTTP_ACCEPT", "")))
+
+
+def _no_page(_: Problem) -> None:
+    return None
 
 
 @lru_cache

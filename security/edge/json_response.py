@@ -16,9 +16,11 @@ class JsonResponse(Response):
     def __init__(
         self, content: bytes | None, status: int, own_headers: Mapping[str, str], media_type: str = "application/json"
     ) -> None:
-        super().__init__(() if content is None else (content,), status)
+        if content is None:
+            super().__init__((), status)
+        else:  # without its type here, Werkzeug looks for one and makes an exception of not finding it
+            super().__init__((content,), status, content_type=media_type)
         self._own_headers = own_headers
-        self._media_type = media_type
 
     def calculate_content_length(self) -> int:
         return sum(map(len, self.response))
@@ -27,5 +29,5 @@ class JsonResponse(Response):
         headers = [*self.headers.to_wsgi_list(), *self._own_headers.items()]
         body: tuple[bytes, ...] = self.response  # type: ignore[assignment] # as __init__ gave it
         if body:
-            headers += (("Content-Type", self._media_type), ("Content-Length", str(len(body[0]))))
+            headers.append(("Content-Length", str(len(body[0]))))
         return () if environ["REQUEST_METHOD"] == "HEAD" else body, self.status, headers

@@ -1,5 +1,6 @@
 """The names by which one request is known: its id, its place in a distributed trace, and later its caller."""
 
+import os
 import re
 import secrets
 import time
@@ -43,8 +44,17 @@ class Exchange:
                 # Of the flags only "sampled" is ours to pass on (3.2.2.5).
                 self._trace = match["trace"], f"{int(match['flags'], 16) & 1:02x}"
             else:
-                self._trace = secrets.token_hex(16), "00"
+                self._trace = os.urandom(16).hex(), "00"
         return self._trace
+
+    def names(self) -> dict[str, Any]:
+        """What log lines call it."""
+        names: dict[str, Any] = {"request_id": self.request_id, "trace_id": self.trace()[0]}
+        if self.user_id is not None:
+            names["user_id"] = self.user_id
+        if self.actor_id is not None:
+            names["actor_id"] = self.actor_id
+        return names
 
 
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)

@@ -25,6 +25,10 @@ class RequestThreads:
         self._idle: list[SimpleQueue[Work | None]] = []
         self._waiting: deque[Work] = deque()
 
+    @property
+    def busy(self) -> int:
+        return len(self._threads) - len(self._idle)
+
     def submit(self, work: Work) -> None:
         with self._lock:
             if self._idle:

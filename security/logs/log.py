@@ -4,30 +4,26 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Sequence
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
-from flask import Response, has_request_context, request
+from flask import has_request_context
+from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_logger_name
 from structlog.types import EventDict, Processor
 
 from security.edge.client_address import client_address
-from security.edge.request_id import Exchange, current_exchange
+from security.edge.request_id import Exchange
+from security.logs.context import current_names
+from security.logs.files import LogFiles
 from security.logs.mask_secrets import mask_values
+from security.logs.render import Render, json_line, terminal_line
+from security.logs.sentry import report_exception
 from security.logs.timestamp import timestamp
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Characters that orjson leaves as they are and that some terminals and readers take for a command or a new
-# line: DEL, the 8-bit controls (among them CSI), and the line and paragraph separators.
-_UNSAFE_IN_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
-_UNSAFE_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _RUNNING_ON = re.compile(r"^ \* Running on (\S+)$", re.MULTILINE)
 _QUIET_LOGGERS = {"werkzeug": logging.INFO, "urllib3": logging.WARNING, "alembic": logging.WARNING}
-
-_written_to = lru_cache(4)(structlog.BytesLogger)
 
 
 class RequestLog:
@@ -36,53 +32,75 @@ class RequestLog:
     It holds only values that cannot carry a secret, so nothing is masked here.
     """
 
-    def __init__(self, *, enabled: bool, pretty: bool) -> None:
+    def __init__(self, *, enabled: bool, render: Render = json_line, files: LogFiles | None = None) -> None:
         self._enabled = enabled
-        self._render = _pretty if pretty else _json
+        self._render = render
+        self._files = files
 
-    def write(self, exchange: Exchange, response: Response) -> None:
+    def write(self, exchange: Exchange, route: str | None, status: int, size: int | None) -> None:
         """Never the raw path, the query or a header: the route's rule is enough to tell what was called."""
         if not self._enabled:
             return
-        rule = request.url_rule
-        line: dict[str, Any] = {
+        line = {
             "timestamp": timestamp(),
             "level": "info",
             "event": "request",
             "method": exchange.method if exchange.method in _KNOWN_METHODS else "other",
-            "route": rule.rule if rule is not None else None,
-            "status": response.status_code,
+            "route": route,
+            "status": status,
             "duration_ms": round((time.perf_counter() - exchange.started) * 1000, 3),
-            "bytes": response.calculate_content_length(),
-            "request_id": exchange.request_id,
+            "bytes": size,
+            **exchange.names(),
         }
-        if exchange.user_id is not None:
-            line["user_id"] = exchange.user_id
-        if exchange.actor_id is not None:
-            line["actor_id"] = exchange.actor_id
-        _written_to(sys.stdout.buffer).msg(self._render(None, "info", line))
+        if self._files is not None:
+            self._files.append_request(json_line(None, "info", line))
+        _write_out(self._render(None, "info", line))
 
 
-def configure_logging(level: str, pretty: bool = False) -> RequestLog:
-    """Send structlog's and the standard library's records to standard output; `pretty` is for a person's terminal."""
+def configure_logging(level: str, *, pretty: bool = False, folder: Path | None = None) -> RequestLog:
+    """Send structlog's and the standard library's records to standard output, and to files in `folder`.
+
+    `pretty` is for a person's terminal.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    processors: list[Processor] = [_complete, structlog.processors.format_exc_info, _mask, _pretty if pretty else _json]
+    files = None if folder is None else LogFiles(folder)
+    render = terminal_line() if pretty else json_line
+    processors: list[Processor] = [
+        report_exception,
+        _complete,
+        structlog.processors.format_exc_info,
+        _mask,
+        *([files] if files else ()),
+        render,
+    ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = _StandardLibraryHandler(tuple(processors))
+    handler = _OfLibraries()
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[add_logger_name, ExtraAdder()],
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                *processors,
+                _text,
+            ],
+        )
+    )
     root = logging.getLogger()
-    for existing in [each for each in root.handlers if isinstance(each, _StandardLibraryHandler)]:
+    for existing in [each for each in root.handlers if isinstance(each, _OfLibraries)]:
         root.removeHandler(existing)
     root.addHandler(handler)
     root.setLevel(threshold)
+    # It would print a record that cannot be written as it is, unmasked.
+    logging.raiseExceptions = pretty
     for name, quiet in _QUIET_LOGGERS.items():
         logging.getLogger(name).setLevel(max(quiet, threshold))
     logging.getLogger("werkzeug").addFilter(_only_where_it_listens)  # a function, so it is added once
-    return RequestLog(enabled=threshold <= logging.INFO, pretty=pretty)
+    return RequestLog(enabled=threshold <= logging.INFO, render=render, files=files)
 
 
 def _only_where_it_listens(record: logging.LogRecord) -> bool:
@@ -107,56 +125,32 @@ def security_event(name: str, *, notable: bool = True, **fields: Any) -> None:
     (log.warning if notable else log.info)(name, kind="security", **fields)
 
 
-class _StandardLibraryHandler(logging.Handler):
-    """Records of libraries take the same way as our own lines, with the fields that `extra` gave them."""
+def _write_out(line: bytes) -> None:
+    """As structlog's BytesLogger, without its lock: one call writes a whole line, and the stream has a lock of its own."""
+    out = sys.stdout.buffer
+    out.write(line + b"\n")
+    out.flush()
 
-    def __init__(self, processors: Sequence[Processor]) -> None:
-        super().__init__()
-        self._processors = processors
+
+class _OfLibraries(logging.Handler):
+    """Records of libraries take the same way as our own lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line: Any = {
-                "event": record.getMessage(),
-                "logger": record.name,
-                "exc_info": record.exc_info,
-                **{name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD},
-            }
-            for processor in self._processors:
-                line = processor(None, record.levelname.lower(), line)
-            _written_to(sys.stdout.buffer).msg(line)
+            _write_out(self.format(record).encode())
         except Exception:
             self.handleError(record)
 
 
 def _complete(_logger: Any, method: str, event: EventDict) -> EventDict:
-    line: EventDict = {"timestamp": timestamp(), "level": method, **event}
-    exchange = current_exchange()
-    if exchange is not None:
-        line.setdefault("request_id", exchange.request_id)
-        if exchange.user_id is not None:
-            line.setdefault("user_id", exchange.user_id)
-        if exchange.actor_id is not None:
-            line.setdefault("actor_id", exchange.actor_id)
-    return line
+    """The event's own fields stand first, and none is replaced."""
+    return {"timestamp": timestamp(), "level": method, **event, **current_names(), **event}
+
+
+def _text(_logger: Any, _method: str, line: Any) -> str:
+    return str(line, "utf-8")
 
 
 def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
     masked: EventDict = mask_values(event)
     return masked
-
-
-def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
-    line = orjson.dumps(event, option=orjson.OPT_UTC_Z)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return _UNSAFE_IN_UTF8.sub(lambda match: rb"\u%04x" % ord(match[0].decode()), line)
-
-
-def _pretty(_logger: Any, _method: str, event: EventDict) -> bytes:
-    line = {name: value for name, value in event.items() if value is not None}
-    exception = str(line.pop("exception", ""))
-    shown = f"{line.pop('timestamp')} {line.pop('level'):8} {line.pop('event')}"
-    shown += "".join(f" {name}={value}" for name, value in line.items())
-    lines = [shown, *(f"    {part}" for part in exception.split("\n") if part)]
-    return "\n".join(_UNSAFE_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", part) for part in lines).encode()

@@ -16,10 +16,39 @@ _SECRETS = re.compile(
     | (?P<url>://)[^\s/@]{1,256}@                     # the user and password of a URL
     | [\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+    # an e-mail address
     | \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}              # a bcrypt hash
-    | (?P<detail>\nDETAIL:\s+)(?s:.+?)(?=\n(?-i:HINT|CONTEXT|QUERY):|\n\n|\n\[|\Z)   # of a PostgreSQL error: it repeats the whole row
+    | (?P<quoted>                                     # parts of a PostgreSQL error that repeat a row, a parameter or a statement
+        \n(?-i:DETAIL|CONTEXT|QUERY|LINE\ \d+):\s+
+        | \binvalid\ input\ (?:syntax\ for\ type|value\ for\ enum)\ [^:\n]{1,80}:\s+
+      )(?s:.+?)(?=\n(?-i:DETAIL|HINT|CONTEXT|QUERY|LINE\ \d+):|\n\n|\n\[|\Z)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "password",
+        "new_password",
+        "current_password",
+        "secret",
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "api_key",
+        "client_secret",
+        "code",
+        "otp",
+        "totp",
+        "recovery_code",
+        "invite",
+        "email",
+        "phone",
+    }
+)
+"""Fields that are masked whatever they hold."""
 
 
 def mask(text: str) -> str:
@@ -29,7 +58,7 @@ def mask(text: str) -> str:
 def _masked(match: re.Match[str]) -> str:
     if match["url"]:
         return f"://{MASK}@"
-    return (match["scheme"] or match["detail"] or "") + MASK
+    return (match["scheme"] or match["quoted"] or "") + MASK
 
 
 def mask_values(value: Any) -> Any:
@@ -37,7 +66,7 @@ def mask_values(value: Any) -> Any:
     if isinstance(value, str):
         return mask(value).encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {mask_values(str(key)): mask_values(member) for key, member in value.items()}
+        return {mask_values(str(key)): _member(str(key), member) for key, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [mask_values(member) for member in value]
     if value is None or isinstance(value, bool | float):
@@ -45,3 +74,7 @@ def mask_values(value: Any) -> Any:
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else str(value)
     return mask_values(str(value))
+
+
+def _member(name: str, value: Any) -> Any:
+    return MASK if value is not None and name.lower() in SECRET_NAMES else mask_values(value)

@@ -7,38 +7,31 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
-from sentry_sdk.transport import Transport
+from structlog.types import EventDict
 
-from security.edge.request_id import current_exchange
-from security.logs.mask_secrets import MASK, mask_values
+from security.logs.context import current_names
+from security.logs.mask_secrets import MASK, SECRET_NAMES, mask_values
 
 _SECRET_NAMES = [
-    "refresh_token",
-    "access_token",
-    "id_token",
-    "new_password",
-    "current_password",
-    "code",
-    "otp",
-    "totp",
-    "recovery_code",
-    "invite",
+    *DEFAULT_DENYLIST,
+    *SECRET_NAMES,
     "x-mirror-signature",
     "x-mirror-context",
     "stripe-signature",
-    "email",
     "ip",
+    "http.query",  # of the requests that led to an error
+    "http.fragment",
 ]
 _KEPT_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "x-request-id"})
 _CODES = re.compile(r"\b\d{6,}\b")
 """Sign-in codes have six digits; they reach messages as text."""
-_UNMASKED = frozenset({"timestamp", "start_timestamp", "event_id", "trace_id", "span_id", "sdk", "modules", "release"})
+_UNMASKED = frozenset({"timestamp", "event_id", "sdk", "modules", "release"})
 _NUMBERS = frozenset({"sample_rand", "sample_rate"})
 """Of the trace, written as text. They hold no code, and are of no use masked."""
 
 
-def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Transport] | None = None) -> None:
-    """Start reporting for this process. `transport` replaces the way out in tests.
+def start_sentry(dsn: str, environment: str, release: str) -> None:
+    """Start reporting for this process.
 
     `send_default_pii` stays unset, which means off; setting it is deprecated. The SDK's defaults were seen to
     send passwords and tokens as local variables, query strings and custom headers, so the first two are off
@@ -48,7 +41,6 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
         dsn=dsn,
         environment=environment,
         release=release,
-        transport=transport,
         auto_enabling_integrations=False,
         auto_session_tracking=False,
         integrations=[FlaskIntegration()],
@@ -56,23 +48,33 @@ def start_sentry(dsn: str, environment: str, release: str, *, transport: type[Tr
         include_local_variables=False,
         event_scrubber=EventScrubber(
             recursive=True,
-            denylist=[*DEFAULT_DENYLIST, *_SECRET_NAMES],
+            denylist=_SECRET_NAMES,
             pii_denylist=DEFAULT_PII_DENYLIST,
         ),
         before_send=_report,
-        before_send_transaction=_scrub,
         before_breadcrumb=_scrub,
-        traces_sample_rate=0.0,
+        trace_propagation_targets=[],  # the servers that we call are told nothing of it
     )
 
 
+def report_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A processor of log lines: an error that was dealt with, but that nobody expected, is reported with its line's fields.
+
+    Sentry's own part does the same for libraries. Whatever was reported already is not reported twice.
+    """
+    error = event.get("exc_info")
+    if isinstance(error, BaseException):
+        sentry_sdk.capture_exception(error, extras={name: value for name, value in event.items() if name != "exc_info"})
+    return event
+
+
 def _report(event: Any, hint: Mapping[str, Any]) -> Any:
-    """Name the request and its caller by id, as the log lines do."""
+    """Name the request and its caller, or the job, as the log lines do."""
     scrubbed = _scrub(event, hint)
-    exchange = current_exchange()
-    if exchange is not None:
-        scrubbed["tags"] = {**(scrubbed.get("tags") or {}), "request_id": exchange.request_id}
-        scrubbed["user"] = {"id": str(exchange.user_id) if exchange.user_id else None}
+    names = {name: str(value) for name, value in current_names().items()}
+    if user_id := names.pop("user_id", None):
+        scrubbed["user"] = {"id": user_id}
+    scrubbed["tags"] = {**(scrubbed.get("tags") or {}), **names}
     return scrubbed
 
 

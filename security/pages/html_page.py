@@ -30,8 +30,9 @@ class PageBlueprint(Blueprint):
 
     def __init__(self, name: str, import_name: str, *, url_prefix: str | None = None, assets: str = "/assets") -> None:
         super().__init__(name, import_name, url_prefix=url_prefix)
-        files = {file.name: file for folder in self._folders("static") for file in folder.iterdir()}
-        names = ", ".join(f'"{name}"' for name in sorted(files))
+        self._assets = assets
+        self._files = {file.name: file for folder in self._folders("static") for file in folder.iterdir()}
+        names = ", ".join(f'"{name}"' for name in sorted(self._files))
 
         @operation(
             self,
@@ -43,14 +44,16 @@ class PageBlueprint(Blueprint):
             answers={200: StaticFile("text/*")},
         )
         def asset(name: str) -> Answer:
-            found = _asset(files[name])
+            found = _asset(self._files[name])
             lifetime = FOREVER if request.args.get("v") == found.version else AN_HOUR
             return Answer(200, found, {"Cache-Control": lifetime})
 
         @self.context_processor
         def addresses() -> dict[str, Any]:
-            prefix = f"{self.url_prefix or ''}{assets}"
-            return {"asset": lambda name: f"{prefix}/{quote(name)}?v={_asset(files[name]).version}"}
+            return {"asset": self.asset_address}
+
+    def asset_address(self, name: str) -> str:
+        return f"{self.url_prefix or ''}{self._assets}/{quote(name)}?v={_asset(self._files[name]).version}"
 
     @cached_property
     def jinja_loader(self) -> BaseLoader:

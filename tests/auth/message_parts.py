@@ -7,7 +7,7 @@ from email.message import EmailMessage
 def text_of(message: EmailMessage) -> str:
     part = message.get_body(("plain",))
     assert part is not None
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")  # as it comes over SMTP
 
 
 def html_of(message: EmailMessage) -> str:

@@ -54,7 +54,7 @@ class SmtpServer(Controller):
 
     def __init__(self, folder: Path, name: str = HOST) -> None:
         self.received = Received()
-        self.trust = _certificate(folder, name)
+        self.trust = own_certificate(folder, name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.trust)
         self._listener = socket.create_server((HOST, 0))
@@ -91,7 +91,7 @@ def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, 
     return AuthResult(success=data == right, handled=False)  # the server says the answer
 
 
-def _certificate(folder: Path, name: str) -> Path:
+def own_certificate(folder: Path, name: str) -> Path:
     """A file with a key and its own certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])

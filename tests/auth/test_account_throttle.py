@@ -29,6 +29,7 @@ from auth.tiers import Tier
 from sandbox.valkey import EmbeddedValkey
 from tests.auth.accounts_app import GENEROUS, PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
+from tests.metric_values import rising
 
 THROTTLED = replace(GENEROUS, strangers=STRANGERS, known_devices=KNOWN_DEVICE)
 
@@ -151,7 +152,11 @@ def test_the_address_is_not_in_redis(accounts: Accounts) -> None:
 def test_an_hour_has_twenty_tries(make_accounts: MakeAccounts) -> None:
     accounts = make_accounts(limits=replace(GENEROUS, strangers=(RateLimitItemPerMinute(1_000), STRANGERS[1])))
     accounts.register()
-    assert [guess(accounts).status_code for _ in range(21)] == [401] * 20 + [429]
+    with rising(
+        mirroros_sign_ins_total={'method="password",outcome="failed"': 20},
+        mirroros_lockouts_total={'what="password"': 1},
+    ):
+        assert [guess(accounts).status_code for _ in range(21)] == [401] * 20 + [429]
 
 
 def test_what_the_shorter_limit_refuses_is_none_of_the_tries_of_an_hour(accounts: Accounts) -> None:

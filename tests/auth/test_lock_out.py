@@ -22,7 +22,7 @@ from auth.lock_out.lock_out import DISTRUSTED, lock_out
 from auth.models import User
 from auth.operators.commands import user_commands
 from database.base import Base
-from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_hand
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import IdentityIssuer
@@ -51,6 +51,7 @@ PENDING = {
 NEITHER = {
     "impersonations": "ends with the session of the member of staff",
     "wrong_second_factors": "a count",
+    "dead_emails": "one about a code that is void is not sent",
     "data_exports": "downloading one takes a session and a fresh proof",
     "security_events": "a record",
     "usage_counters": "a count",
@@ -139,7 +140,7 @@ class Story:
     """What was alive before the thief came."""
 
     def operator(self, *arguments: str) -> None:
-        self.accounts.app.cli.add_command(user_commands(self.accounts.auth, grant_by_operator))
+        self.accounts.app.cli.add_command(user_commands(self.accounts.auth, grant_by_hand))
         done = self.accounts.app.test_cli_runner().invoke(args=["users", *arguments, OLD])
         assert done.exit_code == 0, done.output
 

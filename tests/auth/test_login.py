@@ -11,13 +11,18 @@ import pytest
 
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
+from tests.metric_values import rising
 
 WRONG = f"wrong {secrets.token_hex(8)}"
 
 
 def test_the_right_password_gives_tokens_that_work(accounts: Accounts) -> None:
     accounts.register()
-    answer = accounts.sign_in("Alice@EXAMPLE.com")
+    with rising(
+        mirroros_sign_ins_total={'method="password",outcome="ok"': 1},
+        mirroros_security_events_total={'event="signed_in"': 1},
+    ):
+        answer = accounts.sign_in("Alice@EXAMPLE.com")
     assert answer.status_code == 200
     assert accounts.profile(answer.get_json()["access_token"]).status_code == 200
 

@@ -21,6 +21,7 @@ from tests.auth.factor_owner import FactorOwner
 from tests.auth.identity_issuer import AUDIENCE, IdentityIssuer
 from tests.auth.key_holder import KeyHolder
 from tests.auth.message_parts import token_in
+from tests.metric_values import rising
 
 NONCE = secrets.token_urlsafe(24)
 PASSWORD_BEFORE = f"tulip {secrets.token_hex(8)}"
@@ -118,7 +119,8 @@ def test_row_61d_what_one_provider_signed_is_nothing_to_the_other(accounts: Acco
         google, apple = SignIn(accounts, first, GOOGLE), SignIn(accounts, second, APPLE)
         for ours, theirs in ((google, apple), (apple, google)):
             nonce = ours.provider.nonce_claim(NONCE)
-            assert ours.post(theirs.token(nonce=nonce)).status_code == 401
+            with rising(mirroros_sign_ins_total={f'method="{ours.provider.name}",outcome="failed"': 1}):
+                assert ours.post(theirs.token(nonce=nonce)).status_code == 401
             assert ours.post(theirs.token(nonce=nonce, iss=ours.issuer.issuer)).status_code == 401
         assert google.users() == 0
         assert google.post().status_code == 200

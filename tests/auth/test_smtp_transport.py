@@ -21,6 +21,7 @@ from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.message_parts import html_of, text_of
 from tests.auth.smtp_server import HOST, SmtpServer, smtp_server
 from tests.auth.test_messages import notice
+from tests.metric_values import rising
 
 
 @pytest.fixture
@@ -92,12 +93,13 @@ def quiet_jobs() -> Iterator[None]:
 @pytest.mark.usefixtures("quiet_jobs")
 def test_while_the_server_is_down_the_email_waits(accounts: Accounts, database_url: str, server: SmtpServer) -> None:
     accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
-    with socket.socket() as held:  # nobody listens on it
+    with socket.socket() as held, rising(mirroros_emails_total={'outcome="failed"': 1}):  # nobody listens on it
         held.bind((HOST, 0))
         work_once(accounts, database_url, SmtpTransport(HOST, held.getsockname()[1]))
     assert waiting(accounts) == [("send_email", "todo", 1, True)]
     accounts.query("UPDATE procrastinate_jobs SET scheduled_at = now()")
-    work_once(accounts, database_url, server.as_transport())
+    with rising(mirroros_emails_total={'outcome="sent"': 1}):
+        work_once(accounts, database_url, server.as_transport())
     assert waiting(accounts) == []
     assert [message["Subject"] for message in server.received.messages] == ["Confirm your e-mail address"]
 
@@ -106,6 +108,7 @@ def test_while_the_server_is_down_the_email_waits(accounts: Accounts, database_u
 def test_a_refused_email_does_not_wait(accounts: Accounts, database_url: str, server: SmtpServer) -> None:
     server.received.refusals["alice@example.com"] = "550 no such box"
     accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD})
-    work_once(accounts, database_url, server.as_transport())
+    with rising(mirroros_emails_total={'outcome="refused"': 1}):
+        work_once(accounts, database_url, server.as_transport())
     assert waiting(accounts) == []
     assert server.received.messages == []

@@ -9,7 +9,7 @@ from click.testing import Result
 
 from auth.operators.commands import user_commands
 from auth.operators.demo import demo_command
-from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_hand
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
@@ -23,7 +23,7 @@ class Operator:
 
     def __init__(self, accounts: Accounts) -> None:
         self.accounts = accounts
-        accounts.app.cli.add_command(user_commands(accounts.auth, grant_by_operator))
+        accounts.app.cli.add_command(user_commands(accounts.auth, grant_by_hand))
 
     def users(self, *arguments: str, typed: str = "") -> Result:
         return self.accounts.app.test_cli_runner().invoke(args=["users", *arguments], input=typed)

@@ -1,6 +1,7 @@
 """Background jobs on a real PostgreSQL, run by real workers."""
 
 import asyncio
+import json
 import logging
 import signal
 import subprocess
@@ -8,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from flask import Flask
 from psycopg.rows import dict_row
 from sqlalchemy import text
@@ -22,6 +25,8 @@ from database.jobs.declare import QUEUE, Job, JobName, Jobs, Urgency, enqueue_jo
 from database.jobs.run_worker import run_worker
 from database.jobs.take_jobs import TAKE
 from database.jobs.worker_options import WorkerOptions, connection_limits
+from security.edge.request_id import begin_exchange
+from security.logs.log import configure_logging
 from tests.bare_app import bare_app
 
 QUICK = WorkerOptions(heartbeat=0.5, stalled_after=2.0, polling_interval=0.2, reconnect_after=0.1)
@@ -89,6 +94,31 @@ def test_a_job_of_a_transaction_that_rolls_back_never_exists(app: Flask, databas
     assert seen == ["bob"]
 
 
+def test_every_line_of_a_job_has_its_number_and_the_request_says_which_it_enqueued(
+    app: Flask, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO")
+
+    def greet(person: str) -> None:
+        structlog.get_logger().info("greeted", length=len(person))
+
+    jobs = Jobs.of([Job("greet", greet)])
+
+    def requested() -> int:
+        begin_exchange({"HTTP_X_REQUEST_ID": "request-of-alice"})
+        with app.test_request_context():
+            return enqueue(jobs, "greet", person="alice")
+
+    number = copy_context().run(requested)
+    Context().run(work_once, app, jobs, database_url)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    of_job = [line for line in lines if line.get("job_id") == number]
+    assert [line["event"].partition(" in ")[0] for line in of_job] == ["job_enqueued", "greeted", "job greet done"]
+    assert [line.get("request_id") for line in of_job] == ["request-of-alice", None, None]
+    assert {line["job"] for line in of_job} == {"greet"}
+    assert all("job" not in line for line in lines if line["event"].startswith("worker "))
+
+
 def test_two_jobs_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two jobs are named greet"):
         Jobs.of([Job("greet", print), Job("greet", print)])
@@ -130,6 +160,36 @@ def test_what_is_kept_of_a_failed_job_names_nobody(app: Flask, database_url: str
     with transaction() as session:
         kept = session.execute(text("SELECT id, status::text, args FROM procrastinate_jobs ORDER BY id")).all()
     assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
+
+
+def test_the_last_failure_is_told_to_the_job_with_its_arguments(app: Flask, database_url: str) -> None:
+    told: list[tuple[int, str, str]] = []
+
+    def fail(to: str) -> None:
+        raise LookupError(to)
+
+    def note(number: int, error: Exception, to: str) -> None:
+        told.append((number, type(error).__name__, to))
+
+    jobs = Jobs.of([Job("mail", fail, retries=1, personal=True, when_failed=note)])
+    number = enqueue(jobs, "mail", to="alice@example.com")
+    work_once(app, jobs, database_url)
+    assert told == []
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    work_once(app, jobs, database_url)
+    assert told == [(number, "LookupError", "alice@example.com")]
+
+
+def test_a_failure_that_cannot_be_noted_is_a_failure_all_the_same(app: Flask, database_url: str) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    jobs = Jobs.of([Job("mail", fail, retries=0, when_failed=fail), Job("greet", print)])
+    number, after = enqueue(jobs, "mail"), enqueue(jobs, "greet")
+    work_once(app, jobs, database_url)
+    assert status_of(number) == ("failed", 1)
+    assert status_of(after) is None
 
 
 def test_a_job_that_names_people_keeps_its_arguments_until_its_last_try(app: Flask, database_url: str) -> None:
@@ -240,6 +300,19 @@ def test_a_job_that_kills_every_worker_ends_as_failed(app: Flask, database_url: 
 
     with RunningWorker(app, jobs, database_url):
         wait_until(lambda: status_of(number) == ("failed", 11))
+
+
+def test_what_is_kept_of_a_job_that_killed_every_worker_names_nobody(app: Flask, database_url: str) -> None:
+    jobs = Jobs.of([Job("mail", print, personal=True), Job("count", print)])
+    mail, count = enqueue(jobs, "mail", to="alice@example.com"), enqueue(jobs, "count", item="item-1")
+    with transaction() as session:
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 10"))
+
+    work_once(app, jobs, database_url)
+
+    with transaction() as session:
+        kept = session.execute(text("SELECT id, status::text, args FROM procrastinate_jobs ORDER BY id")).all()
+    assert [tuple(row) for row in kept] == [(mail, "failed", {}), (count, "failed", {"item": "item-1"})]
 
 
 def test_the_more_urgent_job_is_taken_first(app: Flask, database_url: str) -> None:

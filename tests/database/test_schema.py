@@ -16,6 +16,7 @@ from flask.cli import FlaskGroup
 
 from app import create_app
 from database.schema import initialize_production_database
+from tests.databases import ask
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INITIALIZE = "from database.schema import initialize_production_database; initialize_production_database()"
@@ -71,6 +72,8 @@ def test_initializing_an_empty_database_migrates_it_and_says_so_however_often(em
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("The database")]
     assert said == [f"The database is at revision {revision(empty_database_url)}."] * 2
+    for view in ("activity", "subscriptions", "revenue", "usage", "response_times"):
+        ask(empty_database_url, f"SELECT * FROM analytics_{view}")
 
 
 def test_flask_db_upgrade_does_the_same(

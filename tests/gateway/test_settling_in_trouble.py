@@ -12,6 +12,7 @@ from examples.private_server.switches import Fault, Switches
 from metering.breaker import Breaker, BreakerRules, BreakerState
 from tests.gateway.running_gateway import RunningGateway, running_gateway
 from tests.metering.limit_backends import eventually
+from tests.metric_values import rising
 
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mirroros-test' AND wait_event_type = 'Lock'"
 
@@ -56,7 +57,8 @@ def test_a_prediction_that_was_surely_not_recorded_leaves_nothing_taken(database
         unused.bind(("127.0.0.1", 0))
         nowhere = f"postgresql://127.0.0.1:{unused.getsockname()[1]}/none"
         with running_gateway(database_url, settle_url=nowhere, settle_seconds=0.05) as gateway:
-            answer = gateway.ask(key=key)
+            with rising(mirroros_usage_not_recorded_total={'kind="call"': 1}):
+                answer = gateway.ask(key=key)
             assert (answer.status_code, answer.get_json()["error"]) == (503, "service_unavailable")
             assert "Retry-After" in answer.headers
             assert (gateway.used(), gateway.reserved(), gateway.requests()) == (0, 0, [])

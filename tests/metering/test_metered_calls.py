@@ -18,8 +18,8 @@ from database import db
 from database.base import utc_now
 from database.engine import EngineOptions, writer_connection
 from database.redis.server import RedisServer
-from metering.breaker import Breaker, HealthSign
-from metering.bulkhead import Bulkhead
+from metering.breaker import Breaker, BreakerIsOpen, BreakerRules, HealthSign
+from metering.bulkhead import Bulkhead, TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeys
 from metering.limits import CALL, Burst, Draw
 from metering.metered_calls import (
@@ -40,6 +40,7 @@ from metering.usage_limits import UsageLimits
 from metering.windows import day_of, month_of
 from security.edge.problems import InvalidToken
 from tests.bare_app import bare_app, disconnect
+from tests.metric_values import rising
 
 BUDGET = 1000
 PER_CALL = 100
@@ -193,7 +194,8 @@ def test_a_call_that_others_outran_is_not_delivered_and_its_row_says_so(chat: Ch
         )
         return answered(running, tally)
 
-    with pytest.raises(RateLimitExceeded) as refusal:
+    outran = {'feature="chat"': 1.0}
+    with rising(mirroros_refused_at_settling_total=outran), pytest.raises(RateLimitExceeded) as refusal:
         chat.ask(outrun)
     assert refusal.value.members["violated-policies"] == ["tokens"]
     assert (chat.tokens(), chat.in_flight()) == (BUDGET, 0)
@@ -407,3 +409,32 @@ def test_a_failure_keeps_what_it_cost_and_charges_nothing(chat: Chat) -> None:
     (row,) = chat.rows("SELECT provider, model, price_micros, cost_micros FROM request_logs")
     assert row == {"provider": "toy", "model": "toy-1", "price_micros": 0, "cost_micros": 77}
     assert chat.rows("SELECT 1 FROM charges") == []
+
+
+def test_what_becomes_of_calls_is_measured_by_feature(chat: Chat) -> None:
+    endings = {'feature="chat",outcome="delivered"': 1, 'feature="chat",outcome="failed"': 1}
+    admitted = {'feature="chat",decision="admitted",policy=""': 2}
+    with rising(
+        mirroros_upstream_duration_seconds_count=endings,
+        mirroros_gateway_overhead_seconds_count={'feature="chat"': 1},
+        mirroros_limit_decisions_total=admitted,
+        mirroros_upstream_failures_total={'feature="chat",reason="overloaded"': 1},
+    ):
+        chat.ask(answered)
+        with pytest.raises(ModelFailed):
+            chat.ask(fails)
+    with rising(mirroros_upstream_duration_seconds_count={'feature="chat",outcome="cut_short"': 1}):
+        stream = chat.stream(lambda _running, _tally: iter([b"one", b"two"]))
+        next(stream)
+        stream.close()
+
+
+def test_who_is_turned_away_is_counted_with_the_reason(chat: Chat) -> None:
+    calls = replace(chat.calls, breaker=Breaker(BreakerRules(connect_failures=1)), bulkhead=Bulkhead(1, longest_wait=0))
+    calls.bulkhead.enter(1.0)
+    busy, failing = ({f'feature="chat",reason="{reason}"': 1.0} for reason in ("too_many_in_flight", "breaker_open"))
+    with rising(mirroros_calls_turned_away_total=busy), pytest.raises(TooManyInFlight):
+        calls.once(chat.alice, chat.work(), answered)
+    calls.breaker.judge(calls.breaker.admit(uuid4()), HealthSign.UNREACHABLE)
+    with rising(mirroros_calls_turned_away_total=failing), pytest.raises(BreakerIsOpen):
+        calls.once(chat.alice, chat.work(), answered)

@@ -10,7 +10,7 @@ import pytest
 from psycopg2.errors import CheckViolation, RestrictViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from metering.settle import FENCE, Outcome, SettledCall, Spent, prepare_settle, write_calls
+from metering.settle import FENCE, SETTLE, Outcome, SettledCall, Spent, write_calls
 
 TODAY = date(2026, 11, 23)
 CALL = Spent(counter="predict", unit="call", window="2026-11-23", amount=1, allowed=None)
@@ -20,7 +20,7 @@ CALL = Spent(counter="predict", unit="call", window="2026-11-23", amount=1, allo
 def connection(database_url: str) -> Iterator[Connection]:
     opened = psycopg2.connect(database_url)
     opened.autocommit = True
-    prepare_settle(opened)
+    SETTLE.prepare(opened)
     yield opened
     opened.close()
 

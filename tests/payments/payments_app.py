@@ -24,7 +24,7 @@ from payments.billing.rules import BillingRules
 from payments.commands import payment_commands
 from payments.inbox.inbox import Applied, EventHandler, StoredEvent
 from payments.routes import payment_blueprints
-from payments.subscriptions.grant_manually import grant_by_operator
+from payments.subscriptions.grant_manually import grant_by_hand
 from payments.subscriptions.grant_tier import Announce, lock_user, recompute_tier
 from payments.subscriptions.record import Recorded, SubscriptionFact, record_subscription
 from payments.subscriptions.status import Provider
@@ -106,7 +106,7 @@ class RunningPayments:
         """As `flask users set-tier` does."""
         with self.app.app_context(), transaction() as session:
             lock_user(session, user)
-            grant_by_operator(session, user, tier, until, self.clock())
+            grant_by_hand(session, user, tier, until, now=self.clock(), by="operator")
 
     def store(self, external_id: str = "evt_1", body: bytes = b"{}") -> uuid.UUID | None:
         return self.payments.inbox.store(

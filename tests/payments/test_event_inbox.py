@@ -29,6 +29,7 @@ from payments.inbox.inbox import (
 )
 from payments.subscriptions.grant_tier import lock_user, recompute_tier
 from payments.subscriptions.record import record_subscription
+from tests.metric_values import rising
 from tests.payments.conftest import MakePayments
 from tests.payments.facts import fact
 from tests.payments.payments_app import MovableClock, RunningPayments
@@ -102,8 +103,10 @@ def test_a_real_worker_applies_it(running: RunningPayments, provider: Provider, 
 
 
 def test_the_same_event_is_stored_once(running: RunningPayments) -> None:
-    assert running.store("evt_1") is not None
-    assert running.store("evt_1") is None
+    received = {'provider="stripe",outcome="stored"': 1, 'provider="stripe",outcome="known"': 1}
+    with rising(mirroros_webhooks_received_total=received):
+        assert running.store("evt_1") is not None
+        assert running.store("evt_1") is None
     assert len(running.query("SELECT 1 FROM procrastinate_jobs")) == 1
 
 
@@ -145,11 +148,14 @@ def test_what_fails_waits_and_is_tried_again(running: RunningPayments, provider:
 def test_what_always_fails_is_given_up_and_can_be_started_anew(running: RunningPayments, provider: Provider) -> None:
     provider.failures = MOST_ATTEMPTS
     running.store()
-    for _ in range(MOST_ATTEMPTS):
-        running.work()
-        clock_of(running).now += LONGEST_WAIT
-        running.run_job("sweep_billing_events")
+    attempts = {'provider="stripe",outcome="failed"': MOST_ATTEMPTS - 1, 'provider="stripe",outcome="dead"': 1}
+    with rising(mirroros_billing_events_total=attempts):
+        for _ in range(MOST_ATTEMPTS):
+            running.work()
+            clock_of(running).now += LONGEST_WAIT
+            running.run_job("sweep_billing_events")
     assert running.events()[0]["state"] == "dead"
+    assert running.counted("dead:stripe") == 1
     assert "ConnectionError" in running.cli("events", "--dead").output
     assert "4242" not in running.cli("events").output
     assert running.work() == 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from payments.inbox.reconcile import MOST_STEPS, Step
+from tests.metric_values import rising
 from tests.payments.conftest import MakePayments
 
 
@@ -42,7 +43,8 @@ def test_a_run_is_bounded_and_the_next_one_goes_on(make_payments: MakePayments) 
 def test_a_provider_that_cannot_be_asked_does_not_hold_up_the_other(make_payments: MakePayments) -> None:
     broken, other = Counting(end=9, name="broken", breaks_at=3), Counting(end=2)
     running = make_payments(reconcilers=(broken, other))
-    result = running.cli("reconcile")
+    with rising(mirroros_reconcile_failures_total={'reconciler="broken"': 1}):
+        result = running.cli("reconcile")
     assert result.exit_code == 1
     assert "broken" in result.output
     assert other.seen == [1, 2]

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from database.base import uuid7
 from database.engine import EngineOptions, writer_connection
-from payments.inbox.store import ArrivedEvent, EventWriter, event_writer, prepare_store, store_event, write_events
+from payments.inbox.store import STORE, ArrivedEvent, EventWriter, event_writer, store_event, write_events
 from payments.subscriptions.status import Provider
 from sandbox.postgres import EmbeddedPostgres
 from security.edge.problems import DependencyUnavailable
@@ -27,7 +27,7 @@ def event(external_id: str, provider: Provider = Provider.STRIPE, body: bytes = 
 def connection(database_url: str) -> Iterator[Connection]:
     with closing(writer_connection(database_url, EngineOptions())()) as opened:
         opened.autocommit = True
-        prepare_store(opened)
+        STORE.prepare(opened)
         yield opened
 
 

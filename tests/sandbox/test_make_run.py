@@ -96,6 +96,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert on_the_web["error"] == "already_subscribed"
     assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output
+    assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
@@ -109,6 +110,14 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert len(children) >= 9
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
+
+
+def sign_in_to_the_dashboard(started: MakeRun) -> requests.Response:
+    """By the printed line."""
+    found = re.search(r"^Dashboard +(\S+)\n +Sign in as (\S+) with (\S+);", started.output, re.MULTILINE)
+    assert found is not None, started.output
+    fields, page = {"email": found[2], "password": found[3]}, {"Sec-Fetch-Site": "same-origin"}
+    return requests.post(f"{found[1]}/sign-in", data=fields, headers=page, allow_redirects=False, timeout=30)
 
 
 def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: str = "") -> dict[str, Any]:

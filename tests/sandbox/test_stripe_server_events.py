@@ -184,3 +184,12 @@ def test_an_upcoming_invoice_has_no_id(account: Account, older: bool) -> None:
     one_off = alone["data"]["object"]
     assert one_off["subscription" if older else "parent"] is None
     assert ("parent" in one_off, "id" in one_off) == (not older, False)
+
+
+def test_webhook_endpoints_are_kept_and_changed(account: Account) -> None:
+    endpoints = account.client.v1.webhook_endpoints
+    made = endpoints.create({"url": "https://api.example.com/webhook", "enabled_events": ["invoice.paid"]})
+    assert (made.status, made.api_version) == ("enabled", None)
+    endpoints.update(made.id, {"disabled": True, "enabled_events": ["*"]})
+    [kept] = endpoints.list().data
+    assert (kept.id, kept.status, kept.enabled_events) == (made.id, "disabled", ["*"])

@@ -104,6 +104,7 @@ def busy(account: Account) -> Account:
     account.client.v1.subscriptions.create(
         {"customer": account.customer().id, "items": [{"price": PRO}], "discounts": [{"coupon": coupon.id}]}
     )
+    account.client.v1.webhook_endpoints.create({"url": "https://api.example.com/webhook", "enabled_events": ["*"]})
     account.server.refunds.fail(account.server.refunds.refund(charges[0], 100))
     account.server.refunds.dispute(charges[1])
     return account

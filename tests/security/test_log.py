@@ -1,7 +1,7 @@
 import json
 import logging
 import re
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from security.logs.log import configure_logging, security_event
 from security.logs.mask_secrets import mask
 from tests.toy_api import ALICE, BOB, toy_app
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
 
@@ -25,11 +26,8 @@ def logged_app() -> Flask:
 
 
 def test_a_request_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = (
-        logged_app()
-        .test_client()
-        .put("/toy/wishes?secret=1", json={"goal": "run"}, headers={"Authorization": "Bearer good"})
-    )
+    headers = {"Authorization": "Bearer good", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    answer = logged_app().test_client().put("/toy/wishes?secret=1", json={"goal": "run"}, headers=headers)
     (line,) = lines(capsys)
     assert line.pop("duration_ms") >= 0
     assert line.pop("timestamp").endswith("Z")
@@ -41,8 +39,18 @@ def test_a_request_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "status": 200,
         "bytes": len(answer.data),
         "request_id": answer.headers["X-Request-ID"],
+        "trace_id": TRACE,
         "user_id": str(ALICE),
     }
+
+
+def test_a_request_without_a_trace_begins_one(capsys: pytest.CaptureFixture[str]) -> None:
+    client = logged_app().test_client()
+    client.get("/toy/wishes")
+    client.get("/toy/wishes")
+    traces = {line["trace_id"] for line in lines(capsys)}
+    assert len(traces) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", trace) for trace in traces)
 
 
 def test_the_line_names_the_rule_and_never_the_path(capsys: pytest.CaptureFixture[str], canary: str) -> None:
@@ -157,12 +165,39 @@ def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.Capt
             'new row violates "kept"\nDETAIL:  Failing row contains (7, a\nb, Run).\nHINT:  none',
             'new row violates "kept"\nDETAIL:  [masked]\nHINT:  none',
         ),
+        (
+            "column \"n\" does not exist\nLINE 1: INSERT INTO t VALUES ('Alice', 'a\nb')\n                  ^\nHINT:  none",
+            'column "n" does not exist\nLINE 1: [masked]\nHINT:  none',
+        ),
+        (
+            'invalid input syntax for type uuid: "Alice"\nCONTEXT:  unnamed portal parameter $1',
+            "invalid input syntax for type uuid: [masked]\nCONTEXT:  [masked]",
+        ),
+        (
+            'invalid input value for enum tier: "Alice"\n\n[SQL: x]',
+            "invalid input value for enum tier: [masked]\n\n[SQL: x]",
+        ),
         ("not unique\nDETAIL:  Key (name)=(Alice) exists.\n", "not unique\nDETAIL:  [masked]"),
         ("not unique\nDETAIL:  Key (name)=(Alice) exists.\n\nThe above", "not unique\nDETAIL:  [masked]\n\nThe above"),
     ],
 )
 def test_masking_takes_the_secret_and_leaves_the_rest(text: str, masked: str) -> None:
     assert mask(text) == masked
+
+
+def test_what_a_secrets_name_says_is_masked_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    structlog.get_logger().info("signing in", password="tulip", nested=[{"Cookie": "s=1", "token": None}])
+    logging.getLogger("library").info("signing in", extra={"otp": 123456})
+    ours, theirs = lines(capsys)
+    assert (ours["password"], ours["nested"]) == ("[masked]", [{"Cookie": "[masked]", "token": None}])
+    assert theirs["otp"] == "[masked]"
+
+
+def test_a_record_that_cannot_be_written_is_not_shown_unmasked(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    logging.getLogger("library").info("of %d", "alice@example.com")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_values_that_json_cannot_hold_do_not_stop_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +218,28 @@ def test_library_records_take_the_same_form(capsys: pytest.CaptureFixture[str]) 
     assert line["part"] == "database"
     assert (line["event"], line["logger"], line["level"]) == ("slow by 5 ms", "library", "warning")
     assert line["request_id"] == "request-of-alice"
+    assert not line.keys() & {"msg", "args", "exc_info"}
+
+
+def test_an_exception_is_a_field_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    try:
+        int("no luck")
+    except ValueError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+        logging.getLogger("library").exception("failed")
+    for line in lines(capsys):
+        assert line["exception"].startswith("Traceback")
+        assert line["exception"].endswith("ValueError: invalid literal for int() with base 10: 'no luck'")
+
+
+def test_a_person_reads_exceptions_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", pretty=True)
+    error = RuntimeError("no\x1b[31m\nluck")
+    Context().run(structlog.get_logger().error, "failed", part="mail", exc_info=error)
+    first, *more = capsys.readouterr().out.splitlines()
+    assert re.search(r"Z \[error\s*\] failed\s+part=mail$", first)
+    assert more == ["    RuntimeError: no\\u001b[31m", "    luck"]
 
 
 def test_configuring_twice_does_not_double_the_lines(capsys: pytest.CaptureFixture[str]) -> None:

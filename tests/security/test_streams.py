@@ -75,7 +75,7 @@ def test_a_later_error_is_an_event_with_the_problem(toy: Flask, fails: str, erro
 
 
 def test_the_log_line_does_not_wait_for_the_end(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    toy = toy_app(request_log=RequestLog(enabled=True, pretty=False))
+    toy = toy_app(request_log=RequestLog(enabled=True))
     client = toy.test_client()
     answer = client.get("/toy/events?waits=true")
     logged = orjson.loads(capfdbinary.readouterr().out.splitlines()[-1])

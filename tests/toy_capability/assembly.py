@@ -2,17 +2,21 @@
 
 import hmac
 from datetime import datetime, timedelta
+from functools import partial
 
 import click
 import orjson
 from flask import Blueprint
 from flask.cli import with_appcontext
+from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
 
 from auth.principal import Caller
+from auth.staff.pages import AdminPages
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import purge
+from database.figures import Figure
 from database.jobs.declare import Job
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
@@ -24,8 +28,15 @@ from metering.windows import day_of
 from security.api.models import AnswerBody
 from security.api.operation import Answer, operation
 from security.health.check import Part
+from security.metrics.live import Live
+from settings.production_check import ProductionCheck
 from tests.toy_capability import TOY_LIMITS, ToySection
 from tests.toy_capability.models import Toy
+from tests.toy_capability.pages import toy_pages
+
+WOUND_UP = Counter("mirroros_toys_wound_up_total", "Toys that were wound up")
+SPRINGS = Gauge("mirroros_toy_springs", "Springs of this process", multiprocess_mode="livesum")
+KEPT_TOYS = Figure("mirroros_toys", "Toys that are kept", "SELECT count(*) FROM toys")
 
 
 class WoundUp(AnswerBody):
@@ -33,13 +44,17 @@ class WoundUp(AnswerBody):
 
 
 def build_toy(parts: Parts, settings: ToySection) -> Built:
-    calls = parts.metering.calls(breaker=Breaker(), bulkhead=Bulkhead(8), longest_call=60)
+    calls = parts.metering.calls("toy", breaker=Breaker(), bulkhead=Bulkhead(8), longest_call=60)
     clock = parts.auth.clock
     return Built(
         routes=(toy_routes(parts, calls, settings.toy_motto),),
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
+        admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
         health={"toy_box": Part(lambda: None, required=False)},
+        checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
+        live=(Live(SPRINGS, lambda: 8),),
+        figures=(KEPT_TOYS,),
     )
 
 
@@ -67,6 +82,7 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
 
         def perform(running: Running, _tally: Tally) -> bytes:
             with transaction() as session:
+                WOUND_UP.inc()
                 session.add(Toy(id=uuid7(), user_id=running.caller.user_id, wound_at=parts.auth.clock()))
             return orjson.dumps({"says": motto})
 

@@ -14,6 +14,7 @@ WEB_ORIGIN = "https://app.example.com"
 
 
 EVERYTHING = {
+    "SECURITY_CONTACT": "mailto:security@example.com",
     "STRIPE_SECRET_KEY": f"sk_live_{'a1B2c3D4' * 4}",
     "STRIPE_WEBHOOK_SECRET": f"whsec_{'a1B2c3D4' * 5}",
     "STRIPE_PRICES": "price_1Pro:pro:monthly",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from app import ASSEMBLED, Assembled, assemble
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
 from config import Settings, load_settings
 from database import db
 from database.jobs.run_worker import run_worker

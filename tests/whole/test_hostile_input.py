@@ -191,7 +191,7 @@ def test_private_answers_are_never_cached_or_sent_in_part(web_server: WebServer,
 
 @pytest.mark.parametrize(
     "path",
-    ["/debug", "/metrics", "/.git/config", "/.env", "/console", "/admin", "/static/app.py", "/api", "/server-status"],
+    ["/debug", "/metrics", "/.git/config", "/.env", "/console", "/static/app.py", "/api", "/server-status"],
 )
 def test_there_is_nothing_beside_the_api(web_server: WebServer, path: str) -> None:
     reply = web_server.get(path)

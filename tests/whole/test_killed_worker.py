@@ -1,5 +1,6 @@
 """Web processes are killed in the middle of calls: what they held comes back when its lease ends, and nothing counts twice."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from tests.metering.limit_backends import eventually
 from tests.whole.attempts import attempt_in_parallel, counted
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
+from tests.whole.steady_load import register_clients, steady_load
 from tests.whole.web_server import Person, WebServer
 
 UPSTREAM_SECONDS = 3
@@ -41,6 +43,35 @@ def test_calls_of_killed_processes_are_given_back(
         eventually(lambda: left(server, alice) == 5 or None, UPSTREAM_SECONDS + LEASE_MARGIN_SECONDS + 10, 0.5)
 
     assert_calls_of_killed_processes_come_back(server, database_url, private, wait_for_the_leases)
+
+
+@pytest.mark.slow
+def test_killing_one_process_fails_only_what_it_held_and_loses_no_count(
+    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
+) -> None:
+    server = start_web_server(production_environment(database_url, private.url, redis_url))
+    people = register_clients(server, database_url)
+    private.switches = Switches(delay_seconds=0.2)
+    victim = server.workers()[0]
+    with steady_load(server.connection, people, some_keep_connections=False) as load:
+        load.wait_for(1)
+        victim.kill()
+        victim.wait()
+        killed = time.monotonic()
+        load.wait_for(1)
+        eventually(lambda: len(server.workers()) == 2 or None)
+        load.wait_for(1)
+
+    assert load.failures  # it did hold something
+    assert all(begun < killed for begun, _ in load.failures), load.failures
+    recorded = 0
+    for person in people:
+        used, ids = counted(database_url, person)
+        assert used == len(ids)
+        assert set(ids) >= set(load.delivered.get(person.user_id, []))
+        recorded += used
+    # What was counted and not delivered is a call that the process had recorded and not yet answered.
+    assert recorded - sum(map(len, load.delivered.values())) <= len(load.failures)
 
 
 def assert_calls_of_killed_processes_come_back(

@@ -1,15 +1,24 @@
-"""A whole session with its errors: no password, token, e-mail address, goal or key of it stands in the log or an error."""
+"""A whole session with its errors: no password, token, e-mail address, goal or key of it stands in the log, a log file, an
+error or a report to Sentry.
+"""
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
+
+import pytest
 
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Fault, Switches
+from security.logs.folder import FILES
 from tests.conftest import administer
+from tests.metering.limit_backends import eventually
+from tests.sentry_ingest import Ingest, sentry_ingest
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import production_environment
+from tests.whole.real_worker import RealWorker
 from tests.whole.web_server import Person, Reply, WebServer
 
 UPSTREAM_TEXT = "upstream-secret-text"  # what a private server that misbehaves says of itself
@@ -21,10 +30,29 @@ SPOILED = (
 """PostgreSQL repeats the whole row in the error that a broken constraint makes."""
 
 
+@pytest.fixture
+def sentry() -> Iterator[Ingest]:
+    with sentry_ingest() as ingest:
+        yield ingest
+
+
 def test_no_secret_and_no_word_of_a_session_reaches_the_log_or_an_error(
-    start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer
+    start_web_server: StartWebServer,
+    *,
+    database_url: str,
+    redis_url: str,
+    private: PrivateServer,
+    sentry: Ingest,
+    tmp_path: Path,
 ) -> None:
-    environ = {**production_environment(database_url, private.url, redis_url), "LOG_LEVEL": "DEBUG"}
+    log_dir = tmp_path / "logs"
+    log_dir.mkdir()
+    environ = {
+        **production_environment(database_url, private.url, redis_url),
+        "LOG_LEVEL": "DEBUG",
+        "LOG_DIR": str(log_dir),
+        "SENTRY_DSN": sentry.dsn,
+    }
     server = start_web_server(environ, processes=1)
     alice = server.register("alice")
     canaries = {name: f"canary{secrets.token_hex(8)}" for name in ("goal", "context", "timeframe", "query", "key")}
@@ -34,6 +62,7 @@ def test_no_secret_and_no_word_of_a_session_reaches_the_log_or_an_error(
     for statement in SPOILED:
         administer(database_url, statement)
         errors += session.everything()
+    eventually(lambda: len(sentry.events()) >= server.output().count('"exception":'), seconds=30)
     server.stop()
 
     assert {401, 409, 415, 422, 500, 502} <= {error.status for error in errors}
@@ -49,8 +78,13 @@ def test_no_secret_and_no_word_of_a_session_reaches_the_log_or_an_error(
     }
     output = server.output()
     assert output.count('"unexpected_error"') >= len(SPOILED)
-    assert [name for name, text in canaries.items() if text in output] == []
-    assert re.findall(r"eyJ[\w-]{10,}\.|rt_[\w-]{20,}|\S+@example\.com|\$2[aby]\$", output) == []
+    assert len(sentry.events()) == output.count('"exception":')
+    files = {name: (log_dir / name).read_text() for name in FILES}
+    assert files["error.log"].count('"unexpected_error"') == output.count('"unexpected_error"')
+    for told in (output, sentry.text, *files.values()):
+        assert told
+        assert [name for name, text in canaries.items() if text in told] == []
+        assert re.findall(r"eyJ[\w-]{10,}\.|rt_[\w-]{20,}|\S+@example\.com|\$2[aby]\$", told) == []
     for error in errors:
         told = f"{error.headers}{error.body.decode()}"
         assert [name for name, text in canaries.items() if text in told] == []
@@ -101,3 +135,25 @@ class Session:
     def predict(self, question: object = None, **more: object) -> Reply:
         question = question or {name: f"Reach: {self.canaries[name]}" for name in ("goal", "context", "timeframe")}
         return self.server.post("/api/gateway/predict", question, self.alice.access_token, **more)
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_in_a_real_worker_is_reported_without_its_arguments(
+    database_url: str, private: PrivateServer, sentry: Ingest, tmp_path: Path
+) -> None:
+    canary = f"canary{secrets.token_hex(8)}"
+    administer(
+        database_url,
+        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'send_email', 0, NULL, NULL,"
+        f' \'{{"nickname": "{canary}"}}\', NULL)::procrastinate_job_to_defer_v1])',
+    )
+    worker = RealWorker({**production_environment(database_url, private.url), "SENTRY_DSN": sentry.dsn}, tmp_path)
+    worker.start()
+    try:
+        eventually(sentry.events, seconds=60)
+    finally:
+        worker.stop()
+    event = sentry.events()[0]
+    assert event["exception"]["values"][-1]["type"] == "TypeError"
+    assert event["tags"]["job"] == "send_email"
+    assert canary not in sentry.text + worker.log_file.read_text()

@@ -58,7 +58,8 @@ class WebServer:
     """`gunicorn -c gunicorn.conf.py "app:create_app()"` in this environment, on a free port. Starts once."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path, *, processes: int = 2, threads: int = 64) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.socket()  # it refuses connections until gunicorn listens
+        listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         sizes = {"PORT": str(self.port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
@@ -83,6 +84,11 @@ class WebServer:
 
     def stop(self) -> None:
         self._program.stop(20)
+
+    def send_signal(self, number: int) -> None:
+        """To the main process."""
+        assert self._program.process is not None
+        self._program.process.send_signal(number)
 
     def workers(self) -> list[psutil.Process]:
         assert self._program.process is not None
@@ -133,6 +139,10 @@ class WebServer:
 
     def predict(self, person: Person, **more: Any) -> Reply:
         return self.post("/api/gateway/predict", QUESTION, person.access_token, **more)
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """That of a client, without what a proxy adds."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout)
 
     def connect(self) -> socket.socket:
         """For bytes that no HTTP client would send."""

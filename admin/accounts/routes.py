@@ -1,0 +1,284 @@
+"""`/admin/accounts`: finding accounts, everything about one, and what the staff may do to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Final
+from uuid import UUID
+
+from admin.accounts.bodies import AccountsQuery, NoFields, ReasonForm, State, TierForm
+from admin.accounts.find import AccountFilter, account_named, list_accounts
+from admin.accounts.read import Plans, read_account, read_user
+from auth.assembly import Auth
+from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
+from auth.models import User
+from auth.operators.accounts import (
+    NothingToChange,
+    RoleNotBelowYours,
+    SetTier,
+    Staff,
+    TierEndRefused,
+    disable,
+    enable,
+    give_tier,
+    reset_second_factor,
+)
+from auth.principal import Principal, Role
+from auth.staff.guards import StaffGuards
+from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, AdminPages, StaffPages, see_other, show
+from auth.tiers import Tier
+from security.api.operation import Answer, operation
+from security.api.request_bodies import Form
+from security.edge.problems import NotFound
+from security.logs.log import security_event
+
+NAME: Final = "accounts"
+PATH: Final = f"{ADMIN}/{NAME}"
+NO_SUCH_ID: Final = "No account has this ID"
+CHOICES: Final = tuple((tier.value, tier.value) for tier in Tier)
+DONE: Final = {
+    "tier": "The tier was set.",
+    "disabled": "The account is disabled. Its sessions and API keys have ended.",
+    "enabled": "The account is enabled. Its owner has to sign in again.",
+    "second-factor": "The second factors were removed. The owner got an e-mail and has to sign in again.",
+    "viewing-ended": "You no longer view the service as this account.",
+}
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is done to an account with a reason and no further choice."""
+
+    path: str
+    title: str
+    explanation: str
+    button: str
+    done: str
+    command: Callable[[Auth, UUID, Staff], None]
+
+
+ACTS: Final = (
+    Act(
+        "disable",
+        "Disable this account",
+        "Its sessions and API keys end at once, and access that was added in the last two weeks is removed. "
+        "A subscription goes on being charged: cancel it at its provider.",
+        "Disable account",
+        "disabled",
+        disable,
+    ),
+    Act(
+        "enable",
+        "Enable this account",
+        "Its owner can sign in again. Sessions and API keys that ended stay ended.",
+        "Enable account",
+        "enabled",
+        enable,
+    ),
+    Act(
+        "reset-second-factor",
+        "Reset the second factor",
+        "Removes the authenticator app, passkeys and recovery codes, and ends all sessions. The owner gets an e-mail. "
+        "First make sure that it is the owner who asks.",
+        "Reset second factor",
+        "second-factor",
+        reset_second_factor,
+    ),
+)
+
+
+def account_pages(auth: Auth, set_tier: SetTier, plans: Plans) -> AdminPages:
+    """`set_tier` keeps a tier that is given by hand. `plans`: what each tier allows."""
+    return AdminPages(NAME, "Accounts", lambda guards: account_routes(guards, auth, set_tier, plans))
+
+
+def account_routes(guards: StaffGuards, auth: Auth, set_tier: SetTier, plans: Plans) -> StaffPages:
+    pages = StaffPages(NAME, __name__, done=DONE)
+
+    @operation(
+        pages,
+        "GET",
+        "",
+        operation_id="listAccounts",
+        summary="Find an account",
+        guard=guards(),
+        query=AccountsQuery,
+        answers={**SHOWS, **SENDS_ON},
+    )
+    def accounts(caller: Principal, query: AccountsQuery) -> Answer:
+        if query.find is not None:
+            found = account_named(query.find)
+            if found is not None and read_user(found) is not None:
+                return see_other(f"{PATH}/{found}")
+        listed = None
+        if caller.role.includes(Role.ADMIN):
+            wanted = AccountFilter(
+                tier=query.tier,
+                role=query.role,
+                disabled=query.state is State.DISABLED,
+                unverified=query.state is State.UNVERIFIED,
+            )
+            listed = list_accounts(wanted, query.cursor, query.limit)
+        return show(
+            "accounts_list.html",
+            title="Accounts",
+            query=query,
+            listed=listed,
+            tiers=list(Tier),
+            roles=list(Role),
+            states=list(State),
+        )
+
+    @operation(
+        pages,
+        "GET",
+        "/<uuid:user_id>",
+        operation_id="getAccount",
+        summary="See an account",
+        guard=guards(),
+        answers=SHOWS,
+        problems=(NotFound,),
+    )
+    def account(caller: Principal, user_id: UUID) -> Answer:
+        found = read_account(user_id, plans, auth.clock())
+        if found is None:
+            raise NotFound(NO_SUCH_ID)
+        security_event("account_read", actor_id=caller.user_id, subject_id=user_id)
+        return show(
+            "accounts_account.html",
+            title=found.user.email,
+            account=found,
+            now=auth.clock(),
+            may_change=caller.role is Role.ADMIN and caller.role.outranks(Role(found.user.role)),
+            may_view=found.user.is_active and caller.role.outranks(Role(found.user.role)),
+            acts=ACTS,
+        )
+
+    @operation(
+        pages,
+        "GET",
+        "/<uuid:user_id>/tier",
+        operation_id="showTierForm",
+        summary="Choose a tier for an account",
+        guard=guards(Role.ADMIN, fresh=True),
+        answers=SHOWS,
+        problems=(NotFound, RoleNotBelowYours),
+    )
+    def tier_form(caller: Principal, user_id: UUID) -> Answer:
+        return show("accounts_tier.html", title="Set the tier", user=user_below(caller, user_id), choices=CHOICES)
+
+    @operation(
+        pages,
+        "POST",
+        "/<uuid:user_id>/tier",
+        operation_id="setTier",
+        summary="Set the tier of an account",
+        guard=guards(Role.ADMIN, fresh=True),
+        body=Form(TierForm),
+        answers=SENDS_ON,
+        problems=(NotFound, RoleNotBelowYours, TierEndRefused),
+    )
+    def change_tier(caller: Principal, user_id: UUID, body: TierForm) -> Answer:
+        until = None if body.until is None else datetime.combine(body.until, time(), UTC)
+        give_tier(auth, set_tier, user_id, body.tier, until, by=Staff(caller.user_id, caller.role, body.reason))
+        return see_other(f"{PATH}/{user_id}", "tier")
+
+    def add(act: Act) -> None:
+        guard, name = guards(Role.ADMIN, fresh=True), act.path.title().replace("-", "")
+
+        @operation(
+            pages,
+            "GET",
+            f"/<uuid:user_id>/{act.path}",
+            operation_id=f"confirm{name}",
+            summary=act.title,
+            guard=guard,
+            answers=SHOWS,
+            problems=(NotFound, RoleNotBelowYours),
+        )
+        def confirm(caller: Principal, user_id: UUID) -> Answer:
+            return show("accounts_act.html", title=act.title, user=user_below(caller, user_id), act=act)
+
+        @operation(
+            pages,
+            "POST",
+            f"/<uuid:user_id>/{act.path}",
+            operation_id=act.path.replace("-s", "S").replace("-f", "F"),
+            summary=act.title,
+            guard=guard,
+            body=Form(ReasonForm),
+            answers=SENDS_ON,
+            problems=(NotFound, RoleNotBelowYours, NothingToChange),
+        )
+        def do(caller: Principal, user_id: UUID, body: ReasonForm) -> Answer:
+            act.command(auth, user_id, Staff(caller.user_id, caller.role, body.reason))
+            return see_other(f"{PATH}/{user_id}", act.done)
+
+    for each in ACTS:
+        add(each)
+
+    @operation(
+        pages,
+        "GET",
+        "/<uuid:user_id>/impersonate",
+        operation_id="confirmImpersonation",
+        summary="View the service as an account",
+        guard=guards(fresh=True),
+        answers=SHOWS,
+        problems=(NotFound, RoleNotBelowYours),
+    )
+    def confirm_impersonation(caller: Principal, user_id: UUID) -> Answer:
+        user = user_below(caller, user_id)
+        return show("accounts_impersonate.html", title="View the service as this account", user=user)
+
+    @operation(
+        pages,
+        "POST",
+        "/<uuid:user_id>/impersonate",
+        operation_id="impersonate",
+        summary="View the service as an account",
+        guard=guards(fresh=True),
+        body=Form(ReasonForm),
+        answers=SHOWS,
+        problems=(NotFound, NotToBeImpersonated),
+    )
+    def begin_impersonation(caller: Principal, user_id: UUID, body: ReasonForm) -> Answer:
+        _, token = impersonate(auth, caller, user_id, body.reason)
+        return show(
+            "accounts_impersonation.html",
+            title="Your read-only token",
+            user=user_of(user_id),
+            token=token,
+            base_url=auth.settings.issuer,
+        )
+
+    @operation(
+        pages,
+        "POST",
+        "/<uuid:user_id>/end-impersonation",
+        operation_id="endImpersonation",
+        summary="Stop viewing the service as an account",
+        guard=guards(),
+        body=Form(NoFields),
+        answers=SENDS_ON,
+    )
+    def end_impersonation(caller: Principal, user_id: UUID, body: NoFields) -> Answer:
+        stop_impersonating(auth, caller.user_id)
+        return see_other(f"{PATH}/{user_id}", "viewing-ended")
+
+    return pages
+
+
+def user_of(user_id: UUID) -> User:
+    user = read_user(user_id)
+    if user is None:
+        raise NotFound(NO_SUCH_ID)
+    return user
+
+
+def user_below(caller: Principal, user_id: UUID) -> User:
+    """Said before somebody fills in the form; the command asks once more."""
+    user = user_of(user_id)
+    if not caller.role.outranks(Role(user.role)):
+        raise RoleNotBelowYours
+    return user

@@ -1,0 +1,34 @@
+"""The account that a developer signs in to the dashboard with: made once, with a password made here."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.cannot_start import CannotStart
+from sandbox.services import ROOT
+
+ADDRESS = "admin@example.com"
+
+
+def staff_account(folder: Path, environ: Mapping[str, str]) -> str:
+    """How to sign in, for the database in `folder`. Raises CannotStart."""
+    kept = folder / "dashboard-password"
+    if not kept.exists():
+        password = secrets.token_urlsafe(12)
+        made = subprocess.run(
+            [sys.executable, "-m", "flask", "users", "create-admin", ADDRESS, "--password-stdin"],
+            input=f"{password}\n",
+            env=dict(environ),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise CannotStart(f"The account for the dashboard could not be created: {made.stderr.strip()}")
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(password)
+    return f"Sign in as {ADDRESS} with {kept.read_text()}; the first time you set up an authenticator app"
