@@ -15,14 +15,14 @@ from config import load_settings_or_exit
 from security.metrics.process_files import make_folder, process_ended, remove_folder
 from settings.check import longest_request
 from web_arbiter import PatientArbiter, refuse_until_a_worker_serves
-from web_cores import core_for_next, usable_cores
+from web_cores import assignable_cores, core_for_next
 from web_worker import ClientLimits, WebWorker
 
 # Checked here, once, before any process is started that would only end and be started again.
 settings = load_settings_or_exit()
 
 CLIENT_LIMITS = ClientLimits(settings.web_waiting_per_address, settings.trusted_proxy_hops)
-CORES = usable_cores()
+CORES = assignable_cores()
 # The processes' heartbeat files and counts: on a disk they can block.
 MEMORY_FOLDER = Path("/dev/shm")  # nosec B108 # noqa: S108
 

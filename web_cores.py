@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 
-def usable_cores() -> frozenset[int]:
-    """Empty where a process cannot be kept on a core."""
+def assignable_cores() -> frozenset[int]:
+    """Those that the system lets us use. Empty where a process cannot be kept on one."""
     return frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
 
 
