@@ -18,8 +18,8 @@ from settings.production_check import CannotAsk, ProductionCheck, Shortcoming
 from settings.secret_strength import WELL_KNOWN_PARTS
 
 SHORTEST_PASSWORD = 12
-BESIDE_THE_POOL = 2
-"""Connections of a web process: one writes predictions, one payment events (docs/deployment.md, Size)."""
+BESIDE_THE_POOL = 3
+"""Connections of a web process: one writes predictions, one payment events, one reads reports (docs/deployment.md, Size)."""
 OF_A_WORKER = 7
 """Connections of a worker beside its pool (the same)."""
 

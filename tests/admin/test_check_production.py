@@ -296,7 +296,7 @@ def database_without_tls(right: RightDeployment) -> Iterator[Asked]:
     yield Asked(settings={"database_url": SecretUrl(f"{url}?hostaddr=127.0.0.1")})
 
 
-@mistake("database", "need 29 connections, and PostgreSQL has 20.*DATABASE_POOL_SIZE")
+@mistake("database", "need 30 connections, and PostgreSQL has 20.*DATABASE_POOL_SIZE")
 def too_few_connections(right: RightDeployment) -> Iterator[Asked]:
     with changed(
         right, f"ALTER ROLE {right.role} CONNECTION LIMIT 20", f"ALTER ROLE {right.role} CONNECTION LIMIT -1"
@@ -304,7 +304,7 @@ def too_few_connections(right: RightDeployment) -> Iterator[Asked]:
         yield asked
 
 
-@warned("database", "During a deployment .* need 58 connections")
+@warned("database", "During a deployment .* need 60 connections")
 def too_few_connections_for_a_deployment(right: RightDeployment) -> Iterator[Asked]:
     with changed(
         right, f"ALTER ROLE {right.role} CONNECTION LIMIT 40", f"ALTER ROLE {right.role} CONNECTION LIMIT -1"
