@@ -4,6 +4,7 @@ Many threads: a prediction takes seconds, so its thread waits, and a waiting thr
 may wait at once is the application's own cap, below the number of threads.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,4 +76,7 @@ def pre_fork(server: Any, worker: WebWorker) -> None:
 
 
 def post_fork(_: Any, worker: WebWorker) -> None:
+    # Until the worker sets its own handlers it has the main process' one, which would lose this signal: the server would wait
+    # for `graceful_timeout` before it stopped.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker.limits = CLIENT_LIMITS
