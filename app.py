@@ -50,6 +50,7 @@ from security.logs.sentry import start_sentry
 from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
 from settings.section import secret_text
+from site_frame.assembly import install_sites
 
 
 def create_app() -> Flask:
@@ -105,6 +106,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
     ):
         app.register_blueprint(routes)
+    install_sites(app, made.auth, (admin.site,))
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

@@ -15,7 +15,7 @@ from admin.assembled import Assembled
 from admin.check_production.commands import check_production_command
 from admin.check_production.deployment import Deployment
 from admin.check_production.variables import Judge
-from admin.dashboard import install_dashboard
+from admin.dashboard import dashboard
 from admin.metrics import metrics_of
 from admin.operations_pages import operations_pages
 from admin.settings import AdminSections
@@ -27,10 +27,12 @@ from security.metrics.exposition import METRICS, BuildInfo, Metrics
 from security.metrics.listener import metrics_listener
 from security.metrics.routes import metrics_routes
 from settings.section import secret_text
+from site_frame.assembly import SiteContent
 
 
 @dataclass(frozen=True)
 class Admin:
+    site: SiteContent
     routes: Sequence[Blueprint]
     commands: Sequence[click.Command]
 
@@ -45,7 +47,7 @@ def admin_of(
     judge: Judge,
     set_tier: SetTier,
 ) -> Admin:
-    """The dashboard is registered with it, under /admin. `connect` opens a connection beside the pool for what metrics ask,
+    """`connect` opens a connection beside the pool for what metrics ask,
     `judge` reads the variables anew, `set_tier` keeps a tier that is given by hand.
     """
     with app.app_context():
@@ -58,10 +60,10 @@ def admin_of(
         *operations_pages(made.auth, made.jobs, made.payments.inbox, settings.database_session_url),
         *own_pages,
     )
-    install_dashboard(app, made.auth, made.health, pages)
     deployment = Deployment(app, settings, made, judge)
     serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
     return Admin(
+        dashboard(made.auth, made.health, pages),
         (analytics_routes(made.auth), *(() if token is None else (metrics_routes(metrics, token),))),
         (
             check_production_command(settings, deployment.checks),

@@ -9,12 +9,12 @@ from admin.request_log.routes import request_log_pages
 from admin.subscriptions.routes import payment_pages, subscription_pages
 from auth.assembly import Auth
 from auth.operators.accounts import SetTier
-from auth.staff.pages import AdminPages
+from auth.page_sessions.pages import Subject
 from auth.tiers import Tier
 from metering.capability import Capability
 
 
-def subject_pages(auth: Auth, set_tier: SetTier, on: Iterable[Capability]) -> Sequence[AdminPages]:
+def subject_pages(auth: Auth, set_tier: SetTier, on: Iterable[Capability]) -> Sequence[Subject]:
     """`set_tier` keeps a tier that is given by hand. `on`: the capabilities that are switched on."""
     products = tuple(on)
     plans = {

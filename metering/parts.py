@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
-from auth.staff.pages import AdminPages
+from auth.page_sessions.pages import Subject
 from database.figures import Figure
 from database.jobs.declare import Job
 from metering.assembly import Metering
@@ -46,4 +46,4 @@ class Built:
     checks: Sequence[ProductionCheck] = ()
     live: Sequence[Live] = ()
     figures: Sequence[Figure] = ()
-    admin_pages: Sequence[AdminPages] = ()
+    admin_pages: Sequence[Subject] = ()

@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble, create_app
 from auth.assembly import Auth
-from auth.staff.guards import STAFF
+from auth.page_sessions.site import ADMIN
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -131,7 +131,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
             assert getattr(each.guard, "because", ""), each.path
         else:
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
-            schemes = STAFF if each.path.startswith("/admin") else schemes
+            schemes = ADMIN.scheme if each.path.startswith("/admin") else schemes
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
 

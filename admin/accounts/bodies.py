@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from admin.list_filter import LONGEST_NAME
+from auth.page_sessions.pages import PageQuery
 from auth.principal import Role
-from auth.staff.pages import PageQuery
 from auth.tiers import Tier
 from security.api.cursor import ListQuery
 from security.api.models import FilledIn

@@ -11,8 +11,8 @@ from flask.cli import with_appcontext
 from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
 
+from auth.page_sessions.pages import Subject
 from auth.principal import Caller
-from auth.staff.pages import AdminPages
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import purge
@@ -50,7 +50,7 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         routes=(toy_routes(parts, calls, settings.toy_motto),),
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
-        admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
+        admin_pages=(Subject("toys", "Toys", partial(toy_pages, parts.auth)),),
         health={"toy_box": Part(lambda: None, required=False)},
         checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
         live=(Live(SPRINGS, lambda: 8),),

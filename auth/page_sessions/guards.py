@@ -1,60 +1,58 @@
-"""Who may open a page of the dashboard. Every form is checked here for coming from a page of ours."""
+"""Who may open a page of a site. Every form is checked here for coming from a page of ours."""
 
 from dataclasses import dataclass
 
 from flask import request
 
 from auth.middleware import FRESH_SECONDS, SAFE_METHODS, InsufficientRole
+from auth.page_sessions.session import PageSessions, Visitor
 from auth.principal import Principal, Role
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.sessions.cookies import CsrfFailed
-from auth.staff.session import StaffMember, StaffSessions
 from security.api.request_bodies import form_fields
 from security.edge.problems import DependencyUnavailable, Problem, Unauthorized
 
-STAFF = "staffSession"
 CSRF_FIELD = "csrf_token"
-MEMBER = "mirroros.staff_member"
+VISITOR = "mirroros.visitor"
 CSRF_SENT = "mirroros.csrf_sent"
 """In the request's environ: `flask.g` belongs to a thread of the web server, which serves one request after the other."""
-CHALLENGE = 'Session realm="dashboard"'
+CHALLENGE = "Session"
 """RFC 9110, 15.5.2, asks for one. No browser acts on a scheme that it does not know."""
 
 
-class StaffNotSignedIn(Unauthorized):
-    error, title, challenge = "not_signed_in", "Sign in to the dashboard", CHALLENGE
+class NotSignedIn(Unauthorized):
+    error, title, challenge = "not_signed_in", "Sign in", CHALLENGE
 
 
 class ProofTooOld(Unauthorized):
-    """The member of the staff is signed in, but for this the proof must be fresh."""
+    """The visitor is signed in, but for this the proof must be fresh."""
 
     error, title, challenge = "insufficient_user_authentication", "Confirm it's you", CHALLENGE
 
 
 class SecondFactorMissing(Problem):
-    status, error, title = 403, "second_factor_setup_required", "Set up a second factor to use the dashboard"
+    status, error, title = 403, "second_factor_setup_required", "Set up a second factor first"
 
 
 FORM_NOT_OURS = "This form is no longer valid. Reload the page and try again"
 
 
 @dataclass(frozen=True)
-class StaffSignedIn:
-    """A member of the staff whose role includes `role`, as the account has it now.
+class SignedInToSite:
+    """A visitor whose role includes `role`, as the account has it now.
 
     `fresh`: for what a stolen session must not do: password and second factor were given within the last five minutes. Put it
     on the page that shows the form as well as on the one that takes it. `polled`: a script asks by itself, which is no use of
     the session. `without_second_factor`: for setting one up.
     """
 
-    sessions: StaffSessions
-    role: Role = Role.SUPPORT
+    sessions: PageSessions
+    role: Role
     fresh: bool = False
     polled: bool = False
     without_second_factor: bool = False
-    scheme: str = STAFF
     problems: tuple[type[Problem], ...] = (
-        StaffNotSignedIn,
+        NotSignedIn,
         CsrfFailed,
         InsufficientRole,
         SecondFactorMissing,
@@ -62,21 +60,25 @@ class StaffSignedIn:
         DependencyUnavailable,
     )
 
+    @property
+    def scheme(self) -> str:
+        return self.sessions.site.scheme
+
     def admit(self) -> Principal:
-        member = self.sessions.member(counts_as_use=not self.polled)
-        if member is None:
-            raise StaffNotSignedIn
-        caller = member.principal
+        visitor, site = self.sessions.visitor(counts_as_use=not self.polled), self.sessions.site
+        if visitor is None:
+            raise NotSignedIn
+        caller = visitor.principal
         if request.method not in SAFE_METHODS:
             self._refuse_forms_of_others(caller)
-        if not caller.role.includes(Role.SUPPORT):
-            raise InsufficientRole("This account has no access to the dashboard")
-        request.environ[MEMBER] = member
+        if not caller.role.includes(site.role):
+            raise InsufficientRole(f"This account has no access to the {site.title.lower()}")
+        request.environ[VISITOR] = visitor
         if not caller.role.includes(self.role):
             raise InsufficientRole(f"Only {self.role} accounts can do this")
-        if not (member.factors.on or self.without_second_factor):
+        if site.asks_for_second_factor and not (visitor.factors.on or self.without_second_factor):
             raise SecondFactorMissing
-        if self.fresh and (self.sessions.auth.clock() - member.auth_time).total_seconds() > FRESH_SECONDS:
+        if self.fresh and (self.sessions.auth.clock() - visitor.auth_time).total_seconds() > FRESH_SECONDS:
             raise ProofTooOld
         return caller
 
@@ -94,7 +96,7 @@ class FromThisSite:
     comes from.
     """
 
-    sessions: StaffSessions
+    sessions: PageSessions
     within: AnyoneWithin
     scheme: str | None = None
 
@@ -111,17 +113,18 @@ class FromThisSite:
         self.within.admit()
 
 
-def staff_member() -> StaffMember | None:
+def visitor() -> Visitor | None:
     """Whom a guard has let in to this page."""
-    member: StaffMember | None = request.environ.get(MEMBER)
-    return member
+    admitted: Visitor | None = request.environ.get(VISITOR)
+    return admitted
 
 
 @dataclass(frozen=True)
-class StaffGuards:
-    """Makes the guards of pages: `guards(Role.ADMIN, fresh=True)`."""
+class PageGuards:
+    """Makes the guards of a site's pages: `guards(Role.ADMIN, fresh=True)`."""
 
-    sessions: StaffSessions
+    sessions: PageSessions
 
-    def __call__(self, role: Role = Role.SUPPORT, *, fresh: bool = False, polled: bool = False) -> StaffSignedIn:
-        return StaffSignedIn(self.sessions, role, fresh, polled)
+    def __call__(self, role: Role | None = None, *, fresh: bool = False, polled: bool = False) -> SignedInToSite:
+        """`role`: the site's own by default."""
+        return SignedInToSite(self.sessions, role or self.sessions.site.role, fresh, polled)

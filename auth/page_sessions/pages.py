@@ -1,4 +1,4 @@
-"""How a package adds pages to the dashboard. docs/decisions/0020-dashboard.md shows one from end to end."""
+"""How a package adds pages to a site. docs/decisions/0020-dashboard.md shows one of the dashboard from end to end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, render_template
 
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.site import Site
 from auth.principal import Role
-from auth.staff.guards import StaffGuards
 from security.api.answers import Answer, Answers, Page, PageData, SeeOther
 from security.api.models import FilledIn
 from security.pages.html_page import PageBlueprint, page_policy
 
-ADMIN: Final = "/admin"
 PAGE: Final = Page(page_policy(scripts=True), forms=True)
 SHOWS: Final[Answers] = MappingProxyType({200: PAGE})
 """For `answers` of a page."""
@@ -25,35 +25,37 @@ GIVES_DATA: Final[Answers] = MappingProxyType({200: PageData()})
 
 
 @dataclass(frozen=True)
-class AdminPages:
-    """An entry of the dashboard's navigation, for those whose role includes `role`, and the pages behind it.
+class Subject:
+    """An entry of a site's navigation, for those whose role includes `role`, and the pages behind it.
 
-    They stand below `/admin/<name>`, the first one at that address itself. `routes` makes them: a `StaffPages` of that name,
+    They stand below `<root>/<name>`, the first one at that address itself. `routes` makes them: a `SitePages` of that name,
     whose operations are guarded by what it is given.
     """
 
     name: str
     title: str
-    routes: Callable[[StaffGuards], Blueprint]
-    role: Role = Role.SUPPORT
+    routes: Callable[[PageGuards], Blueprint]
+    role: Role = Role.USER
 
 
 class PageQuery(FilledIn):
     """Base of the query of a page: filters that were left empty count as not sent."""
 
     done: str | None = None
-    """Which act led here, see `StaffPages`."""
+    """Which act led here, see `SitePages`."""
 
 
-class StaffPages(PageBlueprint):
-    """Pages below `/admin/<name>`, with the `templates` and `static` beside the module. A template extends `admin.html`.
+class SitePages(PageBlueprint):
+    """Pages below `<root>/<name>`, with the `templates` and `static` beside the module. A template extends `site.html`.
 
     `done` says in words what an act did, by the short name that `see_other` puts into the address of the next page. Template
     names are shared by the whole application, so begin them with the name of the pages.
     """
 
-    def __init__(self, name: str, import_name: str, *, done: Mapping[str, str] = MappingProxyType({})) -> None:
-        super().__init__(f"admin_{name}", import_name, url_prefix=f"{ADMIN}/{name}")
+    def __init__(
+        self, site: Site, name: str, import_name: str, *, done: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__(f"{site.name}_{name}", import_name, url_prefix=f"{site.root}/{name}")
         self.done = dict(done)
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from admin.second_factor_fields import SecondFactorFields
-from admin.sign_in import SECOND_FACTOR, LeadsTo
 from auth.assembly import Auth
 from auth.bodies import Password, SixDigits
+from auth.page_sessions.guards import SignedInToSite
+from auth.page_sessions.pages import GIVES_DATA, SENDS_ON, SHOWS, SitePages, see_other, show
+from auth.page_sessions.session import PageSessions
 from auth.passwords.change import prove_password, reauthenticate
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
@@ -14,28 +15,27 @@ from auth.second_factor.factors import SecondFactorOff, read_factors
 from auth.second_factor.prove import SecondFactorRefused
 from auth.second_factor.reauthenticate import passkey_to_reauthenticate, reauthenticate_by_second_factor
 from auth.second_factor.totp import TotpAlreadyOn, TotpNotConfirmed, confirm_totp, set_up_totp
-from auth.staff.guards import StaffSignedIn
-from auth.staff.pages import ADMIN, GIVES_DATA, SENDS_ON, SHOWS, StaffPages, see_other, show
-from auth.staff.session import StaffSessions
 from security.api.models import FilledIn
 from security.api.operation import Answer, operation
 from security.api.request_bodies import Form
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests, ValidationFailed
+from site_frame.second_factor_fields import SecondFactorFields
+from site_frame.sign_in import SECOND_FACTOR, LeadsTo
 
 
 class ProofForm(SecondFactorFields):
     password: Password
-    leads_to: LeadsTo = ADMIN
+    leads_to: LeadsTo | None = None
 
 
 class ConfirmAppForm(FilledIn):
     code: SixDigits
 
 
-def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
-    auth = sessions.auth
-    signed_in = StaffSignedIn(sessions, without_second_factor=True)
+def proof_pages(routes: SitePages, sessions: PageSessions) -> None:
+    site, auth = sessions.site, sessions.auth
+    signed_in = SignedInToSite(sessions, site.role, without_second_factor=True)
 
     @operation(
         routes,
@@ -47,7 +47,7 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         answers=SHOWS,
     )
     def proof_form(caller: Principal) -> Answer:
-        return show("admin_step_up.html", title="Confirm it's you", leads_to=ADMIN)
+        return show("site_step_up.html", title="Confirm it's you", leads_to=site.root)
 
     @operation(
         routes,
@@ -64,7 +64,7 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         """Leads back to the form. The act is not done by this."""
         auth.address_limits.count(auth.settings.limits.sign_in, "sign_in", client_address())
         prove_identity(auth, caller, body)
-        return see_other(body.leads_to)
+        return see_other(body.leads_to or site.root)
 
     @operation(
         routes,
@@ -91,7 +91,7 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     )
     def second_factor_form(caller: Principal) -> Answer:
         setup = set_up_totp(auth, caller, resume=True)
-        return show("admin_second_factor.html", title="Set up your second factor", setup=setup)
+        return show("site_second_factor.html", title="Set up your second factor", setup=setup)
 
     @operation(
         routes,
@@ -106,7 +106,7 @@ def proof_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     )
     def set_up(caller: Principal, body: ConfirmAppForm) -> Answer:
         codes = confirm_totp(auth, caller, body.code)
-        return show("admin_recovery_codes.html", title="Your second factor is on", codes=codes)
+        return show("site_recovery_codes.html", title="Your second factor is on", codes=codes)
 
 
 def prove_identity(auth: Auth, caller: Principal, given: ProofForm) -> None:

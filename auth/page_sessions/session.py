@@ -1,7 +1,7 @@
-"""The session of a member of the staff in the dashboard: an ordinary session, known by a cookie.
+"""The session of somebody who is signed in to a site: an ordinary session, known by a cookie.
 
 Whatever ends sessions ends it: signing out everywhere, disabling the account, a lock-out. The cookie holds the session's id and
-a MAC of it, so nobody can make one of an id. No token is given out with it: it opens the dashboard and nothing else.
+a MAC of it, so nobody can make one of an id. No token is given out with it: it opens this site and nothing else.
 """
 
 import hmac
@@ -17,12 +17,12 @@ from werkzeug.http import dump_cookie
 
 from auth.assembly import Auth
 from auth.models import AuthSession, User
+from auth.page_sessions.site import Site
 from auth.principal import Principal, Role
 from auth.second_factor.challenge import LIFETIME as CHALLENGE_LIFETIME
 from auth.second_factor.factors import Factors, factors_of
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.known_devices import LONGEST_TOKEN
-from auth.sessions.lifetimes import SessionLifetimes
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
 from security.base64url import base64url
@@ -30,11 +30,6 @@ from security.edge.client_address import client_address
 from security.edge.origin import origin_of
 from security.secrets.derived_key import derived_key
 
-COOKIE = "__Host-mirroros-admin"
-COOKIE_OVER_HTTP = "mirroros-admin"
-"""For development. Browsers take the prefix over https alone."""
-LIFETIMES = SessionLifetimes(idle=timedelta(minutes=30), absolute=timedelta(hours=12))
-"""NIST SP 800-63B-4, 2.2.3 and 2.3.3, ask for at most an hour and a day at assurance level 2; this is a working day."""
 NOTE_USE_EVERY = timedelta(minutes=1)
 SEALED_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
 
@@ -44,8 +39,8 @@ DEVICE_SECONDS = 400 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class StaffMember:
-    """Who looks at the dashboard. `auth_time`: when it last proved who it is."""
+class Visitor:
+    """Who is signed in to a site. `auth_time`: when they last proved who they are."""
 
     principal: Principal
     email: str
@@ -54,9 +49,10 @@ class StaffMember:
 
 
 @dataclass(frozen=True)
-class StaffSessions:
-    """`auth` opens sessions that live as long as a dashboard's should. `pages`: its CSRF tokens, and which pages may post."""
+class PageSessions:
+    """`auth` opens sessions that live as long as the site's should. `pages`: its CSRF tokens, and which pages may post."""
 
+    site: Site
     auth: Auth
     pages: TokenCookies
     key: bytes
@@ -64,7 +60,8 @@ class StaffSessions:
 
     @property
     def cookie(self) -> str:
-        return COOKIE if self.secure else COOKIE_OVER_HTTP
+        """Browsers take the prefix over https alone; without it for development."""
+        return f"{'__Host-' if self.secure else ''}mirroros-{self.site.name}"
 
     def set_cookie(self, session_id: UUID) -> str:
         """Until the browser is closed: the server knows when the session ends."""
@@ -93,7 +90,7 @@ class StaffSessions:
     def _dump(self, name: str, value: str, max_age: int | None = None) -> str:
         return dump_cookie(name, value, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="Strict")
 
-    def member(self, *, counts_as_use: bool) -> StaffMember | None:
+    def visitor(self, *, counts_as_use: bool) -> Visitor | None:
         """Whose cookie the request brings; None when there is none, or its session has ended.
 
         Asked of PostgreSQL each time, and not counted against the plan of the account: a page that looks at itself every few
@@ -126,7 +123,7 @@ class StaffSessions:
             self._note_use(session_id, now)
         tier = effective_tier(Tier(row.tier), row.tier_expires_at, now)
         principal = Principal(row.user_id, session_id, tier, None, Role(row.role), fresh=True)
-        return StaffMember(principal, row.email, row.auth_time, factors)
+        return Visitor(principal, row.email, row.auth_time, factors)
 
     def _session_id(self) -> UUID | None:
         found = SEALED_ID.fullmatch(request.cookies.get(self.cookie, ""))
@@ -139,7 +136,7 @@ class StaffSessions:
         return base64url(hmac.digest(self.key, session_id.bytes, "sha256"))
 
     def _note_use(self, session_id: UUID, now: datetime) -> None:
-        idle_end = func.least(now + LIFETIMES.idle, AuthSession.expires_at)
+        idle_end = func.least(now + self.site.lifetimes.idle, AuthSession.expires_at)
         with transaction() as session:
             session.execute(
                 update(AuthSession)
@@ -153,11 +150,12 @@ def _with_cookie(cookie: str, response: Response) -> Response:
     return response
 
 
-def staff_sessions_of(auth: Auth) -> StaffSessions:
+def page_sessions_of(auth: Auth, site: Site) -> PageSessions:
     issuer = auth.settings.issuer
-    return StaffSessions(
-        auth=replace(auth, settings=replace(auth.settings, sessions=LIFETIMES)),
+    return PageSessions(
+        site=site,
+        auth=replace(auth, settings=replace(auth.settings, sessions=site.lifetimes)),
         pages=replace(auth.cookies, pages=frozenset({origin_of(issuer) or issuer})),
-        key=derived_key(auth.cookies.key, "mirroros dashboard sessions v1"),
+        key=derived_key(auth.cookies.key, f"mirroros {site.name} sessions v1"),
         secure=issuer.startswith("https://"),
     )

@@ -1,16 +1,19 @@
-"""Signing in to the dashboard: password, then second factor, by the commands that the API uses, with their limits and events."""
+"""Signing in to a site: password, then second factor, by the commands that the API uses, with their limits and events."""
 
 from typing import Annotated
 from urllib.parse import urlencode
 
 from pydantic import Field
 
-from admin.second_factor_fields import SecondFactorFields
 from auth.bodies import Email, Password, SignInBody
 from auth.device import device
 from auth.middleware import InsufficientRole
+from auth.page_sessions.guards import FromThisSite, SignedInToSite
+from auth.page_sessions.pages import GIVES_DATA, SENDS_ON, SHOWS, PageQuery, SitePages, show
+from auth.page_sessions.session import PageSessions
+from auth.page_sessions.site import SITES
 from auth.passwords.sign_in import sign_in
-from auth.principal import Principal, Role
+from auth.principal import Principal
 from auth.problems import AccountDisabled, InvalidCredentials
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.bodies import OptionsAnswer
@@ -20,41 +23,39 @@ from auth.second_factor.finish import SignInChallengeNotValid, finish_sign_in, p
 from auth.second_factor.prove import SecondFactorRefused
 from auth.sessions.end import end_session
 from auth.sessions.open import SignedInUser
-from auth.staff.guards import FromThisSite, StaffSignedIn
-from auth.staff.pages import ADMIN, GIVES_DATA, SENDS_ON, SHOWS, PageQuery, StaffPages, show
-from auth.staff.session import StaffSessions
 from security.api.answers import SeeOther
 from security.api.models import FilledIn
 from security.api.operation import Answer, Anyone, operation
 from security.api.request_bodies import Form
+from site_frame.second_factor_fields import SecondFactorFields
 
 SIGN_IN = "/sign-in"
 CODE = f"{SIGN_IN}/code"
 SECOND_FACTOR = "/second-factor"
-DEVICE = "Dashboard"
-"""What the session is called among those of its account."""
 
-LeadsTo = Annotated[str, Field(max_length=2000, pattern=r"^/admin(?:[/?][!-\[\]-~]*)?$")]
-"""A page of the dashboard. Nothing else may be led to from a sign-in."""
+ROOTS = "|".join(site.root for site in SITES)
+LeadsTo = Annotated[str, Field(max_length=2000, pattern=rf"^(?:{ROOTS})(?:[/?][!-\[\]-~]*)?$")]
+"""A page of a site. Nothing else may be led to from a sign-in."""
 
 
 class SignInForm(FilledIn):
     email: Email
     password: Password
-    leads_to: LeadsTo = ADMIN
+    leads_to: LeadsTo | None = None
 
 
 class CodeForm(SecondFactorFields):
-    leads_to: LeadsTo = ADMIN
+    leads_to: LeadsTo | None = None
 
 
 class CodeQuery(PageQuery):
-    leads_to: LeadsTo = ADMIN
+    leads_to: LeadsTo | None = None
     passkey: bool = False
     """Whether the account has one."""
 
 
-def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
+def sign_in_pages(routes: SitePages, sessions: PageSessions) -> None:
+    site = sessions.site
     auth, limits = sessions.auth, sessions.auth.settings.limits
 
     second_step = FromThisSite(
@@ -73,15 +74,15 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
             raise SignInChallengeNotValid
         return token
 
-    def admitted(signed_in: SignedInUser, leads_to: str) -> Answer:
+    def admitted(signed_in: SignedInUser, leads_to: str | None) -> Answer:
         user, session_id = signed_in.profile, signed_in.tokens.session_id
-        if not auth.states.of_session(user.id, session_id).role.includes(Role.SUPPORT):
+        if not auth.states.of_session(user.id, session_id).role.includes(site.role):
             end_session(auth, user_id=user.id, session_id=session_id, reason="signed_out")
-            raise InsufficientRole("This account has no access to the dashboard")
-        if not read_factors(user.id).on:
-            leads_to = f"{ADMIN}{SECOND_FACTOR}"
+            raise InsufficientRole(f"This account has no access to the {site.title.lower()}")
+        if site.asks_for_second_factor and not read_factors(user.id).on:
+            leads_to = f"{site.root}{SECOND_FACTOR}"
         sessions.remember_device(signed_in.device_token)
-        return Answer(303, headers={"Location": leads_to, "Set-Cookie": sessions.set_cookie(session_id)})
+        return Answer(303, headers={"Location": leads_to or site.root, "Set-Cookie": sessions.set_cookie(session_id)})
 
     @operation(
         routes,
@@ -93,7 +94,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         answers=SHOWS,
     )
     def sign_in_form() -> Answer:
-        return show("admin_sign_in.html", title="Sign in", leads_to=ADMIN)
+        return show("site_sign_in.html", title="Sign in", leads_to=site.root)
 
     @operation(
         routes,
@@ -114,12 +115,12 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
     def begin(body: SignInForm) -> Answer:
         try:
             known = SignInBody(email=body.email, password=body.password, device_token=sessions.device_token())
-            signed_in = sign_in(auth, known, device(DEVICE))
+            signed_in = sign_in(auth, known, device(site.title))
         except SecondFactorRequired as required:
             cookie = sessions.set_challenge(required.members["challenge"])
             has_passkey = Method.PASSKEY in required.members["methods"]
-            query = urlencode({"leads_to": body.leads_to, "passkey": str(has_passkey).lower()})
-            return Answer(303, headers={"Location": f"{ADMIN}{CODE}?{query}", "Set-Cookie": cookie})
+            query = urlencode({"leads_to": body.leads_to or site.root, "passkey": str(has_passkey).lower()})
+            return Answer(303, headers={"Location": f"{site.root}{CODE}?{query}", "Set-Cookie": cookie})
         return admitted(signed_in, body.leads_to)
 
     @operation(
@@ -133,7 +134,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         answers=SHOWS,
     )
     def code_form(query: CodeQuery) -> Answer:
-        return show("admin_code.html", title="Enter your code", query=query)
+        return show("site_code.html", title="Enter your code", query=query)
 
     @operation(
         routes,
@@ -147,7 +148,7 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         problems=(SignInChallengeNotValid, SecondFactorRefused, AccountDisabled, InsufficientRole),
     )
     def finish(body: CodeForm) -> Answer:
-        return admitted(finish_sign_in(auth, challenge(), body.proof(), device(DEVICE)), body.leads_to)
+        return admitted(finish_sign_in(auth, challenge(), body.proof(), device(site.title)), body.leads_to)
 
     @operation(
         routes,
@@ -168,9 +169,9 @@ def sign_in_pages(routes: StaffPages, sessions: StaffSessions) -> None:
         "/sign-out",
         operation_id="sign_out",
         summary="Sign out",
-        guard=StaffSignedIn(sessions, without_second_factor=True),
+        guard=SignedInToSite(sessions, site.role, without_second_factor=True),
         answers={303: SeeOther()},
     )
     def sign_out(caller: Principal) -> Answer:
         end_session(auth, user_id=caller.user_id, session_id=caller.session_id, reason="signed_out")
-        return Answer(303, headers={"Location": f"{ADMIN}{SIGN_IN}", "Set-Cookie": sessions.clear_cookie()})
+        return Answer(303, headers={"Location": f"{site.root}{SIGN_IN}", "Set-Cookie": sessions.clear_cookie()})

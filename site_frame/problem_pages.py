@@ -1,32 +1,33 @@
-"""Problems as pages of the dashboard. A form that was not taken is shown again, with what was typed and what is wrong."""
+"""Problems as pages of a site. A form that was not taken is shown again, with what was typed and what is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flask import Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from admin.frame import FORM_PROBLEM
 from auth.middleware import SAFE_METHODS, InsufficientRole
+from auth.page_sessions.guards import NotSignedIn, ProofTooOld, SecondFactorMissing
+from auth.page_sessions.pages import PAGE
+from auth.page_sessions.site import Site
 from auth.second_factor.finish import SignInChallengeNotValid
 from auth.sessions.cookies import CsrfFailed
-from auth.staff.guards import ProofTooOld, SecondFactorMissing, StaffNotSignedIn
-from auth.staff.pages import ADMIN, PAGE
 from security.api.answers import Answer
 from security.edge.problems import MethodNotAllowed, Problem
+from site_frame.frame import FORM_PROBLEM
 
 TEMPLATES: dict[type[Problem], str] = {
-    StaffNotSignedIn: "admin_sign_in.html",
-    ProofTooOld: "admin_step_up.html",
-    SecondFactorMissing: "admin_second_factor_missing.html",
-    SignInChallengeNotValid: "admin_sign_in.html",
+    NotSignedIn: "site_sign_in.html",
+    ProofTooOld: "site_step_up.html",
+    SecondFactorMissing: "site_second_factor_missing.html",
+    SignInChallengeNotValid: "site_sign_in.html",
 }
 SHOWN_WITHOUT_FORM = (*TEMPLATES, CsrfFailed, InsufficientRole, MethodNotAllowed)
 
 
-def problem_page(problem: Problem) -> Response | None:
-    """None for what no browser asks for as a page."""
-    if not (request.path == ADMIN or request.path.startswith(f"{ADMIN}/")):
+def problem_page(sites: Collection[Site], problem: Problem) -> Response | None:
+    """None for what no browser asks for as a page of one of these."""
+    if not any(site.has(request.path) for site in sites):
         return None
     if "text/html" not in request.environ.get("HTTP_ACCEPT", ""):
         return None
@@ -37,7 +38,7 @@ def problem_page(problem: Problem) -> Response | None:
 
 
 def _text_of(problem: Problem) -> str:
-    template = TEMPLATES.get(type(problem), "admin_problem.html")
+    template = TEMPLATES.get(type(problem), "site_problem.html")
     return render_template(template, title=problem.title, problem=problem, leads_to=form_address())
 
 

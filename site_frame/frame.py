@@ -1,4 +1,4 @@
-"""What stands around every page of the dashboard: navigation, the form's token, what an act did, and its own assets."""
+"""What stands around every page of a site: navigation, the form's token, what an act did, and its own assets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 
 from flask import current_app, request
 
-from auth.principal import Role
-from auth.staff.guards import CSRF_FIELD, staff_member
-from auth.staff.pages import ADMIN, AdminPages, StaffPages
-from auth.staff.session import StaffMember, StaffSessions
+from auth.page_sessions.guards import CSRF_FIELD, visitor
+from auth.page_sessions.pages import SitePages, Subject
+from auth.page_sessions.session import PageSessions, Visitor
+from auth.page_sessions.site import Site
 from database.base import Clock
 from security.api.request_bodies import FORM_FIELDS
 from security.edge.problems import Problem
 from security.edge.request_id import current_request_id
+from security.pages.html_page import PageBlueprint
 
 FORM_PROBLEM = "mirroros.form_problem"
 """In the request's environ: why the form that it sent was not taken."""
@@ -33,29 +34,36 @@ class Entry:
 class Frame:
     """In templates: `frame`."""
 
-    sessions: StaffSessions
-    pages: Sequence[AdminPages]
+    sessions: PageSessions
+    subjects: Sequence[Subject]
+    first: str
+    """What the page at the site's root is called."""
 
     @property
-    def staff(self) -> StaffMember | None:
-        return staff_member()
+    def site(self) -> Site:
+        return self.sessions.site
+
+    @property
+    def visitor(self) -> Visitor | None:
+        return visitor()
 
     @property
     def navigation(self) -> list[Entry]:
-        """Those pages that this member of the staff may open."""
-        member = staff_member()
-        role = member.principal.role if member is not None else Role.USER
-        shown = [("Overview", ADMIN)]
-        shown += [(each.title, f"{ADMIN}/{each.name}") for each in self.pages if role.includes(each.role)]
+        """Those pages that this visitor may open."""
+        shown = [(self.first, self.site.root)]
+        admitted = visitor()
+        if admitted is not None:
+            mine = [each for each in self.subjects if admitted.principal.role.includes(each.role)]
+            shown += [(each.title, f"{self.site.root}/{each.name}") for each in mine]
         return [Entry(title, href, self._leads_here(href)) for title, href in shown]
 
     def href_of(self, name: str) -> str | None:
-        """The address of those pages, where they exist and this member of the staff may open them."""
-        href = f"{ADMIN}/{name}"
+        """The address of those pages, where they exist and this visitor may open them."""
+        href = f"{self.site.root}/{name}"
         return href if any(entry.href == href for entry in self.navigation) else None
 
     def _leads_here(self, href: str) -> bool:
-        return request.path == href or (href != ADMIN and request.path.startswith(f"{href}/"))
+        return request.path == href or (href != self.site.root and request.path.startswith(f"{href}/"))
 
     @property
     def came_from_elsewhere(self) -> bool:
@@ -64,14 +72,14 @@ class Frame:
 
     @property
     def csrf_token(self) -> str:
-        member = staff_member()
-        return "" if member is None else self.sessions.pages.csrf_token(member.principal.session_id)
+        admitted = visitor()
+        return "" if admitted is None else self.sessions.pages.csrf_token(admitted.principal.session_id)
 
     @property
     def done(self) -> str | None:
         """What the act that led here did, in words."""
         here = current_app.blueprints.get(request.blueprint or "")
-        return here.done.get(request.args.get("done", "")) if isinstance(here, StaffPages) else None
+        return here.done.get(request.args.get("done", "")) if isinstance(here, SitePages) else None
 
     @property
     def problem(self) -> Problem | None:
@@ -122,16 +130,24 @@ def in_words(error: dict[str, str]) -> str:
     return IN_WORDS.get(error["code"], error["message"])
 
 
-class FramePages(StaffPages):
-    """`/admin` itself: the pages that belong to nobody else, and what the frame of all pages is made of."""
+class RootPages(SitePages):
+    """The root of a site: the pages that belong to nobody else."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__("frame", __name__)
-        self.url_prefix = ADMIN
+    def __init__(self, site: Site, import_name: str) -> None:
+        super().__init__(site, "frame", import_name)
+        self.url_prefix = site.root
+
+
+class FrameOfPages(PageBlueprint):
+    """What the pages of all sites are made of: one style sheet, scripts, and in templates `frame` and `frame_asset`."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        super().__init__("site_frame", __name__, url_prefix="/site")
 
         @self.app_context_processor
         def around_every_page() -> dict[str, Any]:
-            return {"frame": frame, "frame_asset": self.asset_address}
+            frame = next((each for each in frames if each.site.has(request.path)), None)
+            return {} if frame is None else {"frame": frame, "frame_asset": self.asset_address}
 
         self.add_app_template_filter(moment)
         self.add_app_template_filter(ago)
