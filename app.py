@@ -36,6 +36,7 @@ from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_hand
+from portal.assembly import portal_of
 from security.api.openapi import openapi_routes
 from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
@@ -106,7 +107,8 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
     ):
         app.register_blueprint(routes)
-    install_sites(app, made.auth, (admin.site,))
+    own_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
+    install_sites(app, made.auth, (admin.site, portal_of(made.auth, own_pages)))
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

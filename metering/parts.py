@@ -34,9 +34,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
-    `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
-    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
+    lines of `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are
+    metrics that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -47,3 +47,4 @@ class Built:
     live: Sequence[Live] = ()
     figures: Sequence[Figure] = ()
     admin_pages: Sequence[Subject] = ()
+    portal_pages: Sequence[Subject] = ()
