@@ -31,6 +31,7 @@ from metering.assembly import Metering
 from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
 from metering.parts import Parts
 from metering.personal_data import METERING_DATA
+from metering.usage.budget import BudgetsOnly
 from payments.assembly import payments_of
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
@@ -136,7 +137,7 @@ def put_together(
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
     metering = Metering(engine, connect, redis, confirm)
-    parts = Parts(auth, metering, engine, connect, settings.derived_key)
+    parts = Parts(auth, metering, BudgetsOnly(), engine, connect, settings.derived_key)
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
