@@ -112,7 +112,9 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     ):
         app.register_blueprint(routes)
     own_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
-    install_sites(app, made.auth, (admin.site, portal_of(made.auth, own_pages)))
+    install_sites(
+        app, made.auth, (admin.site, portal_of(made.auth, plan_table(tuple(made.built)), tuple(made.built), own_pages))
+    )
     if settings.compat_routes:
         add_compat_routes(app)
     install_cors(app, settings.cors_origins)

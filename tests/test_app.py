@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble, create_app
 from auth.assembly import Auth
-from auth.page_sessions.site import ADMIN
+from auth.page_sessions.site import SITES
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -122,7 +122,7 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; the dashboard asks for its session, the others for a bearer token, and those of predictions
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
     and usage take an API key.
     """
     take_keys = {
@@ -137,7 +137,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
             assert getattr(each.guard, "because", ""), each.path
         else:
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
-            schemes = ADMIN.scheme if each.path.startswith("/admin") else schemes
+            schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
 

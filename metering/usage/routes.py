@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint
@@ -12,7 +11,6 @@ from auth.principal import Caller, Principal
 from auth.scopes import USAGE
 from auth.tiers import Tier
 from metering.capability import FeatureLimits
-from metering.models import RequestLog
 from metering.usage.bodies import (
     BudgetAnswer,
     BudgetBody,
@@ -24,12 +22,12 @@ from metering.usage.bodies import (
     FeaturePart,
     KeyPart,
     Requests,
-    Status,
     SummaryAnswer,
     SummaryQuery,
 )
 from metering.usage.budget import read_budget, set_budget
 from metering.usage.read import Counted, all_calls, list_calls, read_month
+from metering.usage.show import call_row
 from security.api.operation import Answer, operation
 from security.api.streams import Csv
 from security.edge.problems import NotFound
@@ -59,7 +57,7 @@ def usage_routes(auth: Auth, plans: Plans) -> Blueprint:
         Of requests that a limit refused, only the first in a minute is listed.
         """
         calls, next_cursor = list_calls(caller.user_id, query, query.cursor, query.limit)
-        return Answer(200, CallsAnswer(requests=[_row(call) for call in calls], next_cursor=next_cursor))
+        return Answer(200, CallsAnswer(requests=[call_row(call) for call in calls], next_cursor=next_cursor))
 
     @operation(
         routes,
@@ -74,7 +72,7 @@ def usage_routes(auth: Auth, plans: Plans) -> Blueprint:
     )
     def requests_csv(caller: Caller, query: CallsFilter) -> Answer:
         """Returns all of them, with the same filters as the list."""
-        rows: Iterator[CallRow] = map(_row, all_calls(caller.user_id, query))
+        rows: Iterator[CallRow] = map(call_row, all_calls(caller.user_id, query))
         return Answer(200, rows, {"Content-Disposition": 'attachment; filename="requests.csv"'})
 
     @operation(
@@ -145,32 +143,6 @@ def usage_routes(auth: Auth, plans: Plans) -> Blueprint:
         return Answer(200, _budget(caller.user_id, now))
 
     return routes
-
-
-def _row(call: RequestLog) -> CallRow:
-    details: dict[str, Any] = call.details or {}
-    units = call.units or {}
-    return CallRow(
-        request_id=call.id,
-        created_at=call.created_at,
-        day=call.window_date,
-        feature=call.feature,
-        method=details.get("method"),
-        route=details.get("route"),
-        status=Status.OK if call.success else Status.FAILED,
-        outcome=call.outcome,
-        http_status=call.status,
-        error=call.error_code,
-        cost_cents=call.price_micros,
-        key_id=call.api_key_id,
-        provider=call.provider,
-        model=call.model,
-        mock=details.get("mock"),
-        input_tokens=units.get("input_tokens"),
-        output_tokens=units.get("output_tokens"),
-        estimated=details.get("estimated"),
-        response_time_ms=call.response_time_ms,
-    )
 
 
 def _counted(counted: Counted) -> dict[str, int]:
