@@ -14,6 +14,7 @@ from database.figures import Figure
 from database.jobs.declare import Job
 from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
+from metering.money import Purse
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -22,12 +23,13 @@ from settings.production_check import ProductionCheck
 @dataclass(frozen=True)
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
-    and the clock; `metering` makes metered calls of an upstream. `derived_key` gives a key of its own for a label. `connect`
-    opens a connection beside the engine's pool.
+    and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `derived_key` gives
+    a key of its own for a label. `connect` opens a connection beside the engine's pool.
     """
 
     auth: Auth
     metering: Metering
+    purse: Purse
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
