@@ -32,6 +32,7 @@ TAGS: Final = MappingProxyType(
         "home": "Where to find everything.",
         "identities": "The Apple and Google accounts linked to your account.",
         "impersonation": "View the service as another user, for support.",
+        "invites": "Invite codes, for admins.",
         "keys": "The public keys of access tokens (JWKS).",
         "passkeys": "Add, rename and delete passkeys, and sign in with one.",
         "passwords": "Enter your password again, or change it.",

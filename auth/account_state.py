@@ -1,9 +1,9 @@
 """What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends, if it does. Whoever changes one of these facts does so in
-an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the commit; a
-copy that was read before the change can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends, if it does. Whoever changes one of these facts
+does so in an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the
+commit; a copy that was read before the change can then no longer be stored.
 """
 
 import time
