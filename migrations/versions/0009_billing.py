@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 ONCE_ON_A_STATEMENT = """
 CREATE FUNCTION once_on_a_statement() RETURNS trigger LANGUAGE plpgsql AS $$
