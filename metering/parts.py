@@ -38,8 +38,9 @@ class Parts:
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
-    `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
-    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the tags of
+    the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only
+    defined, as module-level values.
     """
 
     routes: Sequence[Blueprint] = ()
