@@ -12,6 +12,7 @@ from auth.assembly import Auth
 from auth.page_sessions.pages import Subject
 from database.figures import Figure
 from database.jobs.declare import Job
+from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
 from metering.money import Purse
 from security.health.check import Part
@@ -37,8 +38,9 @@ class Parts:
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
-    lines of `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are
-    metrics that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    lines of `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the
+    tags of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are
+    only defined, as module-level values.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -50,3 +52,4 @@ class Built:
     figures: Sequence[Figure] = ()
     admin_pages: Sequence[Subject] = ()
     portal_pages: Sequence[Subject] = ()
+    app_settings: Sequence[AppSetting[object]] = ()
