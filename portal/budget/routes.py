@@ -42,7 +42,7 @@ def budget_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         pages, "GET", "", operation_id="budget_form", summary="Budget", guard=guards(), query=PageQuery, answers=SHOWS
     )
     def budget_form(caller: Principal, query: PageQuery) -> Answer:
-        return show("budget_form.html", title="Budget", budget=read_budget(caller.user_id, auth.clock()))
+        return show("portal_budget.html", title="Budget", budget=read_budget(caller.user_id, auth.clock()))
 
     @operation(
         pages,

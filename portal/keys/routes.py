@@ -57,7 +57,7 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         page = list_api_keys(
             caller.user_id, auth.scopes, auth.clock(), ListQuery(cursor=query.cursor, limit=query.limit)
         )
-        return show("keys_list.html", title="API keys", keys=page.items, next_cursor=page.next_cursor)
+        return show("portal_keys.html", title="API keys", keys=page.items, next_cursor=page.next_cursor)
 
     @operation(
         pages,
@@ -69,7 +69,7 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         answers=SHOWS,
     )
     def new_key_form(caller: Principal) -> Answer:
-        return show("keys_new.html", title="Create an API key", scopes=auth.scopes)
+        return show("portal_keys_new.html", title="Create an API key", scopes=auth.scopes)
 
     @operation(
         pages,
@@ -88,7 +88,7 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
             raise ValidationFailed([field_error(["scopes"], "unknown_scope", f"{min(unknown)} is not a scope")])
         requested = KeyRequest(body.name, sorted(set(body.scopes)), timedelta(days=int(body.days)), [])
         made = create_api_key(auth, caller.user_id, caller.session_id, requested)
-        return show("keys_made.html", title="Your new API key", key=made)
+        return show("portal_keys_made.html", title="Your new API key", key=made)
 
     @operation(
         pages,
@@ -101,7 +101,7 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         problems=(NotFound,),
     )
     def revoke_form(caller: Principal, key_id: UUID) -> Answer:
-        return show("keys_revoke.html", title="Revoke an API key", key=one_key(caller, key_id))
+        return show("portal_keys_revoke.html", title="Revoke an API key", key=one_key(caller, key_id))
 
     @operation(
         pages,

@@ -66,7 +66,7 @@ def request_pages(auth: Auth, capabilities: Capabilities, guards: PageGuards) ->
     def requests(caller: Principal, query: RequestsQuery) -> Answer:
         calls, next_cursor = list_calls(caller.user_id, query.filter(), query.cursor, SHOWN)
         return show(
-            "requests_mine.html",
+            "portal_requests.html",
             title="Requests",
             calls=[call_row(each) for each in calls],
             next_cursor=next_cursor,
