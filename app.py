@@ -97,11 +97,11 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         judge=judged_for_production,
         set_tier=grant_by_hand,
     )
-    own = made.built.values()
+    own, on = made.built.values(), tuple(made.built)
     contact = settings.security_contact
     for routes in (
         *auth_blueprints(made.auth, settings),
-        usage_routes(made.auth, plan_table(tuple(made.built))),
+        usage_routes(made.auth, plan_table(on)),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
         *admin.routes,
@@ -112,10 +112,9 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
     ):
         app.register_blueprint(routes)
-    own_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
-    install_sites(
-        app, made.auth, (admin.site, portal_of(made.auth, plan_table(tuple(made.built)), tuple(made.built), own_pages))
-    )
+    portal_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
+    portal = portal_of(made.auth, plan_table(on), on, made.payments.periods, portal_pages)
+    install_sites(app, made.auth, (admin.site, portal))
     if settings.compat_routes:
         add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)

@@ -174,6 +174,7 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
+MICROS_PER_CENT = 10_000
 NO_MINOR_UNIT = frozenset(
     {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
 )
@@ -188,6 +189,7 @@ def money(amount: int, currency: str) -> str:
     return f"{amount / 10**digits:,.{digits}f} {currency.upper()}"
 
 
-def micros(amount: int) -> str:
-    """Of millionths of a dollar: `$0.0125`"""
-    return f"${amount / 1_000_000:,.4f}"
+def micros(amount: int, currency: str = "usd") -> str:
+    """Of millionths of the currency unit: `1.00 USD`, and `0.0125 USD` where it is no whole cent."""
+    digits = 2 if amount % MICROS_PER_CENT == 0 else 4
+    return f"{amount / 1_000_000:,.{digits}f} {currency.upper()}"

@@ -74,13 +74,7 @@ def billing_routes(rules: PeriodRules, stripe: StripeRules | None, *, signed_in:
         """Returns credits first, then each request that was charged. The amount of the statement is their sum, rounded once, half
         up, to cents. It is never below 0: credits that are left stand in the next statement.
         """
-        statement = own_period(rules, caller.user_id, billing_period_id)
-        name = f"statement-{statement.period}.csv"
-        return Answer(
-            200,
-            _csv(lines_of(statement), statement.currency),
-            {"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return lines_as_csv(own_period(rules, caller.user_id, billing_period_id))
 
     if stripe is not None:
         add_paying(routes, stripe, owner)
@@ -136,6 +130,12 @@ def _answer(period: Period) -> BillingPeriodAnswer:
         paid_at=period.paid_at,
         payment_id=period.payment_id,
     )
+
+
+def lines_as_csv(period: Period) -> Answer:
+    name = f"statement-{period.period}.csv"
+    lines = _csv(lines_of(period), period.currency)
+    return Answer(200, lines, {"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _csv(lines: Iterator[Line], currency: str) -> Iterator[StatementLine]:

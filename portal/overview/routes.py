@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from auth.api_keys.list import list_api_keys
+from auth.assembly import Auth
 from auth.page_sessions.guards import PageGuards
 from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, show
 from auth.principal import Principal
 from auth.tiers import Tier
-from database.base import Clock
 from metering.capability import FeatureLimits
 from metering.usage.budget import read_budget
 from metering.usage.read import Counted, read_month
+from security.api.cursor import ListQuery
 from security.api.days import Month
 from security.api.operation import Answer, operation
 
@@ -33,7 +35,7 @@ class Bar:
     words: str
 
 
-def overview_pages(routes: SitePages, guards: PageGuards, plans: Plans, clock: Clock) -> None:
+def overview_pages(routes: SitePages, guards: PageGuards, plans: Plans, auth: Auth) -> None:
     """`routes` are those of `/portal` itself."""
 
     @operation(
@@ -47,10 +49,11 @@ def overview_pages(routes: SitePages, guards: PageGuards, plans: Plans, clock: C
         answers=SHOWS,
     )
     def overview(caller: Principal, query: OverviewQuery) -> Answer:
-        now = clock()
+        now = auth.clock()
         this_month = now.date().replace(day=1)
         first = query.month or this_month
         month = read_month(caller.user_id, first)
+        keys = list_api_keys(caller.user_id, auth.scopes, now, ListQuery(limit=200)).items
         return show(
             "portal_overview.html",
             title="Overview",
@@ -62,6 +65,7 @@ def overview_pages(routes: SitePages, guards: PageGuards, plans: Plans, clock: C
             bars=bars_of(first, month.by_day),
             limits={feature: limits.published() for feature, limits in plans[caller.tier].items()},
             budget=read_budget(caller.user_id, now),
+            key_names={key.id: key.name for key in keys},
         )
 
 

@@ -14,7 +14,7 @@ def test_it_shows_the_month_by_product_and_key(dashboard: Dashboard) -> None:
     insert_call(dashboard, customer.user_id, now, error="timeout")
     page = text_of(customer.get("/portal"))
     assert "Requests 2 1 failed" in page
-    assert "Charged $1.0000" in page
+    assert "Charged 1.00 USD" in page
     assert f"{now:%B %Y}" in page
 
 

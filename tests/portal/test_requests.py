@@ -11,7 +11,7 @@ def test_they_are_listed_filtered_and_downloaded(dashboard: Dashboard) -> None:
     good = insert_call(dashboard, customer.user_id, now, micros=1_000_000)
     bad = insert_call(dashboard, customer.user_id, now - timedelta(minutes=1), error="timeout")
     page = text_of(customer.get("/portal/requests"))
-    assert str(good) in page and str(bad) in page and "$1.0000" in page and "timeout" in page
+    assert str(good) in page and str(bad) in page and "1.00 USD" in page and "timeout" in page
     failed = text_of(customer.get("/portal/requests?status=failed&feature=&from=&to="))
     assert str(bad) in failed and str(good) not in failed
     csv = customer.get("/portal/requests/all.csv?status=failed&feature=")
