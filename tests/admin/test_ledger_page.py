@@ -85,7 +85,7 @@ def test_charges_are_listed_page_by_page_with_the_sum_of_the_month(dashboard: Da
     first, second = charge(dashboard, alice, 12_500), charge(dashboard, alice, 7_500)
     other = charge(dashboard, bob, 1)
     page = admin.get("/admin/ledger?account=alice@example.com&limit=1")
-    assert "2 charges for chat, $0.0200 (cost to us $0.0002)" in text_of(page)
+    assert "2 charges for chat, 0.02 USD (cost to us 0.0002 USD)" in text_of(page)
     assert [str(each) in page.text for each in (second, first, other)] == [True, False, False]
     assert f"cursor={second}" in page.text
     further = admin.get(f"/admin/ledger?account=alice@example.com&limit=1&cursor={second}")
