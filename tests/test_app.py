@@ -43,7 +43,7 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|delete|download|end|finish|get|link|list|reauthenticate|receive|refresh|register|remove|"
+    "add|cancel|change|close|confirm|create|delete|download|end|finish|get|link|list|pay|reauthenticate|receive|refresh|register|remove|"
     "rename|request|resend|reset|restore|resume|revoke|rotate|sign|start|undo|unlink|update|validate|verify"
 )
 
