@@ -17,7 +17,7 @@ from auth.invites.codes import InviteCodes
 from auth.mail.messages import Mailer
 from auth.mail.transport import MailTransport, mail_transport_of
 from auth.middleware import KnownCallers, SignedIn, SignedInMetered
-from auth.password_hashing.bcrypt_hash import Passwords
+from auth.password_hashing.bcrypt_hash import Hasher, Passwords
 from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.policy import PasswordRules
 from auth.password_hashing.worker_pool import PasswordWork
@@ -59,6 +59,7 @@ class AuthSettings:
     sessions: SessionLifetimes = field(default_factory=SessionLifetimes)
     refresh_grace: timedelta = timedelta(seconds=60)
     bcrypt_cost: int = 12
+    password_hasher: Hasher = "bcrypt"  # noqa: S105
     password_threads: int | None = None
     """Passwords that this process hashes at once; None for one on each core. All processes share the cores."""
     password_minimum_length: int = 10
@@ -167,7 +168,12 @@ def assemble_auth(
     return Auth(
         settings=settings,
         clock=clock,
-        passwords=Passwords(PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, pepper=pepper),
+        passwords=Passwords(
+            PasswordWork(threads=settings.password_threads),
+            cost=settings.bcrypt_cost,
+            pepper=pepper,
+            hasher=settings.password_hasher,
+        ),
         access_tokens=access_tokens,
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
@@ -218,6 +224,7 @@ def auth_of(
             issuer=settings.public_base_url,
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
             bcrypt_cost=settings.bcrypt_cost,
+            password_hasher=settings.password_hasher,
             password_threads=max(1, usable_cores() // settings.web_concurrency),
             registration_response=settings.registration_response,
             registration_mode=settings.registration_mode,

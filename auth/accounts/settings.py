@@ -50,6 +50,8 @@ class AccountsSection(MailSection):
     decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
     jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
     """How long an access token is valid, in minutes."""
+    password_hasher: Annotated[Literal["bcrypt", "argon2id"], types.LowerCase] = "bcrypt"  # noqa: S105
+    """How passwords are hashed: `bcrypt` or `argon2id`. Hashes of both are accepted. The next sign-in replaces the other kind."""
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     """bcrypt's work factor. At least 10 outside development."""
     pwned_passwords_file: PasswordList | None = Field(
