@@ -51,6 +51,7 @@ class AuthSettings:
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
     of each tier; empty for none. `api_key_default_days`: the life of an API key where none is named; None for no end.
+    `require_email_verification`: metered calls and API keys take a confirmed address.
     """
 
     issuer: str
@@ -72,6 +73,7 @@ class AuthSettings:
     deletion_grace: timedelta = timedelta(days=14)
     requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
     api_key_default_days: int | None = 90
+    require_email_verification: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,12 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(redis, clock, GeneralLimit(settings.requests_per_minute, clock))
+    states = AccountStates(
+        redis,
+        clock,
+        GeneralLimit(settings.requests_per_minute, clock),
+        require_verification=settings.require_email_verification,
+    )
     address_limits = AddressLimits(redis)
     scopes = {**CORE_SCOPES, **scopes}
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, frozenset(scopes), clock)
@@ -234,6 +241,7 @@ def auth_of(
             deletion_grace=timedelta(days=settings.account_deletion_grace_days),
             requests_per_minute=requests_per_minute if settings.rate_limit_general else {},
             api_key_default_days=settings.api_key_default_days,
+            require_email_verification=settings.require_email_verification,
         ),
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,
