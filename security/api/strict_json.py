@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from werkzeug.http import parse_options_header
 
-from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
+from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, Problem, UnsupportedMediaType
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_NODES = 10_000
@@ -96,6 +96,8 @@ def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
         expected = int(announced)
     try:
         data: bytes = environ["wsgi.input"].read(expected)
+    except Problem:  # of a late body: see late_body.py
+        raise
     except Exception:
         # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed out.
         raise MalformedRequest("The request body could not be read completely") from None
