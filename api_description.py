@@ -42,6 +42,7 @@ TAGS: Final = MappingProxyType(
         "sessions": "Where you are signed in.",
         "stripe": "Buy, change and cancel plans on the web with Stripe.",
         "tokens": "API keys, for programs.",
+        "usage": "What you used of all features, what it cost, and your budget.",
     }
 )
 

@@ -21,7 +21,7 @@ from auth.scopes import USAGE
 from capabilities import CAPABILITIES
 from check_settings import config_commands, judged_for_production
 from compat import add_compat_routes
-from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
+from config import PLANS, Settings, SettingsInvalid, exit_for, plan_table, plans_on_offer, settings_of_this_process
 from database import configure_database, db
 from database.engine import EngineOptions, writer_connection
 from database.forget_failures import UPKEEP_JOBS
@@ -32,6 +32,8 @@ from metering.capability import Capabilities, personal_data_of, scopes_of, switc
 from metering.parts import Parts
 from metering.personal_data import METERING_DATA
 from metering.usage.budget import BudgetsOnly
+from metering.usage.jobs import usage_jobs
+from metering.usage.routes import usage_routes
 from payments.assembly import payments_of
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
@@ -96,6 +98,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     contact = settings.security_contact
     for routes in (
         *auth_blueprints(made.auth, settings),
+        usage_routes(made.auth, plan_table(tuple(made.built))),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
         *admin.routes,
@@ -141,7 +144,9 @@ def put_together(
     payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS))
+    jobs = Jobs.of(
+        (*metering.jobs, *usage_jobs(auth), *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS)
+    )
     own_health = {name: part for each in built.values() for name, part in each.health.items()}
     health = health_check(secret_text(settings.database_url) or "", redis_address(settings), own_health)
     return Assembled(auth, metering, payments, built, jobs, health)

@@ -37,6 +37,8 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "GET /api/customers/tokens": "/api/auth/tokens",
     "POST /api/customers/tokens": "/api/auth/tokens",
     "DELETE /api/customers/tokens/<uuid:key_id>": "/api/auth/tokens/<uuid:key_id>",
+    "GET /api/customers/usage/requests": "/api/gateway/usage/requests",
+    "GET /api/customers/usage/summary": "/api/gateway/usage/summary",
     "GET /api/core/health": "/health",
     "GET /api/auth/me": "/api/auth/profile",
     "POST /api/payments/create-intent": "/api/payments/stripe/create-intent",

@@ -316,7 +316,7 @@ for on in ("predict", "toy"):
         continue
     app = assemble(load_settings(environ(CAPABILITIES=on), capabilities=DECLARED), DECLARED)
     loaded = [name for name in HEAVY if name in sys.modules]
-    api = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway'))]
+    api = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway/predict'))]
     jobs = [name for name in app.extensions[ASSEMBLED].jobs.declared if 'toy' in name]
     print(loaded, sorted({path.split('/')[2] for path in api}), jobs, 'toys' in app.cli.commands, flush=True)
     os._exit(0)
