@@ -110,7 +110,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     ):
         app.register_blueprint(routes)
     if settings.compat_routes:
-        add_compat_routes(app)
+        add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (

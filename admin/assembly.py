@@ -23,6 +23,7 @@ from admin.subject_pages import subject_pages
 from auth.operators.accounts import SetTier
 from database import db
 from database.jobs.commands import job_commands, worker_commands
+from metering.app_settings.commands import setting_commands
 from security.metrics.exposition import METRICS, BuildInfo, Metrics
 from security.metrics.listener import metrics_listener
 from security.metrics.routes import metrics_routes
@@ -59,6 +60,7 @@ def admin_of(
         *own_pages,
     )
     install_dashboard(app, made.auth, made.health, pages)
+    app_settings = tuple(chain.from_iterable(each.app_settings for each in made.built.values()))
     deployment = Deployment(app, settings, made, judge)
     serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
     return Admin(
@@ -67,6 +69,7 @@ def admin_of(
             check_production_command(settings, deployment.checks),
             worker_commands(made.jobs, settings.database_session_url, serve_metrics),
             job_commands(made.jobs),
+            setting_commands(app_settings, made.auth.clock),
         ),
     )
 

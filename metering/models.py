@@ -107,12 +107,27 @@ class RequestLog(Base):
 
 
 class Charge(Base):
-    """What one call costs its user, and what it cost us. Rows are never changed or deleted; one a request id."""
+    """What one call costs its user, and what it cost us. Rows are never changed or deleted; one a request id.
+
+    `statement_id` is set once, by whoever bills the charge.
+    """
 
     __tablename__ = "charges"
     __table_args__ = (
         CheckConstraint("price_micros > 0 AND cost_micros >= 0", name="money_not_negative"),
         Index("ix_charges_user_id_created_at", "user_id", "created_at"),
+        Index(
+            "ix_charges_user_id_window_date_waiting",
+            "user_id",
+            "window_date",
+            postgresql_where=text("statement_id IS NULL"),
+        ),
+        Index(
+            "ix_charges_statement_id_request_id",
+            "statement_id",
+            "request_id",
+            postgresql_where=text("statement_id IS NOT NULL"),
+        ),
     )
 
     request_id: Mapped[UUID] = mapped_column(primary_key=True)

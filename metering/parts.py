@@ -12,6 +12,7 @@ from auth.assembly import Auth
 from auth.staff.pages import AdminPages
 from database.figures import Figure
 from database.jobs.declare import Job
+from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
 from metering.money import Purse
 from security.health.check import Part
@@ -37,7 +38,7 @@ class Parts:
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
-    `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
+    `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
     that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
     """
 
@@ -49,3 +50,4 @@ class Built:
     live: Sequence[Live] = ()
     figures: Sequence[Figure] = ()
     admin_pages: Sequence[AdminPages] = ()
+    app_settings: Sequence[AppSetting[object]] = ()
