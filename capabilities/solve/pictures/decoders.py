@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from capabilities.solve.metrics import DECODE_SECONDS, DECODE_WAIT_SECONDS
-from capabilities.solve.pictures.problems import TooBusy
+from capabilities.solve.pictures.problems import DecodersBusy
 from capabilities.solve.pictures.read_header import Header
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LARGE_PIXELS: Final = 16_000_000
 
 class PictureDecoders:
     """One per process. Whoever asks waits `wait_seconds` for a thread, and then `decode_seconds` for the picture; beyond either
-    TooBusy is raised. A thread that is late goes on to its end and takes nobody else meanwhile.
+    DecodersBusy is raised. A thread that is late goes on to its end and takes nobody else meanwhile.
     """
 
     def __init__(self, *, wait_seconds: float = 2.0, decode_seconds: float = 5.0) -> None:
@@ -39,7 +39,7 @@ class PictureDecoders:
         self._decode_seconds = decode_seconds
 
     def prepare(self, header: Header) -> "Prepared":
-        """Raises TooBusy, and what prepare.py raises."""
+        """Raises DecodersBusy, and what prepare.py raises."""
         asked = monotonic()
         until = asked + self._wait_seconds
         is_large = header.width * header.height > LARGE_PIXELS
@@ -47,14 +47,14 @@ class PictureDecoders:
         for number, places in enumerate(held):
             if not places.acquire(timeout=max(0.0, until - monotonic())):
                 _release(held[:number])
-                raise TooBusy
+                raise DecodersBusy
         DECODE_WAIT_SECONDS.observe(monotonic() - asked)
         prepared = self._pool.submit(_prepare, header)
         prepared.add_done_callback(partial(_after, held))
         try:
             return prepared.result(self._decode_seconds)
         except NotInTime:
-            raise TooBusy from None
+            raise DecodersBusy from None
 
 
 def _prepare(header: Header) -> "Prepared":

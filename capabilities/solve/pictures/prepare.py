@@ -15,6 +15,8 @@ LONGEST_SIDE: Final = 2048
 SHORTEST_DRAFT: Final = 1792
 """A JPEG is decoded at a half, a quarter or an eighth of its size as long as it stays as long as this: a camera's 4,032 pixels
 become 2,016, which nobody needs to scale."""
+LARGEST_KEPT: Final = 4 * 2**20
+"""Bytes. As a JPEG even the largest picture that is sent on is smaller."""
 QUALITY: Final = 85
 DEEP_GREY: Final = "I;16"
 
@@ -55,7 +57,8 @@ def prepare(header: Header) -> Prepared:
         with Image.open(BytesIO(header.data), formats=(header.format.upper(),)) as image:
             _require_bounded(image)
             orientation = orientation_of(header.exif or image.info.get("exif") or b"")
-            if header.may_stay and orientation == UPRIGHT and max(image.size) <= LONGEST_SIDE:
+            fits = max(image.size) <= LONGEST_SIDE and len(header.data) <= LARGEST_KEPT
+            if header.may_stay and orientation == UPRIGHT and fits:
                 return _checked(header, image)
             return _made_anew(image, orientation)
     except PictureProblem:
