@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-YEAR_AND_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+YEAR_AND_MONTH = "[12][0-9]{3}-(0[1-9]|1[0-2])"
+"""The next month is a date too."""
 
 
 def _date(text: object) -> date:
@@ -21,11 +22,8 @@ def _date(text: object) -> date:
 
 
 def _month(text: object) -> date:
-    try:
-        if isinstance(text, str) and YEAR_AND_MONTH.fullmatch(text) is not None:
-            return date.fromisoformat(f"{text}-01")
-    except ValueError:
-        pass
+    if isinstance(text, str) and re.fullmatch(YEAR_AND_MONTH, text) is not None:
+        return date.fromisoformat(f"{text}-01")
     raise ValueError("Enter a month such as 2026-01")
 
 
@@ -33,6 +31,6 @@ Day = Annotated[date, BeforeValidator(_date)]
 Month = Annotated[
     date,
     BeforeValidator(_month),
-    WithJsonSchema({"type": "string", "pattern": "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{YEAR_AND_MONTH}$"}),
 ]
 """Its first day."""
