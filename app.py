@@ -141,7 +141,13 @@ def put_together(
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
     metering = Metering(engine, connect, redis, confirm)
     parts = Parts(auth, metering, BudgetsOnly(), engine, connect, settings.derived_key)
-    payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
+    payments = payments_of(
+        settings,
+        auth=auth,
+        connect=connect,
+        plans=plans_on_offer(on),
+        call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
+    )
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from auth.assembly import Auth
 from auth.staff.pages import AdminPages
+from auth.tiers import Tier
 from database.figures import Figure
 from database.jobs.declare import Job
 from metering.app_settings.app_setting import AppSetting
@@ -38,8 +39,9 @@ class Parts:
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
-    `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
-    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the tags
+    of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are
+    only defined, as module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -51,3 +53,4 @@ class Built:
     figures: Sequence[Figure] = ()
     admin_pages: Sequence[AdminPages] = ()
     app_settings: Sequence[AppSetting[object]] = ()
+    prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)

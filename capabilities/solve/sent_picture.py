@@ -53,7 +53,6 @@ class SentPicture:
         return dict(SCHEMA)
 
 
-
 def decoded(text: str) -> bytes:
     """Raises ValueError for all but the one spelling that RFC 4648, section 4, gives these bytes."""
     begin = text[:LONGEST_BEGIN]
@@ -68,7 +67,9 @@ def decoded(text: str) -> bytes:
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:  # also for what is not ASCII
-        raise ValueError("This is not base64. Use the standard alphabet, without line breaks and with padding") from None
+        raise ValueError(
+            "This is not base64. Use the standard alphabet, without line breaks and with padding"
+        ) from None
     if not data:
         raise ValueError("The picture is empty")
     if text[-4:] != b64encode(data[-((len(data) - 1) % 3 + 1) :]).decode():

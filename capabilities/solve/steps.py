@@ -8,7 +8,9 @@ ASK_FOR_STEPS: Final = (
     "Write the solution as a numbered list: one step on each line, beginning with `1. `, `2. ` and so on. "
     "After the last step write one line that begins with `Answer: ` and holds the result alone."
 )
-_STEP: Final = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?(?:step[ \t]+)?(\d{1,3})[.):](?:\*\*)?[ \t]+", re.IGNORECASE | re.MULTILINE)
+_STEP: Final = re.compile(
+    r"^[ \t]*(?:\*\*|#+[ \t]*)?(?:step[ \t]+)?(\d{1,3})[.):](?:\*\*)?[ \t]+", re.IGNORECASE | re.MULTILINE
+)
 _ANSWER: Final = re.compile(r"^[ \t]*(?:\*\*)?(?:final )?answer:(?:\*\*)?[ \t]*", re.IGNORECASE | re.MULTILINE)
 
 

@@ -63,4 +63,10 @@ class DecodersBusy(UpstreamFailed):
         super().__init__(self.error, headers=retry_after(2), sent=0)
 
 
-PICTURE_PROBLEMS = (PictureUnreadable, PictureHasTooManyPixels, PictureFormatNotSupported, PictureTooLarge, DecodersBusy)
+PICTURE_PROBLEMS = (
+    PictureUnreadable,
+    PictureHasTooManyPixels,
+    PictureFormatNotSupported,
+    PictureTooLarge,
+    DecodersBusy,
+)
