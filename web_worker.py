@@ -80,15 +80,19 @@ class ClientLimits:
     """Of requests that are not whole, and of answers that are not taken."""
 
 
-class LateUnreader(Unreader):  # type: ignore[misc]
-    """Where gunicorn's readers of a body get what is not here yet."""
+class ClientUnreader(Unreader):  # type: ignore[misc]
+    """Where gunicorn's parser gets what the main loop has read, and its thread the rest of a body that is late."""
 
-    def __init__(self, late: LateBody) -> None:
-        super().__init__()
-        self.late = late
+    late: LateBody | None = None
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        return self.late.receive(size_hint or RECEIVED_AT_ONCE)
+        return b"" if self.late is None else self.late.receive(size_hint or RECEIVED_AT_ONCE)
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> Any:
+        """At most so much where no size is named: gunicorn copies what it gets then once for every chunk that it holds."""
+        if size is None and len(self.buf.getbuffer()) > RECEIVED_AT_ONCE:
+            size = RECEIVED_AT_ONCE
+        return super().read(size, read_ahead)
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -98,6 +102,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.sock: ClientSocket
         super().__init__(cfg, ClientSocket(accepted), client, server)
         self.parser = PlainRequestParser(cfg, (), client)
+        self.parser.unreader = ClientUnreader()
         self.initialized = self.data_ready = True  # or gunicorn's thread would wait for the first byte
         self.peer = client[0] if isinstance(client, tuple) else ""  # a Unix socket has no address
         self.request = ArrivingRequest()
@@ -256,11 +261,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def _frame_late_body(self, req: Any, conn: Connection) -> None:
         """Until all of it was read, where the next request would begin is unknown."""
-        late: LateBody = conn.parser.unreader.late
+        unreader = conn.parser.unreader
+        late: LateBody = unreader.late
         closes, req.must_close = req.must_close, True
 
         def whole() -> None:
-            conn.request.whole, req.must_close = True, closes
+            conn.request.whole, req.must_close, unreader.late = True, closes, None
 
         length = getattr(req.body.reader, "length", None)  # chunks have none
         late.frame(req.body, length=length, expects_continue=req._expected_100_continue, on_whole=whole)
@@ -456,7 +462,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self._stop_waiting(conn)
         if not conn.request.whole:
             self._watch(conn, 0)  # what comes is for its thread to read
-            conn.parser.unreader = LateUnreader(LateBody(conn.sock, self.limits.patience))
+            conn.parser.unreader.late = LateBody(conn.sock, self.limits.patience)
         conn.parser.unreader.unread(conn.request.received)
         conn.request.forget_body()
         self.enqueue_req(conn)

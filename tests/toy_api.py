@@ -328,7 +328,7 @@ def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
             Multipart({"image": FilePart((), limit=15_000_000)}, limit=LARGEST_BODY, model=PhotoFields, most_parts=4),
         ),
         answers={200: Received},
-        within=Slots(PHOTO_SLOTS),
+        within=Slots(PHOTO_SLOTS, seconds=1),
     )
     def photo(body: Photo | Form, caller: Caller) -> Answer:
         image = body.image.encode() if isinstance(body, Photo) else body.files["image"][0].read()

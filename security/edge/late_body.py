@@ -61,9 +61,6 @@ class LateBody:
         """The client has been admitted: from here on its thread waits for it."""
         self._begun = time.monotonic()
         self._until = self._begun + self._patience.body
-        if self._expects_continue:
-            with suppress(OSError):
-                self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def give_way(self, seconds: float) -> bool:
         """Whether it is still being read after so many seconds. Then it ends with TooBusy, to leave its place to another."""
@@ -73,6 +70,10 @@ class LateBody:
 
     def read(self, size: int | None = None) -> bytes:
         """Raises RequestTimeout and TooBusy, and what the server raises for a broken chunk or a lost connection."""
+        if self._begun and self._expects_continue:
+            self._expects_continue = False
+            with suppress(OSError):
+                self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._reading = True
         try:
             data = self._framed.read(size)
