@@ -138,6 +138,7 @@ class Charge(Base):
     units: Mapped[dict[str, int] | None] = mapped_column(JSONB)
     price_micros: Mapped[int] = mapped_column(BigInteger)
     cost_micros: Mapped[int] = mapped_column(BigInteger)
+    statement_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

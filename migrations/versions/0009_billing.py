@@ -57,9 +57,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state IN ('open', 'due', 'paid', 'overdue', 'waived')", name=op.f("ck_billing_periods_state_known")
         ),
-        sa.CheckConstraint(
-            "period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'", name=op.f("ck_billing_periods_period_is_a_month")
-        ),
+        sa.CheckConstraint("period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'", name=op.f("ck_billing_periods_period_is_a_month")),
         sa.CheckConstraint(
             "requests >= 0 AND charges_micros >= 0 AND credits_cents >= 0 AND amount_cents >= 0",
             name=op.f("ck_billing_periods_nothing_negative"),

@@ -1,6 +1,7 @@
 """Correct what was charged: charges are never changed, so a credit with a reason stands in the next statement."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.audit.record import record
 from auth.models import User
 from auth.operators.accounts import OPERATOR
-from database import transaction
+from database import reading, transaction
 from database.base import uuid7
 from payments.billing.rules import PeriodRules
 from payments.models import BillingCredit, BillingPeriod
@@ -28,9 +29,7 @@ class CreditGiven:
     is_new: bool
 
 
-def give_credit(
-    rules: PeriodRules, user_id: UUID, cents: int, reason: str, *, by: UUID | None = None
-) -> CreditGiven:
+def give_credit(rules: PeriodRules, user_id: UUID, cents: int, reason: str, *, by: UUID | None = None) -> CreditGiven:
     """The same amount for the same reason is given once, until it stands in a statement. Raises NotFound.
 
     `reason` is seen by the user. `by` is a member of the staff; None for the command line.
@@ -61,16 +60,9 @@ def give_credit(
             )
             before = session.scalars(same.order_by(BillingCredit.id.desc()).limit(1)).one()
             return CreditGiven(before, user_id, is_new=False)
-        record(
-            session,
-            "billing_credit_given",
-            now,
-            user_id=user_id,
-            actor_id=by,
-            cents=cents,
-            reason=reason,
-            **({"by": OPERATOR} if by is None else {}),
-        )
+        detail: dict[str, Any] = {"by": OPERATOR} if by is None else {}
+        detail |= {"cents": cents, "reason": reason}
+        record(session, "billing_credit_given", now, user_id=user_id, actor_id=by, **detail)
     return CreditGiven(given, user_id, is_new=True)
 
 
@@ -78,7 +70,7 @@ def credit_statement(
     rules: PeriodRules, period_id: UUID, cents: int, reason: str, *, by: UUID | None = None
 ) -> CreditGiven:
     """The user of this statement; the credit stands in the next one. Raises NotFound."""
-    with transaction() as session:
+    with reading() as session:
         user_id = session.execute(select(BillingPeriod.user_id).where(BillingPeriod.id == period_id)).scalar()
     if user_id is None:
         raise NotFound

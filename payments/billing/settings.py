@@ -8,7 +8,8 @@ from payments.product_table import ProductTable
 from settings.process import ProcessSection
 
 WITHOUT_CENTS = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf bhd jod kwd omr tnd".split(" ")
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"}
+    | {"bhd", "jod", "kwd", "omr", "tnd"}
 )
 """Stripe counts these in whole units or in thousandths (docs.stripe.com/currencies)."""
 

@@ -3,6 +3,7 @@
 Each may be repeated. `by` is a member of the staff; None for the command line.
 """
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -47,17 +48,11 @@ def _settle(
             raise BillingPeriodSettled(state=statement.state)
         statement.state = state
         statement.paid_at = now if state is PeriodState.PAID else None
-        record(
-            session,
-            event,
-            now,
-            user_id=statement.user_id,
-            actor_id=by,
-            period=statement.period,
-            amount_cents=statement.amount_cents,
-            **({"by": OPERATOR} if by is None else {}),
-            **({} if reason is None else {"reason": reason}),
-        )
+        detail: dict[str, Any] = {"by": OPERATOR} if by is None else {}
+        if reason is not None:
+            detail["reason"] = reason
+        detail |= {"period": statement.period, "amount_cents": statement.amount_cents}
+        record(session, event, now, user_id=statement.user_id, actor_id=by, **detail)
     return True
 
 
