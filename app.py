@@ -31,10 +31,11 @@ from metering.assembly import Metering
 from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
 from metering.parts import Parts
 from metering.personal_data import METERING_DATA
-from metering.usage.budget import BudgetsOnly
 from metering.usage.jobs import usage_jobs
 from metering.usage.routes import usage_routes
 from payments.assembly import payments_of
+from payments.billing.commands import billing_commands
+from payments.billing.purse import AccountPurse
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
@@ -117,6 +118,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         config_commands,
         *auth_commands(made.auth, settings, grant_by_hand),
         payment_commands(made.payments),
+        *billing_commands(made.payments.periods),
         *chain.from_iterable(each.commands for each in own),
         *admin.commands,
     ):
@@ -140,7 +142,6 @@ def put_together(
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
     metering = Metering(engine, connect, redis, confirm)
-    parts = Parts(auth, metering, BudgetsOnly(), engine, connect, settings.derived_key)
     payments = payments_of(
         settings,
         auth=auth,
@@ -148,6 +149,7 @@ def put_together(
         plans=plans_on_offer(on),
         call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
     )
+    parts = Parts(auth, metering, AccountPurse(payments.periods), engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

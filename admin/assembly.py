@@ -53,14 +53,14 @@ def admin_of(
         metrics = metrics_of(made, db.engine, connect, BuildInfo(version, settings.flask_env))
     app.extensions[METRICS] = metrics
     token = secret_text(settings.metrics_token)
+    app_settings = tuple(chain.from_iterable(each.app_settings for each in made.built.values()))
     own_pages = chain.from_iterable(each.admin_pages for each in made.built.values())
     pages = (
-        *subject_pages(made.auth, set_tier, made.built),
+        *subject_pages(made.auth, set_tier, made.built, app_settings),
         *operations_pages(made.auth, made.jobs, made.payments.inbox, settings.database_session_url),
         *own_pages,
     )
     install_dashboard(app, made.auth, made.health, pages)
-    app_settings = tuple(chain.from_iterable(each.app_settings for each in made.built.values()))
     deployment = Deployment(app, settings, made, judge)
     serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
     return Admin(

@@ -5,6 +5,7 @@ from flask import Blueprint
 from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
+from payments.billing.routes import billing_routes
 from payments.bodies import PlansAnswer, SubscriptionAnswer
 from payments.plans import plan_answer
 from payments.purchases.commands import add_item_commands
@@ -20,7 +21,8 @@ from security.edge.problems import DependencyUnavailable
 
 def payment_blueprints(payments: Payments) -> list[Blueprint]:
     """With those of every provider that is set up."""
-    routes = [payment_routes(payments)]
+    billing = billing_routes(payments.periods, payments.stripe, signed_in=payments.signed_in, owner=payments.owner)
+    routes = [payment_routes(payments), billing]
     if (stripe := payments.stripe) is not None:
         web = stripe_routes(stripe, payments.owner, payments.inbox)
         add_purchases(web, stripe, payments.owner)

@@ -9,7 +9,7 @@ from database import transaction
 from security.edge.problems import NotFound
 
 
-def revoke_invite(auth: Auth, invite_id: UUID, *, actor_id: UUID | None = None) -> None:
+def revoke_invite(auth: Auth, invite_id: UUID, *, actor_id: UUID | None = None, reason: str | None = None) -> None:
     """Can be repeated. `actor_id` is None for an operator's command. Raises NotFound."""
     now = auth.clock()
     with transaction() as session:
@@ -18,4 +18,5 @@ def revoke_invite(auth: Auth, invite_id: UUID, *, actor_id: UUID | None = None) 
             raise NotFound("No invite has this ID")
         if invite.revoked_at is None:
             invite.revoked_at = now
-            record(session, "invite_revoked", now, user_id=None, actor_id=actor_id, invite_id=str(invite_id))
+            because = {} if reason is None else {"reason": reason}
+            record(session, "invite_revoked", now, user_id=None, actor_id=actor_id, invite_id=str(invite_id), **because)

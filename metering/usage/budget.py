@@ -68,16 +68,7 @@ def set_budget(user_id: UUID, monthly_cents: int | None, now: datetime) -> None:
         )
 
 
-def budget_draw(user_id: UUID, price_micros: int, now: datetime) -> Draw:
+def budget_draw(monthly_cents: int | None, price_micros: int, now: datetime) -> Draw:
     """What all that is charged in a month draws from. It is counted also without a budget: one may be set at any time."""
-    with reading() as session:
-        cents = session.scalars(select(UsageBudget.monthly_cents).where(UsageBudget.user_id == user_id)).one_or_none()
-    allowed = None if cents is None else cents * MICROS_PER_CENT
+    allowed = None if monthly_cents is None else monthly_cents * MICROS_PER_CENT
     return Draw(BUDGET, ACCOUNT, MONEY_UNIT, month_of(now), allowed, price_micros, price_micros, BudgetReached)
-
-
-class BudgetsOnly:
-    """The purse of accounts that owe nothing: only their own budgets hold them."""
-
-    def draws(self, user_id: UUID, price_micros: int, now: datetime) -> tuple[Draw, ...]:
-        return (budget_draw(user_id, price_micros, now),) if price_micros else ()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import event, text
 from werkzeug.test import TestResponse
 
 from admin.assembled import ASSEMBLED, Assembled
@@ -150,8 +150,8 @@ def running(migrated_databases: MigratedDatabases) -> Iterator[Site]:
 def site(running: Site) -> Iterator[Site]:
     """The two people stay, and nothing of what they did."""
     yield running
-    for table in ("request_logs", "usage_counters", "usage_budgets", "procrastinate_jobs", "passed_over_items"):
-        running.do(f"DELETE FROM {table}")
+    tables = ("request_logs", "usage_counters", "usage_budgets", "procrastinate_jobs", "passed_over_items")
+    running.do("; ".join(f"DELETE FROM {table}" for table in tables))
 
 
 def ids(answer: Any) -> list[str]:
@@ -363,6 +363,59 @@ class TestBudget:
         answer = site.call("PUT", f"{USAGE}/budget", body={"monthly_cents": cents})
         assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/monthly_cents")
         assert site.call("PUT", f"{USAGE}/budget", body={}).status_code == 422
+
+
+OTHERS, OWN = 40_000, 100
+LOG = """
+WITH people AS (
+    INSERT INTO users (id, email, email_key, created_at, updated_at)
+    SELECT gen_random_uuid(), n || '@example.net', n || '@example.net', now(), now() FROM generate_series(1, 100) AS n
+    RETURNING id
+), numbered AS (SELECT id, row_number() OVER () AS n FROM people)
+INSERT INTO request_logs (id, user_id, request_data_hash, success, outcome, response_time_ms, created_at, feature, tier, status,
+                          upstream_ms, window_date)
+SELECT gen_random_uuid(), CASE WHEN g % {each} = 0 THEN '{alice}' ELSE numbered.id END, repeat('a', 64), true, 'delivered', 100,
+       at, 'predict', 'free', 200, 90, at::date
+FROM (SELECT g, 1 + g % 100 AS n, timestamptz '2026-03-01' + g * interval '1 minute' AS at FROM generate_series(1, {others}) AS g)
+    AS call JOIN numbered USING (n)
+"""
+
+
+def rows_read(plan: dict[str, Any]) -> int:
+    """From the log, by this part of a plan and those below it."""
+    own = 0
+    if plan.get("Relation Name") == "request_logs":
+        own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return round(own) + sum(rows_read(each) for each in plan.get("Plans", ()))
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_the_calls_of_others(site: Site) -> None:
+    site.do(LOG.format(others=OTHERS, each=OTHERS // OWN, alice=site.alice.id))
+    site.do("ANALYZE request_logs")
+    asked: list[str] = []
+
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if "request_logs" in statement:
+            asked.append(cursor.mogrify(statement, parameters).decode())
+
+    with site.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            page = site.get("/requests?limit=10")
+            site.get(f"/requests?limit=10&cursor={page['next_cursor']}")
+            site.get("/requests?status=failed&from=2026-03-05&to=2026-03-06")
+            site.get("/summary?month=2026-03")
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+        assert len(asked) == 5
+        for statement in asked:
+            with reading() as session:
+                explained = session.connection().exec_driver_sql(
+                    f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".replace("%", "%%")
+                )
+                ((plan,),) = explained.scalars().all()
+            assert rows_read(plan["Plan"]) <= OWN, statement
 
 
 class TestEmails:
