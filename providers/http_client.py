@@ -129,13 +129,17 @@ def _serve(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> N
     """Until it is told to stop. Then the calls are cancelled first, so that those who wait for them are told."""
     try:
         loop.run_forever()
-        calls = asyncio.all_tasks(loop)
-        for call in calls:
-            call.cancel()
-        loop.run_until_complete(asyncio.gather(*calls, return_exceptions=True))
-        loop.run_until_complete(session.close())
+        loop.run_until_complete(_end(session))
     finally:
         loop.close()
+
+
+async def _end(session: aiohttp.ClientSession) -> None:
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await session.close()
 
 
 async def _open_session() -> aiohttp.ClientSession:
