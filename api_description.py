@@ -25,6 +25,7 @@ TAGS: Final = MappingProxyType(
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
+        "compat": "Former paths that differ from those of today.",
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
@@ -32,6 +33,7 @@ TAGS: Final = MappingProxyType(
         "home": "Where to find everything.",
         "identities": "The Apple and Google accounts linked to your account.",
         "impersonation": "View the service as another user, for support.",
+        "invites": "Invite codes, for admins.",
         "keys": "The public keys of access tokens (JWKS).",
         "passkeys": "Add, rename and delete passkeys, and sign in with one.",
         "passwords": "Enter your password again, or change it.",
@@ -42,6 +44,7 @@ TAGS: Final = MappingProxyType(
         "sessions": "Where you are signed in.",
         "stripe": "Buy, change and cancel plans on the web with Stripe.",
         "tokens": "API keys, for programs.",
+        "usage": "What you used of all features, what it cost, and your budget.",
     }
 )
 

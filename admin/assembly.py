@@ -23,6 +23,7 @@ from admin.subject_pages import subject_pages
 from auth.operators.accounts import SetTier
 from database import db
 from database.jobs.commands import job_commands, worker_commands
+from metering.app_settings.commands import setting_commands
 from security.metrics.exposition import METRICS, BuildInfo, Metrics
 from security.metrics.listener import metrics_listener
 from security.metrics.routes import metrics_routes
@@ -52,9 +53,10 @@ def admin_of(
         metrics = metrics_of(made, db.engine, connect, BuildInfo(version, settings.flask_env))
     app.extensions[METRICS] = metrics
     token = secret_text(settings.metrics_token)
+    app_settings = tuple(chain.from_iterable(each.app_settings for each in made.built.values()))
     own_pages = chain.from_iterable(each.admin_pages for each in made.built.values())
     pages = (
-        *subject_pages(made.auth, set_tier, made.built),
+        *subject_pages(made.auth, set_tier, made.built, app_settings),
         *operations_pages(made.auth, made.jobs, made.payments.inbox, settings.database_session_url),
         *own_pages,
     )
@@ -67,6 +69,7 @@ def admin_of(
             check_production_command(settings, deployment.checks),
             worker_commands(made.jobs, settings.database_session_url, serve_metrics),
             job_commands(made.jobs),
+            setting_commands(app_settings, made.auth.clock),
         ),
     )
 

@@ -1,9 +1,9 @@
 """What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts does so in
-an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the commit; a
-copy that was read before the change can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends, if it does. Whoever changes one of these facts
+does so in an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the
+commit; a copy that was read before the change can then no longer be stored.
 """
 
 import time
@@ -74,7 +74,7 @@ return 1
 class AccountState:
     """The facts about one user and one of the user's sessions or API keys, the credential.
 
-    `ends_at` is known of API keys: rotating one brings its end forward.
+    `ends_at` is known of API keys that end: rotating one brings its end forward.
     """
 
     active: bool
@@ -202,6 +202,7 @@ class AccountStates:
                 User.tier_expires_at,
                 User.role,
                 User.state_version,
+                table.id,
                 table.revoked_at,
                 table.expires_at,
             )
@@ -212,7 +213,8 @@ class AccountStates:
             row = session.execute(query).one_or_none()
         if row is None:
             raise InvalidToken
-        alive = row.expires_at is not None and row.revoked_at is None and self._clock() < row.expires_at
+        ended = row.expires_at is not None and row.expires_at <= self._clock()
+        alive = row.id is not None and row.revoked_at is None and not ended
         state = AccountState(
             active=row.is_active,
             credential_alive=alive,

@@ -50,7 +50,7 @@ class AuthSettings:
     `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
-    of each tier; empty for none.
+    of each tier; empty for none. `api_key_default_days`: the life of an API key where none is named; None for no end.
     """
 
     issuer: str
@@ -70,6 +70,7 @@ class AuthSettings:
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
     requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
+    api_key_default_days: int | None = 90
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class Auth:
     cookies: TokenCookies
     personal_data: tuple[PersonalData, ...]
     apple_tokens: AppleTokens | None
+
+    @property
+    def metered_scopes(self) -> frozenset[str]:
+        """Those of capabilities: whoever calls with them uses up limits."""
+        return frozenset(self.scopes.keys() - CORE_SCOPES.keys())
 
     def signed_in_or_key(self, scope: str) -> SignedIn:
         """The guard of a route that takes API keys with this scope too."""
@@ -220,6 +226,7 @@ def auth_of(
             web_origins=settings.web_origins,
             deletion_grace=timedelta(days=settings.account_deletion_grace_days),
             requests_per_minute=requests_per_minute if settings.rate_limit_general else {},
+            api_key_default_days=settings.api_key_default_days,
         ),
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,

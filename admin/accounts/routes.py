@@ -6,9 +6,10 @@ from datetime import UTC, datetime, time
 from typing import Final
 from uuid import UUID
 
-from admin.accounts.bodies import AccountsQuery, NoFields, ReasonForm, State, TierForm
+from admin.accounts.bodies import AccountsQuery, NoFields, State, TierForm
 from admin.accounts.find import AccountFilter, account_named, list_accounts
 from admin.accounts.read import Plans, read_account, read_user
+from admin.reason import ReasonForm
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
 from auth.models import User

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
 
 from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
@@ -23,6 +23,10 @@ def _password_list(path: Path) -> Path:
     except PwnedPasswordsUnusable:
         raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one per line") from None
     return path
+
+
+def _or_none(text: object) -> object:
+    return None if text == "none" else text
 
 
 AccessKeysText = Annotated[SecretStr, types.readable(AccessKeyRing.read)]
@@ -60,6 +64,8 @@ class AccountsSection(MailSection):
     registration_mode: Annotated[Literal["open", "invite", "closed"], types.LowerCase] = "open"
     """Who can create an account: `open` for anyone, `invite` for people with a code from `flask invites create`,
     `closed` for nobody."""
+    api_key_default_days: Annotated[int | None, BeforeValidator(_or_none)] = Field(default=90, ge=1, le=365)
+    """In how many days an API key ends if its owner does not say. `none` for no end."""
     rate_limit_general: bool = True
     """`off` removes each plan's limit of requests a minute. For tests and load tests."""
 

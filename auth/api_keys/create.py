@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.account_change import hold_account
-from auth.api_keys.bodies import NewKeyAnswer, key_answer
+from auth.api_keys.bodies import CreateKeyBody, NewKeyAnswer, key_answer
 from auth.api_keys.list import is_live
 from auth.api_keys.token import START_LENGTH, new_token
 from auth.assembly import Auth
@@ -31,12 +31,22 @@ class TooManyApiKeys(Problem):
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """`scopes` are sorted, and `allowed_networks` are in their canonical form."""
+    """`scopes` are sorted, and `allowed_networks` are in their canonical form. `lifetime` None: no end."""
 
     name: str
     scopes: list[str]
-    lifetime: timedelta
+    lifetime: timedelta | None
     allowed_networks: list[str]
+
+
+def key_request(auth: Auth, body: CreateKeyBody) -> KeyRequest:
+    """Without scopes, those whose calls are metered: what a program needs, and not what its owner reads."""
+    return KeyRequest(
+        body.name,
+        sorted(auth.metered_scopes if body.scopes is None else set(body.scopes)),
+        None if body.expires_in_days is None else timedelta(days=body.expires_in_days),
+        list(dict.fromkeys(body.allowed_networks)),
+    )
 
 
 def create_api_key(auth: Auth, user_id: UUID, session_id: UUID | None, requested: KeyRequest) -> NewKeyAnswer:
@@ -74,7 +84,7 @@ def insert_key(auth: Auth, session: Session, user_id: UUID, requested: KeyReques
         scopes=requested.scopes,
         allowed_networks=requested.allowed_networks,
         created_at=now,
-        expires_at=now + requested.lifetime,
+        expires_at=None if requested.lifetime is None else now + requested.lifetime,
     )
     session.add(key)
     session.flush()

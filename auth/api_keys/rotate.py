@@ -45,14 +45,15 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             raise NotFound
         if old.replaced_by_id is not None:
             raise ApiKeyReplaced
-        lifetime = old.expires_at - old.created_at
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         alike = KeyRequest(old.name, old.scopes, lifetime, old.allowed_networks)
         made = insert_key(auth, session, user_id, alike, now)
         old.replaced_by_id = made.id
         if overlap is Overlap.NONE:
             old.revoked_at = now
         else:
-            old.expires_at = min(old.expires_at, now + OVERLAPS[overlap])
+            overlap_ends = now + OVERLAPS[overlap]
+            old.expires_at = overlap_ends if old.expires_at is None else min(old.expires_at, overlap_ends)
         session.execute(
             update(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.replaced_by_id == key_id, is_live(now))

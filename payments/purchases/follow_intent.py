@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import transaction
-from database.jobs.declare import JobName, Urgency, enqueue_job
+from database.jobs.declare import enqueue_job
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import Payment
-from payments.purchase import Purchase
+from payments.purchase import GIVE_MONEY_BACK, Purchase
 from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
 from payments.stripe.objects import StripeIntent
 from payments.stripe.problems import StripeObjectMissing
@@ -22,7 +22,6 @@ from payments.stripe.rules import StripeRules
 from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import Provider
 
-GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
 DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
 """The bank has the money. An inquiry (`warning_…`) only asks."""
 
@@ -131,7 +130,7 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
 
 
 def purchase_of(row: Payment) -> Purchase:
-    return Purchase(row.purchase_kind, row.purchase_id, row.quantity)
+    return Purchase(row.purchase_kind, row.purchase_id, row.quantity, row.id)
 
 
 def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:

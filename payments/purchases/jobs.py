@@ -10,8 +10,8 @@ from database.batch import work_through
 from database.jobs.declare import Job, JobName, Urgency
 from payments.billing.counts import count
 from payments.models import Payment
+from payments.purchase import GIVE_MONEY_BACK
 from payments.purchases.follow_intent import (
-    GIVE_MONEY_BACK,
     fetch_intent,
     fetched_by,
     follow_intent_now,

@@ -59,6 +59,7 @@ NEITHER = {
     "usage_gates": "a lock",
     "request_logs": "a record",
     "charges": "a record",
+    "usage_budgets": "what the owner wants to spend; only a session sets it",
     "idempotency_keys": "an answer that was given",
     "billing_customers": "who pays",
     "subscriptions": "what was bought",

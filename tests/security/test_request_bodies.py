@@ -24,7 +24,7 @@ def file(content: bytes = PNG, media_type: str = "image/png", name: str = "a.png
 
 def send(toy: Flask, **parts: Any) -> TestResponse:
     """The client would leave the body of a large form open."""
-    body, length, boundary = stream_encode_multipart(parts)
+    body, length, boundary = stream_encode_multipart(parts, boundary="b")  # its own has 71 characters at times
     with body:
         return raw_form(toy, body.read(length), f"multipart/form-data; boundary={boundary}")
 

@@ -22,6 +22,7 @@ from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
 from metering.limits import CALL, Burst, Draw
 from metering.metered_calls import Allowance, MeteredCalls, Running, Tally, Work
+from metering.money import MoneyRefused
 from metering.parts import Built, Parts
 from metering.rate_limit_headers import DAY, RateLimitExceeded
 from metering.windows import day_of
@@ -30,7 +31,7 @@ from security.api.operation import Answer, operation
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
-from tests.toy_capability import TOY_LIMITS, ToySection
+from tests.toy_capability import TOY_LIMITS, TOY_PRICE_MICROS, ToySection
 from tests.toy_capability.models import Toy
 from tests.toy_capability.pages import toy_pages
 
@@ -63,8 +64,13 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
     routes = Blueprint("toy", __name__, url_prefix="/api/toy")
 
     def allowance(caller: Caller, now: datetime) -> Allowance:
-        draw = Draw(DAY, "toy", CALL, day_of(now), TOY_LIMITS[caller.tier].per_day)
-        return Allowance((draw,), Burst(100, 60), concurrency=8, failures_per_hour=None, shed_from=1.0)
+        draws = (
+            Draw(DAY, "toy", CALL, day_of(now), TOY_LIMITS[caller.tier].per_day),
+            *parts.purse.draws(caller.user_id, TOY_PRICE_MICROS, now),
+        )
+        return Allowance(
+            draws, Burst(100, 60), concurrency=8, failures_per_hour=None, shed_from=1.0, price_micros=TOY_PRICE_MICROS
+        )
 
     @operation(
         routes,
@@ -74,7 +80,7 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
         summary="Wind up a toy",
         guard=parts.auth.metered("toy"),
         answers={200: WoundUp},
-        problems=(RateLimitExceeded,),
+        problems=(RateLimitExceeded, MoneyRefused),
         accepts_idempotency_key=True,
     )
     def wind(caller: Caller, idempotency_key: str | None) -> Answer:
