@@ -147,7 +147,13 @@ def put_together(
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
     metering = Metering(engine, connect, redis, confirm)
-    payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
+    payments = payments_of(
+        settings,
+        auth=auth,
+        connect=connect,
+        plans=plans_on_offer(on),
+        call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
+    )
     parts = Parts(auth, metering, AccountPurse(payments.periods), engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())

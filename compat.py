@@ -48,6 +48,7 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "GET /api/customers/usage/requests": "/api/gateway/usage/requests",
     "GET /api/customers/usage/summary": "/api/gateway/usage/summary",
     "GET /api/core/health": "/health",
+    "POST /api/core/solve": "/api/gateway/solve",
     "GET /api/auth/me": "/api/auth/profile",
     "POST /api/payments/create-intent": "/api/payments/stripe/create-intent",
     "POST /api/payments/confirm": "/api/payments/stripe/confirm",

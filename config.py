@@ -154,7 +154,9 @@ def _unknown_capabilities(settings: Settings, capabilities: Capabilities) -> Ite
 
 def _defaults(model: type[Section], place: Place) -> dict[str, str]:
     """Field to text, for settings whose default is not a constant."""
-    return {name: text for defaults in own_rules(model, "defaults") for name, text in defaults(place).items()}
+    texts = {name: text for defaults in own_rules(model, "defaults") for name, text in defaults(place).items()}
+    more = sum(threads(place) for threads in own_rules(model, "threads"))
+    return {**texts, "web_threads": str(int(texts["web_threads"]) + more)}
 
 
 def _problems_of(error: ValidationError) -> dict[str, str]:

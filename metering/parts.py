@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from auth.assembly import Auth
 from auth.page_sessions.pages import Subject
+from auth.tiers import Tier
 from database.figures import Figure
 from database.jobs.declare import Job
 from metering.app_settings.app_setting import AppSetting
@@ -40,7 +41,7 @@ class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
     lines of `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the
     tags of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are
-    only defined, as module-level values.
+    only defined, as module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -53,3 +54,4 @@ class Built:
     admin_pages: Sequence[Subject] = ()
     portal_pages: Sequence[Subject] = ()
     app_settings: Sequence[AppSetting[object]] = ()
+    prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)

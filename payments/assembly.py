@@ -28,7 +28,7 @@ from payments.inbox.metrics import OLDEST_PENDING, PENDING, noted
 from payments.inbox.reconcile import Reconciler, drift_of, reconcile
 from payments.inbox.store import event_writer
 from payments.models import BillingEvent
-from payments.plans import PlanOffer, on_offer
+from payments.plans import CallPrices, PlanOffer, on_offer
 from payments.product_table import ProductTable
 from payments.purchase import Purchases
 from payments.purchases.items import Items
@@ -71,6 +71,7 @@ class Payments:
     manage_urls: ManageUrls
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
+    call_prices: CallPrices = dict
     apple: Apple | None = None
     stripe: StripeRules | None = None
 
@@ -107,6 +108,7 @@ def assemble_payments(
     periods: PeriodRules,
     *,
     plans: Sequence[PlanOffer] = (),
+    call_prices: CallPrices = dict,
     apple: Apple | None = None,
     stripe: StripeRules | None = None,
     signed_in: Guard,
@@ -132,6 +134,7 @@ def assemble_payments(
         plans=on_offer(plans, apple.products if apple else None, stripe.prices if stripe else None),
         manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
         inbox=inbox,
+        call_prices=call_prices,
         reconcilers=(
             *(() if apple is None else apple_reconcilers(apple, inbox)),
             *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, HANDLERS), open_payments(stripe))),
@@ -147,6 +150,7 @@ def payments_of(
     auth: Auth,
     connect: Callable[[], Connection],
     plans: Sequence[PlanOffer],
+    call_prices: CallPrices,
     purchases: Sequence[Purchases] = (),
 ) -> Payments:
     """As the settings say. `purchases` are the kinds that packages above sell, besides items."""
@@ -156,6 +160,7 @@ def payments_of(
         rules,
         periods,
         plans=plans,
+        call_prices=call_prices,
         apple=apple_of(settings, rules),
         stripe=stripe_of(settings, rules, (StatementPurchases(periods), *purchases)),
         signed_in=auth.signed_in,

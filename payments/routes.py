@@ -49,9 +49,13 @@ def payment_routes(payments: Payments) -> Blueprint:
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan includes, where it can be bought, and what it costs on the web."""
+        """What each plan includes, where it can be bought, and what it costs on the web.
+
+        `price_cents` among the limits of a feature is what one call of it costs now, besides the plan.
+        """
         prices = {} if price_list is None else price_list.prices()
-        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices) for plan in payments.plans]))
+        calls = payments.call_prices()
+        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices, calls) for plan in payments.plans]))
 
     @operation(
         routes,
