@@ -13,9 +13,10 @@ from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
 from metering.limits import LimitsUnavailable
-from metering.money import MoneyRefused
 from metering.rate_limit_headers import METERED_HEADERS, RateLimitExceeded, TooManyFailures
 from metering.settle import UsageNotRecorded
+from metering.usage.budget import BudgetReached
+from payments.billing.purse import BillingLimitReached, BillingOverdue
 from providers.problems import PROVIDER_PROBLEMS
 from security.api.multipart import FilePart, Form, Multipart
 from security.api.operation import Answer, Guard, operation
@@ -24,11 +25,11 @@ from security.api.slots import Slots
 from security.edge.problems import ValidationFailed, field_error
 
 LARGEST_BODY = 20_000_000
-SCOPE_PATH, _, LAST = PATH.rpartition("/")
+UNDER, _, LAST = PATH.rpartition("/")
 
 
 def solve_routes(solver: PictureSolver, clock: Clock, *, guard: Guard, slots: Slots) -> Blueprint:
-    routes = Blueprint("solve", __name__, url_prefix=SCOPE_PATH)
+    routes = Blueprint("solve", __name__, url_prefix=UNDER)
 
     @operation(
         routes,
@@ -46,7 +47,9 @@ def solve_routes(solver: PictureSolver, clock: Clock, *, guard: Guard, slots: Sl
         answer_headers=METERED_HEADERS,
         accepts_idempotency_key=True,
         problems=(
-            MoneyRefused,
+            BudgetReached,
+            BillingLimitReached,
+            BillingOverdue,
             RateLimitExceeded,
             TooManyFailures,
             LimitsUnavailable,

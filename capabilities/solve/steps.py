@@ -30,6 +30,6 @@ def solution_in_steps(text: str) -> Solution:
     for match in _STEP.finditer(working):
         if int(match[1]) == len(begins) + 1:
             begins.append((match.start(), match.end()))
-    ends = [start for start, _ in begins[1:]] + [len(working)]
+    ends = [start for start, _ in (*begins, (len(working), 0))][1:]
     steps = [working[begin:end].strip() for (_, begin), end in zip(begins, ends, strict=True)]
     return Solution(result.strip() or text.strip(), steps if steps and all(steps) else None)
