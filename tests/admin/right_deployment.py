@@ -82,6 +82,7 @@ class RightDeployment:
             auth=auth,
             connect=writer_connection(url.get_secret_value(), EngineOptions()),
             plans=plans_on_offer(CAPABILITIES),
+            call_prices=dict,
         )
         made = replace(self.made, payments=payments)
         return Deployment(self.app, settings, made, judged_for_production)

@@ -37,7 +37,8 @@ class Story:
 
     def play(self) -> None:
         steps: list[Callable[[], object]] = [self.charge] * 6 + [self.credit] * 2 + [self.close] * 3
-        steps += [self.settle, self.pass_time, self.pass_time, self.mark_overdue]
+        others: list[Callable[[], object]] = [self.settle, self.pass_time, self.pass_time, self.mark_overdue]
+        steps += others
         for _ in range(STEPS):
             step = self.random.choice(steps)
             self.told.append(step.__name__)
