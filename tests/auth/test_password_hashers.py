@@ -64,7 +64,7 @@ def test_every_row_and_none_cost_the_same(work: PasswordWork, monkeypatch: pytes
     rows = [Passwords(work, cost=4, hasher=each).hash(PASSWORD) for each in OTHER]
     passwords.verify(PASSWORD, rows[1])  # from here on this process knows that there are Argon2id hashes
     for stored in (*rows, None, "unreadable"):
-        for typed in (PASSWORD, "another", "\0"):
+        for typed in (PASSWORD, "another"):
             done.clear()
             passwords.verify(typed, stored)
             assert done == ["bcrypt", "argon2id"]
@@ -82,6 +82,7 @@ def test_the_next_sign_in_stores_the_password_anew(make_accounts: MakeAccounts) 
         assert accounts.sign_in("nobody@example.com").status_code == 401
 
 
+@pytest.mark.slow
 def test_where_no_row_has_it_the_library_is_not_loaded() -> None:
     program = (
         "import sys; from auth.password_hashing.bcrypt_hash import Passwords;"
