@@ -25,6 +25,7 @@ TAGS: Final = MappingProxyType(
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
+        "billing": "Your monthly statements, and paying them.",
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
