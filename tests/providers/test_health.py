@@ -13,6 +13,7 @@ from providers.assembly import providers_of
 from providers.bodies import ProviderStatus
 from providers.catalogue import model_named
 from providers.check_production import find
+from providers.completion import Message, Picture, Role
 from providers.http_client import HttpClient
 from providers.mock_provider import MockProvider
 from providers.openai_provider import OpenAIProvider
@@ -99,8 +100,19 @@ def test_an_open_breaker_is_down(provider: OpenAIProvider) -> None:
     assert (health.status, health.breaker.value) == (ProviderStatus.DOWN, "open")
 
 
-def test_the_mock_answers_the_same_question_in_the_same_way_and_calls_nobody() -> None:
+def test_the_mock_answers_the_same_picture_in_the_same_way_and_calls_nobody() -> None:
     mock = MockProvider("openai")
+    texts = {
+        mock.complete(
+            LUNA,
+            [Message(Role.USER, text, [Picture("image/png", data)] if data else [])],
+            max_output_tokens=100,
+            deadline_seconds=1,
+            request_id=UUID(int=0),
+        ).text
+        for text, data in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("a", b""), ("b", b""))
+    }
+    assert len(texts) == 4
     first, again, shorter = ask(mock), ask(mock), ask(mock, most=1)
     assert first == again
     assert (first.mock, first.cost_micros, first.usage.estimated) == (True, 0, True)
