@@ -10,7 +10,7 @@ from security.api.operation import Answer, Anyone, operation
 
 
 def provider_routes(healths: Sequence[ProviderHealth]) -> Blueprint:
-    routes = Blueprint("providers", __name__, url_prefix="/health")
+    routes = Blueprint("ai_providers", __name__, url_prefix="/health")
 
     @operation(
         routes,
