@@ -115,7 +115,7 @@ def test_an_address_is_mailed_again_and_marked_as_verified(dashboard: Dashboard)
     dashboard.query("UPDATE users SET is_verified = false WHERE id = :id", id=alice)
     assert "alice@example.com" in text_of(admin.get("/admin/verification"))
     assert admin.post(f"/admin/verification/{alice}/send-again").status_code == 303
-    assert dashboard.query("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'request_email'") == [(1,)]
+    assert dashboard.query("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'send_requested_email'") == [(1,)]
     path = f"/admin/verification/{alice}/verify"
     assert (admin.get(path).status_code, admin.post(path, REASON).status_code) == (200, 303)
     assert dashboard.query("SELECT is_verified FROM users WHERE id = :id", id=alice) == [(True,)]
