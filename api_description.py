@@ -26,6 +26,7 @@ TAGS: Final = MappingProxyType(
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
         "compat": "Former paths that differ from those of today.",
+        "billing": "Your monthly statements, and paying them.",
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",

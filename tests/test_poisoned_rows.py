@@ -192,6 +192,8 @@ ELSEWHERE = {
     "hand_over_tiers",
     "reconcile_billing",
     "forget_billing_events",
+    "create_billing_periods",
+    "mark_overdue_periods",
 }
 """Jobs of packages that have tests of their own."""
 

@@ -66,6 +66,8 @@ NEITHER = {
     "entitlement_ledger": "a record",
     "checkout_intents": "what is being bought",
     "payments": "what was bought",
+    "billing_periods": "what is to be paid",
+    "billing_credits": "what need not be paid",
 }
 
 

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -81,7 +82,7 @@ class Story:
     def today(self) -> date:
         return self.statements.rules.clock().date()
 
-    def of_user(self) -> list[object]:
+    def of_user(self) -> list[Any]:
         return [row for row in self.statements.rows() if row.user_id == self.user]
 
     def check(self) -> None:
