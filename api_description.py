@@ -22,6 +22,7 @@ A limit of null means unlimited. For older apps there is one exception: in the a
 
 TAGS: Final = MappingProxyType(
     {
+        "admin": "What the staff see and do: accounts, API keys, calls, billing periods and settings.",
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",

@@ -19,6 +19,7 @@ from admin.dashboard import install_dashboard
 from admin.metrics import metrics_of
 from admin.operations_pages import operations_pages
 from admin.settings import AdminSections
+from admin.staff_api.routes import staff_routes
 from admin.subject_pages import subject_pages
 from auth.operators.accounts import SetTier
 from database import db
@@ -56,7 +57,7 @@ def admin_of(
     app_settings = tuple(chain.from_iterable(each.app_settings for each in made.built.values()))
     own_pages = chain.from_iterable(each.admin_pages for each in made.built.values())
     pages = (
-        *subject_pages(made.auth, set_tier, made.built, app_settings),
+        *subject_pages(made.auth, set_tier, made.built, app_settings, made.payments.periods),
         *operations_pages(made.auth, made.jobs, made.payments.inbox, settings.database_session_url),
         *own_pages,
     )
@@ -64,7 +65,11 @@ def admin_of(
     deployment = Deployment(app, settings, made, judge)
     serve_metrics = partial(served_metrics, metrics, token, settings.worker_metrics_port)
     return Admin(
-        (analytics_routes(made.auth), *(() if token is None else (metrics_routes(metrics, token),))),
+        (
+            analytics_routes(made.auth),
+            staff_routes(made.auth, made.payments.periods, app_settings),
+            *(() if token is None else (metrics_routes(metrics, token),)),
+        ),
         (
             check_production_command(settings, deployment.checks),
             worker_commands(made.jobs, settings.database_session_url, serve_metrics),

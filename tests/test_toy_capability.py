@@ -28,10 +28,12 @@ from check_settings import env_example, judged_for_production, settings_table
 from config import SettingsInvalid, load_settings
 from database import db, transaction
 from database.base import Base
+from metering.app_settings.app_setting import read_setting
 from metering.capability import load_models
 from security.metrics.exposition import METRICS, Metrics
 from settings.section import own_fields
 from tests.admin.dashboard import Dashboard, text_of
+from tests.admin.test_every_admin_route import access_token
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.databases import MigratedDatabases
 from tests.metering.limit_backends import eventually
@@ -359,3 +361,47 @@ def test_variables_of_a_product_begin_with_its_name() -> None:
         if each.settings is not None:
             begin = ("private_api_", "predict_") if each.name == "predict" else (f"{each.name}_",)
             assert [name for name in own_fields(each.settings) if not name.startswith(begin)] == []
+
+
+def test_its_app_setting_is_changed_on_a_page_over_http_and_by_a_command(on: Flask) -> None:
+    dashboard = Dashboard(on)
+    admin, path = dashboard.staff(Role.ADMIN), "/admin/settings/toy_price_cents"
+    assert "not set Toys are free" in text_of(admin.get("/admin/settings"))
+    refused = admin.post(path, {"value": "-5", "reason": "a better price"})
+    assert (refused.status_code, "Enter a number of cents" in text_of(refused)) == (422, True)
+    assert admin.post(path, {"value": "250", "reason": "a better price"}).status_code == 303
+    assert "250" in text_of(admin.get("/admin/settings"))
+    token = bearer(access_token(dashboard, admin))
+    client = on.test_client()
+
+    def put(value: Any, name: str = "toy_price_cents") -> Any:
+        return client.put(f"/api/admin/settings/{name}", json={"value": value}, headers=token, base_url=BASE)
+
+    for wrong in (-1, "many", True, [1]):
+        assert put(wrong).status_code == 422
+    assert (put(0).get_json()["value"], put(0).status_code, put(1, "colour").status_code) == (0, 200, 404)
+    (listed,) = client.get("/api/admin/settings", headers=token, base_url=BASE).get_json()["settings"]
+    assert (listed["name"], listed["value"], listed["updated_by"]) == ("toy_price_cents", 0, str(admin.user_id))
+    cli = on.test_cli_runner()
+    assert cli.invoke(args=["settings", "set", "toy_price_cents", "free"]).exit_code == 2
+    assert cli.invoke(args=["settings", "set", "toy_price_cents", "300"]).exit_code == 0
+    assert "toy_price_cents  300" in cli.invoke(args=["settings", "list"]).output
+    with on.app_context(), transaction() as session:
+        from tests.toy_capability.assembly import TOY_PRICE  # noqa: PLC0415 - after the product was built
+
+        assert read_setting(session, TOY_PRICE) == 300
+    assert cli.invoke(args=["settings", "set", "toy_price_cents", "null"]).exit_code == 0
+    assert put(None).get_json()["value"] is None
+    changes = dashboard.query("SELECT detail FROM security_events WHERE event = 'app_setting_changed' ORDER BY id")
+    assert [(each["before"], each["after"]) for (each,) in changes] == [(None, 250), (250, 0), (0, 300), (300, None)]
+
+
+def test_only_admins_change_an_app_setting(on: Flask) -> None:
+    dashboard = Dashboard(on)
+    support, path = dashboard.staff(Role.SUPPORT), "/admin/settings/toy_price_cents"
+    assert [support.get(path).status_code, support.post(path, {"value": "1"}).status_code] == [403, 403]
+    token = bearer(access_token(dashboard, support))
+    sent = on.test_client().put(f"/api{path}", json={"value": 1}, headers=token, base_url=BASE)
+    assert (sent.status_code, dashboard.query("SELECT * FROM app_settings")) == (403, [])
+    admin = dashboard.staff()
+    assert admin.post(path, {"value": "1", "reason": "a better price"}, csrf=False).status_code == 403

@@ -18,6 +18,7 @@ from database.base import Clock, uuid7
 from database.batch import purge
 from database.figures import Figure
 from database.jobs.declare import Job
+from metering.app_settings.app_setting import AppSetting
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
 from metering.limits import CALL, Burst, Draw
@@ -35,8 +36,18 @@ from tests.toy_capability import TOY_LIMITS, TOY_PRICE_MICROS, ToySection
 from tests.toy_capability.models import Toy
 from tests.toy_capability.pages import toy_pages
 
+
+def toy_price(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("Enter a number of cents, 0 or more")
+    return value
+
+
 WOUND_UP = Counter("mirroros_toys_wound_up_total", "Toys that were wound up")
 SPRINGS = Gauge("mirroros_toy_springs", "Springs of this process", multiprocess_mode="livesum")
+TOY_PRICE = AppSetting(
+    "toy_price_cents", "Price of a toy in cents", toy_price, hint="Toys are free unless this says otherwise."
+)
 KEPT_TOYS = Figure("mirroros_toys", "Toys that are kept", "SELECT count(*) FROM toys")
 
 
@@ -52,6 +63,7 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
         admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
+        app_settings=(TOY_PRICE,),
         health={"toy_box": Part(lambda: None, required=False)},
         checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
         live=(Live(SPRINGS, lambda: 8),),
