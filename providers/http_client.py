@@ -50,10 +50,6 @@ class _Running:
     session: aiohttp.ClientSession
 
 
-_INHERITED: list[_Running] = []
-"""Of the parent of this process: kept, for collecting them would close the parent's connections politely."""
-
-
 class HttpClient:
     """One per process. Nothing is started before the first call, and a forked process begins with nothing."""
 
@@ -107,9 +103,7 @@ class HttpClient:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        if self._running is not None:
-            _INHERITED.append(self._running)
-            self._running = None
+        self._running = None  # the frame of its thread, which is not in this process, keeps it from being collected
 
 
 def _begin_anew(reference: "weakref.ref[HttpClient]") -> None:

@@ -11,7 +11,7 @@ from providers.health import ProviderHealth
 
 
 class MockProvider:
-    """The same question always gets the same answer."""
+    """The same picture always gets the same answer, and so does the same text without one."""
 
     mock = True
 
@@ -30,12 +30,9 @@ class MockProvider:
         request_id: UUID,
     ) -> Completion:
         """As long as it may be, and free."""
-        digest = sha256()
-        for message in messages:
-            digest.update(message.text.encode())
-            for picture in message.pictures:
-                digest.update(picture.data)
-        number = int.from_bytes(digest.digest()[:2])
+        pictures = [picture.data for message in messages for picture in message.pictures]
+        asked = pictures or [message.text.encode() for message in messages]
+        number = int.from_bytes(sha256(b"".join(asked)).digest()[:2])
         text = f"This is a mock answer; no AI provider was asked.\n\n$x = {number}$"
         usage = estimated_usage(messages, min(tokens_of(len(text)), max_output_tokens))
         return Completion(text, model.id, self.name, usage, Finish.STOP, cost_micros=0, mock=True)

@@ -439,7 +439,7 @@ def test_what_the_settings_accept_can_be_put_together(tmp_path: Path) -> None:
 
 def test_checking_the_settings_loads_no_client_of_a_server() -> None:
     """The web server's master process does it, and would hold them for nothing."""
-    script = "import sys, config; print({'flask', 'sqlalchemy', 'redis', 'psycopg2', 'sentry_sdk'} & set(sys.modules))"
+    script = "import sys, config; print({'flask', 'sqlalchemy', 'redis', 'psycopg2', 'sentry_sdk', 'aiohttp'} & set(sys.modules))"
     asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert asked.stdout == "set()\n"
 
