@@ -24,9 +24,11 @@ from flask.cli import FlaskGroup
 from app import create_app
 from capabilities import CAPABILITIES
 from config import load_settings, settings_with
+from security.api.request_bodies import LARGEST_BODY
 from settings.check import longest_request
 from tests.test_config import production
 from tests.toy_web_server import IMPATIENT, answers, exchange, post, received, toy_server, wait_until
+from web_worker import Patience
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in settings_with(CAPABILITIES).model_fields}
@@ -215,6 +217,23 @@ class TestFiles:
         kept = re.findall(r"^!([a-z]+)/\*\*$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.M)
         packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"sandbox", "tests", "bench"}
         assert packages | {"migrations"} <= set(kept)
+
+    def test_the_proxies_take_the_largest_body_that_an_operation_may_declare_and_not_much_more(self) -> None:
+        units = {"MB": 10**6, "m": 2**20}
+        for file, setting in {
+            "Caddyfile": r"max_size (\d+)(MB)\n",
+            "nginx.conf": r"client_max_body_size (\d+)(m);",
+        }.items():
+            ((number, unit),) = re.findall(setting, (ROOT / "deploy" / file).read_text(encoding="utf-8"))
+            assert LARGEST_BODY <= int(number) * units[unit] < 1.1 * LARGEST_BODY
+
+    def test_no_proxy_keeps_uploads_of_strangers_or_gives_up_before_the_web_server_does(self) -> None:
+        assert "\tproxy_request_buffering off;\n" in (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        caddyfile = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+        patience = re.search(r"read_body (\d+)s", caddyfile)
+        assert patience is not None
+        assert int(patience[1]) > Patience().late_body
+        assert "request_buffers 1MB" in caddyfile
 
     def test_platforms_without_the_image_use_the_same_python(self) -> None:
         version = (ROOT / ".python-version").read_text(encoding="utf-8").strip()

@@ -101,6 +101,14 @@ def test_one_of_announced_length_is_read_and_its_connection_used_again(server: T
     assert b'"size":5' in answer
 
 
+def test_another_large_one_may_follow(server: ToyServer) -> None:
+    announced = photo(length(len(DOCUMENT)), body=DOCUMENT)
+    in_chunks = photo(b"Transfer-Encoding: chunked", body=chunked(DOCUMENT))
+    answer = exchange(server, announced, announced, in_chunks, in_chunks, announced, LAST)
+    assert statuses(answer) == [200] * 6
+    assert answer.count(DIGEST) == 5
+
+
 def test_what_follows_in_the_same_piece_is_the_next_request(server: ToyServer) -> None:
     answer = exchange(server, photo(length(len(DOCUMENT)), body=DOCUMENT + LAST))
     assert statuses(answer) == [200, 200]

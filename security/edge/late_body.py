@@ -46,7 +46,7 @@ class LateBody:
         self._on_whole: Callable[[], None]
         self._begun = self._until = 0.0
         self._taken = 0
-        self._reading = self._gives_way = False
+        self._reading = self._gives_way = self._whole = False
 
     def frame(
         self, framed: Readable, *, length: int | None, expects_continue: bool, on_whole: Callable[[], None]
@@ -81,7 +81,8 @@ class LateBody:
             self._reading = False
         self._taken += len(data)
         at_end = self._taken == self._length if self._length is not None else len(data) < (size or sys.maxsize)
-        if at_end and not self.failed:
+        if at_end and not self._whole:  # once: gunicorn reads it again before the next request
+            self._whole = True
             self._on_whole()
         return data
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.edge.arriving_request import LARGEST_KEPT_BODY, LARGEST_HEAD, ArrivingRequest
+from security.edge.arriving_request import LARGEST_HEAD, LARGEST_KEPT_BODY, ArrivingRequest
 from security.edge.edge import ABSOLUTE_BODY_LIMIT
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
