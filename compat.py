@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, after_this_request
 
 from auth.api_keys.bodies import CreateKeyBody, NewKeyAnswer, create_key_body
-from auth.api_keys.create import TooManyApiKeys, create_api_key, key_request
+from auth.api_keys.create import TooManyApiKeys, create_api_key, key_problems, key_request
 from auth.assembly import Auth
 from auth.email.bodies import TokenBody
 from auth.principal import Principal
@@ -98,7 +98,7 @@ def _routes_of_another_form(auth: Auth) -> Blueprint:
         guard=auth.recently_signed_in,
         body=create_key_body(tuple(auth.scopes.items()), None, "CreateApiTokenBody"),
         answers={201: NewKeyAnswer},
-        problems=(TooManyApiKeys, TooManyRequests),
+        problems=(TooManyApiKeys, TooManyRequests, *key_problems(auth)),
     )
     def create_key(caller: Principal, body: CreateKeyBody) -> Answer:
         """Call `POST /api/auth/tokens` instead. Here, a key for which you name no `expires_in_days` has no end."""

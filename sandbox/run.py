@@ -25,6 +25,7 @@ from sandbox.first_prediction import first_prediction
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.services import ROOT, START_WITHIN_SECONDS, Services, unset_addresses
 from sandbox.staff_account import staff_account
+from settings.environment import with_names_of_today
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 10.0
@@ -130,7 +131,7 @@ def run(folder: Path, stop: StopSignal) -> None:
 def development_environment() -> dict[str, str]:
     """The process's environment over `.env`. Raises CannotStart outside development."""
     written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
-    environ = {**written, **os.environ}
+    environ = with_names_of_today({**written, **os.environ}).environ
     if environ.setdefault("FLASK_ENV", "development").lower() != "development":
         raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."

@@ -657,7 +657,7 @@ def test_whatever_could_be_a_secret_is_hidden_by_its_type() -> None:
     assert len(values) > 20
     assert canary not in text
     sounding = {name for name in model.model_fields if re.search("secret|password|_key$|keys$|dsn|token", name)}
-    harmless = {"jwt_access_token_expire_minutes", "pwned_passwords_file"}
+    harmless = {"api_key_default_days", "jwt_access_token_expire_minutes", "password_hasher", "pwned_passwords_file"}
     assert {name for name in sounding - harmless if not isinstance(values.get(name), SecretStr)} == set()
 
 
@@ -698,3 +698,15 @@ def test_a_program_ends_with_the_configuration_exit_code(
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, environ: Environ) -> None:
     monkeypatch.setattr("os.environ", environ)
+
+
+def test_an_address_that_must_be_confirmed_needs_a_mail_server() -> None:
+    without = production(EMAIL_HOST=None, REGISTRATION_RESPONSE="classic")
+    assert load_settings(without).require_email_verification is False
+    assert problems_of({**without, "REQUIRE_EMAIL_VERIFICATION": "true"}).keys() == {"EMAIL_HOST"}
+
+
+@pytest.mark.parametrize(("text", "days"), [("30", 30), ("none", None), ("", 90)])
+def test_an_operator_says_how_long_api_keys_live(text: str, days: int | None) -> None:
+    assert load_settings(production(API_KEY_DEFAULT_DAYS=text)).api_key_default_days == days
+    assert "API_KEY_DEFAULT_DAYS" in problems_of(production(API_KEY_DEFAULT_DAYS="0"))

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from auth.account_change import account_change, hold_account
 from auth.api_keys.bodies import NewKeyAnswer, Overlap
-from auth.api_keys.create import KeyRequest, insert_key
+from auth.api_keys.create import KeyRequest, insert_key, refuse_unverified
 from auth.api_keys.list import is_live
 from auth.assembly import Auth
 from auth.audit.record import record
@@ -33,12 +33,13 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
     """The successor has the same name, scopes, networks and lifetime, counted from now.
 
     The predecessor of the rotated key, if it still works, ends at once: of two in a row the older is left behind.
-    Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
+    Raises NotFound, ApiKeyReplaced, TooManyRequests, EmailNotVerified, and InvalidToken when the session ended or the user is gone.
     """
     now = auth.clock()
     with account_change(auth.states, now) as change:
         session = change.session
-        email = hold_account(session, user_id, session_id).email
+        user = hold_account(session, user_id, session_id)
+        refuse_unverified(auth, user)
         query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, is_live(now))
         old = session.scalars(query.with_for_update()).one_or_none()
         if old is None:
@@ -68,6 +69,6 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             key_id=str(key_id),
             new_key_id=str(made.id),
         )
-        notify(auth.mailer, session, "api_key_rotated", email, now)
+        notify(auth.mailer, session, "api_key_rotated", user.email, now)
         change.permission_changed(user_id)
         return made

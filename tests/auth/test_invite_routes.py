@@ -85,7 +85,8 @@ def test_a_wish_that_is_not_acceptable_makes_no_invite(admin: Admin, wish: dict[
 
 def test_the_list_comes_in_pages_from_the_newest_on(admin: Admin) -> None:
     made = [admin.invite()["id"] for _ in range(5)]
-    found, cursor = [], {}
+    found: list[str] = []
+    cursor: dict[str, str | None] = {}
     for size in (2, 2, 1):
         page = admin.listed(limit=2, **cursor).get_json()
         assert len(page["invites"]) == size
