@@ -49,12 +49,20 @@ class TestFiles:
         assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
 
     def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
-        for name in ("db", "redis", "prometheus", "grafana"):
+        for name in ("db", "redis", "prometheus", "grafana", "adminer", "mail"):
             assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
 
     def test_compose_reaches_the_application_through_the_proxy_alone(self) -> None:
         published = {name for name, service in services().items() if "ports" in service}
-        assert published == {"proxy", "db", "redis", "prometheus", "grafana"}
+        assert published == {"proxy", "db", "redis", "prometheus", "grafana", "adminer", "mail"}
+
+    def test_compose_has_tools_for_development_that_start_only_when_they_are_wanted(self) -> None:
+        tools = {name: service["ports"] for name, service in services().items() if service.get("profiles") == ["tools"]}
+        assert tools == {
+            "adminer": ["127.0.0.1:8090:8080"],
+            "mail": ["127.0.0.1:1025:1025", "127.0.0.1:1080:8025"],
+        }
+        assert all(":" in services()[name]["image"] for name in tools), "a named version"
 
     def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self) -> None:
         assert services()["web-2"] == services()["web"]

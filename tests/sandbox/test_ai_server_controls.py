@@ -93,7 +93,7 @@ def test_a_cut_answer_is_billed(providers: AIServer) -> None:
         ask(providers)
     providers.next.add(NextAnswer(cut_after_chunks=3))
     stream = openai_sdk(providers).chat.completions.create(model="gpt-6-luna", messages=asked(), stream=True)
-    seen = []
+    seen: list[object] = []
     with contextlib.suppress(APIError, Exception):
         seen.extend(stream)
     assert len(seen) == 3

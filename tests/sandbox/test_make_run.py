@@ -30,6 +30,7 @@ class MakeRun:
         self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
         unset |= {"STRIPE_SECRET_KEY", "APPLE_BUNDLE_ID", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
+        unset |= {"OPENAI_API_KEY", "OPENAI_BASE_URL", "USE_MOCK_OPENAI", "CAPABILITIES"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -88,9 +89,11 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
         answer, end = decoder.raw_decode(text)
         answers.append(answer)
         text = text[end:]
-    _, prediction, usage, bought, more, on_the_web = answers
+    _, prediction, usage, solution, bought, more, on_the_web = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
+    assert (solution["provider"], solution["mock"], solution["image"]["width"]) == ("openai", False, 96)
+    assert solution["answer"] and solution["usage"]["input_tokens"] > 0
     assert (bought["tier"], bought["subscription"]["provider"]) == ("pro", "apple")
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
@@ -106,8 +109,9 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, the API, the worker, the mail box
-    assert len(children) >= 9
+    # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, an AI provider, the API, the
+    # worker, the mail box
+    assert len(children) >= 10
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 
