@@ -150,7 +150,7 @@ def payments_of(
     auth: Auth,
     connect: Callable[[], Connection],
     plans: Sequence[PlanOffer],
-    call_prices: CallPrices,
+    call_prices: CallPrices = dict,
     purchases: Sequence[Purchases] = (),
 ) -> Payments:
     """As the settings say. `purchases` are the kinds that packages above sell, besides items."""

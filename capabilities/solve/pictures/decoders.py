@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 THREADS: Final = 2
 NICENESS: Final = 10
-LARGE_PIXELS: Final = 16_000_000
-"""Of those only one is decoded at a time: 40 megapixels take up to half a gigabyte."""
+LARGE_PIXELS: Final = 12_500_000
+"""What is larger than a photo of 12 megapixels is decoded one at a time: such a picture may take 400 MB."""
 
 
 class PictureDecoders:

@@ -198,8 +198,9 @@ def test_the_frame_of_a_gif_counts_and_not_its_screen_alone() -> None:
     ("data", "named"), [(heic(), "HEIC"), (avif(), "AVIF"), (PDF, "PDF"), (SVG, "SVG"), (ZIP, "ZIP")]
 )
 def test_other_formats_are_told_by_their_bytes(data: bytes, named: str) -> None:
-    with pytest.raises(PictureFormatNotSupported, match=named) as refused:
+    with pytest.raises(PictureFormatNotSupported) as refused:
         read_header(data)
+    assert named in refused.value.detail
     assert ("Save it as JPEG" in refused.value.detail) is (named in {"HEIC", "AVIF"})
 
 
@@ -264,7 +265,8 @@ def test_any_exif_has_an_orientation(exif: bytes) -> None:
 
 
 PEAK = """
-import resource, sys
+import resource
+import capabilities.solve.pictures.prepare  # before the pictures are made, so that their memory is given back too
 from capabilities.solve.pictures.decoders import PictureDecoders
 from capabilities.solve.pictures.read_header import read_header
 from concurrent.futures import ThreadPoolExecutor
@@ -272,12 +274,11 @@ from tests.capabilities.solve.made_pictures import *
 kinds = [png_of(6300, 6300, bytes(6301 * 6300)), saved(Image.new("RGBA", (8000, 4900), (1, 2, 3, 4)), "PNG", compress_level=1),
          webp_of(4000, 4000), saved(Image.new("P", (8000, 4900)), "GIF"),
          saved(Image.new("RGB", (8000, 4900)), "JPEG", progressive=True, subsampling=0)]
-peak_of_making = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 decoders = PictureDecoders(wait_seconds=60)
 with ThreadPoolExecutor(8) as callers:
-    sizes = {made.width for made in callers.map(lambda data: decoders.prepare(read_header(data)), kinds * 3)}
+    sizes = {made.width for made in callers.map(lambda data: decoders.prepare(read_header(data)), kinds * 2)}
 resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 2**20
-print(sorted(sizes), max(peak_of_making, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024, resident)
+print(sorted(sizes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, resident)
 """
 
 
