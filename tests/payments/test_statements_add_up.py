@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import chain, repeat
 from typing import Any
 from uuid import UUID
 
@@ -36,9 +37,8 @@ class Story:
         self.told: list[str] = []
 
     def play(self) -> None:
-        steps: list[Callable[[], object]] = [self.charge] * 6 + [self.credit] * 2 + [self.close] * 3
-        others: list[Callable[[], object]] = [self.settle, self.pass_time, self.pass_time, self.mark_overdue]
-        steps += others
+        often: list[Callable[[], object]] = [self.charge, self.credit, self.close, self.pass_time]
+        steps = [*chain.from_iterable(map(repeat, often, (6, 2, 3, 2))), self.settle, self.mark_overdue]
         for _ in range(STEPS):
             step = self.random.choice(steps)
             self.told.append(step.__name__)
