@@ -22,6 +22,7 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.solve import solve
 from bench.usage import usage
 from bench.webhooks import webhooks
 from bench.worker import worker
@@ -45,6 +46,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "workers": partial(workers, rounds=rounds),
         "in-flight": in_flight,
         "login-storm": login_storm,
+        "solve": solve,
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,
