@@ -1,4 +1,4 @@
-"""Measure what calls cost on this machine. Runs every part (about six minutes) or the one you name.
+"""Measure what calls cost on this machine. Runs every part (about ten minutes) or the one you name.
 
 `peers`, `workers`, `analytics` and `usage` run only by name."""
 

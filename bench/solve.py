@@ -1,6 +1,7 @@
 """What solving pictures costs, and what it does to predictions of the same worker: photos that keep its decoders busy, and bombs."""
 
 import json
+import os
 import secrets
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from itertools import cycle
 from random import Random
 from statistics import median
 
@@ -21,7 +23,8 @@ from bench import processor_time
 from bench.callers import HOST, prediction_requests
 from bench.in_flight import MEBIBYTE
 from bench.load import Load, Outcome, run
-from bench.login_storm import all_rounds, predictions, row, storm
+from bench.login_storm import STORM_SECONDS, all_rounds, predictions, row, storm
+from bench.open_loop import OpenLoad, run_open
 from bench.processors import Processors
 from bench.services import FOLDER, ROOT, Services, private_server
 from bench.targets import Addresses, gateway_target
@@ -33,7 +36,7 @@ CONNECTIONS = 4
 DELAY_MS = 20
 ROUNDS = 6
 PHOTOS, BOMBS = 16, 200
-"""At once."""
+"""Photos at once; bombs in a round."""
 START_SECONDS = 20
 WARM_UP_SECONDS, WINDOW_SECONDS = 0.5, 4.0
 
@@ -71,7 +74,7 @@ def solve(services: Services, processors: Processors) -> bool:
 def ai_server() -> Iterator[Mapping[str, str]]:
     """A provider in a process of its own, and the settings that lead to it."""
     settings, log = FOLDER / "ai.json", FOLDER / "ai.log"
-    command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
+    command = ["nice", "-n", "19", sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
     program = ChildProcess("ai", command, {}, ROOT, log)
     program.start()
     try:
@@ -131,8 +134,7 @@ def compare_predictions(server: WebServer, predicting: Sequence[bytes], beside: 
     for number in range(1, ROUNDS + 1):
         for name in measured if number % 2 else reversed(measured):
             answers: Counter[int] = Counter()
-            others = PHOTOS if name == "solves" else BOMBS
-            raging = storm(server, beside[name], answers, connections=others) if name in beside else ExitStack()
+            raging = storm(server, beside[name], answers, SENT[name]) if name in beside else ExitStack()
             with raging:
                 outcome = predictions(server, predicting)
             measured[name].append(outcome)
@@ -147,6 +149,27 @@ def compare_predictions(server: WebServer, predicting: Sequence[bytes], beside: 
         rounds = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
         print(f"p99 under {name} / quiet: {ratio:.2f}  ({rounds})   (to reach: at most {most})", flush=True)
     return not any(outcome.failed for outcomes in measured.values() for outcome in outcomes)
+
+
+def send_photos(port: int, requests: Sequence[bytes]) -> Counter[int]:
+    """The next when one is answered, so that the decoders always have work."""
+    step_aside()
+    return run(Load(port, requests, PHOTOS, warm_up=0, window=STORM_SECONDS), lambda: None).statuses
+
+
+def send_bombs(port: int, requests: Sequence[bytes]) -> Counter[int]:
+    """As many as are meant, whatever becomes of them."""
+    step_aside()
+    load = OpenLoad(port, cycle(requests), BOMBS / STORM_SECONDS, warm_up=0, window=STORM_SECONDS)
+    return run_open(load, lambda: None).statuses
+
+
+def step_aside() -> None:
+    """What makes the load shares a processor with PostgreSQL and with the clients that are measured."""
+    os.nice(19)
+
+
+SENT = {"solves": send_photos, "bombs": send_bombs}
 
 
 def solve_requests(tokens: Sequence[str], pictures: Sequence[bytes]) -> list[bytes]:
@@ -170,8 +193,8 @@ def solve_request(token: str, body: bytes) -> bytes:
 
 def small_png() -> bytes:
     """About 10 kB, as of a scanned formula."""
-    strokes = Image.frombytes("L", (160, 120), Random(1).randbytes(19_200))
-    return saved(strokes.resize((640, 480), Image.Resampling.NEAREST).point(lambda grey: 255 * (grey > 128)), "PNG")
+    strokes = Image.frombytes("L", (180, 135), Random(1).randbytes(24_300))
+    return saved(strokes.resize((720, 540), Image.Resampling.NEAREST).point(lambda grey: 255 * (grey > 128)), "PNG")
 
 
 def photo() -> bytes:
