@@ -36,7 +36,7 @@ class Story:
         self.told: list[str] = []
 
     def play(self) -> None:
-        steps: list[Callable[[], object]] = [self.charge] * 6 + [self.credit] * 2 + [self.close] * 3
+        steps: list[Callable[[], None]] = [self.charge] * 6 + [self.credit] * 2 + [self.close] * 3
         steps += [self.settle, self.pass_time, self.pass_time, self.mark_overdue]
         for _ in range(STEPS):
             step = self.random.choice(steps)
