@@ -1,5 +1,6 @@
 """Taking an invite back. Accounts that were made with it stay."""
 
+from typing import Any
 from uuid import UUID
 
 from auth.assembly import Auth
@@ -18,5 +19,5 @@ def revoke_invite(auth: Auth, invite_id: UUID, *, actor_id: UUID | None = None, 
             raise NotFound("No invite has this ID")
         if invite.revoked_at is None:
             invite.revoked_at = now
-            because = {} if reason is None else {"reason": reason}
+            because: dict[str, Any] = {} if reason is None else {"reason": reason}
             record(session, "invite_revoked", now, user_id=None, actor_id=actor_id, invite_id=str(invite_id), **because)

@@ -1,6 +1,7 @@
 """Changing an app setting. Each change is an event with the value before and after."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -48,7 +49,7 @@ def change_setting(
             .values(name=setting.name, **stored)
             .on_conflict_do_update(index_elements=[StoredSetting.name], set_=stored)
         )
-    because = {"by": "operator"} if by is None else {}
+    because: dict[str, Any] = {"by": "operator"} if by is None else {}
     if reason is not None:
         because["reason"] = reason
     record(
