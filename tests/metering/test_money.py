@@ -29,7 +29,7 @@ from metering.purge import sweep_reservations
 from metering.rate_limit_headers import RateLimitExceeded
 from metering.settle import Outcome, Settlement, call_writer
 from metering.upstream import UpstreamFailed
-from metering.usage.budget import BudgetReached, BudgetsOnly, set_budget
+from metering.usage.budget import BudgetReached, budget_draw, read_budget, set_budget
 from metering.usage_limits import UsageLimits
 from metering.windows import day_of
 from tests.bare_app import bare_app, disconnect
@@ -50,6 +50,14 @@ class Overdue(MoneyRefused):
     error, title = "billing_overdue", "A statement is overdue"
 
 
+class OwnBudget:
+    """Holds a user to their budget and to nothing else."""
+
+    def draws(self, user_id: UUID, price_micros: int, now: datetime) -> tuple[Draw, ...]:
+        cents = read_budget(user_id, now).monthly_cents
+        return (budget_draw(cents, price_micros, now),) if price_micros else ()
+
+
 @dataclass
 class Photos:
     """A feature whose calls have a price."""
@@ -59,7 +67,7 @@ class Photos:
     url: str
     alice: Principal = field(default_factory=lambda: Principal(somebody(), uuid7(), Tier.PRO, None, fresh=True))
     price: int = PRICE
-    purse: Purse = field(default_factory=BudgetsOnly)
+    purse: Purse = field(default_factory=OwnBudget)
     per_day: int | None = 1000
     concurrency: int = 1000
     lease_seconds: float = 60
