@@ -92,7 +92,7 @@ def demo_accounts(running: MakeRun) -> str:
     addresses = json.loads((running.folder / "services.json").read_text())
     secrets = json.loads((running.folder / "development-secrets.json").read_text())
     command = [sys.executable, "-m", "flask", "bootstrap-demo", "--well-known"]
-    environ = {**running.environ, **addresses, **secrets, "PORT": "8000"}
+    environ = {**running.environ, **addresses, **secrets, "PORT": "8000", "CAPABILITIES": "predict,solve"}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = re.search(r"tok_\S+", done.stdout)
@@ -119,6 +119,7 @@ def test_every_line_of_the_document_runs_as_written(running: MakeRun) -> None:
     line = CURL.format(url=running.url, token=key, picture=picture())
     done = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, check=True, timeout=60)
     solved = json.loads(done.stdout)
+    assert "answer" in solved, solved
     assert solved["answer"] and solved["provider"] == "openai" and solved["mock"] is False
     twin = api.post("/api/gateway/solve", {"image": picture(), "prompt": "Solve this math problem"}, key)
     assert twin.status_code == 200, twin.text
@@ -145,7 +146,7 @@ def test_every_line_of_the_document_runs_as_written(running: MakeRun) -> None:
     assert api.post("/api/customers/password/reset", {"email": "user@example.com"}).status_code in {200, 202, 204}
     assert api.get("/api/core/health").json()["status"] == api.get("/health").json()["status"]
     assert {api.get(path).status_code for path in ("/api/docs/", "/api/schema/")} == {308}
-    assert api.get("/admin/").status_code in {200, 303, 308, 302}
+    assert api.get("/admin").status_code in {200, 303}
 
     changed = {"current_password": "tulip-9-orbit-canoe", "new_password": "harbor-7-violet-maple"}
     assert api.post("/api/customers/password/change", changed, registered.json()["access_token"]).status_code in {
