@@ -124,7 +124,7 @@ def test_its_route_counts_by_its_limits(on: Flask) -> None:
     assert [each.status_code for each in answers] == [200, 200, 429]
     assert answers[0].get_json() == {"says": "hello"}
     with on.app_context(), transaction() as session:
-        counted = set(session.execute(text("SELECT feature, unit, used FROM usage_counters")).tuples())
+        counted = {tuple(row) for row in session.execute(text("SELECT feature, unit, used FROM usage_counters"))}
     assert counted == {("toy", "call", 2), ("account", "micros", 2 * TOY_PRICE_MICROS)}
 
 
