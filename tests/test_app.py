@@ -43,8 +43,9 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|delete|download|end|finish|get|link|list|pay|reauthenticate|receive|refresh|register|"
-    "remove|rename|request|resend|reset|restore|resume|revoke|rotate|sign|solve|start|undo|unlink|update|validate|verify"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|finish|get|link|list|mark|pay|reauthenticate|receive|"
+    "refresh|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|sign|solve|start|undo|unlink|update|validate|"
+    "verify|waive"
 )
 
 

@@ -30,6 +30,11 @@ Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
 
 
+def everything_on() -> Environ:
+    on = ",".join(each.name for each in CAPABILITIES)
+    return production(CAPABILITIES=on, OPENAI_API_KEY=f"sk-proj-{secrets.token_hex(20)}")
+
+
 def production(**changes: str | None) -> Environ:
     """A complete production environment; None takes a variable away."""
     environ: dict[str, str | None] = {
@@ -585,7 +590,7 @@ def test_config_show_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_environment(monkeypatch, production())
+    set_environment(monkeypatch, everything_on())
     result = CliRunner().invoke(config_commands, ["show"])
     lines = result.output.splitlines()
     assert [line.partition("=")[0] for line in lines if not line.startswith("# ")] == [
@@ -653,11 +658,12 @@ def test_whatever_could_be_a_secret_is_hidden_by_its_type() -> None:
             values[name] = kind(f"redis://user:{canary}@redis/0" if kind is SecretUrl else canary)
         elif field.annotation in (str, str | None):
             values[name] = f"https://user:{canary}@example.com"
-    text = "\n".join(shown(model.model_construct(**{**load_settings(production()).model_dump(), **values})).values())
+    text = "\n".join(shown(model.model_construct(**{**load_settings(everything_on()).model_dump(), **values})).values())
     assert len(values) > 20
     assert canary not in text
     sounding = {name for name in model.model_fields if re.search("secret|password|_key$|keys$|dsn|token", name)}
     harmless = {"api_key_default_days", "jwt_access_token_expire_minutes", "password_hasher", "pwned_passwords_file"}
+    harmless |= {"solve_max_output_tokens"}
     assert {name for name in sounding - harmless if not isinstance(values.get(name), SecretStr)} == set()
 
 

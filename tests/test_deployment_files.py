@@ -106,7 +106,7 @@ class TestFiles:
         assert seconds > longest_request(load_settings({})) + 10
 
     def test_optional_tools_start_only_when_asked_for(self) -> None:
-        assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {
+        assert {name for name, service in services().items() if service.get("profiles") == ["shells"]} == {
             "psql",
             "redis-cli",
         }

@@ -135,7 +135,7 @@ def open_months(rules: PeriodRules, session: Session, user_id: UUID) -> list[Per
     waiting = select(month, func.count(), func.sum(Charge.price_micros)).where(
         Charge.user_id == user_id, Charge.statement_id.is_(None)
     )
-    requests: dict[str, int] = {}
+    counts: dict[str, int] = {}
     micros: dict[str, int] = {}
     counted: list[tuple[str, int, int]] = [(month_of(rules.clock()), 0, 0)]
     counted += [(name, many, int(total)) for name, many, total in session.execute(waiting.group_by(month))]
@@ -143,7 +143,7 @@ def open_months(rules: PeriodRules, session: Session, user_id: UUID) -> list[Per
         name = own
         while name in closed:
             name = next_month(name)
-        requests[name] = requests.get(name, 0) + many
+        counts[name] = counts.get(name, 0) + many
         micros[name] = micros.get(name, 0) + price
     left: int = session.scalars(
         select(func.coalesce(func.sum(BillingCredit.cents), 0)).where(
@@ -151,7 +151,7 @@ def open_months(rules: PeriodRules, session: Session, user_id: UUID) -> list[Per
         )
     ).one()
     periods = []
-    for name in sorted(requests):
+    for name in sorted(counts):
         charged = in_cents(micros[name])
         credited = min(int(left), charged)
         left -= credited
@@ -161,7 +161,7 @@ def open_months(rules: PeriodRules, session: Session, user_id: UUID) -> list[Per
                 user_id=user_id,
                 period=name,
                 state=PeriodState.OPEN,
-                requests=requests[name],
+                requests=counts[name],
                 charges_micros=micros[name],
                 credits_cents=credited,
                 amount_cents=charged - credited,

@@ -1,6 +1,6 @@
 """/controls/<action>: for a person or another process, what a test does by calling the stand-in's methods.
 
-docs/solve.md lists them.
+CONTRIBUTING.md shows how.
 """
 
 import dataclasses

@@ -89,7 +89,7 @@ def test_a_right_deployment_passes(right: RightDeployment) -> None:
     done = right.check()
     lines = [line for line in done.output.splitlines() if line.startswith("ok ")]
     assert (done.exit_code, complaints(done.output)) == (0, []), done.output
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert done.output.rstrip().endswith("0 failures, 0 warnings.")
     assert right.private.seen.predictions == right.private.seen.health_checks == 1  # a question without a goal
     assert right.mail.received.messages == []

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from admin.check_production.statements import statements_check
 from auth.principal import Role
 from database.base import uuid7
 from payments.billing.months import period_id
@@ -178,3 +179,14 @@ def test_a_credit_is_given_in_units_of_the_currency(dashboard: Dashboard) -> Non
     assert dashboard.query("SELECT user_id, cents FROM billing_credits") == [(alice, 1250)]
     ((_, actor_id, detail),) = events(dashboard, "billing_credit_given")
     assert (actor_id, detail["cents"]) == (admin.user_id, 1250)
+
+
+def test_a_deployment_that_charges_and_cannot_be_paid_is_told(dashboard: Dashboard) -> None:
+    check = statements_check(dashboard.app)
+    assert list(check.find()) == []
+    alice = dashboard.user()
+    make_statement(dashboard, alice, state="paid")
+    assert list(check.find()) == []
+    make_statement(dashboard, alice, "2026-03", "due")
+    (told,) = check.find()
+    assert (told.fails, "Stripe is not set up" in told.text) == (False, True)

@@ -20,7 +20,7 @@ from database.engine import EngineOptions, writer_connection
 from database.redis.server import RedisAddress, RedisServer
 from metering.breaker import Breaker, HealthSign
 from metering.bulkhead import Bulkhead
-from metering.idempotency import IdempotencyKeys
+from metering.idempotency import IdempotencyKeys, RequestStillRunning
 from metering.limits import CALL, Burst, Draw
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, Running, Tally, Work
 from metering.money import MICROS_PER_CENT, MoneyRefused, Purse
@@ -299,6 +299,30 @@ def test_many_at_once_spend_exactly_the_budget(photos: Photos, request: pytest.F
     assert counted == {"used": AFFORDED}
     assert [row[0] for row in photos.log()].count("delivered") == AFFORDED
     assert photos.rows("SELECT 1 FROM usage_reservations") == []
+
+
+def test_fifty_requests_with_one_key_are_one_call(photos: Photos) -> None:
+    photos.set_budget(2 * PRICE_CENTS)
+    photos.concurrency = 1
+    seen = []
+
+    def counts(running: Running, tally: Tally) -> bytes:
+        seen.append(running.request_id)
+        return answered(running, tally)
+
+    def until_answered() -> bytes:
+        while True:
+            try:
+                with photos.app.app_context():
+                    return photos.ask(counts, key="k").body
+            except RequestStillRunning:
+                pass
+            except RateLimitExceeded as refusal:  # the first one had not claimed the key yet
+                assert refusal.members["violated-policies"] == ["concurrency"]
+            threading.Event().wait(0.01)
+
+    assert hammer(50, until_answered) == [b'"a photo"'] * 50
+    assert (len(seen), photos.charged(), photos.spent()) == (1, [PRICE], PRICE)
 
 
 def test_a_call_whose_lease_ended_spends_nothing_that_another_one_spent(photos: Photos) -> None:

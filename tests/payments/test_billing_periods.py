@@ -62,7 +62,7 @@ def test_page_by_page(statements: Statements) -> None:
     assert answer["next_cursor"] is None
 
 
-@pytest.mark.parametrize("cursor", ["x", str(uuid4())])
+@pytest.mark.parametrize("cursor", ["x", "6b8d9bc8-6be9-4a4a-8367-0612975b495e"])
 def test_a_cursor_of_no_list_is_refused(statements: Statements, cursor: str) -> None:
     assert statements.stripe.get(f"/billing-periods?cursor={cursor}", statements.stripe.user()).status_code == 422
 

@@ -23,7 +23,7 @@ from tests.payments.statements import CENT, Statements
 from tests.payments.stripe_app import MakeStripe
 
 STORIES = 60
-ALWAYS_TOLD = 6
+ALWAYS_TOLD = 3
 """The others are told by `make test-slow`."""
 FIRST = int(os.environ.get("FIRST_STORY", "0"))
 STEPS = 40
