@@ -29,7 +29,7 @@ from bench.worker import worker
 from bench.workers import workers
 
 ROUNDS = 9
-LONGEST_SECONDS = 420
+LONGEST_SECONDS = 660
 LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""

@@ -16,7 +16,7 @@ from random import Random
 from statistics import median
 
 import psutil
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from auth.tiers import Tier
 from bench import processor_time
@@ -120,7 +120,9 @@ def measure_memory(server: WebServer, photos: Sequence[bytes]) -> bool:
     outcome = run(Load(server.port, photos, PHOTOS, warm_up=0.0, window=3 * WINDOW_SECONDS), lambda: None)
     over.set()
     looking.join()
-    print(f"{PHOTOS} photos of 12 megapixels at once, {len(photos[0]) / 1e6:.1f} MB each: {dict(outcome.statuses)}")
+    print(
+        f"{PHOTOS} photos of 12 megapixels at once, requests of {len(photos[0]) / 1e6:.1f} MB: {dict(outcome.statuses)}"
+    )
     print(
         f"  RSS of the worker: {before / MEBIBYTE:.0f} MiB before, at most {max(seen) / MEBIBYTE:.0f} MiB (to reach: under 450)"
     )
@@ -192,9 +194,14 @@ def solve_request(token: str, body: bytes) -> bytes:
 
 
 def small_png() -> bytes:
-    """About 10 kB, as of a scanned formula."""
-    strokes = Image.frombytes("L", (180, 135), Random(1).randbytes(24_300))
-    return saved(strokes.resize((720, 540), Image.Resampling.NEAREST).point(lambda grey: 255 * (grey > 128)), "PNG")
+    """About 10 kB: a page of formulas, as a scanner or a screenshot has it."""
+    page, numbers = Image.new("L", (640, 270), 255), Random(1)
+    for line in range(16):
+        text = "  ".join(
+            f"{numbers.randrange(99)} x + {numbers.randrange(999)} = {numbers.randrange(9999)}" for _ in range(6)
+        )
+        ImageDraw.Draw(page).text((8, 16 * line + 4), text, fill=0)
+    return saved(page, "PNG")
 
 
 def photo() -> bytes:
