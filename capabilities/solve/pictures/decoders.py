@@ -3,6 +3,7 @@
 Pillow releases the interpreter's lock while it decodes, scales and encodes (record 0023).
 """
 
+import ctypes
 import os
 import sys
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from capabilities.solve.pictures.prepare import Prepared
 
 THREADS: Final = 2
+M_MMAP_THRESHOLD: Final = -3
+"""mallopt(3)"""
 NICENESS: Final = 10
 LARGE_PIXELS: Final = 12_500_000
 """What is larger than a photo of 12 megapixels is decoded one at a time: such a picture may take 400 MB."""
@@ -32,6 +35,7 @@ class PictureDecoders:
     """
 
     def __init__(self, *, wait_seconds: float = 2.0, decode_seconds: float = 5.0) -> None:
+        _return_large_buffers()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures", initializer=_lower_priority)
         self._free = threading.Semaphore(THREADS)
         self._large = threading.Semaphore(1)
@@ -71,6 +75,15 @@ def _after(held: list[threading.Semaphore], _done: "Future[Prepared]") -> None:
 def _release(places: list[threading.Semaphore]) -> None:
     for each in places:
         each.release()
+
+
+def _return_large_buffers() -> None:
+    """A megabyte and more go back to the system when they are freed. Otherwise glibc keeps what bodies and pictures took, for
+    each of many threads: 16 photos of 12 megapixels at once left a process at 540 MiB, and at 340 with this.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # not glibc
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 def _lower_priority() -> None:
