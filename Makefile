@@ -22,7 +22,7 @@ GENERATED = .data/openapi-clients
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
 	tests/gateway/test_postgres_restart.py tests/test_backup.py
 
-.PHONY: help setup install run dev superuser test test-slow test-postgres-versions check check-code typecheck lint check-openapi format lock check-lock licences audit bench migrate clean
+.PHONY: help setup install run dev superuser test test-slow soak test-postgres-versions check check-code typecheck lint check-openapi format lock check-lock licences audit bench migrate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
@@ -46,6 +46,9 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(PYTEST) -m slow
+
+soak: $(INSTALLED)  ## Let everything fail by chance for ten minutes: make soak [FAULT_SEED=…]
+	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -rP -m slow tests/whole/test_solve_faults.py
 
 test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15, the oldest supported version; `test` uses the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \

@@ -55,7 +55,7 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
 }
 """Method and former path to the path of today."""
 
-MOVED_PAGES: Final[Mapping[str, str]] = {"/api/docs/": "/docs", "/api/schema/": "/openapi.json", "/admin/": "/admin"}
+MOVED_PAGES: Final[Mapping[str, str]] = {"/api/docs/": "/docs", "/api/schema/": "/openapi.json"}
 
 
 def add_compat_routes(app: Flask, auth: Auth) -> None:

@@ -1,4 +1,4 @@
-"""Measure what calls cost on this machine. Runs every part (about six minutes) or the one you name.
+"""Measure what calls cost on this machine. Runs every part (about ten minutes) or the one you name.
 
 `peers`, `workers`, `analytics` and `usage` run only by name."""
 
@@ -22,13 +22,14 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.solve import solve
 from bench.usage import usage
 from bench.webhooks import webhooks
 from bench.worker import worker
 from bench.workers import workers
 
 ROUNDS = 9
-LONGEST_SECONDS = 420
+LONGEST_SECONDS = 660
 LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
@@ -45,6 +46,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "workers": partial(workers, rounds=rounds),
         "in-flight": in_flight,
         "login-storm": login_storm,
+        "solve": solve,
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,

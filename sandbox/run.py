@@ -96,7 +96,7 @@ def run(folder: Path, stop: StopSignal) -> None:
         environ |= addresses
         if not is_set(environ, "EMAIL_HOST") and not is_set(environ, "EMAIL_FOLDER"):
             environ["EMAIL_FOLDER"] = str(folder / "mail")
-        claim.publish(addresses)
+        claim.publish({**addresses, "CAPABILITIES": environ["CAPABILITIES"]})
         stop.check()
         migrate(services, environ, stop)
         if not is_set(environ, "EMAIL_HOST"):

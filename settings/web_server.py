@@ -26,7 +26,7 @@ class WebServerSection(ProcessSection):
     """The number of web processes. Default: 1 in development, otherwise one per core, at most 4."""
     web_threads: int = Field(ge=4, le=4096, examples=["600"])
     """The number of threads in each web process. Each request in progress uses one. Default: 600, and one more for each request
-    that a product holds for long, such as `SOLVE_MAX_IN_FLIGHT`."""
+    that a product holds for long."""
     web_waiting_per_address: int = Field(default=100, ge=8, le=1000)
     """How many connections from one address a web process keeps waiting for a request. If there are more, the one that
     has waited longest is closed. Requests in progress do not count."""

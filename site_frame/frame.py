@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 from flask import current_app, request
 
 from auth.page_sessions.guards import CSRF_FIELD, visitor
-from auth.page_sessions.pages import SitePages, Subject
+from auth.page_sessions.pages import SENDS_ON, SitePages, Subject, see_other
 from auth.page_sessions.session import PageSessions, Visitor
 from auth.page_sessions.site import Site
 from database.base import Clock
+from security.api.operation import Answer, Anyone, operation
 from security.api.request_bodies import FORM_FIELDS
 from security.edge.problems import Problem
 from security.edge.request_id import current_request_id
@@ -136,6 +137,18 @@ class RootPages(SitePages):
     def __init__(self, site: Site, import_name: str) -> None:
         super().__init__(site, "frame", import_name)
         self.url_prefix = site.root
+
+        @operation(
+            self,
+            "GET",
+            "/",
+            operation_id="with_slash",
+            summary="Find the page at the root",
+            guard=Anyone("it leads to the page, which asks for a sign-in"),
+            answers=SENDS_ON,
+        )
+        def with_slash() -> Answer:
+            return see_other(site.root)
 
 
 class FrameOfPages(PageBlueprint):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metering.app_settings.models import StoredSetting
@@ -27,9 +28,9 @@ AppSettings = tuple[AppSetting[object], ...]
 
 
 def read_setting(session: Session, setting: AppSetting[Value_co]) -> Value_co | None:
-    """None where it is not set."""
-    stored = session.get(StoredSetting, setting.name)
-    return None if stored is None else setting.parse(stored.value)
+    """None where it is not set. The value alone is read: calls are priced by it."""
+    stored = session.execute(select(StoredSetting.value).where(StoredSetting.name == setting.name)).scalar_one_or_none()
+    return None if stored is None else setting.parse(stored)
 
 
 @dataclass(frozen=True)

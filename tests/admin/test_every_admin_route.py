@@ -18,6 +18,7 @@ from tests.test_app import NOWHERE
 from tests.whole.environment import EVERYTHING, production_environment
 
 OPEN = {
+    ("GET", "/admin/"),
     ("GET", "/admin/sign-in"),
     ("POST", "/admin/sign-in"),
     ("GET", "/admin/sign-in/code"),

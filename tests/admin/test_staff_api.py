@@ -52,7 +52,8 @@ def test_support_names_the_account(dashboard: Dashboard) -> None:
         assert (status, problem["errors"][0]["pointer"]) == (422, "/account")
         assert ask(dashboard, support, f"/{name}?account={alice}")[0] == 200
         assert ask(dashboard, support, f"/{name}?account=nobody@example.com")[0] == 422
-    assert ask(dashboard, support, "/settings") == (200, {"settings": []})
+    status, listed = ask(dashboard, support, "/settings")
+    assert (status, [each["name"] for each in listed["settings"]]) == (200, ["solve_price_cents"])
 
 
 @pytest.mark.parametrize(

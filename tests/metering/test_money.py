@@ -438,7 +438,7 @@ class TestSweep:
         assert sorted(photos.log())[1] == ("unknown", 504, "timeout", 0, 300)
         assert (photos.spent(), photos.charged()) == (PRICE, [PRICE])
 
-    def test_what_ended_otherwise_keeps_its_row(self, photos: Photos) -> None:
+    def test_whose_key_was_taken_over_has_a_row_of_its_own(self, photos: Photos) -> None:
         photos.ask(answered)
         (call,) = photos.rows("SELECT id, user_id FROM request_logs")
         photos.rows(
@@ -447,4 +447,4 @@ class TestSweep:
             " now() - interval '2 hours') RETURNING 1"
         )
         assert sweep_reservations() == 1
-        assert photos.log() == [("delivered", 200, None, PRICE, 300)]
+        assert photos.log() == [("abandoned", None, "abandoned", 0, 0), ("delivered", 200, None, PRICE, 300)]

@@ -31,7 +31,8 @@ def development(**changes: str) -> OpenAISection:
 
 def production(**changes: str) -> OpenAISection:
     environ = production_environment("postgresql://mirroros@127.0.0.1:1/mirroros", "https://predict.example.com")
-    return development(**{**environ, "CAPABILITIES": "ask", "OPENAI_API_KEY": KEY, **changes})
+    own = {"CAPABILITIES": "ask", "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": ""}
+    return development(**{**environ, **own, **changes})
 
 
 def refusal(**changes: str) -> str:

@@ -5,6 +5,7 @@ import secrets
 from capabilities import CAPABILITIES
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer
+from sandbox.ai_server.server import AIServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from sandbox.stripe_server.server import StripeServer
 
@@ -40,6 +41,11 @@ def stripe_environment(stripe: StripeServer) -> dict[str, str]:
         "STRIPE_API_BASE": stripe.url,
         "STRIPE_PRICES": PRICES_SETTING,
     }
+
+
+def ai_environment(ai: AIServer) -> dict[str, str]:
+    """What makes a server ask this stand-in instead of OpenAI."""
+    return {"OPENAI_API_KEY": ai.keys["openai"], "OPENAI_BASE_URL": ai.base_url("openai")}
 
 
 def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from auth.tiers import Tier
 from sandbox.ai_server.next_answers import NextAnswer
+from sandbox.valkey import EmbeddedValkey
 from tests.capabilities.solve.conftest import Customer, RunningSolve, Start
 
 BUDGET = "/api/gateway/usage/budget"
@@ -120,15 +121,20 @@ def repeated(customer: Customer, tries: int = 400, **fields: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["redis", "postgres"])
-def test_two_hundred_at_once_with_a_budget_for_seven(
-    start: Start, request: pytest.FixtureRequest, backend: str
-) -> None:
-    running = start(request.getfixturevalue("redis_url") if backend == "redis" else None)
+@pytest.mark.parametrize("backend", ["redis", "postgres", "redis-killed"])
+def test_two_hundred_at_once_with_a_budget_for_seven(start: Start, own_valkey: EmbeddedValkey, backend: str) -> None:
+    patient = {"OPENAI_TIMEOUT_S": "30"}  # forty callers and the provider share one process
+    running = start(None if backend == "postgres" else own_valkey.url, **patient)
     alice = running.register()
     running.rows("INSERT INTO usage_budgets (user_id, monthly_cents) VALUES (%s, 700) RETURNING user_id", alice.id)
     with ThreadPoolExecutor(40) as callers:
-        answers = list(callers.map(lambda _: repeated(alice), range(200)))
+        attempts = [callers.submit(repeated, alice) for _ in range(200)]
+        if backend == "redis-killed":
+            assert running.ai.books.wait_for(3)
+            own_valkey.kill()
+            assert running.ai.books.wait_for(5, 60)
+            own_valkey.start()
+        answers = [attempt.result() for attempt in attempts]
     found = Counter((answer.status_code, answer.get_json().get("error")) for answer in answers)
     assert found == {(200, None): 7, (402, "budget_reached"): 193}
     assert (len(alice.charges()), len(running.ai.books.entries), alice.held()) == (7, 7, 0)
