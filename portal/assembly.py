@@ -8,7 +8,7 @@ from auth.page_sessions.guards import PageGuards
 from auth.page_sessions.pages import SitePages, Subject
 from auth.page_sessions.site import PORTAL
 from metering.capability import Capabilities
-from payments.billing.rules import PeriodRules
+from payments.assembly import Payments
 from portal.budget.routes import budget_pages
 from portal.keys.routes import key_pages
 from portal.overview.routes import Plans, overview_pages
@@ -19,7 +19,7 @@ from site_frame.frame import RootPages
 
 
 def portal_of(
-    auth: Auth, plans: Plans, capabilities: Capabilities, periods: PeriodRules, own: Sequence[Subject]
+    auth: Auth, plans: Plans, capabilities: Capabilities, payments: Payments, own: Sequence[Subject]
 ) -> SiteContent:
     """`/portal`. `own`: the pages of capabilities that are on."""
 
@@ -32,7 +32,7 @@ def portal_of(
         *own,
         Subject("requests", "Requests", partial(request_pages, auth, capabilities)),
         Subject("budget", "Budget", partial(budget_pages, auth)),
-        Subject("statements", "Statements", partial(statement_pages, periods)),
+        Subject("statements", "Statements", partial(statement_pages, payments.periods, payments.stripe)),
         Subject("keys", "API keys", partial(key_pages, auth)),
     )
     return SiteContent(PORTAL, "Overview", root, subjects)

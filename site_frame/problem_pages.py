@@ -49,7 +49,7 @@ def form_address() -> str:
 
 def _form_again(problem: Problem) -> Response | None:
     """The page with the form, when there is one at the same address. An act is never repeated for it."""
-    if request.method in SAFE_METHODS or isinstance(problem, SHOWN_WITHOUT_FORM) or problem.status >= 500:
+    if request.method in SAFE_METHODS or isinstance(problem, SHOWN_WITHOUT_FORM) or problem.status == 500:
         return None
     if FORM_PROBLEM in request.environ:
         return None

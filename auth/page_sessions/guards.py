@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 
 from flask import request
+from werkzeug.datastructures import MultiDict
 
 from auth.middleware import FRESH_SECONDS, SAFE_METHODS, InsufficientRole
 from auth.page_sessions.session import PageSessions, Visitor
 from auth.principal import Principal, Role
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.sessions.cookies import CsrfFailed
-from security.api.request_bodies import form_fields
+from security.api.multipart import Multipart
+from security.api.request_bodies import FORM_FIELDS, form_fields
 from security.edge.problems import DependencyUnavailable, Problem, Unauthorized
 
 CSRF_FIELD = "csrf_token"
 VISITOR = "mirroros.visitor"
-CSRF_SENT = "mirroros.csrf_sent"
 """In the request's environ: `flask.g` belongs to a thread of the web server, which serves one request after the other."""
 CHALLENGE = "Session"
 """RFC 9110, 15.5.2, asks for one. No browser acts on a scheme that it does not know."""
@@ -43,7 +44,8 @@ class SignedInToSite:
 
     `fresh`: for what a stolen session must not do: password and second factor were given within the last five minutes. Put it
     on the page that shows the form as well as on the one that takes it. `polled`: a script asks by itself, which is no use of
-    the session. `without_second_factor`: for setting one up.
+    the session. `without_second_factor`: for setting one up. `uploads`: the body is a `FormWithFiles`, whose token stands in what
+    is not read before a slot is in hand; here the browser says where it comes from.
     """
 
     sessions: PageSessions
@@ -51,6 +53,7 @@ class SignedInToSite:
     fresh: bool = False
     polled: bool = False
     without_second_factor: bool = False
+    uploads: bool = False
     problems: tuple[type[Problem], ...] = (
         NotSignedIn,
         CsrfFailed,
@@ -84,10 +87,31 @@ class SignedInToSite:
 
     def _refuse_forms_of_others(self, caller: Principal) -> None:
         self.sessions.pages.refuse_other_pages()
-        sent = form_fields().poplist(CSRF_FIELD) or request.environ.get(CSRF_SENT, [])
-        request.environ[CSRF_SENT] = sent  # a form that is shown again is asked for once more within the same request
-        if len(sent) != 1 or not self.sessions.pages.is_csrf_token_of(caller.session_id, sent[0]):
-            raise CsrfFailed(FORM_NOT_OURS)
+        if visitor() is not None or (self.uploads and request.mimetype == Multipart.media_type):
+            return  # the first: a form that is shown again is asked for once more within the request that was checked
+        require_token(self.sessions, caller, form_fields().poplist(CSRF_FIELD))
+
+
+def require_token(sessions: PageSessions, caller: Principal, sent: list[str]) -> None:
+    """Raises CsrfFailed."""
+    if len(sent) != 1 or not sessions.pages.is_csrf_token_of(caller.session_id, sent[0]):
+        raise CsrfFailed(FORM_NOT_OURS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormWithFiles(Multipart):
+    """A form of a page that sends files, for an operation whose guard is made with `uploads=True`. Nothing is done with what it
+    says before its token was checked.
+    """
+
+    sessions: PageSessions
+
+    def look_at(self, texts: MultiDict[str, str]) -> None:
+        admitted = visitor()
+        if admitted is None:
+            raise NotSignedIn
+        require_token(self.sessions, admitted.principal, texts.poplist(CSRF_FIELD))
+        request.environ[FORM_FIELDS] = texts
 
 
 @dataclass(frozen=True)
@@ -125,6 +149,8 @@ class PageGuards:
 
     sessions: PageSessions
 
-    def __call__(self, role: Role | None = None, *, fresh: bool = False, polled: bool = False) -> SignedInToSite:
+    def __call__(
+        self, role: Role | None = None, *, fresh: bool = False, polled: bool = False, uploads: bool = False
+    ) -> SignedInToSite:
         """`role`: the site's own by default."""
-        return SignedInToSite(self.sessions, role or self.sessions.site.role, fresh, polled)
+        return SignedInToSite(self.sessions, role or self.sessions.site.role, fresh, polled, uploads=uploads)

@@ -1,7 +1,11 @@
 """The parts of this package, put together for one application."""
 
+from functools import partial
+
+from auth.page_sessions.pages import Subject
 from capabilities.solve.pictures.decoders import PictureDecoders
 from capabilities.solve.plan_limits import FEATURE, SOLVE_LIMITS
+from capabilities.solve.portal.routes import try_pages
 from capabilities.solve.price import SOLVE_PRICE, Prices
 from capabilities.solve.routes import solve_routes
 from capabilities.solve.settings import SECONDS_BESIDE_PROVIDER, SolveSection
@@ -43,6 +47,7 @@ def build_solve(parts: Parts, settings: SolveSection) -> Built:
     return Built(
         routes=(solve_routes(solver, parts.auth.clock, guard=guard, slots=slots), providers.routes),
         checks=tuple(providers.checks),
+        portal_pages=(Subject(FEATURE, "Try image solving", partial(try_pages, solver, parts.auth.clock, slots)),),
         app_settings=(SOLVE_PRICE,),
         prices={FEATURE: prices.now},
     )

@@ -25,6 +25,22 @@ from security.api.slots import Slots
 from security.edge.problems import ValidationFailed, field_error
 
 LARGEST_BODY = 20_000_000
+SOLVE_PROBLEMS = (
+    BudgetReached,
+    BillingLimitReached,
+    BillingOverdue,
+    RateLimitExceeded,
+    TooManyFailures,
+    LimitsUnavailable,
+    BreakerIsOpen,
+    TooManyInFlight,
+    UsageNotRecorded,
+    IdempotencyKeyReused,
+    RequestStillRunning,
+    AnswerNotKept,
+    *PICTURE_PROBLEMS,
+    *PROVIDER_PROBLEMS,
+)
 UNDER, _, LAST = PATH.rpartition("/")
 
 
@@ -46,22 +62,7 @@ def solve_routes(solver: PictureSolver, clock: Clock, *, guard: Guard, slots: Sl
         answers={200: SolveAnswer},
         answer_headers=METERED_HEADERS,
         accepts_idempotency_key=True,
-        problems=(
-            BudgetReached,
-            BillingLimitReached,
-            BillingOverdue,
-            RateLimitExceeded,
-            TooManyFailures,
-            LimitsUnavailable,
-            BreakerIsOpen,
-            TooManyInFlight,
-            UsageNotRecorded,
-            IdempotencyKeyReused,
-            RequestStillRunning,
-            AnswerNotKept,
-            *PICTURE_PROBLEMS,
-            *PROVIDER_PROBLEMS,
-        ),
+        problems=SOLVE_PROBLEMS,
     )
     def solve(caller: Caller, body: SolveBody | Form, idempotency_key: str | None) -> Answer:
         """Uses one solve of your plan and costs its price, but only when you receive a solution.
@@ -70,7 +71,7 @@ def solve_routes(solver: PictureSolver, clock: Clock, *, guard: Guard, slots: Sl
         smaller if needed, and freed of its metadata before an AI provider gets it. Neither the picture nor the prompt is kept.
         If you repeat a request with the same `Idempotency-Key`, you get the stored answer at no cost.
         """
-        picture = body.image if isinstance(body, SolveBody) else _picture_of(body)
+        picture = body.image if isinstance(body, SolveBody) else picture_of(body)
         fields: SolveFields = body if isinstance(body, SolveBody) else body.fields
         question = Question(picture, fields, solver.model_named(fields.model, clock()), idempotency_key)
         solution = solver.solve(caller, question)
@@ -79,7 +80,8 @@ def solve_routes(solver: PictureSolver, clock: Clock, *, guard: Guard, slots: Sl
     return routes
 
 
-def _picture_of(form: Form) -> SentPicture:
+def picture_of(form: Form) -> SentPicture:
+    """Raises ValidationFailed."""
     (file,) = form.files["image"]
     with file.stream as stream:
         data = stream.read()

@@ -86,6 +86,7 @@ class Multipart(RequestBody):
             raise BodyTooLarge(f"The form can have at most {self.most_parts} parts") from None
         except ValueError:
             raise MalformedRequest("The request body is not valid multipart/form-data") from None
+        self.look_at(texts)
         for name, declared in self.files.items():
             if declared.required and not files[name]:
                 errors.append(field_error([name], "missing", "File required"))
@@ -98,6 +99,9 @@ class Multipart(RequestBody):
         if errors:
             raise ValidationFailed(errors)
         return Form(fields, files)
+
+    def look_at(self, texts: MultiDict[str, str]) -> None:
+        """For kinds of forms whose texts say more than the model. Before anything is checked or handed over."""
 
     def _parts(self) -> Iterator[tuple[Field | File, BytesIO]]:
         """Raises RequestEntityTooLarge, and ValueError for what is not well formed."""
