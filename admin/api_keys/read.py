@@ -2,22 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import select
 
 from admin.listed import Listed
+from auth.api_keys.bodies import KeyState
 from auth.api_keys.list import is_live
 from auth.models import ApiKey, User
 from database import reading
 from database.pages import Page, newest_first, page_of
-
-
-class KeyState(StrEnum):
-    LIVE = "live"
-    REVOKED = "revoked"
-    EXPIRED = "expired"
 
 
 @dataclass(frozen=True)
@@ -27,12 +21,6 @@ class KeyFilter:
     user_id: UUID | None = None
     state: KeyState | None = None
     start: str | None = None
-
-
-def state_of(key: ApiKey, now: datetime) -> KeyState:
-    if key.revoked_at is not None:
-        return KeyState.REVOKED
-    return KeyState.EXPIRED if key.expires_at is not None and key.expires_at <= now else KeyState.LIVE
 
 
 def list_keys(wanted: KeyFilter, now: datetime, cursor: UUID | None, limit: int) -> Page[Listed[ApiKey]]:

@@ -6,9 +6,10 @@ from uuid import UUID
 from pydantic import Field
 
 from admin.accounts.routes import user_below
-from admin.api_keys.read import KeyFilter, KeyState, list_keys, read_key, state_of
+from admin.api_keys.read import KeyFilter, list_keys, read_key
 from admin.list_filter import ListFilter, whose
 from admin.reason import ReasonForm
+from auth.api_keys.bodies import KeyState, state_of
 from auth.assembly import Auth
 from auth.operators.accounts import NO_SUCH_KEY, NothingToChange, RoleNotBelowYours, Staff, revoke_key
 from auth.page_sessions.guards import PageGuards

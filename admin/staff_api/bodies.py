@@ -7,10 +7,10 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from admin.accounts.bodies import State
-from admin.api_keys.read import KeyState
 from admin.billing_periods.bodies import MonthName
 from admin.list_filter import LONGEST_NAME
 from admin.reason import Reason
+from auth.api_keys.bodies import KeyState
 from auth.principal import Role
 from auth.tiers import Tier
 from metering.settle import Outcome
@@ -94,7 +94,7 @@ class TokenRow(AnswerBody):
     last_used_at: datetime | None
 
 
-class TokensAnswer(ListAnswer):
+class KeysOfAccountsAnswer(ListAnswer):
     tokens: list[TokenRow]
 
 

@@ -10,7 +10,7 @@ from flask import Blueprint
 
 from admin.accounts.bodies import State
 from admin.accounts.find import AccountFilter, list_accounts
-from admin.api_keys.read import KeyFilter, list_keys, state_of
+from admin.api_keys.read import KeyFilter, list_keys
 from admin.app_settings.routes import any_of
 from admin.billing_periods.read import list_statements, read_statement
 from admin.list_filter import whose
@@ -18,6 +18,7 @@ from admin.request_log.read import CallFilter, list_calls
 from admin.staff_api.bodies import (
     CreditAnswer,
     CreditBody,
+    KeysOfAccountsAnswer,
     PeriodRow,
     PeriodsAnswer,
     PeriodsQuery,
@@ -29,12 +30,12 @@ from admin.staff_api.bodies import (
     SettingRow,
     SettingsAnswer,
     TokenRow,
-    TokensAnswer,
     TokensQuery,
     UserRow,
     UsersAnswer,
     UsersQuery,
 )
+from auth.api_keys.bodies import state_of
 from auth.assembly import Auth
 from auth.principal import Principal, Role
 from database import reading, transaction
@@ -105,7 +106,7 @@ def add_lists(routes: Blueprint, auth: Auth, support: Guard) -> None:
         summary="List API keys",
         guard=support,
         query=TokensQuery,
-        answers={200: TokensAnswer},
+        answers={200: KeysOfAccountsAnswer},
     )
     def tokens(caller: Principal, query: TokensQuery) -> Answer:
         """Returns the newest first. The tokens themselves are not stored."""
@@ -117,7 +118,7 @@ def add_lists(routes: Blueprint, auth: Auth, support: Guard) -> None:
             TokenRow(**{name: getattr(each.row, name) for name in own}, email=each.email, state=state_of(each.row, now))
             for each in page.items
         ]
-        return Answer(200, TokensAnswer(tokens=rows, next_cursor=page.next_cursor))
+        return Answer(200, KeysOfAccountsAnswer(tokens=rows, next_cursor=page.next_cursor))
 
     @operation(
         routes,

@@ -119,15 +119,19 @@ def create_key_body(
     )
 
 
+def state_of(key: ApiKey, now: datetime) -> KeyState:
+    if key.revoked_at is not None:
+        return KeyState.REVOKED
+    return KeyState.EXPIRED if key.expires_at is not None and key.expires_at <= now else KeyState.LIVE
+
+
 def key_answer(key: ApiKey, scopes: Container[str], now: datetime) -> KeyAnswer:
     """With those of its scopes that there are here."""
-    ended = key.expires_at is not None and key.expires_at <= now
-    state = KeyState.EXPIRED if ended else KeyState.LIVE
     return KeyAnswer(
         id=key.id,
         start=key.start,
         name=key.name,
-        state=state if key.revoked_at is None else KeyState.REVOKED,
+        state=state_of(key, now),
         scopes=[name for name in key.scopes if name in scopes],
         allowed_networks=key.allowed_networks,
         created_at=key.created_at,

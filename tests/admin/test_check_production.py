@@ -239,8 +239,8 @@ def with_plans(right: RightDeployment, change: Callable[[PlanOffer], PlanOffer])
 @mistake("limits", "The plan pro allows less predict per_day than plus")
 def dearer_plan_allows_less(right: RightDeployment) -> Iterator[Asked]:
     def change(plan: PlanOffer) -> PlanOffer:
-        per_day = {"predict": {**plan.limits["predict"], "per_day": 20}}
-        return replace(plan, limits=per_day) if plan.tier is Tier.PRO else plan
+        limits = {**plan.limits, "predict": {**plan.limits["predict"], "per_day": 20}}
+        return replace(plan, limits=limits) if plan.tier is Tier.PRO else plan
 
     yield with_plans(right, change)
 
