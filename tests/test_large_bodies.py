@@ -18,6 +18,8 @@ from security.edge.arriving_request import LARGEST_KEPT_BODY
 from tests.toy_api import PHOTO_SLOTS
 from tests.toy_web_server import ToyServer, connect, received, toy_server, wait_until
 
+pytestmark = pytest.mark.slow
+
 SIGNED_IN = b"Authorization: Bearer good"
 IMAGE = b"a" * 3_000_000
 DOCUMENT = b'{"image":"' + IMAGE + b'"}'

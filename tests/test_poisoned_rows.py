@@ -296,6 +296,7 @@ def test_one_bad_row_holds_up_no_other(app: Flask, batch: Batch) -> None:
     assert rows(noted) == [(batch.item, "InternalError", 1)]  # left alone for a while
 
 
+@pytest.mark.slow
 def test_more_bad_accounts_than_a_run_looks_at_do_not_starve_the_others(app: Flask) -> None:
     do(
         "INSERT INTO users (id, email, email_key, created_at, updated_at, is_active, delete_after)"

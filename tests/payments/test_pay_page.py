@@ -14,6 +14,8 @@ from payments.purchases.pay_page import PagePurchase, open_pay_page
 from tests.payments.statements import Statements
 from tests.payments.test_pay_billing_period import FORTNIGHT, blocked, succeeded
 
+pytestmark = pytest.mark.slow
+
 DONE, BACK = "https://api.example.com/portal/done", "https://api.example.com/portal/back"
 
 
