@@ -22,7 +22,7 @@ GENERATED = .data/openapi-clients
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
 	tests/gateway/test_postgres_restart.py tests/test_backup.py
 
-.PHONY: help setup run test test-slow test-postgres-versions check check-code check-openapi format lock check-lock licences audit bench migrate clean
+.PHONY: help setup install run dev superuser test test-slow soak test-postgres-versions check check-code typecheck lint check-openapi format lock check-lock licences audit bench migrate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
@@ -30,14 +30,25 @@ help:  ## List the targets
 setup: $(INSTALLED)  ## Make .venv and install the locked requirements
 	@echo "All is installed. Next: make run"
 
+install: setup  ## The same as setup
+
 run: $(INSTALLED)  ## Start everything: PostgreSQL, Valkey, a private server, the API on PORT (8000), a worker
 	@exec $(BIN)/python -m sandbox.run
+
+dev: run  ## The same as run
+
+superuser: $(INSTALLED)  ## Create an admin account: make superuser EMAIL=you@example.com
+	@test -n "$(EMAIL)" || { echo "Say whose account it is: make superuser EMAIL=you@example.com" >&2; exit 1; }
+	@$(BIN)/python -m flask create-admin "$(EMAIL)"
 
 test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(PYTEST) -m slow
+
+soak: $(INSTALLED)  ## Let everything fail by chance for ten minutes: make soak [FAULT_SEED=…]
+	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -rP -m slow tests/whole/test_solve_faults.py
 
 test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15, the oldest supported version; `test` uses the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \
@@ -53,6 +64,13 @@ check-code: $(INSTALLED) check-lock  ## Run the checks without the tests
 	$(BIN)/bandit --quiet --recursive -ll --configfile pyproject.toml .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+
+typecheck: $(INSTALLED)  ## Check the types
+	$(BIN)/mypy .
+
+lint: $(INSTALLED)  ## Lint the code, without changing it
+	$(BIN)/ruff check --quiet .
+	$(BIN)/flake8
 
 check-openapi: $(INSTALLED) $(CLIENT_TOOLS)  ## Lint the OpenAPI document and compile the README examples with generated clients
 	@rm -rf $(GENERATED)

@@ -22,9 +22,12 @@ A limit of null means unlimited. For older apps there is one exception: in the a
 
 TAGS: Final = MappingProxyType(
     {
+        "admin": "What the staff see and do: accounts, API keys, calls, billing periods and settings.",
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
+        "billing": "Your monthly statements, and paying them.",
+        "compat": "Former paths that differ from those of today.",
         "email": "Confirm an e-mail address, change it, and use it to reset a forgotten password.",
         "events": "Security events of an account.",
         "exports": "Download all your data.",
@@ -32,6 +35,7 @@ TAGS: Final = MappingProxyType(
         "home": "Where to find everything.",
         "identities": "The Apple and Google accounts linked to your account.",
         "impersonation": "View the service as another user, for support.",
+        "invites": "Invite codes, for admins.",
         "keys": "The public keys of access tokens (JWKS).",
         "passkeys": "Add, rename and delete passkeys, and sign in with one.",
         "passwords": "Enter your password again, or change it.",
@@ -42,6 +46,7 @@ TAGS: Final = MappingProxyType(
         "sessions": "Where you are signed in.",
         "stripe": "Buy, change and cancel plans on the web with Stripe.",
         "tokens": "API keys, for programs.",
+        "usage": "What you used of all features, what it cost, and your budget.",
     }
 )
 

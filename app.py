@@ -21,7 +21,7 @@ from auth.scopes import USAGE
 from capabilities import CAPABILITIES
 from check_settings import config_commands, judged_for_production
 from compat import add_compat_routes
-from config import PLANS, Settings, SettingsInvalid, exit_for, plans_on_offer, settings_of_this_process
+from config import PLANS, Settings, SettingsInvalid, exit_for, plan_table, plans_on_offer, settings_of_this_process
 from database import configure_database, db
 from database.engine import EngineOptions, writer_connection
 from database.forget_failures import UPKEEP_JOBS
@@ -31,11 +31,16 @@ from metering.assembly import Metering
 from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
 from metering.parts import Parts
 from metering.personal_data import METERING_DATA
+from metering.usage.jobs import usage_jobs
+from metering.usage.routes import usage_routes
 from payments.assembly import payments_of
+from payments.billing.commands import billing_commands
+from payments.billing.purse import AccountPurse
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_hand
+from portal.assembly import portal_of
 from security.api.openapi import openapi_routes
 from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
@@ -50,6 +55,7 @@ from security.logs.sentry import start_sentry
 from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
 from settings.section import secret_text
+from site_frame.assembly import install_sites
 
 
 def create_app() -> Flask:
@@ -91,10 +97,11 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         judge=judged_for_production,
         set_tier=grant_by_hand,
     )
-    own = made.built.values()
+    own, on = made.built.values(), tuple(made.built)
     contact = settings.security_contact
     for routes in (
         *auth_blueprints(made.auth, settings),
+        usage_routes(made.auth, plan_table(on)),
         *payment_blueprints(made.payments),
         *chain.from_iterable(each.routes for each in own),
         *admin.routes,
@@ -105,14 +112,18 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
     ):
         app.register_blueprint(routes)
+    portal_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
+    portal = portal_of(made.auth, plan_table(on), on, made.payments, portal_pages)
+    install_sites(app, made.auth, (admin.site, portal))
     if settings.compat_routes:
-        add_compat_routes(app)
+        add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (
         config_commands,
         *auth_commands(made.auth, settings, grant_by_hand),
         payment_commands(made.payments),
+        *billing_commands(made.payments.periods),
         *chain.from_iterable(each.commands for each in own),
         *admin.commands,
     ):
@@ -136,11 +147,19 @@ def put_together(
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
     metering = Metering(engine, connect, redis, confirm)
-    parts = Parts(auth, metering, engine, connect, settings.derived_key)
-    payments = payments_of(settings, auth=auth, connect=connect, plans=plans_on_offer(on))
+    payments = payments_of(
+        settings,
+        auth=auth,
+        connect=connect,
+        plans=plans_on_offer(on),
+        call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
+    )
+    parts = Parts(auth, metering, AccountPurse(payments.periods), engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
-    jobs = Jobs.of((*metering.jobs, *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS))
+    jobs = Jobs.of(
+        (*metering.jobs, *usage_jobs(auth), *auth_jobs(auth), *payments.jobs, *own_jobs, *ANALYTICS_JOBS, *UPKEEP_JOBS)
+    )
     own_health = {name: part for each in built.values() for name, part in each.health.items()}
     health = health_check(secret_text(settings.database_url) or "", redis_address(settings), own_health)
     return Assembled(auth, metering, payments, built, jobs, health)

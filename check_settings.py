@@ -9,16 +9,18 @@ from pydantic import SecretStr
 from admin.check_production.variables import Judgement
 from capabilities import CAPABILITIES
 from config import (
+    Settings,
     SettingsInvalid,
     exit_for,
     load_settings,
     load_settings_or_exit,
+    names_of_this_process,
     own_env_file,
     settings_with,
 )
 from metering.capability import Capabilities
 from settings.check import remarks_on
-from settings.environment import source_of
+from settings.environment import source_of, with_names_of_today
 from settings.redact import without_secrets
 from settings.section import Environment, Section, own_fields, sections_of
 from settings.types import SecretUrl
@@ -27,10 +29,15 @@ from settings.types import SecretUrl
 def judged_for_production() -> Judgement:
     """The variables of this process, as production would take them."""
     try:
-        settings = load_settings({**os.environ, "FLASK_ENV": Environment.PRODUCTION})
+        settings = _settings_for(Environment.PRODUCTION)
     except SettingsInvalid as refusal:
         return Judgement(problems=refusal.problems)
-    return Judgement(remarks=tuple(remarks_on(settings)))
+    return Judgement(remarks=(*remarks_on(settings), *names_of_this_process().remarks))
+
+
+def _settings_for(environment: str) -> Settings:
+    """Whatever name the environment has been set by. Raises SettingsInvalid."""
+    return load_settings({**with_names_of_today(os.environ).environ, "FLASK_ENV": environment})
 
 
 @click.group("config")
@@ -48,11 +55,11 @@ def config_commands() -> None:
 def check(environment: str | None) -> None:
     """Check the settings, and give warnings."""
     try:
-        settings = load_settings({**os.environ, "FLASK_ENV": environment}) if environment else load_settings()
+        settings = _settings_for(environment) if environment else load_settings()
     except SettingsInvalid as refusal:
         exit_for(refusal)
     click.echo(f"The settings are valid for {settings.flask_env}.")
-    for remark in remarks_on(settings):
+    for remark in (*remarks_on(settings), *names_of_this_process().remarks):
         click.echo(f"  note: {remark}")
 
 

@@ -1,5 +1,7 @@
 """Paths of older clients, each a further rule on the view of a path of today: the same limits, bodies and answers.
 
+Three have a form of their own: what made keys without end still does, and what people open sends them on.
+
 They are marked as deprecated in the OpenAPI document, and every answer says so (RFC 9745). `COMPAT_ROUTES=off` takes all away.
 """
 
@@ -7,10 +9,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
-from flask import Flask, Response, after_this_request
+from flask import Blueprint, Flask, Response, after_this_request
 
-from security.api.operation import OPERATIONS_KEY, Operation
+from auth.api_keys.bodies import CreateKeyBody, NewKeyAnswer, create_key_body
+from auth.api_keys.create import TooManyApiKeys, create_api_key, key_problems, key_request
+from auth.assembly import Auth
+from auth.email.bodies import TokenBody
+from auth.principal import Principal
+from security.api.operation import OPERATIONS_KEY, Answer, Anyone, Operation, operation
+from security.edge.problems import TooManyRequests
 
 DEPRECATED_SINCE: Final = "@1795910400"
 """29 November 2026, as a date of structured fields (RFC 9745, 2.1; RFC 9651, 3.3.7)."""
@@ -35,19 +44,21 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "POST /api/customers/password/reset": "/api/auth/forgot-password",
     "POST /api/customers/resend-verification": "/api/auth/resend-verification",
     "GET /api/customers/tokens": "/api/auth/tokens",
-    "POST /api/customers/tokens": "/api/auth/tokens",
     "DELETE /api/customers/tokens/<uuid:key_id>": "/api/auth/tokens/<uuid:key_id>",
+    "GET /api/customers/usage/requests": "/api/gateway/usage/requests",
+    "GET /api/customers/usage/summary": "/api/gateway/usage/summary",
     "GET /api/core/health": "/health",
+    "POST /api/core/solve": "/api/gateway/solve",
     "GET /api/auth/me": "/api/auth/profile",
     "POST /api/payments/create-intent": "/api/payments/stripe/create-intent",
     "POST /api/payments/confirm": "/api/payments/stripe/confirm",
-    "GET /api/docs/": "/docs",
-    "GET /api/schema/": "/openapi.json",
 }
 """Method and former path to the path of today."""
 
+MOVED_PAGES: Final[Mapping[str, str]] = {"/api/docs/": "/docs", "/api/schema/": "/openapi.json"}
 
-def add_compat_routes(app: Flask) -> None:
+
+def add_compat_routes(app: Flask, auth: Auth) -> None:
     """After all other routes. Former paths of what is switched off do not exist either."""
     operations: dict[str, Operation] = app.extensions.setdefault(OPERATIONS_KEY, {})
     endpoints = {
@@ -68,6 +79,66 @@ def add_compat_routes(app: Flask) -> None:
         )
         if endpoint in operations:
             operations[former_endpoint] = _deprecated_operation(operations[endpoint], former_path)
+    own = _routes_of_another_form(auth)
+    app.register_blueprint(own)
+    for endpoint in [each for each in app.view_functions if each.startswith(f"{own.name}.")]:
+        app.view_functions[endpoint] = _deprecated(app, endpoint)
+        operations[endpoint] = replace(operations[endpoint], deprecated=True)
+
+
+def _routes_of_another_form(auth: Auth) -> Blueprint:
+    routes = Blueprint("compat", __name__)
+
+    @operation(
+        routes,
+        "POST",
+        "/api/customers/tokens",
+        operation_id="createApiKeyAtCustomersTokens",
+        summary="Create an API key",
+        guard=auth.recently_signed_in,
+        body=create_key_body(tuple(auth.scopes.items()), None, "CreateApiTokenBody"),
+        answers={201: NewKeyAnswer},
+        problems=(TooManyApiKeys, TooManyRequests, *key_problems(auth)),
+    )
+    def create_key(caller: Principal, body: CreateKeyBody) -> Answer:
+        """Call `POST /api/auth/tokens` instead. Here, a key for which you name no `expires_in_days` has no end."""
+        return Answer(201, create_api_key(auth, caller.user_id, caller.session_id, key_request(auth, body)))
+
+    @operation(
+        routes,
+        "GET",
+        "/api/customers/verify-email",
+        operation_id="getVerifyEmailPage",
+        summary="Open the page that confirms an e-mail address",
+        guard=Anyone("people follow the link of an e-mail, and nothing is confirmed by it"),
+        query=TokenBody,
+        answers={303: None},
+        answer_headers={"Location": "The page with the button that confirms the address."},
+    )
+    def verify_email(query: TokenBody) -> Answer:
+        """Sends browsers to `/account/verify-email`. It confirms nothing by itself, because mail scanners open links too."""
+        page = f"/account/verify-email#token={quote(query.token, safe='')}"
+        return Answer(303, headers={"Location": page, "Cache-Control": "no-store"})
+
+    for former, page in MOVED_PAGES.items():
+        _send_on(routes, former, page)
+    return routes
+
+
+def _send_on(routes: Blueprint, former: str, page: str) -> None:
+    @operation(
+        routes,
+        "GET",
+        former,
+        operation_id=f"getPageAt{''.join(word.capitalize() for word in former.split('/'))}",
+        summary="Find a page that has moved",
+        guard=Anyone("the page is public"),
+        answers={308: None},
+        answer_headers={"Location": "The page's path of today."},
+    )
+    def moved() -> Answer:
+        """`Location` says where it is."""
+        return Answer(308, headers={"Location": page})
 
 
 def _deprecated(app: Flask, endpoint: str) -> Any:

@@ -23,7 +23,7 @@ from metering.capability import Capabilities, FeatureLimits, switched_on
 from payments.plans import PlanOffer
 from settings.check import problems_of
 from settings.defaults import adapted_to_platform, environment_of, place_of
-from settings.environment import read_settings, with_env_file
+from settings.environment import NamesOfToday, read_settings, with_env_file, with_names_of_today
 from settings.process import ProcessSection
 from settings.section import Environment, Place, Section, own_rules
 from settings.types import comma_list
@@ -67,10 +67,12 @@ def load_settings(
     if environ is None:
         environ = os.environ
         env_file = own_env_file(environ)
-    environ = with_env_file(environ, env_file)
+    renamed = with_names_of_today(with_env_file(environ, env_file))
+    environ = renamed.environ
     on = switched_on(capabilities, _names_of_capabilities(environ))
     model = settings_with(on)
-    texts, problems = read_settings((name.upper() for name in model.model_fields), environ)
+    texts, unreadable = read_settings((name.upper() for name in model.model_fields), environ)
+    problems = {**unreadable, **renamed.problems}
     texts = adapted_to_platform(environ, texts)
     given = {
         **_defaults(model, place_of(environ, texts)),
@@ -84,24 +86,31 @@ def load_settings(
     for name, reason in (*_unknown_capabilities(settings, capabilities), *problems_of(settings)):
         problems.setdefault(name, reason)
     if problems:
-        raise SettingsInvalid(tuple(f"{name} {reason}" for name, reason in sorted(problems.items())))
+        as_set = {name: former for former, name in renamed.used.items()}
+        named = {as_set.get(name, name): reason for name, reason in problems.items()}
+        raise SettingsInvalid(tuple(f"{name} {reason}" for name, reason in sorted(named.items())))
     return settings
 
 
 def own_env_file(environ: Mapping[str, str]) -> Path | None:
     """A developer's `.env`. Staging and production read none."""
-    return ENV_FILE if environment_of(environ) in {None, Environment.DEVELOPMENT} else None
+    return ENV_FILE if environment_of(with_names_of_today(environ).environ) in {None, Environment.DEVELOPMENT} else None
+
+
+def names_of_this_process() -> NamesOfToday:
+    return with_names_of_today(with_env_file(os.environ, own_env_file(os.environ)))
 
 
 def settings_of_this_process() -> Settings:
     """In development with servers and secrets for what is not set. Raises SettingsInvalid.
 
-    Servers for development that cannot be started end the process with one line.
+    Former names of variables are warned of. Servers for development that cannot be started end the process with one line.
     """
-    env_file = own_env_file(os.environ)
-    if env_file is None:
+    renamed = names_of_this_process()
+    sys.stderr.writelines(f"Warning: {remark}\n" for remark in renamed.remarks)
+    if own_env_file(os.environ) is None:
         return load_settings()
-    environ = with_env_file(os.environ, env_file)
+    environ = renamed.environ
     if find_spec("sandbox") is None:  # as in the container image
         return load_settings(environ)
     load_settings(environ)  # before servers are started for settings that are refused
@@ -145,7 +154,9 @@ def _unknown_capabilities(settings: Settings, capabilities: Capabilities) -> Ite
 
 def _defaults(model: type[Section], place: Place) -> dict[str, str]:
     """Field to text, for settings whose default is not a constant."""
-    return {name: text for defaults in own_rules(model, "defaults") for name, text in defaults(place).items()}
+    texts = {name: text for defaults in own_rules(model, "defaults") for name, text in defaults(place).items()}
+    more = sum(threads(place) for threads in own_rules(model, "threads"))
+    return {**texts, "web_threads": str(int(texts["web_threads"]) + more)}
 
 
 def _problems_of(error: ValidationError) -> dict[str, str]:

@@ -21,10 +21,12 @@ import gunicorn.http.wsgi
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from security.edge.arriving_request import ArrivingRequest
 from security.edge.client_socket import ClientSocket
+from security.edge.late_body import LateBody
 from security.edge.plain_request import PlainRequestParser
 from security.edge.plain_response import PlainResponse
 from security.edge.request_threads import RequestThreads
@@ -60,6 +62,8 @@ class Patience:
 
     head: float = 10
     body: float = 20
+    late_body: float = 120
+    """In all, for one that holds a thread while it arrives: see late_body.py."""
     answer: float = 20
     close: float = 2
     bytes_per_second: int = 500
@@ -76,6 +80,21 @@ class ClientLimits:
     """Of requests that are not whole, and of answers that are not taken."""
 
 
+class ClientUnreader(Unreader):  # type: ignore[misc]
+    """Where gunicorn's parser gets what the main loop has read, and its thread the rest of a body that is late."""
+
+    late: LateBody | None = None
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        return b"" if self.late is None else self.late.receive(size_hint or RECEIVED_AT_ONCE)
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> Any:
+        """At most so much where no size is named: gunicorn copies what it gets then once for every chunk that it holds."""
+        if size is None and len(self.buf.getbuffer()) > RECEIVED_AT_ONCE:
+            size = RECEIVED_AT_ONCE
+        return super().read(size, read_ahead)
+
+
 class Connection(TConn):  # type: ignore[misc]
     """The main loop reads it and sends what a client is slow to take. A thread gets it with a whole request."""
 
@@ -83,6 +102,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.sock: ClientSocket
         super().__init__(cfg, ClientSocket(accepted), client, server)
         self.parser = PlainRequestParser(cfg, (), client)
+        self.parser.unreader = ClientUnreader()
         self.initialized = self.data_ready = True  # or gunicorn's thread would wait for the first byte
         self.peer = client[0] if isinstance(client, tuple) else ""  # a Unix socket has no address
         self.request = ArrivingRequest()
@@ -234,11 +254,23 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
                 self._answered(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        # The body is here, or will not be waited for.
-        req._expected_100_continue = False
         if not conn.request.whole:
-            req.force_close()
+            self._frame_late_body(req, conn)
+        req._expected_100_continue = False  # it was told to go on, or will be
         return super().handle_request(req, conn)
+
+    def _frame_late_body(self, req: Any, conn: Connection) -> None:
+        """Until all of it was read, where the next request would begin is unknown."""
+        unreader = conn.parser.unreader
+        late: LateBody = unreader.late
+        closes, req.must_close = req.must_close, True
+
+        def whole() -> None:
+            conn.request.whole, req.must_close, unreader.late = True, closes, None
+
+        length = getattr(req.body.reader, "length", None)  # chunks have none
+        late.frame(req.body, length=length, expects_continue=req._expected_100_continue, on_whole=whole)
+        req.body = late
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
         """What the application left unread of a whole body is here; without a whole one the next request's start is unknown."""
@@ -428,6 +460,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def _hand_over(self, conn: Connection) -> None:
         self._stop_waiting(conn)
+        if not conn.request.whole:
+            self._watch(conn, 0)  # what comes is for its thread to read
+            conn.parser.unreader.late = LateBody(conn.sock, self.limits.patience)
         conn.parser.unreader.unread(conn.request.received)
         conn.request.forget_body()
         self.enqueue_req(conn)

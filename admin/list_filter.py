@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from admin.accounts.find import account_named
+from auth.page_sessions.pages import PageQuery
 from auth.principal import Principal, Role
-from auth.staff.pages import PageQuery
 from security.api.cursor import ListQuery
 
 MINUTE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")

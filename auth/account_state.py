@@ -1,9 +1,9 @@
 """What a request's permission hangs on: is the account active, does the session or API key live, which tier counts now.
 
 PostgreSQL holds the truth. Redis holds a short-lived copy, one hash per user: `v` is `users.state_version`, `u` the user's
-part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends. Whoever changes one of these facts does so in
-an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the commit; a
-copy that was read before the change can then no longer be stored.
+part, `s:<session id>` 1 or 0, `k:<API key id>` 0, or 1 and when the key ends, if it does. Whoever changes one of these facts
+does so in an `account_change`, which raises the version in the same transaction and calls `AccountStates.changed` after the
+commit; a copy that was read before the change can then no longer be stored.
 """
 
 import time
@@ -27,6 +27,7 @@ from security.edge.problems import InvalidToken
 COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000
 SLOWEST_READ_SECONDS = 10.0
+UNVERIFIED = "|unverified"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Credentials = type[AuthSession] | type[ApiKey]
@@ -74,7 +75,7 @@ return 1
 class AccountState:
     """The facts about one user and one of the user's sessions or API keys, the credential.
 
-    `ends_at` is known of API keys: rotating one brings its end forward.
+    `ends_at` is known of API keys that end: rotating one brings its end forward.
     """
 
     active: bool
@@ -84,6 +85,8 @@ class AccountState:
     role: Role = Role.USER
     cached: CachedFields | None = None
     ends_at: datetime | None = None
+    unverified: bool = False
+    """The address must be confirmed before anything is metered, and is not."""
 
     def admitted_at(self, now: datetime) -> bool:
         return self.active and self.credential_alive and (self.ends_at is None or now < self.ends_at)
@@ -95,8 +98,11 @@ class AccountState:
 class AccountStates:
     """Reads account state through Redis, and says when it changed. Each reading counts as a request of the user."""
 
-    def __init__(self, server: RedisServer, clock: Clock, general: GeneralLimit) -> None:
+    def __init__(
+        self, server: RedisServer, clock: Clock, general: GeneralLimit, *, require_verification: bool = False
+    ) -> None:
         self.general = general
+        self.require_verification = require_verification
         self._server = server
         self._clock = clock
 
@@ -198,10 +204,12 @@ class AccountStates:
         query = (
             select(
                 User.is_active,
+                User.is_verified,
                 User.tier,
                 User.tier_expires_at,
                 User.role,
                 User.state_version,
+                table.id,
                 table.revoked_at,
                 table.expires_at,
             )
@@ -212,7 +220,8 @@ class AccountStates:
             row = session.execute(query).one_or_none()
         if row is None:
             raise InvalidToken
-        alive = row.expires_at is not None and row.revoked_at is None and self._clock() < row.expires_at
+        ended = row.expires_at is not None and row.expires_at <= self._clock()
+        alive = row.id is not None and row.revoked_at is None and not ended
         state = AccountState(
             active=row.is_active,
             credential_alive=alive,
@@ -220,6 +229,7 @@ class AccountStates:
             tier_expires_at=row.tier_expires_at,
             role=Role(row.role),
             ends_at=row.expires_at if alive and table is ApiKey else None,
+            unverified=self.require_verification and not row.is_verified,
         )
         return state, row.state_version
 
@@ -229,14 +239,16 @@ def state_key(user_id: UUID) -> str:
 
 
 def encode(state: AccountState) -> tuple[str, str]:
-    """The values of `u` (active, tier, end of the tier, role) and of the credential. Times are Unix microseconds."""
-    user = f"{state.active:d}|{state.tier}|{_microseconds(state.tier_expires_at)}|{state.role}"
+    """The values of `u` (active, tier, end of the tier, role, and whether an address must be confirmed) and of the credential. Times
+    are Unix microseconds.
+    """
+    user = f"{state.active:d}|{state.tier}|{_microseconds(state.tier_expires_at)}|{state.role}{UNVERIFIED * state.unverified}"
     credential = f"{state.credential_alive:d}"
     return user, credential if state.ends_at is None else f"{credential}|{_microseconds(state.ends_at)}"
 
 
 def decode(user: str, credential: str) -> AccountState:
-    active, tier, expires, role = user.split("|")
+    active, tier, expires, role, *unverified = user.split("|")
     alive, _, ends = credential.partition("|")
     return AccountState(
         active=active == "1",
@@ -245,6 +257,7 @@ def decode(user: str, credential: str) -> AccountState:
         tier_expires_at=_moment(expires),
         role=Role(role),
         ends_at=_moment(ends),
+        unverified=bool(unverified),
     )
 
 

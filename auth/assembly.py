@@ -17,7 +17,7 @@ from auth.invites.codes import InviteCodes
 from auth.mail.messages import Mailer
 from auth.mail.transport import MailTransport, mail_transport_of
 from auth.middleware import KnownCallers, SignedIn, SignedInMetered
-from auth.password_hashing.bcrypt_hash import Passwords
+from auth.password_hashing.bcrypt_hash import Hasher, Passwords
 from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.policy import PasswordRules
 from auth.password_hashing.worker_pool import PasswordWork
@@ -50,7 +50,8 @@ class AuthSettings:
     `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
-    of each tier; empty for none.
+    of each tier; empty for none. `api_key_default_days`: the life of an API key where none is named; None for no end.
+    `require_email_verification`: metered calls and API keys take a confirmed address.
     """
 
     issuer: str
@@ -59,6 +60,7 @@ class AuthSettings:
     sessions: SessionLifetimes = field(default_factory=SessionLifetimes)
     refresh_grace: timedelta = timedelta(seconds=60)
     bcrypt_cost: int = 12
+    password_hasher: Hasher = "bcrypt"  # noqa: S105
     password_threads: int | None = None
     """Passwords that this process hashes at once; None for one on each core. All processes share the cores."""
     password_minimum_length: int = 10
@@ -70,6 +72,8 @@ class AuthSettings:
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
     requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
+    api_key_default_days: int | None = 90
+    require_email_verification: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,11 @@ class Auth:
     cookies: TokenCookies
     personal_data: tuple[PersonalData, ...]
     apple_tokens: AppleTokens | None
+
+    @property
+    def metered_scopes(self) -> frozenset[str]:
+        """Those of capabilities: whoever calls with them uses up limits."""
+        return frozenset(self.scopes.keys() - CORE_SCOPES.keys())
 
     def signed_in_or_key(self, scope: str) -> SignedIn:
         """The guard of a route that takes API keys with this scope too."""
@@ -152,7 +161,12 @@ def assemble_auth(
         lifetime=settings.access_lifetime,
         clock=clock,
     )
-    states = AccountStates(redis, clock, GeneralLimit(settings.requests_per_minute, clock))
+    states = AccountStates(
+        redis,
+        clock,
+        GeneralLimit(settings.requests_per_minute, clock),
+        require_verification=settings.require_email_verification,
+    )
     address_limits = AddressLimits(redis)
     scopes = {**CORE_SCOPES, **scopes}
     api_keys = ApiKeys(states, address_limits, settings.limits.wrong_api_keys, frozenset(scopes), clock)
@@ -161,7 +175,12 @@ def assemble_auth(
     return Auth(
         settings=settings,
         clock=clock,
-        passwords=Passwords(PasswordWork(threads=settings.password_threads), cost=settings.bcrypt_cost, pepper=pepper),
+        passwords=Passwords(
+            PasswordWork(threads=settings.password_threads),
+            cost=settings.bcrypt_cost,
+            pepper=pepper,
+            hasher=settings.password_hasher,
+        ),
         access_tokens=access_tokens,
         refresh_tokens=RefreshTokens(refresh_key),
         states=states,
@@ -212,6 +231,7 @@ def auth_of(
             issuer=settings.public_base_url,
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
             bcrypt_cost=settings.bcrypt_cost,
+            password_hasher=settings.password_hasher,
             password_threads=max(1, usable_cores() // settings.web_concurrency),
             registration_response=settings.registration_response,
             registration_mode=settings.registration_mode,
@@ -220,6 +240,8 @@ def auth_of(
             web_origins=settings.web_origins,
             deletion_grace=timedelta(days=settings.account_deletion_grace_days),
             requests_per_minute=requests_per_minute if settings.rate_limit_general else {},
+            api_key_default_days=settings.api_key_default_days,
+            require_email_verification=settings.require_email_verification,
         ),
         access_keys=settings.access_keys,
         refresh_key=settings.refresh_key,

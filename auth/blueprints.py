@@ -17,6 +17,7 @@ from auth.identity_providers.jwks import ProviderKeys
 from auth.identity_providers.routes import identity_routes, provider_routes
 from auth.impersonation.routes import impersonation_routes
 from auth.invites.commands import invite_commands
+from auth.invites.routes import invite_routes
 from auth.mail.commands import email_commands
 from auth.operators.accounts import SetTier
 from auth.operators.commands import user_commands
@@ -29,7 +30,6 @@ from auth.sessions.routes import session_routes
 from auth.settings import AuthSections
 from auth.tokens.commands import key_commands
 from auth.tokens.jwks_routes import jwks_routes
-from settings.section import Environment
 
 
 def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
@@ -37,6 +37,7 @@ def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
         auth_routes(auth),
         api_key_routes(auth),
         event_routes(auth),
+        invite_routes(auth),
         impersonation_routes(auth),
         session_routes(auth),
         password_routes(auth),
@@ -54,12 +55,14 @@ def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
 
 def auth_commands(auth: Auth, settings: AuthSections, set_tier: SetTier) -> Sequence[click.Command]:
     """`set_tier` is what payments do when an operator gives somebody a tier."""
+    users = user_commands(auth, set_tier)
     return (
         key_commands(settings.access_keys),
         invite_commands(auth),
-        user_commands(auth, set_tier),
+        users,
+        users.commands["create-admin"],  # also without its group
         email_commands(auth.clock),
-        demo_command(auth, production=settings.flask_env is Environment.PRODUCTION),
+        demo_command(auth, settings.flask_env),
     )
 
 

@@ -13,6 +13,7 @@ from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
 from auth.principal import Caller, KeyPrincipal, Principal, Role
+from auth.problems import EmailNotVerified
 from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
@@ -183,7 +184,10 @@ class SignedInMetered:
     clock: Clock
     remembered: KnownCallers
     scheme: tuple[str, ...] = (BEARER, API_KEY)
-    problems: tuple[type[Problem], ...] = SIGNED_IN_PROBLEMS
+
+    @property
+    def problems(self) -> tuple[type[Problem], ...]:
+        return (*SIGNED_IN_PROBLEMS, EmailNotVerified) if self.states.require_verification else SIGNED_IN_PROBLEMS
 
     def admit(self) -> Caller:
         token = bearer_token()
@@ -196,7 +200,7 @@ class SignedInMetered:
         return self._recall(claims.session_id, claims.user_id) or self._ask(claims.user_id, claims.session_id)
 
     def renew(self, caller: Caller) -> Caller:
-        """Forget what is known of this caller and ask again. Raises InvalidToken when it may no longer pass."""
+        """Forget what is known of this caller and ask again. Raises InvalidToken or EmailNotVerified when it may no longer pass."""
         if isinstance(caller, Principal):
             self.remembered.forget(caller.session_id)
             return self._ask(caller.user_id, caller.session_id)
@@ -227,7 +231,9 @@ class SignedInMetered:
         return self._remember(key_id, state, KeyPrincipal(user_id, key_id, state.tier, state.cached))
 
     def _remember(self, credential_id: UUID, state: AccountState, caller: Caller) -> Caller:
-        """`caller`: with the tier that it has until that ends."""
+        """`caller`: with the tier that it has until that ends. Raises EmailNotVerified, and then remembers nothing."""
+        if state.unverified:
+            raise EmailNotVerified
         if state.cached is not None:
             known = _Remembered(
                 tier_expires_at=state.tier_expires_at,

@@ -83,8 +83,8 @@ class ApiKey(Base):
     """A credential for programs, which acts for its user within its scopes.
 
     `token_hash` is the SHA-256 of the whole token and `start` its first characters, for people to tell keys apart.
-    `allowed_networks` empty: from anywhere. `replaced_by_id` names the successor of a key that was rotated.
-    `seen_networks` are those it was used from, the newest last.
+    `allowed_networks` empty: from anywhere. `expires_at` NULL: no end. `replaced_by_id` names the successor of a key that was
+    rotated. `seen_networks` are those it was used from, the newest last.
     """
 
     __tablename__ = "api_keys"
@@ -98,7 +98,7 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     allowed_networks: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     replaced_by_id: Mapped[uuid.UUID | None]
     last_used_at: Mapped[datetime | None]

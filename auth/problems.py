@@ -29,5 +29,12 @@ def why_disabled(user: User) -> AccountDisabled:
     return AccountClosing(delete_after=user.delete_after.isoformat())
 
 
+class EmailNotVerified(Problem):
+    status, error, title = 403, "email_not_verified", "Confirm your e-mail address first"
+
+    def __init__(self) -> None:
+        super().__init__("Use the link in our e-mail, or POST /api/auth/resend-verification to get another one")
+
+
 class EmailTaken(Problem):
     status, error, title = 409, "email_taken", "An account already uses this e-mail address"

@@ -3,7 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
+
 from auth.account_change import hold_account
+from auth.email_address import EmailAddress, parse_email
 from auth.models import User
 from auth.tiers import Tier, effective_tier
 from database import reading, transaction
@@ -28,6 +31,15 @@ def read_profile(user_id: UUID, now: datetime) -> UserAnswer:
         if user is None:
             raise InvalidToken
         return profile_of(user, now)
+
+
+def read_address(user_id: UUID) -> EmailAddress:
+    """Raises InvalidToken when the user is gone."""
+    with reading() as session:
+        email = session.scalars(select(User.email).where(User.id == user_id)).one_or_none()
+    if email is None:
+        raise InvalidToken
+    return parse_email(email)
 
 
 def change_display_name(user_id: UUID, display_name: str | None, now: datetime) -> UserAnswer:

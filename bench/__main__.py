@@ -1,6 +1,6 @@
-"""Measure what calls cost on this machine. Runs every part (about six minutes) or the one you name.
+"""Measure what calls cost on this machine. Runs every part (about ten minutes) or the one you name.
 
-`peers`, `workers` and `analytics` run only by name."""
+`peers`, `workers`, `analytics` and `usage` run only by name."""
 
 import argparse
 import os
@@ -22,19 +22,21 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.solve import solve
+from bench.usage import usage
 from bench.webhooks import webhooks
 from bench.worker import worker
 from bench.workers import workers
 
 ROUNDS = 9
-LONGEST_SECONDS = 420
+LONGEST_SECONDS = 660
 LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
 Part = Callable[[Services, Processors], bool]
-ONLY_BY_NAME = ("peers", "workers", "analytics")
-"""The first downloads what it compares with; it and the second say nothing about one call that `compare` does not say. The third
-fills 4 GB."""
+ONLY_BY_NAME = ("peers", "workers", "analytics", "usage")
+"""The first downloads what it compares with; it and the second say nothing about one call that `compare` does not say. The others
+fill 4 GB each."""
 
 
 def parts(rounds: int) -> dict[str, Part]:
@@ -44,10 +46,12 @@ def parts(rounds: int) -> dict[str, Part]:
         "workers": partial(workers, rounds=rounds),
         "in-flight": in_flight,
         "login-storm": login_storm,
+        "solve": solve,
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,
         "analytics": analytics,
+        "usage": usage,
         "profile": profile,
     }
 

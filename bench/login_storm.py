@@ -4,7 +4,7 @@ import multiprocessing
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -30,6 +30,8 @@ WINDOW_SECONDS = 2.0
 STORM_SECONDS = STORM_GATHERS_SECONDS + WARM_UP_SECONDS + WINDOW_SECONDS + 1
 LAST_WAITERS_SECONDS = 2.5
 MOST_SIGN_INS = 4000
+Apply = Callable[[int, Sequence[bytes]], Counter[int]]
+"""Sends the requests to the port for so many seconds as a storm lasts. Returns the answers by status."""
 PROCESSES = multiprocessing.get_context("fork")
 
 HEADINGS = "round  load     predictions/s   p50 ms   p99 ms  failed   answers to sign-ins"
@@ -59,7 +61,11 @@ def login_storm(services: Services, processors: Processors) -> bool:
         for number in range(1, ROUNDS + 1):
             for name in ("quiet", "storm") if number % 2 else ("storm", "quiet"):
                 answers: Counter[int] = Counter()
-                with storm(server, list(islice(sign_ins, 500)), answers) if name == "storm" else ExitStack():
+                with (
+                    storm(server, list(islice(sign_ins, 500)), answers, sign_in_again_and_again)
+                    if name == "storm"
+                    else ExitStack()
+                ):
                     outcome = predictions(server, requests)
                 measured[name].append(outcome)
                 print(row(str(number), name, outcome, answers), flush=True)
@@ -72,13 +78,13 @@ def predictions(server: WebServer, requests: Sequence[bytes]) -> Outcome[None]:
 
 
 @contextmanager
-def storm(server: WebServer, requests: Sequence[bytes], answers: Counter[int]) -> Iterator[None]:
+def storm(server: WebServer, requests: Sequence[bytes], answers: Counter[int], apply: Apply) -> Iterator[None]:
     """Rages inside the block, and is over a moment after it. `answers` has its answers by status then.
 
     In a process of its own: the predictions' clients would wait for the interpreter lock, and that would be measured.
     """
     here, there = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=rage, args=(server.port, requests, there), daemon=True)
+    process = PROCESSES.Process(target=rage, args=(apply, server.port, requests, there), daemon=True)
     process.start()
     try:
         time.sleep(STORM_GATHERS_SECONDS)
@@ -93,9 +99,12 @@ def storm(server: WebServer, requests: Sequence[bytes], answers: Counter[int]) -
         time.sleep(LAST_WAITERS_SECONDS)  # who still waits for a thread must not reach into the next round
 
 
-def rage(port: int, requests: Sequence[bytes], to: Connection) -> None:
-    load = Load(port, requests, STORMING, warm_up=0, window=STORM_SECONDS)
-    to.send(run(load, lambda: None).statuses)
+def rage(apply: Apply, port: int, requests: Sequence[bytes], to: Connection) -> None:
+    to.send(apply(port, requests))
+
+
+def sign_in_again_and_again(port: int, requests: Sequence[bytes]) -> Counter[int]:
+    return run(Load(port, requests, STORMING, warm_up=0, window=STORM_SECONDS), lambda: None).statuses
 
 
 def row(number: str, name: str, outcome: Outcome[None], answers: Counter[int]) -> str:

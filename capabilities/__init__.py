@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from capabilities.solve import SOLVE
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT,)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE)

@@ -8,12 +8,14 @@ import structlog
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, and_, cast, delete, exists, func, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from database import reading, transaction
 from database.batch_models import PassedOverItem
 
 Item = TypeVar("Item")
+Deletion = Callable[[Session, ColumnElement[bool]], int]
+"""Deletes the rows of a table for which a condition holds, and returns how many."""
 
 LEFT_ALONE = timedelta(hours=6)
 """A failed item is not looked at again for so long. Otherwise enough of them would fill the portion of every run."""
@@ -60,33 +62,43 @@ def not_passed_over(batch: str, *key: SQLColumnExpression[Any]) -> ColumnElement
     return ~exists().where(failed.batch == batch, failed.item == _name_of(key), lately)
 
 
-def purge(batch: str, over: Select[*tuple[Any, ...]]) -> int:
+def purge(batch: str, over: Select[*tuple[Any, ...]], deletion: Deletion | None = None) -> int:
     """Delete the rows whose primary keys `over` selects, and return how many. One that cannot be deleted holds up no other.
+    `deletion` does it, by its condition, where more than that has to be done in the same transaction.
 
     Portion after portion until nothing is left, so that no inflow outgrows it. A run ends after a million rows.
     """
     over = over.where(not_passed_over(batch, *over.selected_columns)).limit(PORTION)
     purged = 0
     for _ in range(MOST_PORTIONS):
-        portion = _purge_portion(batch, over)
+        portion = _purge_portion(batch, over, deletion or _deletion_of(over))
         purged += portion
         if portion < PORTION:
             break
     return purged
 
 
-def _purge_portion(batch: str, over: Select[*tuple[Any, ...]]) -> int:
-    columns = tuple(over.selected_columns)
+def _deletion_of(over: Select[*tuple[Any, ...]]) -> Deletion:
     (table,) = over.get_final_froms()
+
+    def deletion(session: Session, condition: ColumnElement[bool]) -> int:
+        rows = session.execute(delete(table).where(condition))  # type: ignore[arg-type]
+        return int(rows.rowcount)  # type: ignore[attr-defined]
+
+    return deletion
+
+
+def _purge_portion(batch: str, over: Select[*tuple[Any, ...]], deletion: Deletion) -> int:
+    columns = tuple(over.selected_columns)
 
     def delete_one(row: tuple[Any, ...]) -> int:
         same = and_(*(column == value for column, value in zip(columns, row, strict=False)))
         with transaction() as session:
-            return _rows(session.execute(delete(table).where(same)))  # type: ignore[arg-type]
+            return deletion(session, same)
 
     try:
         with transaction() as session:
-            return _rows(session.execute(delete(table).where(tuple_(*columns).in_(over))))  # type: ignore[arg-type]
+            return deletion(session, tuple_(*columns).in_(over))
     except DBAPIError:
         with reading() as session:
             rows = [tuple(row) for row in session.execute(over.add_columns(_name_of(columns)))]
@@ -95,10 +107,6 @@ def _purge_portion(batch: str, over: Select[*tuple[Any, ...]]) -> int:
 
 def _name_of(key: Sequence[SQLColumnExpression[Any]]) -> ColumnElement[str]:
     return func.concat_ws("/", *(cast(column, Text) for column in key))
-
-
-def _rows(result: Any) -> int:
-    return int(result.rowcount)
 
 
 def _note(batch: str, item: str, reason: str) -> None:

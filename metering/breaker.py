@@ -16,7 +16,7 @@ REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-re
 class BreakerIsOpen(Problem):
     """The upstream failed too often a moment ago. Nothing was reserved or charged."""
 
-    status, error, title = 503, "service_unavailable", "The prediction service is not responding right now"
+    status, error, title = 503, "service_unavailable", "This service is not responding right now"
     type = REDUCED_CAPACITY
 
     def __init__(self, seconds: float) -> None:

@@ -7,7 +7,9 @@ and a call has seventy. Nobody changes one all the same.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from auth.principal import CachedFields
@@ -37,12 +39,25 @@ class Burst:
         return self.seconds * MICROSECONDS // self.calls
 
 
+@dataclass(slots=True)
+class PolicyState:
+    """One policy after this answer. `window_seconds` is 0 for concurrency, which has no window."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset_seconds: float
+    window_seconds: int
+    unit: str = CALL
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """What one call takes from one counter: what is left of it, but at least `at_least` and at most `at_most`.
 
     `policy` names the limit in the answer's headers. `counter` is the feature, or another name for a purse that several
-    features share. `allowed` is the most that the counter may reach in this window; None for no limit.
+    features share. `allowed` is the most that the counter may reach in this window; None for no limit. `refused` makes the
+    answer to a call that finds too little left; by default it is the 429 of a plan's limit.
     """
 
     policy: str
@@ -52,6 +67,7 @@ class Draw:
     allowed: int | None
     at_least: int = 1
     at_most: int = 1
+    refused: Callable[[PolicyState, datetime], Problem] | None = None
 
 
 @dataclass(slots=True)
@@ -59,8 +75,8 @@ class Ask:
     """One call that wants to be made. The first of `draws` is the call itself.
 
     `concurrency`: calls of this feature that the user may have at once. `failures_per_hour`: how many may have failed in
-    `hour`; None for no limit. `lease_seconds` must be longer than the call and its settling can take, unless it `is_extended`
-    while it runs.
+    `hour`; None for no limit. `lease_seconds` must be longer than the call and its settling can take, unless it is extended
+    while it runs. `in_postgres`: reserved there, though it may draw nothing but itself.
     """
 
     request_id: UUID
@@ -73,7 +89,7 @@ class Ask:
     failures_per_hour: int | None
     cached: CachedFields | None
     lease_seconds: float
-    is_extended: bool = False
+    in_postgres: bool = False
 
     def __post_init__(self) -> None:
         first = self.draws[0]
@@ -82,19 +98,8 @@ class Ask:
 
     @property
     def only_counts(self) -> bool:
-        """True for a short call that draws nothing but itself."""
-        return len(self.draws) == 1 and not self.is_extended
-
-
-@dataclass(slots=True)
-class PolicyState:
-    """One policy after this answer. `window_seconds` is 0 for concurrency, which has no window."""
-
-    name: str
-    limit: int
-    remaining: int
-    reset_seconds: float
-    window_seconds: int
+        """True for a call that Redis may answer for."""
+        return len(self.draws) == 1 and not self.in_postgres
 
 
 @dataclass(slots=True)
@@ -165,6 +170,7 @@ def policy_states(ask: Ask, standing: Standing) -> tuple[PolicyState, ...]:
             max(0, draw.allowed - used - held),
             draw.window.seconds_left(standing.now / MICROSECONDS),
             draw.window.seconds,
+            draw.unit,
         )
         for draw, used, held in zip(ask.draws, standing.used, standing.held, strict=True)
         if draw.allowed is not None

@@ -41,6 +41,7 @@ from metering.metrics import (
     UPSTREAM_SECONDS,
     measures_of,
 )
+from metering.money import MONEY_UNIT, MoneyRefused
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, rate_limit_headers, timing_headers
 from metering.sampled_refusals import SampledRefusals
 from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlement, Spent, UsageNotRecorded
@@ -50,7 +51,7 @@ from metering.windows import hour_of
 from security.edge.problems import DependencyUnavailable, Problem
 
 MOST_ACCOUNT_CHANGES = 3
-NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, LimitsUnavailable)
+NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, MoneyRefused, LimitsUnavailable)
 """Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
 TURNED_AWAY_BY: Mapping[type[Problem], str] = {
     BreakerIsOpen: "breaker_open",
@@ -71,7 +72,9 @@ class Allowance:
     """What a caller's plan allows of one feature now.
 
     `failures_per_hour`: calls that may reach the upstream in vain; None for no limit. `shed_from`: the share of all slots from
-    which the caller is turned away.
+    which the caller is turned away. `price_micros`: what a call costs that is reserved now. `in_postgres`: reserved there, as
+    everything is that draws an amount. A feature that only counts calls may ask for it, so that what a killed process was at
+    leaves a row.
     """
 
     draws: tuple[Draw, ...]
@@ -79,6 +82,12 @@ class Allowance:
     concurrency: int
     failures_per_hour: int | None
     shed_from: float
+    price_micros: int = 0
+    in_postgres: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.draws) > 1:
+            object.__setattr__(self, "in_postgres", True)
 
 
 @dataclass(slots=True)
@@ -92,6 +101,7 @@ class Running:
     reservation: Reservation
     held: HeldKey | None
     started: float
+    price_micros: int
 
     def elapsed_ms(self) -> float:
         return (perf_counter() - self.started) * 1000
@@ -105,13 +115,16 @@ class Running:
 class Tally:
     """What a call has used so far. `amounts` by draw: the call itself, and what was reserved of the others unless it says less.
 
-    Money is in millionths. `answer`: what is kept for a client that asks again with its Idempotency-Key.
+    Money is in millionths. `price_micros` begins as the price that the call was reserved at, and is what is drawn of money.
+    `units` and `details` go into the log, so they hold no word of what the user asked. `answer`: what is kept for a client that
+    asks again with its Idempotency-Key.
     """
 
     amounts: list[int]
     provider: str | None = None
     model: str | None = None
     units: dict[str, int] = field(default_factory=dict)
+    details: dict[str, str | int | bool] = field(default_factory=dict)
     price_micros: int = 0
     cost_micros: int = 0
     answer: str | None = None
@@ -166,7 +179,7 @@ class MeteredCalls:
             return admitted
         running, slot = admitted
         try:
-            tally = Tally(list(running.reservation.amounts))
+            tally = Tally(list(running.reservation.amounts), price_micros=running.price_micros)
             asked = perf_counter()
             try:
                 body = perform(running, tally)
@@ -192,7 +205,7 @@ class MeteredCalls:
         if isinstance(admitted, Delivered):
             return admitted
         running, slot = admitted
-        tally = Tally(list(running.reservation.amounts))
+        tally = Tally(list(running.reservation.amounts), price_micros=running.price_micros)
         asked = perf_counter()
         try:
             parts = perform(running, tally)
@@ -215,11 +228,11 @@ class MeteredCalls:
         self, caller: Caller, work: Work, started: float, *, streamed: bool = False
     ) -> "Delivered | tuple[Running, _Slot]":
         """A call that may run, with its slot; or the stored answer of an earlier one."""
-        caller, allowance = self._allowed(caller, work)
-        # Only a call that reserves in Redis notices there that its session was revoked a moment ago.
-        if not caller.fresh and (work.idempotency_key is not None or streamed or len(allowance.draws) > 1):
-            caller, allowance = self._allowed(self.confirm(caller), work)
         try:
+            caller, allowance = self._allowed(caller, work)
+            # Only a call that reserves in Redis notices there that its session was revoked a moment ago.
+            if not caller.fresh and (work.idempotency_key is not None or streamed or allowance.in_postgres):
+                caller, allowance = self._allowed(self.confirm(caller), work)
             slot = _Slot(self.breaker, self.bulkhead, caller.user_id, allowance.shed_from)
             try:
                 admitted = self._take(caller, allowance, work, started, streamed=streamed)
@@ -245,9 +258,9 @@ class MeteredCalls:
     ) -> Running | bytes:
         """The reservation and then the key."""
         own_id = uuid7()
-        caller, reservation = self._reserve(caller, allowance, work, own_id, streamed=streamed)
+        caller, reservation, price = self._reserve(caller, allowance, work, own_id, streamed=streamed)
         if work.idempotency_key is None:
-            return Running(own_id, caller, reservation, None, started)
+            return Running(own_id, caller, reservation, None, started, price)
         try:
             claimed = self.idempotency.claim(
                 caller.user_id, work.route, work.idempotency_key, fingerprint=work.fingerprint, request_id=own_id
@@ -258,7 +271,7 @@ class MeteredCalls:
         if isinstance(claimed, bytes):
             self.limits.release(reservation)
             return claimed
-        return Running(claimed.request_id, caller, reservation, claimed, started)
+        return Running(claimed.request_id, caller, reservation, claimed, started, price)
 
     def _allowed(self, caller: Caller, work: Work) -> tuple[Caller, Allowance]:
         try:
@@ -266,6 +279,9 @@ class MeteredCalls:
         except NotInPlan:
             caller = self.confirm(caller)  # who upgraded a moment ago may still be remembered under the old tier
             return caller, work.allowance(caller, self.clock())
+        except MoneyRefused as refusal:
+            self._note_refusal(caller, work, refusal.error, refusal)
+            raise
 
     def _ask(self, caller: Caller, work: Work, own_id: UUID, allowance: Allowance, *, streamed: bool = False) -> Ask:
         return Ask(
@@ -278,34 +294,38 @@ class MeteredCalls:
             concurrency=allowance.concurrency,
             failures_per_hour=allowance.failures_per_hour,
             # What reserves in PostgreSQL rests on a state that was read for this request.
-            cached=caller.cached if len(allowance.draws) == 1 and not streamed else None,
+            cached=None if allowance.in_postgres or streamed else caller.cached,
             lease_seconds=work.lease_seconds,
-            is_extended=streamed,
+            in_postgres=allowance.in_postgres or streamed,
         )
 
     def _reserve(
         self, caller: Caller, allowance: Allowance, work: Work, own_id: UUID, *, streamed: bool
-    ) -> tuple[Caller, Reservation]:
-        """All policies at once, or none. The caller returned is the one whose plan was counted against."""
+    ) -> tuple[Caller, Reservation, int]:
+        """All policies at once, or none. The caller returned is the one whose plan was counted against, the amount the price
+        that was reserved.
+        """
         for _ in range(MOST_ACCOUNT_CHANGES):
+            ask = self._ask(caller, work, own_id, allowance, streamed=streamed)
             try:
-                outcome = self.limits.reserve(self._ask(caller, work, own_id, allowance, streamed=streamed))
+                outcome = self.limits.reserve(ask)
             except AccountStateChanged:
                 caller, allowance = self._allowed(self.confirm(caller), work)
                 continue
             if isinstance(outcome, Refusal):
                 for policy in outcome.violated:
                     DECISIONS.labels(work.feature, "refused", policy).inc()
-                self._note_refusal(caller, work, outcome)
-                raise refused(outcome, caller, work, self.clock())
+                policy, problem = refused(outcome, ask, caller, work, self.clock())
+                self._note_refusal(caller, work, f"limit_{policy}", problem)
+                raise problem
             measures_of(work.feature).admitted.inc()
-            return caller, outcome
+            return caller, outcome, allowance.price_micros
         raise DependencyUnavailable
 
-    def _note_refusal(self, caller: Caller, work: Work, refusal: Refusal) -> None:
-        """In the log of calls, once a minute for each user and policy."""
-        now, policy = self.clock(), refusal.violated[0]
-        sample = self.refusals.sample(caller.user_id, work.feature, policy, now)
+    def _note_refusal(self, caller: Caller, work: Work, reason: str, problem: Problem) -> None:
+        """In the log of calls, once a minute for each user and reason."""
+        now = self.clock()
+        sample = self.refusals.sample(caller.user_id, work.feature, reason, now)
         if sample is None:
             return
         self.settlement.note_failure(
@@ -317,8 +337,8 @@ class MeteredCalls:
                 window_date=now.date(),
                 request_data_hash=work.fingerprint,
                 outcome=Outcome.REFUSED,
-                status=RateLimitExceeded.status,
-                error_code=f"limit_{policy}",
+                status=problem.status,
+                error_code=reason,
                 response_time_ms=0,
                 upstream_ms=0,
             )
@@ -348,7 +368,7 @@ class MeteredCalls:
             work,
             tally,
             spent,
-            outcome=Outcome.FAILED,
+            outcome=error.outcome,
             upstream_ms=upstream_ms,
             status=error.status,
             error_code=error.reason,
@@ -369,7 +389,7 @@ class MeteredCalls:
             call = self._settled(running, work, tally, spent, outcome=Outcome.DELIVERED, upstream_ms=upstream_ms)
             used = self.settlement.count(call)
         except LimitReachedMeanwhile:
-            raise self._refuse_late(running, work, tally, call) from None
+            raise self._refuse_late(running, work, call) from None
         except BaseException as error:
             if not (isinstance(error, UsageNotRecorded) and error.may_be_counted):  # nothing was counted
                 self.limits.failed(reservation, None)
@@ -382,16 +402,21 @@ class MeteredCalls:
         measures.overhead.observe((elapsed_ms - upstream_ms) / 1000)
         return Delivered(body, headers | timing_headers(elapsed_ms, upstream_ms))
 
-    def _refuse_late(self, running: Running, work: Work, tally: Tally, call: SettledCall) -> Problem:
+    def _refuse_late(self, running: Running, work: Work, call: SettledCall) -> Problem:
         """Others were counted while this call ran. It is not delivered, and its row says so."""
         self.limits.settled(running.reservation, None)
         measures_of(work.feature).refused_at_settling.inc()
-        status, error = RateLimitExceeded.status, RateLimitExceeded.error
+        problem: Problem
+        try:
+            refusal = self.limits.refusal_of(running.reservation, [spent["amount"] for spent in call.spent])
+            _, problem = refused(refusal, running.reservation.ask, running.caller, work, self.clock())
+        except LimitsUnavailable as error:
+            problem = error
         uncounted = replace(call, spent=(), answer=None, price_micros=None)
-        self.settlement.note_failure(replace(uncounted, outcome=Outcome.FAILED, status=status, error_code=error))
+        failed = replace(uncounted, outcome=Outcome.FAILED, status=problem.status, error_code=problem.error)
+        self.settlement.note_failure(failed)
         self._release_key(running)
-        refusal = self.limits.refusal_of(running.reservation, tally.amounts)
-        return refused(refusal, running.caller, work, self.clock())
+        return problem
 
     def end_stream(self, running: Running, work: Work, tally: Tally, outcome: Outcome) -> None:
         """Count what was used of a stream. It was read already, so no limit refuses it, and nobody is told of a failure."""
@@ -425,7 +450,7 @@ class MeteredCalls:
         error_code: str | None = None,
     ) -> SettledCall:
         ask, caller = running.reservation.ask, running.caller
-        succeeded = outcome is not Outcome.FAILED
+        succeeded = error_code is None
         return SettledCall(
             request_id=running.request_id,
             user_id=caller.user_id,
@@ -448,6 +473,7 @@ class MeteredCalls:
             units=tally.units or None,
             price_micros=(tally.price_micros if succeeded else 0) or None,
             cost_micros=tally.cost_micros or None,
+            details=tally.details or None,
         )
 
     def _release_key(self, running: Running) -> None:
@@ -537,15 +563,15 @@ class _Slot:
 
 
 def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
-    """Raises ValueError for an amount below nothing: counters only rise."""
-    if min(tally.amounts) < 0:
+    """Money is spent as the call is charged. Raises ValueError for an amount below nothing: counters only rise."""
+    if min(tally.amounts) < 0 or tally.price_micros < 0:
         raise ValueError("A call cannot have used less than nothing")
     spent: list[Spent] = [
         {
             "counter": draw.counter,
             "unit": draw.unit,
             "window": draw.window.name,
-            "amount": amount,
+            "amount": amount if draw.unit != MONEY_UNIT else tally.price_micros,
             "allowed": draw.allowed if limited else None,
         }
         for draw, amount in zip(ask.draws, tally.amounts, strict=True)
@@ -553,10 +579,17 @@ def _spent(ask: Ask, tally: Tally, *, limited: bool) -> tuple[Spent, ...]:
     return tuple(spent)
 
 
-def refused(refusal: Refusal, caller: Caller, work: Work, now: datetime) -> Problem:
+def refused(refusal: Refusal, ask: Ask, caller: Caller, work: Work, now: datetime) -> tuple[str, Problem]:
+    """The policy that the caller is told of, and how. What says it in its own way comes first: waiting a moment, as after any
+    other refusal, would be in vain.
+    """
     if FAILURES in refusal.violated:
-        return TooManyFailures(refusal, work.noun, now)
-    return RateLimitExceeded(refusal, caller.tier, work.noun, now)
+        return FAILURES, TooManyFailures(refusal, work.noun, now)
+    for draw in ask.draws:
+        if draw.refused is not None and draw.policy in refusal.violated:
+            state = next(policy for policy in refusal.policies if policy.name == draw.policy)
+            return draw.policy, draw.refused(state, now)
+    return refusal.violated[0], RateLimitExceeded(refusal, caller.tier, work.noun, now)
 
 
 def _replayed(stored: bytes) -> Delivered:

@@ -9,10 +9,13 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
-from auth.staff.pages import AdminPages
+from auth.page_sessions.pages import Subject
+from auth.tiers import Tier
 from database.figures import Figure
 from database.jobs.declare import Job
+from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
+from metering.money import Purse
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -21,12 +24,13 @@ from settings.production_check import ProductionCheck
 @dataclass(frozen=True)
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
-    and the clock; `metering` makes metered calls of an upstream. `derived_key` gives a key of its own for a label. `connect`
-    opens a connection beside the engine's pool.
+    and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `derived_key` gives
+    a key of its own for a label. `connect` opens a connection beside the engine's pool.
     """
 
     auth: Auth
     metering: Metering
+    purse: Purse
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
@@ -34,9 +38,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Built:
-    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `checks` lines of
-    `flask check-production`. The names of its blueprints are the tags of the OpenAPI document. `live` and `figures` are metrics
-    that are looked up when somebody asks; counters and histograms are only defined, as module-level values.
+    """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
+    lines of `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the
+    tags of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are
+    only defined, as module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -46,4 +51,7 @@ class Built:
     checks: Sequence[ProductionCheck] = ()
     live: Sequence[Live] = ()
     figures: Sequence[Figure] = ()
-    admin_pages: Sequence[AdminPages] = ()
+    admin_pages: Sequence[Subject] = ()
+    portal_pages: Sequence[Subject] = ()
+    app_settings: Sequence[AppSetting[object]] = ()
+    prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)

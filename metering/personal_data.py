@@ -1,4 +1,4 @@
-"""What metering holds about a user: the log of calls, what was counted, and stored answers.
+"""What metering holds about a user: the log of calls, what was counted, their budget, and stored answers.
 
 It knows no word of what the user asked, so neither does the export; stored answers are in it, while they are kept.
 """
@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from auth.personal_data import PersonalData, rows_of
 from database.base import Base
 from metering.models import Charge, IdempotencyKey, RequestLog, UsageCounter, UsageGate, UsageReservation
+from metering.usage.models import UsageBudget
 
 LONGEST_LOG = 50_000
 PORTION = 2_000
 
-ERASED = (RequestLog, IdempotencyKey, UsageReservation, UsageCounter, UsageGate)
+ERASED = (RequestLog, IdempotencyKey, UsageReservation, UsageCounter, UsageGate, UsageBudget)
 """Charges stay, as what was paid does: they name nobody once the user has gone."""
 
 
@@ -36,6 +37,7 @@ def export_calls(session: Session, user_id: UUID) -> dict[str, Any]:
         "calls": calls[:LONGEST_LOG],
         "log_is_complete": len(calls) <= LONGEST_LOG,
         "usage": held(UsageCounter, UsageCounter.window, UsageCounter.feature),
+        "budget": held(UsageBudget),
         "charges": held(Charge, Charge.created_at),
         "stored_answers": held(IdempotencyKey, IdempotencyKey.created_at, without=("key_sha256", "fingerprint")),
         "calls_in_flight": held(UsageReservation, UsageReservation.created_at),

@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Date, Integer, Text, and_, case, cast, delete, exists, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
+from auth.models import User
 from database.batch import purge
 from metering.idempotency import KEPT_FOR as KEEP_IDEMPOTENCY_KEYS
-from metering.limits import FAILURE
+from metering.limits import CALL, FAILURE
 from metering.models import IdempotencyKey, RequestLog, UsageCounter, UsageReservation
+from metering.settle import Outcome
 
 KEEP_REQUESTS = timedelta(days=90)
 KEEP_COUNTERS_DAYS = 761
@@ -44,11 +48,31 @@ def purge_idempotency_keys() -> int:
 def sweep_reservations() -> int:
     """Delete reservations whose lease is long over; they stopped counting when it ended. Returns how many there were.
 
-    By PostgreSQL's clock, which gave the lease: a worker's may be ahead.
+    Nothing settled or released them, so the process of each was killed in the call, and the log of calls says so. By
+    PostgreSQL's clock, which gave the lease: a worker's may be ahead.
     """
     key = (UsageReservation.request_id, UsageReservation.feature, UsageReservation.unit, UsageReservation.window)
     over = UsageReservation.lease_until < func.now() - SWEEP_AFTER
-    return purge(
-        "usage_reservations",
-        select(*key).where(over),
-    )
+    return purge("usage_reservations", select(*key).where(over), _abandon)
+
+
+def _abandon(session: Session, ended: ColumnElement[bool]) -> int:
+    """A row that is there already is of another call: whoever took over the idempotency key settled under the same request ID."""
+    gone = delete(UsageReservation).where(ended).returning(*UsageReservation.__table__.columns).cte("gone")
+    held_ms = func.extract("epoch", gone.c.lease_until - gone.c.created_at) * 1000
+    taken_over = exists().where(RequestLog.id == gone.c.request_id)
+    row = {
+        RequestLog.id: case((taken_over, func.gen_random_uuid()), else_=gone.c.request_id),
+        RequestLog.user_id: gone.c.user_id,
+        RequestLog.feature: gone.c.feature,
+        RequestLog.success: literal(False),
+        RequestLog.outcome: literal(Outcome.ABANDONED.value),
+        RequestLog.error_code: literal(Outcome.ABANDONED.value),
+        RequestLog.response_time_ms: cast(held_ms, Integer),
+        RequestLog.upstream_ms: literal(0),
+        RequestLog.window_date: cast(func.timezone("UTC", gone.c.created_at), Date),
+        RequestLog.created_at: gone.c.lease_until,
+    }
+    calls = select(*row.values()).join(User, User.id == gone.c.user_id).where(gone.c.unit == CALL)
+    noted = insert(RequestLog).from_select(list(row), calls).on_conflict_do_nothing().cte("noted")
+    return session.scalars(select(func.count()).select_from(gone).add_cte(noted)).one()

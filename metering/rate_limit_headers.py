@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from auth.tiers import Tier
 from metering.limits import BURST, CONCURRENCY, PolicyState, Refusal
+from metering.money import MONEY_UNIT
 from security.edge.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -78,7 +79,7 @@ def rate_limit_headers(
 ) -> dict[str, str]:
     """`nearest` are the policies that `X-RateLimit-*` may speak of; by default those that count over time.
 
-    An unlimited day has no policy, and so no field.
+    An unlimited day has no policy, and so no field. Money has none either: what these fields count is requests.
     """
     if not policies:
         return {}
@@ -87,10 +88,10 @@ def rate_limit_headers(
         if policy.name == CONCURRENCY:
             limits.append(f'"{policy.name}";q={policy.limit};qu="concurrent-requests"')
             states.append(f'"{policy.name}";r={policy.remaining}')
-        else:
+        elif policy.unit != MONEY_UNIT:
             limits.append(f'"{policy.name}";q={policy.limit};w={policy.window_seconds}')
             states.append(f'"{policy.name}";r={policy.remaining};t={math.ceil(policy.reset_seconds)}')
-    candidates = nearest or [policy for policy in policies if policy.name != CONCURRENCY] or policies
+    candidates = nearest or [policy for policy in policies if policy.name != CONCURRENCY and policy.unit != MONEY_UNIT]
     shown = min(candidates, key=lambda policy: policy.remaining)
     return {
         "RateLimit-Policy": ", ".join(limits),

@@ -55,6 +55,10 @@ class Outcome(StrEnum):
     CUT_SHORT = "cut_short"
     """A stream that ended early: what was read was used."""
     FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Sent, and not answered in time: nothing was delivered or charged, but it may cost us."""
+    ABANDONED = "abandoned"
+    """Its process ended in the call; noted when its reservation had ended. What settles all the same replaces it."""
     REFUSED = "refused"
     """By a limit; one a minute stands for all of a user and policy."""
 
@@ -74,8 +78,8 @@ class SettledCall:
     """How one call ended. Money is in millionths (micros) of the currency of the plans. Raises TypeError for what JSON cannot hold.
 
     `held`: its reservation, when that lies in PostgreSQL. `answer` is kept under `key` for a client that asks again.
-    `units`: what it took, by name, for the log. `lines` are made before calls go together, so that what cannot be written
-    fails alone.
+    `units`: what it took, by name, for the log, and `details` what else its feature says of it. `lines` are made before calls
+    go together, so that what cannot be written fails alone.
     """
 
     request_id: UUID
@@ -99,6 +103,7 @@ class SettledCall:
     units: Mapping[str, int] | None = None
     price_micros: int | None = None
     cost_micros: int | None = None
+    details: Mapping[str, str | int | bool] | None = None
     lines: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,25 +141,27 @@ WITH line AS MATERIALIZED (
         place integer, request_id uuid, user_id uuid, counter text, unit text, "window" text, amount bigint, allowed bigint,
         feature text, tier text, window_date date, request_data_hash text, outcome text,
         status smallint, error_code text, response_time_ms integer, upstream_ms integer, api_key_id uuid, provider text,
-        model text, units jsonb, price_micros bigint, cost_micros bigint,
+        model text, units jsonb, price_micros bigint, cost_micros bigint, details jsonb,
         held uuid, key_sha256 text, route text, lease_until timestamptz, answer text
     )
 ), written AS (
     INSERT INTO request_logs AS kept (
         id, user_id, request_data_hash, success, response_time_ms, error_code, feature, tier, status, upstream_ms, window_date,
-        outcome, api_key_id, provider, model, units, price_micros, cost_micros
+        outcome, api_key_id, provider, model, units, price_micros, cost_micros, details
     )
     SELECT request_id, user_id, request_data_hash, error_code IS NULL, response_time_ms, error_code,
            feature, tier, status, upstream_ms, window_date,
-           outcome, api_key_id, provider, model, units, coalesce(price_micros, 0), coalesce(cost_micros, 0)
+           outcome, api_key_id, provider, model, units, coalesce(price_micros, 0), coalesce(cost_micros, 0), details
     FROM line WHERE place = 0 ORDER BY request_id
     ON CONFLICT (id) DO UPDATE SET
-        success = true, error_code = NULL, status = excluded.status, response_time_ms = excluded.response_time_ms,
-        upstream_ms = excluded.upstream_ms, window_date = excluded.window_date, outcome = excluded.outcome,
+        success = excluded.success, error_code = excluded.error_code, status = excluded.status,
+        response_time_ms = excluded.response_time_ms, upstream_ms = excluded.upstream_ms,
+        window_date = excluded.window_date, outcome = excluded.outcome, tier = excluded.tier,
+        request_data_hash = excluded.request_data_hash, api_key_id = excluded.api_key_id,
         provider = excluded.provider, model = excluded.model, units = excluded.units,
-        price_micros = excluded.price_micros, cost_micros = excluded.cost_micros
-    WHERE NOT kept.success AND excluded.success
-    RETURNING kept.id, kept.user_id, kept.feature, kept.price_micros, kept.cost_micros, kept.units
+        price_micros = excluded.price_micros, cost_micros = excluded.cost_micros, details = excluded.details
+    WHERE NOT kept.success AND (excluded.success OR kept.outcome = 'abandoned')
+    RETURNING kept.id, kept.user_id, kept.feature, kept.window_date, kept.price_micros, kept.cost_micros, kept.units
 ), spent AS MATERIALIZED (
     SELECT line.place, line.request_id, line.user_id, line.counter, line.unit, line."window", line.amount, line.allowed
     FROM line LEFT JOIN written ON written.id = line.request_id
@@ -167,8 +174,8 @@ WITH line AS MATERIALIZED (
         DO UPDATE SET used = counter.used + excluded.used, allowed = excluded.allowed
     RETURNING user_id, feature, unit, "window", used
 ), charged AS (
-    INSERT INTO charges (request_id, user_id, feature, units, price_micros, cost_micros)
-    SELECT id, user_id, feature, units, price_micros, cost_micros FROM written WHERE price_micros > 0
+    INSERT INTO charges (request_id, user_id, feature, window_date, units, price_micros, cost_micros)
+    SELECT id, user_id, feature, window_date, units, price_micros, cost_micros FROM written WHERE price_micros > 0
     ON CONFLICT (request_id) DO NOTHING
 ), freed AS (
     DELETE FROM usage_reservations AS reservation USING line WHERE reservation.request_id = line.held
@@ -190,7 +197,8 @@ WHERE spent.place = 0
 short lines: reading JSON is the dearest part of a batch after its commit.
 
 Counters are raised in one order of users and windows, so that two processes cannot wait for each other. A success replaces a
-failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already.
+failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already. What a
+call says of itself replaces that it was abandoned.
 
 Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time:
 calls under a key that was taken over have one id and one row.

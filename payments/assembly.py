@@ -18,13 +18,17 @@ from payments.apple.rules import Apple, SandboxPolicy
 from payments.apple.settings import AppStoreSection
 from payments.apple_validator import AppleApiKey
 from payments.apply_stripe_event import HANDLERS, stripe_events
-from payments.billing.rules import BillingRules
+from payments.billing.jobs import billing_jobs
+from payments.billing.metrics import UNPAID_CENTS, UNPAID_PERIODS
+from payments.billing.pay import StatementPurchases
+from payments.billing.rules import BillingRules, PeriodRules
+from payments.billing.settings import BillingSection
 from payments.inbox.inbox import EventHandler, EventInbox, dead_of
 from payments.inbox.metrics import OLDEST_PENDING, PENDING, noted
 from payments.inbox.reconcile import Reconciler, drift_of, reconcile
 from payments.inbox.store import event_writer
 from payments.models import BillingEvent
-from payments.plans import PlanOffer, on_offer
+from payments.plans import CallPrices, PlanOffer, on_offer
 from payments.product_table import ProductTable
 from payments.purchase import Purchases
 from payments.purchases.items import Items
@@ -46,6 +50,9 @@ from settings.section import Environment, secret_text
 APPLE_SUBSCRIPTIONS_URL = "https://apps.apple.com/account/subscriptions"
 """Where anybody changes or cancels what the App Store sold them (Apple, Handling Subscriptions)."""
 
+PORTAL = "/portal"
+"""Where people pay their statements."""
+
 FORGET_EVENTS = Purge("forget_billing_events", NIGHTLY, BillingEvent.id, BillingEvent.settled_at, timedelta(days=180))
 """Events that were dealt with: what came of them stands in the ledger. Dead ones, which were not settled, wait for a person. As
 long as Apple keeps its own history, a notification that is listed there is still known for a repetition here."""
@@ -56,6 +63,7 @@ class Payments:
     """What the commands and routes of payments work with. Made by `assemble_payments`."""
 
     rules: BillingRules
+    periods: PeriodRules
     signed_in: Guard
     owner: Guard
     """For what even the staff must not read in the owner's place."""
@@ -63,6 +71,7 @@ class Payments:
     manage_urls: ManageUrls
     inbox: EventInbox
     reconcilers: Sequence[Reconciler] = ()
+    call_prices: CallPrices = dict
     apple: Apple | None = None
     stripe: StripeRules | None = None
 
@@ -72,6 +81,7 @@ class Payments:
         rules = self.rules
         return (
             *self.inbox.jobs,
+            *billing_jobs(self.periods),
             *(() if self.stripe is None else (*stripe_jobs(self.stripe), *purchase_jobs(self.stripe))),
             Job(
                 JobName("hand_over_tiers", Urgency.PAYMENTS),
@@ -90,13 +100,15 @@ class Payments:
     def figures(self) -> tuple[Figure, ...]:
         drift = (drift_of(each.name) for each in self.reconcilers)
         dead = (dead_of(provider.value) for provider in self.inbox.handlers)
-        return (PENDING, OLDEST_PENDING, noted((*drift, *dead)))
+        return (PENDING, OLDEST_PENDING, noted((*drift, *dead)), UNPAID_PERIODS, UNPAID_CENTS)
 
 
 def assemble_payments(
     rules: BillingRules,
+    periods: PeriodRules,
     *,
     plans: Sequence[PlanOffer] = (),
+    call_prices: CallPrices = dict,
     apple: Apple | None = None,
     stripe: StripeRules | None = None,
     signed_in: Guard,
@@ -116,11 +128,13 @@ def assemble_payments(
     inbox = EventInbox(handlers, event_writer(connect), rules.announce, rules.clock)
     return Payments(
         rules=rules,
+        periods=periods,
         signed_in=signed_in,
         owner=owner,
         plans=on_offer(plans, apple.products if apple else None, stripe.prices if stripe else None),
         manage_urls={Provider.APPLE: APPLE_SUBSCRIPTIONS_URL},
         inbox=inbox,
+        call_prices=call_prices,
         reconcilers=(
             *(() if apple is None else apple_reconcilers(apple, inbox)),
             *(() if stripe is None else (*stripe_reconcilers(stripe, inbox, HANDLERS), open_payments(stripe))),
@@ -136,18 +150,33 @@ def payments_of(
     auth: Auth,
     connect: Callable[[], Connection],
     plans: Sequence[PlanOffer],
+    call_prices: CallPrices = dict,
     purchases: Sequence[Purchases] = (),
 ) -> Payments:
     """As the settings say. `purchases` are the kinds that packages above sell, besides items."""
     rules = BillingRules(auth.states.changed, timedelta(days=settings.payment_grace_days))
+    periods = periods_of(settings, auth)
     return assemble_payments(
         rules,
+        periods,
         plans=plans,
+        call_prices=call_prices,
         apple=apple_of(settings, rules),
-        stripe=stripe_of(settings, rules, purchases),
+        stripe=stripe_of(settings, rules, (StatementPurchases(periods), *purchases)),
         signed_in=auth.signed_in,
         owner=auth.signed_in_as_oneself,
         connect=connect,
+    )
+
+
+def periods_of(settings: BillingSection, auth: Auth) -> PeriodRules:
+    return PeriodRules(
+        mailer=auth.mailer,
+        pay_url=f"{settings.public_base_url}{PORTAL}",
+        max_open_cents=settings.billing_max_open_cents,
+        due=timedelta(days=settings.billing_due_days),
+        overdue_blocks=settings.billing_overdue_blocks,
+        currency=settings.billing_currency,
     )
 
 

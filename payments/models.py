@@ -263,6 +263,83 @@ class Payment(Base):
     updated_at: Mapped[datetime]
 
 
+class BillingPeriod(Base):
+    """A closed UTC month of one user: their statement. It outlives the account, with a bare id.
+
+    `amount_cents` is what is to be paid: `charges_micros` in cents, rounded once, half up, less `credits_cents`, and at least 0.
+    """
+
+    __tablename__ = "billing_periods"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'due', 'paid', 'overdue', 'waived')", name="state_known"),
+        CheckConstraint("period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'", name="period_is_a_month"),
+        CheckConstraint(
+            "requests >= 0 AND charges_micros >= 0 AND credits_cents >= 0 AND amount_cents >= 0",
+            name="nothing_negative",
+        ),
+        CheckConstraint(
+            "state NOT IN ('due', 'overdue') OR (amount_cents > 0 AND due_at IS NOT NULL)", name="due_at_a_time"
+        ),
+        CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_is_iso_4217"),
+        UniqueConstraint("user_id", "period"),
+        Index(
+            "ix_billing_periods_state_due_at_unpaid",
+            "state",
+            "due_at",
+            postgresql_where=text("state IN ('due', 'overdue')"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """See `period_id` in payments/billing/months.py."""
+    user_id: Mapped[UUID]
+    period: Mapped[str] = mapped_column(Text)
+    """YYYY-MM"""
+    state: Mapped[str] = mapped_column(Text)
+    """payments/billing/state.py"""
+    requests: Mapped[int] = mapped_column(BigInteger)
+    charges_micros: Mapped[int] = mapped_column(BigInteger)
+    credits_cents: Mapped[int] = mapped_column(BigInteger)
+    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Text)
+    closed_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    paid_at: Mapped[datetime | None]
+    payment_id: Mapped[UUID | None]
+    """The payment that paid it; None when it was paid in another way."""
+
+
+class BillingCredit(Base):
+    """What a user need not pay: it stands in the next statement. Rows are never changed, but `statement_id` is set once, and
+    `reason` goes when the account is erased.
+    """
+
+    __tablename__ = "billing_credits"
+    __table_args__ = (
+        CheckConstraint("cents > 0", name="cents_positive"),
+        Index("ix_billing_credits_user_id", "user_id"),
+        Index(
+            "uq_billing_credits_user_id_cents_reason_waiting",
+            "user_id",
+            "cents",
+            "reason",
+            unique=True,
+            postgresql_where=text("statement_id IS NULL AND carried_from IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID]
+    cents: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str | None] = mapped_column(Text)
+    given_by: Mapped[str] = mapped_column(Text)
+    """The id of a member of the staff, or `operator` for the command line, or `statement` for what was carried over."""
+    carried_from: Mapped[UUID | None]
+    """The statement that had more credits than charges, and this is what was left."""
+    statement_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+
+
 class ReconcileCursor(Base):
     """How far a reconciler has come, so that a run that was cut short is continued."""
 

@@ -1,5 +1,7 @@
 """What payments hold about a user, for exports, and what becomes of it when an account is closed and deleted."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -7,7 +9,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auth.personal_data import PersonalData, columns_of, rows_of
-from payments.models import BillingCustomer, CheckoutIntent, EntitlementChange, Payment, Subscription
+from payments.billing.close_account import bill_last_period, forget_reasons
+from payments.models import (
+    BillingCredit,
+    BillingCustomer,
+    BillingPeriod,
+    CheckoutIntent,
+    EntitlementChange,
+    Payment,
+    Subscription,
+)
 from payments.subscriptions.close_account import end_subscriptions, let_go_of_subscriptions
 
 EXPORTED: Final = {
@@ -28,6 +39,11 @@ EXPORTED: Final = {
         CheckoutIntent,
         "id provider kind tier billing_cycle parameters state external_id expires_at asked_at created_at updated_at",
     ),
+    "billing_periods": columns_of(
+        BillingPeriod,
+        "id period state requests charges_micros credits_cents amount_cents currency closed_at due_at paid_at payment_id",
+    ),
+    "billing_credits": columns_of(BillingCredit, "id cents reason carried_from statement_id created_at"),
 }
 
 
@@ -40,4 +56,14 @@ def export_payments(session: Session, user_id: UUID) -> dict[str, Any]:
     return found
 
 
-PAYMENTS_DATA = PersonalData("payments", export_payments, close=end_subscriptions, erase=let_go_of_subscriptions)
+def end_payments(session: Session, user_id: UUID, now: datetime) -> Sequence[str]:
+    """See `PersonalData.close`."""
+    return (*end_subscriptions(session, user_id, now), *bill_last_period(session, user_id, now))
+
+
+def let_go_of_payments(session: Session, user_id: UUID) -> int:
+    """See `PersonalData.erase`."""
+    return let_go_of_subscriptions(session, user_id) + forget_reasons(session, user_id)
+
+
+PAYMENTS_DATA = PersonalData("payments", export_payments, close=end_payments, erase=let_go_of_payments)

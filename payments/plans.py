@@ -1,6 +1,6 @@
 """The plans as they are offered: what each is called, what it may use, and how it is bought."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from auth.tiers import Tier
@@ -11,6 +11,8 @@ from payments.subscriptions.status import Provider
 SWITCHED_OFF = {"per_day": 0}
 
 Prices = Mapping[tuple[Tier, BillingCycle], PriceAnswer]
+CallPrices = Callable[[], Mapping[str, Mapping[Tier, int]]]
+"""By feature, what a call costs now in each plan, in cents."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ def offer(provider: Provider, cycle: BillingCycle, product_id: str | None = None
     return OfferAnswer(provider=provider, billing_cycle=cycle, product_id=product_id, price=None)
 
 
-def plan_answer(plan: PlanOffer, stripe_prices: Prices) -> PlanAnswer:
+def plan_answer(plan: PlanOffer, stripe_prices: Prices, call_prices: Mapping[str, Mapping[Tier, int]]) -> PlanAnswer:
+    limits = {feature: dict(limits) for feature, limits in plan.limits.items()}
+    for feature, cents in call_prices.items():
+        limits[feature]["price_cents"] = cents[plan.tier]
     return PlanAnswer(
         tier=plan.tier,
         title=plan.title,
         predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
-        limits={feature: dict(limits) for feature, limits in plan.limits.items()},
+        limits=limits,
         requests_per_minute=plan.requests_per_minute,
         features=list(plan.options),
         benefits=list(plan.benefits),

@@ -7,7 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from database.jobs.declare import JobName, Urgency
 from security.edge.problems import DependencyUnavailable
+
+GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
+"""Enqueued with a `payment_id` whose money bought nothing."""
 
 
 class PurchaseKindOff(DependencyUnavailable):
@@ -16,11 +20,15 @@ class PurchaseKindOff(DependencyUnavailable):
 
 @dataclass(frozen=True)
 class Purchase:
-    """`id` is the kind's own, of an item or an order for example. A payment that is open already keeps its `quantity`."""
+    """`id` is the kind's own, of an item or an order for example. A payment that is open already keeps its `quantity`.
+
+    `payment_id` is the payment that moves; None while it is ordered.
+    """
 
     kind: str
     id: UUID
     quantity: int = 1
+    payment_id: UUID | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from flask import Blueprint
 from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
+from payments.billing.routes import billing_routes
 from payments.bodies import PlansAnswer, SubscriptionAnswer
 from payments.plans import plan_answer
 from payments.purchases.commands import add_item_commands
@@ -20,7 +21,8 @@ from security.edge.problems import DependencyUnavailable
 
 def payment_blueprints(payments: Payments) -> list[Blueprint]:
     """With those of every provider that is set up."""
-    routes = [payment_routes(payments)]
+    billing = billing_routes(payments.periods, payments.stripe, signed_in=payments.signed_in, owner=payments.owner)
+    routes = [payment_routes(payments), billing]
     if (stripe := payments.stripe) is not None:
         web = stripe_routes(stripe, payments.owner, payments.inbox)
         add_purchases(web, stripe, payments.owner)
@@ -47,9 +49,13 @@ def payment_routes(payments: Payments) -> Blueprint:
         answers={200: PlansAnswer},
     )
     def plans() -> Answer:
-        """What each plan includes, where it can be bought, and what it costs on the web."""
+        """What each plan includes, where it can be bought, and what it costs on the web.
+
+        `price_cents` among the limits of a feature is what one call of it costs now, besides the plan.
+        """
         prices = {} if price_list is None else price_list.prices()
-        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices) for plan in payments.plans]))
+        calls = payments.call_prices()
+        return Answer(200, PlansAnswer(plans=[plan_answer(plan, prices, calls) for plan in payments.plans]))
 
     @operation(
         routes,

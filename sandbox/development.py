@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sandbox.cannot_start import CannotStart
 from sandbox.claim import Claim, claim_services, holder, published_addresses
-from sandbox.development_secrets import development_secrets
-from sandbox.services import ROOT, Services, unset_addresses, unset_sign_in, unset_stores
+from sandbox.development_secrets import development_secrets, is_set
+from sandbox.services import ROOT, Services, unset_addresses, unset_ai, unset_sign_in, unset_stores
 from sandbox.valkey import ValkeyUnavailable
 
 DATA = ROOT / ".data"
@@ -42,7 +42,9 @@ def ensure_services(environ: Mapping[str, str], folder: Path = DATA, argv: Seque
             return additions | start_services(claim, folder, needed, {**environ, **additions}, lasting=lasting)
         if (running := published_addresses(folder)) is not None:
             refuse_what_is_missing(running, needed, folder)
-            lent = (*unset, *unset_sign_in(environ), *unset_stores(environ))
+            lent = (*unset, *unset_sign_in(environ), *unset_stores(environ), *unset_ai(environ))
+            if not is_set(environ, "CAPABILITIES"):
+                lent += ("CAPABILITIES",)  # so that a command knows the products that are served
             return additions | {name: running[name] for name in lent if name in running}
         time.sleep(0.05)
     raise ServicesBusy(

@@ -23,8 +23,10 @@ from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_prediction import first_prediction
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
-from sandbox.services import ROOT, START_WITHIN_SECONDS, Services, unset_addresses
+from sandbox.first_solve import first_solve
+from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
 from sandbox.staff_account import staff_account
+from settings.environment import with_names_of_today
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 10.0
@@ -89,10 +91,12 @@ def run(folder: Path, stop: StopSignal) -> None:
         if not is_set(environ, "APPLE_BUNDLE_ID"):
             addresses |= services.start_app_store(environ, base_url)
         addresses |= services.start_sign_in(environ)
+        if asks_ai(environ) and unset_ai(environ):
+            addresses |= services.start_ai(environ)
         environ |= addresses
         if not is_set(environ, "EMAIL_HOST") and not is_set(environ, "EMAIL_FOLDER"):
             environ["EMAIL_FOLDER"] = str(folder / "mail")
-        claim.publish(addresses)
+        claim.publish({**addresses, "CAPABILITIES": environ["CAPABILITIES"]})
         stop.check()
         migrate(services, environ, stop)
         if not is_set(environ, "EMAIL_HOST"):
@@ -130,7 +134,7 @@ def run(folder: Path, stop: StopSignal) -> None:
 def development_environment() -> dict[str, str]:
     """The process's environment over `.env`. Raises CannotStart outside development."""
     written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
-    environ = {**written, **os.environ}
+    environ = with_names_of_today({**written, **os.environ}).environ
     if environ.setdefault("FLASK_ENV", "development").lower() != "development":
         raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."
@@ -260,12 +264,27 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
+        f"{remark_on_ai(services, environ)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
+        f"{first_solution(base_url, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
+
+
+def asks_ai(environ: Mapping[str, str]) -> bool:
+    """Whether a product that is on has the setting of an AI provider's address."""
+    on = {name.strip() for name in environ["CAPABILITIES"].split(",")}
+    sections = [each.settings for each in CAPABILITIES if each.name in on and each.settings is not None]
+    return any(name.lower() in section.model_fields for section in sections for name in AI_VARIABLES)
+
+
+def first_solution(base_url: str, environ: Mapping[str, str]) -> str:
+    if not asks_ai(environ):
+        return ""
+    return f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
 
 
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
@@ -297,6 +316,10 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
     urls = {name: urlsplit(environ.get(variable, "")) for name, variable in stand_ins}
     shown = [f"{name} http://{url.netloc}" for name, url in urls.items() if url.hostname == "127.0.0.1"]
     return f"Sign-in        stand-ins: {', '.join(shown)}\n" if shown else ""
+
+
+def remark_on_ai(services: Services, environ: Mapping[str, str]) -> str:
+    return f"AI             stand-in, nobody is billed: {environ['OPENAI_BASE_URL']}\n" if services.ai else ""
 
 
 def remark_on_made_up_key(folder: Path) -> str:

@@ -1,5 +1,5 @@
-"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, and
-the sign-in of Apple and Google."""
+"""The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, the
+sign-in of Apple and Google, and an AI provider."""
 
 import json
 import secrets
@@ -43,6 +43,7 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
+AI_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
 START_WITHIN_SECONDS = 20
 
 
@@ -63,6 +64,12 @@ def unset_sign_in(environ: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
+def unset_ai(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that a stand-in for AI providers would fill in: all, or none where a developer chose one or the mock."""
+    chosen = any(is_set(environ, name) for name in (*AI_VARIABLES, "USE_MOCK_OPENAI"))
+    return () if chosen else AI_VARIABLES
+
+
 @dataclass
 class Services:
     """Everything lives in `folder`: data of PostgreSQL, and the logs of all in `logs`."""
@@ -76,6 +83,7 @@ class Services:
     stripe: ChildProcess | None = field(default=None, init=False)
     app_store: ChildProcess | None = field(default=None, init=False)
     sign_in: ChildProcess | None = field(default=None, init=False)
+    ai: ChildProcess | None = field(default=None, init=False)
 
     @property
     def logs(self) -> Path:
@@ -99,7 +107,7 @@ class Services:
 
     def stop(self) -> None:
         """In the opposite order. Stops nothing that was there before."""
-        for child in (self.sign_in, self.app_store, self.stripe, self.private_server):
+        for child in (self.ai, self.sign_in, self.app_store, self.stripe, self.private_server):
             if child is not None:
                 child.stop(5)
         if self.valkey is not None:
@@ -116,6 +124,7 @@ class Services:
             ("the Stripe stand-in", self.stripe.process if self.stripe else None, "stripe"),
             ("the App Store stand-in", self.app_store.process if self.app_store else None, "app-store"),
             ("the sign-in stand-in", self.sign_in.process if self.sign_in else None, "sign-in"),
+            ("the AI stand-in", self.ai.process if self.ai else None, "ai"),
         )
         for name, process, log in running:
             if process is not None and process.poll() is not None:
@@ -193,6 +202,20 @@ class Services:
             raise CannotStart(f"The Apple and Google sign-in stand-in did not start; see {log_file}")
         given: dict[str, dict[str, str]] = json.loads(settings.read_text())
         return {name: value for each in given.values() for name, value in each.items() if name in wanted}
+
+    def start_ai(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made here and live as long
+        as it."""
+        wanted = unset_ai(environ)
+        settings = self.folder / "ai" / "settings.json"
+        command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
+        log_file = self.log_file("ai")
+        self.ai = ChildProcess("the AI stand-in", command, environ, ROOT, log_file)
+        self.ai.start()
+        if self.ai.says(r"^settings: (.+)$", START_WITHIN_SECONDS) is None:
+            raise CannotStart(f"The AI stand-in did not start; see {log_file}")
+        given: dict[str, str] = json.loads(settings.read_text())
+        return {name: given[name] for name in wanted}
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "examples.private_server", "--port", "0"]

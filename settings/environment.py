@@ -1,13 +1,45 @@
 """Where the text of each setting comes from: the environment, a mounted file, or a developer's `.env`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from dotenv import dotenv_values
 
 from security.api.typed_text import trimmed
 
 QUOTES = "\"'"
+
+OF_DJANGO_DEBUG: Final = {"1": "development", "0": "production"}
+SWITCHES: Final = {"true": "1", "on": "1", "yes": "1", "false": "0", "off": "0", "no": "0"}
+
+FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "DJANGO_SECRET_KEY": "SECRET_KEY",
+        "DJANGO_DEBUG": "FLASK_ENV",
+        "ALLOWED_HOSTS": "TRUSTED_HOSTS",
+        "CORS_ALLOWED_ORIGINS": "CORS_ORIGINS",
+    }
+)
+"""What earlier products called a variable, to its name of today."""
+
+
+@dataclass(frozen=True)
+class NamesOfToday:
+    """An environment in which former names are replaced. `used`: those that were, to the name of today.
+
+    `problems`: former names that could not be replaced, and why; they stay in the environment.
+    """
+
+    environ: dict[str, str]
+    used: dict[str, str]
+    problems: dict[str, str]
+
+    @property
+    def remarks(self) -> list[str]:
+        return [f"{former} is the former name of {name}. Set {name} instead." for former, name in self.used.items()]
 
 
 def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
@@ -18,17 +50,51 @@ def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str
     return {**written, **environ}
 
 
+def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
+    renamed = NamesOfToday(dict(environ), {}, {})
+    for former, name in FORMER_NAMES.items():
+        try:
+            text = _text(former, environ)
+            if former == "DJANGO_DEBUG" and text:
+                text = _environment_of_debug(text)
+        except ValueError as reason:
+            renamed.problems[former] = str(reason)
+            continue
+        today = read_settings((name,), environ)[0].get(name, "")
+        if text and today and text != today:
+            renamed.problems[former] = (
+                f"is the former name of {name}, which is set to something else; remove one of them"
+            )
+        elif text:
+            renamed.used[former] = name
+            if not today:
+                renamed.environ[name] = text
+            for read in (former, f"{former}_FILE"):
+                renamed.environ.pop(read, None)
+    return renamed
+
+
+def _environment_of_debug(text: str) -> str:
+    lowered = text.lower()
+    environment = OF_DJANGO_DEBUG.get(SWITCHES.get(lowered, lowered))
+    if environment is None:
+        raise ValueError("must be 1 for development or 0 for production; better set FLASK_ENV")
+    return environment
+
+
 def source_of(name: str, environ: Mapping[str, str], env_file: Path | None) -> str:
-    """`environment`, `default`, `.env`, or the path of a mounted file.
+    """`environment`, `default`, `.env`, or the path of a mounted file; for a former name, also that.
 
     Flask's own commands put `.env` into the environment, so a text that stands in both is the file's.
     """
     written = with_env_file({}, env_file)
-    for found in (name, f"{name}_FILE"):
-        if text := trimmed(environ.get(found, "") or written.get(found, "")):
-            if found != name:
-                return f"file {text}"
-            return ".env" if trimmed(written.get(found, "")) == text else "environment"
+    for read in (name, *(former for former, today in FORMER_NAMES.items() if today == name)):
+        told = "" if read == name else f", as {read}"
+        for found in (read, f"{read}_FILE"):
+            if text := trimmed(environ.get(found, "") or written.get(found, "")):
+                if found != read:
+                    return f"file {text}{told}"
+                return (".env" if trimmed(written.get(found, "")) == text else "environment") + told
     return "default"
 
 

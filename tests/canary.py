@@ -18,6 +18,7 @@ SHAPES = re.compile(
     (?P<signed_token> \beyJ[\w-]{10,}\.[\w-]{10,} )                          # JWT, Apple's signed data
     | (?P<our_token> \b(?:rt|ot|tok|dt|sc|msk)_[A-Za-z0-9_+/=-]{32,} )
     | (?P<stripe_key> \b[srp]k_(?:test|live)_[A-Za-z0-9]{16,} )
+    | (?P<ai_provider_key> \b(?:sk-[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}) )
     | (?P<webhook_secret> \bwhsec_[A-Za-z0-9+/=]{16,} )
     | (?P<client_secret> \b(?:pi|seti|cs)_\w+_secret_\w{4,} )
     | (?P<password_hash> \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53} )

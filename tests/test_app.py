@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble, create_app
 from auth.assembly import Auth
-from auth.staff.guards import STAFF
+from auth.page_sessions.site import SITES
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -43,8 +43,9 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|delete|download|end|finish|get|link|list|reauthenticate|receive|refresh|register|remove|"
-    "rename|request|resend|reset|restore|resume|revoke|rotate|sign|start|undo|unlink|update|validate|verify"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|finish|get|link|list|mark|pay|reauthenticate|receive|"
+    "refresh|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|sign|solve|start|undo|unlink|update|validate|"
+    "verify|waive"
 )
 
 
@@ -122,16 +123,23 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; the dashboard asks for its session, the others for a bearer token, and two of them take an API
-    key.
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
+    and usage take an API key.
     """
-    take_keys = {"/api/gateway/predict", "/api/gateway/predict/usage"}
+    take_keys = {
+        "/api/gateway/predict",
+        "/api/gateway/predict/usage",
+        "/api/gateway/solve",
+        "/api/gateway/usage/requests",
+        "/api/gateway/usage/requests.csv",
+        "/api/gateway/usage/summary",
+    }
     for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
-            schemes = STAFF if each.path.startswith("/admin") else schemes
+            schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
 
@@ -204,8 +212,9 @@ def test_what_is_switched_off_is_told_developers_with_the_setting(app: Flask, pa
     assert "switched off" not in everything().test_client().post(path).get_json()["detail"]
 
 
-def test_the_plans_are_shown_with_the_words_that_they_are_sold_with(app: Flask) -> None:
-    answer = app.test_client().get("/api/payments/plans", base_url=f"https://{PUBLIC_HOST}")
+def test_the_plans_are_shown_with_the_words_that_they_are_sold_with() -> None:
+    without_prices = assemble(load_settings(production(CAPABILITIES="predict")))  # those of calls are in the database
+    answer = without_prices.test_client().get("/api/payments/plans", base_url=f"https://{PUBLIC_HOST}")
     plans = answer.get_json(force=True)["plans"]
     assert {plan["tier"]: (plan["predictions_per_day"], plan["benefits"]) for plan in plans} == {
         "free": (5, ["Basic predictions"]),

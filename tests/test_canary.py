@@ -20,6 +20,7 @@ SECRETS = {
     "signed token": f"eyJhbGciOiJIUzI1NiJ9.{secrets.token_urlsafe(40)}.{secrets.token_urlsafe(32)}",
     "our token": f"rt_{secrets.token_urlsafe(48)}",
     "stripe key": f"sk_test_{KEY}",
+    "ai provider key": f"sk-proj-{KEY}",
     "webhook secret": f"whsec_{KEY}",
     "client secret": f"pi_{KEY}_secret_{KEY}",
     "password hash": bcrypt.hashpw(b"tulip-9-orbit-canoe", bcrypt.gensalt(4)).decode(),

@@ -1,10 +1,13 @@
 """The paths of older clients: the same views, marked as deprecated."""
 
+from urllib.parse import unquote
+from uuid import uuid4
+
 import pytest
 from flask import Flask
 
 from app import assemble
-from compat import FORMER_PATHS
+from compat import FORMER_PATHS, MOVED_PAGES
 from config import load_settings
 from security.api.operation import OPERATIONS_KEY, Operation
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, production_environment
@@ -12,7 +15,6 @@ from tests.whole.environment import EVERYTHING, PUBLIC_HOST, production_environm
 NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
 BASE = f"https://{PUBLIC_HOST}"
 FORMER_HEALTH = ("/api/v1/health", "/api/v1/health/ready", "/api/v1/health/live", "/api/core/health")
-PAGES = {"/docs", "/openapi.json"}
 
 
 def application(**changes: str) -> Flask:
@@ -36,14 +38,46 @@ def test_a_former_path_is_described_as_deprecated_and_is_otherwise_the_one_of_to
     path = FORMER_PATHS[former]
     rules = {f"{method} {rule.rule}" for rule in service.url_map.iter_rules() for method in rule.methods or ()}
     assert former in rules
-    if path not in PAGES:
-        now, then = operations(service)[f"{former.partition(' ')[0]} {path}"], operations(service)[former]
-        assert (now.deprecated, then.deprecated) == (False, True)
-        assert (then.bodies, then.answers, then.guard, then.tag) == (now.bodies, now.answers, now.guard, now.tag)
-        described = (
-            service.test_client().get("/openapi.json").get_json()["paths"][then.path_template][then.method.lower()]
-        )
-        assert described["deprecated"] is True
+    now, then = operations(service)[f"{former.partition(' ')[0]} {path}"], operations(service)[former]
+    assert (now.deprecated, then.deprecated) == (False, True)
+    assert (then.bodies, then.answers, then.guard, then.tag) == (now.bodies, now.answers, now.guard, now.tag)
+    described = service.test_client().get("/openapi.json").get_json()["paths"][then.path_template][then.method.lower()]
+    assert described["deprecated"] is True
+
+
+@pytest.mark.parametrize(("former", "page"), MOVED_PAGES.items())
+def test_a_page_that_moved_is_found(service: Flask, former: str, page: str) -> None:
+    client = service.test_client()
+    moved = client.get(former, base_url=BASE)
+    assert (moved.status_code, moved.headers["Location"]) == (308, page)
+    assert moved.headers["Deprecation"] == "@1795910400"
+    assert client.get(former, base_url=BASE, follow_redirects=True).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["ot_abc", "a b&c#d\r\nX: y"])
+def test_an_old_link_opens_the_page_and_confirms_nothing(service: Flask, token: str) -> None:
+    """There is no database here, so nothing could be."""
+    answer = service.test_client().get("/api/customers/verify-email", query_string={"token": token}, base_url=BASE)
+    assert answer.status_code == 303
+    page, _, sent = answer.headers["Location"].partition("#token=")
+    assert (page, unquote(sent)) == ("/account/verify-email", token)
+    assert {character for character in sent if not character.isalnum()} <= set("_%")
+
+
+@pytest.mark.parametrize("query", ["", f"?token={'x' * 68}", "?token=a&token=b", "?token=a&more=b"])
+def test_a_link_without_its_token_is_refused(service: Flask, query: str) -> None:
+    assert service.test_client().get(f"/api/customers/verify-email{query}", base_url=BASE).status_code in {400, 422}
+
+
+def test_what_has_a_form_of_its_own_is_described_as_deprecated(service: Flask) -> None:
+    paths = service.test_client().get("/openapi.json", base_url=BASE).get_json()["paths"]
+    for path, method in (
+        ("/api/customers/tokens", "post"),
+        ("/api/customers/verify-email", "get"),
+        ("/api/docs/", "get"),
+        ("/api/schema/", "get"),
+    ):
+        assert paths[path][method]["deprecated"] is True
 
 
 def test_every_answer_at_a_former_path_says_so(service: Flask) -> None:
@@ -51,7 +85,7 @@ def test_every_answer_at_a_former_path_says_so(service: Flask) -> None:
     good = client.get("/api/v1/health/live", base_url=BASE)
     refused = client.get("/api/auth/me", base_url=BASE)
     page = client.get("/api/docs/", base_url=BASE)
-    assert [each.status_code for each in (good, refused, page)] == [200, 401, 200]
+    assert [each.status_code for each in (good, refused, page)] == [200, 401, 308]
     assert {each.headers["Deprecation"] for each in (good, refused, page)} == {"@1795910400"}
     assert good.get_json() == {"status": "ok"} == client.get("/health/live", base_url=BASE).get_json()
     assert "Deprecation" not in client.get("/health/live", base_url=BASE).headers
@@ -73,7 +107,11 @@ def test_nothing_else_may_be_asked_for_over_plain_http_at_a_former_path(service:
 
 def test_former_paths_can_be_switched_off() -> None:
     client = application(COMPAT_ROUTES="off").test_client()
-    assert client.get("/api/v1/health/live", base_url=BASE).status_code == 404
+    for former in [*FORMER_PATHS, *(f"GET {page}" for page in MOVED_PAGES), "GET /api/customers/verify-email?token=x"]:
+        method, _, path = former.partition(" ")
+        answer = client.open(path.replace("<uuid:key_id>", str(uuid4())), method=method, base_url=BASE)
+        assert answer.status_code == 404, former
+    assert client.post("/api/customers/tokens", json={"name": "x"}, base_url=BASE).status_code == 404
 
 
 def test_former_paths_of_what_is_switched_off_do_not_exist() -> None:

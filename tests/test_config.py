@@ -30,6 +30,11 @@ Environ = dict[str, str]
 ROOT = Path(__file__).parents[1]
 
 
+def everything_on() -> Environ:
+    on = ",".join(each.name for each in CAPABILITIES)
+    return production(CAPABILITIES=on, OPENAI_API_KEY=f"sk-proj-{secrets.token_hex(20)}")
+
+
 def production(**changes: str | None) -> Environ:
     """A complete production environment; None takes a variable away."""
     environ: dict[str, str | None] = {
@@ -439,7 +444,7 @@ def test_what_the_settings_accept_can_be_put_together(tmp_path: Path) -> None:
 
 def test_checking_the_settings_loads_no_client_of_a_server() -> None:
     """The web server's master process does it, and would hold them for nothing."""
-    script = "import sys, config; print({'flask', 'sqlalchemy', 'redis', 'psycopg2', 'sentry_sdk'} & set(sys.modules))"
+    script = "import sys, config; print({'flask', 'sqlalchemy', 'redis', 'psycopg2', 'sentry_sdk', 'aiohttp'} & set(sys.modules))"
     asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert asked.stdout == "set()\n"
 
@@ -585,7 +590,7 @@ def test_config_show_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_config_show_prints_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_environment(monkeypatch, production())
+    set_environment(monkeypatch, everything_on())
     result = CliRunner().invoke(config_commands, ["show"])
     lines = result.output.splitlines()
     assert [line.partition("=")[0] for line in lines if not line.startswith("# ")] == [
@@ -653,11 +658,12 @@ def test_whatever_could_be_a_secret_is_hidden_by_its_type() -> None:
             values[name] = kind(f"redis://user:{canary}@redis/0" if kind is SecretUrl else canary)
         elif field.annotation in (str, str | None):
             values[name] = f"https://user:{canary}@example.com"
-    text = "\n".join(shown(model.model_construct(**{**load_settings(production()).model_dump(), **values})).values())
+    text = "\n".join(shown(model.model_construct(**{**load_settings(everything_on()).model_dump(), **values})).values())
     assert len(values) > 20
     assert canary not in text
     sounding = {name for name in model.model_fields if re.search("secret|password|_key$|keys$|dsn|token", name)}
-    harmless = {"jwt_access_token_expire_minutes", "pwned_passwords_file"}
+    harmless = {"api_key_default_days", "jwt_access_token_expire_minutes", "password_hasher", "pwned_passwords_file"}
+    harmless |= {"solve_max_output_tokens"}
     assert {name for name in sounding - harmless if not isinstance(values.get(name), SecretStr)} == set()
 
 
@@ -698,3 +704,15 @@ def test_a_program_ends_with_the_configuration_exit_code(
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, environ: Environ) -> None:
     monkeypatch.setattr("os.environ", environ)
+
+
+def test_an_address_that_must_be_confirmed_needs_a_mail_server() -> None:
+    without = production(EMAIL_HOST=None, REGISTRATION_RESPONSE="classic")
+    assert load_settings(without).require_email_verification is False
+    assert problems_of({**without, "REQUIRE_EMAIL_VERIFICATION": "true"}).keys() == {"EMAIL_HOST"}
+
+
+@pytest.mark.parametrize(("text", "days"), [("30", 30), ("none", None), ("", 90)])
+def test_an_operator_says_how_long_api_keys_live(text: str, days: int | None) -> None:
+    assert load_settings(production(API_KEY_DEFAULT_DAYS=text)).api_key_default_days == days
+    assert "API_KEY_DEFAULT_DAYS" in problems_of(production(API_KEY_DEFAULT_DAYS="0"))

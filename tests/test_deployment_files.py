@@ -24,9 +24,11 @@ from flask.cli import FlaskGroup
 from app import create_app
 from capabilities import CAPABILITIES
 from config import load_settings, settings_with
+from security.api.request_bodies import LARGEST_BODY
 from settings.check import longest_request
 from tests.test_config import production
 from tests.toy_web_server import IMPATIENT, answers, exchange, post, received, toy_server, wait_until
+from web_worker import Patience
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in settings_with(CAPABILITIES).model_fields}
@@ -47,12 +49,20 @@ class TestFiles:
         assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
 
     def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
-        for name in ("db", "redis", "prometheus", "grafana"):
+        for name in ("db", "redis", "prometheus", "grafana", "adminer", "mail"):
             assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
 
     def test_compose_reaches_the_application_through_the_proxy_alone(self) -> None:
         published = {name for name, service in services().items() if "ports" in service}
-        assert published == {"proxy", "db", "redis", "prometheus", "grafana"}
+        assert published == {"proxy", "db", "redis", "prometheus", "grafana", "adminer", "mail"}
+
+    def test_compose_has_tools_for_development_that_start_only_when_they_are_wanted(self) -> None:
+        tools = {name: service["ports"] for name, service in services().items() if service.get("profiles") == ["tools"]}
+        assert tools == {
+            "adminer": ["127.0.0.1:8090:8080"],
+            "mail": ["127.0.0.1:1025:1025", "127.0.0.1:1080:8025"],
+        }
+        assert all(":" in services()[name]["image"] for name in tools), "a named version"
 
     def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self) -> None:
         assert services()["web-2"] == services()["web"]
@@ -96,7 +106,7 @@ class TestFiles:
         assert seconds > longest_request(load_settings({})) + 10
 
     def test_optional_tools_start_only_when_asked_for(self) -> None:
-        assert {name for name, service in services().items() if service.get("profiles") == ["tools"]} == {
+        assert {name for name, service in services().items() if service.get("profiles") == ["shells"]} == {
             "psql",
             "redis-cli",
         }
@@ -212,9 +222,26 @@ class TestFiles:
         assert text.rindex("USER") < text.rindex("CMD")
 
     def test_the_image_holds_every_package_that_is_deployed(self) -> None:
-        kept = re.findall(r"^!([a-z]+)/\*\*$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.M)
+        kept = re.findall(r"^!([a-z_]+)/\*\*$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.M)
         packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"sandbox", "tests", "bench"}
         assert packages | {"migrations"} <= set(kept)
+
+    def test_the_proxies_take_the_largest_body_that_an_operation_may_declare_and_not_much_more(self) -> None:
+        units = {"MB": 10**6, "m": 2**20}
+        for file, setting in {
+            "Caddyfile": r"max_size (\d+)(MB)\n",
+            "nginx.conf": r"client_max_body_size (\d+)(m);",
+        }.items():
+            ((number, unit),) = re.findall(setting, (ROOT / "deploy" / file).read_text(encoding="utf-8"))
+            assert LARGEST_BODY <= int(number) * units[unit] < 1.1 * LARGEST_BODY
+
+    def test_no_proxy_keeps_uploads_of_strangers_or_gives_up_before_the_web_server_does(self) -> None:
+        assert "\tproxy_request_buffering off;\n" in (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        caddyfile = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+        patience = re.search(r"read_body (\d+)s", caddyfile)
+        assert patience is not None
+        assert int(patience[1]) > Patience().late_body
+        assert "request_buffers 1MB" in caddyfile
 
     def test_platforms_without_the_image_use_the_same_python(self) -> None:
         version = (ROOT / ".python-version").read_text(encoding="utf-8").strip()

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
+import providers.metrics  # noqa: F401 - its metrics exist where a capability with a provider is on
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble
 from config import load_settings
@@ -191,6 +192,9 @@ FIRES: dict[str, dict[str, str]] = {
         'mirroros_upstream_duration_seconds_count{feature="predict",outcome="delivered"}': "0+7x90",
     },
     "BreakerOpen": {'mirroros_breaker_open{upstream="predict"}': "1x90"},
+    "ProviderMisconfigured": {
+        'mirroros_provider_duration_seconds_count{provider="openai",model="m",outcome="provider_misconfigured"}': RISES
+    },
     "CallsTurnedAway": {'mirroros_calls_turned_away_total{feature="predict",reason="too_many_in_flight"}': RISES},
     "UsageNotRecorded": {'mirroros_usage_not_recorded_total{kind="call"}': "0x44 1x45"},
     "RefusedAtSettling": {'mirroros_refused_at_settling_total{feature="predict"}': RISES},

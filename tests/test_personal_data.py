@@ -80,6 +80,7 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
     "usage_reservations": ({"feature": "predict", "unit": "call", "window": "2026-11-29"},),
     "usage_gates": ({"feature": "predict"},),
     "charges": ({"feature": "predict"},),
+    "usage_budgets": ({},),
     "request_logs": (
         {"request_data_hash": "0" * 64, "success": True, "feature": "predict", "tier": "free", "error_code": None},
     ),
@@ -102,6 +103,8 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
     "payments": (
         {"purchase_kind": "seat", "provider": "stripe", "status": "succeeded", "currency": "eur", "refunded_amount": 0},
     ),
+    "billing_periods": ({"period": "2026-02", "state": "due", "currency": "usd"},),
+    "billing_credits": ({"reason": f"{NAME} was charged twice", "given_by": "operator"},),
 }
 """The texts of each row. What else a row needs is filled in by its type; `other` is another user."""
 
@@ -127,6 +130,7 @@ SECTIONS = {
     "account.security_events_as_staff": "security_events",
     "gateway.calls": "request_logs",
     "gateway.usage": "usage_counters",
+    "gateway.budget": "usage_budgets",
     "gateway.charges": "charges",
     "gateway.calls_in_flight": "usage_reservations",
     "gateway.bursts": "usage_gates",
@@ -136,6 +140,8 @@ SECTIONS = {
     "payments.tiers": "entitlement_ledger",
     "payments.checkouts": "checkout_intents",
     "payments.payments": "payments",
+    "payments.billing_periods": "billing_periods",
+    "payments.billing_credits": "billing_credits",
 }
 """Part and section of the export, and the table that it is of."""
 
@@ -175,6 +181,7 @@ WITHHELD = {
     "subscriptions.renewal_version": COUNTED,
     "payments.source_version": COUNTED,
     "entitlement_ledger.cause": OF_OTHERS,
+    "billing_credits.given_by": OF_OTHERS,
 }
 """Every column that no export has, and why. The user's own id stands once, at the top."""
 
@@ -416,6 +423,7 @@ def test_after_the_account_is_deleted_no_table_says_who_that_was(
         "checkout_intents.parameters",
         "invites.note",
         "data_exports.content",
+        "billing_credits.reason",
         "procrastinate_jobs.args",
     ):
         assert place in held, f"nothing of the user stands in {place}, so this test shows nothing of it"
@@ -447,6 +455,8 @@ def test_what_stays_of_a_deleted_account_is_what_happened_and_what_was_paid(serv
         "security_events",
         "entitlement_ledger",
         "charges",
+        "billing_periods",
+        "billing_credits",
     }
     left = {row["id"]: row for row in rows_with("security_events", person)}
     for event in events:

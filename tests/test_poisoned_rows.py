@@ -152,7 +152,7 @@ BATCHES = (
         "usage_reservations",
         "usage_reservations",
         'request_id, user_id, feature, unit, "window", amount, lease_until, created_at',
-        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, now()",
+        f"{ID}, {USER}, 'predict', 'call', '2000-01-01', 1, {LONG_AGO}, {LONG_AGO}",
         key="request_id",
         item=f"{SECOND}/predict/call/2000-01-01",
     ),
@@ -186,11 +186,14 @@ BATCHES = (
 
 ELSEWHERE = {
     "count_days",
+    "send_budget_emails",
     "sweep_billing_events",
     "release_reservations",
     "hand_over_tiers",
     "reconcile_billing",
     "forget_billing_events",
+    "create_billing_periods",
+    "mark_overdue_periods",
 }
 """Jobs of packages that have tests of their own."""
 
@@ -293,6 +296,7 @@ def test_one_bad_row_holds_up_no_other(app: Flask, batch: Batch) -> None:
     assert rows(noted) == [(batch.item, "InternalError", 1)]  # left alone for a while
 
 
+@pytest.mark.slow
 def test_more_bad_accounts_than_a_run_looks_at_do_not_starve_the_others(app: Flask) -> None:
     do(
         "INSERT INTO users (id, email, email_key, created_at, updated_at, is_active, delete_after)"

@@ -24,6 +24,8 @@ from tests.toy_web_server import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow
+
 MOST_OF_ONE = 8
 CLIENTS = MOST_OF_ONE + 4
 SLOW_READERS = 6

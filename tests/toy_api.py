@@ -17,7 +17,8 @@ from security.api.models import WHOLE, AnswerBody, Body, OneOfBody
 from security.api.multipart import FilePart, Form, Multipart
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.operation import Answer, Anyone, operation
-from security.api.request_bodies import Json, Raw
+from security.api.request_bodies import LARGEST_BODY, Json, Raw
+from security.api.slots import Slots
 from security.api.streams import PING, Csv, Events
 from security.api.streams import Event as SentEvent
 from security.docs.docs_pages import docs_routes
@@ -29,6 +30,7 @@ from security.home.routes import home_routes
 from security.logs.log import RequestLog
 
 BODY_LIMIT = 20_000
+PHOTO_SLOTS = 4
 ALLOWED_ORIGIN = "https://app.example.com"
 MAIL_BOX = "http://127.0.0.1:8025"
 ALICE = UUID("0193a5b0-7c1e-7000-8000-0242ac120002")
@@ -128,6 +130,15 @@ class PictureTaken(AnswerBody):
 class Received(AnswerBody):
     size: int
     sha256: str
+
+
+class Photo(Body):
+    image: str = Field(min_length=1)
+    prompt: str = "Describe"
+
+
+class PhotoFields(Body):
+    prompt: str = "Describe"
 
 
 class Caller:
@@ -304,6 +315,24 @@ def declare_kinds(routes: Blueprint, everyone: Anyone) -> None:
         (file,) = body.files["picture"]
         notes = [note.read().decode() for note in body.files["notes"]]
         return Answer(200, PictureTaken(title=body.fields.title, sha256=sha256(file.read()).hexdigest(), notes=notes))
+
+    @operation(
+        routes,
+        "POST",
+        "/photos",
+        operation_id="createPhoto",
+        summary="Add a photo",
+        guard=KnownBearer(),
+        body=(
+            Json(Photo, limit=LARGEST_BODY),
+            Multipart({"image": FilePart((), limit=15_000_000)}, limit=LARGEST_BODY, model=PhotoFields, most_parts=4),
+        ),
+        answers={200: Received},
+        within=Slots(PHOTO_SLOTS, seconds=1),
+    )
+    def photo(body: Photo | Form, caller: Caller) -> Answer:
+        image = body.image.encode() if isinstance(body, Photo) else body.files["image"][0].read()
+        return Answer(200, Received(size=len(image), sha256=sha256(image).hexdigest()))
 
     @operation(
         routes,

@@ -70,7 +70,11 @@ class ToyServer:
 
 @contextmanager
 def toy_server(
-    folder: Path, configuration: str = "", started: str | None = None, **variables: str
+    folder: Path,
+    configuration: str = "",
+    started: str | None = None,
+    application: str = "toy:app",
+    **variables: str,
 ) -> Iterator[ToyServer]:
     """`configuration`: further lines of gunicorn's configuration. `started`: what its log says then, if not when it answers.
     `variables` of the environment.
@@ -83,7 +87,7 @@ def toy_server(
     with socket.socket() as listener, log.open("w") as output:
         listener.bind(("127.0.0.1", 0))
         port, number = listener.getsockname()[1], listener.fileno()
-        command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", "toy:app"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "--bind", f"fd://{number}", application]
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output, pass_fds=[number])
     try:
         wait_until(lambda: answers(port) if started is None else started in log.read_text(), log)

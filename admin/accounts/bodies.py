@@ -7,15 +7,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from admin.list_filter import LONGEST_NAME
+from admin.reason import Reason
+from auth.page_sessions.pages import PageQuery
 from auth.principal import Role
-from auth.staff.pages import PageQuery
 from auth.tiers import Tier
 from security.api.cursor import ListQuery
 from security.api.models import FilledIn
-from security.api.typed_text import NOT_BLANK
-
-Reason = Annotated[str, Field(min_length=10, max_length=500), NOT_BLANK]
-"""Why somebody touches an account. Its owner can read it."""
 
 
 def _day(text: object) -> object:
@@ -38,10 +35,6 @@ class AccountsQuery(PageQuery, ListQuery):
     tier: Tier | None = None
     role: Role | None = None
     state: State | None = None
-
-
-class ReasonForm(FilledIn):
-    reason: Reason
 
 
 class TierForm(FilledIn):

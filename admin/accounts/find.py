@@ -20,6 +20,7 @@ from security.api.typed_text import trimmed
 class AccountFilter:
     """Which accounts are listed. `tier` is the one that was given last, also when it has run out since."""
 
+    user_id: UUID | None = None
     tier: Tier | None = None
     role: Role | None = None
     disabled: bool = False
@@ -46,6 +47,8 @@ def account_named(text: str) -> UUID | None:
 def list_accounts(wanted: AccountFilter, cursor: UUID | None, limit: int) -> Page[Listed[User]]:
     """The newest first."""
     query = select(User)
+    if wanted.user_id is not None:
+        query = query.where(User.id == wanted.user_id)
     if wanted.tier is not None:
         query = query.where(User.tier == wanted.tier)
     if wanted.role is not None:

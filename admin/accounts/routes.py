@@ -6,9 +6,10 @@ from datetime import UTC, datetime, time
 from typing import Final
 from uuid import UUID
 
-from admin.accounts.bodies import AccountsQuery, NoFields, ReasonForm, State, TierForm
+from admin.accounts.bodies import AccountsQuery, NoFields, State, TierForm
 from admin.accounts.find import AccountFilter, account_named, list_accounts
 from admin.accounts.read import Plans, read_account, read_user
+from admin.reason import ReasonForm
 from auth.assembly import Auth
 from auth.impersonation.impersonate import NotToBeImpersonated, impersonate, stop_impersonating
 from auth.models import User
@@ -23,9 +24,10 @@ from auth.operators.accounts import (
     give_tier,
     reset_second_factor,
 )
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, AdminPages, StaffPages, see_other, show
 from auth.tiers import Tier
 from security.api.operation import Answer, operation
 from security.api.request_bodies import Form
@@ -33,7 +35,7 @@ from security.edge.problems import NotFound
 from security.logs.log import security_event
 
 NAME: Final = "accounts"
-PATH: Final = f"{ADMIN}/{NAME}"
+PATH: Final = f"{ADMIN.root}/{NAME}"
 NO_SUCH_ID: Final = "No account has this ID"
 CHOICES: Final = tuple((tier.value, tier.value) for tier in Tier)
 DONE: Final = {
@@ -87,13 +89,13 @@ ACTS: Final = (
 )
 
 
-def account_pages(auth: Auth, set_tier: SetTier, plans: Plans) -> AdminPages:
+def account_pages(auth: Auth, set_tier: SetTier, plans: Plans) -> Subject:
     """`set_tier` keeps a tier that is given by hand. `plans`: what each tier allows."""
-    return AdminPages(NAME, "Accounts", lambda guards: account_routes(guards, auth, set_tier, plans))
+    return Subject(NAME, "Accounts", lambda guards: account_routes(guards, auth, set_tier, plans))
 
 
-def account_routes(guards: StaffGuards, auth: Auth, set_tier: SetTier, plans: Plans) -> StaffPages:
-    pages = StaffPages(NAME, __name__, done=DONE)
+def account_routes(guards: PageGuards, auth: Auth, set_tier: SetTier, plans: Plans) -> SitePages:
+    pages = SitePages(ADMIN, NAME, __name__, done=DONE)
 
     @operation(
         pages,

@@ -1,30 +1,15 @@
 """The JSON of reports: what is asked for, and the rows of each."""
 
-import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from auth.tiers import Tier
 from payments.subscriptions.status import Provider
+from security.api.days import Day
 from security.api.models import AnswerBody, Body
-
-FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def _date(text: object) -> date:
-    """RFC 3339, 5.6, which is what `date` promises; pydantic would take a number of seconds too."""
-    try:
-        if isinstance(text, str) and FULL_DATE.fullmatch(text) is not None:
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise ValueError("Enter a date such as 2026-01-31")
-
-
-Day = Annotated[date, BeforeValidator(_date)]
 
 
 class Interval(StrEnum):

@@ -7,9 +7,10 @@ from admin.audit_log.bodies import AuditQuery
 from admin.list_filter import whose
 from auth.audit.bodies import AnyEvent
 from auth.audit.read import read_events
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SHOWS, AdminPages, StaffPages, show
 from database.pages import Page
 from security.api.operation import Answer, operation
 from security.logs.log import security_event
@@ -17,12 +18,12 @@ from security.logs.log import security_event
 NAME: Final = "audit"
 
 
-def audit_log_pages() -> AdminPages:
-    return AdminPages(NAME, "Audit log", audit_log_routes)
+def audit_log_pages() -> Subject:
+    return Subject(NAME, "Audit log", audit_log_routes)
 
 
-def audit_log_routes(guards: StaffGuards) -> StaffPages:
-    pages = StaffPages(NAME, __name__)
+def audit_log_routes(guards: PageGuards) -> SitePages:
+    pages = SitePages(ADMIN, NAME, __name__)
 
     @operation(
         pages,

@@ -15,6 +15,7 @@ from admin.check_production.monitoring import monitoring_check
 from admin.check_production.public_address import public_address_checks
 from admin.check_production.redis import redis_check
 from admin.check_production.staff import staff_check
+from admin.check_production.statements import statements_check
 from admin.check_production.stripe import WEBHOOK, stripe_check
 from admin.check_production.variables import Judge, variables_check
 from admin.check_production.worker import worker_check
@@ -45,6 +46,8 @@ class Deployment:
             yield worker_check(database_url, clock)
             yield data_keys_check(self.app, made.auth.data_keys)
             yield staff_check(self.app)
+            if made.payments.stripe is None:
+                yield statements_check(self.app)
         if settings.database_is_pooled:
             yield pooler_check(secret_text(settings.database_url) or "")
         if redis_url := secret_text(settings.redis_url):

@@ -6,9 +6,10 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.mail.send_again import count_dead_emails, drop, list_dead_emails, read_dead_email, send_again, send_all_again
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
 from security.api.cursor import Cursor
 from security.api.operation import Answer, operation
 from security.edge.problems import NotFound
@@ -22,8 +23,9 @@ class EmailsQuery(PageQuery):
     cursor: Cursor | None = None
 
 
-def email_pages(auth: Auth, guards: StaffGuards) -> Blueprint:
-    pages = StaffPages(
+def email_pages(auth: Auth, guards: PageGuards) -> Blueprint:
+    pages = SitePages(
+        ADMIN,
         "emails",
         __name__,
         done={

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
 from database import reading, transaction
 from database.batch_models import PassedOverItem
 from database.jobs.declare import Jobs
@@ -47,8 +48,9 @@ class JobCannotChange(Problem):
     status, error, title = 409, "job_not_changed", "This job has changed meanwhile"
 
 
-def job_pages(auth: Auth, jobs: Jobs, database_url: str, guards: StaffGuards) -> Blueprint:
-    pages = StaffPages(
+def job_pages(auth: Auth, jobs: Jobs, database_url: str, guards: PageGuards) -> Blueprint:
+    pages = SitePages(
+        ADMIN,
         "jobs",
         __name__,
         done={

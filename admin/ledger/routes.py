@@ -6,9 +6,10 @@ from typing import Final
 from admin.ledger.bodies import LedgerQuery
 from admin.ledger.read import LedgerFilter, list_charges, list_counters, list_reservations, sum_charges, sum_window
 from admin.list_filter import whose
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SHOWS, AdminPages, StaffPages, show
 from database.base import Clock
 from metering.windows import day_of
 from security.api.operation import Answer, operation
@@ -17,13 +18,13 @@ from security.logs.log import security_event
 NAME: Final = "ledger"
 
 
-def ledger_pages(features: Sequence[str], clock: Clock) -> AdminPages:
+def ledger_pages(features: Sequence[str], clock: Clock) -> Subject:
     """`features`: those that can be chosen."""
-    return AdminPages(NAME, "Ledger", lambda guards: ledger_routes(guards, features, clock))
+    return Subject(NAME, "Ledger", lambda guards: ledger_routes(guards, features, clock))
 
 
-def ledger_routes(guards: StaffGuards, features: Sequence[str], clock: Clock) -> StaffPages:
-    pages = StaffPages(NAME, __name__)
+def ledger_routes(guards: PageGuards, features: Sequence[str], clock: Clock) -> SitePages:
+    pages = SitePages(ADMIN, NAME, __name__)
 
     @operation(
         pages,

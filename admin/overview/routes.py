@@ -1,13 +1,13 @@
 """`/admin`: how the service does at this moment."""
 
 from admin.overview.figures import Overview
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import GIVES_DATA, SHOWS, SitePages, show
 from auth.principal import Principal
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import GIVES_DATA, SHOWS, StaffPages, show
 from security.api.operation import Answer, operation
 
 
-def overview_pages(routes: StaffPages, overview: Overview, guards: StaffGuards) -> None:
+def overview_pages(routes: SitePages, overview: Overview, guards: PageGuards) -> None:
     """`routes` are those of `/admin` itself."""
 
     @operation(routes, "GET", "", operation_id="overview", summary="Overview", guard=guards(), answers=SHOWS)

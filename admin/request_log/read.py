@@ -1,7 +1,7 @@
 """Reading the request log, newest first. A search never reads more than a stretch of time, so it stays quick in a long log."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, tuple_
@@ -37,7 +37,8 @@ class CallFilter:
         if not self.searches:
             return self
         until = self.until or now
-        earliest = until - (LONGEST if self.user_id is None else LONGEST_OF_ACCOUNT)
+        longest = LONGEST if self.user_id is None else LONGEST_OF_ACCOUNT
+        earliest = until - min(longest, until - datetime.min.replace(tzinfo=UTC))
         return replace(self, since=max(earliest, self.since or earliest), until=until)
 
 

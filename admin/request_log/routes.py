@@ -7,9 +7,10 @@ from uuid import UUID
 from admin.list_filter import whose
 from admin.request_log.bodies import CallsQuery
 from admin.request_log.read import CallFilter, list_calls, read_call
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import ADMIN, SENDS_ON, SHOWS, AdminPages, StaffPages, see_other, show
 from database.base import Clock
 from metering.settle import Outcome
 from security.api.operation import Answer, operation
@@ -17,16 +18,16 @@ from security.edge.problems import NotFound
 from security.logs.log import security_event
 
 NAME: Final = "requests"
-PATH: Final = f"{ADMIN}/{NAME}"
+PATH: Final = f"{ADMIN.root}/{NAME}"
 
 
-def request_log_pages(features: Sequence[str], clock: Clock) -> AdminPages:
+def request_log_pages(features: Sequence[str], clock: Clock) -> Subject:
     """`features`: those that can be chosen."""
-    return AdminPages(NAME, "Request log", lambda guards: request_log_routes(guards, features, clock))
+    return Subject(NAME, "Request log", lambda guards: request_log_routes(guards, features, clock))
 
 
-def request_log_routes(guards: StaffGuards, features: Sequence[str], clock: Clock) -> StaffPages:
-    pages = StaffPages(NAME, __name__)
+def request_log_routes(guards: PageGuards, features: Sequence[str], clock: Clock) -> SitePages:
+    pages = SitePages(ADMIN, NAME, __name__)
 
     @operation(
         pages,

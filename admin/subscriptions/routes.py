@@ -12,9 +12,10 @@ from admin.subscriptions.read import (
     list_subscriptions,
     read_subscription,
 )
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SHOWS, AdminPages, StaffPages, show
 from auth.tiers import Tier
 from database.base import Clock
 from payments.purchases.status import PaymentStatus
@@ -27,16 +28,16 @@ SUBSCRIPTIONS: Final = "subscriptions"
 PAYMENTS: Final = "payments"
 
 
-def subscription_pages(clock: Clock) -> AdminPages:
-    return AdminPages(SUBSCRIPTIONS, "Subscriptions", lambda guards: subscription_routes(guards, clock))
+def subscription_pages(clock: Clock) -> Subject:
+    return Subject(SUBSCRIPTIONS, "Subscriptions", lambda guards: subscription_routes(guards, clock))
 
 
-def payment_pages() -> AdminPages:
-    return AdminPages(PAYMENTS, "Payments", payment_routes)
+def payment_pages() -> Subject:
+    return Subject(PAYMENTS, "Payments", payment_routes)
 
 
-def subscription_routes(guards: StaffGuards, clock: Clock) -> StaffPages:
-    pages = StaffPages(SUBSCRIPTIONS, __name__)
+def subscription_routes(guards: PageGuards, clock: Clock) -> SitePages:
+    pages = SitePages(ADMIN, SUBSCRIPTIONS, __name__)
 
     @operation(
         pages,
@@ -85,8 +86,8 @@ def subscription_routes(guards: StaffGuards, clock: Clock) -> StaffPages:
     return pages
 
 
-def payment_routes(guards: StaffGuards) -> StaffPages:
-    pages = StaffPages(PAYMENTS, __name__)
+def payment_routes(guards: PageGuards) -> SitePages:
+    pages = SitePages(ADMIN, PAYMENTS, __name__)
 
     @operation(
         pages,

@@ -7,9 +7,10 @@ from flask import Blueprint
 from pydantic import Field
 
 from auth.audit.record import record
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
 from database import transaction
 from payments.inbox.inbox import EventInbox, EventState
 from payments.inbox.list_events import Wanted, list_events, read_event
@@ -31,8 +32,9 @@ class EventsQuery(PageQuery):
     cursor: Cursor | None = None
 
 
-def webhook_pages(inbox: EventInbox, guards: StaffGuards) -> Blueprint:
-    pages = StaffPages(
+def webhook_pages(inbox: EventInbox, guards: PageGuards) -> Blueprint:
+    pages = SitePages(
+        ADMIN,
         "webhooks",
         __name__,
         done={"replayed": "The event is queued again. A worker will apply it, usually within seconds."},

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
 
 from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
@@ -23,6 +23,10 @@ def _password_list(path: Path) -> Path:
     except PwnedPasswordsUnusable:
         raise ValueError("must be a file that begins with SHA-1 hashes in hexadecimal, one per line") from None
     return path
+
+
+def _or_none(text: object) -> object:
+    return None if text == "none" else text
 
 
 AccessKeysText = Annotated[SecretStr, types.readable(AccessKeyRing.read)]
@@ -46,6 +50,8 @@ class AccountsSection(MailSection):
     decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
     jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
     """How long an access token is valid, in minutes."""
+    password_hasher: Annotated[Literal["bcrypt", "argon2id"], types.LowerCase] = "bcrypt"  # noqa: S105
+    """How passwords are hashed: `bcrypt` or `argon2id`. Hashes of both are accepted. The next sign-in replaces the other kind."""
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     """bcrypt's work factor. At least 10 outside development."""
     pwned_passwords_file: PasswordList | None = Field(
@@ -60,6 +66,10 @@ class AccountsSection(MailSection):
     registration_mode: Annotated[Literal["open", "invite", "closed"], types.LowerCase] = "open"
     """Who can create an account: `open` for anyone, `invite` for people with a code from `flask invites create`,
     `closed` for nobody."""
+    require_email_verification: bool = False
+    """Whether metered calls and new API keys need a confirmed e-mail address. Others get 403 `email_not_verified`."""
+    api_key_default_days: Annotated[int | None, BeforeValidator(_or_none)] = Field(default=90, ge=1, le=365)
+    """In how many days an API key ends if its owner does not say. `none` for no end."""
     rate_limit_general: bool = True
     """`off` removes each plan's limit of requests a minute. For tests and load tests."""
 
@@ -81,6 +91,9 @@ class AccountsSection(MailSection):
                 "EMAIL_HOST",
                 "must be set, unless REGISTRATION_RESPONSE is classic: a private registration continues by " "e-mail",
             )
+
+        if self.require_email_verification and self.email_host is None:
+            yield "EMAIL_HOST", "must be set, because REQUIRE_EMAIL_VERIFICATION asks for what e-mails confirm"
 
     def secrets(self) -> dict[str, str]:
         """Keys of a ring are named with their id."""

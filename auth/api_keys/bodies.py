@@ -49,10 +49,13 @@ class Overlap(StrEnum):
     DAY = "24h"
 
 
+Days = Annotated[int, Field(ge=1, le=365), WHOLE] | None
+
+
 class CreateKeyBody(Body):
     name: Name
-    scopes: list[str]
-    expires_in_days: Annotated[int, Field(ge=1, le=365), WHOLE] = 90
+    scopes: list[str] | None = None
+    expires_in_days: Days = None
     allowed_networks: Annotated[list[NetworkText], Field(max_length=NETWORKS_AT_MOST)] = []
     """The only networks that can use the key. Leave empty to allow every network."""
 
@@ -78,7 +81,8 @@ class KeyAnswer(AnswerBody):
     """What it may be used for. A scope of a product that is switched off is left out."""
     allowed_networks: list[str]
     created_at: datetime
-    expires_at: datetime
+    expires_at: datetime | None
+    """Null if the key has no end."""
     last_used_at: datetime | None
     last_used_ip: str | None
     replaced_by: UUID | None
@@ -95,26 +99,39 @@ class KeysAnswer(ListAnswer):
 
 
 @cache
-def create_key_body(titles: tuple[tuple[str, str], ...]) -> type[CreateKeyBody]:
-    """With the scopes that there are in this application."""
+def create_key_body(
+    titles: tuple[tuple[str, str], ...], default_days: int | None, name: str = "CreateKeyBody"
+) -> type[CreateKeyBody]:
+    """With the scopes that there are in this application. `default_days`: the life of a key where none is named; None for no end."""
     scopes = dict(titles)
     choice = StrEnum("Scope", {name.upper(): name for name in scopes})  # type: ignore[misc] # the scopes are known when it starts
     described = Field(
         min_length=1,
         max_length=len(scopes),
-        description=" ".join(f"`{name}`: {title}" for name, title in scopes.items()),
+        description=" ".join(f"`{name}`: {title}" for name, title in scopes.items())
+        + " Leave it out for every scope whose calls are metered.",
     )
-    return create_model("CreateKeyBody", __base__=CreateKeyBody, scopes=(Annotated[list[choice], described], ...))
+    return create_model(
+        name,
+        __base__=CreateKeyBody,
+        scopes=(Annotated[list[choice], described] | None, None),
+        expires_in_days=(Days, Field(default=default_days, description="Days until the key ends. Null for no end.")),
+    )
+
+
+def state_of(key: ApiKey, now: datetime) -> KeyState:
+    if key.revoked_at is not None:
+        return KeyState.REVOKED
+    return KeyState.EXPIRED if key.expires_at is not None and key.expires_at <= now else KeyState.LIVE
 
 
 def key_answer(key: ApiKey, scopes: Container[str], now: datetime) -> KeyAnswer:
     """With those of its scopes that there are here."""
-    state = KeyState.EXPIRED if key.expires_at <= now else KeyState.LIVE
     return KeyAnswer(
         id=key.id,
         start=key.start,
         name=key.name,
-        state=state if key.revoked_at is None else KeyState.REVOKED,
+        state=state_of(key, now),
         scopes=[name for name in key.scopes if name in scopes],
         allowed_networks=key.allowed_networks,
         created_at=key.created_at,

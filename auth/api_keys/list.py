@@ -4,7 +4,7 @@ from collections.abc import Container
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, literal, select, tuple_
+from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 
 from auth.api_keys.bodies import KeyAnswer, key_answer
 from auth.models import ApiKey
@@ -27,4 +27,4 @@ def list_api_keys(user_id: UUID, scopes: Container[str], now: datetime, asked: L
 
 
 def is_live(now: datetime) -> ColumnElement[bool]:
-    return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > now)
+    return and_(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from auth.account_change import account_change, hold_account
 from auth.api_keys.bodies import NewKeyAnswer, Overlap
-from auth.api_keys.create import KeyRequest, insert_key
+from auth.api_keys.create import KeyRequest, insert_key, refuse_unverified
 from auth.api_keys.list import is_live
 from auth.assembly import Auth
 from auth.audit.record import record
@@ -33,26 +33,28 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
     """The successor has the same name, scopes, networks and lifetime, counted from now.
 
     The predecessor of the rotated key, if it still works, ends at once: of two in a row the older is left behind.
-    Raises NotFound, ApiKeyReplaced, TooManyRequests, and InvalidToken when the session has ended or the user is gone.
+    Raises NotFound, ApiKeyReplaced, TooManyRequests, EmailNotVerified, and InvalidToken when the session ended or the user is gone.
     """
     now = auth.clock()
     with account_change(auth.states, now) as change:
         session = change.session
-        email = hold_account(session, user_id, session_id).email
+        user = hold_account(session, user_id, session_id)
+        refuse_unverified(auth, user)
         query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, is_live(now))
         old = session.scalars(query.with_for_update()).one_or_none()
         if old is None:
             raise NotFound
         if old.replaced_by_id is not None:
             raise ApiKeyReplaced
-        lifetime = old.expires_at - old.created_at
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         alike = KeyRequest(old.name, old.scopes, lifetime, old.allowed_networks)
         made = insert_key(auth, session, user_id, alike, now)
         old.replaced_by_id = made.id
         if overlap is Overlap.NONE:
             old.revoked_at = now
         else:
-            old.expires_at = min(old.expires_at, now + OVERLAPS[overlap])
+            overlap_ends = now + OVERLAPS[overlap]
+            old.expires_at = overlap_ends if old.expires_at is None else min(old.expires_at, overlap_ends)
         session.execute(
             update(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.replaced_by_id == key_id, is_live(now))
@@ -67,6 +69,6 @@ def rotate_api_key(auth: Auth, user_id: UUID, session_id: UUID, key_id: UUID, ov
             key_id=str(key_id),
             new_key_id=str(made.id),
         )
-        notify(auth.mailer, session, "api_key_rotated", email, now)
+        notify(auth.mailer, session, "api_key_rotated", user.email, now)
         change.permission_changed(user_id)
         return made

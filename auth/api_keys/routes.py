@@ -1,12 +1,11 @@
 """`/api/auth/tokens`: the API keys of the account."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint
 
 from auth.api_keys.bodies import CreateKeyBody, KeysAnswer, NewKeyAnswer, RotateKeyBody, create_key_body
-from auth.api_keys.create import KeyRequest, TooManyApiKeys, create_api_key
+from auth.api_keys.create import TooManyApiKeys, create_api_key, key_problems, key_request
 from auth.api_keys.list import list_api_keys
 from auth.api_keys.revoke import revoke_api_key
 from auth.api_keys.rotate import ApiKeyReplaced, rotate_api_key
@@ -27,21 +26,15 @@ def api_key_routes(auth: Auth) -> Blueprint:
         operation_id="createApiKey",
         summary="Create an API key",
         guard=auth.recently_signed_in,
-        body=create_key_body(tuple(auth.scopes.items())),
+        body=create_key_body(tuple(auth.scopes.items()), auth.settings.api_key_default_days),
         answers={201: NewKeyAnswer},
-        problems=(TooManyApiKeys, TooManyRequests),
+        problems=(TooManyApiKeys, TooManyRequests, *key_problems(auth)),
     )
     def create(caller: Principal, body: CreateKeyBody) -> Answer:
         """Returns the API key. Store it now: we do not show it again. An account can have up to 25 keys and create up to 30 an
         hour.
         """
-        requested = KeyRequest(
-            body.name,
-            sorted(set(body.scopes)),
-            timedelta(days=body.expires_in_days),
-            list(dict.fromkeys(body.allowed_networks)),
-        )
-        return Answer(201, create_api_key(auth, caller.user_id, caller.session_id, requested))
+        return Answer(201, create_api_key(auth, caller.user_id, caller.session_id, key_request(auth, body)))
 
     @operation(
         routes,
@@ -79,7 +72,7 @@ def api_key_routes(auth: Auth) -> Blueprint:
         guard=auth.recently_signed_in,
         body=RotateKeyBody,
         answers={201: NewKeyAnswer},
-        problems=(ApiKeyReplaced, TooManyRequests),
+        problems=(ApiKeyReplaced, TooManyRequests, *key_problems(auth)),
     )
     def rotate(caller: Principal, key_id: UUID, body: RotateKeyBody) -> Answer:
         """Returns a new key with the same name, scopes, networks and lifetime. The old key keeps working until the overlap ends."""

@@ -14,8 +14,10 @@ from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.passwords.reset import reset_password
 from auth.principal import Principal
 from auth.problems import EmailTaken
+from auth.profile import read_address
 from auth.rate_limits.by_address import AnyoneWithin
 from security.api.operation import Answer, operation
+from security.api.request_bodies import Json
 from security.edge.client_address import client_address
 from security.edge.problems import TooManyRequests
 
@@ -47,12 +49,17 @@ def email_routes(auth: Auth) -> Blueprint:
         operation_id="resendVerification",
         summary="Send the confirmation e-mail again",
         guard=asking,
-        body=EmailBody,
+        body=Json(EmailBody, optional=True),
         answers={202: CheckEmailAnswer},
+        problems=auth.signed_in.problems,
     )
-    def resend_verification(body: EmailBody) -> Answer:
-        """Always returns 202, so that nobody can find out who has an account. We send one e-mail a minute to an address."""
-        request_email(auth, Purpose.VERIFY_EMAIL, parse_email(body.email))
+    def resend_verification(body: EmailBody | None) -> Answer:
+        """Always returns 202, so that nobody can find out who has an account. We send one e-mail a minute to an address.
+
+        Without a body, send an access token: the e-mail goes to the address of your account.
+        """
+        address = read_address(auth.signed_in.admit().user_id) if body is None else parse_email(body.email)
+        request_email(auth, Purpose.VERIFY_EMAIL, address)
         return Answer(202, CheckEmailAnswer())
 
     @operation(

@@ -12,4 +12,5 @@ def verify_email(auth: Auth, proof: EmailProof) -> None:
     with account_change(auth.states, auth.clock()) as change:
         user, _ = spend_proof(auth.one_time_codes, change, Purpose.VERIFY_EMAIL, proof)
         user.is_verified, user.updated_at = True, change.now
+        change.permission_changed(user.id)
         record(change.session, "email_verified", change.now, user_id=user.id)

@@ -16,13 +16,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.account_change import AccountChange, account_change
+from auth.api_keys.list import is_live
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.email_address import EmailAddress
 from auth.insert_user import insert_user
 from auth.lock_out.lock_out import lately, lock_out
 from auth.mail.notices import notify
-from auth.models import AuthSession, User
+from auth.models import ApiKey, AuthSession, User
 from auth.password_hashing.policy import PasswordRefused, check_new_password
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Role
@@ -47,6 +48,7 @@ class SetTier(Protocol):
 
 
 NO_SUCH_ACCOUNT = "No account uses this e-mail address"
+NO_SUCH_KEY = "No API key has this ID"
 
 
 class NothingToChange(Problem):
@@ -185,6 +187,29 @@ def give_tier(
         giver = OPERATOR if by is None else str(by.user_id)
         set_tier(change.session, user.id, tier, until, now=change.now, by=giver)
         detail.update({"tier": tier.value, "until": None if until is None else until.isoformat(), "source": "manual"})
+
+
+def confirm_address(auth: Auth, user_id: UUID, by: Staff) -> None:
+    """As if the owner had opened the link in the e-mail. Whoever does this knows that the address is the owner's."""
+    with _changing(auth, user_id, by, "email_verified") as (_, user, _detail):
+        if user.is_verified:
+            raise NothingToChange
+        user.is_verified = True
+
+
+def revoke_key(auth: Auth, key_id: UUID, by: Staff) -> None:
+    """Programs that use it stop within one request. Its owner made it, and can make another one."""
+    with reading() as session:
+        owner_id = session.scalars(select(ApiKey.user_id).where(ApiKey.id == key_id)).one_or_none()
+    if owner_id is None:
+        raise NotFound(NO_SUCH_KEY)
+    with _changing(auth, owner_id, by, "api_key_revoked") as (change, _, detail):
+        live = select(ApiKey).where(ApiKey.id == key_id, is_live(change.now))
+        key = change.session.scalars(live).one_or_none()
+        if key is None:
+            raise NothingToChange
+        key.revoked_at = change.now
+        detail["key_id"] = str(key_id)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""How passwords are stored and compared: bcrypt over a keyed pre-hash.
+"""How passwords are stored and compared: bcrypt or Argon2id over a keyed pre-hash.
 
-A stored password reads `mo2$<pepper>$<bcrypt>`, where bcrypt's input is base64(HMAC-SHA-256(pepper, NFKC(password))), and
-<pepper> is `p1` for the operator's, `0` where none was set.
+A stored password reads `mo2$<pepper>$<hash>`, where the input of bcrypt or Argon2id is
+base64(HMAC-SHA-256(pepper, NFKC(password))), and <pepper> is `p1` for the operator's, `0` where none was set.
 The pre-hash is 44 ASCII bytes. bcrypt 5 raises above 72 bytes, and older versions cut there in silence; a keyed pre-hash
 also cannot be looked up in stolen lists of plain SHA-256 values (OWASP password storage cheat sheet, "pre-hashing").
-Rows that are bare bcrypt (`$2b$…`) come from earlier systems and are replaced at the next sign-in.
+Rows that are bare bcrypt (`$2b$…`) come from earlier systems and are replaced at the next sign-in, as are those of the hasher
+that is not the current one.
 """
 
 import base64
@@ -15,9 +16,12 @@ import string
 import unicodedata
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 import bcrypt
 
+from auth.password_hashing.argon2_hash import FORM as ARGON2_FORM
+from auth.password_hashing.argon2_hash import argon2_hash, argon2_hash_of_nobody, argon2_matches
 from auth.password_hashing.worker_pool import PasswordWork
 from security.logs.log import security_event
 
@@ -36,11 +40,24 @@ class PasswordNotUsable(ValueError):
     """The text can be nobody's password: too long, or with characters that not every device would type alike."""
 
 
+Hasher = Literal["bcrypt", "argon2id"]
+
+
 @dataclass(frozen=True)
 class Verdict:
     matches: bool
     outdated: bool
-    """It matches, and should be stored anew: earlier scheme, other cost, or from before there was a pepper."""
+    """It matches, and should be stored anew: earlier scheme, other hasher or cost, or from before there was a pepper."""
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """What was typed, in the form that `hashed` was made of. `cost` is bcrypt's; None for Argon2id."""
+
+    candidate: bytes
+    hashed: bytes
+    cost: int | None
+    current_pepper: bool
 
 
 def prepared(password: str) -> str:
@@ -55,11 +72,18 @@ def prepared(password: str) -> str:
 
 
 class Passwords:
-    """Hashes and compares. Without a `pepper`, hashes that were made with one do not match."""
+    """Hashes by `hasher`, and compares with hashes of both. Without a `pepper`, hashes that were made with one do not match."""
 
-    def __init__(self, work: PasswordWork, *, cost: int, pepper: bytes | None = None) -> None:
+    def __init__(
+        self, work: PasswordWork, *, cost: int, pepper: bytes | None = None, hasher: Hasher = "bcrypt"
+    ) -> None:
         self._work = work
         self._cost = cost
+        self._hasher = hasher
+        # Once a process has met an Argon2id hash, each comparison costs both: the time must not tell which one a row has, nor
+        # whether there is a row.
+        self._has_argon2 = hasher == "argon2id"
+        self._argon2_of_nobody = argon2_hash_of_nobody()
         self._keys = {UNPEPPERED: NO_PEPPER} if pepper is None else {UNPEPPERED: NO_PEPPER, PEPPERED: pepper}
         self._current = UNPEPPERED if pepper is None else PEPPERED
         self._nobody = {each: _hash_of_nobody(each) for each in range(LEAST_COST, cost + 1)}
@@ -80,7 +104,9 @@ class Passwords:
         return self._work.run(lambda: self._verify(password, stored))
 
     def _hash(self, password: str) -> str:
-        hashed = bcrypt.hashpw(self._prehash(password, self._current), bcrypt.gensalt(self._cost))
+        content = self._prehash(password, self._current)
+        by_argon2 = self._hasher == "argon2id"
+        hashed = argon2_hash(content) if by_argon2 else bcrypt.hashpw(content, bcrypt.gensalt(self._cost))
         return f"{SCHEME}${self._current}${hashed.decode()}"
 
     def _verify(self, password: str, stored: str | None) -> Verdict:
@@ -88,25 +114,41 @@ class Passwords:
             typed = self._inputs(password, stored)
         except PasswordNotUsable:
             typed = None
-        if typed is None:
-            bcrypt.checkpw(b"nobody", self._nobody[self._cost])
+        by_argon2 = typed is not None and typed.cost is None
+        self._has_argon2 = self._has_argon2 or by_argon2
+        matches = self._bcrypt_matches(None if by_argon2 else typed)
+        if self._has_argon2:
+            matches |= self._argon2_matches(typed if by_argon2 else None)
+        if typed is None or not matches:
             return Verdict(matches=False, outdated=False)
-        candidate, hashed, cost, current = typed
+        cost = None if self._hasher == "argon2id" else self._cost
+        return Verdict(matches, outdated=not (typed.current_pepper and typed.cost == cost))
+
+    def _bcrypt_matches(self, typed: _Typed | None) -> bool:
+        if typed is None or typed.cost is None:
+            bcrypt.checkpw(b"nobody", self._nobody[self._cost])
+            return False
         # A cheaper row answers sooner, which would tell that the account exists. Each cost is twice the work of the one
         # before, so one check at the row's cost and at each above it, below ours, is exactly what is missing.
-        for each in range(cost, self._cost):
+        for each in range(typed.cost, self._cost):
             bcrypt.checkpw(b"nobody", self._nobody[each])
-        matches = bcrypt.checkpw(candidate, hashed)
-        return Verdict(matches, outdated=matches and not (current and cost == self._cost))
+        return bcrypt.checkpw(typed.candidate, typed.hashed)
 
-    def _inputs(self, password: str, stored: str | None) -> tuple[bytes, bytes, int, bool] | None:
-        """What bcrypt compares, the row's cost, and whether scheme and pepper are the current ones. None: nothing to compare."""
+    def _argon2_matches(self, typed: _Typed | None) -> bool:
+        if typed is None:
+            argon2_matches(b"nobody", self._argon2_of_nobody)
+            return False
+        return argon2_matches(typed.candidate, typed.hashed)
+
+    def _inputs(self, password: str, stored: str | None) -> _Typed | None:
+        """None: nothing to compare."""
         if stored is None:
             return None
         scheme, _, rest = stored.partition("$")
         key_id, _, hashed = rest.partition("$") if scheme == SCHEME else ("", "", stored)
         form = BCRYPT_FORM.fullmatch(hashed)
-        if form is None or (scheme == SCHEME and key_id not in self._keys):
+        is_argon2 = scheme == SCHEME and ARGON2_FORM.fullmatch(hashed) is not None
+        if not (form or is_argon2) or (scheme == SCHEME and key_id not in self._keys):
             security_event("stored_password_unreadable")
             return None
         if scheme == SCHEME:
@@ -114,7 +156,7 @@ class Passwords:
         else:
             prepared(password)
             candidate = password.encode()[:BCRYPT_BYTES]
-        return candidate, hashed.encode(), int(form[1]), key_id == self._current
+        return _Typed(candidate, hashed.encode(), int(form[1]) if form else None, key_id == self._current)
 
     def _prehash(self, password: str, key_id: str) -> bytes:
         digest = hmac.digest(self._keys[key_id], prepared(password).encode(), "sha256")

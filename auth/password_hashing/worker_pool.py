@@ -1,4 +1,4 @@
-"""Where bcrypt runs: few threads of low priority, so that a storm of sign-ins cannot starve the rest of the process."""
+"""Where bcrypt and Argon2id run: few threads of low priority, so that a storm of sign-ins cannot starve the rest of the process."""
 
 import os
 import random

@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 from auth.account_change import AccountChange, account_change
 from auth.assembly import Auth
 from auth.audit.record import record
-from auth.email_address import EmailAddress, parse_email
+from auth.email_address import parse_email
 from auth.lock_out.lock_out import lock_out
 from auth.mail.notices import notify
 from auth.models import User
@@ -15,6 +15,7 @@ from auth.password_hashing.policy import check_new_password
 from auth.passwords.sign_in import note_wrong_password
 from auth.principal import Principal
 from auth.problems import InvalidCredentials
+from auth.profile import read_address
 from auth.second_factor.factors import factors_of
 from auth.sessions.step_up import step_up
 from auth.tokens.access_token import IssuedToken
@@ -48,7 +49,7 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
 
     Raises PasswordRefused, InvalidCredentials, PasswordWorkBusy, TooManyRequests.
     """
-    check_new_password(new_password, auth.password_rules, _address(caller.user_id), "/new_password")
+    check_new_password(new_password, auth.password_rules, read_address(caller.user_id), "/new_password")
     proved = prove_password(auth, caller, current_password)
     new_hash = auth.passwords.hash(new_password)
     now = auth.clock()
@@ -58,14 +59,6 @@ def change_password(auth: Auth, caller: Principal, current_password: str, new_pa
         lock_out(auth, change, user, "password_changed", keep_session=caller.session_id)
         record(session, "password_changed", now, user_id=caller.user_id, session_id=caller.session_id)
         notify(auth.mailer, session, "password_changed", proved.email, now)
-
-
-def _address(user_id: UUID) -> EmailAddress:
-    with reading() as session:
-        email = session.scalars(select(User.email).where(User.id == user_id)).one_or_none()
-    if email is None:
-        raise InvalidToken
-    return parse_email(email)
 
 
 def prove_password(auth: Auth, caller: Principal, password: str) -> Row[str, str | None]:

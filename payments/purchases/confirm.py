@@ -15,6 +15,7 @@ from payments.purchases.follow_intent import (
     follow_intent_now,
     give_up,
 )
+from payments.purchases.page_id import is_page
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.problems import CardDeclined, StripeObjectMissing, StripeStateConflict
 from payments.stripe.rules import StripeRules
@@ -31,7 +32,7 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
     """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
     with reading() as session:
         row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
-        if row is None or row.external_id is None:
+        if row is None or row.external_id is None or is_page(row.external_id):
             raise NotFound
         intent_id = row.external_id
     if row.status == PaymentStatus.SUCCEEDED:

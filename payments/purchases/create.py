@@ -1,17 +1,20 @@
 """Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database import reading, transaction
+from database.base import uuid7
 from payments.models import Payment
 from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.follow_intent import FetchedIntent, fetch_intent, fetched_by, follow_intent, give_up
+from payments.purchases.page_id import BEGUN, is_page
+from payments.purchases.release import release
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
 from payments.stripe.problems import StripeObjectMissing, StripeRefused
@@ -41,12 +44,13 @@ class AmountTooLarge(Problem):
 
 @dataclass(frozen=True)
 class OrderedPayment:
-    """A row of ours. `intent_id` is None until Stripe has answered."""
+    """A row of ours. `intent_id` is None until Stripe has answered; or it names a page (page_id.py)."""
 
     id: UUID
     intent_id: str | None
     amount: int
     currency: str
+    reserved_until: datetime
 
 
 def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPaymentAnswer:
@@ -55,6 +59,9 @@ def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> Open
         customer_id = stripe_customer(rules, user_id)
         with transaction() as session:
             ordered = order(rules, session, user_id, purchase)
+        if is_page(ordered.intent_id):
+            release(rules, ordered.id, ordered.intent_id)
+            continue
         try:
             return followed(rules, ordered.id, intent_of(rules, ordered, user_id, customer_id))
         except StripeObjectMissing as missing:
@@ -82,8 +89,10 @@ def intent_of(rules: StripeRules, ordered: OrderedPayment, user_id: UUID, custom
     )
 
 
-def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase) -> OrderedPayment:
-    """The open payment for this purchase, or a new one."""
+def order(
+    rules: StripeRules, session: Session, user_id: UUID, purchase: Purchase, *, page_lives: timedelta | None = None
+) -> OrderedPayment:
+    """The open payment for this purchase, or a new one. `page_lives`: the new one will be paid on a page, for so long."""
     now = rules.billing.clock()
     if not lock_user(session, user_id):
         raise InvalidToken
@@ -100,12 +109,15 @@ def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchas
     if found is not None:
         if found.quantity != purchase.quantity:
             raise PaymentOpen(payment_id=str(found.id))
-        return OrderedPayment(found.id, found.external_id, found.amount, found.currency)
+        return ordered_payment(found)
     if price.amount > LARGEST_AMOUNT:
         raise AmountTooLarge
     if not purchases.reserve(session, purchase):
         raise OutOfStock
+    payment_id = uuid7()
     payment = Payment(
+        id=payment_id,
+        external_id=None if page_lives is None else f"{BEGUN}{payment_id}",
         user_id=user_id,
         provider=Provider.STRIPE,
         amount=price.amount,
@@ -113,14 +125,18 @@ def order(rules: StripeRules, session: Session, user_id: UUID, purchase: Purchas
         purchase_kind=purchase.kind,
         purchase_id=purchase.id,
         quantity=purchase.quantity,
-        reserved_until=now + RESERVED_FOR,
+        reserved_until=now + (page_lives or RESERVED_FOR),
         status=PaymentStatus.PENDING,
         created_at=now,
         updated_at=now,
     )
     session.add(payment)
     session.flush()
-    return OrderedPayment(payment.id, None, price.amount, price.currency)
+    return ordered_payment(payment)
+
+
+def ordered_payment(row: Payment) -> OrderedPayment:
+    return OrderedPayment(row.id, row.external_id, row.amount, row.currency, row.reserved_until)
 
 
 def followed(rules: StripeRules, payment_id: UUID, fetched: FetchedIntent) -> OpenPaymentAnswer:
@@ -137,7 +153,7 @@ def show_open_payment(rules: StripeRules, payment_id: UUID) -> OpenPaymentAnswer
     for _ in range(2):
         with reading() as session:
             row = session.get_one(Payment, payment_id)
-        if row.external_id is None or row.status not in OPEN:
+        if row.external_id is None or is_page(row.external_id) or row.status not in OPEN:
             break
         try:
             return followed(rules, row.id, fetch_intent(rules, row.external_id))

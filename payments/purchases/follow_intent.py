@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from database import transaction
-from database.jobs.declare import JobName, Urgency, enqueue_job
+from database.jobs.declare import enqueue_job
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import Payment
-from payments.purchase import Purchase
-from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, PaymentStatus
+from payments.purchase import GIVE_MONEY_BACK, Purchase
+from payments.purchases.page_id import has_page, is_page
+from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, WAITING, PaymentStatus
 from payments.stripe.objects import StripeIntent
-from payments.stripe.problems import StripeObjectMissing
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.record import fetch_version
 from payments.subscriptions.status import Provider
 
-GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
 DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
 """The bank has the money. An inquiry (`warning_…`) only asks."""
 
@@ -60,9 +59,12 @@ def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: 
         return Applied(EventState.IGNORED, note="not a payment of ours")
     if fetched.version < row.source_version:
         return Applied(note="older than what is known")
-    row.source_version, row.external_id, row.updated_at = fetched.version, intent.id, now
+    due = status_of(row, fetched)
+    row.source_version, row.updated_at = fetched.version, now
+    if not is_page(row.external_id) or due not in WAITING:
+        row.external_id = intent.id  # of a page, once it has done its work: until then it takes another card
     row.refunded_amount = min(fetched.refunded, row.amount)
-    move(rules, session, row, status_of(row, fetched), now)
+    move(rules, session, row, due, now)
     return Applied()
 
 
@@ -72,19 +74,11 @@ def follow_intent_now(rules: StripeRules, fetched: FetchedIntent) -> None:
         follow_intent(rules, session, rules.billing.clock(), fetched)
 
 
-def follow_payment(rules: StripeRules, payment_id: UUID, intent_id: str) -> None:
-    """Ask how it is. One that Stripe does not know is over."""
-    try:
-        follow_intent_now(rules, fetch_intent(rules, intent_id))
-    except StripeObjectMissing:
-        give_up(rules, payment_id, intent_id)
-
-
 def payment_of(session: Session, intent: StripeIntent) -> Payment | None:
     """Locked. By the intent's id; or by what we wrote into it, when its id could not be kept at that time."""
     known = Payment.external_id == intent.id
     with suppress(ValueError):
-        known |= (Payment.id == UUID(intent.payment_id or "")) & Payment.external_id.is_(None)
+        known |= (Payment.id == UUID(intent.payment_id or "")) & or_(Payment.external_id.is_(None), has_page())
     query = select(Payment).where(Payment.provider == Provider.STRIPE, known)
     return session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
 
@@ -131,7 +125,7 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
 
 
 def purchase_of(row: Payment) -> Purchase:
-    return Purchase(row.purchase_kind, row.purchase_id, row.quantity)
+    return Purchase(row.purchase_kind, row.purchase_id, row.quantity, row.id)
 
 
 def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
@@ -145,6 +139,6 @@ def give_up(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
             return 0
         row.updated_at = now
         move(rules, session, row, PaymentStatus.CANCELED, now)
-        if intent_id is not None:
+        if intent_id is not None and not is_page(intent_id):
             count(session, "stripe_missing", now)
         return 1

@@ -10,13 +10,8 @@ from database.batch import work_through
 from database.jobs.declare import Job, JobName, Urgency
 from payments.billing.counts import count
 from payments.models import Payment
-from payments.purchases.follow_intent import (
-    GIVE_MONEY_BACK,
-    fetch_intent,
-    fetched_by,
-    follow_intent_now,
-    give_up,
-)
+from payments.purchase import GIVE_MONEY_BACK
+from payments.purchases.release import release
 from payments.purchases.status import OPEN
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing
 from payments.stripe.rules import StripeRules
@@ -52,22 +47,6 @@ def release_reservations(rules: StripeRules) -> int:
         key=lambda each: each[0],
         unless=NOTHING_CAN_BE_ASKED,
     )
-
-
-def release(rules: StripeRules, payment_id: UUID, intent_id: str | None) -> int:
-    """Stripe is asked first: if it was paid at the last moment, it is paid. 1 when it is over."""
-    if intent_id is None:
-        return give_up(rules, payment_id, None)
-    try:
-        fetched = fetch_intent(rules, intent_id)
-        if fetched.intent.status == "processing":
-            return 0  # the bank has not decided; what is set aside stays so
-        if fetched.intent.status not in {"succeeded", "canceled"}:
-            fetched = fetched_by(rules, lambda: rules.handler.cancel_intent(intent_id))
-    except StripeObjectMissing:
-        return give_up(rules, payment_id, intent_id)
-    follow_intent_now(rules, fetched)
-    return 1
 
 
 def due_reservations(now: datetime) -> list[tuple[UUID, str | None]]:

@@ -10,8 +10,9 @@ from database import reading, transaction
 from payments.models import CHECKOUT, CheckoutIntent, Payment
 from payments.product_table import BillingCycle
 from payments.purchases.bodies import PaymentAnswer, PaymentKind
-from payments.purchases.follow_intent import follow_payment, purchase_of
+from payments.purchases.follow_intent import purchase_of
 from payments.purchases.items import item_code
+from payments.purchases.release import follow_payment
 from payments.purchases.status import OPEN
 from payments.stripe.problems import StripeObjectMissing, StripeUnavailable
 from payments.stripe.refresh import refresh

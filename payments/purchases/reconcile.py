@@ -9,8 +9,8 @@ from sqlalchemy import CompoundSelect, select, union_all
 from database import reading
 from payments.inbox.reconcile import Reconciler, RowByRow
 from payments.models import CHECKOUT, CheckoutIntent, Payment
-from payments.purchases.follow_intent import follow_payment
 from payments.purchases.read import follow_checkout
+from payments.purchases.release import follow_payment
 from payments.purchases.status import OPEN
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED
 from payments.stripe.rules import StripeRules

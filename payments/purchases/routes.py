@@ -19,21 +19,28 @@ from security.api.operation import Answer, Guard, operation
 from security.edge.problems import NotFound
 
 
-def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
-    def payment_once(
-        caller: Principal, operation_id: str, key: str | None, body: Body, make: Callable[[], OpenPaymentAnswer]
-    ) -> Answer:
-        """The id alone is kept: a client secret is stored nowhere."""
-        return once(
-            caller.user_id,
-            operation_id,
-            key,
-            body,
-            make,
-            kept=lambda made: str(made.id),
-            again=lambda payment_id: show_open_payment(rules, UUID(payment_id)),
-        )
+def pay_once(
+    rules: StripeRules,
+    user_id: UUID,
+    operation_id: str,
+    *,
+    key: str | None,
+    body: Body,
+    make: Callable[[], OpenPaymentAnswer],
+) -> Answer:
+    """The id alone is kept: a client secret is stored nowhere."""
+    return once(
+        user_id,
+        operation_id,
+        key,
+        body,
+        make,
+        kept=lambda made: str(made.id),
+        again=lambda payment_id: show_open_payment(rules, UUID(payment_id)),
+    )
 
+
+def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
     @operation(
         routes,
         "POST",
@@ -58,12 +65,13 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
         get the same payment. With an `Idempotency-Key`, you also get it after it was paid, with its current status.
         """
-        return payment_once(
-            caller,
+        return pay_once(
+            rules,
+            caller.user_id,
             "createPayment",
-            idempotency_key,
-            body,
-            lambda: create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity)),
+            key=idempotency_key,
+            body=body,
+            make=lambda: create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity)),
         )
 
     @operation(
@@ -83,12 +91,13 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library
         continues with `client_secret`. After a decline, try another method.
         """
-        return payment_once(
-            caller,
+        return pay_once(
+            rules,
+            caller.user_id,
             "confirmPayment",
-            idempotency_key,
-            body,
-            lambda: confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method),
+            key=idempotency_key,
+            body=body,
+            make=lambda: confirm_intent(rules, caller.user_id, body.payment_id, body.payment_method),
         )
 
     @operation(

@@ -19,7 +19,9 @@ class PaymentStatus(StrEnum):
     REFUNDED = "refunded"
 
 
-OPEN = frozenset({PaymentStatus.PENDING, PaymentStatus.ACTION_REQUIRED, PaymentStatus.PROCESSING})
+WAITING = frozenset({PaymentStatus.PENDING, PaymentStatus.ACTION_REQUIRED})
+"""For the buyer."""
+OPEN = WAITING | {PaymentStatus.PROCESSING}
 
 _FROM_OPEN = frozenset(PaymentStatus)
 

@@ -127,6 +127,8 @@ class StripeCheckoutSession(StripeObject):
     url: str | None = None
     expires_at: datetime
     subscription_id: MaybeId = Field(default=None, validation_alias="subscription")
+    intent_id: MaybeId = Field(default=None, validation_alias="payment_intent")
+    """Of one in payment mode, once somebody tried a card."""
 
 
 class StripeCharge(StripeObject):

@@ -1,17 +1,20 @@
-"""Checkout sessions for subscriptions, and what the customer does on their page."""
+"""Checkout sessions, for subscriptions and for single payments, and what the customer does on their page."""
 
 from collections.abc import Callable
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers
 from sandbox.stripe_server.catalogue import Catalogue
+from sandbox.stripe_server.charging import Charging
 from sandbox.stripe_server.coupons import Coupons
 from sandbox.stripe_server.customers import Customers
 from sandbox.stripe_server.invoices import Invoices
-from sandbox.stripe_server.refusals import WrongParameter
+from sandbox.stripe_server.payment_intents import check_amount
+from sandbox.stripe_server.refusals import NotImitated, WrongParameter
 from sandbox.stripe_server.response_shapes import Object, part
 from sandbox.stripe_server.subscriptions import Subscriptions
 
+OF_OTHER_MODE = {"payment": "subscription_data", "subscription": "payment_intent_data"}
 SHORTEST, LONGEST = 30 * 60, 24 * 60 * 60
 EXPIRY_TOLERANCE_SECONDS = 30
 
@@ -30,6 +33,7 @@ class Checkout:
         subscriptions: Subscriptions,
         invoices: Invoices,
         coupons: Coupons,
+        charging: Charging,
         base_url: Callable[[], str],
     ) -> None:
         self._books = books
@@ -38,6 +42,7 @@ class Checkout:
         self._subscriptions = subscriptions
         self._invoices = invoices
         self._coupons = coupons
+        self._charging = charging
         self._base_url = base_url
         books.includers["checkout.session", "line_items"] = self._line_items
 
@@ -66,12 +71,31 @@ class Checkout:
         return days
 
     def pay(self, session: Object, card: Card) -> bool:
-        """The customer presses the button. A declined card leaves the session as it was: they may try another."""
+        """The customer presses the button. A declined card leaves the session open: they may try another."""
+        if session["mode"] == "payment":
+            return self._pay_once(session, card)
         if card in {Card.DECLINED, Card.EXPIRED, Card.NEEDS_AUTHENTICATION}:
             return False
         if session["customer"] is None:
             session["customer"] = self._customers.add(email=session["customer_email"] or "guest@example.com")["id"]
         self._begin(session, card)
+        return True
+
+    def _pay_once(self, session: Object, card: Card) -> bool:
+        """The intent is made when a card is first tried (docs.stripe.com/upgrades#2022-08-01)."""
+        wanted = self._books.wanted[session["id"]]
+        if session["payment_intent"] is None:
+            intent = self._charging.open_intent(
+                session["amount_total"], session["currency"], session["customer"], dict(wanted["metadata"])
+            )
+            session["payment_intent"] = intent["id"]
+        intent = self._books.get("payment_intent", session["payment_intent"])
+        intent.update(payment_method="pm_of_checkout", status="requires_confirmation")
+        if not self._charging.try_card(intent, card) and intent["status"] != "processing":
+            return False
+        paid = intent["status"] == "succeeded"
+        session.update(status="complete", url=None, payment_status="paid" if paid else "unpaid")
+        self._books.announce("checkout.session.completed", session)
         return True
 
     def begin_trial_without_card(self, session: Object) -> bool:
@@ -133,6 +157,8 @@ class Checkout:
             "client_reference_id",
             "metadata",
             "subscription_data",
+            "payment_intent_data",
+            "allowed_payment_method_types",
             "success_url",
             "cancel_url",
             "expires_at",
@@ -147,13 +173,14 @@ class Checkout:
         )
         params = call.params
         self._check(params)
-        price = self._catalogue.sold(params["line_items"][0]["price"], "line_items[0][price]")
-        if price["recurring"] is None:
+        once = params["mode"] == "payment"
+        price = self._price(params["line_items"][0])
+        if not once and price["recurring"] is None:
             raise WrongParameter(
                 "You must provide at least one recurring price in `subscription` mode.", param="line_items"
             )
         now = self._books.now()
-        data = params.get("subscription_data", {})
+        data = params.get("payment_intent_data" if once else "subscription_data", {})
         expires_at = params.get("expires_at", now + LONGEST)
         if not now + SHORTEST - EXPIRY_TOLERANCE_SECONDS <= expires_at <= now + LONGEST + EXPIRY_TOLERANCE_SECONDS:
             raise WrongParameter(
@@ -194,8 +221,10 @@ class Checkout:
             expires_at=expires_at,
             locale=params.get("locale"),
             metadata=dict(params.get("metadata", {})),
-            mode="subscription",
+            mode=params["mode"],
             payment_method_collection=params.get("payment_method_collection", "always"),
+            payment_intent=None,
+            allowed_payment_method_types=params.get("allowed_payment_method_types"),
             payment_method_types=["card"],
             payment_status="unpaid",
             shipping_options=[],
@@ -203,6 +232,19 @@ class Checkout:
             success_url=params["success_url"],
             ui_mode="hosted_page",
             url=f"{self._base_url()}/checkout/{session_id}",
+        )
+
+    def _price(self, line: Object) -> Object:
+        """One that is named, or one that is made for this session alone and sold to nobody else."""
+        if "price" in line:
+            return self._catalogue.sold(line["price"], "line_items[0][price]")
+        data = line["price_data"]
+        if "product_data" not in data or "unit_amount" not in data or "recurring" in data:
+            raise NotImitated("post", "/v1/checkout/sessions with this price_data")
+        check_amount(data["unit_amount"] * line.get("quantity", 1))
+        product = self._catalogue.add_product(None, data["product_data"]["name"], active=False)
+        return self._catalogue.add_price(
+            product["id"], data["unit_amount"], data["currency"].lower(), None, active=False
         )
 
     def _keep_to_one_currency(self, customer: Object, price: Object) -> None:
@@ -219,8 +261,13 @@ class Checkout:
             raise WrongParameter(
                 "You may only specify one of these parameters: allow_promotion_codes, discounts.", param="discounts"
             )
-        if params.get("mode") != "subscription":
-            raise WrongParameter("This stand-in imitates sessions in `subscription` mode only.", param="mode")
+        mode = params.get("mode")
+        if mode not in OF_OTHER_MODE:
+            raise WrongParameter("This stand-in imitates the modes `payment` and `subscription` only.", param="mode")
+        if (other := OF_OTHER_MODE[mode]) in params:
+            raise WrongParameter(f"You can not pass `{other}` in `{mode}` mode.", param=other)
+        if params.get("allowed_payment_method_types", ["card"]) != ["card"]:
+            raise WrongParameter("This stand-in imitates cards only.", param="allowed_payment_method_types")
         if params.get("ui_mode", "hosted_page") != "hosted_page":
             raise WrongParameter("This stand-in imitates `hosted_page` only.", param="ui_mode")
         if "success_url" not in params:
@@ -229,7 +276,7 @@ class Checkout:
             raise WrongParameter(
                 "You may only specify one of these parameters: customer, customer_email.", param="customer"
             )
-        if len(params.get("line_items", ())) != 1 or "price" not in params["line_items"][0]:
+        if len(params.get("line_items", ())) != 1 or len(params["line_items"][0].keys() & {"price", "price_data"}) != 1:
             raise WrongParameter("Exactly one line item with a price is needed here.", param="line_items")
         for name in ("success_url", "cancel_url"):
             if not params.get(name, "https://").startswith(("https://", "http://")):

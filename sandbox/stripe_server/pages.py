@@ -49,20 +49,24 @@ PAYMENT_BUTTONS = (
     (Card.BANK_DEBIT, "Pay by bank debit, known only later", ""),
     (Card.BOUNCING_DEBIT, "Pay by bank debit that is returned after four days", ""),
 )
+BANK_DEBITS = frozenset({Card.BANK_DEBIT, Card.BOUNCING_DEBIT})
 PORTAL_CARDS = {Card.GOOD: "good card", Card.DECLINED: "card that is declined"}
 
 
 def checkout_page(session: Object, product: Object, price: Object, trial_days: int | None, problem: str = "") -> Reply:
-    interval = price["recurring"]["interval"]
+    recurring = price["recurring"]
+    interval = recurring["interval"] if recurring else ""
     trial = f"<p>{trial_days} days free, then {money(price)} a {interval}.</p>" if trial_days else ""
     alert = f'<p class="alert" role="alert">{escape(problem)}</p>' if problem else ""
-    buttons = "".join(button(card.value, label, style) for card, label, style in PAYMENT_BUTTONS)
+    cards = PAYMENT_BUTTONS if recurring else [each for each in PAYMENT_BUTTONS if each[0] not in BANK_DEBITS]
+    buttons = "".join(button(card.value, label, style) for card, label, style in cards)
     if trial_days and session["payment_method_collection"] == "if_required":
         buttons += button("no_card", "Begin the trial without a card")
     cancel = button("cancel", "Back, without buying", "back") if session["cancel_url"] else ""
+    length = f' <span class="quiet">a {interval}</span>' if recurring else ""
     return page(
-        f"Subscribe to {product['name']}",
-        f'<p class="price">{money(price)} <span class="quiet">a {interval}</span></p>{trial}{alert}'
+        f"Subscribe to {product['name']}" if recurring else f"Pay: {product['name']}",
+        f'<p class="price">{money(price)}{length}</p>{trial}{alert}'
         f'<form method="post"><h2>How would you like to pay?</h2>{buttons}{cancel}</form>',
     )
 

@@ -102,6 +102,7 @@ class PaymentIntents:
     def _confirm(self, call: Call) -> Object:
         call.imitated("payment_method", "return_url", "off_session", "receipt_email")
         intent = self._unconfirmed(call, "confirmed")
+        self._refuse_of_checkout(intent, "confirm")
         if "payment_method" in call.params:
             self._attach(intent, call.params["payment_method"])
         self._try(intent, call.params)
@@ -132,6 +133,8 @@ class PaymentIntents:
     def _cancel(self, call: Call) -> Object:
         call.imitated("cancellation_reason")
         intent = self._books.get("payment_intent", call.arguments[0])
+        if intent["status"] != "requires_capture":
+            self._refuse_of_checkout(intent, "cancel")
         if intent["status"] not in UNCONFIRMED | {"requires_capture", "processing"}:
             raise self._unexpected(intent, "canceled")
         intent.update(
@@ -157,6 +160,11 @@ class PaymentIntents:
         if intent["status"] not in UNCONFIRMED:
             raise self._unexpected(intent, done)
         return intent
+
+    def _refuse_of_checkout(self, intent: Object, what: str) -> None:
+        """docs.stripe.com/api/checkout/sessions/object, `payment_intent`."""
+        if any(self._books.all("checkout.session", payment_intent=intent["id"])):
+            raise WrongParameter(f"You cannot {what} the PaymentIntent for a Checkout Session.")
 
     def _unexpected(self, intent: Object, done: str) -> WrongParameter:
         return WrongParameter(

@@ -75,6 +75,7 @@ class StripeServer:
             subscriptions=self.subscriptions,
             invoices=self.invoices,
             coupons=self.coupons,
+            charging=charging,
             base_url=lambda: self.url,
         )
         self.portal = BillingPortal(self.books, self.customers, self.subscriptions, lambda: self.url)

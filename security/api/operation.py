@@ -17,8 +17,9 @@ from security.api.answers import NO_CONTENT, Answers, kinds, responder
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
 from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
+from security.api.slots import Slots
 from security.edge.error_handlers import answer_problem
-from security.edge.problems import Problem
+from security.edge.problems import Problem, TooBusy
 from security.edge.request_id import note_caller
 
 OPERATIONS_KEY = "operations"
@@ -110,6 +111,7 @@ def operation(
     accepts_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
+    within: Slots | None = None,
 ) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
@@ -121,7 +123,8 @@ def operation(
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
     nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
-    pages of listed origins may call it with cookies (see cors.py).
+    pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
+    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client.
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):
@@ -142,17 +145,22 @@ def operation(
             answers=answers,
             bodies=bodies,
             query=query,
-            problems=(*problems, *((MalformedIdempotencyKey,) if accepts_idempotency_key else ())),
+            problems=(
+                *problems,
+                *((MalformedIdempotencyKey,) if accepts_idempotency_key else ()),
+                *((TooBusy,) if within is not None else ()),
+            ),
             accepts_idempotency_key=accepts_idempotency_key,
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         read_query = query_reader(query).document if query is not None else None
-        read_body = reader_of(bodies) if bodies else None
+        read_body = reader_of(bodies, late=within is not None) if bodies else None
         respond = responder(answers)
 
         def view(**arguments: Any) -> Response:
+            slot_of = None
             try:
                 caller = admit()
                 if signed_in:
@@ -165,11 +173,17 @@ def operation(
                     arguments["idempotency_key"] = key
                 if query is not None and read_query is not None:
                     arguments["query"] = parse(query, read_query(request.args))
+                if within is not None:
+                    within.take(request.environ["wsgi.input"])
+                    slot_of = request.environ["wsgi.input"]
                 if read_body is not None:
                     arguments["body"] = read_body()
                 return respond(handler(**arguments))
             except Problem as problem:  # here, because Flask looks for the handler of its class each time
                 return answer_problem(problem)
+            finally:
+                if within is not None and slot_of is not None:
+                    within.give_back(slot_of)
 
         def remember(state: BlueprintSetupState) -> None:
             endpoint = f"{state.name_prefix}.{state.name}.{operation_id}".lstrip(".")

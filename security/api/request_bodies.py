@@ -20,7 +20,7 @@ from security.api.strict_json import (
     require_uncompressed,
 )
 from security.api.strict_query import QueryReader
-from security.edge.arriving_request import LARGEST_BODY
+from security.edge.arriving_request import LARGEST_KEPT_BODY
 from security.edge.problems import (
     BodyTooLarge,
     MalformedJson,
@@ -31,6 +31,8 @@ from security.edge.problems import (
     field_error,
 )
 
+LARGEST_BODY = 20_000_000
+"""Bytes of the largest body that an operation may declare. The proxies in deploy/ let as much through."""
 MOST_ERRORS = 100
 """A body of ten thousand wrong fields is not worth an answer of ten thousand errors."""
 
@@ -159,13 +161,15 @@ def not_accepted(*media_types: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(f"Send the body as {' or '.join(media_types)}", headers={"Accept-Post": names})
 
 
-def reader_of(bodies: tuple[RequestBody, ...]) -> Callable[[], Any]:
+def reader_of(bodies: tuple[RequestBody, ...], *, late: bool = False) -> Callable[[], Any]:
     """Reads the body; of several that are declared, the one of the request's media type.
 
-    Raises ValueError for a limit beyond what the web server takes.
+    `late`: the operation has slots, so its threads may wait for bodies that the web server does not keep until they are whole.
+    Raises ValueError for a larger limit.
     """
-    if any(body.limit > LARGEST_BODY for body in bodies):
-        raise ValueError(f"The web server takes bodies of at most {LARGEST_BODY:,} bytes: see arriving_request.py")
+    largest = LARGEST_BODY if late else LARGEST_KEPT_BODY
+    if any(body.limit > largest for body in bodies):
+        raise ValueError(f"A body can have at most {largest:,} bytes here: see `within` of operation() and deploy/")
     if len(bodies) == 1:
         return bodies[0].read
     by_media_type = {body.media_type: body for body in bodies}

@@ -159,9 +159,11 @@ class Csv(_Stream):
     media_type = "text/csv"
     content_type = "text/csv; charset=utf-8; header=present"
 
-    def __init__(self, row: type[BaseModel]) -> None:
+    def __init__(self, row: type[BaseModel], *, of_page: bool = False) -> None:
+        """`of_page`: a page of ours links to it, so it is left out of the OpenAPI document."""
         self._row = row
         self.models = (row,)
+        self.documented = not of_page
 
     def described(self, reference: Reference) -> dict[str, Any]:
         columns = ", ".join(f"`{column}`" for column in self._row.model_fields)

@@ -4,6 +4,7 @@ Parsers differ on duplicate keys, NaN, huge numbers, byte order marks, NUL and l
 8 and 9 leave them open), and PostgreSQL refuses some of them. What is refused here cannot surprise anything behind.
 """
 
+import re
 from itertools import chain
 from json import JSONDecodeError, JSONDecoder
 from math import isfinite
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 from werkzeug.http import parse_options_header
 
-from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, UnsupportedMediaType
+from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest, Problem, UnsupportedMediaType
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_NODES = 10_000
@@ -19,6 +20,8 @@ LARGEST_INTEGER = 2**53
 """Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
 
 USUAL_MEDIA_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Also one without its end, or every quotation mark in it would be tried anew."""
 _UTF_8 = frozenset({"utf-8", "utf8"})
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -37,6 +40,10 @@ def check_json(document: bytes) -> None:
     if not text or text.isspace():
         raise MalformedJson("The request body is empty. Send a JSON object, at least {}")
     openings = text.count("{") + text.count("[")
+    # Every value after the first of its container follows a comma, so this sum is never less than the number of values.
+    may_have_many = openings + text.count(",") >= MAXIMUM_NODES
+    if may_have_many:
+        _require_few_values(text)
     try:
         value = _decode(text)
     except JSONDecodeError as error:
@@ -48,9 +55,25 @@ def check_json(document: bytes) -> None:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     except RecursionError:
         raise _too_deep() from None
-    # Every value after the first of its container follows a comma, so this sum is never less than the number of values.
-    if openings > MAXIMUM_DEPTH or openings + text.count(",") >= MAXIMUM_NODES or "\\u" in text:
+    # A backslash alone is found ten times as fast.
+    if openings > MAXIMUM_DEPTH or may_have_many or ("\\" in text and "\\u" in text):
         _check_every_value(value)
+
+
+def _require_few_values(text: str) -> None:
+    """Before anything is made of it: 20 MB of `{},{},` would be half a gigabyte of objects.
+
+    An object has a string for each member and one more where the value is one, so there are at most twice as many as values.
+    """
+    structure, strings = _STRING.subn("", text, 2 * MAXIMUM_NODES + 1)
+    if strings > 2 * MAXIMUM_NODES or structure.count(",") >= MAXIMUM_NODES:
+        raise _too_many()
+    if structure.count("{") + structure.count("[") > MAXIMUM_NODES:
+        raise _too_many()
+
+
+def _too_many() -> MalformedJson:
+    return MalformedJson(f"The body has more than {MAXIMUM_NODES:,} values")
 
 
 def _too_deep() -> MalformedJson:
@@ -96,6 +119,8 @@ def read_whole_body(environ: dict[str, Any], limit: int) -> bytes:
         expected = int(announced)
     try:
         data: bytes = environ["wsgi.input"].read(expected)
+    except Problem:  # of a late body: see late_body.py
+        raise
     except Exception:
         # The server raises errors of its own here: a broken chunk, a client that went away, a read that timed out.
         raise MalformedRequest("The request body could not be read completely") from None
@@ -148,7 +173,7 @@ def _check_every_value(document: Any) -> None:
     while level:
         count += len(level)
         if count > MAXIMUM_NODES:
-            raise MalformedJson(f"The body has more than {MAXIMUM_NODES:,} values")
+            raise _too_many()
         containers = [value for value in level if isinstance(value, dict | list)]
         depth += bool(containers)
         if depth > MAXIMUM_DEPTH:

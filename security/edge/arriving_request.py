@@ -10,8 +10,8 @@ from http import HTTPStatus
 CRLF = b"\r\n"
 HEAD_END = b"\r\n\r\n"
 LARGEST_HEAD = 64 * 1024
-LARGEST_BODY = 2 * 1024 * 1024
-"""Of what is kept until it is whole, chunks with their framing. No route takes as much, so larger ones are refused unread."""
+LARGEST_KEPT_BODY = 2 * 1024 * 1024
+"""Of what is kept until it is whole, chunks with their framing. With a larger one a thread gets the head: see late_body.py."""
 LONGEST_CHUNK_LINE = 8190
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r]*)")
@@ -78,14 +78,14 @@ class ArrivingRequest:
         elif coding is None and length is not None and length.isdigit() and len(length) <= 18:
             self._length = self._body + int(length)
             self.whole = len(received) >= self._length
-            self.ready = self.whole or int(length) > LARGEST_BODY
+            self.ready = self.whole or int(length) > LARGEST_KEPT_BODY
         else:
             self.ready = self.whole = True
 
     def _follow_chunks(self) -> None:
         """From chunk to chunk (RFC 9112, 7.1); `_looked` is where the next one begins."""
         received = self.received
-        if len(received) > LARGEST_HEAD + LARGEST_BODY:
+        if len(received) > LARGEST_HEAD + LARGEST_KEPT_BODY:
             self.ready = True
         while not self.ready:
             line_end = received.find(CRLF, self._looked)

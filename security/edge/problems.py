@@ -121,6 +121,12 @@ class MethodNotAllowed(Problem):
     )
 
 
+class RequestTimeout(Problem):
+    """The client was too slow (RFC 9110, 15.5.9). The connection is closed after the answer."""
+
+    status, error, title = 408, "request_timeout", "The request did not arrive in time"
+
+
 class BodyTooLarge(Problem):
     status, error, title = 413, "body_too_large", "The request body is too large"
 
@@ -166,6 +172,15 @@ class DependencyUnavailable(Problem):
     """PostgreSQL or another part that the answer needs cannot be reached. Nothing was changed."""
 
     status, error, title = 503, "service_unavailable", "Part of the service is unavailable right now"
+
+    def __init__(self, detail: str | None = None, *, seconds: float = 2) -> None:
+        super().__init__(detail, headers=retry_after(seconds))
+
+
+class TooBusy(Problem):
+    """The process already works on as many requests of this kind as it can. Nothing was done."""
+
+    status, error, title = 503, "too_busy", "Too many requests of this kind are in progress. Try again in a moment"
 
     def __init__(self, detail: str | None = None, *, seconds: float = 2) -> None:
         super().__init__(detail, headers=retry_after(seconds))

@@ -12,6 +12,7 @@ _SECRETS = re.compile(
     | \beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){0,4}    # a JSON Web Token
     | \b(?:tok|rt|dt|ot|sc|msk)_[A-Za-z0-9_-]{4,}     # our API keys, our tokens, private server keys
     | \b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]+       # Stripe's keys
+    | \b(?:sk-|gsk_|AIza)[A-Za-z0-9_-]{16,}            # keys of AI providers
     | \bwhsec_[A-Za-z0-9+/=]+                         # Stripe's webhook secrets
     | (?P<url>://)[^\s/@]{1,256}@                     # the user and password of a URL
     | [\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+    # an e-mail address

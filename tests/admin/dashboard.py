@@ -25,10 +25,11 @@ from auth.device import Device
 from auth.email_address import parse_email
 from auth.insert_user import insert_user
 from auth.models import AuthSession
+from auth.page_sessions.session import PageSessions, page_sessions_of
+from auth.page_sessions.site import ADMIN, PORTAL, Site
 from auth.principal import Role
 from auth.second_factor.models import TotpSecret
 from auth.sessions.open import insert_session
-from auth.staff.session import StaffSessions, staff_sessions_of
 from database import transaction
 from tests.whole.environment import PUBLIC_HOST
 
@@ -42,7 +43,7 @@ class Staff:
     """Signed in, with the second factor, a moment ago."""
 
     client: FlaskClient
-    sessions: StaffSessions
+    sessions: PageSessions
     app: Flask
     user_id: UUID
     session_id: UUID
@@ -101,10 +102,21 @@ class Dashboard:
                 session.add(TotpSecret(user_id=user.id, sealed_secret=sealed, created_at=now, confirmed_at=now))
             return user.id
 
-    def staff(self, role: Role = Role.ADMIN, *, email: str | None = None, second_factor: bool = True) -> Staff:
+    def customer(self, email: str | None = None) -> Staff:
+        """Signed in to the portal."""
+        return self.staff(Role.USER, email=email, second_factor=False, site=PORTAL)
+
+    def staff(
+        self,
+        role: Role = Role.ADMIN,
+        *,
+        email: str | None = None,
+        second_factor: bool = True,
+        site: Site = ADMIN,
+    ) -> Staff:
         """Signed in without going through the pages."""
         email = email or f"{role}-{secrets.token_hex(3)}@example.com"
-        user_id, sessions = self.user(email, role, second_factor=second_factor), staff_sessions_of(self.auth)
+        user_id, sessions = self.user(email, role, second_factor=second_factor), page_sessions_of(self.auth, site)
         with self.app.app_context(), account_change(self.auth.states, self.auth.clock()) as change:
             opened = insert_session(
                 change.session,

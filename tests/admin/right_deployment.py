@@ -28,6 +28,7 @@ from database.engine import EngineOptions, writer_connection
 from examples.private_server.server import PrivateServer
 from payments.apply_stripe_event import HANDLERS
 from payments.assembly import payments_of
+from sandbox.ai_server.server import AIServer
 from sandbox.apple_server.server import AppleServer
 from sandbox.http_listener import Listener, Reply, Request
 from sandbox.stripe_server.development_prices import add_development_prices
@@ -82,6 +83,7 @@ class RightDeployment:
             auth=auth,
             connect=writer_connection(url.get_secret_value(), EngineOptions()),
             plans=plans_on_offer(CAPABILITIES),
+            call_prices=dict,
         )
         made = replace(self.made, payments=payments)
         return Deployment(self.app, settings, made, judged_for_production)
@@ -120,6 +122,9 @@ def right_deployment(folder: Path, database_url: str) -> Iterator[RightDeploymen
         client = redis.Redis(port=valkey.port, password=password)
         running.callback(client.close)
         private = running.enter_context(private_server())
+        ai = AIServer()
+        ai.start()
+        running.callback(ai.stop)
         stripe = live_stripe(front.url)
         running.callback(stripe.stop)
         apple = AppleServer()
@@ -147,6 +152,8 @@ def right_deployment(folder: Path, database_url: str) -> Iterator[RightDeploymen
         own_url = f"postgresql://{role}:{role_password}@127.0.0.1:{host.port}{host.path}"
         environ = {
             **production_environment(own_url, private.url, f"redis://:{password}@127.0.0.1:{valkey.port}/0"),
+            "OPENAI_API_KEY": ai.keys["openai"],
+            "OPENAI_BASE_URL": ai.base_url("openai"),
             **apple.settings(folder / "apple.der"),
             "PUBLIC_BASE_URL": front.url,
             "PRIVATE_API_VERIFY_RESPONSE": "required",

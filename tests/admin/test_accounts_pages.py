@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from auth.api_keys.create import KeyRequest, create_api_key
 from auth.principal import Role
 from database.base import uuid7
 from tests.admin.dashboard import BASE, Dashboard, text_of
@@ -291,3 +292,14 @@ def test_a_form_does_not_pass_with_the_token_of_the_one_before(dashboard: Dashbo
         assert admin.post(path, {"tier": "gold"}).status_code == 422
         assert admin.post(path, {"tier": "pro", "reason": REASON}, csrf=False).status_code == 403
     assert dashboard.query("SELECT tier FROM users WHERE id = :alice", alice=alice) == [("free",)]
+
+
+def test_a_key_without_end_is_shown_as_live(dashboard: Dashboard) -> None:
+    alice = dashboard.user()
+    wish = KeyRequest("nightly report", ["usage"], None, [])
+    with dashboard.app.app_context():
+        create_api_key(dashboard.auth, alice, None, wish)
+    page = dashboard.staff(Role.SUPPORT).get(f"/admin/accounts/{alice}")
+    assert page.status_code == 200
+    assert "nightly report" in text_of(page)
+    assert "until" not in page.text.partition("nightly report")[2].partition("</tr>")[0]

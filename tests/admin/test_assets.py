@@ -4,17 +4,17 @@ import hashlib
 import re
 from pathlib import Path
 
-import admin
+import site_frame
 from tests.admin.dashboard import BASE, Dashboard
 
-STATIC = Path(admin.__file__).parent / "static"
+STATIC = Path(site_frame.__file__).parent / "static"
 
 
 def test_what_is_of_others_is_as_it_was_published(dashboard: Dashboard) -> None:
     recorded = dict(re.findall(r"^\| (\S+) \| ([0-9a-f]{64}) \|$", (STATIC / "README.md").read_text(), re.MULTILINE))
     assert set(recorded) == {"uplot.js", "uplot.css"}
     for name, digest in recorded.items():
-        served = dashboard.stranger.get(f"/admin/assets/{name}", base_url=BASE)
+        served = dashboard.stranger.get(f"/site/assets/{name}", base_url=BASE)
         assert hashlib.sha256(served.data).hexdigest() == digest, name
 
 
@@ -22,7 +22,7 @@ def test_every_asset_that_a_page_names_is_served_and_kept_for_good(dashboard: Da
     page = dashboard.staff().get("/admin").text
     named = re.findall(r'(?:src|href)="([^"]+\?v=[^"]+)"', page)
     assert {path.partition("?")[0].rpartition("/")[2] for path in named} == {
-        "admin.css", "frame.js", "uplot.css", "uplot.js", "overview.js",
+        "site.css", "site.js", "uplot.css", "uplot.js", "overview.js",
     }  # fmt: skip
     for path in named:
         served = dashboard.stranger.get(path, base_url=BASE)

@@ -89,7 +89,7 @@ def test_a_right_deployment_passes(right: RightDeployment) -> None:
     done = right.check()
     lines = [line for line in done.output.splitlines() if line.startswith("ok ")]
     assert (done.exit_code, complaints(done.output)) == (0, []), done.output
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert done.output.rstrip().endswith("0 failures, 0 warnings.")
     assert right.private.seen.predictions == right.private.seen.health_checks == 1  # a question without a goal
     assert right.mail.received.messages == []
@@ -239,8 +239,8 @@ def with_plans(right: RightDeployment, change: Callable[[PlanOffer], PlanOffer])
 @mistake("limits", "The plan pro allows less predict per_day than plus")
 def dearer_plan_allows_less(right: RightDeployment) -> Iterator[Asked]:
     def change(plan: PlanOffer) -> PlanOffer:
-        per_day = {"predict": {**plan.limits["predict"], "per_day": 20}}
-        return replace(plan, limits=per_day) if plan.tier is Tier.PRO else plan
+        limits = {**plan.limits, "predict": {**plan.limits["predict"], "per_day": 20}}
+        return replace(plan, limits=limits) if plan.tier is Tier.PRO else plan
 
     yield with_plans(right, change)
 

@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import assemble
+from auth.page_sessions.site import ADMIN
 from auth.principal import Role
-from auth.staff.guards import STAFF
 from config import load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from tests.admin.dashboard import BASE, FROM_A_PAGE_OF_OURS, PAGE, Dashboard, Staff
@@ -18,6 +18,7 @@ from tests.test_app import NOWHERE
 from tests.whole.environment import EVERYTHING, production_environment
 
 OPEN = {
+    ("GET", "/admin/"),
     ("GET", "/admin/sign-in"),
     ("POST", "/admin/sign-in"),
     ("GET", "/admin/sign-in/code"),
@@ -50,7 +51,7 @@ def guarded() -> list[Operation]:
 
 
 def pages() -> list[Operation]:
-    return [each for each in guarded() if each.guard.scheme == STAFF]
+    return [each for each in guarded() if each.guard.scheme == ADMIN.scheme]
 
 
 def address(route: Operation) -> str:
@@ -64,7 +65,7 @@ def name_of(route: Operation) -> str:
 
 def ask(dashboard: Dashboard, route: Operation, who: Staff | None) -> TestResponse:
     """With the form's token, where it is a form."""
-    if route.guard.scheme != STAFF:
+    if route.guard.scheme != ADMIN.scheme:
         token = {} if who is None else bearer(access_token(dashboard, who))
         body: dict[str, str] | None = {} if route.method in {"POST", "PUT", "PATCH"} else None
         return dashboard.stranger.open(address(route), method=route.method, headers=token, json=body, base_url=BASE)

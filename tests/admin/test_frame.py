@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from flask import Blueprint, request
 
-from admin.frame import Frame, ago, micros, moment, money
+from auth.page_sessions.guards import VISITOR, PageGuards
+from auth.page_sessions.pages import Subject
+from auth.page_sessions.session import Visitor, page_sessions_of
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from auth.second_factor.factors import Factors
-from auth.staff.guards import MEMBER, StaffGuards
-from auth.staff.pages import AdminPages
-from auth.staff.session import StaffMember, staff_sessions_of
 from auth.tiers import Tier
 from database.base import uuid7
+from site_frame.frame import Frame, ago, micros, moment, money
 from tests.admin.dashboard import BASE, PAGE, Dashboard, text_of
 
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -44,16 +45,16 @@ def test_an_entry_is_shown_to_those_whose_role_includes_its_own(
     dashboard: Dashboard, role: Role, shown: list[str]
 ) -> None:
     caller = Principal(uuid7(), uuid7(), Tier.FREE, None, role)
-    pages = [AdminPages("all", "All", no_routes), AdminPages("few", "Few", no_routes, Role.ADMIN)]
-    frame = Frame(staff_sessions_of(dashboard.auth), pages)
+    pages = [Subject("all", "All", no_routes), Subject("few", "Few", no_routes, Role.ADMIN)]
+    frame = Frame(page_sessions_of(dashboard.auth, ADMIN), pages, "Overview")
     with dashboard.app.test_request_context("/admin/all/x"):
-        request.environ[MEMBER] = StaffMember(caller, "ada@example.com", NOON, Factors(True, 0, 0))
+        request.environ[VISITOR] = Visitor(caller, "ada@example.com", NOON, Factors(True, 0, 0))
         assert [entry.title for entry in frame.navigation] == shown
         assert [entry.title for entry in frame.navigation if entry.current] == ["All"]
         assert (frame.href_of("few") is not None) == ("Few" in shown)
 
 
-def no_routes(_: StaffGuards) -> Blueprint:
+def no_routes(_: PageGuards) -> Blueprint:
     raise AssertionError
 
 
@@ -92,4 +93,4 @@ def test_moments_are_said_in_words(seconds: int, words: str) -> None:
 def test_moments_and_money_are_written_alike_everywhere() -> None:
     assert moment(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-11-30 12:00 UTC"
     assert [money(123456, code) for code in ("usd", "jpy", "kwd")] == ["1,234.56 USD", "123,456 JPY", "123.456 KWD"]
-    assert micros(12_500) == "$0.0125"
+    assert [micros(12_500), micros(20_000_000, "eur")] == ["0.0125 USD", "20.00 EUR"]

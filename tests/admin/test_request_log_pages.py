@@ -113,3 +113,17 @@ def test_what_is_no_call_is_said(dashboard: Dashboard) -> None:
 def test_a_filter_that_makes_no_sense_is_said(dashboard: Dashboard, query: str) -> None:
     page = dashboard.staff().get(f"/admin/requests?{query}")
     assert (page.status_code, query.partition("=")[0] in text_of(page)) == (422, True)
+
+
+def test_an_abandoned_call_is_shown_with_what_is_known(dashboard: Dashboard) -> None:
+    call = log_call(dashboard, dashboard.user(), dashboard.auth.clock(), "abandoned")
+    dashboard.query(
+        "UPDATE request_logs SET outcome = 'abandoned', request_data_hash = NULL, tier = NULL, status = NULL,"
+        " details = CAST(:details AS jsonb)",
+        details='{"image_format": "png"}',
+    )
+    admin = dashboard.staff()
+    for path in ("/admin/requests?outcome=abandoned", f"/admin/requests/{call}"):
+        page = admin.get(path)
+        assert (page.status_code, "abandoned" in text_of(page), "None" in text_of(page)) == (200, True, False)
+    assert "image format png" in text_of(page)

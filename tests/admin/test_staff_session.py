@@ -9,8 +9,8 @@ from sqlalchemy import update
 from auth.email_address import parse_email
 from auth.models import AuthSession
 from auth.operators.accounts import disable, reset_second_factor, set_role
+from auth.page_sessions.site import ADMIN
 from auth.principal import Role
-from auth.staff.session import LIFETIMES
 from database import transaction
 from tests.admin.dashboard import BASE, PAGE, Dashboard, Staff, text_of
 from tests.auth.accounts_app import bearer
@@ -48,7 +48,9 @@ def test_it_ends_after_twelve_hours_however_it_is_used(dashboard: Dashboard) -> 
     now = dashboard.auth.clock()
     with dashboard.app.app_context(), transaction() as session:
         session.execute(
-            update(AuthSession).values(expires_at=now + timedelta(seconds=90), last_seen_at=now - LIFETIMES.idle / 2)
+            update(AuthSession).values(
+                expires_at=now + timedelta(seconds=90), last_seen_at=now - ADMIN.lifetimes.idle / 2
+            )
         )
     assert admin.get("/admin").status_code == 200
     assert idle_end(dashboard) < timedelta(seconds=91)

@@ -19,6 +19,7 @@ from auth.email.routes import email_routes
 from auth.exports.routes import export_routes
 from auth.identity_providers.routes import identity_routes
 from auth.impersonation.routes import impersonation_routes
+from auth.invites.routes import invite_routes
 from auth.passwords.routes import password_routes
 from auth.personal_data import PersonalData
 from auth.routes import auth_routes
@@ -49,6 +50,7 @@ ROUTES = (
     passkey_routes,
     identity_routes,
     event_routes,
+    invite_routes,
     impersonation_routes,
 )
 BLUEPRINTS = len(ROUTES) + 2

@@ -17,7 +17,7 @@ from tests.auth.test_account_state import copy_of, ids, read_tier
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERMISSION_RESTS_ON = frozenset({"is_active", "role", "tier", "tier_expires_at", "revoked_at"})
 """Columns of `users`, `sessions` and `api_keys`."""
-OF_SOMETHING_ELSE = {"auth/invites/commands.py"}
+OF_SOMETHING_ELSE = {"auth/invites/revoke.py"}
 """Invites have a `revoked_at` too."""
 
 

@@ -59,12 +59,15 @@ NEITHER = {
     "usage_gates": "a lock",
     "request_logs": "a record",
     "charges": "a record",
+    "usage_budgets": "what the owner wants to spend; only a session sets it",
     "idempotency_keys": "an answer that was given",
     "billing_customers": "who pays",
     "subscriptions": "what was bought",
     "entitlement_ledger": "a record",
     "checkout_intents": "what is being bought",
     "payments": "what was bought",
+    "billing_periods": "what is to be paid",
+    "billing_credits": "what need not be paid",
 }
 
 

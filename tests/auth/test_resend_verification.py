@@ -3,7 +3,7 @@
 from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 
 from auth.rate_limits.by_address import AuthLimits
-from tests.auth.accounts_app import GENEROUS, Accounts
+from tests.auth.accounts_app import GENEROUS, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.message_parts import token_in
 
@@ -25,6 +25,21 @@ def test_nobody_and_the_confirmed_get_no_email(accounts: Accounts) -> None:
     assert accounts.post("/resend-verification", ALICE).status_code == 202
     assert accounts.post("/resend-verification", {"email": "nobody@example.com"}).status_code == 202
     assert accounts.messages() == []
+
+
+def test_who_is_signed_in_need_not_say_the_address(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    assert accounts.client.post("/api/auth/resend-verification", headers=bearer(token)).status_code == 202
+    (message,) = accounts.messages()
+    assert message["To"] == "alice@example.com"
+    assert accounts.post("/verify-email", {"token": token_in(message)}).status_code == 204
+
+
+def test_nobody_gets_an_email_without_a_body_and_without_a_token(accounts: Accounts) -> None:
+    answers = [accounts.client.post("/api/auth/resend-verification", headers=each) for each in ({}, bearer("x"))]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert accounts.post("/resend-verification", {}).status_code == 422
+    assert accounts.query("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
 
 
 def test_an_address_that_is_no_address_is_refused_and_nothing_is_sent(accounts: Accounts) -> None:

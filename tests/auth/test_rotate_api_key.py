@@ -40,6 +40,17 @@ def test_the_old_key_works_until_the_overlap_is_over(alice: KeyHolder, overlap: 
         assert alice.use(new["token"], path).status_code == 200
 
 
+def test_the_successor_of_a_key_without_end_has_none_and_the_old_key_gets_one(alice: KeyHolder) -> None:
+    old = alice.key(expires_in_days=None)
+    assert alice.use(old["token"], "/tried/metered").status_code == 200
+    new = alice.rotate(old["id"], overlap="15m").get_json()
+    assert new["expires_at"] is None
+    alice.accounts.clock.advance(minutes=15)
+    for path in ("/tried/usage", "/tried/metered"):
+        assert alice.use(old["token"], path).status_code == 401
+        assert alice.use(new["token"], path).status_code == 200
+
+
 def test_without_an_overlap_the_old_key_stops_at_once(alice: KeyHolder) -> None:
     old = alice.key()
     assert alice.use(old["token"]).status_code == 200

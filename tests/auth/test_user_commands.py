@@ -1,17 +1,18 @@
-"""`flask users` and `flask bootstrap-demo`: what operators do to accounts."""
+"""`flask users`: what operators do to accounts."""
 
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 
+from app import assemble
 from auth.operators.commands import user_commands
-from auth.operators.demo import demo_command
+from config import load_settings
 from payments.subscriptions.grant_manually import grant_by_hand
 from tests.auth.accounts_app import PASSWORD, Accounts, bearer
-from tests.auth.conftest import MakeAccounts
 from tests.auth.factor_owner import FactorOwner
 from tests.auth.key_holder import KeyHolder
 
@@ -58,6 +59,13 @@ def test_an_admin_is_made_with_a_password_that_is_asked_for_twice(operator: Oper
     assert answer.status_code == 200
     registered = answer.get_json()["events"][-1]
     assert (registered["event"], registered["detail"]) == ("registered", {"by": "operator", "role": "admin"})
+
+
+def test_it_is_a_command_of_its_own_too() -> None:
+    application = assemble(load_settings({"DATABASE_URL": "postgresql://mirroros@127.0.0.1:1/mirroros"}))
+    users = application.cli.commands["users"]
+    assert isinstance(users, click.Group)
+    assert application.cli.commands["create-admin"] is users.commands["create-admin"]
 
 
 def test_the_password_can_come_from_standard_input(operator: Operator) -> None:
@@ -235,36 +243,3 @@ def test_an_account_is_shown_without_anything_secret(operator: Operator) -> None
     assert shown["tier"] == "pro until 2999-01-01 00:00 UTC (manual)"
     assert (shown["role"], shown["active"], shown["sessions"]) == ("user", "yes", "1")
     assert operator.user().password_hash not in output
-
-
-# --- bootstrap-demo ---------------------------------------------------------------------------------------------------
-
-
-def test_a_demonstration_has_an_admin_a_user_with_an_api_key_and_an_invite(make_accounts: MakeAccounts) -> None:
-    accounts = make_accounts(registration_mode="invite")
-    accounts.app.cli.add_command(demo_command(accounts.auth, production=False))
-    done = accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"])
-    assert done.exit_code == 0, done.output
-    made = {line.split()[0]: line.split()[1:] for line in done.output.splitlines()[-4:]}
-    for role in ("admin", "user"):
-        assert accounts.sign_in(*made[role]).status_code == 200
-    roles = accounts.query("SELECT role FROM users ORDER BY role")
-    assert [row.role for row in roles] == ["admin", "user"]
-    with accounts.app.test_request_context():
-        owner = accounts.auth.api_keys.admit(made["API-key"][0], "predict").user_id
-    assert accounts.query("SELECT id FROM users WHERE role = 'user'") == [(owner,)]
-    body = {"email": "alice@example.com", "password": PASSWORD, "invite_code": made["invite"][0]}
-    assert accounts.post("/register", body).status_code == 201
-
-
-def test_it_can_be_made_twice(accounts: Accounts) -> None:
-    accounts.app.cli.add_command(demo_command(accounts.auth, production=False))
-    for _ in range(2):
-        assert accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"]).exit_code == 0
-
-
-def test_production_has_no_demonstration(accounts: Accounts) -> None:
-    accounts.app.cli.add_command(demo_command(accounts.auth, production=True))
-    done = accounts.app.test_cli_runner().invoke(args=["bootstrap-demo"])
-    assert done.exit_code == 1
-    assert accounts.query("SELECT count(*) FROM users")[0][0] == 0

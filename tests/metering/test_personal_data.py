@@ -2,6 +2,8 @@
 
 import uuid
 
+import pytest
+
 from database import reading, transaction
 from examples.private_server.switches import Fault, Switches
 from metering.personal_data import erase_calls, export_calls
@@ -42,6 +44,7 @@ def test_an_export_shows_calls_counts_and_stored_answers_of_that_user_alone(data
         assert stored["answer"] is not None
 
 
+@pytest.mark.slow
 def test_a_log_that_is_too_long_says_so(database_url: str) -> None:
     with running_gateway(database_url) as gateway:
         gateway.ask()

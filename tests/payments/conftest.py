@@ -18,6 +18,7 @@ from payments.subscriptions.status import Provider
 from tests.bare_app import disconnect
 from tests.payments.apple_app import RunningApple, running_apple
 from tests.payments.payments_app import NOTHING_TO_DO, MovableClock, RunningPayments, announce_to, app_of, assembled
+from tests.payments.statements import Statements
 from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
@@ -82,6 +83,11 @@ def make_stripe(database_url: str) -> Iterator[MakeStripe]:
 @pytest.fixture
 def stripe(make_stripe: MakeStripe) -> RunningStripe:
     return make_stripe()
+
+
+@pytest.fixture
+def statements(stripe: RunningStripe) -> Statements:
+    return Statements(stripe)
 
 
 MakeApple = Callable[..., RunningApple]

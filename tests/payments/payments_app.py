@@ -13,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from auth.email_codes.one_time_codes import OneTimeCodes
+from auth.mail.messages import Mailer
 from auth.models import User
 from auth.principal import Principal
 from auth.tiers import Tier, effective_tier
@@ -20,7 +22,8 @@ from database import db, transaction
 from database.base import Clock
 from database.engine import EngineOptions, writer_connection
 from payments.assembly import Payments, assemble_payments
-from payments.billing.rules import BillingRules
+from payments.billing.commands import billing_commands
+from payments.billing.rules import BillingRules, PeriodRules
 from payments.commands import payment_commands
 from payments.inbox.inbox import Applied, EventHandler, StoredEvent
 from payments.routes import payment_blueprints
@@ -30,6 +33,7 @@ from payments.subscriptions.record import Recorded, SubscriptionFact, record_sub
 from payments.subscriptions.status import Provider
 from security.edge.edge import install_edge
 from security.edge.problems import NotSignedIn, Problem
+from tests.auth.accounts_app import LetterBox
 from tests.bare_app import bare_app
 
 
@@ -154,10 +158,21 @@ class RunningPayments:
         return int(rows[0][0]) if rows else 0
 
 
-def assembled(url: str, rules: BillingRules, **more: Any) -> Payments:
+def assembled(url: str, rules: BillingRules, periods: PeriodRules | None = None, **more: Any) -> Payments:
     """As app.py does it, but for who calls."""
     connect = writer_connection(url, EngineOptions())
-    return assemble_payments(rules, signed_in=NamedCaller(), owner=NamedCaller(), connect=connect, **more)
+    periods = periods or period_rules(rules.clock)
+    return assemble_payments(rules, periods, signed_in=NamedCaller(), owner=NamedCaller(), connect=connect, **more)
+
+
+PAY_URL = "https://api.example.com/portal"
+
+
+def period_rules(clock: Clock, **changes: Any) -> PeriodRules:
+    """A test looks at the e-mails that are enqueued; nobody sends them."""
+    codes = OneTimeCodes(bytes(32))
+    mailer = Mailer(LetterBox(), "billing@example.com", "https://api.example.com", codes, clock)
+    return PeriodRules(mailer, PAY_URL, clock=clock, **changes)
 
 
 def announce_to(announced: list[tuple[uuid.UUID, int]]) -> Announce:
@@ -171,6 +186,8 @@ def app_of(url: str, payments: Payments) -> Flask:
     for routes in payment_blueprints(payments):
         app.register_blueprint(routes)
     app.cli.add_command(payment_commands(payments))
+    for command in billing_commands(payments.periods):
+        app.cli.add_command(command)
     return app
 
 

@@ -1,10 +1,11 @@
 """Payments with a Stripe on loopback. Both share one clock, which only tests move."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 from auth.tiers import Tier
 from database.base import Clock
 from payments.apply_stripe_event import HANDLERS
+from payments.billing.pay import StatementPurchases
 from payments.billing.rules import BillingRules
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
@@ -29,7 +31,7 @@ from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.response_shapes import Object
 from sandbox.stripe_server.server import StripeServer
 from tests.payments.apple_app import served
-from tests.payments.payments_app import RunningPayments, announce_to, app_of, assembled
+from tests.payments.payments_app import RunningPayments, announce_to, app_of, assembled, period_rules
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PRO, PRO_YEARLY = "price_pro_monthly", "price_pro_yearly"
@@ -163,8 +165,11 @@ def running_stripe(
     clock: Clock = lambda: NOON,
     own_pages: bool = False,
     purchases: tuple[Purchases, ...] = (),
+    periods: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[RunningStripe]:
-    """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to."""
+    """`secrets`: the webhook secrets that our side has; Stripe's own unless given. `own_pages`: there is no app to go back to.
+    `periods`: changes of how statements are made.
+    """
     server = StripeServer(clock=clock, livemode=livemode)
     server.outbox.wants = HANDLERS.__contains__  # as docs/payments.md tells to subscribe
     add_development_prices(server)
@@ -172,6 +177,7 @@ def running_stripe(
     server.start()
     announced: list[tuple[uuid.UUID, int]] = []
     billing = BillingRules(announce_to(announced), grace, server.clock)
+    statements = period_rules(server.clock, **periods)
     rules = StripeRules(
         handler=StripeHandler(StripeAddress(server.secret_key, server.url)),
         billing=billing,
@@ -179,9 +185,9 @@ def running_stripe(
         redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
-        purchases=(Items(), *purchases),
+        purchases=(Items(), StatementPurchases(statements), *purchases),
     )
-    payments = assembled(url, billing, plans=PLANS, stripe=rules)
+    payments = assembled(url, billing, statements, plans=PLANS, stripe=rules)
     app = app_of(url, payments)
     with served(app) as address:
         server.outbox.url = f"{address}/api/payments/stripe/webhook"

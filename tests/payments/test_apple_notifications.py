@@ -72,6 +72,7 @@ def test_a_renewal_extends(apple: RunningApple, alice: uuid.UUID) -> None:
     assert ends_at(apple, alice) == whole_milliseconds(bought) + RENEWAL_LEEWAY  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_every_order_ends_in_the_same_state(make_apple: MakeApple) -> None:
     """Bought, switched off, switched on, upgraded, each told twice: what came last at Apple is what counts."""
     apple = make_apple()

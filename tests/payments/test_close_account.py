@@ -118,4 +118,5 @@ def test_an_export_says_what_was_paid_for(running: RunningPayments) -> None:
         exported, other = export_payments(session, alice), export_payments(session, bob)
     assert [row["stripe_subscription_id"] for row in exported["subscriptions"]] == ["sub_1"]
     assert [(row["from_tier"], row["to_tier"]) for row in exported["tiers"]] == [("free", "pro")]
-    assert other == {"subscriptions": [], "payments": [], "tiers": [], "customers": [], "checkouts": []}
+    assert "billing_periods" in other
+    assert not any(other.values())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ class MakeRun:
         self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
         unset |= {"STRIPE_SECRET_KEY", "APPLE_BUNDLE_ID", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
+        unset |= {"OPENAI_API_KEY", "OPENAI_BASE_URL", "USE_MOCK_OPENAI", "CAPABILITIES"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -88,9 +90,11 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
         answer, end = decoder.raw_decode(text)
         answers.append(answer)
         text = text[end:]
-    _, prediction, usage, bought, more, on_the_web = answers
+    _, prediction, usage, solution, bought, more, on_the_web = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
+    assert (solution["provider"], solution["mock"], solution["image"]["width"]) == ("openai", False, 96)
+    assert solution["answer"] and solution["usage"]["input_tokens"] > 0
     assert (bought["tier"], bought["subscription"]["provider"]) == ("pro", "apple")
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
@@ -106,8 +110,9 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
-    # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, the API, the worker, the mail box
-    assert len(children) >= 9
+    # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, an AI provider, the API, the
+    # worker, the mail box
+    assert len(children) >= 10
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 
@@ -204,7 +209,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running = MakeRun(tmp_path)
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
-    running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
+    running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given", "OPENAI_API_KEY": f"sk-{secrets.token_hex(16)}"}
     running.environ |= {"APPLE_BUNDLE_ID": "com.example.given", "APPLE_APP_ID": "1"}
     running.environ |= {"APPLE_PRODUCTS": "com.example.given.pro:pro:monthly"}
     running.environ |= {"APPLE_CLIENT_IDS": "com.example.given", "GOOGLE_CLIENT_IDS": "given"}

@@ -135,6 +135,10 @@ def test_no_value_can_break_a_line_or_command_a_terminal(
         "alice@example.com",
         "Alice.Hara+tag@mail.example.co.uk",
         "sk_live_" + "a1B2" * 8,
+        "sk-proj-" + "a1B2" * 8,
+        "sk-ant-api03-" + "a1_B" * 8,
+        "gsk_" + "a1B2" * 8,
+        "AIza" + "a1-B" * 8,
         "whsec_" + "a1B2" * 8,
         "$2b$12$" + "a1B2." * 10 + "abc",
     ],
@@ -161,6 +165,7 @@ def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.Capt
         ("redis://:pw@host:6379/0", "redis://[masked]@host:6379/0"),
         ("start_time of the part_number", "start_time of the part_number"),
         ("a@b", "a@b"),
+        ("risk-taking-and-more-than-that", "risk-taking-and-more-than-that"),
         (
             'new row violates "kept"\nDETAIL:  Failing row contains (7, a\nb, Run).\nHINT:  none',
             'new row violates "kept"\nDETAIL:  [masked]\nHINT:  none',

@@ -3,7 +3,8 @@ from flask import Blueprint, Flask
 
 from security.api.openapi import ApiDescription, openapi_document
 from security.api.operation import OPERATIONS_KEY, Answer, Anyone, operation
-from security.api.request_bodies import Raw, query_reader
+from security.api.request_bodies import LARGEST_BODY, Raw, query_reader
+from security.api.slots import Slots
 from tests.toy_api import Filter, told
 
 
@@ -75,7 +76,10 @@ def test_errors_of_a_body_of_several_forms_point_into_what_was_sent(
     assert told(toy.test_client().post("/toy/payments", json={"coins": 3})) == {"state": "paid", "amount": 3}
 
 
-def test_a_body_larger_than_the_web_server_takes_cannot_be_declared() -> None:
+@pytest.mark.parametrize(
+    ("slots", "largest"), [(None, 2 * 1024 * 1024), (Slots(1), LARGEST_BODY)], ids=["without slots", "with slots"]
+)
+def test_a_body_larger_than_the_web_server_takes_cannot_be_declared(slots: Slots | None, largest: int) -> None:
     declare = operation(
         Blueprint("x", __name__),
         "POST",
@@ -83,10 +87,11 @@ def test_a_body_larger_than_the_web_server_takes_cannot_be_declared() -> None:
         operation_id="createX",
         summary="x",
         guard=Anyone("a test"),
-        body=Raw("application/octet-stream", limit=2 * 1024 * 1024 + 1),
+        body=Raw("application/octet-stream", limit=largest + 1),
         answers={204: None},
+        within=slots,
     )
-    with pytest.raises(ValueError, match="2,097,152 bytes"):
+    with pytest.raises(ValueError, match=f"{largest:,} bytes"):
         declare(lambda body: Answer(204))
 
 

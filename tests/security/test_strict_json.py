@@ -1,5 +1,6 @@
 import io
 import json
+import tracemalloc
 
 import pytest
 from flask import Flask
@@ -286,12 +287,27 @@ def test_more_than_10000_values_are_refused_and_as_many_commas_in_a_text_are_not
         check_json(json.dumps([0] * 10_000).encode())
     with pytest.raises(MalformedJson, match="values"):
         check_json(json.dumps({str(key): [key] for key in range(5_001)}).encode())
+    with pytest.raises(MalformedJson, match="values"):
+        check_json(json.dumps([{}] * 10_000).encode())
+
+
+@pytest.mark.parametrize("value", [b"{}", b"0", b'""', b"[[],0]"])
+def test_too_many_values_are_refused_before_they_take_memory(value: bytes) -> None:
+    document = b"[" + (value + b",") * (1_000_000 // len(value)) + value + b"]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedJson, match="values"):
+            check_json(document)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(document)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
     "document",
     [
         pytest.param(b'"' + b'\\"' * 500_000, id="open string of quotes"),
+        pytest.param(b'"a\\' * 500_000 + b"," * 10_000, id="string that never ends"),
         pytest.param(b"[" * 1_000_000, id="brackets"),
         pytest.param(b'{"a":' * 200_000, id="objects"),
         pytest.param(b"1" * 1_000_000, id="digits"),

@@ -31,6 +31,8 @@ class ToyLimits:
         return {"per_day": self.per_day}
 
 
+TOY_PRICE_MICROS = 15_000
+"""One and a half cents."""
 TOY_LIMITS = {tier: ToyLimits(2 * (tier.rank + 1)) for tier in Tier}
 
 

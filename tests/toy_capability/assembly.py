@@ -11,17 +11,19 @@ from flask.cli import with_appcontext
 from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
 
+from auth.page_sessions.pages import Subject
 from auth.principal import Caller
-from auth.staff.pages import AdminPages
 from database import reading, transaction
 from database.base import Clock, uuid7
 from database.batch import purge
 from database.figures import Figure
 from database.jobs.declare import Job
+from metering.app_settings.app_setting import AppSetting
 from metering.breaker import Breaker
 from metering.bulkhead import Bulkhead
 from metering.limits import CALL, Burst, Draw
 from metering.metered_calls import Allowance, MeteredCalls, Running, Tally, Work
+from metering.money import MoneyRefused
 from metering.parts import Built, Parts
 from metering.rate_limit_headers import DAY, RateLimitExceeded
 from metering.windows import day_of
@@ -30,12 +32,22 @@ from security.api.operation import Answer, operation
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
-from tests.toy_capability import TOY_LIMITS, ToySection
+from tests.toy_capability import TOY_LIMITS, TOY_PRICE_MICROS, ToySection
 from tests.toy_capability.models import Toy
 from tests.toy_capability.pages import toy_pages
 
+
+def toy_price(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("Enter a number of cents, 0 or more")
+    return value
+
+
 WOUND_UP = Counter("mirroros_toys_wound_up_total", "Toys that were wound up")
 SPRINGS = Gauge("mirroros_toy_springs", "Springs of this process", multiprocess_mode="livesum")
+TOY_PRICE = AppSetting(
+    "toy_price_cents", "Price of a toy in cents", toy_price, hint="Toys are free unless this says otherwise."
+)
 KEPT_TOYS = Figure("mirroros_toys", "Toys that are kept", "SELECT count(*) FROM toys")
 
 
@@ -50,7 +62,8 @@ def build_toy(parts: Parts, settings: ToySection) -> Built:
         routes=(toy_routes(parts, calls, settings.toy_motto),),
         jobs=(Job("forget_toys", lambda: forget_toys(clock), cron="7 3 * * *"),),
         commands=(count_toys,),
-        admin_pages=(AdminPages("toys", "Toys", partial(toy_pages, parts.auth)),),
+        admin_pages=(Subject("toys", "Toys", partial(toy_pages, parts.auth)),),
+        app_settings=(TOY_PRICE,),
         health={"toy_box": Part(lambda: None, required=False)},
         checks=(ProductionCheck("toy box", "It is shut.", lambda: ()),),
         live=(Live(SPRINGS, lambda: 8),),
@@ -63,8 +76,13 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
     routes = Blueprint("toy", __name__, url_prefix="/api/toy")
 
     def allowance(caller: Caller, now: datetime) -> Allowance:
-        draw = Draw(DAY, "toy", CALL, day_of(now), TOY_LIMITS[caller.tier].per_day)
-        return Allowance((draw,), Burst(100, 60), concurrency=8, failures_per_hour=None, shed_from=1.0)
+        draws = (
+            Draw(DAY, "toy", CALL, day_of(now), TOY_LIMITS[caller.tier].per_day),
+            *parts.purse.draws(caller.user_id, TOY_PRICE_MICROS, now),
+        )
+        return Allowance(
+            draws, Burst(100, 60), concurrency=8, failures_per_hour=None, shed_from=1.0, price_micros=TOY_PRICE_MICROS
+        )
 
     @operation(
         routes,
@@ -74,7 +92,7 @@ def toy_routes(parts: Parts, calls: MeteredCalls, motto: str) -> Blueprint:
         summary="Wind up a toy",
         guard=parts.auth.metered("toy"),
         answers={200: WoundUp},
-        problems=(RateLimitExceeded,),
+        problems=(RateLimitExceeded, MoneyRefused),
         accepts_idempotency_key=True,
     )
     def wind(caller: Caller, idempotency_key: str | None) -> Answer:

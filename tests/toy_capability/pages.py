@@ -8,9 +8,10 @@ from sqlalchemy import delete, func, select
 
 from auth.assembly import Auth
 from auth.audit.record import record
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from auth.staff.guards import StaffGuards
-from auth.staff.pages import SENDS_ON, SHOWS, PageQuery, StaffPages, see_other, show
 from database import reading, transaction
 from security.api.models import FilledIn
 from security.api.operation import Answer, operation
@@ -27,8 +28,8 @@ class TakeAway(FilledIn):
     reason: str = Field(min_length=10, max_length=500)
 
 
-def toy_pages(auth: Auth, guards: StaffGuards) -> Blueprint:
-    pages = StaffPages("toys", __name__, done={"taken": "The toys are gone."})
+def toy_pages(auth: Auth, guards: PageGuards) -> Blueprint:
+    pages = SitePages(ADMIN, "toys", __name__, done={"taken": "The toys are gone."})
 
     @operation(pages, "GET", "", operation_id="toys", summary="Toys", guard=guards(), query=ToysQuery, answers=SHOWS)
     def toys(caller: Principal, query: ToysQuery) -> Answer:

@@ -13,6 +13,7 @@ from config import load_settings
 from database import db
 from examples.private_server.server import PrivateServer
 from examples.private_server.switches import Switches
+from sandbox.ai_server.server import AIServer
 from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.server import StripeServer
 from sandbox.valkey import EmbeddedValkey
@@ -34,6 +35,14 @@ def stripe() -> Iterator[StripeServer]:
     """With the prices of the plans. Nobody is told of payments."""
     server = StripeServer()
     add_development_prices(server)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def ai() -> Iterator[AIServer]:
+    server = AIServer()
     server.start()
     yield server
     server.stop()

@@ -5,6 +5,7 @@ import secrets
 from capabilities import CAPABILITIES
 from examples.private_server.mirror_verifier import Keys
 from examples.private_server.server import PrivateServer
+from sandbox.ai_server.server import AIServer
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from sandbox.stripe_server.server import StripeServer
 
@@ -42,6 +43,11 @@ def stripe_environment(stripe: StripeServer) -> dict[str, str]:
     }
 
 
+def ai_environment(ai: AIServer) -> dict[str, str]:
+    """What makes a server ask this stand-in instead of OpenAI."""
+    return {"OPENAI_API_KEY": ai.keys["openai"], "OPENAI_BASE_URL": ai.base_url("openai")}
+
+
 def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:
     """`REGISTRATION_RESPONSE` is classic, because without mail a private registration leads nowhere."""
     environ = {
@@ -55,6 +61,8 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "PRIVATE_API_URL": private_url,
         "PRIVATE_API_SECRET": PRIVATE_KEY,
         "PRIVATE_API_TIMEOUT": "5",
+        "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1",  # nobody is there
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from examples.private_server.server import PrivateServer
+from sandbox.ai_server.server import AIServer
 from sandbox.stripe_server.server import StripeServer
 from tests.conftest import administer
 from tests.whole.conftest import StartWebServer
-from tests.whole.environment import production_environment, stripe_environment
+from tests.whole.environment import ai_environment, production_environment, stripe_environment
 from tests.whole.web_server import ROOT
 
 SEED = 20_260_101
@@ -37,10 +38,11 @@ def test_every_answer_is_as_described(
     redis_url: str,
     private: PrivateServer,
     stripe: StripeServer,
+    ai: AIServer,
     signed_in: bool,
 ) -> None:
     production = production_environment(database_url, private.url, redis_url)
-    server = start_web_server({**production, **DEVELOPMENT, **stripe_environment(stripe)})
+    server = start_web_server({**production, **DEVELOPMENT, **stripe_environment(stripe), **ai_environment(ai)})
     url = f"http://127.0.0.1:{server.port}"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.whole.schemathesis_hooks"}
     if signed_in:
@@ -55,5 +57,6 @@ def test_every_answer_is_as_described(
     assert done.returncode == 0, done.stdout + done.stderr
     assert private.seen.refused == {}
     assert (private.seen.predictions > 0) == signed_in
+    assert bool(ai.books.billed) == signed_in
     assert any(not each.path.startswith("/v1/prices/") for each in stripe.seen) == signed_in
     assert "unexpected_error" not in server.output()

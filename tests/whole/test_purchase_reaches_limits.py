@@ -73,6 +73,7 @@ def limits_of(server: WebServer, person: Person) -> set[tuple[str, int, str | No
     return seen
 
 
+@pytest.mark.slow
 def test_buying_and_refunding(start_web_server: StartWebServer, apple: AppleServer, environ: dict[str, str]) -> None:
     server = start_web_server(environ)
     alice = server.register("alice")

@@ -1,0 +1,33 @@
+"""/portal/requests"""
+
+from datetime import timedelta
+
+from tests.admin.dashboard import Dashboard, text_of
+from tests.portal.calls import insert_call
+
+
+def test_they_are_listed_filtered_and_downloaded(dashboard: Dashboard) -> None:
+    customer, now = dashboard.customer(), dashboard.auth.clock()
+    good = insert_call(dashboard, customer.user_id, now, micros=1_000_000)
+    bad = insert_call(dashboard, customer.user_id, now - timedelta(minutes=1), error="timeout")
+    page = text_of(customer.get("/portal/requests"))
+    assert str(good) in page and str(bad) in page and "1.00 USD" in page and "timeout" in page
+    failed = text_of(customer.get("/portal/requests?status=failed&feature=&from=&to="))
+    assert str(bad) in failed and str(good) not in failed
+    csv = customer.get("/portal/requests/all.csv?status=failed&feature=")
+    assert (csv.mimetype, csv.text.count("\n")) == ("text/csv", 2), csv.text
+
+
+def test_the_list_goes_on_where_it_ended(dashboard: Dashboard) -> None:
+    customer, now = dashboard.customer(), dashboard.auth.clock()
+    made = [insert_call(dashboard, customer.user_id, now - timedelta(seconds=each)) for each in range(51)]
+    first = customer.get("/portal/requests")
+    assert str(made[50]) not in first.text
+    assert str(made[50]) in customer.get(f"/portal/requests?cursor={made[49]}").text
+
+
+def test_requests_of_somebody_else_are_not_there(dashboard: Dashboard) -> None:
+    theirs = insert_call(dashboard, dashboard.customer().user_id, dashboard.auth.clock())
+    customer = dashboard.customer()
+    assert "No request matches" in text_of(customer.get("/portal/requests"))
+    assert customer.get(f"/portal/requests?cursor={theirs}").status_code == 422

@@ -1,0 +1,33 @@
+"""What the tests of this package ask."""
+
+import io
+from uuid import uuid4
+
+from PIL import Image
+
+from providers.catalogue import Model, model_named
+from providers.completion import Completion, Message, Picture, Provider, Role
+from providers.http_client import HttpClient
+from providers.openai_provider import OpenAIProvider
+
+LUNA = model_named("openai", "gpt-6-luna")
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 10), "white").save(file, "PNG")
+    return file.getvalue()
+
+
+MESSAGES = (
+    Message(Role.SYSTEM, "You solve problems of mathematics."),
+    Message(Role.USER, "Löse: 2x = 4", (Picture("image/png", png()),)),
+)
+
+
+def provider_at(url: str, key: str, http: HttpClient, model: Model = LUNA) -> OpenAIProvider:
+    return OpenAIProvider("openai", url, key, model, http)
+
+
+def ask(provider: Provider, model: Model = LUNA, seconds: float = 10, most: int = 2048) -> Completion:
+    return provider.complete(model, MESSAGES, max_output_tokens=most, deadline_seconds=seconds, request_id=uuid4())

@@ -1,0 +1,117 @@
+"""The settings of OpenAI, read as a process reads them."""
+
+from datetime import date
+
+import pytest
+
+from auth.tiers import Tier
+from config import SettingsInvalid, load_settings
+from metering.capability import Capability
+from providers.catalogue import model_named
+from providers.settings import OpenAISection, model_remarks, picture_complaints
+from settings.check import remarks_on
+from settings.redact import Redactor
+from tests.whole.environment import production_environment
+
+KEY = "sk-proj-" + "a1B2" * 10
+
+
+def nothing(*_: object) -> object:
+    raise AssertionError("no test builds it")
+
+
+ASKS = Capability("ask", "Asks", {}, {tier: {} for tier in Tier}, nothing, settings=OpenAISection)  # type: ignore[arg-type]
+
+
+def development(**changes: str) -> OpenAISection:
+    settings = load_settings({"CAPABILITIES": "ask", **changes}, capabilities=(ASKS,))
+    assert isinstance(settings, OpenAISection)
+    return settings
+
+
+def production(**changes: str) -> OpenAISection:
+    environ = production_environment("postgresql://mirroros@127.0.0.1:1/mirroros", "https://predict.example.com")
+    own = {"CAPABILITIES": "ask", "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": ""}
+    return development(**{**environ, **own, **changes})
+
+
+def refusal(**changes: str) -> str:
+    with pytest.raises(SettingsInvalid) as refused:
+        production(**changes)
+    (problem,) = refused.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "mock"),
+    [
+        ({}, True),
+        ({"OPENAI_API_KEY": "sk-..."}, True),
+        ({"OPENAI_API_KEY": KEY}, False),
+        ({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, False),
+        ({"OPENAI_API_KEY": KEY, "USE_MOCK_OPENAI": "True"}, True),
+    ],
+)
+def test_the_mock_is_on_in_development_without_key_and_address(changes: dict[str, str], mock: bool) -> None:
+    assert development(**changes).use_mock_openai is mock
+
+
+def test_what_stands_in_production_without_another_word() -> None:
+    settings = production()
+    assert settings.use_mock_openai is False
+    assert (settings.openai_model, settings.openai_timeout_s) == ("gpt-6-luna", 30)
+    assert settings.openai_base_url == "https://api.openai.com/v1"
+    assert not [remark for remark in remarks_on(settings) if "OPENAI" in remark]
+    assert Redactor.of(settings)(f"it is {KEY}!") == "it is ***!"
+    assert KEY not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["sk-...", "sk-…", "<your key>", "your-api-key", "sk-xxxxxxxx"])
+def test_a_placeholder_is_no_key(key: str) -> None:
+    assert refusal(OPENAI_API_KEY=key).startswith("OPENAI_API_KEY ")
+    with pytest.raises(SettingsInvalid, match="OPENAI_API_KEY"):
+        development(OPENAI_API_KEY=key, USE_MOCK_OPENAI="false")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY must be set"),
+        ({"OPENAI_API_KEY": "two words"}, "OPENAI_API_KEY must be the key"),
+        ({"USE_MOCK_OPENAI": "true"}, "USE_MOCK_OPENAI must be off"),
+        ({"OPENAI_BASE_URL": "http://api.openai.com/v1"}, "OPENAI_BASE_URL must begin with https"),
+        ({"OPENAI_BASE_URL": "http://169.254.169.254/v1"}, "OPENAI_BASE_URL must begin with https"),
+        ({"OPENAI_BASE_URL": "https://key@example.com/v1"}, "OPENAI_BASE_URL must have only"),
+        ({"OPENAI_BASE_URL": "ftp://example.com"}, "OPENAI_BASE_URL must be a URL"),
+        ({"OPENAI_TIMEOUT_S": "0"}, "OPENAI_TIMEOUT_S "),
+        ({"OPENAI_MODEL": "gpt 4"}, "OPENAI_MODEL must be a model's name"),
+    ],
+)
+def test_what_production_refuses(changes: dict[str, str], problem: str) -> None:
+    assert refusal(**changes).startswith(problem)
+
+
+@pytest.mark.parametrize("url", ["http://ai.internal:9000/v1", "http://127.0.0.1:9000", "http://10.0.0.7/v1"])
+def test_a_private_network_needs_no_tls(url: str) -> None:
+    assert production(OPENAI_BASE_URL=url).openai_base_url == url
+
+
+def test_a_model_that_was_shut_down_is_remarked() -> None:
+    (remark,) = [each for each in remarks_on(production(OPENAI_MODEL="gpt-4-vision-preview")) if "OPENAI" in each]
+    assert remark == "OPENAI_MODEL names gpt-4-vision-preview, which was shut down on 2024-12-06. Choose a newer model"
+    (soon,) = model_remarks("OPENAI_MODEL", model_named("openai", "gpt-4o"), date(2026, 11, 30))
+    assert "will be shut down on 2027-01-14" in soon
+
+
+def test_a_model_that_is_not_listed_is_remarked_at_openai_alone() -> None:
+    (remark,) = [each for each in remarks_on(production(OPENAI_MODEL="gpt-next")) if "OPENAI" in each]
+    assert remark.startswith("OPENAI_MODEL is not in providers/catalogue.toml")
+    elsewhere = production(OPENAI_MODEL="llama", OPENAI_BASE_URL="http://ai.internal/v1")
+    assert not [each for each in remarks_on(elsewhere) if "OPENAI" in each]
+
+
+def test_a_model_of_text_alone_is_refused_where_pictures_are_sent() -> None:
+    assert list(picture_complaints("OPENAI_MODEL", model_named("openai", "o3-mini"))) == [
+        ("OPENAI_MODEL", "names o3-mini, which does not read pictures")
+    ]
+    assert not list(picture_complaints("OPENAI_MODEL", model_named("openai", "gpt-next")))

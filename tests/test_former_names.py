@@ -1,0 +1,121 @@
+"""Names that variables had in earlier products: read, and warned of."""
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import SettingsInvalid, load_settings
+from settings.environment import FORMER_NAMES, source_of, with_names_of_today
+from tests.test_config import ROOT, problems_of, production
+
+AS_DOCUMENTED = """\
+# Django Configuration
+DJANGO_SECRET_KEY="your-secret-key-here"
+DJANGO_DEBUG=1  # Set to 0 in production
+ALLOWED_HOSTS="localhost,127.0.0.1"
+
+# Database
+DATABASE_URL="postgres://postgres:postgres@localhost:5432/app"
+
+# Email Configuration
+DEFAULT_FROM_EMAIL="no-reply@example.com"
+EMAIL_HOST="localhost"
+EMAIL_PORT=1025  # Mailcatcher default port
+EMAIL_HOST_USER=""
+EMAIL_HOST_PASSWORD=""
+EMAIL_USE_TLS=false
+
+# CORS Settings
+CORS_ALLOWED_ORIGINS="http://localhost:5173,http://localhost:3000"
+"""
+
+
+def test_an_env_file_of_an_earlier_product_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert settings.is_development
+    assert settings.secret_key.get_secret_value() == "your-secret-key-here"
+    assert settings.trusted_hosts == {"localhost", "127.0.0.1"}
+    assert settings.cors_origins == {"http://localhost:5173", "http://localhost:3000"}
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgres://postgres:postgres@localhost:5432/app"
+    assert (settings.email_host, settings.email_port, settings.email_use_tls) == ("localhost", 1025, False)
+    assert (settings.email_host_user, settings.email_host_password) == (None, None)
+    assert settings.default_from_email == "no-reply@example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [("1", "development"), ("True", "development"), ("0", "production"), ("false", "production")],
+)
+def test_debug_says_which_environment_it_is(text: str, environment: str) -> None:
+    assert load_settings(production(FLASK_ENV=None, DJANGO_DEBUG=text)).flask_env == environment
+
+
+def test_production_by_its_former_name_is_as_strict() -> None:
+    assert "DATABASE_URL" in problems_of({"DJANGO_DEBUG": "0"})
+
+
+def test_two_names_of_one_variable_must_say_the_same() -> None:
+    both = production(ALLOWED_HOSTS="api.example.com", TRUSTED_HOSTS="api.example.com", DJANGO_DEBUG="0")
+    assert load_settings(both).trusted_hosts == {"api.example.com"}
+    differing = {
+        "ALLOWED_HOSTS": "a.example.com",
+        "TRUSTED_HOSTS": "b.example.com",
+        "DJANGO_DEBUG": "1",
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(48),
+    }
+    problems = problems_of(production(**differing))
+    assert problems == {
+        name: f"is the former name of {FORMER_NAMES[name]}, which is set to something else; remove one of them"
+        for name in ("ALLOWED_HOSTS", "DJANGO_DEBUG", "DJANGO_SECRET_KEY")
+    }
+
+
+def test_a_problem_is_told_under_the_name_that_is_set() -> None:
+    given = production(ALLOWED_HOSTS="*", CORS_ALLOWED_ORIGINS="*", SECRET_KEY=None, DJANGO_SECRET_KEY="short")
+    assert problems_of(given).keys() == {"ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "DJANGO_SECRET_KEY"}
+    assert "DJANGO_DEBUG" in problems_of(production(FLASK_ENV=None, DJANGO_DEBUG="perhaps"))
+
+
+def test_a_secret_can_be_mounted_under_its_former_name(tmp_path: Path) -> None:
+    secret = secrets.token_urlsafe(48)
+    (tmp_path / "secret").write_text(f"{secret}\n", encoding="utf-8")
+    mounted = production(SECRET_KEY=None, DJANGO_SECRET_KEY_FILE=str(tmp_path / "secret"))
+    assert load_settings(mounted).secret_key.get_secret_value() == secret
+    with pytest.raises(SettingsInvalid, match="DJANGO_SECRET_KEY could not be read"):
+        load_settings(production(SECRET_KEY=None, DJANGO_SECRET_KEY_FILE=str(tmp_path / "none")))
+
+
+def test_remarks_name_both_and_show_no_value() -> None:
+    given = {"DJANGO_SECRET_KEY": secrets.token_urlsafe(48), "ALLOWED_HOSTS": ""}
+    renamed = with_names_of_today(given)
+    assert renamed.remarks == ["DJANGO_SECRET_KEY is the former name of SECRET_KEY. Set SECRET_KEY instead."]
+    assert source_of("SECRET_KEY", given, None) == "environment, as DJANGO_SECRET_KEY"
+
+
+@pytest.mark.slow
+def test_the_check_says_so(tmp_path: Path) -> None:
+    """In a process of its own, as operators run it. It judges for production what is named development."""
+    environ = production(FLASK_ENV=None, DJANGO_DEBUG="1", CORS_ALLOWED_ORIGINS="https://app.example.com")
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "config", "check", "--for", "production"],
+        cwd=ROOT,
+        env={**environ, "PATH": "", "PYTHONDONTWRITEBYTECODE": "1", "FLASK_SKIP_DOTENV": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The settings are valid for production." in done.stdout
+    assert "note: CORS_ALLOWED_ORIGINS is the former name of CORS_ORIGINS." in done.stdout
+    assert "Warning: CORS_ALLOWED_ORIGINS is the former name" in done.stderr
+
+
+def test_each_former_name_is_documented() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    for former, name in FORMER_NAMES.items():
+        assert f"| `{former}` | `{name}`" in page
