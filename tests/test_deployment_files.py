@@ -149,6 +149,7 @@ class TestFiles:
         assert document("deploy/railway.worker.json")["deploy"]["startCommand"] == worker[1]
         assert services()["worker"]["command"] == worker[1].split()
 
+    @pytest.mark.slow
     def test_no_command_of_flask_reads_what_the_web_server_does_not(self, tmp_path: Path) -> None:
         """Flask's own commands read a file `.env` in the folder that they are started in; gunicorn does not."""
         assert re.search(r"^    FLASK_SKIP_DOTENV=1 \\$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)

@@ -339,6 +339,7 @@ for on in ("predict", "toy"):
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_what_is_off_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", OFF], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [

@@ -81,6 +81,7 @@ def test_a_worker_that_rests_ends_at_once_and_signs_off(app: Flask, database_url
     assert signs(database_url) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [HOLD, BLOCK])
 def test_sigterm_ends_a_worker_whatever_it_does(app: Flask, database_url: str, tmp_path: Path, state: JobName) -> None:
     started = start_job(state, tmp_path)
@@ -113,6 +114,7 @@ def test_the_second_signal_ends_it_at_once(app: Flask, database_url: str, tmp_pa
         assert process.wait(GRACE) == 128 + signal.SIGINT
 
 
+@pytest.mark.slow
 def test_a_worker_whose_loop_is_stuck_ends_itself(app: Flask, database_url: str, tmp_path: Path) -> None:
     start_job(BLOCK, tmp_path)
     with worker(database_url, stuck_after=2) as process:

@@ -115,6 +115,7 @@ def test_a_take_over_is_counted_also_when_the_dead_holder_had_recorded_a_failure
     assert [row["success"] for row in gateway.requests()] == [True]
 
 
+@pytest.mark.slow
 def test_a_first_holder_that_fails_frees_neither_the_key_nor_the_slot_of_the_second(gateway: RunningGateway) -> None:
     for _ in range(4):
         gateway.ask()

@@ -13,7 +13,7 @@ from tests.payments.stripe_oracle import complaints
 from tests.payments.stripe_stories import Story
 
 STORIES = 200
-ALWAYS_TOLD = 8
+ALWAYS_TOLD = 2
 """The others are told by `make test-slow`."""
 FIRST = int(os.environ.get("FIRST_STORY", "0"))
 

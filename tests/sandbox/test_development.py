@@ -73,6 +73,7 @@ def test_a_lasting_command_lends_its_servers_and_stops_them_at_its_end(folder: P
     assert published_addresses(folder) is None
 
 
+@pytest.mark.slow
 def test_a_short_command_starts_postgresql_alone_and_lends_nothing(folder: Path) -> None:
     with Command(folder, "flask", "db", "upgrade") as owner:
         assert "REDIS_URL" not in owner
@@ -97,6 +98,7 @@ def test_a_command_without_redis_lends_to_another_one_all_the_same(folder: Path)
     claim.release()
 
 
+@pytest.mark.slow
 def test_the_data_outlives_the_command(folder: Path) -> None:
     with Command(folder, "flask", "db", "upgrade") as first:
         connection = psycopg2.connect(first["DATABASE_URL"])

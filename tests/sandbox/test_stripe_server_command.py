@@ -154,6 +154,7 @@ def test_keys_are_for_their_owner_only(running: Running) -> None:
         assert stat.S_IMODE((running.keys / name).stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_the_books_outlive_the_process(tmp_path: Path) -> None:
     with started(tmp_path) as first:
         path = f"/v1/subscriptions/{first.subscribed()[1]}"

@@ -38,6 +38,8 @@ from tests.capabilities.solve.made_pictures import (
     webp_of,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 
