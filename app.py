@@ -154,7 +154,7 @@ def put_together(
         plans=plans_on_offer(on),
         call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
     )
-    parts = Parts(auth, metering, AccountPurse(payments.periods), engine, connect, settings.derived_key)
+    parts = Parts(auth, metering, AccountPurse(payments.periods, engine), engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

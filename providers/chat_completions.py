@@ -4,11 +4,11 @@ Source: developers.openai.com/api/reference/resources/chat, and the types of the
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 import orjson
+from pybase64 import b64encode_as_string
 
 from providers.catalogue import Model
 from providers.completion import Completion, Finish, Message, TokenUsage, estimated_usage, tokens_of
@@ -100,7 +100,7 @@ def _content(message: Message) -> str | list[Mapping[str, Any]]:
         return message.text
     parts: list[Mapping[str, Any]] = [{"type": "text", "text": message.text}]
     for picture in message.pictures:
-        url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
+        url = f"data:{picture.media_type};base64,{b64encode_as_string(picture.data)}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return parts
 

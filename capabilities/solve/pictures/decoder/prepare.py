@@ -1,15 +1,12 @@
-"""Make of a picture what a provider gets. This is the one module that knows Pillow; it is imported with the first picture."""
+"""Make of a picture what a provider gets. This is the one module that knows Pillow."""
 
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-import structlog
 from PIL import Image
 
-from capabilities.solve.pictures.orientation import UPRIGHT, orientation_of
-from capabilities.solve.pictures.problems import PictureHasTooManyPixels, PictureProblem, PictureUnreadable
-from capabilities.solve.pictures.read_header import MOST_PIXELS, Format, Header
+from .orientation import UPRIGHT, orientation_of
+from .picture import MOST_PIXELS, Picture, Prepared
 
 LONGEST_SIDE: Final = 2048
 SHORTEST_DRAFT: Final = 1792
@@ -30,55 +27,28 @@ TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-"""A second net: what is larger was refused by its header."""
 Image.core.set_block_size(64 * 1024 * 1024)  # type: ignore[attr-defined]
 """Of a picture's memory. The C library gives back at once what is larger than 32 MiB, and may keep what is smaller."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """`format` is PNG or JPEG."""
-
-    format: Format
-    width: int
-    height: int
-    data: bytes
-
-    @property
-    def media_type(self) -> str:
-        return f"image/{self.format}"
+def prepare(picture: Picture) -> Prepared:
+    """Takes up to a second of one core. Raises whatever a decoder raises for a damaged file."""
+    with Image.open(BytesIO(picture.data), formats=(picture.format.upper(),)) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError("It is larger than its header said")
+        orientation = orientation_of(picture.exif or image.info.get("exif") or b"")
+        fits = max(image.size) <= LONGEST_SIDE and len(picture.data) <= LARGEST_KEPT
+        if picture.may_stay and orientation == UPRIGHT and fits:
+            return _checked(picture, image)
+        return _made_anew(image, orientation)
 
 
-def prepare(header: Header) -> Prepared:
-    """Raises PictureUnreadable, PictureHasTooManyPixels. Takes up to a second of one core; most of it without the
-    interpreter's lock.
-    """
-    try:
-        with Image.open(BytesIO(header.data), formats=(header.format.upper(),)) as image:
-            _require_bounded(image)
-            orientation = orientation_of(header.exif or image.info.get("exif") or b"")
-            fits = max(image.size) <= LONGEST_SIDE and len(header.data) <= LARGEST_KEPT
-            if header.may_stay and orientation == UPRIGHT and fits:
-                return _checked(header, image)
-            return _made_anew(image, orientation)
-    except PictureProblem:
-        raise
-    except Exception as error:  # a decoder may raise anything for a file that was made to break it
-        structlog.get_logger().info("picture_unreadable", format=header.format.value, cause=type(error).__name__)
-        raise PictureUnreadable from None
-
-
-def _require_bounded(image: Image.Image) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise PictureHasTooManyPixels(MOST_PIXELS)
-
-
-def _checked(header: Header, image: Image.Image) -> Prepared:
+def _checked(picture: Picture, image: Image.Image) -> Prepared:
     """A JPEG is read to its end at an eighth of its size, which costs a quarter of the whole."""
     width, height = image.size
     image.draft(None, (max(1, width // 8), max(1, height // 8)))
     image.load()
-    return Prepared(header.format, width, height, header.data)
+    return Prepared(picture.format, width, height, picture.data)
 
 
 def _made_anew(image: Image.Image, orientation: int) -> Prepared:
@@ -90,7 +60,7 @@ def _made_anew(image: Image.Image, orientation: int) -> Prepared:
         made = made.transpose(TURNS[orientation])
     written = BytesIO()
     made.save(written, "JPEG", quality=QUALITY, subsampling=0)
-    return Prepared(Format.JPEG, made.width, made.height, written.getvalue())
+    return Prepared("jpeg", made.width, made.height, written.getvalue())
 
 
 def _smaller(image: Image.Image) -> Image.Image:
