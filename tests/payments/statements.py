@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from database import db
 from payments.billing.close import close_periods
 from payments.billing.mark_overdue import mark_overdue_periods
-from database import db
 from payments.billing.purse import AccountPurse
 from payments.billing.rules import PeriodRules
 from tests.payments.stripe_app import RunningStripe

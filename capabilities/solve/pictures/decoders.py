@@ -20,7 +20,7 @@ from capabilities.solve.metrics import DECODE_SECONDS, DECODE_WAIT_SECONDS
 from capabilities.solve.pictures.decoder.messages import message, messages
 from capabilities.solve.pictures.decoder.picture import Prepared
 from capabilities.solve.pictures.problems import DecodersBusy, PictureUnreadable
-from capabilities.solve.pictures.read_header import Header
+from capabilities.solve.pictures.read_header import Format, Header
 
 PROCESSES: Final = 2
 LOADER: Final = ("LD_LIBRARY_PATH",)
@@ -77,7 +77,12 @@ class PictureDecoders:
         except TimeoutError:
             process.end()
             raise DecodersBusy from None
-        except (OSError, ValueError, KeyError) as error:  # it died of this picture, or said what it never says
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:  # it died of this picture, or said what it never says
             process.end()
             structlog.get_logger().error("picture_decoder_lost", format=header.format.value, cause=type(error).__name__)
             raise PictureUnreadable from None
@@ -112,7 +117,7 @@ class DecoderProcess:
         self._answers: BinaryIO = self._socket.makefile("rb")
 
     def prepare(self, header: Header, seconds: float) -> Prepared:
-        """Raises PictureUnreadable, TimeoutError, and OSError, ValueError or KeyError when it died or makes no sense."""
+        """Raises PictureUnreadable, TimeoutError, and OSError, ValueError, KeyError or TypeError when it died or makes no sense."""
         self._socket.settimeout(seconds)
         picture = {"format": header.format.value, "may_stay": header.may_stay}
         for part in message({"picture": picture}, header.data, header.exif):
@@ -121,7 +126,8 @@ class DecoderProcess:
             if (cause := fields.get("unreadable")) is not None:
                 structlog.get_logger().info("picture_unreadable", format=header.format.value, cause=cause)
                 raise PictureUnreadable
-            return Prepared(**fields["made"], data=contents[0] or header.data)
+            made = fields["made"]
+            return Prepared(Format(made["format"]), int(made["width"]), int(made["height"]), contents[0] or header.data)
         raise ConnectionError
 
     @property
