@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from capabilities.solve.pictures.decoder.messages import messages
 from capabilities.solve.pictures.decoder.orientation import orientation_of
 from capabilities.solve.pictures.decoder.picture import Prepared
 from capabilities.solve.pictures.decoder.prepare import LONGEST_SIDE
@@ -361,3 +362,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_photos_of_twelve_megapixels_are_cheap_enough_to_be_decoded_at_once() -> None:
     made = prepared(saved(noise(4032, 3024), "JPEG", quality=90))
     assert (made.format, made.width, made.height) == ("jpeg", 2016, 1512)
+
+
+@pytest.mark.parametrize(
+    "said", [b"{}\n", b'{"lengths": [99999999999]}\n', b'{"lengths": [-1]}\n', b'{"lengths"' * 200]
+)
+def test_a_decoder_that_makes_no_sense_is_not_listened_to(said: bytes) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        next(messages(BytesIO(said)))
