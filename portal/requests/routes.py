@@ -8,7 +8,7 @@ from pydantic import Field
 
 from auth.assembly import Auth
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, address_of, show
 from auth.page_sessions.site import PORTAL
 from auth.principal import Principal
 from metering.capability import Capabilities
@@ -70,6 +70,7 @@ def request_pages(auth: Auth, capabilities: Capabilities, guards: PageGuards) ->
             title="Requests",
             calls=[call_row(each) for each in calls],
             next_cursor=next_cursor,
+            download=address_of(f"{PORTAL.root}/requests/all.csv", query.kept(but="cursor")),
             features=[("", "Any"), *((each, each) for each in features)],
         )
 
