@@ -20,6 +20,16 @@ def test_they_are_listed_filtered_and_downloaded(dashboard: Dashboard) -> None:
     assert (csv.mimetype, csv.text.count("\n")) == ("text/csv", 2), csv.text
 
 
+def test_the_first_and_the_last_day_are_filters(dashboard: Dashboard) -> None:
+    customer, today = dashboard.customer(), dashboard.auth.clock()
+    yesterday = today - timedelta(days=1)
+    late, early = (insert_call(dashboard, customer.user_id, at) for at in (today, yesterday))
+    for query, shown in ((f"from={today.date()}", late), (f"from=&to={yesterday.date()}", early)):
+        for path in ("/portal/requests", "/portal/requests/all.csv"):
+            text = customer.get(f"{path}?{query}").text
+            assert [each for each in (late, early) if str(each) in text] == [shown], (path, query)
+
+
 def test_the_list_goes_on_where_it_ended(dashboard: Dashboard) -> None:
     customer, now = dashboard.customer(), dashboard.auth.clock()
     made = [insert_call(dashboard, customer.user_id, now - timedelta(seconds=each)) for each in range(51)]
