@@ -9,7 +9,7 @@ import pytest
 from auth.tiers import Tier
 from payments.subscriptions.status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, HOME, OTHER_ORIGIN, PRO, MakeStripe, RunningStripe
 

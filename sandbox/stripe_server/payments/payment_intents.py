@@ -4,10 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers, merged_metadata
-from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.refusals import CardDeclined, NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.payments.charging import Charging
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.protocol.refusals import CardDeclined, NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 TEST_CARDS = {
     "pm_card_visa": Card.GOOD,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sandbox.http_listener import Reply
-from sandbox.stripe_server.refusals import KeyUsedOtherwise
+from sandbox.stripe_server.protocol.refusals import KeyUsedOtherwise
 
 
 @dataclass

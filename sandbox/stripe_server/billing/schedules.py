@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.stripe_server.billing.subscriptions import Subscriptions, item_of
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.catalogue import Catalogue, after_interval
-from sandbox.stripe_server.refusals import WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
-from sandbox.stripe_server.subscriptions import Subscriptions, item_of
+from sandbox.stripe_server.products.catalogue import Catalogue, after_interval
+from sandbox.stripe_server.protocol.refusals import WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 
 class Schedules:

@@ -3,8 +3,8 @@
 from copy import deepcopy
 
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.refusals import WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.protocol.refusals import WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 EVIDENCE_SECONDS = 7 * 24 * 60 * 60
 DISPUTE_ENDED = frozenset({"won", "lost", "warning_closed"})

@@ -4,7 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from sandbox.stripe_server.books import Books, Card
-from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 BOUNCES_AFTER_SECONDS = 4 * 24 * 60 * 60
 """How long a bank takes to say that a debit failed (docs.stripe.com/payments/ach-direct-debit: up to four business days)."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Handlers, merged_metadata
-from sandbox.stripe_server.refusals import WrongParameter
-from sandbox.stripe_server.response_shapes import Object, shaped
+from sandbox.stripe_server.protocol.refusals import WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, shaped
 
 MONTHLY, YEARLY = "month", "year"
 DAY_SECONDS = 24 * 60 * 60

@@ -4,8 +4,8 @@ from copy import deepcopy
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Handlers, Listener, merged_metadata
-from sandbox.stripe_server.refusals import NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.refusals import NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 KEPT = ("email", "name", "description", "metadata", "phone")
 

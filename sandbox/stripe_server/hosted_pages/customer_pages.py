@@ -3,12 +3,12 @@
 from urllib.parse import parse_qs
 
 from sandbox.http_listener import Reply, Request
-from sandbox.stripe_server import pages
-from sandbox.stripe_server.billing_portal import BillingPortal
 from sandbox.stripe_server.books import Books, Card
-from sandbox.stripe_server.checkout import Checkout, SessionNotOpen
-from sandbox.stripe_server.refusals import Refused, UnknownPath
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.hosted_pages import pages
+from sandbox.stripe_server.hosted_pages.billing_portal import BillingPortal
+from sandbox.stripe_server.hosted_pages.checkout import Checkout, SessionNotOpen
+from sandbox.stripe_server.protocol.refusals import Refused, UnknownPath
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 
 class CustomerPages:

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.stripe_server.billing.invoices import Invoices
+from sandbox.stripe_server.billing.subscriptions import Subscriptions
 from sandbox.stripe_server.books import Books, Call, Card, Handlers
-from sandbox.stripe_server.catalogue import Catalogue
-from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.coupons import Coupons
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.invoices import Invoices
-from sandbox.stripe_server.payment_intents import check_amount
-from sandbox.stripe_server.refusals import NotImitated, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
-from sandbox.stripe_server.subscriptions import Subscriptions
+from sandbox.stripe_server.payments.charging import Charging
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.payments.payment_intents import check_amount
+from sandbox.stripe_server.products.catalogue import Catalogue
+from sandbox.stripe_server.products.coupons import Coupons
+from sandbox.stripe_server.protocol.refusals import NotImitated, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 OF_OTHER_MODE = {"payment": "subscription_data", "subscription": "payment_intent_data"}
 SHORTEST, LONGEST = 30 * 60, 24 * 60 * 60

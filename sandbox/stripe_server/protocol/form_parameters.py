@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from sandbox.stripe_server.parameter_schemas import Schema
-from sandbox.stripe_server.refusals import WrongParameter
+from sandbox.stripe_server.protocol.parameter_schemas import Schema
+from sandbox.stripe_server.protocol.refusals import WrongParameter
 
 INTEGER = re.compile(r"-?\d{1,18}")
 NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,12})?")

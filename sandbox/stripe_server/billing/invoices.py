@@ -3,11 +3,11 @@
 from copy import deepcopy
 
 from sandbox.stripe_server.books import Books, Call, Card, Handlers, Listener
-from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.coupons import Coupons
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.refusals import CardDeclined, NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part, shaped
+from sandbox.stripe_server.payments.charging import Charging
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.products.coupons import Coupons
+from sandbox.stripe_server.protocol.refusals import CardDeclined, NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part, shaped
 
 DAY = 24 * 60 * 60
 RETRY_AFTER_DAYS = (3, 5, 7)

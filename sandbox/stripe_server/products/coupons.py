@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.catalogue import months_after
-from sandbox.stripe_server.refusals import NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.products.catalogue import months_after
+from sandbox.stripe_server.protocol.refusals import NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 KEPT = ("id", "name", "percent_off", "amount_off", "currency", "duration", "duration_in_months", "metadata")
 

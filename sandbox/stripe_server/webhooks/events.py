@@ -3,8 +3,8 @@
 from fnmatch import fnmatchcase
 
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.event_outbox import EventOutbox
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
+from sandbox.stripe_server.webhooks.event_outbox import EventOutbox
 
 KEPT_SECONDS = 30 * 24 * 60 * 60
 

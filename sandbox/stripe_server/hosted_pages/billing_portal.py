@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from sandbox.stripe_server.billing.subscriptions import ENDED, Subscriptions
 from sandbox.stripe_server.books import Books, Call, Card, Handlers
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.refusals import NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
-from sandbox.stripe_server.subscriptions import ENDED, Subscriptions
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.protocol.refusals import NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 LIVES_SECONDS = 5 * 60
 

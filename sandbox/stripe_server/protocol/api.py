@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 from sandbox.http_listener import Reply, Request
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.faults import Fault, Faults, Trouble
-from sandbox.stripe_server.form_parameters import read_parameters
-from sandbox.stripe_server.idempotency import IdempotencyKeys
-from sandbox.stripe_server.parameter_schemas import operations
-from sandbox.stripe_server.refusals import (
+from sandbox.stripe_server.protocol.faults import Fault, Faults, Trouble
+from sandbox.stripe_server.protocol.form_parameters import read_parameters
+from sandbox.stripe_server.protocol.idempotency import IdempotencyKeys
+from sandbox.stripe_server.protocol.parameter_schemas import operations
+from sandbox.stripe_server.protocol.refusals import (
     LockTimeout,
     NotImitated,
     RateLimited,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from sandbox.stripe_server.billing.invoices import Invoices, amount_of, subscription_id
 from sandbox.stripe_server.books import Books, Call, Card, Handlers, merged_metadata
-from sandbox.stripe_server.catalogue import Catalogue, after_interval, plan_of
-from sandbox.stripe_server.coupons import Coupons
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.invoices import Invoices, amount_of, subscription_id
-from sandbox.stripe_server.refusals import CardDeclined, NoSuchObject, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, part
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.products.catalogue import Catalogue, after_interval, plan_of
+from sandbox.stripe_server.products.coupons import Coupons
+from sandbox.stripe_server.protocol.refusals import CardDeclined, NoSuchObject, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, part
 
 HOUR = 60 * 60
 DAY = 24 * HOUR

@@ -17,7 +17,7 @@ import requests
 from stripe import WebhookSignature
 
 from database.base import Clock
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24))
 TIMEOUT_SECONDS = 10.0

@@ -1,7 +1,7 @@
 """Which addresses Stripe sends events to, as its dashboard and API keep them. What is sent, the outbox decides."""
 
 from sandbox.stripe_server.books import Books, Call, Handlers
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 
 class WebhookEndpoints:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from html import escape
 
 from sandbox.http_listener import Reply
+from sandbox.stripe_server.billing.subscriptions import item_of
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.response_shapes import Object
-from sandbox.stripe_server.subscriptions import item_of
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 STYLE = """
 :root { color-scheme: light dark; }
