@@ -114,7 +114,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         app.register_blueprint(routes)
     portal_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
     portal = portal_of(made.auth, plan_table(on), on, made.payments, portal_pages)
-    install_sites(app, made.auth, (admin.site, portal))
+    install_sites(app, made.auth, (admin.site, portal), settings.billing_currency)
     if settings.compat_routes:
         add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)
