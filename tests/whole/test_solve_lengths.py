@@ -19,14 +19,15 @@ def alice(shared_web_server: WebServer) -> Person:
     return shared_web_server.register("alice")
 
 
-def answers_to(server: WebServer, person: Person, body: bytes, *headers: str) -> list[Answer]:
+def answers_to(server: WebServer, person: Person | None, body: bytes, *headers: str) -> list[Answer]:
     """Of one connection, on which nothing more is sent."""
+    token = "nothing" if person is None else person.access_token
     head = [
         "POST /api/gateway/solve HTTP/1.1",
         f"Host: {PUBLIC_HOST}",
         "X-Forwarded-Proto: https",
         f"X-Forwarded-For: {new_address()}",
-        f"Authorization: Bearer {person.access_token}",
+        f"Authorization: Bearer {token}",
         "Content-Type: application/json",
         *headers,
     ]
@@ -41,6 +42,10 @@ def answers_to(server: WebServer, person: Person, body: bytes, *headers: str) ->
 @pytest.mark.parametrize("size", [LARGEST + 1, 10**15])
 def test_what_is_announced_too_large_is_not_waited_for(web_server: WebServer, alice: Person, size: int) -> None:
     assert answers_to(web_server, alice, BODY, f"Content-Length: {size}") == [(413, "body_too_large")]
+
+
+def test_a_stranger_is_refused_before_anything_is_read(web_server: WebServer) -> None:
+    assert answers_to(web_server, None, BODY, f"Content-Length: {LARGEST}") == [(401, "invalid_token")]
 
 
 @pytest.mark.parametrize("announced", [len(BODY) + 1, 1_000_000, LARGEST])

@@ -143,7 +143,7 @@ def running_solve(
         **production_environment(database_url, "https://predict.example.com", redis_url),
         "OPENAI_API_KEY": ai.keys["openai"],
         "OPENAI_BASE_URL": ai.base_url("openai"),
-        "OPENAI_TIMEOUT_S": "5",
+        "OPENAI_TIMEOUT_S": "30",
         **changes,
     }
     app = assemble(load_settings(environ))

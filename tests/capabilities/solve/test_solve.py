@@ -9,6 +9,7 @@ from auth.tiers import Tier
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.solve.conftest import SOLVE, RunningSolve, Start, base64
 from tests.capabilities.solve.made_pictures import formula, photo
+from tests.metric_values import rising
 
 
 def test_a_picture_is_solved_and_charged(running: RunningSolve) -> None:
@@ -140,6 +141,18 @@ def test_the_old_path_is_the_same_view(start: Start) -> None:
     twin = alice.call("POST", SOLVE, key="one", json={"image": base64(formula())})
     assert twin.headers["Idempotency-Replayed"] == "true"
     assert twin.get_json() == old.get_json()
+
+
+def test_what_solving_is_watched_by(running: RunningSolve) -> None:
+    alice = running.register()
+    with rising(
+        mirroros_solve_price_micros_total={"": 1_000_000},
+        mirroros_solve_decode_seconds_count={'format="png"': 1},
+        mirroros_solve_decode_wait_seconds_count={"": 1},
+        mirroros_provider_duration_seconds_count={'provider="openai",model="gpt-6-luna",outcome="completed"': 1},
+    ):
+        assert alice.solve(key="one").status_code == 200
+        assert alice.solve(key="one").status_code == 200
 
 
 @pytest.mark.slow
