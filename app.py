@@ -101,7 +101,9 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *public_routes(settings, made.built, made.health),
     ):
         app.register_blueprint(routes)
-    install_sites(app, made.auth, (admin.site, portal_of(made.auth, plans, made.built, made.payments)))
+    install_sites(
+        app, made.auth, (admin.site, portal_of(made.auth, plans, made.built, made.payments)), settings.billing_currency
+    )
     if settings.compat_routes:
         add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)
