@@ -28,12 +28,12 @@ from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlem
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.work import Work
-from security.edge.problems import Problem
+from security.edge.problems import InternalError, Problem
 
 ANSWERED_SECONDS = 60.0
 """What was read already waits longer for PostgreSQL to count it: nobody else waits for it."""
-INTERNAL_ERROR, NOT_RECORDED = "internal_error", "usage_not_recorded"
-"""Error codes of rows: something of ours broke, or the answer could not be counted and was withheld."""
+NOT_RECORDED = "usage_not_recorded"
+"""The error code of a row whose call could not be counted, so its answer was withheld."""
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ class OpenCall:
             raise self._refuse_late(call) from None
         except BaseException as error:
             if not isinstance(error, UsageNotRecorded):
-                self._fail(Outcome.FAILED, status=500, error_code=INTERNAL_ERROR)
+                self._fail(Outcome.FAILED, status=InternalError.status, error_code=InternalError.error)
                 raise
             CALL_NOT_RECORDED.inc()
             if not error.may_be_counted:
@@ -181,7 +181,8 @@ class OpenCall:
         DELIVERED or CUT_SHORT. `tally.answer` is kept under the idempotency key, whatever the outcome; without one the key
         stands for an answer that was not kept. `seconds`: how long to wait for PostgreSQL.
 
-        False: it could not be recorded and nothing is charged; or it had ended before.
+        False: PostgreSQL did not confirm it in that time, so nothing is charged unless its last answer was lost; or the call had ended
+        before.
         """
         if not self._ending.acquire(blocking=False):
             return False
@@ -231,7 +232,7 @@ class OpenCall:
                 self._ledger.limits.release(self.running.reservation)
                 self._ledger.release_key(self.running.held)
             else:
-                self._fail(Outcome.FAILED, status=500, error_code=INTERNAL_ERROR)
+                self._fail(Outcome.FAILED, status=InternalError.status, error_code=InternalError.error)
             return
         feature, upstream_ms = self._work.feature, (perf_counter() - self._asked) * 1000
         measures_of(feature).failed.observe(upstream_ms / 1000)
