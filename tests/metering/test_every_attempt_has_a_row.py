@@ -13,6 +13,7 @@ from metering.metered_calls import OpenCall, Running, Tally
 from metering.purge import sweep_reservations
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures
 from metering.settle import Settlement, UsageNotRecorded, call_writer
+from security.edge.problems import DependencyUnavailable
 from tests.bare_app import bare_app, disconnect
 from tests.metering.toy_chat import BUDGET, Chat, ModelFailed, answered, fails, toy_chat
 
@@ -112,8 +113,8 @@ def test_what_broke_inside_is_a_failure(chat: Chat) -> None:
     with pytest.raises(ZeroDivisionError):
         chat.ask(breaks)
     assert (chat.outcomes(), chat.in_flight()) == ([("failed", "internal_error")], 0)
-    chat.begin().failed(ZeroDivisionError())
-    assert chat.outcomes() == [("failed", "internal_error")] * 2
+    chat.begin().failed(DependencyUnavailable())
+    assert chat.outcomes() == [("failed", "internal_error"), ("failed", "service_unavailable")]
     assert chat.rows("SELECT used FROM usage_counters WHERE unit = 'failure'") == [{"used": 2}]
 
 
