@@ -162,6 +162,16 @@ class TestTakenOver:
         assert sorted(swept(chat), key=str) == [("abandoned", "abandoned"), ("delivered", None)]
         assert chat.rows("SELECT id FROM request_logs WHERE success") == [{"id": str(first.running.request_id)}]
 
+    def test_the_first_keeps_its_name_when_the_next_is_refused(self, chat: Chat) -> None:
+        first = self.died(chat)
+        sweep_reservations()
+        chat.per_day = 0
+        with pytest.raises(RateLimitExceeded):
+            chat.begin(key="k")
+        assert chat.rows("SELECT id FROM request_logs WHERE outcome = 'abandoned'") == [
+            {"id": str(first.running.request_id)}
+        ]
+
     def test_a_first_one_that_wakes_up_is_counted_once(self, chat: Chat) -> None:
         first = self.died(chat)
         second = chat.begin(key="k")
