@@ -319,7 +319,10 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
 
 
 def remark_on_ai(services: Services, environ: Mapping[str, str]) -> str:
-    return f"AI             stand-in, nobody is billed: {environ['OPENAI_BASE_URL']}\n" if services.ai else ""
+    if not services.ai:
+        return ""
+    address = urlsplit(environ["OPENAI_BASE_URL"]).netloc
+    return f"AI             stand-ins, nobody is billed: OpenAI, Anthropic, Google and Groq http://{address}\n"
 
 
 def remark_on_made_up_key(folder: Path) -> str:

@@ -1,5 +1,5 @@
 """The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, the
-sign-in of Apple and Google, and an AI provider."""
+sign-in of Apple and Google, and the AI providers."""
 
 import json
 import secrets
@@ -43,7 +43,10 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
-AI_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+AI_PROVIDERS = ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
+AI_VARIABLES = tuple(f"{provider}_{each}" for provider in AI_PROVIDERS for each in ("API_KEY", "BASE_URL"))
+READING_SPEED = "60"
+"""Tokens a second of an AI stand-in's streams: one sees them come."""
 START_WITHIN_SECONDS = 20
 
 
@@ -204,11 +207,12 @@ class Services:
         return {name: value for each in given.values() for name, value in each.items() if name in wanted}
 
     def start_ai(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made here and live as long
+        """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made there and live as long
         as it."""
         wanted = unset_ai(environ)
         settings = self.folder / "ai" / "settings.json"
         command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
+        command += ["--tokens-per-second", READING_SPEED]
         log_file = self.log_file("ai")
         self.ai = ChildProcess("the AI stand-in", command, environ, ROOT, log_file)
         self.ai.start()
