@@ -315,6 +315,37 @@ def test_many_streams_run_at_once_and_the_books_have_each(providers: AIServer) -
     assert providers.books.most_at_once == 20
 
 
+@pytest.mark.slow
+def test_three_hundred_streams_run_at_ten_chunks_a_second(providers: AIServer) -> None:
+    providers.next.add(NextAnswer(text=TEXT, tokens_per_second=30, hold=True), times=300)
+    host, port = providers.url.removeprefix("http://").split(":")
+    body = json.dumps({"model": MODELS["openai"], "messages": HELLO, "stream": True})
+    request = (
+        f"POST /openai/v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {providers.keys['openai']}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    )
+
+    async def read() -> str:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request.encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.decode()
+
+    async def read_all() -> list[str]:
+        readers = [asyncio.create_task(read()) for _ in range(300)]
+        assert await asyncio.to_thread(providers.books.wait_for, 300, 60)
+        providers.next.release()
+        return await asyncio.gather(*readers)
+
+    answers = asyncio.run(read_all())
+    assert [answer.count(TEXT[:12]) for answer in answers] == [10] * 300
+    entries = providers.books.billed
+    assert [(entry.complete, entry.chunks) for entry in entries] == [(True, 10)] * 300
+    assert min((entry.ended_at or 0) - entry.received_at for entry in entries) >= 1
+    assert providers.books.most_at_once == 300
+
+
 def test_another_process_says_what_is_usual(providers: AIServer) -> None:
     controls = f"{providers.url}/controls"
     said = requests.post(f"{controls}/usual-answer", json={"text": TEXT, "chunk_tokens": 30}, timeout=10)
