@@ -9,6 +9,7 @@ from providers.http_provider import HttpProvider
 from providers.loop import ProviderLoop
 from sandbox.ai_server.server import AIServer
 from tests.providers.questions import provider_at
+from tests.sandbox.ai_provider import ai_server as running_ai_server
 
 
 @pytest.fixture
@@ -20,10 +21,8 @@ def http() -> Iterator[HttpClient]:
 
 @pytest.fixture(scope="session")
 def ai_server() -> Iterator[AIServer]:
-    server = AIServer()
-    server.start()
-    yield server
-    server.stop()
+    with running_ai_server() as server:
+        yield server
 
 
 @pytest.fixture
