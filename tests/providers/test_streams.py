@@ -16,9 +16,7 @@ import pytest
 
 from metering.settle import Outcome
 from providers.answer_text import LONGEST_TEXT
-from providers.anthropic_messages import AnthropicMessages
 from providers.bodies import ProviderStatus
-from providers.chat_completions import ChatCompletions
 from providers.completion import Finish, Message, Prompt, Role, TokenUsage, estimated_usage
 from providers.events import Delta, Event, Finished
 from providers.http_client import HttpClient
@@ -36,38 +34,13 @@ from providers.problems import (
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
-from tests.providers.questions import CATALOGUE, LUNA, ask
+from tests.providers.questions import LUNA, MODELS, ask, provider_at
 from tests.providers.raw_provider import RawProvider, serving
 from tests.providers.reading import Read, read_stream, stream_of
 from tests.sandbox.ai_provider import anthropic_sdk, openai_sdk
 
 PROMPT = Prompt([Message(Role.SYSTEM, "Answer briefly."), Message(Role.USER, "Wie groß ist π?")])
-MODELS = {
-    "openai": LUNA,
-    "anthropic": CATALOGUE.named("anthropic", "claude-sonnet-5-5"),
-    "google": CATALOGUE.named("google", "gemini-3-flash-preview"),
-    "groq": CATALOGUE.named("groq", "openai/gpt-oss-120b"),
-}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def provider_of(name: str, url: str, key: str, http: HttpClient) -> HttpProvider:
-    wire = AnthropicMessages() if name == "anthropic" else ChatCompletions(names=name != "groq")
-    return HttpProvider(name, url, key, asked_model=MODELS[name], wire=wire, http=http)
-
-
-@pytest.fixture
-def server(ai_server: AIServer) -> AIServer:
-    ai_server.next.clear()
-    ai_server.books.clear()
-    return ai_server
-
-
-@pytest.fixture(params=list(MODELS))
-def each(request: pytest.FixtureRequest, server: AIServer, http: HttpClient) -> HttpProvider:
-    """All four, one after the other."""
-    name = str(request.param)
-    return provider_of(name, server.base_url(name), server.keys[name], http)
 
 
 def read(provider: HttpProvider, **changes: Any) -> Read:
@@ -83,19 +56,19 @@ class Told:
     finish: str | None
 
 
-def of_official_sdk(server: AIServer, name: str, most: int) -> Told:
+def of_official_sdk(ai_server: AIServer, name: str, most: int) -> Told:
     """As the provider's own package reads the same stream."""
     system, user = (message.text for message in PROMPT.messages)
     if name == "anthropic":
         asked: Any = {"model": MODELS[name].id, "system": system, "messages": [{"role": "user", "content": user}]}
-        with anthropic_sdk(server).messages.stream(max_tokens=most, **asked) as stream:
+        with anthropic_sdk(ai_server).messages.stream(max_tokens=most, **asked) as stream:
             message = stream.get_final_message()
         usage, text = message.usage, "".join(block.text for block in message.content if block.type == "text")
         cached = usage.cache_read_input_tokens or 0
         return Told(text, usage.input_tokens + cached, usage.output_tokens, cached, message.stop_reason)
     text, reason, told = "", None, None
     messages: Any = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    for chunk in openai_sdk(server, name).chat.completions.create(
+    for chunk in openai_sdk(ai_server, name).chat.completions.create(
         model=MODELS[name].id,
         max_completion_tokens=most,
         messages=messages,
@@ -125,17 +98,17 @@ SAME_FINISH = {"end_turn": "stop", "max_tokens": "length"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reply", REPLIES)
-def test_we_read_what_the_official_package_reads(server: AIServer, each: HttpProvider, reply: str) -> None:
+def test_we_read_what_the_official_package_reads(ai_server: AIServer, each: HttpProvider, reply: str) -> None:
     most = 20 if reply.startswith("cut") else 4000
-    server.next.add(REPLIES[reply], times=2)
+    ai_server.next.add(REPLIES[reply], times=2)
     ours = read(each, most=most)
-    told = of_official_sdk(server, each.name, most)
+    told = of_official_sdk(ai_server, each.name, most)
     assert ours.failure is None
     assert (ours.text, ours.finish) == (told.text, SAME_FINISH.get(told.finish or "", told.finish))
     usage = TokenUsage(told.input_tokens, told.output_tokens, estimated=False, cached_input_tokens=told.cached_tokens)
     assert ours.reported[-1] == usage
     assert isinstance(ours.events[-1], Finished)
-    mine, sdks = server.books.as_json()
+    mine, sdks = ai_server.books.as_json()
     for member in ("method", "path", "key", "model", "text_sha256", "status", "billed", "complete", "answer_sha256"):
         assert mine[member] == sdks[member], member
     if reply != "wrong usage":
@@ -158,14 +131,14 @@ def test_we_read_what_the_official_package_reads(server: AIServer, each: HttpPro
     ],
 )
 def test_trouble_before_the_first_word_is_one_call_that_had_not_begun(
-    server: AIServer, each: HttpProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
+    ai_server: AIServer, each: HttpProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
 ) -> None:
-    server.next.add(NextAnswer(**trouble))
+    ai_server.next.add(NextAnswer(**trouble))
     failure = read(each).failure
     assert isinstance(failure, ProviderFailed)
     assert (type(failure), failure.reason, failure.sent, failure.begun) == (failed, reason, 1, False)
     assert failure.cost_micros == 0
-    assert len(list(server.books.as_json())) == 1
+    assert len(list(ai_server.books.as_json())) == 1
 
 
 AFTER_THE_FIRST_WORD: dict[str, tuple[dict[str, Any], type[ProviderFailed], str]] = {
@@ -180,12 +153,12 @@ TEXT = "Größe " * 100
 
 @pytest.mark.parametrize("trouble", AFTER_THE_FIRST_WORD)
 def test_trouble_after_the_first_word_keeps_the_text_and_knows_the_cost(
-    server: AIServer, each: HttpProvider, trouble: str
+    ai_server: AIServer, each: HttpProvider, trouble: str
 ) -> None:
     changes, failed, reason = AFTER_THE_FIRST_WORD[trouble]
     if (each.name, trouble) == ("google", "error"):  # it stands in the stream as it is, and is no event
         reason = "stream_cut"
-    server.next.add(NextAnswer(text=TEXT, **changes))
+    ai_server.next.add(NextAnswer(text=TEXT, **changes))
     check_begun(read(each), each.name, failed, reason)
 
 
@@ -200,15 +173,15 @@ def check_begun(ours: Read, name: str, failed: type[ProviderFailed], reason: str
 
 
 @pytest.mark.slow
-def test_a_stream_that_stalls_is_given_up(server: AIServer, each: HttpProvider) -> None:
-    server.next.add(NextAnswer(text=TEXT, stall_after_chunks=10))
+def test_a_stream_that_stalls_is_given_up(ai_server: AIServer, each: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(text=TEXT, stall_after_chunks=10))
     check_begun(read(each, idle=0.5), each.name, ProviderTimedOut, "timeout")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("each", ["openai", "anthropic"], indirect=True)
-def test_a_reply_that_goes_on_for_ever_is_given_up(server: AIServer, each: HttpProvider) -> None:
-    server.next.add(NextAnswer(endless=True, chunk_tokens=5000))
+def test_a_reply_that_goes_on_for_ever_is_given_up(ai_server: AIServer, each: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(endless=True, chunk_tokens=5000))
     ours = read(each, idle=10)
     assert isinstance(ours.failure, ProviderFailed)
     assert ours.failure.reason == "reply_too_large"
@@ -216,12 +189,12 @@ def test_a_reply_that_goes_on_for_ever_is_given_up(server: AIServer, each: HttpP
 
 
 @pytest.mark.slow
-def test_closing_a_stream_of_the_stand_in_is_seen_by_it_at_once(server: AIServer, each: HttpProvider) -> None:
-    server.next.add(NextAnswer(endless=True, tokens_per_second=100))
+def test_closing_a_stream_of_the_stand_in_is_seen_by_it_at_once(ai_server: AIServer, each: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(endless=True, tokens_per_second=100))
     stream = stream_of(each, MODELS[each.name], prompt=PROMPT)
     each.http.loop.start(first_event(stream)).result(10)
     left = time.time()
-    (entry,) = server.books.entries
+    (entry,) = ai_server.books.entries
     while entry.client_left_at is None:
         assert time.time() < left + 5
         time.sleep(0.01)
@@ -229,8 +202,8 @@ def test_closing_a_stream_of_the_stand_in_is_seen_by_it_at_once(server: AIServer
 
 
 @pytest.mark.slow
-def test_the_head_must_come_in_time(server: AIServer, provider: HttpProvider) -> None:
-    server.next.add(NextAnswer(header_pause_seconds=30))
+def test_the_head_must_come_in_time(ai_server: AIServer, provider: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(header_pause_seconds=30))
     failure = read(provider, idle=0.3).failure
     assert isinstance(failure, ProviderTimedOut)
     assert (failure.outcome, failure.begun) == (Outcome.UNKNOWN, False)
@@ -238,31 +211,31 @@ def test_the_head_must_come_in_time(server: AIServer, provider: HttpProvider) ->
     assert failure.cost_micros == LUNA.cost_micros(most.input_tokens, most.output_tokens)
 
 
-def test_usage_that_nobody_tells_is_estimated(server: AIServer, provider: HttpProvider) -> None:
-    server.next.add(NextAnswer(text="Größe", usage="none"))
+def test_usage_that_nobody_tells_is_estimated(ai_server: AIServer, provider: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(text="Größe", usage="none"))
     ours = read(provider)
     assert ours.reported == [estimated_usage(PROMPT.messages, 2)]
     assert ours.finish is Finish.STOP
 
 
-def test_a_refusal_before_the_first_word_is_a_failure(server: AIServer, each: HttpProvider) -> None:
-    server.next.add(NextAnswer(finish="content_filter"))
+def test_a_refusal_before_the_first_word_is_a_failure(ai_server: AIServer, each: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(finish="content_filter"))
     failure = read(each).failure
     assert isinstance(failure, ContentRefused)
     assert (failure.status, failure.begun) == (422, False)
 
 
 def test_nobody_at_the_address(http: HttpClient) -> None:
-    failure = read(provider_of("openai", "http://127.0.0.1:1/v1", "key", http)).failure
+    failure = read(provider_at("http://127.0.0.1:1/v1", "key", http)).failure
     assert isinstance(failure, ProviderUnreachable)
     assert (failure.sent, failure.cost_micros) == (0, 0)
 
 
-def test_a_stream_changes_health_and_metrics(server: AIServer, provider: HttpProvider) -> None:
+def test_a_stream_changes_health_and_metrics(ai_server: AIServer, provider: HttpProvider) -> None:
     read(provider)
     health = provider.health.read()
     assert (health.status, health.latency_ms is not None) == (ProviderStatus.UP, True)
-    (entry,) = server.books.as_json()
+    (entry,) = ai_server.books.as_json()
     label = 'provider="openai",model="gpt-6-luna"'
     with rising(
         mirroros_provider_duration_seconds_count={f'{label},outcome="completed"': 1},
@@ -272,7 +245,7 @@ def test_a_stream_changes_health_and_metrics(server: AIServer, provider: HttpPro
         },
     ):
         read(provider)
-    server.next.add(NextAnswer(status=401))
+    ai_server.next.add(NextAnswer(status=401))
     read(provider)
     assert provider.health.read().status is ProviderStatus.MISCONFIGURED
 
@@ -300,7 +273,7 @@ def test_a_connection_whose_stream_was_read_to_its_end_is_used_again(http: HttpC
 
     with serving(respond) as raw:
         for _ in range(3):
-            assert read(provider_of("openai", raw.url, "key", http)).text == "a"
+            assert read(provider_at(raw.url, "key", http)).text == "a"
         assert raw.most_connections == 1
 
 
@@ -310,7 +283,7 @@ def test_what_was_finished_stands_though_its_end_is_missing(http: HttpClient) ->
         connection.shutdown(socket.SHUT_RDWR)
 
     with serving(respond) as raw:
-        ours = read(provider_of("openai", raw.url, "key", http))
+        ours = read(provider_at(raw.url, "key", http))
     assert (ours.text, ours.finish, ours.failure) == ("abcde", Finish.LENGTH, None)
     assert ours.reported == [estimated_usage(PROMPT.messages, 2)]
 
@@ -326,7 +299,7 @@ def test_a_reply_without_a_word_is_one_only_when_thinking_took_all(
         connection.sendall(HEAD + end(reason) + DONE + END)
 
     with serving(respond) as raw:
-        ours = read(provider_of("openai", raw.url, "key", http))
+        ours = read(provider_at(raw.url, "key", http))
     assert getattr(ours.failure, "reason", None) == outcome
     assert ours.finish is (None if outcome else Finish.LENGTH)
 
@@ -336,7 +309,7 @@ def test_what_came_before_a_refusal_stands(http: HttpClient) -> None:
         connection.sendall(HEAD + chunk(content="a") + end("content_filter") + DONE + END)
 
     with serving(respond) as raw:
-        ours = read(provider_of("openai", raw.url, "key", http))
+        ours = read(provider_at(raw.url, "key", http))
     assert (ours.text, ours.finish) == ("a", Finish.CONTENT_FILTER)
 
 
@@ -354,7 +327,7 @@ def test_a_stream_that_falls_silent_or_never_ends_is_given_up_in_time(
 
     with serving(respond) as raw:
         started = time.monotonic()
-        ours = read(provider_of("openai", raw.url, "key", http), idle=idle, seconds=seconds)
+        ours = read(provider_at(raw.url, "key", http), idle=idle, seconds=seconds)
         assert 0.39 <= time.monotonic() - started < 5
     assert isinstance(ours.failure, ProviderTimedOut)
     assert ours.failure.begun
@@ -370,7 +343,7 @@ def test_comments_keep_a_stream_alive(http: HttpClient) -> None:
         connection.sendall(chunk(content="a") + end() + DONE + END)
 
     with serving(respond) as raw:
-        assert read(provider_of("openai", raw.url, "key", http), idle=1).text == "a"
+        assert read(provider_at(raw.url, "key", http), idle=1).text == "a"
 
 
 @pytest.mark.slow
@@ -387,7 +360,7 @@ def test_a_reader_that_takes_its_time_is_not_the_providers_silence(http: HttpCli
         return text
 
     with serving(respond) as raw:
-        stream = stream_of(provider_of("openai", raw.url, "key", http), idle=0.2)
+        stream = stream_of(provider_at(raw.url, "key", http), idle=0.2)
         assert http.loop.start(slowly(stream)).result(20) == "ab"
 
 
@@ -427,7 +400,7 @@ async def all_events(stream: AsyncGenerator[Event, None]) -> list[Event]:
 
 
 def test_closing_it_closes_the_connection_at_once(http: HttpClient, endless: tuple[Endless, RawProvider]) -> None:
-    provider = provider_of("openai", endless[1].url, "key", http)
+    provider = provider_at(endless[1].url, "key", http)
     label = 'provider="openai",model="gpt-6-luna"'
     with rising(mirroros_provider_duration_seconds_count={f'{label},outcome="stopped"': 1}):
         assert http.loop.start(first_event(stream_of(provider))).result(10) == Delta("word ")
@@ -437,14 +410,14 @@ def test_closing_it_closes_the_connection_at_once(http: HttpClient, endless: tup
 def test_cancelling_its_reader_closes_the_connection_at_once(
     http: HttpClient, endless: tuple[Endless, RawProvider]
 ) -> None:
-    reading = http.loop.start(all_events(stream_of(provider_of("openai", endless[1].url, "key", http))))
+    reading = http.loop.start(all_events(stream_of(provider_at(endless[1].url, "key", http))))
     assert endless[0].began.wait(10)
     assert reading.cancel()
     assert endless[0].closed.wait(5)
 
 
 def test_the_end_of_the_process_closes_the_connection(http: HttpClient, endless: tuple[Endless, RawProvider]) -> None:
-    reading = http.loop.start(all_events(stream_of(provider_of("openai", endless[1].url, "key", http))))
+    reading = http.loop.start(all_events(stream_of(provider_at(endless[1].url, "key", http))))
     assert endless[0].began.wait(10)
     http.loop.close()
     assert endless[0].closed.wait(5)
@@ -465,7 +438,7 @@ def test_what_a_model_or_a_provider_refuses_is_not_sent(http: HttpClient) -> Non
     with serving(respond) as raw:
         for name in ("openai", "groq"):
             stream = stream_of(
-                provider_of(name, raw.url, "key", http),
+                provider_at(raw.url, "key", http, MODELS[name]),
                 MODELS[name],
                 prompt=Prompt((), as_sent),
                 temperature=0.5,
