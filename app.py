@@ -96,7 +96,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_blueprints(made.auth, settings),
         usage_routes(made.auth, plans),
         *payment_blueprints(made.payments),
-        *chain.from_iterable(each.routes for each in own),
+        *dict.fromkeys(chain.from_iterable(each.routes for each in own)),
         *admin.routes,
         *public_routes(settings, made.built, made.health),
     ):

@@ -4,6 +4,7 @@ import json
 import logging
 from base64 import b64encode
 from typing import Any
+from uuid import uuid4
 
 import openai
 import pytest
@@ -11,10 +12,9 @@ from structlog.testing import capture_logs
 
 from metering.settle import Outcome
 from providers.bodies import ProviderStatus
-from providers.catalogue import model_named
-from providers.completion import Finish, estimated_usage
+from providers.completion import Finish, Message, Role, estimated_usage
 from providers.http_client import HttpClient
-from providers.openai_provider import OpenAIProvider
+from providers.http_provider import HttpProvider
 from providers.problems import (
     ContentRefused,
     ProviderBroke,
@@ -27,11 +27,12 @@ from providers.problems import (
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
-from tests.providers.questions import LUNA, MESSAGES, ask, png, provider_at
+from tests.providers.questions import LUNA, MESSAGES, MODELS, ask, model_named, png, provider_at
 from tests.providers.raw_provider import always, reply, serving
+from tests.sandbox.ai_provider import anthropic_sdk, openai_sdk
 
 
-def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provider: HttpProvider) -> None:
     completion = ask(provider)
     (entry,) = ai_server.books.as_json()
     assert (completion.model, completion.provider, completion.mock) == ("gpt-6-luna", "openai", False)
@@ -45,7 +46,7 @@ def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provi
     assert provider.health.read().status is ProviderStatus.UP
 
 
-def test_our_request_and_answer_are_those_of_the_official_sdk(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_our_request_and_answer_are_those_of_the_official_sdk(ai_server: AIServer, provider: HttpProvider) -> None:
     """The stand-in checks both against the package's types, and answers the same question in the same way."""
     ours = ask(provider, most=500)
     with openai.OpenAI(
@@ -90,6 +91,64 @@ def sdk_question(most: int) -> dict[str, Any]:
     return {"model": "gpt-6-luna", "messages": messages, "max_completion_tokens": most}
 
 
+@pytest.mark.slow
+def test_each_provider_answers_as_its_official_sdk_reads_it(ai_server: AIServer, each: HttpProvider) -> None:
+    messages, model = [Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Löse: 2x = 4")], MODELS[each.name]
+    ours = each.complete(model, messages, max_output_tokens=500, deadline_seconds=10, request_id=uuid4())
+    text, tokens = of_official_sdk(ai_server, each.name)
+    assert (ours.text, ours.finish, ours.provider, ours.model) == (text, Finish.STOP, each.name, model.id)
+    assert (ours.usage.input_tokens, ours.usage.output_tokens, ours.usage.estimated) == (*tokens, False)
+    mine, sdks = ai_server.books.as_json()
+    for member in (
+        "method",
+        "path",
+        "key",
+        "model",
+        "text_sha256",
+        "status",
+        "input_tokens",
+        "output_tokens",
+        "billed",
+    ):
+        assert mine[member] == sdks[member], member
+
+
+def of_official_sdk(server: AIServer, name: str) -> tuple[str | None, tuple[int, int]]:
+    asked: Any = [{"role": "user", "content": "Löse: 2x = 4"}]
+    if name == "anthropic":
+        message = anthropic_sdk(server).messages.create(
+            model=MODELS[name].id, max_tokens=500, system="Be brief.", messages=asked
+        )
+        text = "".join(block.text for block in message.content if block.type == "text")
+        return text, (message.usage.input_tokens, message.usage.output_tokens)
+    answer = openai_sdk(server, name).chat.completions.create(
+        model=MODELS[name].id, max_completion_tokens=500, messages=[{"role": "system", "content": "Be brief."}, *asked]
+    )
+    assert answer.usage is not None
+    return answer.choices[0].message.content, (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
+def test_each_provider_is_understood_when_it_refuses(ai_server: AIServer, each: HttpProvider, status: int) -> None:
+    kinds = {400: ProviderFailed, 401: ProviderMisconfigured, 429: ProviderBusy, 500: ProviderBroke, 529: ProviderBroke}
+    ai_server.next.add(NextAnswer(status=status))
+    with pytest.raises(ProviderFailed) as failure:
+        ask(each, MODELS[each.name])
+    assert type(failure.value) is kinds[status]
+
+
+def test_each_provider_is_asked_for_free_whether_it_takes_the_key(
+    ai_server: AIServer, each: HttpProvider, http: HttpClient
+) -> None:
+    each.try_key(5)
+    wrong = provider_at(ai_server.base_url(each.name), "wrong-key", http, MODELS[each.name])
+    with pytest.raises(ProviderMisconfigured):
+        wrong.try_key(5)
+    entries = list(ai_server.books.as_json())
+    assert [(entry["method"], entry["billed"]) for entry in entries] == [("GET", False)] * 2
+    assert "/models" in entries[0]["path"]
+
+
 @pytest.mark.parametrize(
     ("trouble", "failed", "reason"),
     [
@@ -111,7 +170,7 @@ def sdk_question(most: int) -> dict[str, Any]:
     ],
 )
 def test_every_trouble_is_one_call_and_told_in_our_words(
-    ai_server: AIServer, provider: OpenAIProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
+    ai_server: AIServer, provider: HttpProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
 ) -> None:
     ai_server.next.add(NextAnswer(**trouble))
     metric = f'provider="openai",model="gpt-6-luna",outcome="{failed.error}"'
@@ -135,25 +194,25 @@ def test_every_trouble_is_one_call_and_told_in_our_words(
     assert (provider.health.read().status is ProviderStatus.MISCONFIGURED) is loud
 
 
-def test_a_slow_answer_in_pieces_that_split_letters_is_read(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_a_slow_answer_in_pieces_that_split_letters_is_read(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(text="Lösung: ½ 🙂 √2", split_utf8=True, trickle_pause_seconds=0.005))
     assert ask(provider).text.startswith("Lösung: ½ 🙂 √2\n√π")
 
 
-def test_usage_that_is_missing_is_estimated(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_usage_that_is_missing_is_estimated(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(usage="none"))
     completion = ask(provider)
     assert completion.usage.estimated is True
     assert completion.usage.input_tokens == estimated_usage(MESSAGES, 0).input_tokens
 
 
-def test_an_answer_that_was_cut_at_its_most_tokens_says_so(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_an_answer_that_was_cut_at_its_most_tokens_says_so(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(finish="length"))
     assert ask(provider).finish is Finish.LENGTH
 
 
 def test_what_timed_out_after_sending_may_cost_all_that_it_was_allowed(
-    ai_server: AIServer, provider: OpenAIProvider
+    ai_server: AIServer, provider: HttpProvider
 ) -> None:
     ai_server.next.add(NextAnswer(hold=True))
     try:
@@ -166,7 +225,7 @@ def test_what_timed_out_after_sending_may_cost_all_that_it_was_allowed(
     assert failure.value.cost_micros == LUNA.cost_micros(most.input_tokens, 10_000) > 5000
 
 
-def test_what_was_never_sent_costs_nothing(provider: OpenAIProvider, http: HttpClient) -> None:
+def test_what_was_never_sent_costs_nothing(provider: HttpProvider, http: HttpClient) -> None:
     nobody = provider_at("http://127.0.0.1:1/v1", "key", http)
     with pytest.raises(ProviderUnreachable) as failure:
         ask(nobody)
@@ -185,12 +244,12 @@ def test_a_wrong_key_is_told_to_nobody(ai_server: AIServer, http: HttpClient, ca
     assert "platform.openai.com" not in told
 
 
-def test_a_model_that_was_shut_down_is_our_fault(provider: OpenAIProvider) -> None:
+def test_a_model_that_was_shut_down_is_our_fault(provider: HttpProvider) -> None:
     with pytest.raises(ProviderMisconfigured):
         ask(provider, model_named("openai", "gpt-4-vision-preview"))
 
 
-def test_tokens_and_cost_are_counted(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_tokens_and_cost_are_counted(ai_server: AIServer, provider: HttpProvider) -> None:
     ask(provider)
     (entry,) = ai_server.books.as_json()
     made = {"input": entry["input_tokens"], "output": entry["output_tokens"]}
