@@ -57,7 +57,7 @@ def when_first_needed(rule: Rule, append_unknown: bool = True) -> Callable[..., 
 
 
 # Tests make many applications, and compiling what builds addresses out of rules was a third of making one. Nobody builds any.
-Rule._compile_builder = when_first_needed  # type: ignore[method-assign]
+Rule._compile_builder = when_first_needed  # type: ignore[assignment, method-assign]
 
 # For tests in which no application sets logging up. By default structlog paints a traceback with rich, for a second each.
 PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
