@@ -133,6 +133,7 @@ IN_WORDS = {
     "uuid_parsing": "This is not an ID",
     "extra_forbidden": "This form has no such field",
     "repeated": "Send this field only once",
+    "enum": "Choose one of the list",
 }
 
 
@@ -217,6 +218,6 @@ def money(amount: int, currency: str) -> str:
 
 
 def micros(amount: int, currency: str) -> str:
-    """Of millionths of the currency unit: `1.00 USD`, and `0.0125 USD` where it is no whole cent."""
-    digits = 2 if amount % MICROS_PER_CENT == 0 else 4
+    """Of millionths of the currency unit: `1.00 USD`, and `0.0125 USD` or `0.000012 USD` where it is no whole cent."""
+    digits = 2 if amount % MICROS_PER_CENT == 0 else 4 if amount % 100 == 0 else 6
     return f"{amount / 1_000_000:,.{digits}f} {currency.upper()}"
