@@ -44,6 +44,7 @@ def test_the_session_of_a_disabled_account_solves_nothing(running: RunningSolve)
     assert (running.ai.books.entries, alice.log()) == ([], [])
 
 
+@pytest.mark.slow
 def test_an_address_must_be_confirmed_where_the_operator_asks_for_it(start: Start) -> None:
     running = start(
         REQUIRE_EMAIL_VERIFICATION="on", EMAIL_HOST="smtp.example.com", DEFAULT_FROM_EMAIL="no-reply@example.com"

@@ -31,6 +31,7 @@ def assert_free(customer: Customer) -> None:
     assert {unit.split()[0] for unit in customer.used()} <= {"failure"}
 
 
+@pytest.mark.slow
 def test_a_provider_that_is_down_opens_the_breaker(start: Start) -> None:
     running = start(OPENAI_BASE_URL=NOBODY)
     alice, bob = running.register(Tier.PRO), Dashboard(running.app).customer()
