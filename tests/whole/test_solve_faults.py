@@ -161,7 +161,7 @@ class Faults:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.timeout(2 * SECONDS + 240)
 def test_all_books_agree_after_whatever_failed(
     *,
     start_web_server: StartWebServer,
