@@ -4,9 +4,9 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sandbox.stripe_server.protocol.response_shapes import Object
 
 from payments.billing.purse import BillingOverdue
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.statements import GOOD, Statements
 
 FORTNIGHT = timedelta(days=14)
