@@ -15,7 +15,6 @@ import orjson
 import pytest
 
 from metering.settle import Outcome
-from providers.answer_text import LONGEST_TEXT
 from providers.bodies import ProviderStatus
 from providers.completion import Finish, Message, Prompt, Role, TokenUsage, estimated_usage
 from providers.events import Delta, Event, Finished
@@ -31,6 +30,7 @@ from providers.problems import (
     ProviderTimedOut,
     ProviderUnreachable,
 )
+from providers.stream_reader import LONGEST_TEXT
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
