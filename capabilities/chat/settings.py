@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from providers.settings import ModelName, OpenAISection
+from providers.settings import ModelName, ProvidersSection
 from settings.section import Complaint, Place
 from settings.web_server import WebServerSection
 
@@ -13,7 +13,7 @@ MOST_STREAMS: Final = 300
 SECONDS_TO_SETTLE: Final = 5.0
 
 
-class ChatSection(OpenAISection, WebServerSection):
+class ChatSection(ProvidersSection, WebServerSection):
     title: ClassVar = "AI chat"
 
     chat_default_model: ModelName = "fast"
