@@ -1,0 +1,26 @@
+"""AI chat: conversations with the models of several providers, whose replies are streamed, kept and can be taken up again."""
+
+from typing import TYPE_CHECKING
+
+from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
+from capabilities.chat.settings import ChatSection
+from metering.capability import Capability
+
+if TYPE_CHECKING:
+    from metering.parts import Built, Parts
+
+
+def _build(parts: "Parts", settings: ChatSection) -> "Built":
+    from capabilities.chat.assembly import build_chat  # noqa: PLC0415 - nothing of it is loaded while it is off
+
+    return build_chat(parts, settings)
+
+
+CHAT = Capability(
+    name=FEATURE,
+    title="Conversations with AI models.",
+    settings=ChatSection,
+    scopes={FEATURE: "Chat with AI models."},
+    limits={tier: {FEATURE: limits} for tier, limits in CHAT_LIMITS.items()},
+    build=_build,
+)
