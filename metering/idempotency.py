@@ -30,10 +30,13 @@ class IdempotencyKeyReused(Problem):
 
 
 class RequestStillRunning(Problem):
+    """`request_id`: the holder's; None when the key changed hands in this moment."""
+
     status, error, title = 409, "request_still_running", "The first request with this Idempotency-Key is still running"
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, request_id: UUID | None = None) -> None:
         super().__init__(headers=retry_after(min(seconds, 5)))
+        self.request_id = request_id
 
 
 class AnswerNotKept(Problem):
@@ -65,7 +68,7 @@ CLAIM = text("""
     RETURNING request_id, lease_until
 """)
 LOOK = text("""
-    SELECT fingerprint, answer, extract(epoch FROM lease_until - clock_timestamp())::float
+    SELECT fingerprint, answer, request_id, extract(epoch FROM lease_until - clock_timestamp())::float
     FROM idempotency_keys WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
 """)
 TAKE_OVER = text("""
@@ -142,9 +145,9 @@ def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
 
 
-def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> bytes | None:
+def _answer_of(found: tuple[str, str | None, UUID, float], fingerprint: str) -> bytes | None:
     """None when its holder has died."""
-    known, answer, left = found
+    known, answer, request_id, left = found
     if not hmac.compare_digest(known, fingerprint):
         raise IdempotencyKeyReused
     if answer == TOO_LARGE_TO_KEEP:
@@ -152,5 +155,5 @@ def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> bytes 
     if answer is not None:
         return answer.encode()
     if left > 0:
-        raise RequestStillRunning(left)
+        raise RequestStillRunning(left, request_id)
     return None

@@ -24,7 +24,7 @@ from database.group_commit import GroupCommit
 from database.prepared_statement import PreparedStatement
 from database.shared_trips import TripNotBegun, TripNotCompleted
 from metering.idempotency import HeldKey
-from metering.metrics import CALL_NOT_RECORDED, FAILURE_NOT_RECORDED
+from metering.metrics import FAILURE_NOT_RECORDED
 from security.edge.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
@@ -272,7 +272,6 @@ class Settlement:
             except TripNotCompleted as error:
                 may_be_counted = may_be_counted or not isinstance(error, TripNotBegun)
                 if monotonic() + pause > deadline:
-                    CALL_NOT_RECORDED.inc()
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
                     raise UsageNotRecorded(may_be_counted=may_be_counted) from error
                 sleep(pause)
