@@ -24,6 +24,7 @@ TAGS: Final = MappingProxyType(
     {
         "admin": "What the staff see and do: accounts, API keys, calls, billing periods and settings.",
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
+        "ai_providers": "The AI providers behind products such as image solving.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
         "billing": "Your monthly statements, and paying them.",
@@ -58,7 +59,7 @@ def api_description(settings: ProcessSection, built: Mapping[Capability, Built])
         NAME,
         VERSION,
         server=settings.public_base_url,
-        tags={**TAGS, **own},
+        tags={**own, **TAGS},
         description=DESCRIPTION,
         requires_https=settings.require_https,
     )

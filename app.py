@@ -103,7 +103,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_blueprints(made.auth, settings),
         usage_routes(made.auth, plan_table(on)),
         *payment_blueprints(made.payments),
-        *chain.from_iterable(each.routes for each in own),
+        *dict.fromkeys(chain.from_iterable(each.routes for each in own)),
         *admin.routes,
         health_routes(made.health, version=VERSION, environment=settings.flask_env),
         openapi_routes(api_description(settings, made.built)),

@@ -35,7 +35,7 @@ from metering.rate_limit_headers import DAY
 from metering.usage.budget import BUDGET
 from metering.windows import day_of
 from providers.assembly import Providers
-from providers.catalogue import Model, find_model
+from providers.catalogue import Model
 from providers.completion import Completion, Message, Picture, Role
 from providers.problems import ProviderFailed
 from security.edge.problems import ValidationFailed, field_error
@@ -84,7 +84,7 @@ class PictureSolver:
         """Raises ValidationFailed for one that is not offered."""
         if name is None or name == self.default_model.id:
             return self.default_model
-        model = find_model(self.default_model.provider, name)
+        model = self.providers.catalogue.find(self.default_model.provider, name)
         if model is None or model.is_shut_down(now.astimezone(UTC).date()):
             raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")])
         if not model.pictures:

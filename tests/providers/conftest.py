@@ -5,16 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from providers.http_client import HttpClient
-from providers.openai_provider import OpenAIProvider
+from providers.http_provider import HttpProvider
+from providers.loop import ProviderLoop
 from sandbox.ai_server.server import AIServer
 from tests.providers.questions import provider_at
 
 
 @pytest.fixture
 def http() -> Iterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    client.close()
+    loop = ProviderLoop()
+    yield HttpClient(loop)
+    loop.close()
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def ai_server() -> Iterator[AIServer]:
 
 
 @pytest.fixture
-def provider(ai_server: AIServer, http: HttpClient) -> OpenAIProvider:
+def provider(ai_server: AIServer, http: HttpClient) -> HttpProvider:
     """OpenAI's face of the stand-in."""
     ai_server.next.clear()
     ai_server.books.clear()

@@ -5,11 +5,14 @@ from uuid import uuid4
 
 from PIL import Image
 
-from providers.catalogue import Model, model_named
+from providers.catalogue import Model, read_catalogue
+from providers.chat_completions import ChatCompletions
 from providers.completion import Completion, Message, Picture, Provider, Role
 from providers.http_client import HttpClient
-from providers.openai_provider import OpenAIProvider
+from providers.http_provider import HttpProvider
 
+CATALOGUE = read_catalogue()
+model_named = CATALOGUE.named
 LUNA = model_named("openai", "gpt-6-luna")
 
 
@@ -25,8 +28,8 @@ MESSAGES = (
 )
 
 
-def provider_at(url: str, key: str, http: HttpClient, model: Model = LUNA) -> OpenAIProvider:
-    return OpenAIProvider("openai", url, key, model, http)
+def provider_at(url: str, key: str, http: HttpClient, model: Model = LUNA) -> HttpProvider:
+    return HttpProvider("openai", url, key, asked_model=model, wire=ChatCompletions(), http=http)
 
 
 def ask(provider: Provider, model: Model = LUNA, seconds: float = 10, most: int = 2048) -> Completion:

@@ -2,19 +2,20 @@
 
 from datetime import date
 
-from providers.catalogue import Model, catalogue, find_model, model_named
+from providers.catalogue import Model
 from sandbox.ai_server.catalogue import openai_names, openai_shutdowns
+from tests.providers.questions import CATALOGUE
 
 
 def test_names_and_days_of_shutdown_are_those_of_the_official_package() -> None:
-    ours = [model for model in catalogue().values() if model.provider == "openai"]
+    ours = [model for model in CATALOGUE.models.values() if model.provider == "openai"]
     assert {model.id for model in ours} <= set(openai_names())
     for model in ours:
         assert model.shut_down == openai_shutdowns().get(model.id), model.id
 
 
 def test_a_model_with_one_price_has_both() -> None:
-    for model in catalogue().values():
+    for model in CATALOGUE.models.values():
         assert (model.input_micros is None) == (model.output_micros is None)
         assert type(model.input_micros) in {int, type(None)}
 
@@ -32,12 +33,12 @@ def test_cost_is_rounded_up() -> None:
 
 
 def test_a_model_is_shut_down_from_its_day_on() -> None:
-    model = find_model("openai", "gpt-4-vision-preview")
+    model = CATALOGUE.find("openai", "gpt-4-vision-preview")
     assert model is not None
     assert [model.is_shut_down(date(2024, 12, day)) for day in (5, 6, 7)] == [False, True, True]
 
 
 def test_a_model_that_is_not_listed_is_taken_at_its_word() -> None:
-    assert find_model("openai", "gpt-next") is None
-    model = model_named("openai", "gpt-next")
+    assert CATALOGUE.find("openai", "gpt-next") is None
+    model = CATALOGUE.named("openai", "gpt-next")
     assert (model.pictures, model.listed, model.cost_micros(1000, 1000)) == (True, False, 0)

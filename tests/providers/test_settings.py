@@ -1,5 +1,6 @@
 """The settings of OpenAI, read as a process reads them."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from auth.tiers import Tier
 from config import SettingsInvalid, load_settings
 from metering.capability import Capability
-from providers.catalogue import model_named
-from providers.settings import OpenAISection, model_remarks, picture_complaints
+from providers.settings import ProvidersSection, key_complaints, model_remarks, picture_complaints
 from settings.check import remarks_on
 from settings.redact import Redactor
+from settings.section import Complaint
+from tests.providers.questions import model_named
 from tests.whole.environment import production_environment
 
 KEY = "sk-proj-" + "a1B2" * 10
@@ -20,16 +22,21 @@ def nothing(*_: object) -> object:
     raise AssertionError("no test builds it")
 
 
-ASKS = Capability("ask", "Asks", {}, {tier: {} for tier in Tier}, nothing, settings=OpenAISection)  # type: ignore[arg-type]
+class AskSection(ProvidersSection):
+    def contradictions(self) -> Iterator[Complaint]:
+        yield from key_complaints(self)
 
 
-def development(**changes: str) -> OpenAISection:
+ASKS = Capability("ask", "Asks", {}, {tier: {} for tier in Tier}, nothing, settings=AskSection)  # type: ignore[arg-type]
+
+
+def development(**changes: str) -> ProvidersSection:
     settings = load_settings({"CAPABILITIES": "ask", **changes}, capabilities=(ASKS,))
-    assert isinstance(settings, OpenAISection)
+    assert isinstance(settings, ProvidersSection)
     return settings
 
 
-def production(**changes: str) -> OpenAISection:
+def production(**changes: str) -> ProvidersSection:
     environ = production_environment("postgresql://mirroros@127.0.0.1:1/mirroros", "https://predict.example.com")
     own = {"CAPABILITIES": "ask", "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": ""}
     return development(**{**environ, **own, **changes})
@@ -105,7 +112,7 @@ def test_a_model_that_was_shut_down_is_remarked() -> None:
 
 def test_a_model_that_is_not_listed_is_remarked_at_openai_alone() -> None:
     (remark,) = [each for each in remarks_on(production(OPENAI_MODEL="gpt-next")) if "OPENAI" in each]
-    assert remark.startswith("OPENAI_MODEL is not in providers/catalogue.toml")
+    assert remark.startswith("OPENAI_MODEL is not in the catalogue of models")
     elsewhere = production(OPENAI_MODEL="llama", OPENAI_BASE_URL="http://ai.internal/v1")
     assert not [each for each in remarks_on(elsewhere) if "OPENAI" in each]
 

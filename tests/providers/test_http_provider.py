@@ -11,10 +11,9 @@ from structlog.testing import capture_logs
 
 from metering.settle import Outcome
 from providers.bodies import ProviderStatus
-from providers.catalogue import model_named
 from providers.completion import Finish, estimated_usage
 from providers.http_client import HttpClient
-from providers.openai_provider import OpenAIProvider
+from providers.http_provider import HttpProvider
 from providers.problems import (
     ContentRefused,
     ProviderBroke,
@@ -27,11 +26,11 @@ from providers.problems import (
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
-from tests.providers.questions import LUNA, MESSAGES, ask, png, provider_at
+from tests.providers.questions import LUNA, MESSAGES, ask, model_named, png, provider_at
 from tests.providers.raw_provider import always, reply, serving
 
 
-def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provider: HttpProvider) -> None:
     completion = ask(provider)
     (entry,) = ai_server.books.as_json()
     assert (completion.model, completion.provider, completion.mock) == ("gpt-6-luna", "openai", False)
@@ -45,7 +44,7 @@ def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provi
     assert provider.health.read().status is ProviderStatus.UP
 
 
-def test_our_request_and_answer_are_those_of_the_official_sdk(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_our_request_and_answer_are_those_of_the_official_sdk(ai_server: AIServer, provider: HttpProvider) -> None:
     """The stand-in checks both against the package's types, and answers the same question in the same way."""
     ours = ask(provider, most=500)
     with openai.OpenAI(
@@ -111,7 +110,7 @@ def sdk_question(most: int) -> dict[str, Any]:
     ],
 )
 def test_every_trouble_is_one_call_and_told_in_our_words(
-    ai_server: AIServer, provider: OpenAIProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
+    ai_server: AIServer, provider: HttpProvider, trouble: dict[str, Any], failed: type[ProviderFailed], reason: str
 ) -> None:
     ai_server.next.add(NextAnswer(**trouble))
     metric = f'provider="openai",model="gpt-6-luna",outcome="{failed.error}"'
@@ -135,25 +134,25 @@ def test_every_trouble_is_one_call_and_told_in_our_words(
     assert (provider.health.read().status is ProviderStatus.MISCONFIGURED) is loud
 
 
-def test_a_slow_answer_in_pieces_that_split_letters_is_read(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_a_slow_answer_in_pieces_that_split_letters_is_read(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(text="Lösung: ½ 🙂 √2", split_utf8=True, trickle_pause_seconds=0.005))
     assert ask(provider).text.startswith("Lösung: ½ 🙂 √2\n√π")
 
 
-def test_usage_that_is_missing_is_estimated(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_usage_that_is_missing_is_estimated(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(usage="none"))
     completion = ask(provider)
     assert completion.usage.estimated is True
     assert completion.usage.input_tokens == estimated_usage(MESSAGES, 0).input_tokens
 
 
-def test_an_answer_that_was_cut_at_its_most_tokens_says_so(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_an_answer_that_was_cut_at_its_most_tokens_says_so(ai_server: AIServer, provider: HttpProvider) -> None:
     ai_server.next.add(NextAnswer(finish="length"))
     assert ask(provider).finish is Finish.LENGTH
 
 
 def test_what_timed_out_after_sending_may_cost_all_that_it_was_allowed(
-    ai_server: AIServer, provider: OpenAIProvider
+    ai_server: AIServer, provider: HttpProvider
 ) -> None:
     ai_server.next.add(NextAnswer(hold=True))
     try:
@@ -166,7 +165,7 @@ def test_what_timed_out_after_sending_may_cost_all_that_it_was_allowed(
     assert failure.value.cost_micros == LUNA.cost_micros(most.input_tokens, 10_000) > 5000
 
 
-def test_what_was_never_sent_costs_nothing(provider: OpenAIProvider, http: HttpClient) -> None:
+def test_what_was_never_sent_costs_nothing(provider: HttpProvider, http: HttpClient) -> None:
     nobody = provider_at("http://127.0.0.1:1/v1", "key", http)
     with pytest.raises(ProviderUnreachable) as failure:
         ask(nobody)
@@ -185,12 +184,12 @@ def test_a_wrong_key_is_told_to_nobody(ai_server: AIServer, http: HttpClient, ca
     assert "platform.openai.com" not in told
 
 
-def test_a_model_that_was_shut_down_is_our_fault(provider: OpenAIProvider) -> None:
+def test_a_model_that_was_shut_down_is_our_fault(provider: HttpProvider) -> None:
     with pytest.raises(ProviderMisconfigured):
         ask(provider, model_named("openai", "gpt-4-vision-preview"))
 
 
-def test_tokens_and_cost_are_counted(ai_server: AIServer, provider: OpenAIProvider) -> None:
+def test_tokens_and_cost_are_counted(ai_server: AIServer, provider: HttpProvider) -> None:
     ask(provider)
     (entry,) = ai_server.books.as_json()
     made = {"input": entry["input_tokens"], "output": entry["output_tokens"]}
