@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from database import reading, transaction
+from database.base import uuid7
 from security.edge.problems import Problem, retry_after
 
 KEPT_FOR = timedelta(hours=24)
@@ -48,7 +49,8 @@ class AnswerNotKept(Problem):
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call.
+    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call. Each of
+    them has a row in the log of calls, for each asked the upstream.
 
     `lease_until` tells one holder from another: what a holder does to the key has no effect once somebody took it over.
     """
@@ -77,6 +79,11 @@ TAKE_OVER = text("""
         AND fingerprint = :fingerprint AND answer IS NULL AND lease_until <= clock_timestamp()
     RETURNING request_id, lease_until
 """)
+SET_ASIDE = (
+    text("UPDATE usage_reservations SET request_id = :aside WHERE request_id = :request_id"),
+    text("UPDATE request_logs SET id = :aside WHERE id = :request_id AND NOT success"),
+)
+"""What the one before left gets a name of its own: what the next one writes must not replace it."""
 OWN = """
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
         AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
@@ -118,7 +125,11 @@ class IdempotencyKeys:
                 for statement in (CLAIM, TAKE_OVER):
                     if row := session.execute(statement, values).one_or_none():
                         holder, lease_until = row
-                        return HeldKey(user_id, route, names["key_sha256"], holder, lease_until, statement is TAKE_OVER)
+                        if taken_over := statement is TAKE_OVER:
+                            left = {"request_id": holder, "aside": uuid7()}
+                            for each in SET_ASIDE:
+                                session.execute(each, left)
+                        return HeldKey(user_id, route, names["key_sha256"], holder, lease_until, taken_over)
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago

@@ -113,6 +113,11 @@ class Reservation:
     policies: tuple[PolicyState, ...]
     in_postgres: bool
 
+    @property
+    def leaves_a_row(self) -> bool:
+        """True when a job notes the call as abandoned, unless it was noted or released before its lease ended."""
+        return self.in_postgres and not self.ask.only_counts
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -1,12 +1,13 @@
 """An admitted call and its end: settled, failed or released, exactly one of them, once.
 
-The only other end is that it is unknown whether the settling was written, or that PostgreSQL was away: then the reservation stays
-until its lease ends, for nothing is given back that may be counted, and a job notes the call as abandoned.
+While PostgreSQL is away none of them can be written. Then the reservation stays until its lease ends, for nothing is given back
+that may be counted, and a job notes the call as abandoned: what reached an upstream leaves a row.
 """
 
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from uuid import UUID
 
@@ -27,10 +28,12 @@ from metering.settle import LimitReachedMeanwhile, Outcome, SettledCall, Settlem
 from metering.upstream import UpstreamFailed
 from metering.usage_limits import UsageLimits
 from metering.work import Work
-from security.edge.problems import Problem
+from security.edge.problems import InternalError, Problem
 
 ANSWERED_SECONDS = 60.0
 """What was read already waits longer for PostgreSQL to count it: nobody else waits for it."""
+NOT_RECORDED = "usage_not_recorded"
+"""The error code of a row whose call could not be counted, so its answer was withheld."""
 
 
 @dataclass(slots=True)
@@ -133,6 +136,15 @@ class OpenCall:
         draws = zip(reservation.ask.draws, reservation.amounts, strict=True)
         return {draw.policy: amount for draw, amount in draws}[policy]
 
+    def moved(self, breaker: Breaker, sign: HealthSign) -> None:
+        """Another upstream is asked in place of this one, of which `sign` says what it was worth. Waits for nothing.
+
+        Raises BreakerIsOpen for one that takes no calls now, and then all is as before.
+        """
+        ticket = breaker.admit(self.running.caller.user_id)
+        self._ledger.breaker.judge(self._ticket, sign)
+        self._ledger, self._ticket = replace(self._ledger, breaker=breaker), ticket
+
     def extend(self) -> bool:
         """False when the lease is over, and others may have what it held: then the call should end. While PostgreSQL cannot be
         asked it is True, for the lease still runs; so ask at least three times a lease.
@@ -157,11 +169,12 @@ class OpenCall:
         except LimitReachedMeanwhile:
             raise self._refuse_late(call) from None
         except BaseException as error:
-            if isinstance(error, UsageNotRecorded):
-                CALL_NOT_RECORDED.inc()
-            if not (isinstance(error, UsageNotRecorded) and error.may_be_counted):  # nothing was counted
-                self._ledger.limits.failed(reservation, None)
-                self._ledger.release_key(running.held)
+            if not isinstance(error, UsageNotRecorded):
+                self._fail(Outcome.FAILED, status=InternalError.status, error_code=InternalError.error)
+                raise
+            CALL_NOT_RECORDED.inc()
+            if not error.may_be_counted:
+                self._fail(Outcome.FAILED, status=error.status, error_code=NOT_RECORDED)
             raise
         finally:
             self._ledger.leave(self._ticket, HealthSign.GOOD)
@@ -177,7 +190,8 @@ class OpenCall:
         DELIVERED or CUT_SHORT. `tally.answer` is kept under the idempotency key, whatever the outcome; without one the key
         stands for an answer that was not kept. `seconds`: how long to wait for PostgreSQL.
 
-        False: it could not be recorded and nothing is charged; or it had ended before.
+        False: PostgreSQL did not confirm it in that time, so nothing is charged unless its last answer was lost; or the call had ended
+        before.
         """
         if not self._ending.acquire(blocking=False):
             return False
@@ -221,32 +235,44 @@ class OpenCall:
             self._ledger.leave(self._ticket, HealthSign.UNKNOWN)
 
     def _give_back(self, error: BaseException) -> None:
-        limits, running, feature = self._ledger.limits, self.running, self._work.feature
         if not isinstance(error, UpstreamFailed):
-            limits.failed(running.reservation, None)
-            self._ledger.release_key(running.held)
+            if isinstance(error, Problem):  # it was found before anything was sent
+                self._ledger.limits.failed(self.running.reservation, None)
+                self._ledger.limits.release(self.running.reservation)
+                self._ledger.release_key(self.running.held)
+            else:
+                self._fail(Outcome.FAILED, status=InternalError.status, error_code=InternalError.error)
             return
-        upstream_ms = (perf_counter() - self._asked) * 1000
+        feature, upstream_ms = self._work.feature, (perf_counter() - self._asked) * 1000
         measures_of(feature).failed.observe(upstream_ms / 1000)
         UPSTREAM_FAILURES.labels(feature, error.reason).inc()
-        error.headers.update(timing_headers(running.elapsed_ms(), upstream_ms))
+        error.headers.update(timing_headers(self.running.elapsed_ms(), upstream_ms))
+        self._fail(error.outcome, status=error.status, error_code=error.reason, times=error.sent)
+
+    def _fail(self, outcome: Outcome, *, status: int, error_code: str, times: int = 1) -> None:
+        """Leave a row and charge nothing. `times`: how often the upstream was asked."""
+        limits, running = self._ledger.limits, self.running
         hour = running.reservation.ask.hour.name
-        failed = Spent(counter=feature, unit=FAILURE, window=hour, amount=error.sent, allowed=None)
-        spent = (failed,) if error.sent else ()
-        call = self._settled(
-            spent, outcome=error.outcome, upstream_ms=upstream_ms, status=error.status, error_code=error.reason
+        failed = Spent(counter=self._work.feature, unit=FAILURE, window=hour, amount=times, allowed=None)
+        ended = partial(
+            self._settled,
+            (failed,) if times else (),
+            outcome=outcome,
+            upstream_ms=(perf_counter() - self._asked) * 1000,
+            status=status,
+            error_code=error_code,
         )
-        failures = self._ledger.settlement.note_failure(call)
-        if error.sent:
-            limits.failed(running.reservation, failures, error.sent)
-        else:
-            limits.release(running.reservation)
+        try:
+            call = ended()
+        except TypeError:  # what was noted of it cannot be written, so the row goes without
+            self.tally = Tally([])
+            call = ended()
+        limits.failed(running.reservation, self._ledger.settlement.note_failure(call), times)
         self._ledger.release_key(running.held)
 
     def _refuse_late(self, call: SettledCall) -> Problem:
         """Others were counted while this call ran. It is not delivered, and its row says so."""
         ledger, running, work = self._ledger, self.running, self._work
-        ledger.limits.settled(running.reservation, None)
         measures_of(work.feature).refused_at_settling.inc()
         problem: Problem
         try:
@@ -256,7 +282,8 @@ class OpenCall:
             problem = error
         uncounted = replace(call, spent=(), answer=None, price_micros=None)
         failed = replace(uncounted, outcome=Outcome.FAILED, status=problem.status, error_code=problem.error)
-        ledger.settlement.note_failure(failed)
+        if ledger.settlement.note_failure(failed) is not None or not running.reservation.leaves_a_row:
+            ledger.limits.settled(running.reservation, None)
         ledger.release_key(running.held)
         return problem
 

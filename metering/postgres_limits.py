@@ -29,7 +29,9 @@ SELECT count(*) FROM extended
 """
 RELEASE = "WITH gone AS (DELETE FROM usage_reservations WHERE request_id = %s) SELECT 1"
 STANDING = """
-WITH live AS (SELECT * FROM usage_reservations WHERE user_id = %(user)s AND lease_until > now())
+WITH live AS (
+    SELECT * FROM usage_reservations WHERE user_id = %(user)s AND lease_until > now() AND request_id <> %(request)s
+)
 SELECT coalesce(counter.used, 0),
        coalesce((SELECT sum(amount) FROM live
                  WHERE feature = draw.counter AND unit = draw.unit AND "window" = draw."window"), 0)::bigint,
@@ -101,8 +103,9 @@ class PostgresLimits:
         return calls, failures
 
     def standing(self, ask: Ask) -> Standing:
-        """The figures of this moment, nothing taken."""
-        rows = self._rows(STANDING, {"user": str(ask.user_id), "feature": ask.feature, "draws": _document(ask)})
+        """The figures of this moment beside this call, nothing taken."""
+        names = {"request": str(ask.request_id), "user": str(ask.user_id), "feature": ask.feature}
+        rows = self._rows(STANDING, names | {"draws": _document(ask)})
         in_flight, tat, now = rows[0][2:]
         return Standing(tuple(row[0] for row in rows), tuple(row[1] for row in rows), in_flight, tat, now)
 

@@ -170,7 +170,7 @@ class ChunkReader:
         return events
 
     def _read_chunk(self, chunk: Any, size: int, events: list[Event]) -> None:
-        choices = chunk.get("choices")
+        choices = None if isinstance(chunk, list) else chunk.get("choices")
         if choices:
             choice = choices[0]
             delta = choice.get("delta")

@@ -1,11 +1,13 @@
 """The settings of chat: which model answers, how long a reply may take, and how many there may be at once."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from pydantic import Field
 
-from providers.settings import ModelName, OpenAISection
+from providers.catalogue import UnknownModel
+from providers.settings import ModelName, ProvidersSection
 from settings.section import Complaint, Place
 from settings.web_server import WebServerSection
 
@@ -13,7 +15,7 @@ MOST_STREAMS: Final = 300
 SECONDS_TO_SETTLE: Final = 5.0
 
 
-class ChatSection(OpenAISection, WebServerSection):
+class ChatSection(ProvidersSection, WebServerSection):
     title: ClassVar = "AI chat"
 
     chat_default_model: ModelName = "fast"
@@ -47,6 +49,14 @@ class ChatSection(OpenAISection, WebServerSection):
     def contradictions(self) -> Iterator[Complaint]:
         if self.chat_max_streams >= self.web_threads:
             yield "CHAT_MAX_STREAMS", "must be below WEB_THREADS, otherwise replies could use every thread"
+        today = datetime.now(UTC).date()
+        try:
+            models = self.catalogue.resolve(self.chat_default_model, self.providers_set_up, today)
+        except UnknownModel:
+            yield "CHAT_DEFAULT_MODEL", "must name a model or an alias of the catalogue of models"
+        else:
+            if not models:
+                yield "CHAT_DEFAULT_MODEL", "names no model of a provider whose key is set"
 
     def longest_request(self) -> float:
         """A server that stops waits for no reply that is longer."""

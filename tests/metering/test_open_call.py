@@ -48,6 +48,7 @@ def test_a_call_holds_a_place_and_tokens_until_it_ends(chat: Chat) -> None:
     held = {row["unit"]: row["amount"] for row in chat.rows("SELECT unit, amount FROM usage_reservations")}
     assert (held, chat.calls.bulkhead.taken, chat.tokens()) == ({"call": 1, "token": PER_CALL}, 1, 0)
     assert 'tokens";r=900' in call.headers["RateLimit"]
+    assert ';qu="tokens",' in call.headers["RateLimit-Policy"]
     call.tally.amounts[1] = 40
     assert call.answered()
     assert (chat.tokens(), chat.in_flight(), chat.outcomes()) == (40, 0, [("delivered", None)])
@@ -58,9 +59,11 @@ def test_a_call_is_granted_what_is_left_between_least_and_most(chat: Chat) -> No
     first, second = chat.begin(), chat.begin()
     assert [call.granted("tokens") for call in (first, second)] == [700, 300]
     assert first.granted("day") == 1
+    assert second.headers["X-RateLimit-Policy"] == "day"  # no token is left, but these fields are about requests
     with pytest.raises(RateLimitExceeded) as refusal:
         chat.begin()
     assert refusal.value.members["violated-policies"] == ["tokens"]
+    assert refusal.value.detail == "Your plan does not have enough tokens left for this request"
     first.released()
     assert chat.begin().granted("tokens") == 700
 
@@ -82,7 +85,8 @@ def test_what_was_stopped_is_counted_as_far_as_it_came(chat: Chat) -> None:
 
 
 def test_a_failure_costs_nothing_and_counts_in_the_hours_failures(chat: Chat) -> None:
-    for _ in range(20):
+    chat.failures_per_hour = 3
+    for _ in range(3):
         call = chat.begin()
         call.tally.cost_micros = 77
         call.failed(ModelFailed("overloaded"))
@@ -207,6 +211,7 @@ def test_a_refusal_gives_the_key_back(chat: Chat) -> None:
     assert chat.rows("SELECT 1 FROM idempotency_keys") == []
 
 
+@pytest.mark.slow
 def test_two_hundred_begins_cannot_overspend_a_budget_for_ten(chat: Chat, app: Flask) -> None:
     chat.concurrency = chat.per_day = 1000
     chat.calls = replace(chat.calls, bulkhead=type(chat.calls.bulkhead)(1000))

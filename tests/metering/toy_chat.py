@@ -64,6 +64,7 @@ class Chat:
     alice: Principal = field(default_factory=person)
     per_day: int = 50
     concurrency: int = 3
+    failures_per_hour: int = 20
     at_least: int = PER_CALL
     at_most: int = PER_CALL
 
@@ -77,7 +78,7 @@ class Chat:
             Draw("day", "chat", CALL, day_of(now), self.per_day),
             Draw("tokens", "account", TOKENS, month_of(now), BUDGET, self.at_least, self.at_most),
         )
-        return Allowance(draws, Burst(1000, 1), self.concurrency, failures_per_hour=20, shed_from=1.0)
+        return Allowance(draws, Burst(1000, 1), self.concurrency, self.failures_per_hour, shed_from=1.0)
 
     def ask(self, perform: Callable[[Running, Tally], bytes], key: str | None = None) -> Delivered:
         return self.calls.once(self.alice, self.work(key), perform)

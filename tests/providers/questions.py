@@ -7,7 +7,7 @@ from PIL import Image
 
 from providers.catalogue import Model, read_catalogue
 from providers.chat_completions import ChatCompletions
-from providers.completion import Completion, Message, Picture, Provider, Role
+from providers.completion import Completion, Message, Picture, Prompt, Provider, Role
 from providers.http_client import HttpClient
 from providers.http_provider import HttpProvider
 
@@ -26,6 +26,7 @@ MESSAGES = (
     Message(Role.SYSTEM, "You solve problems of mathematics."),
     Message(Role.USER, "Löse: 2x = 4", (Picture("image/png", png()),)),
 )
+PROMPT = Prompt(MESSAGES)
 
 
 def provider_at(url: str, key: str, http: HttpClient, model: Model = LUNA) -> HttpProvider:

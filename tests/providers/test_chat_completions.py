@@ -18,7 +18,7 @@ from providers.problems import (
     ProviderFailed,
     ProviderMisconfigured,
 )
-from tests.providers.questions import LUNA, MESSAGES
+from tests.providers.questions import LUNA, MESSAGES, PROMPT
 
 
 def answer(**changes: Any) -> dict[str, Any]:
@@ -36,16 +36,13 @@ def choice(finish: str = "stop", **message: Any) -> dict[str, Any]:
 
 def read(document: object, status: int = 200, retry_after: str | None = None, model: Model = LUNA) -> Completion:
     body = document if isinstance(document, bytes) else orjson.dumps(document)
-    return ChatCompletions().read(Reply(status, retry_after, body), model, Prompt(MESSAGES))
+    return ChatCompletions().read(Reply(status, retry_after, body), model, PROMPT)
 
 
 def failure(document: object, status: int = 200, retry_after: str | None = None) -> ProviderFailed:
     with pytest.raises(ProviderFailed) as raised:
         read(document, status, retry_after)
     return raised.value
-
-
-PROMPT = Prompt(MESSAGES)
 
 
 def requested(prompt: Prompt = PROMPT, model: Model = LUNA, **changes: Any) -> Any:

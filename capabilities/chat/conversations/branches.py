@@ -68,7 +68,7 @@ def siblings(
 ) -> Mapping[UUID | None, Sequence[UUID]]:
     """By parent, the messages under it, the oldest first. None: those that begin the conversation."""
     found: dict[UUID | None, list[UUID]] = {parent: [] for parent in parents}
-    for parent_id, message_id in session.execute(_children(conversation_id, set(parents))).tuples():
+    for parent_id, message_id in session.execute(_children(conversation_id, set(parents))):
         found[parent_id].append(message_id)
     return found
 

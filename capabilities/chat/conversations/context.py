@@ -47,7 +47,7 @@ def context_of(session: Session, conversation_id: UUID, leaf_id: UUID, most_toke
     path = branch(conversation_id, leaf_id)
     size = func.octet_length(ChatMessage.content)
     walked = select(ChatMessage.id, size).join(path, ChatMessage.id == path.c.id).where(size > 0)
-    sizes = session.execute(walked.order_by(path.c.step)).tuples().all()
+    sizes = session.execute(walked.order_by(path.c.step)).all()
     fitting: list[UUID] = []
     left = most_tokens
     for message_id, bytes_ in sizes:

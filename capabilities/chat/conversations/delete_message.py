@@ -19,7 +19,7 @@ def delete_message(user_id: UUID, message_id: UUID, now: datetime) -> None:
         conversation, message = hold_conversation_of(session, user_id, message_id)
         below = subtree(conversation.id, message.id)
         states = select(ChatMessage.id, ChatMessage.state).join(below, below.c.id == ChatMessage.id)
-        found = dict(session.execute(states).tuples().all())
+        found = dict(session.execute(states).all())
         if any(MessageState(state).running for state in found.values()):
             raise ReplyRunning
         if conversation.current_leaf_id in found:
