@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from capabilities.chat.completions.complete import Completer, OngoingCompletions
+from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.metrics import READERS, REPLIES
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies.follow import Follow
@@ -53,10 +55,27 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     slots = ReaderSlots(settings.chat_max_streams)
     # Staff who look through an account never see its chats.
     guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)
+    ongoing = OngoingCompletions(settings.chat_drain_s)
+    completer = Completer(
+        calls=calls,
+        providers=providers,
+        plans=CHAT_LIMITS,
+        readers=slots,
+        ongoing=ongoing,
+        reply_seconds=settings.chat_reply_timeout_s,
+        idle_seconds=settings.chat_idle_timeout_s,
+        longest_call=longest_call,
+        hash_key=parts.derived_key("mirroros chat completion hashes v1"),
+        clock=parts.auth.clock,
+    )
     return Built(
-        routes=(reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard), providers.routes),
+        routes=(
+            completion_routes(completer, settings.chat_default_model, guard=guard),
+            reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
+            providers.routes,
+        ),
         jobs=(Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),),
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
-        drains=(running,),
+        drains=(running, ongoing),
     )

@@ -153,8 +153,9 @@ class ChunkWriter:
         self._begin = b"data: " + orjson.dumps(members)[:-1] + b',"choices":[{"index":0,"delta":'
         self._usage = b',"usage":null' if include_usage else b""
 
-    def role(self) -> bytes:
-        return self._chunk(b'{"role":"assistant","content":""}')
+    def role(self, *, text: bool) -> bytes:
+        """The first one. `text`: and not calls of tools alone."""
+        return self._chunk(b'{"role":"assistant","content":""}' if text else b'{"role":"assistant","content":null}')
 
     def text(self, text: str) -> bytes:
         return self._chunk(b'{"content":' + orjson.dumps(text) + b"}")
@@ -175,12 +176,12 @@ class ChunkWriter:
         )
 
 
-def chunks_of(completion: ChatCompletion, *, include_usage: bool) -> Iterator[bytes]:
+def chunks_of_whole(completion: ChatCompletion, *, include_usage: bool) -> Iterator[bytes]:
     """A whole answer, as it was stored under an Idempotency-Key, in the form of a stream."""
     (choice,) = completion.choices
     heading = Heading(completion.id, completion.created, completion.model)
     writer = ChunkWriter(heading, include_usage=include_usage)
-    yield writer.role()
+    yield writer.role(text=choice.message.content is not None)
     if choice.message.content:
         yield writer.text(choice.message.content)
     if choice.message.tool_calls:

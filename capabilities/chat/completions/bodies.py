@@ -20,6 +20,8 @@ LONGEST_TEXT: Final = 32_000
 MOST_TOOLS: Final = 128
 MOST_STOPS: Final = 4
 EMPTY_IN_ANSWERS: Final = frozenset({"refusal", "annotations", "audio", "function_call"})
+ADDED_BY_CLIENTS: Final = frozenset({"parsed", "parsed_arguments", "index"})
+"""What the helpers of OpenAI's clients add to the messages they read, for whoever reads on. It says nothing new."""
 NAME: Final = "^[A-Za-z0-9_-]{1,64}$"
 
 Count = Annotated[int, Field(ge=1), WHOLE]
@@ -61,19 +63,34 @@ def _parts(sent: object) -> object:
 Content = Annotated[list[ContentPart], Field(min_length=1), BeforeValidator(_parts), _TextOrList()]
 
 
-class CalledFunction(Body):
+class SentBack(Body):
+    """Part of an answer, which clients send back as they read it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_says_nothing(cls, sent: Any) -> Any:
+        if not isinstance(sent, dict):
+            return sent
+        return {
+            name: value
+            for name, value in sent.items()
+            if name not in ADDED_BY_CLIENTS and (value or name not in EMPTY_IN_ANSWERS)
+        }
+
+
+class CalledFunction(SentBack):
     name: Annotated[str, Field(pattern=NAME)]
     arguments: Annotated[str, Field(max_length=LONGEST_TEXT)]
     """JSON, as the model wrote it."""
 
 
-class ToolCall(Body):
+class ToolCall(SentBack):
     id: Annotated[str, Field(min_length=1, max_length=256)]
     type: Literal["function"] = "function"
     function: CalledFunction
 
 
-class CompletionMessage(Body):
+class CompletionMessage(SentBack):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
     """A text, or a list of parts. Only the user's messages may have pictures."""
@@ -86,11 +103,11 @@ class CompletionMessage(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_what_says_nothing(cls, sent: Any) -> Any:
-        """Answers have such members, and clients send messages back as they came."""
-        if not isinstance(sent, dict):
-            return sent
-        return {name: value for name, value in sent.items() if value or name not in EMPTY_IN_ANSWERS}
+    def _without_empty_content(cls, sent: Any) -> Any:
+        """Beside calls of tools, clients make a text of nothing of it."""
+        if isinstance(sent, dict) and sent.get("tool_calls") and sent.get("content") == "":
+            return {**sent, "content": None}
+        return sent
 
     @model_validator(mode="after")
     def _fits_its_role(self) -> "CompletionMessage":
@@ -147,7 +164,7 @@ class ResponseFormat(Body):
         return self
 
 
-def _tool_choice(sent: object) -> object:
+def _tool_choice(sent: Any) -> Any:
     if sent in ("none", "auto", "required"):
         return sent
     match sent:

@@ -35,6 +35,7 @@ def told(problem: Problem) -> dict[str, Any]:
         [USER],
         [{"role": "developer", "content": "Be short"}, USER],
         [USER, {"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "audio": None}, USER],
+        [USER, {**CALLING, "content": "", "parsed": None}, {"role": "tool", "tool_call_id": "call_1", "content": "20"}],
         [USER, CALLING, {"role": "tool", "tool_call_id": "call_1", "content": "20 degrees"}],
         [{"role": "user", "name": "alice", "content": [{"type": "text", "text": "Hello"}]}],
         [picture(PNG, detail="low")],
