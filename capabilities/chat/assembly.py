@@ -1,9 +1,14 @@
 """The parts of this package, put together for one application."""
 
 from dataclasses import replace
+from datetime import UTC
 
+from auth.tiers import Tier
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
+from capabilities.chat.conversations.check_defaults import Defaults
+from capabilities.chat.conversations.jobs import retention_jobs
+from capabilities.chat.conversations.routes import conversation_routes
 from capabilities.chat.metrics import READERS, REPLIES
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies.follow import Follow
@@ -19,6 +24,8 @@ from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
 from metering.parts import Built, Parts
 from providers.assembly import providers_of
+from providers.catalogue import UnknownModel
+from security.edge.problems import ValidationFailed, field_error
 from security.metrics.live import Live
 
 LEASE_MARGIN_SECONDS = 90.0
@@ -68,13 +75,25 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         hash_key=parts.derived_key("mirroros chat completion hashes v1"),
         clock=parts.auth.clock,
     )
+    clock = parts.auth.clock
+
+    def check_model(name: str, _tier: Tier) -> None:
+        try:
+            providers.catalogue.resolve(name, (), clock().astimezone(UTC).date())
+        except UnknownModel:
+            raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
+
     return Built(
         routes=(
             completion_routes(completer, settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
+            conversation_routes(parts.auth, Defaults(CHAT_LIMITS, check_model)),
             providers.routes,
         ),
-        jobs=(Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),),
+        jobs=(
+            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),
+            *retention_jobs(clock, settings.chat_retention_days),
+        ),
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
         drains=(running, ongoing),

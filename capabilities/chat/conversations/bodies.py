@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from capabilities.chat.conversations.append import LONGEST_TITLE
 from capabilities.chat.models import MessageRole, MessageState, TitleSource
@@ -32,6 +32,16 @@ SystemPrompt = Annotated[
 ]
 
 
+def _some_id(value: UUID | None) -> UUID | None:
+    if value is None:
+        raise ValueError("Enter the ID of a message")
+    return value
+
+
+LeafId = Annotated[UUID | None, AfterValidator(_some_id), WithJsonSchema({"type": "string", "format": "uuid"})]
+"""None only where it was not sent."""
+
+
 class ConversationFields(Body):
     """Lengths count characters."""
 
@@ -56,7 +66,7 @@ class ChangeConversationBody(ConversationFields):
     """Only the fields that you send are changed."""
 
     archived: bool = False
-    current_leaf_id: UUID | None = None
+    current_leaf_id: LeafId = None
     """Shows the branch of this message: down to the newest message below it."""
 
 

@@ -17,7 +17,7 @@ PORTION = 5_000
 def delete_conversation(user_id: UUID, conversation_id: UUID) -> None:
     """Raises NotFound."""
     with transaction() as session:
-        if not _delete(session, Conversation.id == conversation_id, Conversation.user_id == user_id):
+        if not delete_these(session, Conversation.id == conversation_id, Conversation.user_id == user_id):
             raise no_conversation()
 
 
@@ -33,10 +33,10 @@ def delete_portion(session: Session, *conditions: ColumnElement[bool]) -> int:
     """As many of these conversations as have PORTION messages, or a larger one. Says how many; 0 when none is left."""
     before = func.sum(Conversation.message_count).over(order_by=Conversation.id) - Conversation.message_count
     some = select(Conversation.id, before.label("before")).where(*conditions).subquery()
-    return _delete(session, Conversation.id.in_(select(some.c.id).where(some.c.before < PORTION)))
+    return delete_these(session, Conversation.id.in_(select(some.c.id).where(some.c.before < PORTION)))
 
 
-def _delete(session: Session, *conditions: ColumnElement[bool]) -> int:
+def delete_these(session: Session, *conditions: ColumnElement[bool]) -> int:
     query = delete(Conversation).where(*conditions).execution_options(synchronize_session=False)
     deleted: int = session.execute(query).rowcount  # type: ignore[attr-defined]
     return deleted

@@ -1,7 +1,7 @@
 """The search in what a user and the models wrote."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -27,7 +27,7 @@ SELECT message.id, message.role, message.created_at, message.conversation_id, co
     ts_headline(
         'simple', translate(left(message.content, {SEARCHED_CHARACTERS}), :marks, ''),
         websearch_to_tsquery('simple', :q),
-        'MaxFragments=1, MaxWords=30, MinWords=10, StartSel={BEGIN}, StopSel={END}'
+        'MaxFragments=1, MaxWords=30, MinWords=10, ShortWord=0, StartSel={BEGIN}, StopSel={END}'
     ) AS snippet
 FROM page JOIN chat_messages AS message USING (id) JOIN chat_conversations AS conversation ON conversation.id = conversation_id
 ORDER BY message.id DESC
@@ -39,20 +39,26 @@ LATEST = UUID(int=2**128 - 1)
 FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-def search(user_id: UUID, wanted: SearchQuery) -> SearchAnswer:
-    """The newest first."""
-    given = {
+def given_of(user_id: UUID, wanted: SearchQuery) -> dict[str, Any]:
+    """What FIND is executed with."""
+    return {
         "owner": f"'{user_id}'",
         "user_id": user_id,
         "q": wanted.q,
         "since": FIRST_MOMENT if wanted.from_ is None else _midnight(wanted.from_),
-        "until": LAST_MOMENT if wanted.to in {None, date.max} else _midnight(wanted.to + timedelta(days=1)),
+        "until": (
+            LAST_MOMENT if wanted.to is None or wanted.to == date.max else _midnight(wanted.to + timedelta(days=1))
+        ),
         "before": wanted.cursor or LATEST,
         "most": wanted.limit + 1,
         "marks": BEGIN + END,
     }
+
+
+def search(user_id: UUID, wanted: SearchQuery) -> SearchAnswer:
+    """The newest first."""
     with reading() as session:
-        rows = session.execute(FIND, given).all()
+        rows = session.execute(FIND, given_of(user_id, wanted)).all()
     page = page_of(
         [
             FoundMessage(
