@@ -124,7 +124,7 @@ class AnthropicMessages:
 class MessageReader:
     """What the model thinks, and events of kinds that are not known, are passed over."""
 
-    __slots__ = ("_data", "begun", "ended", "finish", "received", "usage")
+    __slots__ = ("_data", "begun", "ended", "failure", "finish", "received", "usage")
 
     def __init__(self) -> None:
         self._data = EventData()
@@ -132,16 +132,19 @@ class MessageReader:
         self.usage: TokenUsage | None = None
         self.received = 0
         self.finish: Finish | None = None
+        self.failure: ProviderFailed | None = None
 
     def read(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        for line in self._data.feed(data):
-            try:
+        try:
+            for line in self._data.feed(data):
                 self._read_event(orjson.loads(line), events)
-            except WRONG_TYPES:
-                raise ProviderFailed("reply_malformed") from None
-            if self.ended:
-                break
+                if self.ended:
+                    break
+        except ProviderFailed as failure:
+            self.failure = failure
+        except WRONG_TYPES:
+            self.failure = ProviderFailed("reply_malformed")
         return events
 
     def _read_event(self, event: Any, events: list[Event]) -> None:

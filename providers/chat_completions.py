@@ -147,7 +147,7 @@ class ChunkReader:
     finishes.
     """
 
-    __slots__ = ("_data", "_refused", "begun", "ended", "finish", "received", "usage")
+    __slots__ = ("_data", "_refused", "begun", "ended", "failure", "finish", "received", "usage")
 
     def __init__(self) -> None:
         self._data = EventData()
@@ -156,17 +156,20 @@ class ChunkReader:
         self.usage: TokenUsage | None = None
         self.received = 0
         self.finish: Finish | None = None
+        self.failure: ProviderFailed | None = None
 
     def read(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        for line in self._data.feed(data):
-            if line == b"[DONE]":
-                self.ended = True
-                break
-            try:
+        try:
+            for line in self._data.feed(data):
+                if line == b"[DONE]":
+                    self.ended = True
+                    break
                 self._read_chunk(orjson.loads(line), len(line), events)
-            except WRONG_TYPES:
-                raise ProviderFailed("reply_malformed") from None
+        except ProviderFailed as failure:
+            self.failure = failure
+        except WRONG_TYPES:
+            self.failure = ProviderFailed("reply_malformed")
         return events
 
     def _read_chunk(self, chunk: Any, size: int, events: list[Event]) -> None:
@@ -252,12 +255,14 @@ def _code_of(error: Any) -> str:
 
 
 def usage_told(given: object) -> TokenUsage | None:
-    """None for what cannot be."""
+    """None for what cannot be. What Gemini thinks, Google tells in the total alone."""
     if not isinstance(given, dict):
         return None
-    taken, made = given.get("prompt_tokens"), given.get("completion_tokens")
+    taken, made, total = (given.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     if not is_count(taken) or not is_count(made):
         return None
+    if is_count(total):
+        made = max(made, total - taken)
     details = given.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     return TokenUsage(taken, made, estimated=False, cached_input_tokens=min(cached, taken) if is_count(cached) else 0)

@@ -45,7 +45,7 @@ class HttpClient:
     """One per process. How many calls it makes at once is bounded by those who make them."""
 
     def __init__(self, loop: ProviderLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._opened: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
 
     def request(
@@ -57,7 +57,7 @@ class HttpClient:
         or no HTTP.
         """
         progress = _Progress()
-        future = self._loop.start(
+        future = self.loop.start(
             self._exchange(progress, method, url, headers=headers, body=body, seconds=deadline_seconds)
         )
         try:
@@ -151,7 +151,7 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         if self._opened is None or self._opened[0] is not loop:
             self._opened = (loop, _open_session())
-            self._loop.at_end(self._opened[1].close)
+            self.loop.at_end(self._opened[1].close)
         return self._opened[1]
 
 

@@ -59,7 +59,7 @@ class HttpProvider:
         self._base_url = base_url
         self._wire = wire
         self._headers = {**wire.headers(key), "Accept": JSON, "User-Agent": "mirroros"}
-        self._http = http
+        self.http = http
 
     @property
     def format(self) -> Format:
@@ -79,7 +79,7 @@ class HttpProvider:
             model, prompt, max_output_tokens=max_output_tokens, temperature=None, options=NO_OPTIONS, stream=False
         )
         try:
-            reply = self._http.request(
+            reply = self.http.request(
                 "POST",
                 self._base_url + self._wire.path,
                 headers={**self._headers, **self._wire.call_headers(request_id), "Content-Type": JSON},
@@ -118,7 +118,7 @@ class HttpProvider:
         )
         try:
             async with aclosing(
-                self._http.stream(
+                self.http.stream(
                     self._base_url + self._wire.path,
                     headers={**self._headers, **self._wire.call_headers(request_id), "Content-Type": JSON},
                     body=body,
@@ -132,6 +132,8 @@ class HttpProvider:
                         latency = latency or perf_counter() - started
                         for event in reader.read(data):
                             yield event
+                        if reader.failure is not None:
+                            raise reader.failure
                         if reader.ended:
                             break
                 except ProviderFailed:
@@ -160,7 +162,7 @@ class HttpProvider:
 
     def try_key(self, seconds: float) -> None:
         """Ask for the description of a model, which costs nothing. Raises a ProviderFailed."""
-        reply = self._http.request(
+        reply = self.http.request(
             "GET",
             self._base_url + self._wire.model_path(self.asked_model),
             headers=self._headers,

@@ -54,7 +54,7 @@ class StreamReader(Protocol):
     """Of one stream. What it found so far may be read at any time.
 
     `begun`: something of the reply has come. `ended`: nothing more will come. `usage`: as the provider last told.
-    `received`: bytes of text. `finish`: once the reply is whole.
+    `received`: bytes of text. `finish`: once the reply is whole. `failure`: why no more of it can be used.
     """
 
     begun: bool
@@ -62,6 +62,7 @@ class StreamReader(Protocol):
     usage: TokenUsage | None
     received: int
     finish: Finish | None
+    failure: ProviderFailed | None
 
     def read(self, data: bytes) -> list[Event]:
-        """What these bytes bring, but the end. Raises a ProviderFailed."""
+        """What these bytes bring, but the end. What comes before a failure among them counts."""

@@ -43,7 +43,11 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
-AI_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+AI_VARIABLES = tuple(
+    f"{provider}_{variable}"
+    for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
+    for variable in ("API_KEY", "BASE_URL")
+)
 START_WITHIN_SECONDS = 20
 
 
@@ -65,9 +69,13 @@ def unset_sign_in(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def unset_ai(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that a stand-in for AI providers would fill in: all, or none where a developer chose one or the mock."""
-    chosen = any(is_set(environ, name) for name in (*AI_VARIABLES, "USE_MOCK_OPENAI"))
-    return () if chosen else AI_VARIABLES
+    """The variables that a stand-in for AI providers would fill in: those of each provider for which a developer chose neither a key
+    nor an address, nor the mock of OpenAI.
+    """
+    chosen = {name.partition("_")[0] for name in AI_VARIABLES if is_set(environ, name)}
+    if is_set(environ, "USE_MOCK_OPENAI"):
+        chosen.add("OPENAI")
+    return tuple(name for name in AI_VARIABLES if name.partition("_")[0] not in chosen)
 
 
 @dataclass

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC
 
 from auth.tiers import Tier
+from capabilities.chat.completions.complete import Completer, OngoingCompletions
+from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.check_defaults import Defaults
 from capabilities.chat.conversations.jobs import retention_jobs
 from capabilities.chat.conversations.routes import conversation_routes
@@ -60,6 +62,19 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     slots = ReaderSlots(settings.chat_max_streams)
     # Staff who look through an account never see its chats.
     guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)
+    ongoing = OngoingCompletions(settings.chat_drain_s)
+    completer = Completer(
+        calls=calls,
+        providers=providers,
+        plans=CHAT_LIMITS,
+        readers=slots,
+        ongoing=ongoing,
+        reply_seconds=settings.chat_reply_timeout_s,
+        idle_seconds=settings.chat_idle_timeout_s,
+        longest_call=longest_call,
+        hash_key=parts.derived_key("mirroros chat completion hashes v1"),
+        clock=parts.auth.clock,
+    )
 
     def check_model(name: str, _tier: Tier) -> None:
         try:
@@ -69,6 +84,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
 
     return Built(
         routes=(
+            completion_routes(completer, settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
             conversation_routes(parts.auth, guard, Defaults(CHAT_LIMITS, check_model)),
             providers.routes,
@@ -79,5 +95,5 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         ),
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
-        drains=(running,),
+        drains=(running, ongoing),
     )

@@ -9,12 +9,12 @@ from typing import Any
 
 from sandbox.ai_server.catalogue import Model, anthropic_models
 from sandbox.ai_server.faces import Body, Headers
-from sandbox.ai_server.openai_face import encoded, parts_of
+from sandbox.ai_server.openai_face import parts_of
 from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, received_picture
 from sandbox.ai_server.questions import Answer, Question, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
-from sandbox.ai_server.streams import Chunk, Stream
+from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "refusal": "refusal"}
 TEXT_BLOCK = {"type": "text", "text": ""}
@@ -208,8 +208,9 @@ class AnthropicFace:
             signed = block_delta(0, {"type": "signature_delta", "signature": signature_of(answer)})
             started = event("content_block_start", index=1, content_block=TEXT_BLOCK)
             yield Chunk(signed + event("content_block_stop", index=0) + started)
+        write = written_with(lambda text: block_delta(index, {"type": "text_delta", "text": text}))
         for text in answer.chunks():
-            yield Chunk(block_delta(index, {"type": "text_delta", "text": text}), tokens_of(text), text)
+            yield Chunk(write(text), tokens_of(text), text)
 
     def error_body(self, refused: Refused, request_id: str) -> Body | list[Body]:
         return {

@@ -33,7 +33,6 @@ class Connection(asyncio.Protocol):
         self._head: Request | None = None
         """Of the request whose body is still on its way."""
         self._waiting: asyncio.Future[None] | None = None
-        self._gone = False
         self._full = False
         self._transport: asyncio.Transport
         self.answering: asyncio.Task[None] | None = None
@@ -78,13 +77,13 @@ class Connection(asyncio.Protocol):
         self._received += data
         self._answer_next()
 
+    def eof_received(self) -> None:
+        """A caller that will not speak again does not listen either: asyncio closes the connection."""
+        self._leave()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
         self._open_ones.discard(self)
-        if self.when_left is not None:
-            self.when_left()
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(ClientLeft())
+        self._leave()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -132,8 +131,16 @@ class Connection(asyncio.Protocol):
         return Request(head.method, head.path, head.query, head.headers, body)
 
     def _check_still_there(self) -> None:
-        if self._gone or self._transport.is_closing():
+        if self._transport.is_closing():  # also where a write has failed and asyncio has yet to tell us
+            self._leave()
             raise ClientLeft
+
+    def _leave(self) -> None:
+        if self.when_left is not None:
+            self.when_left()
+            self.when_left = None
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(ClientLeft())
 
     async def _wait(self) -> None:
         self._waiting = self._loop.create_future()

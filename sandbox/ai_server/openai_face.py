@@ -3,9 +3,10 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 from sandbox.ai_server.catalogue import GOOGLE_MODELS, GROQ_MODELS, Model, openai_models, openai_names
@@ -14,7 +15,7 @@ from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, picture_of_data_uri
 from sandbox.ai_server.questions import Answer, Question, Tool, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
-from sandbox.ai_server.streams import Chunk, Stream
+from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 RANGES = {
     "temperature": (0, 2),
@@ -29,9 +30,8 @@ FORMATS = "['png', 'jpeg', 'gif', 'webp']"
 PATCH = 32
 MOST_PATCHES = 1536
 CREATED = 1_760_000_000
-OBFUSCATION = "Yq7TzXc1Rb9KwLp3"
+PADDING = ("Yq7", "TzXc1Rb9", "K", "wLp3e")
 DONE = "data: [DONE]\n\n"
-encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class OpenAIFace:
@@ -304,14 +304,19 @@ class OpenAIFace:
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
 
     def chunks(self, head: Body, question: Question, answer: Answer) -> Iterator[Chunk]:
-        if answer.usage.reasoning_tokens:
-            yield Chunk("", tokens=answer.usage.reasoning_tokens)
-        for number, text in enumerate(answer.chunks()):
-            if question.obfuscated:
-                head = {**head, "obfuscation": OBFUSCATION[: 1 + number % len(OBFUSCATION)]}
-            delta = delta_of(answer, text)
-            events = [chunk(head, delta, choice) for choice in range(question.choices)]
-            yield Chunk("".join(events), tokens_of(text) * question.choices, text)
+        yield Chunk("", tokens=answer.usage.reasoning_tokens)
+        heads = [{**head, "obfuscation": each} for each in PADDING] if question.obfuscated else [head]
+        writers = cycle([self.writer(each, question, answer) for each in heads])
+        for text in answer.chunks():
+            yield Chunk(next(writers)(text), tokens_of(text) * question.choices, text)
+
+    def writer(self, head: Body, question: Question, answer: Answer) -> Callable[[str], str]:
+        """Of a text as a chunk of each choice."""
+
+        def write(text: str) -> str:
+            return "".join(chunk(head, delta_of(answer, text), choice) for choice in range(question.choices))
+
+        return written_with(write)
 
     def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
         """The last chunk with usage has no choices, says OpenAI's reference of `stream_options`."""
@@ -427,17 +432,17 @@ class GoogleFace(OpenAIFace):
         return {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
 
     def chunks(self, head: Body, question: Question, answer: Answer) -> Iterator[Chunk]:
-        """Each tells the usage up to it (discuss.ai.google.dev/t/127400)."""
-        output = 0
-        for each in super().chunks(head, replace(question, obfuscated=False), answer):
-            output += each.tokens
+        """Each has a role, and tells the usage up to it where that is asked for (discuss.ai.google.dev/t/127400)."""
+        output = answer.usage.reasoning_tokens
+        yield Chunk("", tokens=output)
+        for text in answer.chunks():
+            tokens = tokens_of(text) * question.choices
+            output += tokens
             usage = answer.told_usage(output) if question.stream_usage else None
-            if not each.text or usage is None:
-                yield each
-                continue
-            told = head | {"usage": self.usage(usage)}
-            delta = {"role": "assistant"} | delta_of(answer, each.text)
-            yield replace(each, data="".join(chunk(told, delta, choice) for choice in range(question.choices)))
+            told = head if usage is None else {**head, "usage": self.usage(usage)}
+            delta = {"role": "assistant", **delta_of(answer, text)}
+            events = [chunk(told, delta, choice) for choice in range(question.choices)]
+            yield Chunk("".join(events), tokens, text)
 
     def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
         ends = [chunk(head, {"role": "assistant"}, number, finish_of(answer)) for number in range(question.choices)]
@@ -546,8 +551,9 @@ class GroqFace(OpenAIFace):
         """`reasoning` stands beside `content` (console.groq.com/docs/reasoning)."""
         for text in cut_up(answer.thoughts, answer.chunk_tokens):
             yield Chunk(chunk(head, {"reasoning": text, "channel": "analysis"}, 0), tokens_of(text))
+        write = self.writer(head, question, answer)
         for text in answer.chunks():
-            yield Chunk(chunk(head, delta_of(answer, text), 0), tokens_of(text), text)
+            yield Chunk(write(text), tokens_of(text), text)
 
     def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
         """Usage stands in `x_groq`, and once more in a chunk of its own where that was asked for."""

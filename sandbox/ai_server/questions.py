@@ -122,9 +122,10 @@ def answer_to(question: Question, wanted: NextAnswer) -> Answer:
         text, finish = text[: room * CHARACTERS_PER_TOKEN], "length"
     if finish == "content_filter":
         text = ""
+    huge_tokens = tokens_of(HUGE_CHUNK) if question.stream and wanted.huge_chunk_after_chunks is not None else 0
     usage = Usage(
         input_tokens=sum(tokens_of(each) for each in question.texts) + question.picture_tokens,
-        output_tokens=wanted.reasoning_tokens + max(tokens_of(text), 1) * question.choices,
+        output_tokens=wanted.reasoning_tokens + (max(tokens_of(text), 1) + huge_tokens) * question.choices,
         cached_tokens=wanted.cached_tokens,
         reasoning_tokens=wanted.reasoning_tokens,
     )

@@ -1,7 +1,11 @@
 """A stream as a face puts it: what opens it, its chunks, and what ends it."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+MARK = "\ue000"
+encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +29,9 @@ class Stream:
     tokens: int
     """Of the whole answer, as they are billed when it has come to its end."""
     garbage: str = 'data: {"id": "chatcmpl-\n\n'
+
+
+def written_with(write: Callable[[str], str]) -> Callable[[str], str]:
+    """The same as `write` for a text that stands in it as JSON. The rest is encoded once: it is most of the work of a chunk."""
+    parts = write(MARK).split(encoded(MARK))
+    return lambda text: encoded(text).join(parts)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from PIL import Image
 
+from providers.anthropic_messages import AnthropicMessages
 from providers.catalogue import Model, read_catalogue
 from providers.chat_completions import ChatCompletions
 from providers.completion import Completion, Message, Picture, Prompt, Provider, Role
@@ -27,10 +28,17 @@ MESSAGES = (
     Message(Role.USER, "Löse: 2x = 4", (Picture("image/png", png()),)),
 )
 PROMPT = Prompt(MESSAGES)
+MODELS = {
+    "openai": LUNA,
+    "anthropic": model_named("anthropic", "claude-sonnet-5-5"),
+    "google": model_named("google", "gemini-3.5-flash-lite"),
+    "groq": model_named("groq", "openai/gpt-oss-120b"),
+}
 
 
 def provider_at(url: str, key: str, http: HttpClient, model: Model = LUNA) -> HttpProvider:
-    return HttpProvider("openai", url, key, asked_model=model, wire=ChatCompletions(), http=http)
+    wire = AnthropicMessages() if model.provider == "anthropic" else ChatCompletions(names=model.provider != "groq")
+    return HttpProvider(model.provider, url, key, asked_model=model, wire=wire, http=http)
 
 
 def ask(provider: Provider, model: Model = LUNA, seconds: float = 10, most: int = 2048) -> Completion:

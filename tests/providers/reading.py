@@ -43,8 +43,8 @@ def stream_of(
     *,
     prompt: Prompt = PROMPT,
     most: int = 2048,
-    seconds: float = 20,
-    idle: float = 10,
+    seconds: float = 60,
+    idle: float = 60,
     temperature: float | None = None,
     options: Mapping[str, Any] = NO_OPTIONS,
 ) -> AsyncGenerator[Event, None]:
@@ -70,5 +70,5 @@ def read_stream(loop: ProviderLoop, stream: AsyncGenerator[Event, None]) -> Read
         except Exception as failure:
             read.failure = failure
 
-    loop.start(to_the_end()).result(30)
+    loop.start(to_the_end()).result(120)
     return read

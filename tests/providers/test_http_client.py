@@ -160,7 +160,7 @@ def test_a_stop_cancels_what_waits_and_the_next_call_starts_anew(http: HttpClien
     with serving(respond) as provider, ThreadPoolExecutor() as pool:
         calls = [pool.submit(post, http, provider.url, 60) for _ in range(3)]
         assert arrived.wait(10)
-        http._loop.close()
+        http.loop.close()
         for call in calls:
             assert isinstance(call.exception(10), CallStopped)
     with serving(always(reply())) as provider:
@@ -176,7 +176,7 @@ def test_a_loop_that_does_not_answer_holds_no_thread(http: HttpClient, monkeypat
     released = threading.Event()
     with serving(always(reply())) as provider:
         post(http, provider.url)
-        http._loop.start(wait_on_the_loop(released))
+        http.loop.start(wait_on_the_loop(released))
         try:
             with pytest.raises(ProviderUnreachable):
                 post(http, provider.url, seconds=0.1)

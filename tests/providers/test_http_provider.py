@@ -4,6 +4,7 @@ import json
 import logging
 from base64 import b64encode
 from typing import Any
+from uuid import uuid4
 
 import openai
 import pytest
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 
 from metering.settle import Outcome
 from providers.bodies import ProviderStatus
-from providers.completion import Finish, estimated_usage
+from providers.completion import Finish, Message, Role, estimated_usage
 from providers.http_client import HttpClient
 from providers.http_provider import HttpProvider
 from providers.problems import (
@@ -26,8 +27,9 @@ from providers.problems import (
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
-from tests.providers.questions import LUNA, MESSAGES, ask, model_named, png, provider_at
+from tests.providers.questions import LUNA, MESSAGES, MODELS, ask, model_named, png, provider_at
 from tests.providers.raw_provider import always, reply, serving
+from tests.sandbox.ai_provider import anthropic_sdk, openai_sdk
 
 
 def test_an_answer_and_what_the_provider_bills_for_it(ai_server: AIServer, provider: HttpProvider) -> None:
@@ -87,6 +89,64 @@ def sdk_question(most: int) -> dict[str, Any]:
     user = [{"type": "text", "text": MESSAGES[1].text}, {"type": "image_url", "image_url": {"url": url}}]
     messages = [{"role": "system", "content": MESSAGES[0].text}, {"role": "user", "content": user}]
     return {"model": "gpt-6-luna", "messages": messages, "max_completion_tokens": most}
+
+
+@pytest.mark.slow
+def test_each_provider_answers_as_its_official_sdk_reads_it(ai_server: AIServer, each: HttpProvider) -> None:
+    messages, model = [Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Löse: 2x = 4")], MODELS[each.name]
+    ours = each.complete(model, messages, max_output_tokens=500, deadline_seconds=10, request_id=uuid4())
+    text, tokens = of_official_sdk(ai_server, each.name)
+    assert (ours.text, ours.finish, ours.provider, ours.model) == (text, Finish.STOP, each.name, model.id)
+    assert (ours.usage.input_tokens, ours.usage.output_tokens, ours.usage.estimated) == (*tokens, False)
+    mine, sdks = ai_server.books.as_json()
+    for member in (
+        "method",
+        "path",
+        "key",
+        "model",
+        "text_sha256",
+        "status",
+        "input_tokens",
+        "output_tokens",
+        "billed",
+    ):
+        assert mine[member] == sdks[member], member
+
+
+def of_official_sdk(server: AIServer, name: str) -> tuple[str | None, tuple[int, int]]:
+    asked: Any = [{"role": "user", "content": "Löse: 2x = 4"}]
+    if name == "anthropic":
+        message = anthropic_sdk(server).messages.create(
+            model=MODELS[name].id, max_tokens=500, system="Be brief.", messages=asked
+        )
+        text = "".join(block.text for block in message.content if block.type == "text")
+        return text, (message.usage.input_tokens, message.usage.output_tokens)
+    answer = openai_sdk(server, name).chat.completions.create(
+        model=MODELS[name].id, max_completion_tokens=500, messages=[{"role": "system", "content": "Be brief."}, *asked]
+    )
+    assert answer.usage is not None
+    return answer.choices[0].message.content, (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
+def test_each_provider_is_understood_when_it_refuses(ai_server: AIServer, each: HttpProvider, status: int) -> None:
+    kinds = {400: ProviderFailed, 401: ProviderMisconfigured, 429: ProviderBusy, 500: ProviderBroke, 529: ProviderBroke}
+    ai_server.next.add(NextAnswer(status=status))
+    with pytest.raises(ProviderFailed) as failure:
+        ask(each, MODELS[each.name])
+    assert type(failure.value) is kinds[status]
+
+
+def test_each_provider_is_asked_for_free_whether_it_takes_the_key(
+    ai_server: AIServer, each: HttpProvider, http: HttpClient
+) -> None:
+    each.try_key(5)
+    wrong = provider_at(ai_server.base_url(each.name), "wrong-key", http, MODELS[each.name])
+    with pytest.raises(ProviderMisconfigured):
+        wrong.try_key(5)
+    entries = list(ai_server.books.as_json())
+    assert [(entry["method"], entry["billed"]) for entry in entries] == [("GET", False)] * 2
+    assert "/models" in entries[0]["path"]
 
 
 @pytest.mark.parametrize(

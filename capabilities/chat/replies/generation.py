@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -24,8 +24,8 @@ from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.settle import Outcome, UsageNotRecorded
 from providers.assembly import Providers
 from providers.catalogue import Model
-from providers.completion import Finish, Prompt, TokenUsage
-from providers.events import Delta, Finished, Reported
+from providers.completion import NO_OPTIONS, Finish, Prompt, TokenUsage
+from providers.events import Delta, Event, Finished, Reported
 from providers.problems import CallStopped, ContentRefused, ProviderFailed, ProviderTimedOut
 from security.edge.problems import InternalError, Problem
 
@@ -62,6 +62,7 @@ class Asked:
     temperature: float | None
     reply_seconds: float
     idle_seconds: float
+    options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
 
     @property
     def estimated_input(self) -> int:
@@ -171,18 +172,22 @@ class Generation:
             self._asked.prompt,
             max_output_tokens=self._asked.max_tokens,
             temperature=self._asked.temperature,
+            options=self._asked.options,
             deadline_seconds=self._asked.reply_seconds,
             idle_seconds=self._asked.idle_seconds,
             request_id=self.request_id,
         )
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, Delta):
-                    self._publish(event.text)
-                elif isinstance(event, Reported):
-                    self._usage = event.usage
-                elif isinstance(event, Finished):
-                    self._finish = event.finish
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Delta):
+            self._publish(event.text)
+        elif isinstance(event, Reported):
+            self._usage = event.usage
+        elif isinstance(event, Finished):
+            self._finish = event.finish
 
     def _publish(self, text: str) -> None:
         if self.first_token_at is None:
