@@ -270,7 +270,7 @@ def test_texts_that_no_database_takes(talker: Talk, text: str) -> None:
 
 def test_a_conversation_is_set_to_what_the_plan_includes(chats: Chats, alice: Person) -> None:
     carol, talk = chats.register(Tier.PRO), alice.begins()
-    refusals = {
+    refusals: dict[str, tuple[dict[str, Any], int]] = {
         "max_tokens_above_plan": ({"max_tokens": 1025}, 422),
         "feature_not_in_tier": ({"model": "gpt-6-sol"}, 403),
         "model_unavailable": ({"model": "claude-haiku-4-5"}, 503),
