@@ -41,11 +41,13 @@ DOCUMENTED = {
 }
 """What the source document promises. Clients have these addresses built in."""
 
+TAKE_KEYS = ("/api/gateway/chat/", "/api/gateway/conversations", "/api/gateway/openai/")
+"""Beginnings of paths."""
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|credit|delete|download|end|finish|get|link|list|mark|pay|reauthenticate|receive|"
-    "refresh|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|sign|solve|start|undo|unlink|update|validate|"
-    "verify|waive"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
+    "receive|refresh|regenerate|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|"
+    "start|stop|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -86,7 +88,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
@@ -123,8 +125,8 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
-    and usage take an API key.
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of products and of
+    usage take an API key.
     """
     take_keys = {
         "/api/gateway/predict",
@@ -138,7 +140,9 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
-            schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
+            fresh = getattr(each.guard, "fresh", False)
+            takes_key = not fresh and (each.path in take_keys or each.path.startswith(TAKE_KEYS))
+            schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"
             schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
