@@ -104,6 +104,12 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
+    found = re.search(
+        r"^AI +stand-ins, .*: OpenAI, Anthropic, Google, Groq (http://\S+)$", started.output, re.MULTILINE
+    )
+    assert (
+        found is not None and requests.get(f"{found[1]}/controls/books", timeout=10).json()["requests"]
+    ), started.output
 
     refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
