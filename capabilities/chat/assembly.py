@@ -75,11 +75,10 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         hash_key=parts.derived_key("mirroros chat completion hashes v1"),
         clock=parts.auth.clock,
     )
-    clock = parts.auth.clock
 
     def check_model(name: str, _tier: Tier) -> None:
         try:
-            providers.catalogue.resolve(name, (), clock().astimezone(UTC).date())
+            providers.catalogue.resolve(name, (), parts.auth.clock().astimezone(UTC).date())
         except UnknownModel:
             raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
 
@@ -87,12 +86,12 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         routes=(
             completion_routes(completer, settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
-            conversation_routes(parts.auth, Defaults(CHAT_LIMITS, check_model)),
+            conversation_routes(parts.auth, guard, Defaults(CHAT_LIMITS, check_model)),
             providers.routes,
         ),
         jobs=(
             Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),
-            *retention_jobs(clock, settings.chat_retention_days),
+            *retention_jobs(parts.auth.clock, settings.chat_retention_days),
         ),
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),

@@ -1,6 +1,5 @@
 """`/conversations`, what is in them, and the search, under /api/gateway."""
 
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -36,8 +35,7 @@ from capabilities.chat.conversations.list_messages import list_messages
 from capabilities.chat.conversations.make import make_conversation
 from capabilities.chat.conversations.problems import ReplyRunning
 from capabilities.chat.conversations.search import search
-from capabilities.chat.plan_limits import FEATURE
-from security.api.operation import Answer, operation
+from security.api.operation import Answer, Guard, operation
 from security.api.request_bodies import Json
 from security.api.streams import TextFile
 from security.edge.problems import NotFound
@@ -47,10 +45,8 @@ MEDIA_TYPES: Final = {ExportFormat.JSON: "application/json", ExportFormat.MARKDO
 ENDINGS: Final = {ExportFormat.JSON: "json", ExportFormat.MARKDOWN: "md"}
 
 
-def conversation_routes(auth: Auth, defaults: Defaults) -> Blueprint:
-    """Staff who look through an account never see its chats."""
+def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Blueprint:
     routes = Blueprint("conversations", __name__, url_prefix="/api/gateway")
-    guard = replace(auth.signed_in_or_key(FEATURE), as_oneself=True)
 
     @operation(
         routes,

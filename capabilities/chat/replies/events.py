@@ -20,8 +20,7 @@ def events_of(
 ) -> Iterator[Event | bytes]:
     """Raises the problem of a reply that failed. Closes the reader and calls `at_end`, however it ends."""
     try:
-        if start is not None:
-            yield Event(start, "start")
+        yield PING if start is None else Event(start, "start")  # the answer begins with what is said first
         said_at = monotonic()
         while (ended := reader.ended) is None:
             if piece := reader.read(max(0.0, said_at + PING_SECONDS - monotonic())):

@@ -20,7 +20,7 @@ from capabilities.chat.replies.live_text import LiveText
 from database.base import Clock
 from metering.breaker import BreakerIsOpen
 from metering.open_call import OpenCall
-from metering.rate_limit_headers import DAY
+from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.settle import Outcome, UsageNotRecorded
 from providers.assembly import Providers
 from providers.catalogue import Model
@@ -29,7 +29,6 @@ from providers.events import Delta, Event, Finished, Reported
 from providers.problems import CallStopped, ContentRefused, ProviderFailed, ProviderTimedOut
 from security.edge.problems import InternalError, Problem
 
-DAY_TOKENS: Final = "tokens"
 BYTES_PER_TOKEN: Final = 4
 """OpenAI's rule of thumb (help.openai.com, "What are tokens and how to count them?"), for what no provider counted."""
 NOT_ELSEWHERE: Final = (ContentRefused, ProviderTimedOut, CallStopped)
@@ -89,7 +88,7 @@ class Generation:
         self._finish: Finish | None = None
         self._begun = False
         """The provider was asked."""
-        self._failure: Problem | None = None
+        self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
 
@@ -118,7 +117,7 @@ class Generation:
             self._failure = failure
         except Exception as error:
             structlog.get_logger().error("reply_broke", message=str(self.ids.message_id), exc_info=error)
-            self._failure = InternalError()
+            self._failure = error
 
     def settle(self) -> tuple[Ended, dict[str, object]]:
         """Count it. How it ended, and what its row is to say of that."""
@@ -203,7 +202,7 @@ class Generation:
         if stopped is None and reported is not None:
             return reported
         taken = self._asked.estimated_input if reported is None else reported.input_tokens
-        held = self._call.granted(DAY_TOKENS)
+        held = self._call.granted(TOKEN_POLICY)
         taken = min(taken, held) if stopped else taken
         made = min(seen, held - taken) if stopped else seen
         cached = 0 if reported is None else reported.cached_input_tokens
@@ -216,7 +215,8 @@ class Generation:
         tally.details["estimated"] = usage.estimated
         tally.cost_micros = cost
 
-    def _failed(self, problem: Problem) -> tuple[Ended, dict[str, object]]:
+    def _failed(self, failure: Exception) -> tuple[Ended, dict[str, object]]:
+        problem = failure if isinstance(failure, Problem) else InternalError()
         reason, cost = problem.error, 0
         if isinstance(problem, ProviderFailed):
             reason, cost = problem.reason, problem.cost_micros
@@ -224,7 +224,7 @@ class Generation:
                 usage = self._used(None)
                 cost = max(cost, self.model.cost_micros(usage.input_tokens, usage.output_tokens))
         self._call.tally.cost_micros = cost
-        self._call.failed(problem)
+        self._call.failed(failure)
         COST_MICROS.inc(cost)
         self._tell(MessageState.FAILED, reason)
         problem.members |= self._named()
@@ -250,8 +250,8 @@ class Generation:
 
     def _remaining(self, usage: TokenUsage) -> Remaining:
         running = self._call.running
-        left = running.remaining(DAY_TOKENS)
-        given_back = self._call.granted(DAY_TOKENS) - usage.input_tokens - usage.output_tokens
+        left = running.remaining(TOKEN_POLICY)
+        given_back = self._call.granted(TOKEN_POLICY) - usage.input_tokens - usage.output_tokens
         return Remaining(messages=running.remaining(DAY), tokens=None if left is None else max(0, left + given_back))
 
     def _row(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ from capabilities.chat.plan_limits import FEATURE, ChatLimits
 from capabilities.chat.replies import rows
 from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, SendBody, Start
 from capabilities.chat.replies.follow import Follow
-from capabilities.chat.replies.generation import DAY_TOKENS, Asked, Generation, Ids
+from capabilities.chat.replies.generation import Asked, Generation, Ids
 from capabilities.chat.replies.live_text import Reader
 from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, PromptTooLong, ReplyTooLong
 from capabilities.chat.replies.running import RunningReplies
@@ -38,7 +38,7 @@ from metering.breaker import BreakerIsOpen
 from metering.idempotency import RequestStillRunning
 from metering.limits import CALL, TOKENS, Burst, Draw
 from metering.metered_calls import Allowance, Delivered, MeteredCalls, OpenCall, Work
-from metering.rate_limit_headers import DAY
+from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.windows import day_of
 from providers.assembly import Providers
 from providers.catalogue import Model, UnknownModel
@@ -194,7 +194,7 @@ class SendMessage:
         return Allowance(
             draws=(
                 Draw(DAY, FEATURE, CALL, day, plan.per_day),
-                Draw(DAY_TOKENS, FEATURE, TOKENS, day, plan.tokens_per_day, least, most),
+                Draw(TOKEN_POLICY, FEATURE, TOKENS, day, plan.tokens_per_day, least, most),
             ),
             burst=Burst(plan.burst, plan.burst_seconds),
             concurrency=plan.concurrency,
@@ -239,7 +239,7 @@ class SendMessage:
         return allowed[:MODELS_TRIED]
 
     def _started(self, call: OpenCall, prepared: Prepared, place: Place, wanted: Wanted) -> Sent:
-        granted = call.granted(DAY_TOKENS) - prepared.prompt_tokens
+        granted = call.granted(TOKEN_POLICY) - prepared.prompt_tokens
         models = _beginning_with(prepared.models, call)
         call.tally.details["route"] = wanted.path
         try:
@@ -272,7 +272,7 @@ class SendMessage:
     def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
         """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
         user_id, now = call.running.caller.user_id, self.clock()
-        first_id, reply_id = sorted((uuid7(), uuid7()))  # lists are in the order of ids
+        first_id, reply_id = uuid7(), uuid7()  # lists are in their order
         with transaction() as session:
             if place.conversation_id is None:
                 conversation = add_conversation(session, user_id, now)

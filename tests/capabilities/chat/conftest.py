@@ -28,23 +28,29 @@ def ai(ai_of_session: AIServer) -> Iterator[AIServer]:
     ai_of_session.next.clear()
 
 
-@pytest.fixture(scope="module")
-def running_of_module(
+@pytest.fixture(scope="session")
+def running_of_session(
     migrated_databases: MigratedDatabases, ai_of_session: AIServer, valkey_server: str
 ) -> Iterator[RunningChat]:
     with migrated_databases.one() as url, running_chat(url, ai_of_session, valkey_server) as running:
         yield running
 
 
-@pytest.fixture
-def running(running_of_module: RunningChat, ai: AIServer) -> RunningChat:
-    """Its database is shared by the tests of a module: each has customers of its own."""
-    return running_of_module
+@pytest.fixture(scope="session")
+def alice_of_session(running_of_session: RunningChat) -> Customer:
+    return running_of_session.register()
 
 
 @pytest.fixture
-def alice(running: RunningChat) -> Customer:
-    return running.register()
+def running(running_of_session: RunningChat, ai: AIServer) -> RunningChat:
+    """Its database is shared by all tests of chat."""
+    return running_of_session
+
+
+@pytest.fixture
+def alice(running: RunningChat, alice_of_session: Customer) -> Customer:
+    """One account for all tests, for making one takes longer than most of them. As one user's, its failures open no breaker."""
+    return alice_of_session.from_now_on()
 
 
 @pytest.fixture

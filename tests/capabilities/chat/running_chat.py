@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg2
@@ -89,7 +89,7 @@ class RunningChat:
     ai: AIServer
     url: str
 
-    def register(self, tier: Tier | None = Tier.PRO) -> "Customer":
+    def register(self, tier: Tier | None = Tier.TEAM) -> "Customer":
         body = {"email": f"{secrets.token_hex(6)}@example.com", "password": PASSWORD}
         elsewhere = {
             "X-Forwarded-For": f"2001:db8:{secrets.randbelow(0xFFFF):x}::1"
@@ -112,13 +112,21 @@ class RunningChat:
 
 @dataclass
 class Customer:
+    """`before`: what the account had used when the test began, which does not count in it."""
+
     running: RunningChat
     id: str
     token: str
+    before: Mapping[str, int] = field(default_factory=dict)
+    calls_before: int = 0
 
     def elsewhere(self, running: RunningChat) -> "Customer":
         """The same person at another process."""
-        return Customer(running, self.id, self.token)
+        return replace(self, running=running)
+
+    def from_now_on(self) -> "Customer":
+        now = replace(self, before={}, calls_before=0)
+        return replace(self, before=now.used(), calls_before=len(now.log()))
 
     def call(
         self,
@@ -159,12 +167,14 @@ class Customer:
         return dict(answer.get_json())
 
     def log(self) -> list[dict[str, Any]]:
-        return self.running.rows("SELECT * FROM request_logs WHERE user_id = %s ORDER BY created_at, id", self.id)
+        rows = self.running.rows("SELECT * FROM request_logs WHERE user_id = %s ORDER BY created_at, id", self.id)
+        return rows[self.calls_before :]
 
     def used(self) -> dict[str, int]:
         """By unit, without what is nothing."""
         counters = self.running.rows("SELECT * FROM usage_counters WHERE user_id = %s AND used > 0", self.id)
-        return {each["unit"]: each["used"] for each in counters}
+        used = {each["unit"]: each["used"] - self.before.get(each["unit"], 0) for each in counters}
+        return {unit: amount for unit, amount in used.items() if amount}
 
     def held(self) -> int:
         counted = "SELECT 1 FROM usage_reservations WHERE user_id = %s AND lease_until > clock_timestamp()"

@@ -49,7 +49,7 @@ def test_without_usage_of_the_provider_it_is_estimated(running: RunningChat, ali
     assert alice.used()["token"] == 14
 
 
-@pytest.mark.parametrize("model", [OPENAI_MODEL, "claude-haiku-5-5"])
+@pytest.mark.parametrize("model", [OPENAI_MODEL, pytest.param("claude-haiku-5-5", marks=pytest.mark.slow)])
 def test_stopped_counts_what_was_received(running: RunningChat, alice: Customer, model: str) -> None:
     running.ai.next.add(replace(LONG, stall_after_chunks=3))
     events = alice.stream("y" * 9, model=model)
@@ -129,6 +129,7 @@ def test_broken_after_the_first_byte_the_text_stays_and_nothing_counts(
     assert len(running.ai.books.entries) == 1
 
 
+@pytest.mark.slow
 def test_a_silence_in_a_reply_ends_it(running: RunningChat, start: Start) -> None:
     impatient = start(CHAT_IDLE_TIMEOUT_S="1")
     alice = running.register().elsewhere(impatient)
@@ -138,7 +139,9 @@ def test_a_silence_in_a_reply_ends_it(running: RunningChat, start: Start) -> Non
     assert (alice.used().get("token"), alice.held()) == (None, 0)
 
 
-def test_after_twenty_failures_of_an_hour_no_more_are_tried(running: RunningChat, alice: Customer) -> None:
+@pytest.mark.slow
+def test_after_twenty_failures_of_an_hour_no_more_are_tried(running: RunningChat) -> None:
+    alice = running.register()
     running.ai.next.add(NextAnswer(cut_after_chunks=1), times=20)
     for _ in range(20):
         ended(alice)

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from capabilities.chat.replies.sweep import sweep_replies
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.valkey import EmbeddedValkey
 from tests.capabilities.chat.conftest import Start
@@ -31,7 +32,7 @@ def assert_can_be_cut_anywhere(alice: Customer, others: list[Customer], cuts: in
     text, position = b"", 0
     for _ in range(cuts):
         events = random.choice(others).follow(message_id, Last_Event_ID=f"{message_id}:{position}")
-        for _ in range(random.randrange(1, 4)):
+        for _ in range(random.randrange(2, 5)):
             event = next(iter(events))
             if event.name == "end":
                 break
@@ -87,8 +88,7 @@ def test_redis_may_be_killed_in_the_middle(running: RunningChat, start: Start, r
     assert (local.text, follower.text) == (TEXT, TEXT)
 
 
-def test_a_reply_that_ended_is_read_like_one_that_runs(running: RunningChat, start: Start) -> None:
-    alice = running.register()
+def test_a_reply_that_ended_is_read_like_one_that_runs(running: RunningChat, alice: Customer, start: Start) -> None:
     running.ai.next.add(NextAnswer(text=TEXT))
     events = alice.stream()
     events.to_end()
@@ -98,7 +98,7 @@ def test_a_reply_that_ended_is_read_like_one_that_runs(running: RunningChat, sta
         rest = later.follow(message_id, position)
         rest.to_end()
         assert rest.text.encode() == TEXT.encode()[position:]
-        assert len(rest.seen) == 1 + bool(rest.text)
+        assert len(rest.seen) == 2 + bool(rest.text)
         assert rest.last.data == {**events.last.data, "remaining": None}
 
 
@@ -130,13 +130,15 @@ def test_a_reply_whose_process_is_silent_has_failed(running: RunningChat, alice:
     )
     events = alice.elsewhere(start()).follow(message_id)
     events.to_end()
-    assert [each.name for each in events.seen] == ["delta", "error"]
+    assert [each.name for each in events.seen] == [None, "delta", "error"]
     assert events.last.data["error"] == "reply_interrupted"
+    with running.app.app_context():
+        assert sweep_replies() == 1
 
 
-def test_readers_are_few_enough_for_the_threads(running: RunningChat, start: Start) -> None:
+def test_readers_are_few_enough_for_the_threads(running: RunningChat, alice: Customer, start: Start) -> None:
     small = start(CHAT_MAX_STREAMS="2")
-    alice = running.register().elsewhere(small)
+    alice = alice.elsewhere(small)
     running.ai.next.add(NextAnswer(hold=True))
     first = alice.stream()
     message_id = first.until("start").data["message_id"]

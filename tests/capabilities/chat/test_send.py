@@ -1,6 +1,7 @@
 """POST /api/gateway/chat/messages: one message, one reply, as JSON or as events."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_a_message_without_a_conversation_makes_one_and_gets_a_reply(running: Ru
     assert {"day", "tokens", "burst", "concurrency"} <= set(
         answer.headers["RateLimit-Policy"].replace('"', " ").split()
     )
-    (conversation,) = running.rows("SELECT * FROM chat_conversations WHERE user_id = %s", alice.id)
+    (conversation,) = running.rows("SELECT * FROM chat_conversations WHERE id = %s", told["conversation_id"])
     assert (conversation["title"], conversation["message_count"]) == ("What is it?", 2)
     assert str(conversation["current_leaf_id"]) == reply["id"]
 
@@ -56,8 +57,8 @@ def test_events_carry_the_text_and_where_each_ends(running: RunningChat, alice: 
     assert (stored["content"], stored["id"]) == (SHORT.text, first.data["message_id"])
     assert last.data["usage"] == stored["usage"]
     assert (last.data["state"], last.data["finish_reason"], last.data["cost_cents"]) == ("complete", "stop", 0)
-    used = alice.used()
-    assert last.data["remaining"] == {"messages": 999, "tokens": 2_000_000 - used["token"]}
+    used = replace(alice, before={}).used()
+    assert last.data["remaining"] == {"messages": 5_000 - used["call"], "tokens": 10_000_000 - used["token"]}
 
 
 def test_a_reply_can_be_asked_for_as_events_in_the_body(running: RunningChat, alice: Customer) -> None:
@@ -95,6 +96,7 @@ def test_another_version_of_a_reply_becomes_its_sibling(running: RunningChat, al
     assert alice.used()["call"] == 3
 
 
+@pytest.mark.slow
 def test_many_sends_with_one_key_are_one_call_one_message_and_many_readers(
     running: RunningChat, start: Start, redis_url: str
 ) -> None:
@@ -139,11 +141,11 @@ def test_a_budget_for_less_shortens_the_reply_and_says_so(running: RunningChat) 
     assert (refused.status_code, refused.headers["X-RateLimit-Policy"]) == (429, "tokens")
 
 
+@pytest.mark.slow
 def test_the_other_model_of_an_alias_replies_when_the_first_refuses(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(NextAnswer(face="openai", status=503))
     told = alice.send().get_json()
-    assert told["reply"]["state"] == "complete"
-    assert told["reply"]["provider"] != "openai"
+    assert (told["reply"]["state"], told["reply"]["provider"]) == ("complete", "anthropic")
     refused, answered = running.ai.books.entries
     assert (refused.face, refused.status, answered.status) == ("openai", 503, 200)
     assert alice.used()["call"] == 1
@@ -156,7 +158,7 @@ BAD = [
     ({"content": "\ud800"}, 400),
     ({"content": "x", "colour": "red"}, 422),
     ({"content": "x", "max_tokens": 0}, 422),
-    ({"content": "x", "max_tokens": 8193}, 422),
+    ({"content": "x", "max_tokens": 16_385}, 422),
     ({"content": "x", "temperature": 2.1}, 422),
     ({"content": "x", "model": "nobody"}, 422),
     ({"content": "x", "conversation_id": "01900000-0000-7000-8000-000000000000"}, 404),

@@ -31,9 +31,11 @@ def test_a_reply_that_ended_is_told_as_it_is(alice: Customer) -> None:
     assert alice.stop(reply["id"]).get_json() == reply
 
 
-def test_a_process_that_is_told_to_stop_takes_no_more_and_ends_what_runs(running: RunningChat, start: Start) -> None:
+def test_a_process_that_is_told_to_stop_takes_no_more_and_ends_what_runs(
+    running: RunningChat, alice: Customer, start: Start
+) -> None:
     ending = start(CHAT_DRAIN_S="0")
-    alice = running.register().elsewhere(ending)
+    alice = alice.elsewhere(ending)
     running.ai.next.add(ENDLESS)
     events = alice.stream()
     events.until("delta")
