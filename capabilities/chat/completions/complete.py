@@ -19,7 +19,7 @@ from capabilities.chat.completions.answers import ChatCompletion, chunks_of_whol
 from capabilities.chat.completions.completion import Completion, Part, chunks_of, parts_of
 from capabilities.chat.completions.read_request import Question
 from capabilities.chat.plan_limits import FEATURE, ChatLimits
-from capabilities.chat.replies.generation import DAY_TOKENS, Asked, StopReason
+from capabilities.chat.replies.generation import Asked, StopReason
 from capabilities.chat.replies.problems import PromptTooLong
 from capabilities.chat.replies.reader_slots import ReaderSlots
 from database.base import Clock
@@ -27,7 +27,7 @@ from metering.breaker import BreakerIsOpen
 from metering.limits import CALL, TOKENS, Ask, Burst, Draw, Standing
 from metering.metered_calls import MeteredCalls
 from metering.open_call import Delivered, OpenCall
-from metering.rate_limit_headers import DAY
+from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.windows import day_of
 from metering.work import Allowance, Work
 from providers.assembly import Providers
@@ -142,7 +142,7 @@ class Completer:
         return self.calls[models[-1].provider].begin(caller, work), models[-1:]
 
     def _started(self, call: OpenCall, models: Sequence[Model], question: Question) -> Begun:
-        max_tokens = call.granted(DAY_TOKENS) - question.most_input
+        max_tokens = call.granted(TOKEN_POLICY) - question.most_input
         call.tally.details |= {"method": METHOD, "route": PATH}
         asked = Asked(
             models=models,
@@ -180,7 +180,7 @@ class Completer:
         return Allowance(
             draws=(
                 Draw(DAY, FEATURE, CALL, today, plan.per_day),
-                Draw(DAY_TOKENS, FEATURE, TOKENS, today, plan.tokens_per_day, at_least, at_most),
+                Draw(TOKEN_POLICY, FEATURE, TOKENS, today, plan.tokens_per_day, at_least, at_most),
             ),
             burst=Burst(plan.burst, plan.burst_seconds),
             concurrency=plan.concurrency,
