@@ -23,7 +23,7 @@ def events_of(
         yield PING if start is None else Event(start, "start")  # the answer begins with what is said first
         said_at = monotonic()
         while (ended := reader.ended) is None:
-            if piece := reader.read(max(0.0, said_at + PING_SECONDS - monotonic())):
+            if piece := reader.read(said_at + PING_SECONDS - monotonic()):
                 yield Event(Delta(text=piece.decode()), "delta", f"{message_id}:{reader.position}")
                 said_at = monotonic()
                 sleep(JOINED_SECONDS)

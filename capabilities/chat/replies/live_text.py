@@ -80,7 +80,7 @@ class Reader:
         self._waits = True  # first, so that nothing that comes from here on is missed
         if not (piece := self.text.since(self.position)) and self.text.ended is None:
             try:
-                self._told.get(timeout=seconds)
+                self._told.get(timeout=max(0.0, seconds))
             except Empty:
                 return b""
             piece = self.text.since(self.position)

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from time import monotonic, sleep
 from typing import Final
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Caller
 from auth.tiers import Tier
+from capabilities.chat.choose_models import LEAST_REPLY, MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply, models_for
 from capabilities.chat.conversations.append import append
 from capabilities.chat.conversations.branches import MOST_MESSAGES
 from capabilities.chat.conversations.context import Turn, context_of, tokens_of
@@ -30,7 +31,7 @@ from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyF
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.generation import Asked, Generation, Ids
 from capabilities.chat.replies.live_text import Reader
-from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, PromptTooLong, ReplyTooLong
+from capabilities.chat.replies.problems import PromptTooLong
 from capabilities.chat.replies.running import RunningReplies
 from database import reading, transaction
 from database.base import Clock, uuid7
@@ -41,7 +42,7 @@ from metering.metered_calls import Allowance, Delivered, MeteredCalls, OpenCall,
 from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.windows import day_of
 from providers.assembly import Providers
-from providers.catalogue import Model, UnknownModel
+from providers.catalogue import Model
 from providers.completion import Message, Prompt, Role
 from providers.problems import CallStopped
 from security.edge.problems import NotFound, ValidationFailed, field_error
@@ -49,12 +50,6 @@ from security.secrets.hmac_sha256 import hmac_sha256
 
 SEND_PATH: Final = "/api/gateway/chat/messages"
 REGENERATE_PATH: Final = f"{SEND_PATH}/regenerate"
-LEAST_REPLY: Final = 64
-"""Tokens. For less it is not worth asking."""
-REPLY_OF_UNKNOWN: Final = 4_096
-PROMPT_OF_UNKNOWN: Final = 128_000
-"""Tokens, of a model of which nothing is known, in a plan that says nothing either."""
-MODELS_TRIED: Final = 2
 JOIN_SECONDS: Final = 5.0
 """Between the claim of an Idempotency-Key and the row of its reply lies one transaction."""
 
@@ -205,8 +200,11 @@ class SendMessage:
     def _prepared(self, tier: Tier, place: Place, wanted: Wanted) -> Prepared:
         """Raises NotInPlan, ValidationFailed, ModelUnavailable."""
         plan = self.plans[tier]
-        models = self._models(tier, wanted.fields.model or place.model or self.default_model)
-        max_tokens, reduced = _longest_reply(tier, plan, models, wanted.fields.max_tokens, place.max_tokens)
+        name = wanted.fields.model or place.model or self.default_model
+        models = models_for(self.providers.catalogue, self.calls.keys(), name, tier, self.clock())[:MODELS_TRIED]
+        longest = longest_reply(tier, plan, models, wanted.fields.max_tokens)
+        max_tokens = min(wanted.fields.max_tokens or place.max_tokens or longest, longest)
+        reduced = max_tokens < (wanted.fields.max_tokens or place.max_tokens or 0)
         room = [model.context - max_tokens for model in models if model.context is not None]
         most = min(room if plan.longest_prompt is None else [*room, plan.longest_prompt], default=PROMPT_OF_UNKNOWN)
         first = [] if place.system_prompt is None else [Message(Role.SYSTEM, place.system_prompt)]
@@ -222,21 +220,6 @@ class SendMessage:
         messages = [*first, *turns, *last]
         told = ContextTold(sent=len(turns) + len(last), dropped=0 if context is None else context.dropped)
         return Prepared(models, Prompt(messages), _most_tokens(messages), max_tokens, reduced, told)
-
-    def _models(self, tier: Tier, name: str) -> Sequence[Model]:
-        """Those to be tried, in their order."""
-        try:
-            models = self.providers.catalogue.resolve(name, self.calls.keys(), self.clock().astimezone(UTC).date())
-        except UnknownModel:
-            raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
-        if not models:
-            raise ModelUnavailable
-        allowed = [model for model in models if tier.includes(Tier(model.lowest_tier))]
-        if not allowed:
-            raise ModelNotInTier(
-                name, tier, min((Tier(model.lowest_tier) for model in models), key=lambda each: each.rank)
-            )
-        return allowed[:MODELS_TRIED]
 
     def _started(self, call: OpenCall, prepared: Prepared, place: Place, wanted: Wanted) -> Sent:
         granted = call.granted(TOKEN_POLICY) - prepared.prompt_tokens
@@ -366,18 +349,6 @@ def _parent(session: Session, conversation: Conversation, wanted: Wanted) -> UUI
 def _refuse_running(message: ChatMessage) -> None:
     if MessageState(message.state).running:
         raise ReplyRunning
-
-
-def _longest_reply(
-    tier: Tier, plan: ChatLimits, models: Sequence[Model], asked: int | None, of_conversation: int | None
-) -> tuple[int, bool]:
-    """In tokens, and whether it is less than was asked for."""
-    if asked is not None and plan.longest_reply is not None and asked > plan.longest_reply:
-        raise ReplyTooLong(tier, plan.longest_reply)
-    allowed = [model.longest_reply for model in models if model.longest_reply is not None]
-    most = min(allowed if plan.longest_reply is None else [*allowed, plan.longest_reply], default=REPLY_OF_UNKNOWN)
-    wanted = asked or of_conversation
-    return (most, False) if wanted is None else (min(wanted, most), wanted > most)
 
 
 def _beginning_with(models: Sequence[Model], call: OpenCall) -> Sequence[Model]:
