@@ -41,13 +41,11 @@ DOCUMENTED = {
 }
 """What the source document promises. Clients have these addresses built in."""
 
-TAKE_KEYS = ("/api/gateway/chat/", "/api/gateway/conversations", "/api/gateway/openai/")
-"""Beginnings of paths."""
 
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
-    "receive|refresh|regenerate|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|"
-    "start|stop|undo|unlink|update|validate|verify|waive"
+    "receive|refresh|regenerate|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|start|"
+    "stop|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -125,8 +123,8 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of products and of
-    usage take an API key.
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
+    and usage take an API key.
     """
     take_keys = {
         "/api/gateway/predict",
@@ -136,12 +134,12 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/requests.csv",
         "/api/gateway/usage/summary",
     }
+    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
     for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
-            fresh = getattr(each.guard, "fresh", False)
-            takes_key = not fresh and (each.path in take_keys or each.path.startswith(TAKE_KEYS))
+            takes_key = each.path in take_keys or (each.path.startswith(of_chat) and each.id != "deleteConversations")
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"
             schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
