@@ -102,6 +102,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
         problems=(NotFound,),
     )
     def conversation(caller: Caller, conversation_id: UUID) -> Answer:
+        """Returns it without its messages."""
         return Answer(200, read_conversation(caller.user_id, conversation_id))
 
     @operation(
