@@ -82,6 +82,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     configure_database(app, database_url, options, direct_url=direct_url, replica_url=replica_url)
     made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
+    app.extensions["drains"] = [drain for each in made.built.values() for drain in each.drains]
     admin = admin_of(
         app,
         settings,

@@ -136,6 +136,15 @@ class OpenCall:
         draws = zip(reservation.ask.draws, reservation.amounts, strict=True)
         return {draw.policy: amount for draw, amount in draws}[policy]
 
+    def moved(self, breaker: Breaker, sign: HealthSign) -> None:
+        """Another upstream is asked in place of this one, of which `sign` says what it was worth. Waits for nothing.
+
+        Raises BreakerIsOpen for one that takes no calls now, and then all is as before.
+        """
+        ticket = breaker.admit(self.running.caller.user_id)
+        self._ledger.breaker.judge(self._ticket, sign)
+        self._ledger, self._ticket = replace(self._ledger, breaker=breaker), ticket
+
     def extend(self) -> bool:
         """False when the lease is over, and others may have what it held: then the call should end. While PostgreSQL cannot be
         asked it is True, for the lease still runs; so ask at least three times a lease.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from flask import Blueprint
@@ -55,6 +55,15 @@ class Parts:
     shared: Shared = field(default_factory=Shared)
 
 
+class Drain(Protocol):
+    """Work that outlives the request that began it, and may not be cut off when its process is told to stop."""
+
+    def drain(self) -> None:
+        """Take on nothing more, and see that what runs ends in time. Waits for nothing."""
+
+    def drained(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
@@ -62,6 +71,7 @@ class Built:
     tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
+    `drains`: work that a web process waits for before it ends.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -75,3 +85,4 @@ class Built:
     portal_pages: Sequence[Subject] = ()
     app_settings: Sequence[AppSetting[object]] = ()
     prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)
+    drains: Sequence[Drain] = ()

@@ -12,6 +12,7 @@ from providers.catalogue import Model
 
 if TYPE_CHECKING:
     from providers.events import Event
+    from providers.health import ProviderHealth
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 BYTES_PER_TOKEN = 4
@@ -112,6 +113,9 @@ class Provider(Protocol):
 
     @property
     def breaker(self) -> Breaker: ...
+
+    @property
+    def health(self) -> "ProviderHealth": ...
 
     def complete(
         self,

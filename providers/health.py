@@ -52,6 +52,10 @@ class ProviderHealth:
                     self._ask(self._probe)
             finally:
                 self._probing.release()
+        return self.known()
+
+    def known(self) -> ProviderHealthAnswer:
+        """As its calls and questions have shown so far."""
         breaker, status = self._breaker.state(), self._status
         if status is not ProviderStatus.MISCONFIGURED:
             if breaker is BreakerState.OPEN:
