@@ -1,9 +1,9 @@
 """The parts of this package, put together for one application."""
 
 from dataclasses import replace
-from datetime import UTC
 
 from auth.tiers import Tier
+from capabilities.chat.choose_models import known_models
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.check_defaults import Defaults
@@ -24,8 +24,6 @@ from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
 from metering.parts import Built, Parts
 from providers.assembly import providers_of
-from providers.catalogue import UnknownModel
-from security.edge.problems import ValidationFailed, field_error
 from security.metrics.live import Live
 
 LEASE_MARGIN_SECONDS = 90.0
@@ -77,10 +75,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     )
 
     def check_model(name: str, _tier: Tier) -> None:
-        try:
-            providers.catalogue.resolve(name, (), parts.auth.clock().astimezone(UTC).date())
-        except UnknownModel:
-            raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
+        known_models(providers.catalogue, (), name, parts.auth.clock())
 
     return Built(
         routes=(
