@@ -24,7 +24,7 @@ TAGS: Final = MappingProxyType(
     {
         "admin": "What the staff see and do: accounts, API keys, calls, billing periods and settings.",
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
-        "ai_providers": "The AI providers behind products such as image solving.",
+        "ai_providers": "The AI providers behind the products that are on.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
         "billing": "Your monthly statements, and paying them.",

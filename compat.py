@@ -51,6 +51,7 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "GET /api/v1/health": "/health",
     "GET /api/v1/health/ready": "/health/ready",
     "GET /api/v1/health/live": "/health/live",
+    "GET /api/v1/health/providers": "/health/providers",
     "POST /api/customers/register": "/api/auth/register",
     "POST /api/customers/login": "/api/auth/login",
     "POST /api/customers/logout": "/api/auth/logout",

@@ -49,8 +49,7 @@ class AnswerNotKept(Problem):
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call. Each of
-    them has a row in the log of calls, for each asked the upstream.
+    """This request holds the key. After a take-over `request_id` is the first holder's, so that both count as one call.
 
     `lease_until` tells one holder from another: what a holder does to the key has no effect once somebody took it over.
     """
@@ -83,7 +82,6 @@ SET_ASIDE = (
     text("UPDATE usage_reservations SET request_id = :aside WHERE request_id = :request_id"),
     text("UPDATE request_logs SET id = :aside WHERE id = :request_id AND NOT success"),
 )
-"""What the one before left gets a name of its own: what the next one writes must not replace it."""
 OWN = """
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
         AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
@@ -125,17 +123,22 @@ class IdempotencyKeys:
                 for statement in (CLAIM, TAKE_OVER):
                     if row := session.execute(statement, values).one_or_none():
                         holder, lease_until = row
-                        if taken_over := statement is TAKE_OVER:
-                            left = {"request_id": holder, "aside": uuid7()}
-                            for each in SET_ASIDE:
-                                session.execute(each, left)
-                        return HeldKey(user_id, route, names["key_sha256"], holder, lease_until, taken_over)
+                        return HeldKey(user_id, route, names["key_sha256"], holder, lease_until, statement is TAKE_OVER)
                 found = session.execute(LOOK, names).one_or_none()
                 if found is None:
                     continue  # released a moment ago
                 if (stored := _answer_of(tuple(found), fingerprint)) is not None:
                     return stored
         raise RequestStillRunning(1)
+
+    def set_aside(self, held: HeldKey) -> None:
+        """Give what the first holder left a name of its own, before a call under a key that was taken over is made. What that one
+        writes would replace it, and each of them asked the upstream.
+        """
+        left = {"request_id": held.request_id, "aside": uuid7()}
+        with transaction() as session:
+            for each in SET_ASIDE:
+                session.execute(each, left)
 
     def keep(self, held: HeldKey, answer: str) -> None:
         """Of a request that is not metered. A metered one stores its answer in the statement that counts it."""

@@ -15,6 +15,7 @@ from auth.principal import Caller
 from database.base import uuid7
 from metering.breaker import BreakerIsOpen, HealthSign
 from metering.bulkhead import TooManyInFlight
+from metering.idempotency import HeldKey
 from metering.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation, Standing
 from metering.metrics import DECISIONS, TURNED_AWAY, measures_of
 from metering.money import MoneyRefused
@@ -159,6 +160,8 @@ class MeteredCalls(Ledger):
                 return held
             try:
                 caller, reservation, price = self._reserve(caller, allowance, work, own_id, in_postgres=True)
+                if held.taken_over:
+                    self.idempotency.set_aside(held)
             except BaseException:
                 self.release_key(held)
                 raise
@@ -166,6 +169,8 @@ class MeteredCalls(Ledger):
             caller, reservation, price = self._reserve(caller, allowance, work, own_id, in_postgres=False)
             try:
                 held = claim()
+                if isinstance(held, HeldKey) and held.taken_over:
+                    self.idempotency.set_aside(held)
             except BaseException:
                 self.limits.release(reservation)
                 raise

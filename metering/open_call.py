@@ -216,7 +216,7 @@ class OpenCall:
         return True
 
     def failed(self, error: BaseException) -> None:
-        """Nothing is charged. It counts in the hour's failures when the upstream had work with it, as UpstreamFailed says."""
+        """Nothing is charged. It counts in the hour's failures, unless it is an UpstreamFailed that says that nothing was sent."""
         if not self._ending.acquire(blocking=False):
             return
         try:
@@ -235,13 +235,9 @@ class OpenCall:
             self._ledger.leave(self._ticket, HealthSign.UNKNOWN)
 
     def _give_back(self, error: BaseException) -> None:
-        if not isinstance(error, UpstreamFailed):
-            if isinstance(error, Problem):  # it was found before anything was sent
-                self._ledger.limits.failed(self.running.reservation, None)
-                self._ledger.limits.release(self.running.reservation)
-                self._ledger.release_key(self.running.held)
-            else:
-                self._fail(Outcome.FAILED, status=InternalError.status, error_code=InternalError.error)
+        if not isinstance(error, UpstreamFailed):  # nobody foresaw it, so the upstream may have been asked
+            said = error if isinstance(error, Problem) else InternalError
+            self._fail(Outcome.FAILED, status=said.status, error_code=said.error)
             return
         feature, upstream_ms = self._work.feature, (perf_counter() - self._asked) * 1000
         measures_of(feature).failed.observe(upstream_ms / 1000)

@@ -135,7 +135,7 @@ def _model(provider: str, id_: str, entry: Mapping[str, Any]) -> Model:
         kind = _FIELDS.get(name)
         if kind is None:
             raise ValueError(f"has an unknown member of {id_}: {name}")
-        if type(value) is not kind or (isinstance(value, int) and value < 0):
+        if type(value) is not kind or (isinstance(value, int) and value < 0) or not _are_names(value):
             raise ValueError(f"has a wrong value of {id_}: {name}")
     if "pictures" not in entry:
         raise ValueError(f"does not say whether {id_} reads pictures")
@@ -148,8 +148,13 @@ def _model(provider: str, id_: str, entry: Mapping[str, Any]) -> Model:
     return Model(provider, id_, **{**entry, "lowest_tier": tier, "refuses": frozenset(entry.get("refuses", ()))})
 
 
+def _are_names(value: object) -> bool:
+    """True for what is no list."""
+    return not isinstance(value, list) or all(isinstance(each, str) for each in value)
+
+
 def _alias(name: str, ids: object, models: Mapping[str, Model]) -> Sequence[Model]:
-    if not isinstance(ids, list) or not ids or name in models:
+    if not isinstance(ids, list) or not ids or not _are_names(ids) or name in models:
         raise ValueError(f"must have a list of models for the alias {name}, which is no model's name")
     for id_ in ids:
         if id_ not in models:

@@ -15,7 +15,7 @@ from providers.problems import (
     ProviderTimedOut,
     ProviderUnreachable,
 )
-from providers.settings import TITLES
+from providers.settings import OPENAI, TITLES
 from settings.production_check import CannotAsk, ProductionCheck, Shortcoming
 
 SECONDS = 3.0
@@ -40,7 +40,11 @@ def find(provider: HttpProvider | MockProvider, today: date) -> Iterator[Shortco
         gone = model.is_shut_down(today)
         yield Shortcoming(
             f"The model {model.id} {'was' if gone else 'will be'} shut down on {model.shut_down}.",
-            "Set OPENAI_MODEL to a newer one; providers/catalogue.toml lists some.",
+            (
+                "Set OPENAI_MODEL to a newer one; providers/catalogue.toml lists some."
+                if provider.name == OPENAI
+                else "Take newer ones into the catalogue of models (MODEL_CATALOGUE)."
+            ),
             fails=gone,
         )
     try:

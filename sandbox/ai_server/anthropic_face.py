@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -19,6 +20,9 @@ from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "refusal": "refusal"}
 TEXT_BLOCK = {"type": "text", "text": ""}
 THINKING_BLOCK = {"type": "thinking", "thinking": "", "signature": ""}
+SAMPLING = {"temperature", "top_k", "top_p"}
+NO_SAMPLING = re.compile(r"claude-[a-z]+-([5-9]|4-[7-9]|preview)")
+"""From Opus 4.7 on, as platform.claude.com/docs/en/models/sonnet-5-5/overview and its neighbours say."""
 LONGEST_SIDE = 1568
 PIXELS_PER_TOKEN = 750
 EXPECTED = {
@@ -103,7 +107,7 @@ class AnthropicFace:
 
         streams = isinstance(body, dict) and body.get("stream") is True
         shape = params.MessageCreateParamsStreaming if streams else params.MessageCreateParamsNonStreaming
-        check_parameters(body, shape)
+        check_parameters(self.without_sampling(body), shape)
         if body["max_tokens"] < 1:
             raise Refused(400, "max_tokens: Input should be greater than or equal to 1")
         if not body["messages"]:
@@ -112,6 +116,20 @@ class AnthropicFace:
         if model is None:
             raise self.unknown_model(body["model"])
         return self.question_of(model, body)
+
+    def without_sampling(self, body: Any) -> Any:
+        """The package knows these parameters no more, as newer models refuse them. The others still take them."""
+        if not isinstance(body, dict):
+            return body
+        for name in sorted(SAMPLING & body.keys()):
+            if NO_SAMPLING.match(str(body.get("model"))):
+                raise Refused(400, f"`{name}` is deprecated for this model.")
+            value = body[name]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise Refused(400, f"{name}: Input should be a valid number")
+            if value < 0 or (value > 1 and name != "top_k"):
+                raise Refused(400, f"{name}: range: 0..1")
+        return {name: value for name, value in body.items() if name not in SAMPLING}
 
     def question_of(self, model: Model, body: Body) -> Question:
         texts: list[str] = []

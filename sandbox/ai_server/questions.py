@@ -162,9 +162,18 @@ def text_of(question: Question, wanted: NextAnswer) -> str:
 
 def usual_text(question: Question) -> str:
     seen = [f"{each.format} {each.width}x{each.height}" for each in question.pictures]
-    asked = question.texts[-1][:QUOTED_CHARACTERS] if question.texts else ""
-    pictures = f" Pictures: {', '.join(seen)}." if seen else ""
-    return f"You asked: {asked}.{pictures}\n\n1. Read the problem.\n2. Work it out.\n\n**Answer {question.fingerprint[:8]}**"
+    asked = shortened(question.texts[-1]) if question.texts else ""
+    said = (
+        f" Pictures: {', '.join(seen)}.\n\n1. Read the problem.\n2. Work it out."
+        if seen
+        else "\n\nThis answer was made up on your machine, from your words alone: no AI provider is connected."
+        " Set the key of one, such as `OPENAI_API_KEY`, to ask a real model."
+    )
+    return f"You asked: {asked}.{said}\n\n**Answer {question.fingerprint[:8]}**"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}…"
 
 
 def tokens_of(text: str) -> int:

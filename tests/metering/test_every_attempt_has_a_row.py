@@ -13,6 +13,7 @@ from metering.metered_calls import OpenCall, Running, Tally
 from metering.purge import sweep_reservations
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures
 from metering.settle import Settlement, UsageNotRecorded, call_writer
+from security.edge.problems import DependencyUnavailable
 from tests.bare_app import bare_app, disconnect
 from tests.metering.toy_chat import BUDGET, Chat, ModelFailed, answered, fails, toy_chat
 
@@ -112,8 +113,8 @@ def test_what_broke_inside_is_a_failure(chat: Chat) -> None:
     with pytest.raises(ZeroDivisionError):
         chat.ask(breaks)
     assert (chat.outcomes(), chat.in_flight()) == ([("failed", "internal_error")], 0)
-    chat.begin().failed(ZeroDivisionError())
-    assert chat.outcomes() == [("failed", "internal_error")] * 2
+    chat.begin().failed(DependencyUnavailable())
+    assert chat.outcomes() == [("failed", "internal_error"), ("failed", "service_unavailable")]
     assert chat.rows("SELECT used FROM usage_counters WHERE unit = 'failure'") == [{"used": 2}]
 
 
@@ -160,6 +161,16 @@ class TestTakenOver:
         assert second.answered()
         assert sorted(swept(chat), key=str) == [("abandoned", "abandoned"), ("delivered", None)]
         assert chat.rows("SELECT id FROM request_logs WHERE success") == [{"id": str(first.running.request_id)}]
+
+    def test_the_first_keeps_its_name_when_the_next_is_refused(self, chat: Chat) -> None:
+        first = self.died(chat)
+        sweep_reservations()
+        chat.per_day = 0
+        with pytest.raises(RateLimitExceeded):
+            chat.begin(key="k")
+        assert chat.rows("SELECT id FROM request_logs WHERE outcome = 'abandoned'") == [
+            {"id": str(first.running.request_id)}
+        ]
 
     def test_a_first_one_that_wakes_up_is_counted_once(self, chat: Chat) -> None:
         first = self.died(chat)

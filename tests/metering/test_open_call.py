@@ -1,6 +1,5 @@
 """Calls that no request waits for: begun, kept, and ended by whoever has them."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures
 from metering.settle import Outcome, Settlement, call_writer
 from tests.bare_app import bare_app, disconnect
 from tests.metering.limit_backends import hammer
-from tests.metering.toy_chat import BUDGET, PER_CALL, Chat, ModelFailed, answered, toy_chat
+from tests.metering.toy_chat import BUDGET, PER_CALL, Chat, ModelFailed, toy_chat
 from tests.metric_values import rising
 
 
@@ -249,21 +248,3 @@ def test_what_cannot_be_recorded_is_told_and_is_free_when_its_lease_ends(chat: C
     lease_is_over(chat)
     sweep_reservations()
     assert (chat.tokens(), chat.outcomes()) == (0, [("abandoned", "abandoned")])
-
-
-def test_threads_are_those_of_whoever_has_the_call(chat: Chat) -> None:
-    """It may be begun in one thread and ended in another that has no application context, when it has no key."""
-    call = chat.begin()
-    thread = threading.Thread(target=call.answered)
-    thread.start()
-    thread.join()
-    assert chat.outcomes() == [("delivered", None)]
-
-
-def test_a_call_whole_and_an_open_one_draw_from_one_budget(chat: Chat) -> None:
-    chat.at_least = chat.at_most = BUDGET
-    call = chat.begin()
-    with pytest.raises(RateLimitExceeded):
-        chat.ask(answered)
-    call.released()
-    chat.ask(answered)

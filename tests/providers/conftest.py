@@ -31,9 +31,9 @@ def provider(ai_server: AIServer, http: HttpClient) -> HttpProvider:
     return face_of(ai_server, "openai", http)
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(params=[name if name == "openai" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
 def each(request: pytest.FixtureRequest, ai_server: AIServer, http: HttpClient) -> HttpProvider:
-    """All faces, one after the other."""
+    """All faces, one after the other. The fast tests are content with OpenAI's: the packages of the others take seconds to load."""
     return face_of(ai_server, str(request.param), http)
 
 

@@ -416,6 +416,20 @@ def test_cancelling_its_reader_closes_the_connection_at_once(
     assert endless[0].closed.wait(5)
 
 
+@pytest.mark.slow
+def test_cancelling_before_the_first_byte_closes_the_connection(ai_server: AIServer, each: HttpProvider) -> None:
+    ai_server.next.add(NextAnswer(hold=True))
+    reading = each.http.loop.start(all_events(stream_of(each, MODELS[each.name], prompt=PROMPT)))
+    assert ai_server.books.wait_for(1)
+    assert reading.cancel()
+    (entry,) = ai_server.books.entries
+    deadline = time.monotonic() + 5
+    while entry.client_left_at is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ai_server.next.release()
+    assert entry.client_left_at is not None
+
+
 def test_the_end_of_the_process_closes_the_connection(http: HttpClient, endless: tuple[Endless, RawProvider]) -> None:
     reading = http.loop.start(all_events(stream_of(provider_at(endless[1].url, "key", http))))
     assert endless[0].began.wait(10)

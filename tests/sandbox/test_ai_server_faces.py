@@ -145,6 +145,24 @@ def test_anthropic_takes_only_what_the_package_knows(providers: AIServer, body: 
     assert error["error"]["message"].startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        ("claude-sonnet-5-5", {"temperature": 1}, "`temperature` is deprecated for this model."),
+        ("claude-opus-4-8", {"top_p": 0.5}, "`top_p` is deprecated for this model."),
+        ("claude-haiku-4-5", {"temperature": 1.5}, "temperature: range: 0..1"),
+        ("claude-haiku-4-5", {"temperature": "hot"}, "temperature: Input should be a valid number"),
+        ("claude-haiku-4-5", {"temperature": 0.5, "top_k": 40}, None),
+    ],
+)
+def test_newer_models_of_anthropic_refuse_what_older_ones_take(
+    providers: AIServer, model: str, body: dict[str, Any], message: str | None
+) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    status, answer = refusal(providers, "anthropic", model=model, max_tokens=5, messages=messages, **body)
+    assert (status, answer.get("error", {}).get("message")) == (200 if message is None else 400, message)
+
+
 def test_what_is_not_json_or_not_there_is_refused(providers: AIServer) -> None:
     headers = {"Authorization": f"Bearer {providers.keys['openai']}"}
     url = providers.base_url("openai")

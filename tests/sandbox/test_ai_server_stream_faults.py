@@ -17,7 +17,6 @@ from tests.sandbox.ai_provider import (
     MODELS,
     ai_server,
     anthropic_sdk,
-    asked,
     async_anthropic_sdk,
     async_openai_sdk,
     openai_sdk,
@@ -34,6 +33,16 @@ def stream_of(providers: AIServer, face: str, *, timeout: float = 20) -> Any:
         return ask(model=MODELS[face], max_tokens=500, messages=HELLO, stream=True)
     completions = openai_sdk(providers, face, timeout=timeout).chat.completions
     return completions.create(model=MODELS[face], messages=HELLO, stream=True)
+
+
+def raw_stream(providers: AIServer, face: str) -> str:
+    """Past the SDK's own reading."""
+    path = f"{providers.base_url(face)}{'/v1/messages' if face == 'anthropic' else '/chat/completions'}"
+    headers = {"Authorization": f"Bearer {providers.keys[face]}", "anthropic-version": "2023-06-01"}
+    body = {"model": MODELS[face], "messages": HELLO, "max_completion_tokens": 500, "stream": True}
+    if face == "anthropic":
+        body["max_tokens"] = body.pop("max_completion_tokens")
+    return requests.post(path, json=body, headers=headers, timeout=20).content.decode()
 
 
 def text_in(event: Any) -> str:
@@ -139,21 +148,21 @@ def test_an_error_comes_in_the_middle(providers: AIServer, face: str) -> None:
 def test_google_puts_its_error_between_the_events_so_that_no_reader_of_events_sees_it(providers: AIServer) -> None:
     providers.next.add(NextAnswer(text=TEXT, error_after_chunks=2), times=2)
     assert "".join(Reader().read(stream_of(providers, "google")).pieces) == TEXT[:24]
-    body = {"model": MODELS["google"], "messages": asked(), "stream": True}
-    key = {"Authorization": f"Bearer {providers.keys['google']}"}
-    answer = requests.post(f"{providers.base_url('google')}/chat/completions", json=body, headers=key, timeout=10)
-    (error,) = json.loads(answer.text.rpartition("\n\n")[2])
-    assert error["error"]["status"] == "UNAVAILABLE" and "[DONE]" not in answer.text
+    answer = raw_stream(providers, "google")
+    (error,) = json.loads(answer.rpartition("\n\n")[2])
+    assert error["error"]["status"] == "UNAVAILABLE" and "[DONE]" not in answer
 
 
 @pytest.mark.parametrize("face", MODELS)
 def test_garbage_comes_in_the_middle_and_the_stream_goes_on(providers: AIServer, face: str) -> None:
-    providers.next.add(NextAnswer(text=TEXT, garbage_after_chunks=2))
+    providers.next.add(NextAnswer(text=TEXT, garbage_after_chunks=2), times=2)
     reader = Reader()
     with pytest.raises(json.JSONDecodeError):
         reader.read(stream_of(providers, face))
     assert "".join(reader.pieces) == TEXT[:24]
-    assert (only_entry(providers).complete, only_entry(providers).output_tokens) == (True, 30)
+    assert raw_stream(providers, face).count(TEXT[:12]) == 10
+    assert providers.books.wait_for_end()
+    assert (providers.books.entries[1].complete, providers.books.entries[1].output_tokens) == (True, 30)
 
 
 @pytest.mark.parametrize("face", MODELS)
@@ -304,6 +313,37 @@ def test_many_streams_run_at_once_and_the_books_have_each(providers: AIServer) -
     assert providers.books.wait_for_end()
     assert [(entry.complete, entry.output_tokens) for entry in providers.books.billed] == [(True, 30)] * 20
     assert providers.books.most_at_once == 20
+
+
+@pytest.mark.slow
+def test_three_hundred_streams_run_at_ten_chunks_a_second(providers: AIServer) -> None:
+    providers.next.add(NextAnswer(text=TEXT, tokens_per_second=30, hold=True), times=300)
+    host, port = providers.url.removeprefix("http://").split(":")
+    body = json.dumps({"model": MODELS["openai"], "messages": HELLO, "stream": True})
+    request = (
+        f"POST /openai/v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {providers.keys['openai']}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    )
+
+    async def read() -> str:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request.encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.decode()
+
+    async def read_all() -> list[str]:
+        readers = [asyncio.create_task(read()) for _ in range(300)]
+        assert await asyncio.to_thread(providers.books.wait_for, 300, 60)
+        providers.next.release()
+        return await asyncio.gather(*readers)
+
+    answers = asyncio.run(read_all())
+    assert [answer.count(TEXT[:12]) for answer in answers] == [10] * 300
+    entries = providers.books.billed
+    assert [(entry.complete, entry.chunks) for entry in entries] == [(True, 10)] * 300
+    assert min((entry.ended_at or 0) - entry.received_at for entry in entries) >= 1
+    assert providers.books.most_at_once == 300
 
 
 def test_another_process_says_what_is_usual(providers: AIServer) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from capabilities.chat.replies.sweep import sweep_replies
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.chat.conftest import Start
 from tests.capabilities.chat.running_chat import Customer, RunningChat
@@ -47,19 +46,3 @@ def test_a_process_that_is_told_to_stop_takes_no_more_and_ends_what_runs(
     assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
     follower = alice.elsewhere(running).follow(events.seen[0].data["message_id"])
     assert follower.to_end()[-1].data == {**events.last.data, "remaining": None}
-
-
-def test_what_a_dead_process_held_is_given_back(running: RunningChat, alice: Customer) -> None:
-    """Its lease is ended here, as if nothing had come from it for long."""
-    running.ai.next.add(NextAnswer(hold=True))
-    events = alice.stream(key="a-key")
-    message_id = events.until("start").data["message_id"]
-    events.answer.close()
-    silent = "UPDATE chat_messages SET owner = 'gone', owner_until = now() - interval '1 second' WHERE id = %s"
-    running.rows(silent, message_id)
-    with running.app.app_context():
-        assert sweep_replies() == 1
-        assert sweep_replies() == 0
-    swept = alice.message(message_id)
-    assert (swept["state"], swept["error"], alice.held()) == ("failed", "reply_interrupted", 0)
-    running.ai.next.release()

@@ -178,10 +178,10 @@ def test_all_go_only_when_that_is_said_and_the_sign_in_is_fresh(
 
 
 def test_a_key_with_the_scope_may_and_others_may_not(alice: Person) -> None:
-    talk = alice.begins()
+    talk, chat, usage = alice.begins(), alice.key("chat"), alice.key("usage")
     for path in ("/conversations", talk.path, f"{talk.path}/messages", f"{talk.path}/export", "/chat/search?q=x"):
-        assert alice.call("GET", path, token=alice.key("chat")).status_code == 200
-        refused = alice.call("GET", path, token=alice.key("usage"))
+        assert alice.call("GET", path, token=chat).status_code == 200
+        refused = alice.call("GET", path, token=usage)
         assert (refused.status_code, refused.get_json()["error"]) == (403, "insufficient_scope")
 
 
