@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from auth.tiers import Tier
-from capabilities.chat.choose_models import known_models
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.check_defaults import Defaults
@@ -73,15 +71,12 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         hash_key=parts.derived_key("mirroros chat completion hashes v1"),
         clock=parts.auth.clock,
     )
-
-    def check_model(name: str, _tier: Tier) -> None:
-        known_models(providers.catalogue, (), name, parts.auth.clock())
-
+    defaults = Defaults(CHAT_LIMITS, providers.catalogue, calls.keys(), parts.auth.clock)
     return Built(
         routes=(
             completion_routes(completer, settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
-            conversation_routes(parts.auth, guard, Defaults(CHAT_LIMITS, check_model)),
+            conversation_routes(parts.auth, guard, defaults),
             providers.routes,
         ),
         jobs=(

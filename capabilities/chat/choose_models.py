@@ -18,14 +18,6 @@ PROMPT_OF_UNKNOWN: Final = 128_000
 MODELS_TRIED: Final = 2
 
 
-def known_models(catalogue: Catalogue, providers: Collection[str], name: str, now: datetime) -> Sequence[Model]:
-    """Those that a name stands for, of these providers. Raises ValidationFailed where there is no such name."""
-    try:
-        return catalogue.resolve(name, providers, now.astimezone(UTC).date())
-    except UnknownModel:
-        raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
-
-
 def models_for(
     catalogue: Catalogue, providers: Collection[str], name: str, tier: Tier, now: datetime
 ) -> Sequence[Model]:
@@ -33,7 +25,10 @@ def models_for(
 
     Raises ValidationFailed, ModelUnavailable and ModelNotInTier.
     """
-    models = known_models(catalogue, providers, name, now)
+    try:
+        models = catalogue.resolve(name, providers, now.astimezone(UTC).date())
+    except UnknownModel:
+        raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")]) from None
     if not models:
         raise ModelUnavailable
     allowed = [model for model in models if tier.includes(model.lowest_tier)]

@@ -1,27 +1,32 @@
 """What a conversation says of its replies must be possible in the caller's plan now. Each message is checked again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from auth.tiers import Tier
+from capabilities.chat.choose_models import models_for
 from capabilities.chat.conversations.bodies import ConversationFields
 from capabilities.chat.plan_limits import ChatLimits
-from security.edge.problems import ValidationFailed, field_error
+from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, ReplyTooLong
+from database.base import Clock
+from providers.catalogue import Catalogue
 
-ModelCheck = Callable[[str, Tier], object]
-"""Raises the problem with which a message that names this model would be refused in this plan."""
+DEFAULTS_PROBLEMS = (ModelUnavailable, ModelNotInTier, ReplyTooLong)
 
 
 @dataclass(frozen=True)
 class Defaults:
+    """`providers`: those that are set up."""
+
     plans: Mapping[Tier, ChatLimits]
-    check_model: ModelCheck
+    catalogue: Catalogue
+    providers: Collection[str]
+    clock: Clock
 
     def check(self, tier: Tier, body: ConversationFields) -> None:
-        """Raises ValidationFailed, and what `check_model` does."""
+        """Raises ValidationFailed and DEFAULTS_PROBLEMS."""
         most = self.plans[tier].longest_reply
         if body.max_tokens is not None and most is not None and body.max_tokens > most:
-            words = f"Your plan allows replies of at most {most:,} tokens"
-            raise ValidationFailed([field_error(["max_tokens"], "less_than_equal", words)])
+            raise ReplyTooLong(tier, most)
         if body.model is not None:
-            self.check_model(body.model, tier)
+            models_for(self.catalogue, self.providers, body.model, tier, self.clock())

@@ -26,7 +26,7 @@ from capabilities.chat.conversations.bodies import (
 )
 from capabilities.chat.conversations.change import change_conversation
 from capabilities.chat.conversations.change_message import change_message
-from capabilities.chat.conversations.check_defaults import Defaults
+from capabilities.chat.conversations.check_defaults import DEFAULTS_PROBLEMS, Defaults
 from capabilities.chat.conversations.delete import delete_all, delete_conversation
 from capabilities.chat.conversations.delete_message import delete_message
 from capabilities.chat.conversations.export import export_conversation
@@ -71,6 +71,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
         guard=guard,
         body=Json(NewConversationBody, limit=LARGEST_BODY),
         answers={201: ConversationAnswer},
+        problems=DEFAULTS_PROBLEMS,
     )
     def create(caller: Caller, body: NewConversationBody) -> Answer:
         """You need not create one first: a message without a `conversation_id` begins a conversation of its own."""
@@ -112,7 +113,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
         guard=guard,
         body=Json(ChangeConversationBody, limit=LARGEST_BODY),
         answers={200: ConversationAnswer},
-        problems=(NotFound,),
+        problems=(NotFound, *DEFAULTS_PROBLEMS),
     )
     def change(caller: Caller, conversation_id: UUID, body: ChangeConversationBody) -> Answer:
         """Renames, pins or archives it, shows another branch, or changes how its next messages are answered."""

@@ -242,7 +242,6 @@ LONG = "x" * 8_001
         ({"max_tokens": -1}, "/max_tokens"),
         ({"max_tokens": 1.5}, "/max_tokens"),
         ({"max_tokens": "5"}, "/max_tokens"),
-        ({"max_tokens": 1025}, "/max_tokens"),
         ({"temperature": 2.1}, "/temperature"),
         ({"temperature": -0.1}, "/temperature"),
         ({"pinned": None}, "/pinned"),
@@ -269,10 +268,18 @@ def test_texts_that_no_database_takes(talker: Talk, text: str) -> None:
     assert (refused.status_code, refused.get_json()["error"]) == (400, "malformed_json")
 
 
-def test_longer_replies_belong_to_larger_plans(chats: Chats) -> None:
-    carol = chats.register(Tier.PLUS)
-    assert carol.post("/conversations", {"max_tokens": 4096}).status_code == 201
-    assert carol.post("/conversations", {"max_tokens": 4097}).status_code == 422
+def test_a_conversation_is_set_to_what_the_plan_includes(chats: Chats, alice: Person) -> None:
+    carol, talk = chats.register(Tier.PRO), alice.begins()
+    refusals = {
+        "max_tokens_above_plan": ({"max_tokens": 1025}, 422),
+        "feature_not_in_tier": ({"model": "gpt-6-sol"}, 403),
+        "model_unavailable": ({"model": "claude-haiku-4-5"}, 503),
+    }
+    for error, (body, status) in refusals.items():
+        for refused in (alice.post("/conversations", body), alice.patch(talk.path, body)):
+            assert (refused.status_code, refused.get_json()["error"]) == (status, error)
+    assert carol.post("/conversations", {"max_tokens": 8192}).status_code == 201
+    assert carol.post("/conversations", {"max_tokens": 8193}).status_code == 422
 
 
 @pytest.mark.parametrize(
