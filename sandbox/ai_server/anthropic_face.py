@@ -3,7 +3,7 @@
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -40,6 +40,7 @@ class AnthropicFace:
     # The SDK puts /v1 behind its base address.
     prefix = "/anthropic/v1"
     call_path = "/messages"
+    listeners: Collection[str] = ()
     # 5 MB and 8000 x 8000 pixels a picture, says platform.claude.com/docs/en/build-with-claude/vision.
     picture_limits = PictureLimits(largest_bytes=5 * 1024 * 1024, longest_side=8000)
 

@@ -33,6 +33,8 @@ class Entry:
     """Reasoning included."""
     cached_tokens: int = 0
     """Of the input."""
+    audio_seconds: float = 0
+    """Of a recording that was transcribed."""
     billed: bool = False
     streamed: bool = False
     text_sha256: str | None = None

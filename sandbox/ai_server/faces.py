@@ -1,6 +1,6 @@
 """What every face is to the server: how it checks, reads, answers and refuses."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from sandbox.ai_server.catalogue import Model
@@ -18,6 +18,8 @@ class Face(Protocol):
     """Of its paths, as in https://api.openai.com/v1."""
     call_path: str
     """Below the prefix: where questions are sent."""
+    listeners: Collection[str]
+    """The models that transcribe recordings."""
 
     @property
     def models(self) -> Mapping[str, Model]: ...

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import cycle
@@ -38,6 +38,7 @@ class OpenAIFace:
     name = "openai"
     prefix = "/openai/v1"
     call_path = "/chat/completions"
+    listeners: Collection[str] = ("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
     owner = "openai"
     id_prefix = "chatcmpl-"
     # Up to 20 MB a picture, says OpenAI's guide to images and vision.
@@ -347,6 +348,7 @@ class GoogleFace(OpenAIFace):
     """Gemini behind OpenAI's format. Errors are Google's own, in a list."""
 
     name = "google"
+    listeners: Collection[str] = ()
     prefix = "/google/v1beta/openai"
     owner = "google"
     id_prefix = ""
@@ -481,6 +483,7 @@ class GoogleFace(OpenAIFace):
 
 class GroqFace(OpenAIFace):
     name = "groq"
+    listeners: Collection[str] = ("whisper-large-v3", "whisper-large-v3-turbo")
     prefix = "/groq/openai/v1"
     owner = "Groq"
     # 4 MB in base64 and 33 megapixels, says console.groq.com/docs/vision.

@@ -9,6 +9,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from sandbox.ai_server import transcriptions
 from sandbox.ai_server.anthropic_face import AnthropicFace
 from sandbox.ai_server.books import Books, Entry, now
 from sandbox.ai_server.connection import Connection
@@ -115,11 +116,20 @@ class AIServer:
             return json.dumps(face.model_list())
         if request.method == "GET" and path.startswith("/models/"):
             return json.dumps(self._model(face, path.removeprefix("/models/")))
-        if request.method != "POST" or path != face.call_path:
-            raise face.unknown_path(request.method, request.path)
-        return self._worked_on(face, request, entry, wanted)
+        if request.method == "POST" and path == face.call_path:
+            return self._answered(face, request, entry, wanted)
+        if request.method == "POST" and path == transcriptions.PATH and face.listeners:
+            return self._heard(face, request, entry, wanted)
+        raise face.unknown_path(request.method, request.path)
 
-    def _worked_on(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
+    def _heard(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str:
+        recording = transcriptions.read_recording(request.headers, request.body, face.listeners)
+        entry.model, entry.audio_seconds, entry.billed = recording.model, recording.seconds, True
+        heard = recording.heard if wanted.text is None else wanted.text
+        note_text(entry, heard)
+        return json.dumps(recording.rendered(heard)) if wanted.body is None else wanted.body
+
+    def _answered(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
         try:
             question = face.read(read_json(face, request.body))
         except WrongParameter as wrong:
@@ -130,17 +140,13 @@ class AIServer:
         entry.pictures.extend(question.pictures)
         entry.text_sha256 = sha256(question.text.encode()).hexdigest()
         answer = answer_to(question, wanted)
-        entry.input_tokens, entry.cached_tokens, entry.billed = (
-            answer.usage.input_tokens,
-            answer.usage.cached_tokens,
-            True,
-        )
+        entry.input_tokens, entry.cached_tokens = answer.usage.input_tokens, answer.usage.cached_tokens
+        entry.billed = True
         if question.stream:
             stream = face.streamed(question, answer, entry.request_id)
             return stream if wanted.body is None else replace(stream, opening=wanted.body, chunks=(), ending="")
-        text = answer.text.encode()
         entry.output_tokens = answer.usage.output_tokens
-        entry.answer_bytes, entry.answer_sha256 = len(text), sha256(text).hexdigest()
+        note_text(entry, answer.text)
         if wanted.body is not None:
             return wanted.body
         return json.dumps(face.rendered(question, answer, entry.request_id), ensure_ascii=False)
@@ -164,6 +170,12 @@ class AIServer:
             received_at=now(),
             headers={name: value for name, value in headers.items() if name not in SECRET_HEADERS},
         )
+
+
+def note_text(entry: Entry, text: str) -> None:
+    """Of an answer that is sent whole."""
+    content = text.encode()
+    entry.answer_bytes, entry.answer_sha256 = len(content), sha256(content).hexdigest()
 
 
 def read_json(face: Face, body: bytes) -> Any:
