@@ -23,9 +23,4 @@ ENDED = Counter(
     "Replies by provider, by how they ended (complete, stopped, failed), and why they were stopped or failed",
     ("provider", "state", "reason"),
 )
-TOKENS = Counter("mirroros_chat_tokens_total", "Tokens that were counted: input or output", ("direction",))
-COST_MICROS = Counter(
-    "mirroros_chat_cost_micros_total",
-    "What replies cost, in millionths of a US dollar, where the model's price is known",
-)
 SWEPT = Counter("mirroros_chat_replies_swept_total", "Replies whose process died")

@@ -76,7 +76,7 @@ def read_request(body: CompletionBody) -> Question:
 
 def _check_order(messages: Sequence[CompletionMessage]) -> None:
     """Instructions first, calls of tools answered at once, and the user or a tool last."""
-    errors = []
+    errors: list[tuple[Sequence[str | int], str]] = []
     begun, called = False, set[str]()
     for at, message in enumerate(messages):
         if message.role == "tool":

@@ -5,7 +5,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from capabilities.chat.conversations.bodies import MaxTokens, MessageAnswer, MessageText, ModelName, Temperature
+from capabilities.chat.conversations.bodies import (
+    MaxTokens,
+    MessageAnswer,
+    MessageText,
+    ModelName,
+    ReplyUsage,
+    Temperature,
+)
 from security.api.models import WHOLE, AnswerBody, Body
 
 
@@ -56,7 +63,7 @@ class ContextTold(AnswerBody):
     dropped: int
 
 
-class Start(AnswerBody):
+class ReplyStart(AnswerBody):
     conversation_id: UUID
     message_id: UUID
     """Of the reply."""
@@ -71,33 +78,26 @@ class Start(AnswerBody):
     """Null when you repeated the request."""
 
 
-class Delta(AnswerBody):
+class ReplyDelta(AnswerBody):
     text: str
 
 
-class TokensUsed(AnswerBody):
-    input_tokens: int
-    output_tokens: int
-    estimated: bool
-    """The provider did not say."""
-
-
-class Remaining(AnswerBody):
+class LeftToday(AnswerBody):
     """What is left of your plan today. Null means unlimited."""
 
     messages: int | None
     tokens: int | None
 
 
-class End(AnswerBody):
+class ReplyEnd(AnswerBody):
     state: Literal["complete", "stopped"]
     finish_reason: str | None
     """`stop`, `length`, or `content_filter` if the provider refused to go on. Null for a reply that was stopped."""
     retryable: bool
     """The server had to stop the reply. Regenerate it to get the whole."""
     model: str
-    usage: TokensUsed
+    usage: ReplyUsage
     cost_cents: int
     """Tokens belong to your plan, so this is 0."""
-    remaining: Remaining | None
+    remaining: LeftToday | None
     """Null when the reply had ended before."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from capabilities.chat.conversations.bodies import ReplyUsage
 from capabilities.chat.models import MessageState
-from capabilities.chat.replies.bodies import End, Remaining, TokensUsed
+from capabilities.chat.replies.bodies import LeftToday, ReplyEnd
 from providers.problems import (
     CallStopped,
     ContentRefused,
@@ -41,16 +42,16 @@ class Ended:
     output_tokens: int = 0
     estimated: bool = False
     retryable: bool = False
-    remaining: Remaining | None = None
+    remaining: LeftToday | None = None
     problem: Problem | None = None
 
-    def told(self) -> End:
-        return End(
+    def told(self) -> ReplyEnd:
+        return ReplyEnd(
             state="stopped" if self.state is MessageState.STOPPED else "complete",
             finish_reason=self.finish_reason,
             retryable=self.retryable,
             model=self.model,
-            usage=TokensUsed(
+            usage=ReplyUsage(
                 input_tokens=self.input_tokens, output_tokens=self.output_tokens, estimated=self.estimated
             ),
             cost_cents=0,

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
 
-from capabilities.chat.replies.bodies import Delta, Start
+from capabilities.chat.replies.bodies import ReplyDelta, ReplyStart
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.live_text import Reader
 from security.api.streams import PING, Event
@@ -16,7 +16,7 @@ JOINED_SECONDS: Final = 0.02
 
 
 def events_of(
-    reader: Reader, message_id: UUID, start: Start | None, at_end: Callable[[], None]
+    reader: Reader, message_id: UUID, start: ReplyStart | None, at_end: Callable[[], None]
 ) -> Iterator[Event | bytes]:
     """Raises the problem of a reply that failed. Closes the reader and calls `at_end`, however it ends."""
     try:
@@ -24,7 +24,7 @@ def events_of(
         said_at = monotonic()
         while (ended := reader.ended) is None:
             if piece := reader.read(said_at + PING_SECONDS - monotonic()):
-                yield Event(Delta(text=piece.decode()), "delta", f"{message_id}:{reader.position}")
+                yield Event(ReplyDelta(text=piece.decode()), "delta", f"{message_id}:{reader.position}")
                 said_at = monotonic()
                 sleep(JOINED_SECONDS)
             elif monotonic() - said_at >= PING_SECONDS:

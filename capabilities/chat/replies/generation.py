@@ -12,9 +12,9 @@ from uuid import UUID
 
 import structlog
 
-from capabilities.chat.metrics import ADDED_SECONDS, COST_MICROS, DELTAS, ENDED, FIRST_TEXT_SECONDS, TOKENS
+from capabilities.chat.metrics import ADDED_SECONDS, DELTAS, ENDED, FIRST_TEXT_SECONDS
 from capabilities.chat.models import MessageState
-from capabilities.chat.replies.bodies import Remaining
+from capabilities.chat.replies.bodies import LeftToday
 from capabilities.chat.replies.ended import SHUTDOWN, Ended
 from capabilities.chat.replies.live_text import LiveText
 from database.base import Clock
@@ -134,9 +134,6 @@ class Generation:
         self._note(usage, used, cost)
         if not self._call.answered(Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT):
             return self._failed(UsageNotRecorded())
-        TOKENS.labels("input").inc(usage.input_tokens)
-        TOKENS.labels("output").inc(usage.output_tokens)
-        COST_MICROS.inc(cost)
         return self._ended(stopped, usage, cost)
 
     async def _generate(self) -> None:
@@ -165,7 +162,8 @@ class Generation:
         self.model = model
         provider = self._providers.of(model)
         self._call.tally.provider, self._call.tally.model = provider.name, model.id
-        ADDED_SECONDS.observe(self._call.running.elapsed_ms() / 1000)
+        if not self._begun:
+            ADDED_SECONDS.observe(self._call.running.elapsed_ms() / 1000)
         self._begun = True
         events = provider.stream(
             model,
@@ -225,7 +223,6 @@ class Generation:
                 cost = max(cost, self.model.cost_micros(usage.input_tokens, usage.output_tokens))
         self._call.tally.cost_micros = cost
         self._call.failed(failure)
-        COST_MICROS.inc(cost)
         self._tell(MessageState.FAILED, reason)
         problem.members |= self._named()
         ended = Ended(MessageState.FAILED, model=self.model.id, problem=problem)
@@ -248,11 +245,11 @@ class Generation:
         code = SHUTDOWN if retryable else None
         return ended, {"state": state, "error_code": code, "cost_micros": cost, **counted, **self._row()}
 
-    def _remaining(self, usage: TokenUsage) -> Remaining:
+    def _remaining(self, usage: TokenUsage) -> LeftToday:
         running = self._call.running
         left = running.remaining(TOKEN_POLICY)
         given_back = self._call.granted(TOKEN_POLICY) - usage.input_tokens - usage.output_tokens
-        return Remaining(messages=running.remaining(DAY), tokens=None if left is None else max(0, left + given_back))
+        return LeftToday(messages=running.remaining(DAY), tokens=None if left is None else max(0, left + given_back))
 
     def _row(self) -> dict[str, object]:
         return {

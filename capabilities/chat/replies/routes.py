@@ -10,7 +10,15 @@ from capabilities.chat.conversations.hold import no_message
 from capabilities.chat.conversations.list_messages import answers
 from capabilities.chat.conversations.problems import ConversationFull, ReplyRunning
 from capabilities.chat.models import ChatMessage
-from capabilities.chat.replies.bodies import Delta, End, RegenerateBody, ReplyAnswer, SendBody, Start, StreamQuery
+from capabilities.chat.replies.bodies import (
+    RegenerateBody,
+    ReplyAnswer,
+    ReplyDelta,
+    ReplyEnd,
+    ReplyStart,
+    SendBody,
+    StreamQuery,
+)
 from capabilities.chat.replies.ended import ReplyInterrupted
 from capabilities.chat.replies.events import events_of, wait_for_end
 from capabilities.chat.replies.follow import Follow
@@ -34,7 +42,7 @@ from security.edge.problems import DependencyUnavailable, NotFound, TooBusy, Val
 LARGEST_BODY = 256 * 1024
 LAST_EVENT_ID = "Last-Event-ID"
 UNDER, _, LAST = SEND_PATH.rpartition("/")
-EVENTS = Events(start=Start, delta=Delta, end=End)
+EVENTS = Events(start=ReplyStart, delta=ReplyDelta, end=ReplyEnd)
 REPLY_PROBLEMS = (
     NotFound,
     ReplyRunning,

@@ -27,7 +27,7 @@ from capabilities.chat.conversations.problems import ConversationFull, ReplyRunn
 from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState
 from capabilities.chat.plan_limits import FEATURE, ChatLimits
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, SendBody, Start
+from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, ReplyStart, SendBody
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.generation import Asked, Generation, Ids
 from capabilities.chat.replies.live_text import Reader
@@ -111,7 +111,7 @@ class Sent:
     """A reply that is on its way, or was when the request was first made. The reader must be closed."""
 
     ids: Ids
-    start: Start
+    start: ReplyStart
     reader: Reader
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -379,8 +379,8 @@ def _start(
     max_tokens: int | None = None,
     max_tokens_reduced: bool = False,
     context: ContextTold | None = None,
-) -> Start:
-    return Start(
+) -> ReplyStart:
+    return ReplyStart(
         conversation_id=ids.conversation_id,
         message_id=ids.message_id,
         user_message_id=ids.user_message_id,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.chat.running_chat import BASE, OPENAI_MODEL, Customer, RunningChat
@@ -48,15 +49,13 @@ def client(running: RunningChat, alice: Customer) -> Iterator[openai.OpenAI]:
 def test_through_us_it_reads_what_the_provider_says(
     running: RunningChat, client: openai.OpenAI, face: str, answer: str
 ) -> None:
-    asked = [{"role": "user", "content": "Hello"}]
+    asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
     running.ai.next.add(ANSWERS[answer], times=2)
-    whole = client.chat.completions.create(
-        model=MODELS[face], messages=asked, max_completion_tokens=500  # type: ignore[arg-type]
-    )
+    whole = client.chat.completions.create(model=MODELS[face], messages=asked, max_completion_tokens=500)
     chunks = list(
         client.chat.completions.create(
             model=MODELS[face],
-            messages=asked,  # type: ignore[arg-type]
+            messages=asked,
             max_completion_tokens=500,
             stream=True,
             stream_options={"include_usage": True},
