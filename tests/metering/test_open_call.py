@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from database.engine import EngineOptions, writer_connection
-from metering.breaker import Breaker, BreakerRules, BreakerState
+from metering.breaker import Breaker, BreakerIsOpen, BreakerRules, BreakerState, HealthSign
 from metering.idempotency import IdempotencyKeyReused, RequestStillRunning
 from metering.metered_calls import Delivered, OpenCall
 from metering.purge import sweep_reservations
@@ -133,6 +133,20 @@ def test_a_breaker_learns_from_a_call_how_its_upstream_is(chat: Chat) -> None:
     third.failed(Unreachable("connect_failed", sent=0))
     assert chat.calls.breaker.state() is BreakerState.OPEN
     assert chat.rows("SELECT 1 FROM usage_counters WHERE unit = 'failure'") == []
+
+
+def test_a_call_may_move_to_another_upstream_and_each_breaker_learns_of_its_own(chat: Chat) -> None:
+    rules = BreakerRules(connect_failures=1)
+    first, second = Breaker(rules), Breaker(rules)
+    chat.calls = replace(chat.calls, breaker=first)
+    call = chat.begin()
+    call.moved(second, HealthSign.UNREACHABLE)
+    assert (first.state(), second.state()) == (BreakerState.OPEN, BreakerState.CLOSED)
+    with pytest.raises(BreakerIsOpen):
+        call.moved(first, HealthSign.UNREACHABLE)
+    assert second.state() is BreakerState.CLOSED
+    assert call.answered()
+    assert (chat.in_flight(), second.state()) == (0, BreakerState.CLOSED)
 
 
 def test_a_lease_is_kept_by_extending_it(chat: Chat) -> None:

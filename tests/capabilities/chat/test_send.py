@@ -1,5 +1,6 @@
 """POST /api/gateway/chat/messages: one message, one reply, as JSON or as events."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -139,6 +140,28 @@ def test_a_budget_for_less_shortens_the_reply_and_says_so(running: RunningChat) 
     assert end["finish_reason"] == "length"
     refused = bob.send("x")
     assert (refused.status_code, refused.headers["X-RateLimit-Policy"]) == (429, "tokens")
+
+
+@pytest.mark.slow
+def test_two_hundred_parallel_sends_do_not_overspend_a_budget_for_ten(running: RunningChat) -> None:
+    """Of many lengths. What is left between the least and the most that each asks for is granted."""
+    alice = running.register()
+    left = 10 * (17 + 100)
+    counted = (
+        'INSERT INTO usage_counters (user_id, feature, unit, "window", used)'
+        " VALUES (%s, 'chat', 'token', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD'), %s)"
+    )
+    running.rows(counted, alice.id, 10_000_000 - left)
+    alice = alice.from_now_on()
+    for number in range(200):
+        running.ai.next.add(NextAnswer(tokens=1 + number * 7 % 150))
+    with ThreadPoolExecutor(40) as threads:
+        statuses = Counter(threads.map(lambda _: alice.send("x", max_tokens=100).status_code, range(200)))
+    assert statuses.keys() <= {200, 429}
+    assert statuses[200] >= 8
+    billed = sum(entry.input_tokens + entry.output_tokens for entry in running.ai.books.billed)
+    assert alice.used() == {"call": statuses[200], "token": billed}
+    assert (billed <= left, alice.held()) == (True, 0)
 
 
 @pytest.mark.slow
