@@ -68,8 +68,11 @@ def test_every_shape_is_known(kind: str) -> None:
     assert list(shapes_in(f'{{"event": "it was {SECRETS[kind]}."}}')) == [kind]
 
 
-@pytest.mark.parametrize("key", [f"sk-{KEY}", f"sk-proj-{KEY}", f"sk-ant-api03-{KEY}", f"gsk_{KEY}", f"AIza{KEY}aBc"])
-def test_the_keys_of_all_ai_providers_are_known(key: str) -> None:
+@pytest.mark.parametrize(
+    ("begin", "end"), [("sk-", ""), ("sk-proj-", ""), ("sk-ant-api03-", ""), ("gsk_", ""), ("AIza", "aBc")]
+)
+def test_the_keys_of_all_ai_providers_are_known(begin: str, end: str) -> None:
+    key = f"{begin}{KEY}{end}"
     assert list(shapes_in(f"Bearer {key}")) == ["ai provider key"]
 
 
