@@ -12,9 +12,8 @@ from uuid import UUID
 
 import orjson
 
-from providers.answer_text import LONGEST_TEXT, NOT_TEXT, is_count, size_of_piece
+from providers.answer_values import NOT_TEXT, WRONG_TYPES, is_count
 from providers.catalogue import Model
-from providers.chat_completions import WRONG_TYPES
 from providers.completion import (
     Completion,
     Finish,
@@ -26,10 +25,10 @@ from providers.completion import (
     estimated_usage,
     tokens_of,
 )
-from providers.event_stream import EventData
-from providers.events import Delta, Event, Reported
+from providers.events import Event
 from providers.http_client import Reply
 from providers.problems import ContentRefused, ProviderBroke, ProviderBusy, ProviderFailed, ProviderMisconfigured
+from providers.stream_reader import StreamReader
 
 VERSION = "2023-06-01"
 WARMEST = 1.0
@@ -121,33 +120,13 @@ class AnthropicMessages:
         return MessageReader()
 
 
-class MessageReader:
+class MessageReader(StreamReader):
     """What the model thinks, and events of kinds that are not known, are passed over."""
 
-    __slots__ = ("_data", "begun", "ended", "failure", "finish", "received", "usage")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._data = EventData()
-        self.begun = self.ended = False
-        self.usage: TokenUsage | None = None
-        self.received = 0
-        self.finish: Finish | None = None
-        self.failure: ProviderFailed | None = None
-
-    def read(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        try:
-            for line in self._data.feed(data):
-                self._read_event(orjson.loads(line), events)
-                if self.ended:
-                    break
-        except ProviderFailed as failure:
-            self.failure = failure
-        except WRONG_TYPES:
-            self.failure = ProviderFailed("reply_malformed")
-        return events
-
-    def _read_event(self, event: Any, events: list[Event]) -> None:
+    def _take(self, line: bytes, events: list[Event]) -> None:
+        event = orjson.loads(line)
         kind = event["type"]
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -157,31 +136,15 @@ class MessageReader:
             if event["content_block"]["type"] == "text":
                 self._add(event["content_block"]["text"], events)
         elif kind == "message_start":
-            self._report(event["message"].get("usage"), events, so_far=True)
+            self._report(_usage_told(event["message"].get("usage"), None, so_far=True), events)
         elif kind == "message_delta":
-            self._report(event.get("usage"), events)
+            self._report(_usage_told(event.get("usage"), self.usage), events)
             if (reason := event["delta"]["stop_reason"]) is not None:
                 self.finish = FINISHES[reason]
         elif kind == "message_stop":
             self.ended = True
         elif kind == "error":
             raise _failure_in_stream(event["error"]["type"])
-
-    def _add(self, text: str, events: list[Event]) -> None:
-        if text == "":
-            return
-        self.begun = True
-        self.received += size_of_piece(text)
-        if self.received > LONGEST_TEXT:
-            raise ProviderFailed("reply_too_large")
-        events.append(Delta(text))
-
-    def _report(self, told: object, events: list[Event], *, so_far: bool = False) -> None:
-        """At the start the output is still to come."""
-        usage = _usage_told(told, self.usage, so_far=so_far)
-        if usage is not None and usage != self.usage:
-            self.usage = usage
-            events.append(Reported(usage))
 
 
 def _failure_in_stream(kind: object) -> ProviderFailed:
@@ -195,7 +158,7 @@ def _failure_in_stream(kind: object) -> ProviderFailed:
 def _usage_told(given: object, before: TokenUsage | None, *, so_far: bool = False) -> TokenUsage | None:
     """The figures add up over the whole call, and those of the input stand as they were told `before` when they are not told again.
 
-    None for what cannot be.
+    `so_far`: the output is still to come. None for what cannot be.
     """
     if not isinstance(given, dict) or not is_count(made := given.get("output_tokens")):
         return None

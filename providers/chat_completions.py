@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from providers.answer_text import LONGEST_TEXT, NOT_TEXT, is_count, size_of_piece
+from providers.answer_values import NOT_TEXT, WRONG_TYPES, is_count
 from providers.catalogue import Model
 from providers.completion import (
     Completion,
@@ -24,8 +24,7 @@ from providers.completion import (
     estimated_usage,
     tokens_of,
 )
-from providers.event_stream import EventData
-from providers.events import Delta, Event, Reported, ToolCalls
+from providers.events import Event, ToolCalls
 from providers.http_client import Reply
 from providers.problems import (
     ContentRefused,
@@ -34,6 +33,7 @@ from providers.problems import (
     ProviderFailed,
     ProviderMisconfigured,
 )
+from providers.stream_reader import StreamReader
 
 MODEL_NOT_FOUND = "model_not_found"
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -56,8 +56,6 @@ FINISHES: Final[Mapping[object, Finish]] = {
     "tool_calls": Finish.TOOL_CALLS,
     "content_filter": Finish.CONTENT_FILTER,
 }
-WRONG_TYPES = (ValueError, KeyError, IndexError, TypeError, AttributeError)
-"""What reading a document raises that is not as it should be."""
 
 
 class ChatCompletions:
@@ -142,69 +140,46 @@ class ChatCompletions:
         return ChunkReader()
 
 
-class ChunkReader:
+class ChunkReader(StreamReader):
     """Of the one choice that is asked for. The usage comes in a last chunk without choices, or, at Groq, in `x_groq` of the one that
     finishes.
     """
 
-    __slots__ = ("_data", "_refused", "begun", "ended", "failure", "finish", "received", "usage")
+    __slots__ = ("_refused",)
 
     def __init__(self) -> None:
-        self._data = EventData()
+        super().__init__()
         self._refused = False
-        self.begun = self.ended = False
-        self.usage: TokenUsage | None = None
-        self.received = 0
-        self.finish: Finish | None = None
-        self.failure: ProviderFailed | None = None
 
-    def read(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        try:
-            for line in self._data.feed(data):
-                if line == b"[DONE]":
-                    self.ended = True
-                    break
-                self._read_chunk(orjson.loads(line), len(line), events)
-        except ProviderFailed as failure:
-            self.failure = failure
-        except WRONG_TYPES:
-            self.failure = ProviderFailed("reply_malformed")
-        return events
-
-    def _read_chunk(self, chunk: Any, size: int, events: list[Event]) -> None:
+    def _take(self, line: bytes, events: list[Event]) -> None:
+        if line == b"[DONE]":
+            self.ended = True
+            return
+        chunk = orjson.loads(line)
         choices = None if isinstance(chunk, list) else chunk.get("choices")
         if choices:
             choice = choices[0]
             delta = choice.get("delta")
             if delta:
-                self._read_delta(delta, size, events)
+                self._take_delta(delta, len(line), events)
             finish = choice.get("finish_reason")
             if finish is not None:
                 self.finish = Finish.CONTENT_FILTER if self._refused else FINISHES[finish]
         elif (error := _error_of(chunk)) is not None:
             raise _failure_in_stream(error)
         told = chunk.get("usage") or (chunk["x_groq"].get("usage") if chunk.get("x_groq") else None)
-        if told and (usage := usage_told(told)) is not None and usage != self.usage:
-            self.usage = usage
-            events.append(Reported(usage))
+        if told:
+            self._report(usage_told(told), events)
 
-    def _read_delta(self, delta: Any, size: int, events: list[Event]) -> None:
+    def _take_delta(self, delta: Any, size: int, events: list[Event]) -> None:
         text = delta.get("content")
         if text:
-            self._count(size_of_piece(text))
-            events.append(Delta(text))
+            self._add(text, events)
         if calls := delta.get("tool_calls"):
             self._count(size)
             events.append(ToolCalls({"tool_calls": calls}))
         if delta.get("refusal"):  # in its own words, which are no reply
             self._refused = True
-
-    def _count(self, size: int) -> None:
-        self.begun = True
-        self.received += size
-        if self.received > LONGEST_TEXT:
-            raise ProviderFailed("reply_too_large")
 
 
 def failure_of(reply: Reply) -> ProviderFailed:

@@ -35,7 +35,8 @@ from providers.problems import (
     ProviderMisconfigured,
     ProviderTimedOut,
 )
-from providers.wire_format import StreamReader, WireFormat
+from providers.stream_reader import StreamReader
+from providers.wire_format import WireFormat
 
 JSON = "application/json"
 END_SECONDS = 0.5

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from providers.catalogue import Model
-from providers.completion import Completion, Finish, Format, Prompt, TokenUsage
-from providers.events import Event
+from providers.completion import Completion, Format, Prompt
 from providers.http_client import Reply
 from providers.problems import ProviderFailed
+from providers.stream_reader import StreamReader
 
 
 class WireFormat(Protocol):
@@ -47,22 +47,4 @@ class WireFormat(Protocol):
     def failure_of(self, reply: Reply) -> ProviderFailed:
         """What an answer means that is not 200."""
 
-    def reader(self) -> "StreamReader": ...
-
-
-class StreamReader(Protocol):
-    """Of one stream. What it found so far may be read at any time.
-
-    `begun`: something of the reply has come. `ended`: nothing more will come. `usage`: as the provider last told.
-    `received`: bytes of text. `finish`: once the reply is whole. `failure`: why no more of it can be used.
-    """
-
-    begun: bool
-    ended: bool
-    usage: TokenUsage | None
-    received: int
-    finish: Finish | None
-    failure: ProviderFailed | None
-
-    def read(self, data: bytes) -> list[Event]:
-        """What these bytes bring, but the end. What comes before a failure among them counts."""
+    def reader(self) -> StreamReader: ...

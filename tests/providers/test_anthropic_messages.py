@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from providers.answer_text import LONGEST_TEXT
 from providers.anthropic_messages import AnthropicMessages, MessageReader
 from providers.completion import NO_OPTIONS, Completion, Finish, Message, Prompt, Role, TokenUsage, estimated_usage
 from providers.events import Delta, Event, Reported
@@ -20,6 +19,7 @@ from providers.problems import (
     ProviderFailed,
     ProviderMisconfigured,
 )
+from providers.stream_reader import LONGEST_TEXT
 from tests.providers.questions import CATALOGUE, MESSAGES, PROMPT
 
 SONNET = CATALOGUE.named("anthropic", "claude-sonnet-5-5")

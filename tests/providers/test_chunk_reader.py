@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
-from providers.answer_text import LONGEST_TEXT
 from providers.chat_completions import ChunkReader
 from providers.completion import Finish, TokenUsage
 from providers.events import Delta, Event, Reported, ToolCalls
@@ -19,6 +18,7 @@ from providers.problems import (
     ProviderFailed,
     ProviderMisconfigured,
 )
+from providers.stream_reader import LONGEST_TEXT
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 REPORTED = Reported(TokenUsage(9, 4, estimated=False))

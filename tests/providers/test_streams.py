@@ -15,7 +15,6 @@ import orjson
 import pytest
 
 from metering.settle import Outcome
-from providers.answer_text import LONGEST_TEXT
 from providers.bodies import ProviderStatus
 from providers.completion import Finish, Message, Prompt, Role, TokenUsage, estimated_usage
 from providers.events import Delta, Event, Finished
@@ -31,6 +30,7 @@ from providers.problems import (
     ProviderTimedOut,
     ProviderUnreachable,
 )
+from providers.stream_reader import LONGEST_TEXT
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
 from tests.metric_values import rising
@@ -348,19 +348,23 @@ def test_comments_keep_a_stream_alive(http: HttpClient) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_takes_its_time_is_not_the_providers_silence(http: HttpClient) -> None:
+    read_first = threading.Event()
+
     def respond(connection: socket.socket, _: bytes) -> None:
         connection.sendall(HEAD + chunk(content="a"))
+        assert read_first.wait(10)
         connection.sendall(chunk(content="b") + end() + DONE + END)
 
     async def slowly(stream: AsyncGenerator[Event, None]) -> str:
         text = ""
         async for event in stream:
-            await asyncio.sleep(0.25)
+            read_first.set()
+            await asyncio.sleep(0.7 if text == "" else 0)
             text += event.text if isinstance(event, Delta) else ""
         return text
 
     with serving(respond) as raw:
-        stream = stream_of(provider_at(raw.url, "key", http), idle=0.2)
+        stream = stream_of(provider_at(raw.url, "key", http), idle=0.3)
         assert http.loop.start(slowly(stream)).result(20) == "ab"
 
 
