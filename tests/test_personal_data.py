@@ -421,8 +421,8 @@ def fail_every_email(service: Service, folder: Path) -> None:
             )
     service.work()
     with reading() as session:
-        ended = set(session.execute(text("SELECT task_name, status::text FROM procrastinate_jobs")))
-    assert ended == {("send_email", "failed")}
+        ended = session.scalars(text("SELECT status::text FROM procrastinate_jobs WHERE task_name = 'send_email'"))
+        assert set(ended) == {"failed"}
 
 
 def test_after_the_account_is_deleted_no_table_says_who_that_was(

@@ -102,7 +102,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
         problems=(NotFound,),
     )
     def conversation(caller: Caller, conversation_id: UUID) -> Answer:
-        """Without its messages, which are a list of their own."""
+        """Returns it without its messages."""
         return Answer(200, read_conversation(caller.user_id, conversation_id))
 
     @operation(
