@@ -47,7 +47,6 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "PATCH /api/v1/conversations/<uuid:conversation_id>": "/api/gateway/conversations/<uuid:conversation_id>",
     "DELETE /api/v1/conversations/<uuid:conversation_id>": "/api/gateway/conversations/<uuid:conversation_id>",
     "GET /api/v1/conversations/<uuid:conversation_id>/messages": "/api/gateway/conversations/<uuid:conversation_id>/messages",
-    "GET /api/v1/health/providers": "/health/providers",
     "GET /api/v1/health": "/health",
     "GET /api/v1/health/ready": "/health/ready",
     "GET /api/v1/health/live": "/health/live",

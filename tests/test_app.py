@@ -161,6 +161,12 @@ def test_the_openapi_document_is_valid_and_complete(app: Flask) -> None:
     assert described == {(each.method, each.path_template) for each in operations(app)}
 
 
+def test_every_model_has_a_name_of_its_own(app: Flask) -> None:
+    """Of two with one name pydantic makes names of their modules, which moves what was published and breaks generated clients."""
+    schemas = app.test_client().get("/openapi.json").get_json()["components"]["schemas"]
+    assert [name for name in schemas if "__" in name] == []
+
+
 def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
     """Pydantic publishes a bound that stands behind a validator as `ge` or `le`, which no generator knows."""
     document = app.test_client().get("/openapi.json").get_data(as_text=True)

@@ -1,5 +1,5 @@
 // OpenAI's own TypeScript client at the address and with the key that are given; prints what it read as one line of JSON.
-// tests/capabilities/chat/test_openai_typescript.py runs it.
+// tests/capabilities/chat/test_completions_over_http.py runs it.
 import OpenAI from "openai";
 
 const [baseURL, apiKey, model] = process.argv.slice(2);

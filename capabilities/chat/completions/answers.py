@@ -76,7 +76,7 @@ class ChatCompletion(AnswerBody):
     usage: CompletionUsage
 
 
-class Delta(AnswerBody):
+class ChunkDelta(AnswerBody):
     role: Annotated[Literal["assistant"] | None, LEFT_OUT_IF_NONE]
     content: Annotated[str | None, LEFT_OUT_IF_NONE]
     tool_calls: Annotated[list[dict[str, Any]] | None, LEFT_OUT_IF_NONE]
@@ -85,7 +85,7 @@ class Delta(AnswerBody):
 
 class ChunkChoice(AnswerBody):
     index: Literal[0] = 0
-    delta: Delta
+    delta: ChunkDelta
     logprobs: None = None
     finish_reason: FinishReason | None
 

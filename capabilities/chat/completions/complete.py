@@ -1,9 +1,8 @@
 """Make a completion: what is special about it among metered calls (metering.metered_calls owns their order)."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -33,6 +32,7 @@ from metering.work import Allowance, Work
 from providers.assembly import Providers
 from providers.catalogue import Model
 from providers.problems import CallStopped
+from security.edge.client_left import client_left
 from security.secrets.hmac_sha256 import hmac_sha256
 
 METHOD, PATH = "POST", "/api/gateway/chat/completion"
@@ -80,7 +80,10 @@ class Completer:
         begun = self._begin(caller, question, idempotency_key)
         if isinstance(begun, Delivered):
             return begun
-        deque(begun.parts, 0)
+        with closing(begun.parts):
+            for _ in begun.parts:
+                if client_left():
+                    raise CallStopped
         return Delivered(begun.completion.document, begun.headers)
 
     def streamed(
