@@ -22,6 +22,7 @@ def alice(stripe: RunningStripe) -> UUID:
     return stripe.user()
 
 
+@pytest.mark.slow
 def test_one_of_stripe_ends_with_its_period(stripe: RunningStripe, alice: UUID) -> None:
     bought = stripe.buy(alice)
     first, again = (stripe.post(CANCEL, None, alice) for _ in range(2))
@@ -41,6 +42,7 @@ def test_one_of_apple_is_cancelled_at_apple(stripe: RunningStripe, alice: UUID) 
     assert stripe.server.seen == []
 
 
+@pytest.mark.slow
 def test_of_two_the_one_that_can_be_cancelled_here_is(stripe: RunningStripe, alice: UUID) -> None:
     bought = stripe.buy(alice)
     stripe.record(fact(period_end=stripe.clock() + timedelta(days=9), **APPLE), alice)

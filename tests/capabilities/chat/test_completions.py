@@ -142,6 +142,7 @@ def test_a_body_above_256_kib_is_refused(alice: Customer) -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (413, "body_too_large")
 
 
+@pytest.mark.slow
 def test_a_model_above_the_plan_is_refused(running: RunningChat) -> None:
     answer = complete(running.register(Tier.FREE), model="smart")
     assert (answer.status_code, error_of(answer)["type"]) == (403, "permission_error")
@@ -163,6 +164,7 @@ def test_who_is_not_signed_in_is_told_in_the_same_form(alice: Customer) -> None:
     assert "WWW-Authenticate" in answer.headers
 
 
+@pytest.mark.slow
 def test_a_limit_is_told_in_the_same_form(running: RunningChat) -> None:
     bob = running.register(Tier.FREE)
     answers = [complete(bob) for _ in range(6)]
@@ -181,6 +183,7 @@ def test_what_fails_before_the_first_word_is_an_ordinary_answer(
     assert (alice.used(), alice.held()) == ({"failure": 1}, 0)
 
 
+@pytest.mark.slow
 def test_another_model_of_an_alias_replies_when_the_first_is_refused(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(NextAnswer(face="openai", status=500))
     chunks = chunks_of(complete(alice, model="fast", stream=True))
@@ -276,6 +279,7 @@ def test_pictures_are_held_at_3000_tokens_and_passed_on(running: RunningChat, al
     assert error_of(too_many)["code"] == "prompt_too_long"
 
 
+@pytest.mark.slow
 def test_a_reply_is_shortened_to_what_is_left_of_the_day(running: RunningChat) -> None:
     bob = running.register(Tier.FREE)
     used = "INSERT INTO usage_counters (user_id, feature, unit, \"window\", used, allowed) VALUES (%s, 'chat', 'token', %s, %s, 50000)"
@@ -288,6 +292,7 @@ def test_a_reply_is_shortened_to_what_is_left_of_the_day(running: RunningChat) -
     assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
 
 
+@pytest.mark.slow
 def test_usage_says_what_is_used_held_and_left(running: RunningChat) -> None:
     bob = running.register(Tier.FREE)
     running.ai.next.add(NextAnswer(tokens=40, stall_after_chunks=3))
@@ -303,6 +308,7 @@ def test_usage_says_what_is_used_held_and_left(running: RunningChat) -> None:
     assert told["tokens"] == {"limit": 50_000, "used": used, "held": 0, "left": 50_000 - used}
 
 
+@pytest.mark.slow
 def test_models_say_what_the_plan_includes(running: RunningChat) -> None:
     bob = running.register(Tier.FREE)
     told = bob.call("GET", "/api/gateway/chat/models").get_json()
