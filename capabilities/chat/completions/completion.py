@@ -111,7 +111,7 @@ def parts_of(completion: Completion, loop: ProviderLoop, at_end: Callable[[], No
     try:
         task = loop.start(completion.run())
         taken, said_at = 0, monotonic()
-        while reader.ended is None:
+        while reader.ended is None or taken < len(completion.tool_pieces):
             text = reader.read(said_at + PING_SECONDS - monotonic())
             pieces = completion.tool_pieces[taken:]
             taken += len(pieces)

@@ -45,7 +45,7 @@ from providers.assembly import Providers
 from providers.catalogue import Model
 from providers.completion import Message, Prompt, Role
 from providers.problems import CallStopped
-from security.edge.problems import NotFound, ValidationFailed, field_error
+from security.edge.problems import NotFound, Problem, ValidationFailed, field_error
 from security.secrets.hmac_sha256 import hmac_sha256
 
 SEND_PATH: Final = "/api/gateway/chat/messages"
@@ -136,32 +136,49 @@ class SendMessage:
         """Raises a Problem when there is no reply; none of them is charged."""
         if self.running.draining:
             raise CallStopped(sent=0)
-        with reading() as session:
-            place = _place(session, caller.user_id, wanted)
-        prepared = cache(lambda tier: self._prepared(tier, place, wanted))
-        work = Work(
-            feature=FEATURE,
-            noun="messages",
-            route=f"POST {wanted.path}",
-            fingerprint=self._fingerprint(wanted),
-            idempotency_key=wanted.idempotency_key,
-            lease_seconds=self.longest_call,
-            allowance=lambda who, now: self._allowance(who.tier, prepared(who.tier), now),
-        )
         until = monotonic() + JOIN_SECONDS
         while True:
             try:
-                call = self._begun(caller, work, prepared(caller.tier).models)
+                return self._sent(caller, wanted)
             except RequestStillRunning as running:
                 if (joined := self._join(caller.user_id, running.request_id)) is not None:
                     return joined
                 if monotonic() > until:
                     raise
                 sleep(0.05)  # its row is about to be written, or its answer is
-                continue
-            if isinstance(call, Delivered):
-                return self._replayed(caller.user_id, call)
-            return self._started(call, prepared(call.running.caller.tier), place, wanted)
+
+    def _sent(self, caller: Caller, wanted: Wanted) -> Sent:
+        fingerprint = self._fingerprint(wanted)
+        try:
+            with reading() as session:
+                place = _place(session, caller.user_id, wanted)
+            prepared = cache(lambda tier: self._prepared(tier, place, wanted))
+            work = Work(
+                feature=FEATURE,
+                noun="messages",
+                route=f"POST {wanted.path}",
+                fingerprint=fingerprint,
+                idempotency_key=wanted.idempotency_key,
+                lease_seconds=self.longest_call,
+                allowance=lambda who, now: self._allowance(who.tier, prepared(who.tier), now),
+            )
+            call = self._begun(caller, work, prepared(caller.tier).models)
+        except RequestStillRunning:
+            raise
+        except Problem:  # perhaps because of what the same request did before
+            stored = self._stored(caller.user_id, wanted, fingerprint)
+            if stored is None:
+                raise
+            call = Delivered(stored, {"Idempotency-Replayed": "true"})
+        if isinstance(call, Delivered):
+            return self._replayed(caller.user_id, call)
+        return self._started(call, prepared(call.running.caller.tier), place, wanted)
+
+    def _stored(self, user_id: UUID, wanted: Wanted, fingerprint: str) -> bytes | None:
+        if wanted.idempotency_key is None:
+            return None
+        keys = next(iter(self.calls.values())).idempotency
+        return keys.look(user_id, f"POST {wanted.path}", wanted.idempotency_key, fingerprint)
 
     def _begun(self, caller: Caller, work: Work, models: Sequence[Model]) -> Delivered | OpenCall:
         """By the first provider of the models that takes calls now."""

@@ -47,6 +47,7 @@ def assert_can_be_cut_anywhere(alice: Customer, others: list[Customer], cuts: in
     assert (text + rest.text.encode()).decode() == TEXT == alice.message(message_id)["content"]
 
 
+@pytest.mark.slow
 def test_it_is_cut_and_taken_up_again_at_the_same_process(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(RUNNING)
     assert_can_be_cut_anywhere(alice, [alice], 30)
@@ -88,14 +89,13 @@ def test_redis_may_be_killed_in_the_middle(running: RunningChat, start: Start, r
     assert (local.text, follower.text) == (TEXT, TEXT)
 
 
-def test_a_reply_that_ended_is_read_like_one_that_runs(running: RunningChat, alice: Customer, start: Start) -> None:
+def test_a_reply_that_ended_is_read_like_one_that_runs(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(NextAnswer(text=TEXT))
     events = alice.stream()
     events.to_end()
     message_id = events.seen[0].data["message_id"]
-    later = alice.elsewhere(start())
     for position in Random(1).sample(boundaries(TEXT), 10):
-        rest = later.follow(message_id, position)
+        rest = alice.follow(message_id, position)
         rest.to_end()
         assert rest.text.encode() == TEXT.encode()[position:]
         assert len(rest.seen) == 2 + bool(rest.text)
@@ -122,13 +122,13 @@ def test_a_message_of_ones_own_has_no_stream(running: RunningChat, alice: Custom
     assert alice.try_to_follow(alice.send().get_json()["message"]["id"]).status_code == 404
 
 
-def test_a_reply_whose_process_is_silent_has_failed(running: RunningChat, alice: Customer, start: Start) -> None:
+def test_a_reply_whose_process_is_silent_has_failed(running: RunningChat, alice: Customer) -> None:
     message_id = alice.send().get_json()["reply"]["id"]
     running.rows(
         "UPDATE chat_messages SET state = 'streaming', owner = 'gone', owner_until = now() - interval '1 second' WHERE id = %s",
         message_id,
     )
-    events = alice.elsewhere(start()).follow(message_id)
+    events = alice.follow(message_id)
     events.to_end()
     assert [each.name for each in events.seen] == [None, "delta", "error"]
     assert events.last.data["error"] == "reply_interrupted"

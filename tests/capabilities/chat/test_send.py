@@ -142,6 +142,22 @@ def test_a_budget_for_less_shortens_the_reply_and_says_so(running: RunningChat) 
     assert (refused.status_code, refused.headers["X-RateLimit-Policy"]) == (429, "tokens")
 
 
+def test_a_repeated_request_gets_the_running_reply_of_a_conversation_too(running: RunningChat, alice: Customer) -> None:
+    """Though its last message is then a reply that is still being written."""
+    conversation = alice.send().get_json()["conversation_id"]
+    running.ai.next.add(NextAnswer(hold=True))
+    first = alice.stream("again", key="in-a-conversation", conversation_id=conversation)
+    started = first.until("start").data
+    second = alice.stream("again", key="in-a-conversation", conversation_id=conversation)
+    assert second.until("start").data["message_id"] == started["message_id"]
+    assert alice.send("other", key="in-a-conversation", conversation_id=conversation).status_code == 422
+    assert alice.send("again", key="another", conversation_id=conversation).status_code == 409
+    running.ai.next.release()
+    last = second.to_end()[-1]  # first what was begun last: Flask's contexts are a stack in each thread
+    assert (last.name, first.to_end()[-1].name, first.text) == ("end", "end", second.text)
+    assert alice.used()["call"] == 2
+
+
 @pytest.mark.slow
 def test_two_hundred_parallel_sends_do_not_overspend_a_budget_for_ten(running: RunningChat) -> None:
     """Of many lengths. What is left between the least and the most that each asks for is granted."""
