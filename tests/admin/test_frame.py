@@ -94,4 +94,8 @@ def test_moments_are_said_in_words(seconds: int, words: str) -> None:
 def test_moments_and_money_are_written_alike_everywhere() -> None:
     assert moment(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-11-30 12:00 UTC"
     assert [money(123456, code) for code in ("usd", "jpy", "kwd")] == ["1,234.56 USD", "123,456 JPY", "123.456 KWD"]
-    assert [micros(12_500, "usd"), micros(20_000_000, "eur"), micros(12, "usd")] == ["0.0125 USD", "20.00 EUR", "0.000012 USD"]
+    assert [micros(12_500, "usd"), micros(20_000_000, "eur"), micros(12, "usd")] == [
+        "0.0125 USD",
+        "20.00 EUR",
+        "0.000012 USD",
+    ]

@@ -57,6 +57,7 @@ def limits(request: pytest.FixtureRequest, database_url: str) -> Iterator[Backen
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_no_mixture_of_failures_causes_more_calls_than_the_plan_allows(gateway: RunningGateway, seed: int) -> None:
     chosen = random.Random(seed)
