@@ -35,6 +35,9 @@ TEMPLATE = "migrated"
 load_models(CAPABILITIES)
 
 
+LONGEST = "tests/whole/test_openapi_fuzz.py"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is collected stays until the end. Looking for garbage in it again and again was a third of collecting it."""
@@ -44,6 +47,11 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, or one process would be at them alone long after the others have ended."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 compile_builder = Rule._compile_builder
