@@ -1,12 +1,20 @@
-"""What the OpenAPI document says of the whole API."""
+"""What the service says of itself to everybody: its health, the OpenAPI document, and the pages that explain it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from flask import Blueprint
+
+from config import Settings
 from metering.capability import Capability
 from metering.parts import Built
-from security.api.openapi import ApiDescription
+from security.api.openapi import ApiDescription, openapi_routes
+from security.docs.docs_pages import docs_routes
+from security.health.check import HealthCheck
+from security.health.routes import health_routes
+from security.home.routes import home_routes
+from security.security_txt.routes import security_txt_routes
 from settings.process import ProcessSection
 
 NAME: Final = "MirrorOS Public API"
@@ -24,6 +32,7 @@ TAGS: Final = MappingProxyType(
     {
         "admin": "What the staff see and do: accounts, API keys, calls, billing periods and settings.",
         "analytics": "Reports for admins: accounts, subscriptions, revenue, usage and response times.",
+        "ai_providers": "The AI providers behind the products that are on.",
         "apple": "Purchases from the App Store.",
         "auth": "Create an account, sign in, stay signed in, sign out.",
         "billing": "Your monthly statements, and paying them.",
@@ -58,7 +67,17 @@ def api_description(settings: ProcessSection, built: Mapping[Capability, Built])
         NAME,
         VERSION,
         server=settings.public_base_url,
-        tags={**TAGS, **own},
+        tags={**own, **TAGS},
         description=DESCRIPTION,
         requires_https=settings.require_https,
     )
+
+
+def public_routes(settings: Settings, built: Mapping[Capability, Built], health: HealthCheck) -> Iterator[Blueprint]:
+    address = settings.public_base_url
+    yield health_routes(health, version=VERSION, environment=settings.flask_env)
+    yield openapi_routes(api_description(settings, built))
+    yield docs_routes(NAME)
+    yield home_routes(NAME, VERSION, base_url=address, mail_box_url=settings.mail_box_url)
+    if settings.security_contact is not None:
+        yield security_txt_routes(settings.security_contact, base_url=address)

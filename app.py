@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from admin.analytics.jobs import ANALYTICS_JOBS
 from admin.assembled import ASSEMBLED, Assembled
 from admin.assembly import admin_of
-from api_description import NAME, VERSION, api_description
+from api_description import VERSION, public_routes
 from auth.assembly import auth_of
 from auth.blueprints import auth_blueprints, auth_commands
 from auth.jobs import auth_jobs
@@ -34,25 +34,19 @@ from metering.personal_data import METERING_DATA
 from metering.usage.jobs import usage_jobs
 from metering.usage.routes import usage_routes
 from payments.assembly import payments_of
-from payments.billing.commands import billing_commands
 from payments.billing.purse import AccountPurse
 from payments.commands import payment_commands
 from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_hand
 from portal.assembly import portal_of
-from security.api.openapi import openapi_routes
-from security.docs.docs_pages import docs_routes
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
 from security.edge.switched_off import note_switched_off
 from security.health.check import health_check
-from security.health.routes import health_routes
-from security.home.routes import home_routes
 from security.logs.log import configure_logging
 from security.logs.sentry import start_sentry
-from security.security_txt.routes import security_txt_routes
 from settings.check import switched_off
 from settings.section import secret_text
 from site_frame.assembly import install_sites
@@ -88,6 +82,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     configure_database(app, database_url, options, direct_url=direct_url, replica_url=replica_url)
     made = put_together(app, settings, writer_connection(database_url, options), capabilities)
     app.extensions[ASSEMBLED] = made
+    app.extensions["drains"] = [drain for each in made.built.values() for drain in each.drains]
     admin = admin_of(
         app,
         settings,
@@ -97,24 +92,19 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         judge=judged_for_production,
         set_tier=grant_by_hand,
     )
-    own, on = made.built.values(), tuple(made.built)
-    contact = settings.security_contact
+    own, plans = made.built.values(), plan_table(tuple(made.built))
     for routes in (
         *auth_blueprints(made.auth, settings),
-        usage_routes(made.auth, plan_table(on)),
+        usage_routes(made.auth, plans),
         *payment_blueprints(made.payments),
-        *chain.from_iterable(each.routes for each in own),
+        *dict.fromkeys(chain.from_iterable(each.routes for each in own)),
         *admin.routes,
-        health_routes(made.health, version=VERSION, environment=settings.flask_env),
-        openapi_routes(api_description(settings, made.built)),
-        docs_routes(NAME),
-        home_routes(NAME, VERSION, base_url=settings.public_base_url, mail_box_url=settings.mail_box_url),
-        *(() if contact is None else (security_txt_routes(contact, base_url=settings.public_base_url),)),
+        *public_routes(settings, made.built, made.health),
     ):
         app.register_blueprint(routes)
-    portal_pages = tuple(chain.from_iterable(each.portal_pages for each in own))
-    portal = portal_of(made.auth, plan_table(on), on, made.payments, portal_pages)
-    install_sites(app, made.auth, (admin.site, portal))
+    install_sites(
+        app, made.auth, (admin.site, portal_of(made.auth, plans, made.built, made.payments)), settings.billing_currency
+    )
     if settings.compat_routes:
         add_compat_routes(app, made.auth)
     install_cors(app, settings.cors_origins)
@@ -122,8 +112,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     for command in (
         config_commands,
         *auth_commands(made.auth, settings, grant_by_hand),
-        payment_commands(made.payments),
-        *billing_commands(made.payments.periods),
+        *payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         *admin.commands,
     ):
@@ -154,7 +143,7 @@ def put_together(
         plans=plans_on_offer(on),
         call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
     )
-    parts = Parts(auth, metering, AccountPurse(payments.periods), engine, connect, settings.derived_key)
+    parts = Parts(auth, metering, AccountPurse(payments.periods, engine), engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -191,10 +191,25 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if self.alive:
             return
+        for drain in self._drains():
+            drain.drain()
         for listener in self.sockets:
             while self.nr_conns < self.worker_connections and self.accept(listener):
                 pass
             listener.close()
+
+    def run(self) -> None:
+        """Until what its requests began has ended too, though nobody may be waiting for it."""
+        super().run()
+        until = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < until and not all(drain.drained() for drain in self._drains()):
+            self.notify()
+            time.sleep(0.1)
+
+    def _drains(self) -> Sequence[Any]:
+        """metering.parts.Drain, for each product that has one."""
+        drains: Sequence[Any] = getattr(self.wsgi, "extensions", {}).get("drains", ())
+        return drains
 
     def accept(self, listener: socket.socket) -> bool:
         try:

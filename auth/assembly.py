@@ -113,8 +113,8 @@ class Auth:
         return frozenset(self.scopes.keys() - CORE_SCOPES.keys())
 
     def signed_in_or_key(self, scope: str) -> SignedIn:
-        """The guard of a route that takes API keys with this scope too."""
-        return replace(self.signed_in, scope=self._known(scope))
+        """The guard of a route that takes API keys with this scope too. That of a capability means calls that are metered."""
+        return replace(self.signed_in, scope=self._known(scope), metered=scope in self.metered_scopes)
 
     def metered(self, scope: str) -> SignedInMetered:
         """The guard of metered calls that take API keys with this scope too."""

@@ -89,7 +89,8 @@ class SignedIn:
 
     `as_oneself`: for what even a member of the staff must not read in the owner's place: exports, keys, invoices. `fresh`: for
     what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes. `role`: the
-    caller's must include it; it is the account's now, never the token's. `scope`: an API key that has it may call too.
+    caller's must include it; it is the account's now, never the token's. `scope`: an API key that has it may call too. `metered`:
+    the address must be confirmed, where the operator asks for that.
     """
 
     tokens: AccessTokens
@@ -100,6 +101,7 @@ class SignedIn:
     fresh: bool = False
     role: Role | None = None
     scope: str | None = None
+    metered: bool = False
 
     @property
     def scheme(self) -> str | tuple[str, ...]:
@@ -108,13 +110,14 @@ class SignedIn:
     @property
     def problems(self) -> tuple[type[Problem], ...]:
         fresh, role = (StepUpRequired,) if self.fresh else (), (InsufficientRole,) if self.role else ()
-        return (*SIGNED_IN_PROBLEMS, *fresh, *role)
+        unverified = (EmailNotVerified,) if self.metered and self.states.require_verification else ()
+        return (*SIGNED_IN_PROBLEMS, *fresh, *role, *unverified)
 
     def admit(self) -> Caller:
         token = bearer_token()
         if self.scope is not None and token is not None and is_api_key(token):
             key = self.keys.admit(token, self.scope)
-            state = self.states.of_key(key.user_id, key.id)
+            state = self._confirmed(self.states.of_key(key.user_id, key.id))
             self.keys.note_use(key)
             return KeyPrincipal(key.user_id, key.id, state.tier_at(self.clock()), state.cached, fresh=True)
         claims = self.claims_of(token)
@@ -148,8 +151,14 @@ class SignedIn:
             if principal is None:
                 raise InvalidToken
             return principal
-        state = self.states.of_session(user_id, session_id)
+        state = self._confirmed(self.states.of_session(user_id, session_id))
         return Principal(user_id, session_id, state.tier_at(self.clock()), state.cached, state.role, fresh=True)
+
+    def _confirmed(self, state: AccountState) -> AccountState:
+        """Raises EmailNotVerified."""
+        if self.metered and state.unverified:
+            raise EmailNotVerified
+        return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Measure what calls cost on this machine. Runs every part (about ten minutes) or the one you name.
 
-`peers`, `workers`, `analytics` and `usage` run only by name."""
+`peers`, `workers`, `analytics`, `usage` and `chat-lists` run only by name."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from importlib.metadata import version
 from types import FrameType
 
 from bench.analytics import analytics
+from bench.chat_lists import chat_lists
 from bench.compare import compare
 from bench.in_flight import in_flight
 from bench.login_storm import login_storm
@@ -34,9 +35,9 @@ LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
 Part = Callable[[Services, Processors], bool]
-ONLY_BY_NAME = ("peers", "workers", "analytics", "usage")
+ONLY_BY_NAME = ("peers", "workers", "analytics", "usage", "chat-lists")
 """The first downloads what it compares with; it and the second say nothing about one call that `compare` does not say. The others
-fill 4 GB each."""
+fill up to 4 GB each."""
 
 
 def parts(rounds: int) -> dict[str, Part]:
@@ -52,6 +53,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "round-trips": round_trips,
         "analytics": analytics,
         "usage": usage,
+        "chat-lists": chat_lists,
         "profile": profile,
     }
 

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from capabilities.chat import CHAT
 from capabilities.solve import SOLVE
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT)

@@ -37,6 +37,9 @@ VERSION_7 = 0x7 << 76 | 0b10 << 62
 
 
 def uuid7() -> uuid.UUID:
-    """A version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random, so rows sort by the time of writing."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    """A version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds and 12 of the fraction (6.2, method 3), which is 0.25 µs and
+    less than making one takes; then random. So rows sort by the time of writing, also those that a process writes in a row.
+    """
+    ticks = (time.time_ns() << 12) // 1_000_000
+    value = (ticks >> 12 << 16 | ticks & 0xFFF) << 64 | int.from_bytes(os.urandom(8), "big")
     return uuid.UUID(int=value & ~VERSION_AND_VARIANT | VERSION_7)

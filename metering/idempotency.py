@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from database import reading, transaction
+from database.base import uuid7
 from security.edge.problems import Problem, retry_after
 
 KEPT_FOR = timedelta(hours=24)
@@ -30,10 +31,13 @@ class IdempotencyKeyReused(Problem):
 
 
 class RequestStillRunning(Problem):
+    """`request_id`: the holder's; None when the key changed hands in this moment."""
+
     status, error, title = 409, "request_still_running", "The first request with this Idempotency-Key is still running"
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, request_id: UUID | None = None) -> None:
         super().__init__(headers=retry_after(min(seconds, 5)))
+        self.request_id = request_id
 
 
 class AnswerNotKept(Problem):
@@ -65,7 +69,7 @@ CLAIM = text("""
     RETURNING request_id, lease_until
 """)
 LOOK = text("""
-    SELECT fingerprint, answer, extract(epoch FROM lease_until - clock_timestamp())::float
+    SELECT fingerprint, answer, request_id, extract(epoch FROM lease_until - clock_timestamp())::float
     FROM idempotency_keys WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
 """)
 TAKE_OVER = text("""
@@ -74,6 +78,10 @@ TAKE_OVER = text("""
         AND fingerprint = :fingerprint AND answer IS NULL AND lease_until <= clock_timestamp()
     RETURNING request_id, lease_until
 """)
+SET_ASIDE = (
+    text("UPDATE usage_reservations SET request_id = :aside WHERE request_id = :request_id"),
+    text("UPDATE request_logs SET id = :aside WHERE id = :request_id AND NOT success"),
+)
 OWN = """
     WHERE user_id = :user_id AND route = :route AND key_sha256 = :key_sha256
         AND request_id = :request_id AND lease_until = :lease_until AND answer IS NULL
@@ -123,6 +131,15 @@ class IdempotencyKeys:
                     return stored
         raise RequestStillRunning(1)
 
+    def set_aside(self, held: HeldKey) -> None:
+        """Give what the first holder left a name of its own, before a call under a key that was taken over is made. What that one
+        writes would replace it, and each of them asked the upstream.
+        """
+        left = {"request_id": held.request_id, "aside": uuid7()}
+        with transaction() as session:
+            for each in SET_ASIDE:
+                session.execute(each, left)
+
     def keep(self, held: HeldKey, answer: str) -> None:
         """Of a request that is not metered. A metered one stores its answer in the statement that counts it."""
         with transaction() as session:
@@ -142,9 +159,9 @@ def _names(user_id: UUID, route: str, key: str) -> dict[str, Any]:
     return {"user_id": user_id, "route": route, "key_sha256": hashlib.sha256(key.encode()).digest()}
 
 
-def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> bytes | None:
+def _answer_of(found: tuple[str, str | None, UUID, float], fingerprint: str) -> bytes | None:
     """None when its holder has died."""
-    known, answer, left = found
+    known, answer, request_id, left = found
     if not hmac.compare_digest(known, fingerprint):
         raise IdempotencyKeyReused
     if answer == TOO_LARGE_TO_KEEP:
@@ -152,5 +169,5 @@ def _answer_of(found: tuple[str, str | None, float], fingerprint: str) -> bytes 
     if answer is not None:
         return answer.encode()
     if left > 0:
-        raise RequestStillRunning(left)
+        raise RequestStillRunning(left, request_id)
     return None

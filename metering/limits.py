@@ -18,6 +18,8 @@ from security.edge.problems import Problem, retry_after
 
 CALL = "call"
 """The unit of calls. Every metered call draws one; other units (tokens, millionths of money, seconds) come beside it."""
+TOKENS = "token"
+"""The unit of a model's tokens."""
 FAILURE = "failure"
 """The unit of calls that reached an upstream and brought nothing. They cost the user nothing, so an hour has only so many."""
 MICROSECONDS = 1_000_000
@@ -110,6 +112,11 @@ class Reservation:
     amounts: tuple[int, ...]
     policies: tuple[PolicyState, ...]
     in_postgres: bool
+
+    @property
+    def leaves_a_row(self) -> bool:
+        """True when a job notes the call as abandoned, unless it was noted or released before its lease ended."""
+        return self.in_postgres and not self.ask.only_counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ UPSTREAM_SECONDS = Histogram(
     "mirroros_upstream_duration_seconds",
     "How long the upstream of a metered call took, by how it ended: delivered, failed or cut_short",
     ("feature", "outcome"),
-    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300),
 )
 UPSTREAM_FAILURES = Counter(
     "mirroros_upstream_failures_total",

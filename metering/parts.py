@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import click
 from flask import Blueprint
@@ -20,12 +21,29 @@ from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
 
+Settings = TypeVar("Settings")
+Made = TypeVar("Made")
+
+
+class Shared:
+    """What several capabilities of an application use together, such as the AI providers: the first that asks has it made."""
+
+    def __init__(self) -> None:
+        self._made: dict[Callable[..., Any], Any] = {}
+
+    def __call__(self, make: Callable[[Settings], Made], settings: Settings) -> Made:
+        if make not in self._made:
+            self._made[make] = make(settings)
+        made: Made = self._made[make]
+        return made
+
 
 @dataclass(frozen=True)
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
     and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `derived_key` gives
-    a key of its own for a label. `connect` opens a connection beside the engine's pool.
+    a key of its own for a label. `connect` opens a connection beside the engine's pool. `shared(make, settings)` gives what
+    `make` made of the settings, the same to each capability.
     """
 
     auth: Auth
@@ -34,14 +52,26 @@ class Parts:
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
+    shared: Shared = field(default_factory=Shared)
+
+
+class Drain(Protocol):
+    """Work that outlives the request that began it, and may not be cut off when its process is told to stop."""
+
+    def drain(self) -> None:
+        """Take on nothing more, and see that what runs ends in time. Waits for nothing."""
+
+    def drained(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Built:
     """`health` are parts of `GET /health/ready`, `admin_pages` those of the dashboard, `portal_pages` those for customers, `checks`
     lines of `flask check-production`, `app_settings` what staff change while the service runs. The names of its blueprints are the
-    tags of the OpenAPI document. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are
-    only defined, as module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
+    tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
+    once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
+    module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
+    `drains`: work that a web process waits for before it ends.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -55,3 +85,4 @@ class Built:
     portal_pages: Sequence[Subject] = ()
     app_settings: Sequence[AppSetting[object]] = ()
     prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)
+    drains: Sequence[Drain] = ()

@@ -1,6 +1,5 @@
 """Limits in PostgreSQL: amounts of every unit, and single calls while Redis does not answer."""
 
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import psycopg2
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from database.one_statement import rows_of
 from metering.limits import BURST, CONCURRENCY, FAILURES, Ask, LimitsUnavailable, Standing, Verdict
 
 RESERVE = Path(__file__).with_name("reserve_usage.sql").read_text(encoding="utf-8")
@@ -29,7 +29,9 @@ SELECT count(*) FROM extended
 """
 RELEASE = "WITH gone AS (DELETE FROM usage_reservations WHERE request_id = %s) SELECT 1"
 STANDING = """
-WITH live AS (SELECT * FROM usage_reservations WHERE user_id = %(user)s AND lease_until > now())
+WITH live AS (
+    SELECT * FROM usage_reservations WHERE user_id = %(user)s AND lease_until > now() AND request_id <> %(request)s
+)
 SELECT coalesce(counter.used, 0),
        coalesce((SELECT sum(amount) FROM live
                  WHERE feature = draw.counter AND unit = draw.unit AND "window" = draw."window"), 0)::bigint,
@@ -101,38 +103,17 @@ class PostgresLimits:
         return calls, failures
 
     def standing(self, ask: Ask) -> Standing:
-        """The figures of this moment, nothing taken."""
-        rows = self._rows(STANDING, {"user": str(ask.user_id), "feature": ask.feature, "draws": _document(ask)})
+        """The figures of this moment beside this call, nothing taken."""
+        names = {"request": str(ask.request_id), "user": str(ask.user_id), "feature": ask.feature}
+        rows = self._rows(STANDING, names | {"draws": _document(ask)})
         in_flight, tat, now = rows[0][2:]
         return Standing(tuple(row[0] for row in rows), tuple(row[1] for row in rows), in_flight, tat, now)
 
     def _rows(self, statement: str, parameters: object) -> list[tuple[Any, ...]]:
-        """Run statements in a transaction of their own, in one round trip. Returns the rows of the last.
-
-        A pooled connection that died with a restart of the server is replaced; everything here may be repeated.
-        """
-        for _ in range(self._engine.pool.size() + 1):  # type: ignore[attr-defined]
-            try:
-                pooled = self._engine.raw_connection()
-            except (psycopg2.Error, SQLAlchemyError) as error:
-                raise LimitsUnavailable from error
-            connection: Any = pooled.dbapi_connection
-            try:
-                connection.autocommit = True
-                with connection.cursor() as cursor:
-                    cursor.execute(statement, parameters)
-                    rows: list[tuple[Any, ...]] = cursor.fetchall()
-                    return rows
-            except psycopg2.Error as error:
-                if not connection.closed:
-                    raise LimitsUnavailable from error
-                pooled.invalidate(error)
-            finally:
-                if pooled.is_valid:
-                    with suppress(psycopg2.Error):
-                        connection.autocommit = False
-                pooled.close()
-        raise LimitsUnavailable
+        try:
+            return rows_of(self._engine, statement, parameters)
+        except (psycopg2.Error, SQLAlchemyError) as error:
+            raise LimitsUnavailable from error
 
 
 def _document(ask: Ask) -> str:

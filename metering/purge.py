@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Date, Integer, Text, and_, case, cast, delete, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Date, Integer, Text, and_, cast, delete, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -57,12 +57,10 @@ def sweep_reservations() -> int:
 
 
 def _abandon(session: Session, ended: ColumnElement[bool]) -> int:
-    """A row that is there already is of another call: whoever took over the idempotency key settled under the same request ID."""
     gone = delete(UsageReservation).where(ended).returning(*UsageReservation.__table__.columns).cte("gone")
     held_ms = func.extract("epoch", gone.c.lease_until - gone.c.created_at) * 1000
-    taken_over = exists().where(RequestLog.id == gone.c.request_id)
     row = {
-        RequestLog.id: case((taken_over, func.gen_random_uuid()), else_=gone.c.request_id),
+        RequestLog.id: gone.c.request_id,
         RequestLog.user_id: gone.c.user_id,
         RequestLog.feature: gone.c.feature,
         RequestLog.success: literal(False),

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from auth.tiers import Tier
-from metering.limits import BURST, CONCURRENCY, PolicyState, Refusal
+from metering.limits import BURST, CALL, CONCURRENCY, FAILURES, Ask, PolicyState, Refusal
 from metering.money import MONEY_UNIT
 from security.edge.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-DAY = "day"
+DAY, TOKEN_POLICY = "day", "tokens"
 
 METERED_HEADERS = {
     "RateLimit": "What is left under each policy: r requests, for t seconds",
-    "RateLimit-Policy": "Each policy: q requests in w seconds",
+    "RateLimit-Policy": "Each policy: q requests in w seconds, or q of what `qu` names",
     "X-RateLimit-Limit": "The limit of the policy with the fewest requests left",
     "X-RateLimit-Remaining": "The requests left under that policy",
     "X-RateLimit-Reset": "When that policy resets, in Unix seconds",
@@ -69,17 +69,31 @@ class TooManyFailures(Problem):
 
 DETAILS = {
     DAY: "You have used all {} for this UTC day",
+    TOKEN_POLICY: "Your plan does not have enough tokens left for this request",
     BURST: "Too many {} in quick succession",
     CONCURRENCY: "Too many {} at the same time",
 }
 
 
+def refused(refusal: Refusal, ask: Ask, tier: Tier, noun: str, now: datetime) -> tuple[str, Problem]:
+    """The policy that the caller is told of, and how. What says it in its own way comes first: waiting a moment, as after any
+    other refusal, would be in vain.
+    """
+    if FAILURES in refusal.violated:
+        return FAILURES, TooManyFailures(refusal, noun, now)
+    for draw in ask.draws:
+        if draw.refused is not None and draw.policy in refusal.violated:
+            state = next(policy for policy in refusal.policies if policy.name == draw.policy)
+            return draw.policy, draw.refused(state, now)
+    return refusal.violated[0], RateLimitExceeded(refusal, tier, noun, now)
+
+
 def rate_limit_headers(
     policies: Sequence[PolicyState], now: datetime, nearest: Sequence[PolicyState] = ()
 ) -> dict[str, str]:
-    """`nearest` are the policies that `X-RateLimit-*` may speak of; by default those that count over time.
+    """`nearest` are the policies that `X-RateLimit-*` may speak of; by default those that count requests over time.
 
-    An unlimited day has no policy, and so no field. Money has none either: what these fields count is requests.
+    An unlimited day has no policy, and so no field. Money has none either. What is not counted in requests says in what (`qu`).
     """
     if not policies:
         return {}
@@ -89,9 +103,10 @@ def rate_limit_headers(
             limits.append(f'"{policy.name}";q={policy.limit};qu="concurrent-requests"')
             states.append(f'"{policy.name}";r={policy.remaining}')
         elif policy.unit != MONEY_UNIT:
-            limits.append(f'"{policy.name}";q={policy.limit};w={policy.window_seconds}')
+            unit = "" if policy.unit == CALL else f';qu="{policy.unit}s"'
+            limits.append(f'"{policy.name}";q={policy.limit};w={policy.window_seconds}{unit}')
             states.append(f'"{policy.name}";r={policy.remaining};t={math.ceil(policy.reset_seconds)}')
-    candidates = nearest or [policy for policy in policies if policy.name != CONCURRENCY and policy.unit != MONEY_UNIT]
+    candidates = nearest or [policy for policy in policies if policy.name != CONCURRENCY and policy.unit == CALL]
     shown = min(candidates, key=lambda policy: policy.remaining)
     return {
         "RateLimit-Policy": ", ".join(limits),

@@ -24,7 +24,7 @@ from database.group_commit import GroupCommit
 from database.prepared_statement import PreparedStatement
 from database.shared_trips import TripNotBegun, TripNotCompleted
 from metering.idempotency import HeldKey
-from metering.metrics import CALL_NOT_RECORDED, FAILURE_NOT_RECORDED
+from metering.metrics import FAILURE_NOT_RECORDED
 from security.edge.problems import DependencyUnavailable
 
 SETTLE_SECONDS = 3.0
@@ -200,8 +200,8 @@ Counters are raised in one order of users and windows, so that two processes can
 failure of the same id: whoever took over an idempotency key counts when the first holder's failure was written already. What a
 call says of itself replaces that it was abandoned.
 
-Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time:
-calls under a key that was taken over have one id and one row.
+Of several calls for one counter the smallest limit counts. When that refuses, each is written alone. A failure counts each time,
+also of a first holder that wakes up after its key was taken over.
 
 To plan it costs PostgreSQL five times as much as to run it, so each connection plans it once."""
 
@@ -272,7 +272,6 @@ class Settlement:
             except TripNotCompleted as error:
                 may_be_counted = may_be_counted or not isinstance(error, TripNotBegun)
                 if monotonic() + pause > deadline:
-                    CALL_NOT_RECORDED.inc()
                     structlog.get_logger().error("usage_not_recorded", call=str(call.request_id), cause=str(error))
                     raise UsageNotRecorded(may_be_counted=may_be_counted) from error
                 sleep(pause)
@@ -281,10 +280,10 @@ class Settlement:
     def note_failure(self, call: SettledCall) -> int | None:
         """Record a call that delivered nothing, if that is done within a second: the client's answer stands. Never raises.
 
-        Returns what its first counter stands at with it; None when it has none, or it was not recorded.
+        Returns what its first counter stands at with it, 0 when it has none; None when it was not recorded.
         """
         try:
-            return self._writer.submit_within(call, FAILURE_SECONDS)
+            return self._writer.submit_within(call, FAILURE_SECONDS) or 0
         except (TripNotCompleted, psycopg2.Error) as error:
             FAILURE_NOT_RECORDED.inc()
             cause = str(error) if isinstance(error, TripNotCompleted) else type(error).__name__

@@ -69,14 +69,15 @@ class UsageLimits:
 
     def failed(self, reservation: Reservation, failures: int | None, times: int = 1) -> None:
         """Give a call back that reached its upstream in vain, so many times. `failures`: how many of this hour PostgreSQL
-        counted with it; None when it could not be told, then they count in this process. Never raises.
+        counted with it; None when it could not be told. Then they count in this process, and what the call reserved stays until its
+        lease ends if it leaves a row then. Never raises.
         """
         if failures is None:
             self._unrecorded.add(reservation.ask, times)
-        if reservation.in_postgres:
-            self.release(reservation)
-        else:
+        if not reservation.in_postgres:
             self._tell_redis(reservation.ask, NOT_COUNTED, failures or DID_NOT_FAIL)
+        elif not reservation.leaves_a_row:  # else the transaction that noted it removed it
+            self.release(reservation)
 
     def release(self, reservation: Reservation) -> None:
         """Give a call back. The burst is not given back. Never raises."""

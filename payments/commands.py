@@ -1,4 +1,4 @@
-"""`flask payments`: the inbox of provider events, and reconciling by hand."""
+"""`flask payments`: the inbox of provider events, and reconciling by hand. The commands of billing stand beside it."""
 
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from database import reading
 from payments.assembly import Payments
+from payments.billing.commands import billing_commands
 from payments.inbox.inbox import EventState
 from payments.inbox.list_events import Wanted, list_events
 from payments.inbox.reconcile import reconcile
@@ -15,7 +16,11 @@ from payments.models import BillingCount, BillingEvent
 from payments.stripe.late_payments import add_late_payment_commands
 
 
-def payment_commands(payments: Payments) -> AppGroup:
+def payment_commands(payments: Payments) -> tuple[click.Command, ...]:
+    return event_commands(payments), *billing_commands(payments.periods)
+
+
+def event_commands(payments: Payments) -> AppGroup:
     group = AppGroup("payments", help="Manage payment events and reconciling.")
 
     @group.command("events")

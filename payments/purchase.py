@@ -43,7 +43,8 @@ class Purchases(Protocol):
     """One kind. Every method runs in the transaction that moves the payment, and calls no other server.
 
     `reserve` is followed by `release` or `paid`; by neither while a person must look at the payment. After `release` it may
-    come again: money arrived at the last moment. `given_back` undoes `paid`, and `paid` comes again when the refund fails.
+    come again: money arrived at the last moment. `given_back` undoes `paid`, and `paid` comes again when the refund fails or a
+    dispute is won. Either may come twice in a row for one payment, and then changes nothing.
     """
 
     @property
@@ -62,4 +63,4 @@ class Purchases(Protocol):
         """It is the buyer's now."""
 
     def given_back(self, session: Session, purchase: Purchase, now: datetime) -> None:
-        """All of the money went back after `paid`."""
+        """All of the money went back after `paid`: as a refund, or by a dispute that was lost."""

@@ -6,12 +6,15 @@ from auth.principal import Principal
 from payments.apple.routes import apple_routes
 from payments.assembly import Payments
 from payments.billing.routes import billing_routes
-from payments.bodies import PlansAnswer, SubscriptionAnswer
+from payments.bodies import PlansAnswer, SubscriptionAnswer, SubscriptionItem
+from payments.cancel_subscription import ManagedElsewhere, cancel_own_subscription
 from payments.plans import plan_answer
 from payments.purchases.commands import add_item_commands
 from payments.purchases.routes import add_purchases
 from payments.stripe.commands import stripe_commands
+from payments.stripe.own_subscription import NotManagedHere
 from payments.stripe.price_list import PriceList
+from payments.stripe.problems import STRIPE_PROBLEMS
 from payments.stripe.return_pages import return_pages
 from payments.stripe.routes import stripe_routes
 from payments.subscriptions.read import read_subscription
@@ -72,5 +75,22 @@ def payment_routes(payments: Payments) -> Blueprint:
         first.
         """
         return Answer(200, read_subscription(caller.user_id, payments.manage_urls, payments.rules.clock()))
+
+    @operation(
+        routes,
+        "POST",
+        "/subscription/cancel",
+        operation_id="cancelOwnSubscription",
+        summary="Cancel your subscription, wherever you bought it",
+        guard=payments.owner,
+        answers={200: SubscriptionItem},
+        problems=(ManagedElsewhere, NotManagedHere, *STRIPE_PROBLEMS),
+    )
+    def cancel(caller: Principal) -> Answer:
+        """Bought on the web, it ends as `POST /api/payments/stripe/subscription/cancel` says. Bought in the App Store, only Apple
+        can cancel it: the answer is 409 `managed_elsewhere`, and `manage_url` is the page to open. If you have two, the one from
+        the web is cancelled.
+        """
+        return Answer(200, cancel_own_subscription(payments, caller.user_id))
 
     return routes

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from metering.breaker import BreakerState
 from security.api.models import AnswerBody
@@ -19,13 +20,30 @@ class ProviderStatus(StrEnum):
 
 
 class ProviderHealthAnswer(AnswerBody):
-    """`mock`: no provider is called at all."""
+    """`configured`: it has a key, or is the mock, which calls nobody. `latency_ms`: how long it took to answer last; of a streamed
+    reply, to begin to.
+    """
 
     name: str
+    configured: bool
     status: ProviderStatus
     breaker: BreakerState
     mock: bool
     checked_at: datetime | None
+    latency_ms: int | None
+
+    @classmethod
+    def of_none(cls, name: str) -> Self:
+        """Of a provider that is not set up."""
+        return cls(
+            name=name,
+            configured=False,
+            status=ProviderStatus.UNKNOWN,
+            breaker=BreakerState.CLOSED,
+            mock=False,
+            checked_at=None,
+            latency_ms=None,
+        )
 
 
 class ProvidersAnswer(AnswerBody):

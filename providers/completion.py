@@ -1,15 +1,21 @@
 """What is asked of an AI provider and what it answers, whichever provider that is."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from metering.breaker import Breaker
 from providers.catalogue import Model
 
-CHARACTERS_PER_TOKEN = 4
+if TYPE_CHECKING:
+    from providers.events import Event
+    from providers.health import ProviderHealth
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+BYTES_PER_TOKEN = 4
 """OpenAI's rule of thumb for English (help.openai.com, "What are tokens and how to count them?")."""
 TOKENS_PER_PICTURE = 1536
 """The most patches that OpenAI's smaller models cut a picture into (developers.openai.com, "Images and vision")."""
@@ -39,18 +45,43 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """`as_sent`: the same messages in OpenAI's format, as a client of that format sent them, with what a Message cannot say (calls of
+    tools, the order of texts and pictures). Models of that format get these instead.
+    """
+
+    messages: Sequence[Message]
+    as_sent: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """`estimated`: the provider did not say, or said what cannot be."""
+    """The input includes what the provider had in its cache, the output what a model thinks.
+
+    `estimated`: the provider did not say, or said what cannot be.
+    """
 
     input_tokens: int
     output_tokens: int
     estimated: bool
+    cached_input_tokens: int = 0
 
 
 class Finish(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     """It was cut at the most tokens it was allowed."""
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    """The provider, or the model itself, refused to go on. What came before stands."""
+
+
+class Format(StrEnum):
+    """How requests and answers look on the wire."""
+
+    CHAT_COMPLETIONS = "chat_completions"
+    """OpenAI's, which Google and Groq speak as well. It alone takes options and `Prompt.as_sent`."""
+    ANTHROPIC_MESSAGES = "anthropic_messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +109,13 @@ class Provider(Protocol):
         """It answers by itself and calls nobody."""
 
     @property
+    def format(self) -> Format: ...
+
+    @property
     def breaker(self) -> Breaker: ...
+
+    @property
+    def health(self) -> "ProviderHealth": ...
 
     def complete(
         self,
@@ -94,13 +131,34 @@ class Provider(Protocol):
         Raises a ProviderFailed. Its `cost_micros` is what the call may have cost all the same.
         """
 
+    def stream(
+        self,
+        model: Model,
+        prompt: Prompt,
+        *,
+        max_output_tokens: int,
+        temperature: float | None = None,
+        options: Mapping[str, Any] = NO_OPTIONS,
+        deadline_seconds: float,
+        idle_seconds: float,
+        request_id: UUID,
+    ) -> "AsyncGenerator[Event, None]":
+        """The reply as it is generated: an async generator for the providers' loop, which sends the request once, when it is
+        first asked. `idle_seconds`: the longest silence, from the sending on.
+
+        Closing it, or cancelling the task that reads it, closes the connection at once. Read to its end, the connection is kept.
+        `options` are further members of the request in OpenAI's format (`tools`, `response_format`). What the model refuses
+        (`Model.refuses`) is left out. Raises a ProviderFailed, whose `begun` says whether some of the reply had come.
+        """
+
 
 def estimated_usage(messages: Sequence[Message], output_tokens: int) -> TokenUsage:
     """What a call takes, when nobody says."""
-    characters = sum(len(message.text) for message in messages)
+    size = sum(len(message.text.encode()) for message in messages)
     pictures = sum(len(message.pictures) for message in messages)
-    return TokenUsage(tokens_of(characters) + pictures * TOKENS_PER_PICTURE, output_tokens, estimated=True)
+    return TokenUsage(tokens_of(size) + pictures * TOKENS_PER_PICTURE, output_tokens, estimated=True)
 
 
-def tokens_of(characters: int) -> int:
-    return -(-characters // CHARACTERS_PER_TOKEN)
+def tokens_of(size: int) -> int:
+    """`size`: of the text in bytes of UTF-8."""
+    return -(-size // BYTES_PER_TOKEN)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from time import monotonic
+from time import monotonic, perf_counter
 
 from database.base import Clock, utc_now
 from metering.breaker import Breaker, BreakerState, HealthSign
@@ -28,9 +28,14 @@ class ProviderHealth:
         self._old_at = 0.0
         self._status = ProviderStatus.UNKNOWN if probe else ProviderStatus.UP
         self._checked_at: datetime | None = None
+        self._latency_ms: int | None = None
 
-    def note(self, failure: ProviderFailed | None) -> None:
-        """How a call ended; None for well. A failure that may be due to the question says nothing."""
+    def note(self, failure: ProviderFailed | None, latency: float | None = None) -> None:
+        """How a call ended; None for well. A failure that may be due to the question says nothing. `latency`: how many seconds
+        the answer took.
+        """
+        if latency is not None:
+            self._latency_ms = round(latency * 1000)
         if isinstance(failure, ProviderMisconfigured):
             self._set(ProviderStatus.MISCONFIGURED)
         elif failure is None or failure.health is HealthSign.GOOD:
@@ -47,6 +52,10 @@ class ProviderHealth:
                     self._ask(self._probe)
             finally:
                 self._probing.release()
+        return self.known()
+
+    def known(self) -> ProviderHealthAnswer:
+        """As its calls and questions have shown so far."""
         breaker, status = self._breaker.state(), self._status
         if status is not ProviderStatus.MISCONFIGURED:
             if breaker is BreakerState.OPEN:
@@ -55,13 +64,16 @@ class ProviderHealth:
                 status = ProviderStatus.DEGRADED
         return ProviderHealthAnswer(
             name=self._name,
+            configured=True,
             status=status,
             breaker=breaker,
             mock=self._probe is None,
             checked_at=self._checked_at,
+            latency_ms=self._latency_ms,
         )
 
     def _ask(self, probe: Callable[[float], None]) -> None:
+        started = perf_counter()
         try:
             probe(PROBE_SECONDS)
         except ProviderMisconfigured:
@@ -69,7 +81,7 @@ class ProviderHealth:
         except ProviderFailed as failure:
             self._set(ProviderStatus.UP if failure.health is HealthSign.GOOD else ProviderStatus.DOWN)
         else:
-            self._set(ProviderStatus.UP)
+            self.note(None, perf_counter() - started)
 
     def _set(self, status: ProviderStatus) -> None:
         self._status, self._checked_at = status, self._clock()

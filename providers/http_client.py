@@ -1,27 +1,25 @@
-"""HTTP to providers: one asyncio loop in a thread of this process, with one session of aiohttp on it.
+"""HTTP to providers, by aiohttp on the providers' loop.
 
-Threads wait for their own call only, which its deadline or the end of the process cancels wherever it is, also in a read.
+A thread that waits for a whole reply waits for its own call only, which its deadline or the end of the process cancels wherever it
+is, also in a read. A stream is read on the loop, by whoever runs there.
 """
 
 import asyncio
-import atexit
-import os
-import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from typing import Any
 
 import aiohttp
 
+from providers.loop import ProviderLoop
 from providers.problems import CallStopped, ProviderBroke, ProviderFailed, ProviderTimedOut, ProviderUnreachable
 
 LARGEST_REPLY = 1024 * 1024
-MOST_CONNECTIONS = 100
-"""Of a process, to all providers. Calls beyond it wait, within their deadline. Bulkheads of capabilities are far smaller."""
+LARGEST_STREAM = 64 * 1024 * 1024
+"""Of all bytes of a stream. A chunk of four characters of text takes 400 bytes on the wire; the text itself is bounded where it is
+read."""
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 15.0
 """How long a connection is kept. Nothing is sent twice, so one that the provider closes meanwhile costs the call on it."""
@@ -43,39 +41,25 @@ class _Progress:
     sent: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class _Running:
-    loop: asyncio.AbstractEventLoop
-    thread: threading.Thread
-    session: aiohttp.ClientSession
-
-
 class HttpClient:
-    """One per process. Nothing is started before the first call, and a forked process begins with nothing."""
+    """One per process. How many calls it makes at once is bounded by those who make them."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: _Running | None = None
-        os.register_at_fork(after_in_child=partial(_begin_anew, weakref.ref(self)))
+    def __init__(self, loop: ProviderLoop) -> None:
+        self.loop = loop
+        self._opened: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, deadline_seconds: float
     ) -> Reply:
-        """The whole reply, whatever its status. Redirects are not followed, and nothing is sent twice.
+        """The whole reply, whatever its status. Redirects are not followed, and nothing is sent twice. Blocks the calling thread.
 
         Raises ProviderUnreachable, ProviderTimedOut, ProviderBroke, CallStopped, and ProviderFailed for what is too large, encoded
         or no HTTP.
         """
         progress = _Progress()
-        running = self._start()
-        exchange = _exchange(
-            running.session, progress, method, url, headers=headers, body=body, seconds=deadline_seconds
+        future = self.loop.start(
+            self._exchange(progress, method, url, headers=headers, body=body, seconds=deadline_seconds)
         )
-        try:
-            future = asyncio.run_coroutine_threadsafe(exchange, running.loop)
-        except RuntimeError:  # it was closed a moment ago
-            exchange.close()
-            raise CallStopped(sent=0) from None
         try:
             return future.result(deadline_seconds + GRACE_SECONDS)
         except CancelledError:
@@ -85,62 +69,139 @@ class HttpClient:
         finally:
             future.cancel()
 
-    def close(self) -> None:
-        """Cancel the calls that run, and close the connections. The next call starts all anew."""
-        with self._lock:
-            running, self._running = self._running, None
-        if running is None:
+    async def stream(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        failure_of: Callable[[Reply], ProviderFailed],
+        deadline_seconds: float,
+        idle_seconds: float,
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of the reply to a POST, as it comes in. For a task on the providers' loop.
+
+        Closing the generator closes the connection; read to its end, the connection is kept. Raises as `request` does, and
+        `failure_of` a reply that is not 200. That a task is cancelled is left to it.
+        """
+        loop, progress = asyncio.get_running_loop(), _Progress()
+        ends = loop.time() + deadline_seconds
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout(min(deadline_seconds, idle_seconds)):
+                response = await self._sent(progress, "POST", url, headers, body)
+                if response.status != 200:
+                    raise failure_of(await _whole(response))
+            watch, received = _Watch(loop, response, idle_seconds, ends), 0
+            try:
+                while data := await watch.read():
+                    received += len(data)
+                    if received > LARGEST_STREAM:
+                        raise ProviderFailed("reply_too_large")
+                    yield data
+            finally:
+                watch.end()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error, progress) from None
+        finally:
+            if response is not None:
+                response.close()
+
+    async def _exchange(
+        self,
+        progress: _Progress,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+    ) -> Reply:
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._sent(progress, method, url, headers, body)
+                try:
+                    return await _whole(response)
+                finally:
+                    response.close()
+        except asyncio.CancelledError:
+            raise CallStopped(sent=int(progress.sent)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error, progress) from None
+
+    async def _sent(
+        self, progress: _Progress, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        """Its head has come. Raises ProviderFailed for a body that is encoded."""
+        response = await self._session().request(
+            method,
+            url,
+            headers={**headers, "Accept-Encoding": "identity"},
+            data=None if body is None else BytesIO(body),  # written in pieces
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        )
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            response.close()
+            raise ProviderFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
+        return response
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Of the loop that runs, for after a fork or a stop it is another one."""
+        loop = asyncio.get_running_loop()
+        if self._opened is None or self._opened[0] is not loop:
+            self._opened = (loop, _open_session())
+            self.loop.at_end(self._opened[1].close)
+        return self._opened[1]
+
+
+class _Watch:
+    """Reads a stream, and closes it when nothing comes for too long, or at its end of time. One timer for the whole stream is far
+    cheaper than a time limit for each read.
+    """
+
+    __slots__ = ("_content", "_ends", "_idle", "_loop", "_response", "_timed_out", "_timer", "_waits_since")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, response: aiohttp.ClientResponse, idle: float, ends: float
+    ) -> None:
+        self._loop, self._response, self._idle, self._ends = loop, response, idle, ends
+        self._content = response.content
+        self._waits_since: float | None = None
+        self._timed_out = False
+        self._timer = loop.call_at(min(ends, loop.time() + idle), self._look)
+
+    async def read(self) -> bytes:
+        """What has come in, empty at the end. Raises TimeoutError, and what aiohttp raises."""
+        self._waits_since = self._loop.time()
+        try:
+            return await self._content.readany()
+        except (aiohttp.ClientError, RuntimeError) as error:  # the latter says that the connection was closed
+            if self._timed_out:
+                raise TimeoutError from None
+            raise error if isinstance(error, aiohttp.ClientError) else ConnectionError from None
+        finally:
+            self._waits_since = None
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        """Silence is counted only while somebody waits for more."""
+        now = self._loop.time()
+        due = min(self._ends, (now if self._waits_since is None else self._waits_since) + self._idle)
+        if now < due:
+            self._timer = self._loop.call_at(due, self._look)
             return
-        running.loop.call_soon_threadsafe(running.loop.stop)
-        running.thread.join(CONNECT_SECONDS)
-
-    def _start(self) -> _Running:
-        with self._lock:
-            if self._running is None:
-                self._running = _started()
-                atexit.register(self.close)
-            return self._running
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._running = None  # the frame of its thread, which is not in this process, keeps it from being collected
+        self._timed_out = True
+        self._response.close()
 
 
-def _begin_anew(reference: "weakref.ref[HttpClient]") -> None:
-    if (client := reference()) is not None:
-        client._forget()
-
-
-def _started() -> _Running:
-    loop = asyncio.new_event_loop()
-    session = loop.run_until_complete(_open_session())
-    thread = threading.Thread(target=_serve, args=(loop, session), name="providers", daemon=True)
-    thread.start()
-    return _Running(loop, thread, session)
-
-
-def _serve(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
-    """Until it is told to stop. Then the calls are cancelled first, so that those who wait for them are told."""
-    try:
-        loop.run_forever()
-        loop.run_until_complete(_end(session))
-    finally:
-        loop.close()
-
-
-async def _end(session: aiohttp.ClientSession) -> None:
-    calls = asyncio.all_tasks() - {asyncio.current_task()}
-    for call in calls:
-        call.cancel()
-    await asyncio.gather(*calls, return_exceptions=True)
-    await session.close()
-
-
-async def _open_session() -> aiohttp.ClientSession:
+def _open_session() -> aiohttp.ClientSession:
     tracing = aiohttp.TraceConfig()
     tracing.on_request_headers_sent.append(_note_sent)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -155,51 +216,24 @@ async def _note_sent(
     context.trace_request_ctx.sent = True
 
 
-async def _exchange(
-    session: aiohttp.ClientSession,
-    progress: _Progress,
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    seconds: float,
-) -> Reply:
-    try:
-        async with (
-            asyncio.timeout(seconds),
-            session.request(
-                method,
-                url,
-                headers={**headers, "Accept-Encoding": "identity"},
-                data=None if body is None else BytesIO(body),  # written in pieces
-                allow_redirects=False,
-                trace_request_ctx=progress,
-            ) as response,
-        ):
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise ProviderFailed("reply_encoded")  # it was not asked for, and 1 MB can unpack to 1 GB
-            return Reply(response.status, response.headers.get("Retry-After"), await _read(response))
-    except TimeoutError:
-        raise _timed_out(progress) from None
-    except asyncio.CancelledError:
-        raise CallStopped(sent=int(progress.sent)) from None
-    except aiohttp.ClientResponseError:
-        raise ProviderFailed("reply_malformed") from None
-    except (aiohttp.ClientError, OSError):
-        raise ProviderBroke("connection_lost") if progress.sent else ProviderUnreachable("connect_failed") from None
-    except ValueError:  # as aiohttp says of headers that cannot be
-        raise ProviderFailed("reply_malformed", sent=int(progress.sent)) from None
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _whole(response: aiohttp.ClientResponse) -> Reply:
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
         if len(body) > LARGEST_REPLY:
-            response.close()
             raise ProviderFailed("reply_too_large")
-    return bytes(body)
+    return Reply(response.status, response.headers.get("Retry-After"), bytes(body))
+
+
+def _failure(error: Exception, progress: _Progress) -> ProviderFailed:
+    """What an exception of aiohttp means."""
+    if isinstance(error, TimeoutError):
+        return _timed_out(progress)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return ProviderFailed("reply_malformed")
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return ProviderBroke("connection_lost") if progress.sent else ProviderUnreachable("connect_failed")
+    return ProviderFailed("reply_malformed", sent=int(progress.sent))  # ValueError, of headers that cannot be
 
 
 def _timed_out(progress: _Progress) -> ProviderFailed:

@@ -4,9 +4,9 @@ from prometheus_client import Counter, Histogram
 
 PROVIDER_SECONDS = Histogram(
     "mirroros_provider_duration_seconds",
-    "How long calls of AI providers took, by how they ended: completed, or the error that the client was told",
+    "How long calls of AI providers took, by how they ended: completed, stopped by the reader, or the error that the client was told",
     ("provider", "model", "outcome"),
-    buckets=(0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
+    buckets=(0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300),
 )
 PROVIDER_TOKENS = Counter(
     "mirroros_provider_tokens_total",

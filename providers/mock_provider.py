@@ -1,12 +1,15 @@
 """A provider that calls nobody: for development without a key."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from metering.breaker import Breaker
 from providers.catalogue import Model
-from providers.completion import Completion, Finish, Message, estimated_usage, tokens_of
+from providers.completion import NO_OPTIONS, Completion, Finish, Format, Message, Prompt, estimated_usage, tokens_of
+from providers.events import Delta, Event, Finished, Reported
 from providers.health import ProviderHealth
 
 
@@ -14,6 +17,7 @@ class MockProvider:
     """The same picture always gets the same answer, and so does the same text without one."""
 
     mock = True
+    format = Format.CHAT_COMPLETIONS
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,3 +40,28 @@ class MockProvider:
         text = f"This is a mock answer; no AI provider was asked.\n\n$x = {number}$"
         usage = estimated_usage(messages, min(tokens_of(len(text)), max_output_tokens))
         return Completion(text, model.id, self.name, usage, Finish.STOP, cost_micros=0, mock=True)
+
+    async def stream(
+        self,
+        model: Model,
+        prompt: Prompt,
+        *,
+        max_output_tokens: int,
+        temperature: float | None = None,
+        options: Mapping[str, Any] = NO_OPTIONS,
+        deadline_seconds: float,
+        idle_seconds: float,
+        request_id: UUID,
+    ) -> AsyncGenerator[Event, None]:
+        """The same answer, word by word."""
+        completion = self.complete(
+            model,
+            prompt.messages,
+            max_output_tokens=max_output_tokens,
+            deadline_seconds=deadline_seconds,
+            request_id=request_id,
+        )
+        for word in re.findall(r"\S+\s*", completion.text):
+            yield Delta(word)
+        yield Reported(completion.usage)
+        yield Finished(completion.finish)

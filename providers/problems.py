@@ -11,7 +11,9 @@ SHORTEST_RETRY, LONGEST_RETRY = 1, 300
 
 
 class ProviderFailed(UpstreamFailed):
-    """It answered with what cannot be used. `cost_micros`: what the call may have cost us, for the log."""
+    """It answered with what cannot be used. `cost_micros`: what the call may have cost us, for the log. `begun`: some of a
+    streamed reply had come.
+    """
 
     status, error, title = 502, "provider_failed", "The AI provider did not return a usable answer"
 
@@ -20,6 +22,7 @@ class ProviderFailed(UpstreamFailed):
     ) -> None:
         super().__init__(reason, headers=headers, sent=sent)
         self.cost_micros = cost_micros
+        self.begun = False
 
 
 class ProviderBroke(ProviderFailed):

@@ -1,21 +1,23 @@
-"""The settings of AI providers. The section of a capability that calls one inherits from the provider's."""
+"""The settings of AI providers. The section of a capability that calls them inherits from this one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Annotated, ClassVar
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from providers.catalogue import Model, model_named
+from providers.catalogue import Catalogue, Model, read_catalogue
 from settings import types
 from settings.private_hosts import is_private_host
 from settings.process import ProcessSection
 from settings.section import Complaint, Place, secret_text
 
-OPENAI = "openai"
+OPENAI, ANTHROPIC, GOOGLE, GROQ = "openai", "anthropic", "google", "groq"
 OPENAI_URL = "https://api.openai.com/v1"
+TITLES: Final[Mapping[str, str]] = {OPENAI: "OpenAI", ANTHROPIC: "Anthropic", GOOGLE: "Google", GROQ: "Groq"}
 PLACEHOLDER = re.compile(r"\.\.\.|…|<.*>|\byour\b|\byour[-_]|x{4,}|change-?me", re.IGNORECASE)
 """What stands in documents instead of a key: `sk-...`."""
 
@@ -33,28 +35,49 @@ def _one_word(text: str) -> None:
         raise ValueError("must be the key as the provider shows it, without blanks")
 
 
+def _catalogue_file(file: Path) -> Path:
+    read_catalogue(file)
+    return file
+
+
 ProviderUrl = Annotated[str, AfterValidator(_provider_url)]
 ProviderKey = Annotated[SecretStr, types.readable(_one_word)]
 ModelName = Annotated[
     str, AfterValidator(types.matching(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}", "must be a model's name, like gpt-6-luna"))
 ]
+CatalogueFile = Annotated[Path, AfterValidator(_catalogue_file)]
 
 
-class OpenAISection(ProcessSection):
-    title: ClassVar = "OpenAI"
+class ProvidersSection(ProcessSection):
+    title: ClassVar = "AI providers"
 
     openai_api_key: ProviderKey | None = Field(default=None, examples=["sk-..."])
     """The key for OpenAI. In development you need none: without it a mock answers."""
-    openai_model: ModelName = "gpt-6-luna"
-    """The model that is asked when a request names none. `providers/catalogue.toml` lists those that are known."""
-    openai_timeout_s: float = Field(default=30, gt=0, le=300)
-    """The longest time that a call to OpenAI may take in total, in seconds."""
     openai_base_url: ProviderUrl = OPENAI_URL
     """Where OpenAI's API is, or another server that speaks its format. Plain http is only allowed on loopback and private
-    networks."""
+    networks. The same holds for the addresses of the other providers."""
+    openai_model: ModelName = "gpt-6-luna"
+    """The model of OpenAI that image solving asks when a request names none. `providers/catalogue.toml` lists those that are known."""
+    openai_timeout_s: float = Field(default=30, gt=0, le=300)
+    """The longest time that image solving gives OpenAI in total, in seconds."""
     use_mock_openai: bool = Field(examples=["true"])
     """Answer without OpenAI, always the same for the same picture, and marked `mock`. Refused outside development. Default: on in
     development when neither `OPENAI_API_KEY` nor `OPENAI_BASE_URL` is set."""
+    anthropic_api_key: ProviderKey | None = Field(default=None, examples=["sk-ant-..."])
+    """The key for Anthropic. A provider without a key is not used."""
+    anthropic_base_url: ProviderUrl = "https://api.anthropic.com"
+    """Where Anthropic's API is, without `/v1`."""
+    google_api_key: ProviderKey | None = Field(default=None, examples=["AIza..."])
+    """The key for Google's Gemini API."""
+    google_base_url: ProviderUrl = "https://generativelanguage.googleapis.com/v1beta/openai"
+    """Where Google's API in OpenAI's format is."""
+    groq_api_key: ProviderKey | None = Field(default=None, examples=["gsk_..."])
+    """The key for Groq."""
+    groq_base_url: ProviderUrl = "https://api.groq.com/openai/v1"
+    """Where Groq's API is."""
+    model_catalogue: CatalogueFile | None = Field(default=None, examples=["/etc/mirroros/models.toml"])
+    """A file in the form of `providers/catalogue.toml` to use in place of it: the models, their prices, and the plans that may use
+    them."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
@@ -62,37 +85,53 @@ class OpenAISection(ProcessSection):
         mock = place.is_development and not has_key and "OPENAI_BASE_URL" not in place.texts
         return {"use_mock_openai": str(mock).lower()}
 
-    def contradictions(self) -> Iterator[Complaint]:
-        if self.use_mock_openai:
-            return
-        key = secret_text(self.openai_api_key)
-        if key is None:
-            yield "OPENAI_API_KEY", "must be set, unless USE_MOCK_OPENAI is on (in development only)"
-        elif _is_placeholder(key):
-            yield "OPENAI_API_KEY", "is a placeholder; set the key that platform.openai.com shows you"
-
     def unsafe(self) -> Iterator[Complaint]:
         if self.use_mock_openai:
             yield "USE_MOCK_OPENAI", "must be off: the mock solves nothing"
-        parts = urlsplit(self.openai_base_url)
-        if parts.scheme != "https" and not is_private_host(parts.hostname or ""):
-            yield (
-                "OPENAI_BASE_URL",
-                "must begin with https://, except on loopback and private networks (link-local addresses do "
-                "not count as private)",
-            )
+        for provider in TITLES:
+            key = self._key_as_set(provider)
+            if key is not None and _is_placeholder(key):
+                yield f"{provider.upper()}_API_KEY", "is a placeholder; set the key that the provider shows you"
+            parts = urlsplit(self.address_of(provider))
+            if parts.scheme != "https" and not is_private_host(parts.hostname or ""):
+                yield (
+                    f"{provider.upper()}_BASE_URL",
+                    "must begin with https://, except on loopback and private networks (link-local addresses do "
+                    "not count as private)",
+                )
 
     def remarks(self) -> Iterator[str]:
+        if self.key_of(OPENAI) is None:
+            return
         yield from model_remarks("OPENAI_MODEL", self.openai_default_model, datetime.now(UTC).date())
         if self.openai_base_url == OPENAI_URL and not self.openai_default_model.listed:
-            yield "OPENAI_MODEL is not in providers/catalogue.toml, so its cost is not known. Check its spelling"
+            yield "OPENAI_MODEL is not in the catalogue of models, so its cost is not known. Check its spelling"
 
-    def longest_request(self) -> float:
-        return self.openai_timeout_s
+    @property
+    def catalogue(self) -> Catalogue:
+        return read_catalogue(self.model_catalogue)
 
     @property
     def openai_default_model(self) -> Model:
-        return model_named(OPENAI, self.openai_model)
+        return self.catalogue.named(OPENAI, self.openai_model)
+
+    @property
+    def providers_set_up(self) -> list[str]:
+        """Those that can be called, the mock among them."""
+        mock = {OPENAI} if self.use_mock_openai else set()
+        return [provider for provider in TITLES if provider in mock or self.key_of(provider) is not None]
+
+    def key_of(self, provider: str) -> str | None:
+        """None for what is no key, either."""
+        key = self._key_as_set(provider)
+        return None if key is None or _is_placeholder(key) else key
+
+    def address_of(self, provider: str) -> str:
+        address: str = getattr(self, f"{provider}_base_url")
+        return address
+
+    def _key_as_set(self, provider: str) -> str | None:
+        return secret_text(getattr(self, f"{provider}_api_key"))
 
 
 def model_remarks(variable: str, model: Model, today: date) -> Iterator[str]:
@@ -101,6 +140,12 @@ def model_remarks(variable: str, model: Model, today: date) -> Iterator[str]:
     was_shut_down = model.is_shut_down(today)
     verb = "was shut down" if was_shut_down else "will be shut down"
     yield f"{variable} names {model.id}, which {verb} on {model.shut_down}. Choose a newer model"
+
+
+def key_complaints(settings: ProvidersSection) -> Iterator[Complaint]:
+    """For a capability that cannot do without OpenAI."""
+    if OPENAI not in settings.providers_set_up:
+        yield "OPENAI_API_KEY", "must be set to your key, unless USE_MOCK_OPENAI is on (in development only)"
 
 
 def picture_complaints(variable: str, model: Model) -> Iterator[Complaint]:

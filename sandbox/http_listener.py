@@ -1,7 +1,7 @@
 """A small threaded HTTP/1.1 server on loopback: it hands requests to one function and writes the reply."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -22,37 +22,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some bytes of a body, and how long the one before them is left alone."""
-
-    data: bytes
-    pause_seconds: float = 0
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """A body that is sent piece by piece. Of one that is cut the rest never comes, and the connection is closed after
-    `silence_seconds`.
-    """
-
-    sent: Sequence[Piece]
-    length: int | None
-    """What the head says. None: the body is sent in chunks, as streams are."""
-    cut: bool = False
-    silence_seconds: float = 0
-
-
-@dataclass(frozen=True)
 class Reply:
     """A dict is sent as JSON, a str as plain text. `hang_up` closes the connection and sends nothing."""
 
     status: int
-    body: Mapping[str, object] | str | Pieces | None = None
+    body: Mapping[str, object] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_up: bool = False
     stall_seconds: float = 0
-    header_pause_seconds: float = 0
-    """Between two lines of the head."""
     media_type: str | None = None
     """In place of the one that the body's type stands for."""
 
@@ -67,10 +44,9 @@ Answerer = Callable[[Request], Reply]
 class Listener:
     """Opens no socket before it is started."""
 
-    def __init__(self, answer: Answerer, port: int = 0, *, largest_body: int = LARGEST_BODY) -> None:
+    def __init__(self, answer: Answerer, port: int = 0) -> None:
         self._answer = answer
         self._port = port
-        self._largest_body = largest_body
         self._stopping = Event()
         self._server: LoopbackServer | None = None
         self._thread: Thread | None = None
@@ -85,8 +61,7 @@ class Listener:
     def start(self) -> None:
         """Again on the port of the last start, if there was one."""
         self._stopping = Event()
-        handler = handler_for(self._answer, self._stopping, self._largest_body)
-        self._server = LoopbackServer(("127.0.0.1", self._port), handler)
+        self._server = LoopbackServer(("127.0.0.1", self._port), handler_for(self._answer, self._stopping))
         self._port = self._server.server_port
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -107,7 +82,7 @@ class LoopbackServer(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def handler_for(answer: Answerer, stopping: Event, largest_body: int) -> type[BaseHTTPRequestHandler]:
+def handler_for(answer: Answerer, stopping: Event) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = IDLE_SECONDS
@@ -119,7 +94,7 @@ def handler_for(answer: Answerer, stopping: Event, largest_body: int) -> type[Ba
 
         def respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            if length > largest_body:
+            if length > LARGEST_BODY:
                 self.close_connection = True
                 return self.write(Reply(413, "Request Entity Too Large"))
             address = urlsplit(self.path)
@@ -145,39 +120,15 @@ def handler_for(answer: Answerer, stopping: Event, largest_body: int) -> type[Ba
             text = isinstance(reply.body, str)
             # Apple's library reads an error's code only under exactly "application/json", without a charset.
             media_type = reply.media_type or ("text/plain" if text else "application/json")
-            pieces = reply.body if isinstance(reply.body, Pieces) else whole(reply.body)
+            body = str(reply.body) if text else "" if reply.body is None else json.dumps(reply.body)
             self.send_response(reply.status)
-            headers = {"Content-Type": media_type, **reply.headers}
-            if pieces.length is None:
-                headers["Transfer-Encoding"] = "chunked"
-            else:
-                headers["Content-Length"] = str(pieces.length)
-            for name, value in headers.items():
-                if reply.header_pause_seconds:
-                    self.flush_headers()
-                    stopping.wait(reply.header_pause_seconds)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(body.encode())))
+            for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            for piece in pieces.sent:
-                if piece.pause_seconds:
-                    self.wfile.flush()
-                    stopping.wait(piece.pause_seconds)
-                self.wfile.write(
-                    b"%x\r\n%b\r\n" % (len(piece.data), piece.data) if pieces.length is None else piece.data
-                )
-                if isinstance(reply.body, Pieces):
-                    self.wfile.flush()
-            if pieces.cut:
-                stopping.wait(pieces.silence_seconds)
-                self.close_connection = True
-            elif pieces.length is None:
-                self.wfile.write(b"0\r\n\r\n")
+            self.wfile.write(body.encode())
 
         do_GET = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 - the names http.server looks for
 
     return Handler
-
-
-def whole(body: Mapping[str, object] | str | None) -> Pieces:
-    content = (body if isinstance(body, str) else "" if body is None else json.dumps(body)).encode()
-    return Pieces((Piece(content),), len(content))

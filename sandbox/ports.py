@@ -1,21 +1,28 @@
 """Ports for programs that can neither be handed a socket nor tell which port they took."""
 
+import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.cannot_start import CannotStart
 
 IN_USE = b"Address already in use"
+NOT_FOR_CLIENTS = (10_000, 32_768)
+"""Linux gives clients ports from 32,768 on (ip(7)), others from 49,152 (RFC 6335)."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on at this moment, and that no system gives to clients. A client that tries again and again
+    to reach a server that is down may otherwise get its port, be connected with itself, and keep it from the server.
+    """
+    while True:
+        port = random.randrange(*NOT_FOR_CLIENTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def start_on_a_port(start: Callable[[int], None], log_file: Path, *, again_on: int, within_seconds: float) -> None:

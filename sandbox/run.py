@@ -264,7 +264,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
-        f"{remark_on_ai(services, environ)}"
+        f"{remark_on_ai(services)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
@@ -318,8 +318,13 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
     return f"Sign-in        stand-ins: {', '.join(shown)}\n" if shown else ""
 
 
-def remark_on_ai(services: Services, environ: Mapping[str, str]) -> str:
-    return f"AI             stand-in, nobody is billed: {environ['OPENAI_BASE_URL']}\n" if services.ai else ""
+def remark_on_ai(services: Services) -> str:
+    titles = {"OPENAI": "OpenAI", "ANTHROPIC": "Anthropic", "GOOGLE": "Google", "GROQ": "Groq"}
+    lent = [title for name, title in titles.items() if f"{name}_BASE_URL" in services.lent_by_ai]
+    if not lent:
+        return ""
+    address = urlsplit(services.lent_by_ai[f"{lent[0].upper()}_BASE_URL"]).netloc
+    return f"AI             stand-ins, nobody is billed: {', '.join(lent)} http://{address}\n"
 
 
 def remark_on_made_up_key(folder: Path) -> str:

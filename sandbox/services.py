@@ -1,5 +1,5 @@
 """The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, the
-sign-in of Apple and Google, and an AI provider."""
+sign-in of Apple and Google, and the AI providers."""
 
 import json
 import secrets
@@ -43,8 +43,14 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
-AI_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+AI_VARIABLES = tuple(
+    f"{provider}_{variable}"
+    for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
+    for variable in ("API_KEY", "BASE_URL")
+)
 START_WITHIN_SECONDS = 20
+READING_SPEED = "60"
+"""Tokens a second of an AI stand-in's streams: one sees them come."""
 
 
 def unset_addresses(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -65,9 +71,13 @@ def unset_sign_in(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def unset_ai(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that a stand-in for AI providers would fill in: all, or none where a developer chose one or the mock."""
-    chosen = any(is_set(environ, name) for name in (*AI_VARIABLES, "USE_MOCK_OPENAI"))
-    return () if chosen else AI_VARIABLES
+    """The variables that a stand-in for AI providers would fill in: those of each provider for which a developer chose neither a key
+    nor an address, nor the mock of OpenAI.
+    """
+    chosen = {name.partition("_")[0] for name in AI_VARIABLES if is_set(environ, name)}
+    if is_set(environ, "USE_MOCK_OPENAI"):
+        chosen.add("OPENAI")
+    return tuple(name for name in AI_VARIABLES if name.partition("_")[0] not in chosen)
 
 
 @dataclass
@@ -84,6 +94,8 @@ class Services:
     app_store: ChildProcess | None = field(default=None, init=False)
     sign_in: ChildProcess | None = field(default=None, init=False)
     ai: ChildProcess | None = field(default=None, init=False)
+    lent_by_ai: dict[str, str] = field(default_factory=dict, init=False)
+    """The variables that the AI stand-in filled in."""
 
     @property
     def logs(self) -> Path:
@@ -204,18 +216,20 @@ class Services:
         return {name: value for each in given.values() for name, value in each.items() if name in wanted}
 
     def start_ai(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made here and live as long
+        """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made there and live as long
         as it."""
         wanted = unset_ai(environ)
         settings = self.folder / "ai" / "settings.json"
         command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
+        command += ["--tokens-per-second", READING_SPEED]
         log_file = self.log_file("ai")
         self.ai = ChildProcess("the AI stand-in", command, environ, ROOT, log_file)
         self.ai.start()
         if self.ai.says(r"^settings: (.+)$", START_WITHIN_SECONDS) is None:
             raise CannotStart(f"The AI stand-in did not start; see {log_file}")
         given: dict[str, str] = json.loads(settings.read_text())
-        return {name: given[name] for name in wanted}
+        self.lent_by_ai = {name: given[name] for name in wanted}
+        return self.lent_by_ai
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "examples.private_server", "--port", "0"]

@@ -21,25 +21,33 @@ FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "DJANGO_DEBUG": "FLASK_ENV",
         "ALLOWED_HOSTS": "TRUSTED_HOSTS",
         "CORS_ALLOWED_ORIGINS": "CORS_ORIGINS",
+        "NODE_ENV": "FLASK_ENV",
+        "JWT_SECRET": "JWT_SECRET_KEY",
     }
 )
 """What earlier products called a variable, to its name of today."""
+IGNORED_PREFIX: Final = "SUPABASE_"
+"""Of the service that kept the accounts of an earlier product."""
 
 
 @dataclass(frozen=True)
 class NamesOfToday:
     """An environment in which former names are replaced. `used`: those that were, to the name of today.
 
-    `problems`: former names that could not be replaced, and why; they stay in the environment.
+    `problems`: former names that could not be replaced, and why; they stay in the environment. `ignored`: what nothing here reads.
     """
 
     environ: dict[str, str]
     used: dict[str, str]
     problems: dict[str, str]
+    ignored: list[str]
 
     @property
     def remarks(self) -> list[str]:
-        return [f"{former} is the former name of {name}. Set {name} instead." for former, name in self.used.items()]
+        return [
+            *(f"{former} is the former name of {name}. Set {name} instead." for former, name in self.used.items()),
+            *(f"{name} is ignored: accounts are kept in DATABASE_URL. Remove it." for name in self.ignored),
+        ]
 
 
 def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
@@ -51,7 +59,8 @@ def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str
 
 
 def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
-    renamed = NamesOfToday(dict(environ), {}, {})
+    ignored = sorted(name for name in environ if name.startswith(IGNORED_PREFIX))
+    renamed = NamesOfToday(dict(environ), {}, {}, ignored)
     for former, name in FORMER_NAMES.items():
         try:
             text = _text(former, environ)
@@ -60,7 +69,7 @@ def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
         except ValueError as reason:
             renamed.problems[former] = str(reason)
             continue
-        today = read_settings((name,), environ)[0].get(name, "")
+        today = read_settings((name,), renamed.environ)[0].get(name, "")
         if text and today and text != today:
             renamed.problems[former] = (
                 f"is the former name of {name}, which is set to something else; remove one of them"

@@ -30,7 +30,7 @@ class SiteContent:
     subjects: Sequence[Subject]
 
 
-def install_sites(app: Flask, auth: Auth, contents: Sequence[SiteContent]) -> None:
+def install_sites(app: Flask, auth: Auth, contents: Sequence[SiteContent], currency: str) -> None:
     frames = []
     for content in contents:
         sessions = page_sessions_of(auth, content.site)
@@ -42,5 +42,5 @@ def install_sites(app: Flask, auth: Auth, contents: Sequence[SiteContent]) -> No
         app.register_blueprint(routes)
         for each in content.subjects:
             app.register_blueprint(each.routes(guards))
-    app.register_blueprint(FrameOfPages(frames))
+    app.register_blueprint(FrameOfPages(frames, currency))
     app.extensions[PROBLEM_PAGES] = partial(problem_page, [content.site for content in contents])

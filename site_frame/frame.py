@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -88,6 +88,15 @@ class Frame:
         problem: Problem | None = request.environ.get(FORM_PROBLEM)
         return problem
 
+    @property
+    def again(self) -> str | None:
+        """When the form may be sent once more; None where waiting is no help, or the problem says it itself."""
+        problem = self.problem
+        seconds = None if problem is None else problem.headers.get("Retry-After")
+        if problem is None or seconds is None or "Try again" in (problem.detail or ""):
+            return None
+        return f"Try again {ago(self.now + timedelta(seconds=int(seconds)), self.now)}"
+
     def typed(self, name: str) -> str | None:
         """What was typed into the field of a form that was not taken."""
         if self.problem is None or name in NEVER_SHOWN_AGAIN:
@@ -124,6 +133,7 @@ IN_WORDS = {
     "uuid_parsing": "This is not an ID",
     "extra_forbidden": "This form has no such field",
     "repeated": "Send this field only once",
+    "enum": "Choose one of the list",
 }
 
 
@@ -152,15 +162,20 @@ class RootPages(SitePages):
 
 
 class FrameOfPages(PageBlueprint):
-    """What the pages of all sites are made of: one style sheet, scripts, and in templates `frame` and `frame_asset`."""
+    """What the pages of all sites are made of: one style sheet, scripts, and in templates `frame` and `frame_asset`.
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    `currency`: of prices and of what is charged. In templates it is `billing_currency`.
+    """
+
+    def __init__(self, frames: Sequence[Frame], currency: str) -> None:
         super().__init__("site_frame", __name__, url_prefix="/site")
 
         @self.app_context_processor
         def around_every_page() -> dict[str, Any]:
             frame = next((each for each in frames if each.site.has(request.path)), None)
-            return {} if frame is None else {"frame": frame, "frame_asset": self.asset_address}
+            if frame is None:
+                return {}
+            return {"frame": frame, "frame_asset": self.asset_address, "billing_currency": currency}
 
         self.add_app_template_filter(moment)
         self.add_app_template_filter(ago)
@@ -202,7 +217,7 @@ def money(amount: int, currency: str) -> str:
     return f"{amount / 10**digits:,.{digits}f} {currency.upper()}"
 
 
-def micros(amount: int, currency: str = "usd") -> str:
-    """Of millionths of the currency unit: `1.00 USD`, and `0.0125 USD` where it is no whole cent."""
-    digits = 2 if amount % MICROS_PER_CENT == 0 else 4
+def micros(amount: int, currency: str) -> str:
+    """Of millionths of the currency unit: `1.00 USD`, and `0.0125 USD` or `0.000012 USD` where it is no whole cent."""
+    digits = 2 if amount % MICROS_PER_CENT == 0 else 4 if amount % 100 == 0 else 6
     return f"{amount / 1_000_000:,.{digits}f} {currency.upper()}"

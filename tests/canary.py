@@ -1,4 +1,5 @@
-"""A plugin of pytest: a test during which anything that has the shape of a secret was printed, logged or told fails.
+"""A plugin of pytest: a test during which anything that has the shape of a secret, a picture, or a prompt that tests send was
+printed, logged or told fails.
 
 It reads what pytest captured of the test, the bodies of errors, and the logs of servers that the test ran. A test that has
 to print such a thing is marked with `@pytest.mark.prints_secrets("the reason")`. Output that a test takes away with `capsys`
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request_finished
 
+PROMPT = "What does this ask, which nobody may find again"
+"""What tests ask of pictures, unless they say something else."""
 SHAPES = re.compile(
     r"""
     (?P<signed_token> \beyJ[\w-]{10,}\.[\w-]{10,} )                          # JWT, Apple's signed data
@@ -23,9 +26,13 @@ SHAPES = re.compile(
     | (?P<client_secret> \b(?:pi|seti|cs)_\w+_secret_\w{4,} )
     | (?P<password_hash> \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53} )
     | (?P<private_key> \bBEGIN\ [A-Z ]*PRIVATE\ KEY )
+    | (?P<picture> \biVBORw0KGgo[A-Za-z0-9+/]{20} | (?<![A-Za-z0-9+/])/9j/[A-Za-z0-9+/]{28} | \bR0lGOD[A-Za-z0-9+/]{26}
+        | \bUklGR[A-Za-z0-9+/]{6}XRUJQ                                       # in base64: PNG, JPEG, GIF, WebP
+        | (?:\x89|\\x89|\ufffd)PNG | (?:\xff\xd8\xff|\\xff\\xd8\\xff) | \bGIF8[79]a | \bRIFF.{4,16}WEBP )
+    | (?P<prompt> What\ does\ this\ ask,\ which\ nobody )
     | (?P<receipt> \bMI[A-Za-z0-9][A-Za-z0-9+/]{100,} )                       # base64 of ASN.1: receipts, certificates, keys
     """,
-    re.VERBOSE | re.ASCII,
+    re.VERBOSE | re.ASCII | re.DOTALL,
 )
 CHALLENGE = re.compile(r'"challenge":\s*"sc_[^"]*"')
 

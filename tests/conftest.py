@@ -1,16 +1,19 @@
 """Real PostgreSQL and Valkey, started once per process; each test gets its own copy of a migrated database."""
 
+import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 import redis
 import structlog
 from flask_migrate import upgrade
+from werkzeug.routing import Rule
 
 import admin.analytics.models  # noqa: F401 - the migrations are compared with these models
 import auth.exports.models
@@ -30,6 +33,39 @@ pytest_plugins = ("tests.canary", "tests.browser")
 TEMPLATE = "migrated"
 
 load_models(CAPABILITIES)
+
+
+LONGEST = "tests/whole/test_openapi_fuzz.py"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end. Looking for garbage in it again and again was a third of collecting it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, or one process would be at them alone long after the others have ended."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+compile_builder = Rule._compile_builder
+
+
+def when_first_needed(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+    def build(_: Rule, **values: Any) -> tuple[str, str]:
+        return compile_builder(rule, append_unknown)(rule, **values)
+
+    return build
+
+
+# Tests make many applications, and compiling what builds addresses out of rules was a third of making one. Nobody builds any.
+Rule._compile_builder = when_first_needed  # type: ignore[assignment, method-assign]
 
 # For tests in which no application sets logging up. By default structlog paints a traceback with rich, for a second each.
 PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -114,8 +114,10 @@ class MigratedDatabases:
         self._create(name)
         connection = psycopg2.connect(self.url(name))
         connection.autocommit = True
+        cursor = connection.cursor()
+        self._prepare(cursor)
         kept_engines[self.url(name)] = KeptEngine()
-        return Kept(self.url(name), kept_engines[self.url(name)], connection.cursor())
+        return Kept(self.url(name), kept_engines[self.url(name)], cursor)
 
     def _create(self, name: str) -> None:
         ask(self._server_url, f'CREATE DATABASE "{name}" TEMPLATE "{self._template}" STRATEGY wal_log')
@@ -134,9 +136,17 @@ class MigratedDatabases:
             with closing(psycopg2.connect(self.url(name))) as connection:
                 connection.autocommit = True
                 with connection.cursor() as cursor:
+                    self._prepare(cursor)
                     return self._empty(name, cursor)
         except psycopg2.Error:
             return False
+
+    def _prepare(self, cursor: Cursor) -> None:
+        """Emptying is planned once for a connection: the planning costs more than the work."""
+        cursor.execute(f"PREPARE shape AS {SHAPE}")
+        deleted = (f'"{table}" AS (DELETE FROM "{table}")' for table in self._first_rows)
+        cursor.execute(f"PREPARE empty AS WITH {', '.join(deleted)} SELECT")
+        cursor.execute(f"PREPARE first_numbers AS {FIRST_NUMBERS}")
 
     def _empty(self, name: str, cursor: Cursor, spared: tuple[int, ...] = ()) -> bool:
         """Also ends every other connection, as dropping the database would, unless it is `spared` and idle."""
@@ -145,16 +155,15 @@ class MigratedDatabases:
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND (state, pid) NOT IN %s",
             (tuple(("idle", pid) for pid in (0, *spared)),),
         )
-        cursor.execute(SHAPE)
+        cursor.execute("EXECUTE shape")
         if cursor.fetchall() != self._shapes[name]:
             return False
-        cursor.execute("SET session_replication_role = replica")  # foreign keys and triggers look away
-        cursor.execute("; ".join(f'DELETE FROM "{table}"' for table in self._first_rows))
+        # Foreign keys and triggers look away.
+        cursor.execute("SET session_replication_role = replica; EXECUTE empty; EXECUTE first_numbers")
         for table, rows in self._first_rows.items():
             if rows is not None:
                 fill = f'INSERT INTO "{table}" SELECT * FROM json_populate_recordset(NULL::"{table}", %s)'
                 cursor.execute(fill, (Json(rows),))
-        cursor.execute(FIRST_NUMBERS)
         return True
 
 

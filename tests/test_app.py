@@ -43,9 +43,9 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|credit|delete|download|end|finish|get|link|list|mark|pay|reauthenticate|receive|"
-    "refresh|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|sign|solve|start|undo|unlink|update|validate|"
-    "verify|waive"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
+    "receive|refresh|regenerate|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|start|"
+    "stop|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -86,7 +86,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
@@ -134,11 +134,13 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/requests.csv",
         "/api/gateway/usage/summary",
     }
+    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
     for each in declared(app):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
-            schemes: str | tuple[str, ...] = ("bearer", "apiKey") if each.path in take_keys else "bearer"
+            takes_key = each.path in take_keys or (each.path.startswith(of_chat) and each.id != "deleteConversations")
+            schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"
             schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
 
@@ -157,6 +159,12 @@ def test_the_openapi_document_is_valid_and_complete(app: Flask) -> None:
     validate(document)
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(each.method, each.path_template) for each in operations(app)}
+
+
+def test_every_model_has_a_name_of_its_own(app: Flask) -> None:
+    """Of two with one name pydantic makes names of their modules, which moves what was published and breaks generated clients."""
+    schemas = app.test_client().get("/openapi.json").get_json()["components"]["schemas"]
+    assert [name for name in schemas if "__" in name] == []
 
 
 def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from tests.canary import Canary, shapes_in
+from tests.canary import PROMPT, Canary, shapes_in
+from tests.capabilities.solve.made_pictures import drawn, saved
 
 ROOT = Path(__file__).parents[1]
 KEY = secrets.token_hex(16)
@@ -25,6 +26,8 @@ SECRETS = {
     "client secret": f"pi_{KEY}_secret_{KEY}",
     "password hash": bcrypt.hashpw(b"tulip-9-orbit-canoe", bcrypt.gensalt(4)).decode(),
     "private key": "-----BEGIN EC PRIVATE KEY-----",
+    "picture": b64encode(saved(drawn(), "PNG")).decode(),
+    "prompt": PROMPT,
     "receipt": b64encode(b"\x30\x82\x09\x10" + secrets.token_bytes(200)).decode().replace("/", "A"),
 }
 PLACES = {
@@ -66,6 +69,21 @@ def test_every_shape_is_known(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("begin", "end"), [("sk-", ""), ("sk-proj-", ""), ("sk-ant-api03-", ""), ("gsk_", ""), ("AIza", "aBc")]
+)
+def test_the_keys_of_all_ai_providers_are_known(begin: str, end: str) -> None:
+    key = f"{begin}{KEY}{end}"
+    assert list(shapes_in(f"Bearer {key}")) == ["ai provider key"]
+
+
+@pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_pictures_are_known_however_they_are_written(picture_format: str) -> None:
+    picture = saved(drawn(), picture_format)
+    texts = [b64encode(picture).decode(), repr(picture), picture.decode("latin-1")]
+    assert ["picture" in shapes_in(text) for text in texts] == [True] * 3
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "tok_visa",
@@ -79,6 +97,8 @@ def test_every_shape_is_known(kind: str) -> None:
         "cs_test_" + DIGITS,
         "test_that_a_tok_is_no_word_that_goes_on_and_on_and_on",
         f"sha256={DIGITS}",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "Send JPEG, PNG, WebP or GIF",
         "$2b$",
         "eyJ",
     ],

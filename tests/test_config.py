@@ -314,6 +314,19 @@ def test_one_secret_and_a_key_ring_together_are_refused() -> None:
     assert "PRIVATE_API_KEYS" in problems_of(production(PRIVATE_API_KEYS=f"k1:{secrets.token_urlsafe(48)}"))
 
 
+def test_each_product_that_is_on_brings_threads_of_its_own() -> None:
+    on = {"CAPABILITIES": "predict,solve"}
+    alone, both = load_settings({"CAPABILITIES": "predict"}), load_settings(on)
+    assert (alone.web_threads, both.web_threads) == (600, 632)
+    assert load_settings({**on, "SOLVE_MAX_IN_FLIGHT": "8"}).web_threads == 608
+    assert load_settings({**on, "WEB_THREADS": "100"}).web_threads == 100
+
+
+def test_a_product_may_not_take_every_thread() -> None:
+    told = problems_of({"CAPABILITIES": "predict,solve", "WEB_THREADS": "32", "SOLVE_MAX_IN_FLIGHT": "32"})
+    assert "SOLVE_MAX_IN_FLIGHT" in told
+
+
 def test_more_predictions_in_flight_than_threads_are_refused() -> None:
     assert "PREDICT_MAX_IN_FLIGHT" in problems_of({"WEB_THREADS": "8", "PREDICT_MAX_IN_FLIGHT": "8"})
 

@@ -47,6 +47,34 @@ def test_an_env_file_of_an_earlier_product_is_read_as_it_stands(tmp_path: Path) 
     assert settings.default_from_email == "no-reply@example.com"
 
 
+AS_THE_CHAT_SERVER_DOCUMENTED = """\
+NODE_ENV=development
+PORT=3000
+SUPABASE_URL=https://accounts.example.com
+SUPABASE_ANON_KEY=anonymous
+SUPABASE_SERVICE_KEY=service
+DATABASE_URL=postgresql://postgres:postgres@localhost:5432/app
+REDIS_URL=redis://localhost:6379
+JWT_SECRET=a-secret-of-the-chat-server-0123456789
+"""
+
+
+def test_an_env_file_of_the_chat_server_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_THE_CHAT_SERVER_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert (settings.is_development, settings.port) == (True, 3000)
+    assert settings.jwt_secret_key is not None
+    assert settings.jwt_secret_key.get_secret_value() == "a-secret-of-the-chat-server-0123456789"
+
+
+def test_what_is_ignored_is_told_by_its_name_alone() -> None:
+    renamed = with_names_of_today({"SUPABASE_URL": "https://accounts.example.com", "SUPABASE_ANON_KEY": "anonymous"})
+    assert renamed.remarks == [
+        f"{name} is ignored: accounts are kept in DATABASE_URL. Remove it."
+        for name in ("SUPABASE_ANON_KEY", "SUPABASE_URL")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "environment"),
     [("1", "development"), ("True", "development"), ("0", "production"), ("false", "production")],
@@ -73,6 +101,12 @@ def test_two_names_of_one_variable_must_say_the_same() -> None:
         name: f"is the former name of {FORMER_NAMES[name]}, which is set to something else; remove one of them"
         for name in ("ALLOWED_HOSTS", "DJANGO_DEBUG", "DJANGO_SECRET_KEY")
     }
+
+
+def test_two_former_names_of_one_variable_must_say_the_same() -> None:
+    both = {"FLASK_ENV": None, "DJANGO_DEBUG": "0"}
+    assert load_settings(production(**both, NODE_ENV="production")).flask_env == "production"
+    assert problems_of(production(**both, NODE_ENV="development")).keys() == {"NODE_ENV"}
 
 
 def test_a_problem_is_told_under_the_name_that_is_set() -> None:

@@ -29,8 +29,8 @@ ONLY_IN = {
     # The stand-in speaks for Stripe: what it takes and sends is read from the package itself.
     "stripe": {
         "payments/stripe_handler.py",
-        "sandbox/stripe_server/event_outbox.py",
-        "sandbox/stripe_server/parameter_schemas.py",
+        "sandbox/stripe_server/webhooks/event_outbox.py",
+        "sandbox/stripe_server/protocol/parameter_schemas.py",
         "sandbox/stripe_server/server.py",
     },
     "appstoreserverlibrary": {"payments/apple_validator.py"},

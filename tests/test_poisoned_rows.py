@@ -157,6 +157,13 @@ BATCHES = (
         item=f"{SECOND}/predict/call/2000-01-01",
     ),
     Batch(
+        "purge_conversations",
+        "purge_conversations",
+        "chat_conversations",
+        "id, user_id, last_message_at, created_at, updated_at",
+        f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}, {LONG_AGO}",
+    ),
+    Batch(
         "forget_failed_jobs",
         "forget_failed_jobs",
         "procrastinate_jobs",
@@ -194,6 +201,7 @@ ELSEWHERE = {
     "forget_billing_events",
     "create_billing_periods",
     "mark_overdue_periods",
+    "sweep_chat_replies",
 }
 """Jobs of packages that have tests of their own."""
 
@@ -226,6 +234,7 @@ def application(database_url: str) -> Flask:
         {
             **production_environment(database_url, "https://predict.example.com"),
             "FLASK_ENV": "development",
+            "CHAT_RETENTION_DAYS": "30",
             "STRIPE_SECRET_KEY": "sk_test_x",
             "STRIPE_WEBHOOK_SECRET": "whsec_x",
             "STRIPE_PRICES": PRICES_SETTING,

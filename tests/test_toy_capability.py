@@ -388,10 +388,10 @@ def test_its_app_setting_is_changed_on_a_page_over_http_and_by_a_command(on: Fla
     assert cli.invoke(args=["settings", "set", "toy_price_cents", "free"]).exit_code == 2
     assert cli.invoke(args=["settings", "set", "toy_price_cents", "300"]).exit_code == 0
     assert "toy_price_cents  300" in cli.invoke(args=["settings", "list"]).output
-    with on.app_context(), transaction() as session:
+    with on.app_context():
         from tests.toy_capability.assembly import TOY_PRICE
 
-        assert read_setting(session, TOY_PRICE) == 300
+        assert read_setting(db.engine, TOY_PRICE) == 300
     assert cli.invoke(args=["settings", "set", "toy_price_cents", "null"]).exit_code == 0
     assert put(None).get_json()["value"] is None
     changes = dashboard.query("SELECT detail FROM security_events WHERE event = 'app_setting_changed' ORDER BY id")

@@ -25,7 +25,7 @@ from auth.operators.accounts import (
     reset_second_factor,
 )
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from auth.tiers import Tier
@@ -52,6 +52,7 @@ class Act:
     """What is done to an account with a reason and no further choice."""
 
     path: str
+    operation_ids: tuple[str, str]
     title: str
     explanation: str
     button: str
@@ -62,6 +63,7 @@ class Act:
 ACTS: Final = (
     Act(
         "disable",
+        ("confirmDisable", "disable"),
         "Disable this account",
         "Its sessions and API keys end at once, and access that was added in the last two weeks is removed. "
         "A subscription goes on being charged: cancel it at its provider.",
@@ -71,6 +73,7 @@ ACTS: Final = (
     ),
     Act(
         "enable",
+        ("confirmEnable", "enable"),
         "Enable this account",
         "Its owner can sign in again. Sessions and API keys that ended stay ended.",
         "Enable account",
@@ -79,6 +82,7 @@ ACTS: Final = (
     ),
     Act(
         "reset-second-factor",
+        ("confirmResetSecondFactor", "resetSecondFactor"),
         "Reset the second factor",
         "Removes the authenticator app, passkeys and recovery codes, and ends all sessions. The owner gets an e-mail. "
         "First make sure that it is the owner who asks.",
@@ -156,94 +160,53 @@ def account_routes(guards: PageGuards, auth: Auth, set_tier: SetTier, plans: Pla
             acts=ACTS,
         )
 
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:user_id>/tier",
-        operation_id="showTierForm",
-        summary="Choose a tier for an account",
-        guard=guards(Role.ADMIN, fresh=True),
-        answers=SHOWS,
-        problems=(NotFound, RoleNotBelowYours),
-    )
     def tier_form(caller: Principal, user_id: UUID) -> Answer:
         return show("accounts_tier.html", title="Set the tier", user=user_below(caller, user_id), choices=CHOICES)
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:user_id>/tier",
-        operation_id="setTier",
-        summary="Set the tier of an account",
-        guard=guards(Role.ADMIN, fresh=True),
-        body=Form(TierForm),
-        answers=SENDS_ON,
-        problems=(NotFound, RoleNotBelowYours, TierEndRefused),
-    )
-    def change_tier(caller: Principal, user_id: UUID, body: TierForm) -> Answer:
+    def set_tier_of(caller: Principal, user_id: UUID, body: TierForm) -> Answer:
         until = None if body.until is None else datetime.combine(body.until, time(), UTC)
         give_tier(auth, set_tier, user_id, body.tier, until, by=Staff(caller.user_id, caller.role, body.reason))
         return see_other(f"{PATH}/{user_id}", "tier")
 
-    def add(act: Act) -> None:
-        guard, name = guards(Role.ADMIN, fresh=True), act.path.title().replace("-", "")
+    act_with_form(
+        pages,
+        "/<uuid:user_id>/tier",
+        operation_ids=("showTierForm", "setTier"),
+        summary="Set the tier of an account",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=tier_form,
+        act=set_tier_of,
+        body=Form(TierForm),
+        problems=(NotFound, RoleNotBelowYours, TierEndRefused),
+    )
 
-        @operation(
-            pages,
-            "GET",
-            f"/<uuid:user_id>/{act.path}",
-            operation_id=f"confirm{name}",
-            summary=act.title,
-            guard=guard,
-            answers=SHOWS,
-            problems=(NotFound, RoleNotBelowYours),
-        )
+    def add(act: Act) -> None:
         def confirm(caller: Principal, user_id: UUID) -> Answer:
             return show("accounts_act.html", title=act.title, user=user_below(caller, user_id), act=act)
 
-        @operation(
-            pages,
-            "POST",
-            f"/<uuid:user_id>/{act.path}",
-            operation_id=act.path.replace("-s", "S").replace("-f", "F"),
-            summary=act.title,
-            guard=guard,
-            body=Form(ReasonForm),
-            answers=SENDS_ON,
-            problems=(NotFound, RoleNotBelowYours, NothingToChange),
-        )
         def do(caller: Principal, user_id: UUID, body: ReasonForm) -> Answer:
             act.command(auth, user_id, Staff(caller.user_id, caller.role, body.reason))
             return see_other(f"{PATH}/{user_id}", act.done)
 
+        act_with_form(
+            pages,
+            f"/<uuid:user_id>/{act.path}",
+            operation_ids=act.operation_ids,
+            summary=act.title,
+            guard=guards(Role.ADMIN, fresh=True),
+            form=confirm,
+            act=do,
+            body=Form(ReasonForm),
+            problems=(NotFound, RoleNotBelowYours, NothingToChange),
+        )
+
     for each in ACTS:
         add(each)
 
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:user_id>/impersonate",
-        operation_id="confirmImpersonation",
-        summary="View the service as an account",
-        guard=guards(fresh=True),
-        answers=SHOWS,
-        problems=(NotFound, RoleNotBelowYours),
-    )
     def confirm_impersonation(caller: Principal, user_id: UUID) -> Answer:
         user = user_below(caller, user_id)
         return show("accounts_impersonate.html", title="View the service as this account", user=user)
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:user_id>/impersonate",
-        operation_id="impersonate",
-        summary="View the service as an account",
-        guard=guards(fresh=True),
-        body=Form(ReasonForm),
-        answers=SHOWS,
-        problems=(NotFound, NotToBeImpersonated),
-    )
     def begin_impersonation(caller: Principal, user_id: UUID, body: ReasonForm) -> Answer:
         _, token = impersonate(auth, caller, user_id, body.reason)
         return show(
@@ -253,6 +216,19 @@ def account_routes(guards: PageGuards, auth: Auth, set_tier: SetTier, plans: Pla
             token=token,
             base_url=auth.settings.issuer,
         )
+
+    act_with_form(
+        pages,
+        "/<uuid:user_id>/impersonate",
+        operation_ids=("confirmImpersonation", "impersonate"),
+        summary="View the service as an account",
+        guard=guards(fresh=True),
+        form=confirm_impersonation,
+        act=begin_impersonation,
+        body=Form(ReasonForm),
+        answers=SHOWS,
+        problems=(NotFound, RoleNotBelowYours, NotToBeImpersonated),
+    )
 
     @operation(
         pages,

@@ -13,7 +13,7 @@ from auth.api_keys.bodies import KeyState, state_of
 from auth.assembly import Auth
 from auth.operators.accounts import NO_SUCH_KEY, NothingToChange, RoleNotBelowYours, Staff, revoke_key
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, act_with_form, address_of, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from security.api.operation import Answer, operation
@@ -61,38 +61,30 @@ def api_key_routes(guards: PageGuards, auth: Auth) -> SitePages:
             states=list(KeyState),
             state_of=lambda key: state_of(key, now),
             may_act=caller.role is Role.ADMIN,
+            kept=query.kept(),
         )
 
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:key_id>/revoke",
-        operation_id="confirmKeyRevocation",
-        summary="Revoke an API key",
-        guard=guards(Role.ADMIN, fresh=True),
-        answers=SHOWS,
-        problems=(NotFound, RoleNotBelowYours),
-    )
-    def confirm(caller: Principal, key_id: UUID) -> Answer:
+    def confirm(caller: Principal, key_id: UUID, query: KeysQuery) -> Answer:
         found = read_key(key_id)
         if found is None:
             raise NotFound(NO_SUCH_KEY)
         user_below(caller, found.row.user_id)
-        return show("keys_revoke.html", title="Revoke an API key", found=found)
+        return show("keys_revoke.html", title="Revoke an API key", found=found, back=address_of(PATH, query.kept()))
 
-    @operation(
+    def revoke(caller: Principal, key_id: UUID, query: KeysQuery, body: ReasonForm) -> Answer:
+        revoke_key(auth, key_id, Staff(caller.user_id, caller.role, body.reason))
+        return see_other(PATH, "revoked", query.kept())
+
+    act_with_form(
         pages,
-        "POST",
         "/<uuid:key_id>/revoke",
-        operation_id="revokeKey",
+        operation_ids=("confirmKeyRevocation", "revokeKey"),
         summary="Revoke an API key",
         guard=guards(Role.ADMIN, fresh=True),
+        form=confirm,
+        act=revoke,
         body=Form(ReasonForm),
-        answers=SENDS_ON,
+        query=KeysQuery,
         problems=(NotFound, RoleNotBelowYours, NothingToChange),
     )
-    def revoke(caller: Principal, key_id: UUID, body: ReasonForm) -> Answer:
-        revoke_key(auth, key_id, Staff(caller.user_id, caller.role, body.reason))
-        return see_other(PATH, "revoked")
-
     return pages

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from admin.reason import Reason
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from database import reading, transaction
@@ -47,39 +47,29 @@ def app_setting_routes(guards: PageGuards, settings: Sequence[AppSetting[object]
 
     if not by_name:
         return pages
-    path, admin = f"/{any_of(by_name)}", guards(Role.ADMIN, fresh=True)
 
-    @operation(
-        pages,
-        "GET",
-        path,
-        operation_id="showSettingForm",
-        summary="Change a setting",
-        guard=admin,
-        answers=SHOWS,
-    )
     def form(caller: Principal, name: str) -> Answer:
         with reading() as session:
             (current,) = current_settings(session, (by_name[name],))
         return show("settings_change.html", title=by_name[name].title, current=current)
 
-    @operation(
-        pages,
-        "POST",
-        path,
-        operation_id="changeSetting",
-        summary="Change a setting",
-        guard=admin,
-        body=Form(SettingForm),
-        answers=SENDS_ON,
-        problems=(SettingRefused,),
-    )
     def change(caller: Principal, name: str, body: SettingForm) -> Answer:
         value = None if body.value is None else typed_value(body.value)
         with transaction() as session:
             change_setting(session, by_name[name], value, clock(), by=caller.user_id, reason=body.reason)
         return see_other(PATH, "changed")
 
+    act_with_form(
+        pages,
+        f"/{any_of(by_name)}",
+        operation_ids=("showSettingForm", "changeSetting"),
+        summary="Change a setting",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=form,
+        act=change,
+        body=Form(SettingForm),
+        problems=(SettingRefused,),
+    )
     return pages
 
 

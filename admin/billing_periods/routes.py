@@ -10,7 +10,7 @@ from admin.billing_periods.read import list_statements, read_statement
 from admin.list_filter import whose
 from admin.reason import ReasonForm
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SHOWS, SitePages, Subject, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from payments.billing.give_credit import credit_statement
@@ -74,7 +74,6 @@ def billing_period_pages(rules: PeriodRules) -> Subject:
 
 def billing_period_routes(guards: PageGuards, rules: PeriodRules) -> SitePages:
     pages = SitePages(ADMIN, NAME, __name__, done=DONE)
-    admin = guards(Role.ADMIN, fresh=True)
 
     @operation(
         pages,
@@ -124,63 +123,44 @@ def billing_period_routes(guards: PageGuards, rules: PeriodRules) -> SitePages:
         )
 
     def add(act: Act) -> None:
-        @operation(
-            pages,
-            "GET",
-            f"/<uuid:period_id>/{act.path}",
-            operation_id=act.operation_ids[0],
-            summary=act.title,
-            guard=admin,
-            answers=SHOWS,
-            problems=(NotFound,),
-        )
         def confirm(caller: Principal, period_id: UUID) -> Answer:
             return show("billing_act.html", title=act.title, found=read_statement(period_id), act=act)
 
-        @operation(
-            pages,
-            "POST",
-            f"/<uuid:period_id>/{act.path}",
-            operation_id=act.operation_ids[1],
-            summary=act.title,
-            guard=admin,
-            body=Form(ReasonForm),
-            answers=SENDS_ON,
-            problems=(NotFound, BillingPeriodSettled),
-        )
         def do(caller: Principal, period_id: UUID, body: ReasonForm) -> Answer:
             act.command(rules, period_id, by=caller.user_id, reason=body.reason)
             return see_other(f"{PATH}/{period_id}", act.done)
 
+        act_with_form(
+            pages,
+            f"/<uuid:period_id>/{act.path}",
+            operation_ids=act.operation_ids,
+            summary=act.title,
+            guard=guards(Role.ADMIN, fresh=True),
+            form=confirm,
+            act=do,
+            body=Form(ReasonForm),
+            problems=(NotFound, BillingPeriodSettled),
+        )
+
     for each in ACTS:
         add(each)
 
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:period_id>/credit",
-        operation_id="showCreditForm",
-        summary="Give a credit",
-        guard=admin,
-        answers=SHOWS,
-        problems=(NotFound,),
-    )
     def credit_form(caller: Principal, period_id: UUID) -> Answer:
         return show("billing_credit.html", title="Give a credit", found=read_statement(period_id))
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:period_id>/credit",
-        operation_id="giveCredit",
-        summary="Give a credit",
-        guard=admin,
-        body=Form(CreditForm),
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def credit(caller: Principal, period_id: UUID, body: CreditForm) -> Answer:
         credit_statement(rules, period_id, body.amount, body.reason, by=caller.user_id)
         return see_other(f"{PATH}/{period_id}", "credited")
 
+    act_with_form(
+        pages,
+        "/<uuid:period_id>/credit",
+        operation_ids=("showCreditForm", "giveCredit"),
+        summary="Give a credit",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=credit_form,
+        act=credit,
+        body=Form(CreditForm),
+        problems=(NotFound,),
+    )
     return pages

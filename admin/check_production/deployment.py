@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from flask import Flask
 
@@ -52,8 +53,7 @@ class Deployment:
             yield pooler_check(secret_text(settings.database_url) or "")
         if redis_url := secret_text(settings.redis_url):
             yield redis_check(redis_url, clock)
-        for each in made.built.values():
-            yield from each.checks
+        yield from dict.fromkeys(chain.from_iterable(each.checks for each in made.built.values()))
         if made.payments.stripe is not None:
             yield stripe_check(made.payments.stripe, settings.public_base_url)
         if made.payments.apple is not None:

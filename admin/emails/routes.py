@@ -7,7 +7,7 @@ from flask import Blueprint
 from auth.assembly import Auth
 from auth.mail.send_again import count_dead_emails, drop, list_dead_emails, read_dead_email, send_again, send_all_again
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from security.api.cursor import Cursor
@@ -57,64 +57,44 @@ def email_pages(auth: Auth, guards: PageGuards) -> Blueprint:
             raise NotFound(GONE)
         return see_other(LIST, "queued")
 
-    admin = guards(Role.ADMIN, fresh=True)
-
-    @operation(
-        pages,
-        "GET",
-        "/send-all-again",
-        operation_id="send_all_emails_again_form",
-        summary="Send all e-mails again",
-        guard=admin,
-        answers=SHOWS,
-    )
     def all_again_form(caller: Principal) -> Answer:
         return show("emails_send_all_again.html", title="Send all e-mails again", count=count_dead_emails())
 
-    @operation(
-        pages,
-        "POST",
-        "/send-all-again",
-        operation_id="send_all_emails_again",
-        summary="Send all e-mails again",
-        guard=admin,
-        answers=SENDS_ON,
-    )
     def all_again(caller: Principal) -> Answer:
         send_all_again(auth.clock(), **by(caller))
         return see_other(LIST, "all_queued")
 
-    @operation(
+    act_with_form(
         pages,
-        "GET",
-        "/<uuid:email_id>/drop",
-        operation_id="drop_email_form",
-        summary="Drop an e-mail",
-        guard=admin,
-        answers=SHOWS,
-        problems=(NotFound,),
+        "/send-all-again",
+        operation_ids=("send_all_emails_again_form", "send_all_emails_again"),
+        summary="Send all e-mails again",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=all_again_form,
+        act=all_again,
     )
+
     def drop_form(caller: Principal, email_id: UUID) -> Answer:
         email = read_dead_email(email_id, auth.clock())
         if email is None:
             raise NotFound(GONE)
         return show("emails_drop.html", title="Drop an e-mail", email=email)
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:email_id>/drop",
-        operation_id="drop_email",
-        summary="Drop an e-mail",
-        guard=admin,
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def drop_one(caller: Principal, email_id: UUID) -> Answer:
         if not drop(email_id, auth.clock(), **by(caller)):
             raise NotFound(GONE)
         return see_other(LIST, "dropped")
 
+    act_with_form(
+        pages,
+        "/<uuid:email_id>/drop",
+        operation_ids=("drop_email_form", "drop_email"),
+        summary="Drop an e-mail",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=drop_form,
+        act=drop_one,
+        problems=(NotFound,),
+    )
     return pages
 
 

@@ -13,7 +13,7 @@ from auth.invites.create import create_invite
 from auth.invites.list import list_invites
 from auth.invites.revoke import revoke_invite
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, Subject, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from security.api.cursor import ListQuery
@@ -42,7 +42,6 @@ def invite_pages(auth: Auth) -> Subject:
 
 def invite_page_routes(guards: PageGuards, auth: Auth) -> SitePages:
     pages = SitePages(ADMIN, NAME, __name__, done={"revoked": "The invite is revoked. Accounts created with it stay."})
-    admin = guards(Role.ADMIN, fresh=True)
 
     @operation(
         pages,
@@ -59,15 +58,6 @@ def invite_page_routes(guards: PageGuards, auth: Auth) -> SitePages:
         needed = auth.settings.registration_mode == "invite"
         return show("invites_list.html", title="Invites", listed=listed, needed=needed)
 
-    @operation(
-        pages,
-        "GET",
-        "/new",
-        operation_id="showInviteForm",
-        summary="Create an invite code",
-        guard=admin,
-        answers=SHOWS,
-    )
     def invite_form(caller: Principal) -> Answer:
         return show(
             "invites_new.html",
@@ -77,16 +67,6 @@ def invite_page_routes(guards: PageGuards, auth: Auth) -> SitePages:
             longest_note=LONGEST_NOTE,
         )
 
-    @operation(
-        pages,
-        "POST",
-        "/new",
-        operation_id="createInvitePage",
-        summary="Create an invite code",
-        guard=admin,
-        body=Form(InviteForm),
-        answers=SHOWS,
-    )
     def make(caller: Principal, body: InviteForm) -> Answer:
         made = create_invite(
             auth,
@@ -98,31 +78,34 @@ def invite_page_routes(guards: PageGuards, auth: Auth) -> SitePages:
         )
         return show("invites_made.html", title="Your invite code", made=made)
 
-    @operation(
+    act_with_form(
         pages,
-        "GET",
-        "/<uuid:invite_id>/revoke",
-        operation_id="confirmInviteRevocation",
-        summary="Revoke an invite code",
-        guard=admin,
+        "/new",
+        operation_ids=("showInviteForm", "createInvitePage"),
+        summary="Create an invite code",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=invite_form,
+        act=make,
+        body=Form(InviteForm),
         answers=SHOWS,
     )
+
     def confirm(caller: Principal, invite_id: UUID) -> Answer:
         return show("invites_revoke.html", title="Revoke an invite", invite_id=invite_id)
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:invite_id>/revoke",
-        operation_id="revokeInvitePage",
-        summary="Revoke an invite code",
-        guard=admin,
-        body=Form(ReasonForm),
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def revoke(caller: Principal, invite_id: UUID, body: ReasonForm) -> Answer:
         revoke_invite(auth, invite_id, actor_id=caller.user_id, reason=body.reason)
         return see_other(PATH, "revoked")
 
+    act_with_form(
+        pages,
+        "/<uuid:invite_id>/revoke",
+        operation_ids=("confirmInviteRevocation", "revokeInvitePage"),
+        summary="Revoke an invite code",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=confirm,
+        act=revoke,
+        body=Form(ReasonForm),
+        problems=(NotFound,),
+    )
     return pages

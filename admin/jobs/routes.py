@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, act_with_form, address_of, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from database import reading, transaction
@@ -23,7 +23,7 @@ from database.jobs.list_jobs import JobState, count_jobs, list_jobs, read_job
 from database.jobs.list_periodic import list_periodic
 from database.jobs.retry_and_cancel import MOST_JOBS, JobNotChanged, cancel_job, retry_job
 from database.jobs.worker_status import SILENT_AFTER, worker_status
-from security.api.models import WHOLE, FilledIn
+from security.api.models import WHOLE
 from security.api.operation import Answer, operation
 from security.edge.problems import NotFound, Problem
 
@@ -40,7 +40,9 @@ class JobsQuery(PageQuery):
     cursor: JobId | None = None
 
 
-class OneJob(FilledIn):
+class OneJob(JobsQuery):
+    """With the filters of the list that it was chosen from."""
+
     job_id: JobId
 
 
@@ -78,6 +80,7 @@ def job_pages(auth: Auth, jobs: Jobs, database_url: str, guards: PageGuards) -> 
             next_cursor=found[SHOWN - 1].id if len(found) > SHOWN else None,
             skipped=skipped,
             names=names,
+            kept=query.kept(),
             may_act=caller.role.includes(Role.ADMIN),
             personal={str(name) for name, job in jobs.declared.items() if job.personal},
         )
@@ -111,46 +114,33 @@ def job_pages(auth: Auth, jobs: Jobs, database_url: str, guards: PageGuards) -> 
         with changing_a_job() as session:
             name = retry_job(session, jobs, query.job_id)
             _record(session, "job_retried", caller, query.job_id, name)
-        return see_other(LIST, "retried")
+        return see_other(LIST, "retried", query.kept(but="job_id"))
 
-    admin = guards(Role.ADMIN, fresh=True)
-
-    @operation(
-        pages,
-        "GET",
-        "/cancel",
-        operation_id="cancel_job_form",
-        summary="Cancel a job",
-        guard=admin,
-        query=OneJob,
-        answers=SHOWS,
-        problems=(NotFound,),
-    )
     def cancel_form(caller: Principal, query: OneJob) -> Answer:
         with reading() as session:
             job = read_job(session, query.job_id)
         if job is None:
             raise NotFound("This job is not there any more. Jobs are deleted when they succeed")
-        return show(
-            "jobs_cancel.html", title=f"{'Delete' if job.state is JobState.FAILED else 'Cancel'} job {job.id}", job=job
-        )
+        title = f"{'Delete' if job.state is JobState.FAILED else 'Cancel'} job {job.id}"
+        return show("jobs_cancel.html", title=title, job=job, back=address_of(LIST, query.kept(but="job_id")))
 
-    @operation(
-        pages,
-        "POST",
-        "/cancel",
-        operation_id="cancel_job",
-        summary="Cancel a job",
-        guard=admin,
-        query=OneJob,
-        answers=SENDS_ON,
-        problems=(JobCannotChange,),
-    )
     def cancel(caller: Principal, query: OneJob) -> Answer:
         with changing_a_job() as session:
             name = cancel_job(session, query.job_id)
             _record(session, "job_cancelled", caller, query.job_id, name)
-        return see_other(LIST, "cancelled")
+        return see_other(LIST, "cancelled", query.kept(but="job_id"))
+
+    act_with_form(
+        pages,
+        "/cancel",
+        operation_ids=("cancel_job_form", "cancel_job"),
+        summary="Cancel a job",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=cancel_form,
+        act=cancel,
+        query=OneJob,
+        problems=(NotFound, JobCannotChange),
+    )
 
     def _record(session: Session, event: str, caller: Principal, job_id: int, name: str) -> None:
         by = {"actor_id": caller.user_id, "session_id": caller.session_id}

@@ -1,9 +1,9 @@
 """`/api/admin`: what the staff see and do, as JSON. The pages of the dashboard read by the same functions."""
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from flask import Blueprint
@@ -19,6 +19,7 @@ from admin.staff_api.bodies import (
     CreditAnswer,
     CreditBody,
     KeysOfAccountsAnswer,
+    OfAccount,
     PeriodRow,
     PeriodsAnswer,
     PeriodsQuery,
@@ -39,25 +40,32 @@ from auth.api_keys.bodies import state_of
 from auth.assembly import Auth
 from auth.principal import Principal, Role
 from database import reading, transaction
+from database.base import Clock
 from metering.app_settings.app_setting import AppSettings, current_settings
 from metering.app_settings.change import SettingRefused, change_setting
 from payments.billing.give_credit import credit_statement
-from payments.billing.read import Period, Wanted
+from payments.billing.read import Wanted
 from payments.billing.rules import PeriodRules
 from payments.billing.settle_by_hand import BillingPeriodSettled, mark_paid, waive
+from security.api.cursor import ListAnswer
+from security.api.models import AnswerBody
 from security.api.operation import Answer, Guard, operation
 from security.api.request_bodies import Json
 from security.edge.problems import NotFound, ValidationFailed, field_error
 from security.logs.log import security_event
 
 PERIOD_PROBLEMS: Final = (NotFound, BillingPeriodSettled)
+Query = TypeVar("Query", bound=OfAccount)
+Row = TypeVar("Row", bound=AnswerBody)
+Rows = tuple[Sequence[AnswerBody], UUID | None]
+"""With the cursor of the next page."""
 
 
 def staff_routes(auth: Auth, periods: PeriodRules, settings: AppSettings) -> Blueprint:
     routes = Blueprint("admin", __name__, url_prefix="/api/admin")
     support = replace(auth.signed_in, role=Role.SUPPORT)
     admins = replace(auth.recently_signed_in, role=Role.ADMIN)
-    add_lists(routes, auth, support)
+    add_lists(routes, auth.clock, support)
     add_acts(routes, periods, admins)
     add_settings(routes, auth, settings, support, admins)
     return routes
@@ -72,21 +80,38 @@ def account_of(caller: Principal, named: str | None) -> UUID | None:
     return account.user_id
 
 
-def add_lists(routes: Blueprint, auth: Auth, support: Guard) -> None:
-    @operation(
-        routes,
-        "GET",
-        "/users",
-        operation_id="listUsersAsStaff",
-        summary="List accounts",
-        guard=support,
-        query=UsersQuery,
-        answers={200: UsersAnswer},
-    )
-    def users(caller: Principal, query: UsersQuery) -> Answer:
+def add_lists(routes: Blueprint, clock: Clock, support: Guard) -> None:
+    def lists(
+        path: str, operation_id: str, summary: str, *, event: str, query: type[Query], answer: type[ListAnswer]
+    ) -> Callable[[Callable[[UUID | None, Query, datetime], Rows]], None]:
+        """Of a function that reads a page of rows, of one account or of all. `event`: what is noted of who read it. The answer has
+        the rows under the path's noun.
+        """
+
+        def declare(rows_of: Callable[[UUID | None, Query, datetime], Rows]) -> None:
+            def listed(caller: Principal, query: Query) -> Answer:
+                user_id = account_of(caller, query.account)
+                security_event(event, notable=False, actor_id=caller.user_id, subject_id=user_id)
+                rows, next_cursor = rows_of(user_id, query, clock())
+                return Answer(200, answer(**{path.replace("-", "_"): rows}, next_cursor=next_cursor))
+
+            listed.__doc__ = rows_of.__doc__
+            operation(
+                routes,
+                "GET",
+                f"/{path}",
+                operation_id=operation_id,
+                summary=summary,
+                guard=support,
+                query=query,
+                answers={200: answer},
+            )(listed)
+
+        return declare
+
+    @lists("users", "listUsersAsStaff", "List accounts", event="account_read", query=UsersQuery, answer=UsersAnswer)
+    def users(user_id: UUID | None, query: UsersQuery, now: datetime) -> Rows:
         """Returns the newest first."""
-        user_id = account_of(caller, query.account)
-        security_event("account_read", notable=False, actor_id=caller.user_id, subject_id=user_id)
         wanted = AccountFilter(
             user_id=user_id,
             tier=query.tier,
@@ -95,47 +120,34 @@ def add_lists(routes: Blueprint, auth: Auth, support: Guard) -> None:
             unverified=query.state is State.UNVERIFIED,
         )
         page = list_accounts(wanted, query.cursor, query.limit)
-        rows = [UserRow(**{name: getattr(each.row, name) for name in UserRow.model_fields}) for each in page.items]
-        return Answer(200, UsersAnswer(users=rows, next_cursor=page.next_cursor))
+        return [row_of(UserRow, each.row) for each in page.items], page.next_cursor
 
-    @operation(
-        routes,
-        "GET",
-        "/tokens",
-        operation_id="listTokensAsStaff",
-        summary="List API keys",
-        guard=support,
+    @lists(
+        "tokens",
+        "listTokensAsStaff",
+        "List API keys",
+        event="api_keys_read",
         query=TokensQuery,
-        answers={200: KeysOfAccountsAnswer},
+        answer=KeysOfAccountsAnswer,
     )
-    def tokens(caller: Principal, query: TokensQuery) -> Answer:
+    def tokens(user_id: UUID | None, query: TokensQuery, now: datetime) -> Rows:
         """Returns the newest first. The tokens themselves are not stored."""
-        user_id, now = account_of(caller, query.account), auth.clock()
-        security_event("api_keys_read", notable=False, actor_id=caller.user_id, subject_id=user_id)
         page = list_keys(KeyFilter(user_id, query.state, query.start), now, query.cursor, query.limit)
-        own = TokenRow.model_fields.keys() - {"email", "state"}
-        rows = [
-            TokenRow(**{name: getattr(each.row, name) for name in own}, email=each.email, state=state_of(each.row, now))
-            for each in page.items
-        ]
-        return Answer(200, KeysOfAccountsAnswer(tokens=rows, next_cursor=page.next_cursor))
+        rows = [row_of(TokenRow, each.row, email=each.email, state=state_of(each.row, now)) for each in page.items]
+        return rows, page.next_cursor
 
-    @operation(
-        routes,
-        "GET",
-        "/requests",
-        operation_id="listRequestsAsStaff",
-        summary="List metered calls",
-        guard=support,
+    @lists(
+        "requests",
+        "listRequestsAsStaff",
+        "List metered calls",
+        event="request_log_read",
         query=RequestsQuery,
-        answers={200: RequestsAnswer},
+        answer=RequestsAnswer,
     )
-    def requests(caller: Principal, query: RequestsQuery) -> Answer:
+    def requests(user_id: UUID | None, query: RequestsQuery, now: datetime) -> Rows:
         """Returns the newest first. A filter by feature, outcome or error code searches the 7 days up to `to`, or 366 days of one
         account.
         """
-        user_id = account_of(caller, query.account)
-        security_event("request_log_read", notable=False, actor_id=caller.user_id, subject_id=user_id)
         wanted = CallFilter(
             user_id=user_id,
             feature=query.feature,
@@ -143,32 +155,29 @@ def add_lists(routes: Blueprint, auth: Auth, support: Guard) -> None:
             error_code=query.error_code,
             since=None if query.from_ is None else datetime.combine(query.from_, time(), UTC),
             until=None if query.to is None else datetime.combine(query.to, time.max, UTC),
-        ).bounded(auth.clock())
+        ).bounded(now)
         page = list_calls(wanted, query.cursor, query.limit)
-        own = RequestRow.model_fields.keys() - {"email", "day"}
-        rows = [
-            RequestRow(**{name: getattr(each.row, name) for name in own}, email=each.email, day=each.row.window_date)
-            for each in page.items
-        ]
-        return Answer(200, RequestsAnswer(requests=rows, next_cursor=page.next_cursor))
+        rows = [row_of(RequestRow, each.row, email=each.email, day=each.row.window_date) for each in page.items]
+        return rows, page.next_cursor
 
-    @operation(
-        routes,
-        "GET",
-        "/billing-periods",
-        operation_id="listBillingPeriodsAsStaff",
-        summary="List billing periods",
-        guard=support,
+    @lists(
+        "billing-periods",
+        "listBillingPeriodsAsStaff",
+        "List billing periods",
+        event="billing_periods_read",
         query=PeriodsQuery,
-        answers={200: PeriodsAnswer},
+        answer=PeriodsAnswer,
     )
-    def billing_periods(caller: Principal, query: PeriodsQuery) -> Answer:
+    def billing_periods(user_id: UUID | None, query: PeriodsQuery, now: datetime) -> Rows:
         """Returns the statements of closed months, the newest month first."""
-        user_id = account_of(caller, query.account)
-        security_event("billing_periods_read", notable=False, actor_id=caller.user_id, subject_id=user_id)
         page = list_statements(Wanted(user_id, query.state, query.period), query.cursor, query.limit)
-        rows = [period_row(each.row, each.email) for each in page.items]
-        return Answer(200, PeriodsAnswer(billing_periods=rows, next_cursor=page.next_cursor))
+        return [row_of(PeriodRow, each.row, email=each.email) for each in page.items], page.next_cursor
+
+
+def row_of(answered: type[Row], row: object, **further: object) -> Row:
+    """The row's values of the same names, with what it does not know itself."""
+    own = {name: getattr(row, name) for name in answered.model_fields.keys() - further.keys()}
+    return answered(**own, **further)
 
 
 def add_acts(routes: Blueprint, rules: PeriodRules, admins: Guard) -> None:
@@ -176,7 +185,7 @@ def add_acts(routes: Blueprint, rules: PeriodRules, admins: Guard) -> None:
         def settle(caller: Principal, period_id: UUID, body: ReasonBody | None) -> Answer:
             command(rules, period_id, by=caller.user_id, reason=None if body is None else body.reason)
             found = read_statement(period_id)
-            return Answer(200, period_row(found.period, found.email))
+            return Answer(200, row_of(PeriodRow, found.period, email=found.email))
 
         settle.__doc__ = f"{description} You can repeat the request. Only admins can do this."
         operation(
@@ -268,8 +277,3 @@ def setting_rows(settings: AppSettings) -> list[SettingRow]:
             )
             for each in current_settings(session, settings)
         ]
-
-
-def period_row(period: Period, email: str | None) -> PeriodRow:
-    own = {name: value for name, value in asdict(period).items() if name != "charges_micros"}
-    return PeriodRow(**own, email=email)

@@ -13,7 +13,7 @@ from auth.email_codes.one_time_codes import Purpose
 from auth.email_codes.send import request_email
 from auth.operators.accounts import NothingToChange, RoleNotBelowYours, Staff, confirm_address
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, Subject, see_other, show
+from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, Subject, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from database import transaction
@@ -74,33 +74,22 @@ def verification_routes(guards: PageGuards, auth: Auth) -> SitePages:
             record(session, "verification_sent_again", auth.clock(), user_id=user_id, actor_id=caller.user_id)
         return see_other(PATH, "sent")
 
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:user_id>/verify",
-        operation_id="confirmVerification",
-        summary="Mark an e-mail address as verified",
-        guard=guards(Role.ADMIN, fresh=True),
-        answers=SHOWS,
-        problems=(NotFound, RoleNotBelowYours),
-    )
     def confirm(caller: Principal, user_id: UUID) -> Answer:
-        user = user_below(caller, user_id)
-        return show("verification_verify.html", title="Mark as verified", user=user)
+        return show("verification_verify.html", title="Mark as verified", user=user_below(caller, user_id))
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:user_id>/verify",
-        operation_id="verifyAddress",
-        summary="Mark an e-mail address as verified",
-        guard=guards(Role.ADMIN, fresh=True),
-        body=Form(ReasonForm),
-        answers=SENDS_ON,
-        problems=(NotFound, RoleNotBelowYours, NothingToChange),
-    )
     def verify(caller: Principal, user_id: UUID, body: ReasonForm) -> Answer:
         confirm_address(auth, user_id, Staff(caller.user_id, caller.role, body.reason))
         return see_other(PATH, "verified")
 
+    act_with_form(
+        pages,
+        "/<uuid:user_id>/verify",
+        operation_ids=("confirmVerification", "verifyAddress"),
+        summary="Mark an e-mail address as verified",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=confirm,
+        act=verify,
+        body=Form(ReasonForm),
+        problems=(NotFound, RoleNotBelowYours, NothingToChange),
+    )
     return pages

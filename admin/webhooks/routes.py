@@ -8,7 +8,7 @@ from pydantic import Field
 
 from auth.audit.record import record
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from database import transaction
@@ -69,31 +69,9 @@ def webhook_pages(inbox: EventInbox, guards: PageGuards) -> Blueprint:
     def event(caller: Principal, event_id: UUID, query: PageQuery) -> Answer:
         return shown("webhooks_event.html", event_id, may_act=caller.role.includes(Role.ADMIN))
 
-    admin = guards(Role.ADMIN, fresh=True)
-
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:event_id>/replay",
-        operation_id="replay_webhook_form",
-        summary="Replay an event",
-        guard=admin,
-        answers=SHOWS,
-        problems=(NotFound,),
-    )
     def replay_form(caller: Principal, event_id: UUID) -> Answer:
         return shown("webhooks_replay.html", event_id)
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:event_id>/replay",
-        operation_id="replay_webhook",
-        summary="Replay an event",
-        guard=admin,
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def replay(caller: Principal, event_id: UUID) -> Answer:
         with transaction() as session:
             if not inbox.start_anew(session, event_id):
@@ -102,6 +80,16 @@ def webhook_pages(inbox: EventInbox, guards: PageGuards) -> Blueprint:
             record(session, "billing_event_replayed", inbox.clock(), user_id=None, **by, event_id=str(event_id))
         return see_other(f"/admin/webhooks/{event_id}", "replayed")
 
+    act_with_form(
+        pages,
+        "/<uuid:event_id>/replay",
+        operation_ids=("replay_webhook_form", "replay_webhook"),
+        summary="Replay an event",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=replay_form,
+        act=replay,
+        problems=(NotFound,),
+    )
     return pages
 
 

@@ -8,6 +8,7 @@ from werkzeug.datastructures import MultiDict
 from auth.middleware import FRESH_SECONDS, SAFE_METHODS, InsufficientRole
 from auth.page_sessions.session import PageSessions, Visitor
 from auth.principal import Principal, Role
+from auth.problems import EmailNotVerified
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.sessions.cookies import CsrfFailed
 from security.api.multipart import Multipart
@@ -45,7 +46,8 @@ class SignedInToSite:
     `fresh`: for what a stolen session must not do: password and second factor were given within the last five minutes. Put it
     on the page that shows the form as well as on the one that takes it. `polled`: a script asks by itself, which is no use of
     the session. `without_second_factor`: for setting one up. `uploads`: the body is a `FormWithFiles`, whose token stands in what
-    is not read before a slot is in hand; here the browser says where it comes from.
+    is not read before a slot is in hand; here the browser says where it comes from. `metered`: the address must be confirmed, where
+    the operator asks for that.
     """
 
     sessions: PageSessions
@@ -54,12 +56,14 @@ class SignedInToSite:
     polled: bool = False
     without_second_factor: bool = False
     uploads: bool = False
+    metered: bool = False
     problems: tuple[type[Problem], ...] = (
         NotSignedIn,
         CsrfFailed,
         InsufficientRole,
         SecondFactorMissing,
         ProofTooOld,
+        EmailNotVerified,
         DependencyUnavailable,
     )
 
@@ -81,6 +85,8 @@ class SignedInToSite:
             raise InsufficientRole(f"Only {self.role} accounts can do this")
         if site.asks_for_second_factor and not (visitor.factors.on or self.without_second_factor):
             raise SecondFactorMissing
+        if self.metered and visitor.unverified:
+            raise EmailNotVerified
         if self.fresh and (self.sessions.auth.clock() - visitor.auth_time).total_seconds() > FRESH_SECONDS:
             raise ProofTooOld
         return caller
@@ -150,7 +156,15 @@ class PageGuards:
     sessions: PageSessions
 
     def __call__(
-        self, role: Role | None = None, *, fresh: bool = False, polled: bool = False, uploads: bool = False
+        self,
+        role: Role | None = None,
+        *,
+        fresh: bool = False,
+        polled: bool = False,
+        uploads: bool = False,
+        metered: bool = False,
     ) -> SignedInToSite:
         """`role`: the site's own by default."""
-        return SignedInToSite(self.sessions, role or self.sessions.site.role, fresh, polled, uploads=uploads)
+        return SignedInToSite(
+            self.sessions, role or self.sessions.site.role, fresh, polled, uploads=uploads, metered=metered
+        )

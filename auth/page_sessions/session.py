@@ -40,12 +40,14 @@ DEVICE_SECONDS = 400 * 24 * 3600
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is signed in to a site. `auth_time`: when they last proved who they are."""
+    """Who is signed in to a site. `auth_time`: when they last proved who they are. `unverified`: what is metered waits for their
+    address to be confirmed."""
 
     principal: Principal
     email: str
     auth_time: datetime
     factors: Factors
+    unverified: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class PageSessions:
                 AuthSession.auth_time,
                 AuthSession.last_seen_at,
                 User.email,
+                User.is_verified,
                 User.role,
                 User.tier,
                 User.tier_expires_at,
@@ -123,7 +126,8 @@ class PageSessions:
             self._note_use(session_id, now)
         tier = effective_tier(Tier(row.tier), row.tier_expires_at, now)
         principal = Principal(row.user_id, session_id, tier, None, Role(row.role), fresh=True)
-        return Visitor(principal, row.email, row.auth_time, factors)
+        unverified = self.auth.settings.require_email_verification and not row.is_verified
+        return Visitor(principal, row.email, row.auth_time, factors, unverified)
 
     def _session_id(self) -> UUID | None:
         found = SEALED_ID.fullmatch(request.cookies.get(self.cookie, ""))

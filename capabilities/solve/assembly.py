@@ -19,10 +19,10 @@ LEASE_MARGIN_SECONDS = 30.0
 
 
 def build_solve(parts: Parts, settings: SolveSection) -> Built:
-    providers = providers_of(settings)
+    providers = parts.shared(providers_of, settings)
     model = settings.openai_default_model
     longest_call = settings.openai_timeout_s + SECONDS_BESIDE_PROVIDER + LEASE_MARGIN_SECONDS
-    prices = Prices(SOLVE_LIMITS, settings.cost_per_request_cents)
+    prices = Prices(SOLVE_LIMITS, settings.cost_per_request_cents, parts.engine)
     solver = PictureSolver(
         calls=parts.metering.calls(
             FEATURE,

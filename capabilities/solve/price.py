@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import Engine
+
 from auth.tiers import Tier
 from capabilities.solve.plan_limits import SolveLimits
-from database import reading
 from metering.app_settings.app_setting import AppSetting, read_setting
 
 DEAREST_CENTS: Final = 1_000_000
@@ -32,11 +33,11 @@ class Prices:
 
     plans: Mapping[Tier, SolveLimits]
     default_cents: int
+    engine: Engine
 
     def now(self) -> Mapping[Tier, int]:
         """In cents."""
-        with reading() as session:
-            for_all = read_setting(session, SOLVE_PRICE)
+        for_all = read_setting(self.engine, SOLVE_PRICE)
         return {tier: self._of_plan(plan) if for_all is None else for_all for tier, plan in self.plans.items()}
 
     def _of_plan(self, plan: SolveLimits) -> int:

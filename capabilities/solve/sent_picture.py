@@ -1,10 +1,9 @@
 """A picture as a client sends it: base64 in JSON, bare or as a `data:` address (RFC 2397), or the bytes of a form's file."""
 
-import binascii
 import re
-from base64 import b64encode
 from typing import Any, Final
 
+import pybase64
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
@@ -65,13 +64,13 @@ def decoded(text: str) -> bytes:
             raise ValueError("A data: address must be one of a picture in base64, such as data:image/png;base64,")
         text = text[address.end() :]
     try:
-        data = binascii.a2b_base64(text, strict_mode=True)
+        data = pybase64.b64decode(text, validate=True)
     except ValueError:  # also for what is not ASCII
         raise ValueError(
             "This is not base64. Use the standard alphabet, without line breaks and with padding"
         ) from None
     if not data:
         raise ValueError("The picture is empty")
-    if text[-4:] != b64encode(data[-((len(data) - 1) % 3 + 1) :]).decode():
+    if text[-4:] != pybase64.b64encode(data[-((len(data) - 1) % 3 + 1) :]).decode():
         raise ValueError("This is not base64: its last characters stand for no whole byte")
     return data

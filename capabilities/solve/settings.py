@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from providers.settings import OpenAISection, picture_complaints
+from providers.settings import ProvidersSection, key_complaints, picture_complaints
 from settings.section import Complaint, Place
 from settings.web_server import WebServerSection
 
@@ -14,7 +14,7 @@ SECONDS_BESIDE_PROVIDER: Final = 10.0
 """Waiting for a thread that decodes, decoding, settling. Whoever still sends the picture loses nothing when the process ends."""
 
 
-class SolveSection(OpenAISection, WebServerSection):
+class SolveSection(ProvidersSection, WebServerSection):
     title: ClassVar = "Image solving"
 
     cost_per_request_cents: int = Field(default=100, ge=0, le=1_000_000)
@@ -33,6 +33,7 @@ class SolveSection(OpenAISection, WebServerSection):
     def contradictions(self) -> Iterator[Complaint]:
         if self.solve_max_in_flight >= self.web_threads:
             yield "SOLVE_MAX_IN_FLIGHT", "must be below WEB_THREADS, otherwise solves could use every thread"
+        yield from key_complaints(self)
         if not self.use_mock_openai:
             yield from picture_complaints("OPENAI_MODEL", self.openai_default_model)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import orjson
 
@@ -21,9 +21,10 @@ from capabilities.solve.bodies import (
     TokensUsed,
 )
 from capabilities.solve.metrics import PRICE_MICROS
+from capabilities.solve.pictures.decoder.picture import Prepared
 from capabilities.solve.pictures.decoders import PictureDecoders
 from capabilities.solve.pictures.problems import PictureTooLarge
-from capabilities.solve.pictures.read_header import Header, read_header
+from capabilities.solve.pictures.read_header import Format, Header, read_header
 from capabilities.solve.plan_limits import FEATURE, SolveLimits
 from capabilities.solve.price import Prices
 from capabilities.solve.sent_picture import SentPicture
@@ -35,14 +36,11 @@ from metering.rate_limit_headers import DAY
 from metering.usage.budget import BUDGET
 from metering.windows import day_of
 from providers.assembly import Providers
-from providers.catalogue import Model, find_model
+from providers.catalogue import Model
 from providers.completion import Completion, Message, Picture, Role
 from providers.problems import ProviderFailed
 from security.edge.problems import ValidationFailed, field_error
 from security.secrets.hmac_sha256 import hmac_sha256
-
-if TYPE_CHECKING:
-    from capabilities.solve.pictures.prepare import Prepared
 
 METHOD, PATH = "POST", "/api/gateway/solve"
 INSTRUCTIONS: Final = (
@@ -84,7 +82,7 @@ class PictureSolver:
         """Raises ValidationFailed for one that is not offered."""
         if name is None or name == self.default_model.id:
             return self.default_model
-        model = find_model(self.default_model.provider, name)
+        model = self.providers.catalogue.find(self.default_model.provider, name)
         if model is None or model.is_shut_down(now.astimezone(UTC).date()):
             raise ValidationFailed([field_error(["model"], "unknown_model", "There is no such model")])
         if not model.pictures:
@@ -144,12 +142,12 @@ class PictureSolver:
         answer = _answer(solution, completion, picture, running, tally)
         return answer.model_dump_json().encode()
 
-    def _prepared(self, header: Header, tally: Tally) -> "Prepared":
+    def _prepared(self, header: Header, tally: Tally) -> Prepared:
         tally.details["image_format"] = header.format.value
         tally.units |= {"image_width": header.width, "image_height": header.height}
         return self.decoders.prepare(header)
 
-    def _complete(self, question: Question, prepared: "Prepared", running: Running, tally: Tally) -> Completion:
+    def _complete(self, question: Question, prepared: Prepared, running: Running, tally: Tally) -> Completion:
         provider = self.providers.of(question.model)
         tally.provider, tally.model = provider.name, question.model.id
         tally.details["mock"] = provider.mock
@@ -172,7 +170,7 @@ class PictureSolver:
         return completion
 
 
-def _messages(prompt: str, answer_format: AnswerFormat, picture: "Prepared") -> list[Message]:
+def _messages(prompt: str, answer_format: AnswerFormat, picture: Prepared) -> list[Message]:
     instructions = f"{INSTRUCTIONS} {ASK_FOR_STEPS}" if answer_format == "steps" else INSTRUCTIONS
     return [
         Message(Role.SYSTEM, instructions),
@@ -180,14 +178,14 @@ def _messages(prompt: str, answer_format: AnswerFormat, picture: "Prepared") -> 
     ]
 
 
-def _answered_picture(header: Header, size: int, prepared: "Prepared") -> PictureAnswer:
+def _answered_picture(header: Header, size: int, prepared: Prepared) -> PictureAnswer:
     return PictureAnswer(
         format=header.format,
         width=header.width,
         height=header.height,
         bytes=size,
         sent=SentToProvider(
-            format=prepared.format, width=prepared.width, height=prepared.height, bytes=len(prepared.data)
+            format=Format(prepared.format), width=prepared.width, height=prepared.height, bytes=len(prepared.data)
         ),
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from database.one_statement import rows_of
 from metering.app_settings.models import StoredSetting
 
 Value_co = TypeVar("Value_co", covariant=True)
@@ -27,10 +28,10 @@ class AppSetting(Generic[Value_co]):
 AppSettings = tuple[AppSetting[object], ...]
 
 
-def read_setting(session: Session, setting: AppSetting[Value_co]) -> Value_co | None:
-    """None where it is not set. The value alone is read: calls are priced by it."""
-    stored = session.execute(select(StoredSetting.value).where(StoredSetting.name == setting.name)).scalar_one_or_none()
-    return None if stored is None else setting.parse(stored)
+def read_setting(engine: Engine, setting: AppSetting[Value_co]) -> Value_co | None:
+    """None where it is not set. Calls are priced by it, so it is read in one short trip."""
+    stored = rows_of(engine, "SELECT value FROM app_settings WHERE name = %s", (setting.name,))
+    return setting.parse(stored[0][0]) if stored else None
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ counter that only rises, and holds exactly, as every other limit does (docs/deci
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Engine
 
-from database import reading
+from database.one_statement import rows_of
 from metering.limits import Draw, PolicyState
 from metering.money import ACCOUNT, MICROS_PER_CENT, MONEY_UNIT, MoneyRefused
 from metering.usage.budget import budget_draw
@@ -24,17 +23,17 @@ OWED = "owed"
 EVER = Window("ever", 0, datetime.max.replace(tzinfo=UTC).timestamp(), date(1970, 1, 1))
 BILLING_PERIODS = "/api/payments/billing-periods"
 
-TERMS = text("""
+TERMS = """
 SELECT
-    (SELECT monthly_cents FROM usage_budgets WHERE user_id = :user) AS budget_cents,
+    (SELECT monthly_cents FROM usage_budgets WHERE user_id = %(user)s) AS budget_cents,
     coalesce(sum(amount_cents) FILTER (WHERE state = 'overdue'), 0)::bigint AS overdue_cents,
     coalesce(sum(charges_micros), 0)::bigint
-        - coalesce(sum(amount_cents) FILTER (WHERE state IN ('due', 'overdue')), 0)::bigint * :micros
+        - coalesce(sum(amount_cents) FILTER (WHERE state IN ('due', 'overdue')), 0)::bigint * %(micros)s
         + coalesce((
-            SELECT sum(cents) FROM billing_credits WHERE user_id = :user AND statement_id IS NULL
-        ), 0)::bigint * :micros AS settled_micros
-FROM billing_periods WHERE user_id = :user
-""")
+            SELECT sum(cents) FROM billing_credits WHERE user_id = %(user)s AND statement_id IS NULL
+        ), 0)::bigint * %(micros)s AS settled_micros
+FROM billing_periods WHERE user_id = %(user)s
+"""
 
 
 class BillingOverdue(MoneyRefused):
@@ -75,18 +74,16 @@ class AccountPurse:
     """See `Purse`. One query reads all terms of an account."""
 
     rules: PeriodRules
+    engine: Engine
 
     def draws(self, user_id: UUID, price_micros: int, now: datetime) -> tuple[Draw, ...]:
         if price_micros == 0:
             return ()
-        with reading() as session:
-            terms: Any = session.execute(TERMS, {"user": user_id, "micros": MICROS_PER_CENT}).one()
-        if terms.overdue_cents and self.rules.overdue_blocks:
-            raise BillingOverdue(self.rules, terms.overdue_cents)
-        return (
-            budget_draw(terms.budget_cents, price_micros, now),
-            self._owed_draw(terms.settled_micros, price_micros),
-        )
+        terms = rows_of(self.engine, TERMS, {"user": str(user_id), "micros": MICROS_PER_CENT})
+        budget_cents, overdue_cents, settled_micros = terms[0]
+        if overdue_cents and self.rules.overdue_blocks:
+            raise BillingOverdue(self.rules, overdue_cents)
+        return budget_draw(budget_cents, price_micros, now), self._owed_draw(settled_micros, price_micros)
 
     def _owed_draw(self, settled_micros: int, price_micros: int) -> Draw:
         """It is counted also without a cap: one may be set at any time."""

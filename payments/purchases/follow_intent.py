@@ -24,16 +24,19 @@ from payments.subscriptions.status import Provider
 
 DISPUTED = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review", "lost"})
 """The bank has the money. An inquiry (`warning_…`) only asks."""
+LOST = "lost"
+"""The bank keeps it."""
 
 
 @dataclass(frozen=True)
 class FetchedIntent:
-    """What Stripe says of one payment. `refunded` is in minor units."""
+    """What Stripe says of one payment. `refunded` is in minor units. `lost`: a dispute over it."""
 
     version: int
     intent: StripeIntent
     refunded: int
     disputed: bool
+    lost: bool
 
 
 def fetch_intent(rules: StripeRules, intent_id: str) -> FetchedIntent:
@@ -47,8 +50,8 @@ def fetched_by(rules: StripeRules, ask: Callable[[], StripeIntent]) -> FetchedIn
     intent = ask()
     charge = intent.charge
     refunded = rules.handler.refunded_amount(intent.id) if charge is not None and charge.amount_refunded else 0
-    disputed = charge is not None and charge.disputed and bool(DISPUTED & rules.handler.dispute_statuses(intent.id))
-    return FetchedIntent(version, intent, refunded, disputed)
+    disputes = rules.handler.dispute_statuses(intent.id) if charge is not None and charge.disputed else set()
+    return FetchedIntent(version, intent, refunded, disputed=bool(DISPUTED & disputes), lost=LOST in disputes)
 
 
 def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: FetchedIntent) -> Applied:
@@ -65,6 +68,8 @@ def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: 
         row.external_id = intent.id  # of a page, once it has done its work: until then it takes another card
     row.refunded_amount = min(fetched.refunded, row.amount)
     move(rules, session, row, due, now)
+    if row.status == PaymentStatus.DISPUTED and fetched.lost and row.fulfilled_at is not None:
+        rules.purchases_of(row.purchase_kind).given_back(session, purchase_of(row), now)
     return Applied()
 
 
@@ -114,10 +119,10 @@ def move(rules: StripeRules, session: Session, row: Payment, due: PaymentStatus,
     if row.fulfilled_at is None and due is PaymentStatus.SUCCEEDED:
         row.fulfilled_at = now
         purchases.paid(session, purchase, now)
-    elif row.fulfilled_at is not None and before is PaymentStatus.REFUNDED:
-        purchases.paid(session, purchase, now)
     elif row.fulfilled_at is not None and due is PaymentStatus.REFUNDED:
         purchases.given_back(session, purchase, now)
+    elif row.fulfilled_at is not None and (before is PaymentStatus.REFUNDED or due is PaymentStatus.SUCCEEDED):
+        purchases.paid(session, purchase, now)  # the refund failed, or a dispute that seemed lost was won
     row.status = due
     session.flush()
     if due is PaymentStatus.HELD and before is not PaymentStatus.REFUNDED:

@@ -14,7 +14,7 @@ from auth.api_keys.revoke import revoke_api_key
 from auth.assembly import Auth
 from auth.bodies import Name
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, act_with_form, see_other, show
 from auth.page_sessions.site import PORTAL
 from auth.principal import Principal
 from security.api.cursor import ListQuery
@@ -39,7 +39,6 @@ class NewKeyForm(FilledIn):
 
 def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
     pages = SitePages(PORTAL, "keys", __name__, done={"revoked": "The key no longer works."})
-    fresh = guards(fresh=True)
 
     def one_key(caller: Principal, key_id: UUID) -> KeyAnswer:
         """Raises NotFound."""
@@ -59,29 +58,9 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         )
         return show("portal_keys.html", title="API keys", keys=page.items, next_cursor=page.next_cursor)
 
-    @operation(
-        pages,
-        "GET",
-        "/new",
-        operation_id="new_key_form",
-        summary="Create an API key",
-        guard=fresh,
-        answers=SHOWS,
-    )
     def new_key_form(caller: Principal) -> Answer:
         return show("portal_keys_new.html", title="Create an API key", scopes=auth.scopes)
 
-    @operation(
-        pages,
-        "POST",
-        "/new",
-        operation_id="create_key",
-        summary="Create an API key",
-        guard=fresh,
-        body=Form(NewKeyForm),
-        answers=SHOWS,
-        problems=(TooManyApiKeys, TooManyRequests),
-    )
     def create(caller: Principal, body: NewKeyForm) -> Answer:
         """Shows the key, this once."""
         if unknown := set(body.scopes) - auth.scopes.keys():
@@ -90,31 +69,34 @@ def key_pages(auth: Auth, guards: PageGuards) -> Blueprint:
         made = create_api_key(auth, caller.user_id, caller.session_id, requested)
         return show("portal_keys_made.html", title="Your new API key", key=made)
 
-    @operation(
+    act_with_form(
         pages,
-        "GET",
-        "/<uuid:key_id>/revoke",
-        operation_id="revoke_key_form",
-        summary="Revoke an API key",
-        guard=guards(),
+        "/new",
+        operation_ids=("new_key_form", "create_key"),
+        summary="Create an API key",
+        guard=guards(fresh=True),
+        form=new_key_form,
+        act=create,
+        body=Form(NewKeyForm),
         answers=SHOWS,
-        problems=(NotFound,),
+        problems=(TooManyApiKeys, TooManyRequests),
     )
+
     def revoke_form(caller: Principal, key_id: UUID) -> Answer:
         return show("portal_keys_revoke.html", title="Revoke an API key", key=one_key(caller, key_id))
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:key_id>/revoke",
-        operation_id="revoke_key",
-        summary="Revoke an API key",
-        guard=guards(),
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def revoke(caller: Principal, key_id: UUID) -> Answer:
         revoke_api_key(auth, caller.user_id, caller.session_id, key_id)
         return see_other(PATH, "revoked")
 
+    act_with_form(
+        pages,
+        "/<uuid:key_id>/revoke",
+        operation_ids=("revoke_key_form", "revoke_key"),
+        summary="Revoke an API key",
+        guard=guards(),
+        form=revoke_form,
+        act=revoke,
+        problems=(NotFound,),
+    )
     return pages

@@ -1,22 +1,17 @@
 """`/portal/requests`: the visitor's metered requests."""
 
-from typing import Annotated
-from uuid import UUID
-
 from flask import Blueprint
-from pydantic import Field
 
 from auth.assembly import Auth
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, address_of, show
 from auth.page_sessions.site import PORTAL
 from auth.principal import Principal
 from metering.capability import Capabilities
-from metering.usage.bodies import CallRow, CallsFilter, StatusFilter
+from metering.usage.bodies import CallRow, CallsFilter
 from metering.usage.read import all_calls, list_calls
 from metering.usage.show import call_row
 from security.api.cursor import Cursor
-from security.api.days import Day
 from security.api.models import FilledIn
 from security.api.operation import Answer, operation
 from security.api.streams import Csv
@@ -25,26 +20,11 @@ from security.edge.problems import NotFound
 SHOWN = 50
 
 
-class Wanted(FilledIn):
-    feature: Annotated[str, Field(max_length=64)] | None = None
-    status: StatusFilter | None = None
-    key_id: UUID | None = None
-    from_: Annotated[Day | None, Field(alias="from")] = None
-    to: Day | None = None
-
-    def filter(self) -> CallsFilter:
-        return CallsFilter.model_validate(
-            {
-                "feature": self.feature,
-                "status": self.status,
-                "key_id": self.key_id,
-                "from": self.from_,
-                "to": self.to,
-            }
-        )
+class Wanted(FilledIn, CallsFilter):
+    pass
 
 
-class RequestsQuery(PageQuery, Wanted):
+class RequestsQuery(PageQuery, CallsFilter):
     cursor: Cursor | None = None
 
 
@@ -64,12 +44,13 @@ def request_pages(auth: Auth, capabilities: Capabilities, guards: PageGuards) ->
         problems=(NotFound,),
     )
     def requests(caller: Principal, query: RequestsQuery) -> Answer:
-        calls, next_cursor = list_calls(caller.user_id, query.filter(), query.cursor, SHOWN)
+        calls, next_cursor = list_calls(caller.user_id, query, query.cursor, SHOWN)
         return show(
             "portal_requests.html",
             title="Requests",
             calls=[call_row(each) for each in calls],
             next_cursor=next_cursor,
+            download=address_of(f"{PORTAL.root}/requests/all.csv", query.kept(but="cursor")),
             features=[("", "Any"), *((each, each) for each in features)],
         )
 
@@ -85,7 +66,7 @@ def request_pages(auth: Auth, capabilities: Capabilities, guards: PageGuards) ->
         problems=(NotFound,),
     )
     def requests_csv(caller: Principal, query: Wanted) -> Answer:
-        rows = map(call_row, all_calls(caller.user_id, query.filter()))
+        rows = map(call_row, all_calls(caller.user_id, query))
         return Answer(200, rows, {"Content-Disposition": 'attachment; filename="requests.csv"'})
 
     return pages

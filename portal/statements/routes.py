@@ -27,8 +27,9 @@ from security.api.streams import Csv
 from security.edge.problems import NotFound
 
 LINES_SHOWN = 100
+PAID = "paid"
 DONE = {
-    "paid": "Thank you. The statement is marked as paid when Stripe confirms the payment, usually within a minute.",
+    PAID: "Thank you. The statement is marked as paid when Stripe confirms the payment, usually within a minute.",
     "cancelled": "You have not been charged. You can pay later.",
 }
 
@@ -74,6 +75,7 @@ def statement_pages(rules: PeriodRules, stripe: StripeRules | None, guards: Page
             lines=list(islice(lines_of(period), LINES_SHOWN)),
             most=LINES_SHOWN,
             payable=period.state in UNPAID and period.amount_cents >= SMALLEST_PAYMENT,
+            confirming=query.done == PAID and period.state in UNPAID,
             by_card=stripe is not None,
         )
 
@@ -124,7 +126,7 @@ def add_paying(pages: SitePages, rules: PeriodRules, stripe: StripeRules, guards
             PagePurchase(
                 Purchase(BILLING_PERIOD, billing_period_id),
                 f"Statement of {period.period}",
-                success_url=f"{here}?done=paid",
+                success_url=f"{here}?done={PAID}",
                 cancel_url=f"{here}?done=cancelled",
             ),
         )

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 from threading import Event
 
+from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import KEY_PREFIXES, AIServer
 
 
@@ -25,12 +26,16 @@ def main() -> None:
         default=Path(".data/ai/settings.json"),
         help="file for the variables that the API needs (default: .data/ai/settings.json)",
     )
+    parser.add_argument(
+        "--tokens-per-second", type=float, help="how fast streams come (default: as fast as they are read)"
+    )
     options = parser.parse_args()
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     given = {face: os.environ.get(f"{face.upper()}_API_KEY", "").strip() for face in KEY_PREFIXES}
-    server = AIServer(keys={face: key for face, key in given.items() if key}, port=options.port)
+    usual = NextAnswer(tokens_per_second=options.tokens_per_second)
+    server = AIServer(keys={face: key for face, key in given.items() if key}, port=options.port, usual=usual)
     server.start()
     try:
         write_settings(server, options.settings)

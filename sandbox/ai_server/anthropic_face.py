@@ -1,19 +1,28 @@
 """Anthropic's messages."""
 
-import json
+import base64
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from sandbox.ai_server.catalogue import Model, anthropic_models
 from sandbox.ai_server.faces import Body, Headers
-from sandbox.ai_server.openai_face import cut_up, parts_of
+from sandbox.ai_server.openai_face import parts_of
 from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, received_picture
-from sandbox.ai_server.questions import Answer, Question
+from sandbox.ai_server.questions import Answer, Question, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "refusal": "refusal"}
+TEXT_BLOCK = {"type": "text", "text": ""}
+THINKING_BLOCK = {"type": "thinking", "thinking": "", "signature": ""}
+SAMPLING = {"temperature", "top_k", "top_p"}
+NO_SAMPLING = re.compile(r"claude-[a-z]+-([5-9]|4-[7-9]|preview)")
+"""From Opus 4.7 on, as platform.claude.com/docs/en/models/sonnet-5-5/overview and its neighbours say."""
 LONGEST_SIDE = 1568
 PIXELS_PER_TOKEN = 750
 EXPECTED = {
@@ -31,6 +40,7 @@ class AnthropicFace:
     # The SDK puts /v1 behind its base address.
     prefix = "/anthropic/v1"
     call_path = "/messages"
+    listeners: Collection[str] = ()
     # 5 MB and 8000 x 8000 pixels a picture, says platform.claude.com/docs/en/build-with-claude/vision.
     picture_limits = PictureLimits(largest_bytes=5 * 1024 * 1024, longest_side=8000)
 
@@ -98,7 +108,7 @@ class AnthropicFace:
 
         streams = isinstance(body, dict) and body.get("stream") is True
         shape = params.MessageCreateParamsStreaming if streams else params.MessageCreateParamsNonStreaming
-        check_parameters(body, shape)
+        check_parameters(self.without_sampling(body), shape)
         if body["max_tokens"] < 1:
             raise Refused(400, "max_tokens: Input should be greater than or equal to 1")
         if not body["messages"]:
@@ -107,6 +117,20 @@ class AnthropicFace:
         if model is None:
             raise self.unknown_model(body["model"])
         return self.question_of(model, body)
+
+    def without_sampling(self, body: Any) -> Any:
+        """The package knows these parameters no more, as newer models refuse them. The others still take them."""
+        if not isinstance(body, dict):
+            return body
+        for name in sorted(SAMPLING & body.keys()):
+            if NO_SAMPLING.match(str(body.get("model"))):
+                raise Refused(400, f"`{name}` is deprecated for this model.")
+            value = body[name]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise Refused(400, f"{name}: Input should be a valid number")
+            if value < 0 or (value > 1 and name != "top_k"):
+                raise Refused(400, f"{name}: range: 0..1")
+        return {name: value for name, value in body.items() if name not in SAMPLING}
 
     def question_of(self, model: Model, body: Body) -> Question:
         texts: list[str] = []
@@ -135,43 +159,77 @@ class AnthropicFace:
         return received_picture(source["media_type"], source["data"], self.picture_limits, (*path, "base64"))
 
     def rendered(self, question: Question, answer: Answer, request_id: str) -> Body:
-        input_tokens, output_tokens = answer.usage or (0, 0)
+        content: list[Body] = []
+        if answer.thoughts:
+            signature = signature_of(answer)
+            content.append({"type": "thinking", "thinking": answer.thoughts, "signature": signature})
+        if answer.text:
+            content.append({"type": "text", "text": answer.text})
         body: Body = {
             "id": f"msg_{request_id.removeprefix('req_')}",
             "type": "message",
             "role": "assistant",
             "model": question.model,
-            "content": [{"type": "text", "text": answer.text}] if answer.text else [],
+            "content": content,
             "stop_reason": STOP_REASONS[answer.finish],
             "stop_sequence": None,
-            "usage": self.usage(input_tokens, output_tokens),
         }
-        if answer.usage is None:
-            del body["usage"]
+        if (usage := answer.told_usage()) is not None:
+            body["usage"] = self.usage(usage) | {"service_tier": "standard"}
         return body
 
-    def usage(self, input_tokens: int, output_tokens: int) -> Body:
-        return {
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
+    def usage(self, usage: Usage) -> Body:
+        """What was read from a cache is apart."""
+        body: Body = {
+            "input_tokens": usage.input_tokens - usage.cached_tokens,
             "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "service_tier": "standard",
+            "cache_read_input_tokens": usage.cached_tokens,
+            "output_tokens": usage.output_tokens,
         }
+        if usage.reasoning_tokens:
+            body["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+        return body
 
-    def streamed(self, question: Question, answer: Answer, request_id: str) -> Iterator[str]:
-        whole = self.rendered(question, answer, request_id)
-        input_tokens, output_tokens = answer.usage or (0, 0)
-        started = {**whole, "content": [], "stop_reason": None, "usage": self.usage(input_tokens, 1)}
-        yield event("message_start", message=started)
-        yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-        yield event("ping")
-        for piece in cut_up(answer.text):
-            yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-        yield event("content_block_stop", index=0)
-        delta = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
-        yield event("message_delta", delta=delta, usage={"output_tokens": output_tokens})
-        yield event("message_stop")
+    def streamed(self, question: Question, answer: Answer, request_id: str) -> Stream:
+        """As platform.claude.com/docs/en/build-with-claude/streaming has it: a block opens, has deltas and closes; thinking
+        comes before the text; the last `message_delta` has the stream's usage so far, not what was added."""
+        message = self.rendered(question, answer, request_id) | {"content": [], "stop_reason": None}
+        first = answer.told_usage(output_tokens=1)
+        if first is not None:
+            message["usage"] = self.usage(replace(first, reasoning_tokens=0)) | {"service_tier": "standard"}
+        thinks = bool(answer.thoughts)
+        block = THINKING_BLOCK if thinks else TEXT_BLOCK
+        ends: list[str] = []
+        if thinks or answer.text:
+            ends.append(event("content_block_stop", index=int(thinks)))
+        usage = answer.told_usage()
+        told = {} if usage is None else {"usage": self.usage(usage)}
+        delta = {"stop_reason": STOP_REASONS[answer.finish], "stop_sequence": None}
+        ends += [event("message_delta", delta=delta, **told), event("message_stop")]
+        opening = event("message_start", message=message)
+        if thinks or answer.text:
+            opening += event("content_block_start", index=0, content_block=block)
+        return Stream(
+            opening=opening + event("ping"),
+            chunks=self.chunks(answer),
+            ending="".join(ends),
+            error=event("error", error={"type": "overloaded_error", "message": "Overloaded"}, request_id=request_id),
+            tokens=answer.usage.output_tokens,
+            garbage='event: content_block_delta\ndata: {"type": "content_bl\n\n',
+        )
+
+    def chunks(self, answer: Answer) -> Iterator[Chunk]:
+        index = 0
+        for text in cut_up(answer.thoughts, answer.chunk_tokens):
+            yield Chunk(block_delta(0, {"type": "thinking_delta", "thinking": text}), tokens_of(text))
+        if answer.thoughts:
+            index = 1
+            signed = block_delta(0, {"type": "signature_delta", "signature": signature_of(answer)})
+            started = event("content_block_start", index=1, content_block=TEXT_BLOCK)
+            yield Chunk(signed + event("content_block_stop", index=0) + started)
+        write = written_with(lambda text: block_delta(index, {"type": "text_delta", "text": text}))
+        for text in answer.chunks():
+            yield Chunk(write(text), tokens_of(text), text)
 
     def error_body(self, refused: Refused, request_id: str) -> Body | list[Body]:
         return {
@@ -208,6 +266,13 @@ def where(path: Path) -> str:
     return ".".join(str(each) for each in path)
 
 
+def signature_of(answer: Answer) -> str:
+    return base64.b64encode(sha256(answer.thoughts.encode()).digest()).decode()
+
+
+def block_delta(index: int, delta: Body) -> str:
+    return event("content_block_delta", index=index, delta=delta)
+
+
 def event(kind: str, **members: Any) -> str:
-    data = json.dumps({"type": kind, **members}, ensure_ascii=False, separators=(",", ":"))
-    return f"event: {kind}\ndata: {data}\n\n"
+    return f"event: {kind}\ndata: {encoded({'type': kind, **members})}\n\n"

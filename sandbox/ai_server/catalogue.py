@@ -61,7 +61,14 @@ def anthropic_models() -> dict[str, Model]:
 
 GOOGLE_MODELS = {
     name: Model(name)
-    for name in ("gemini-3-pro-preview", "gemini-3-flash-preview", "gemini-2.5-pro", "gemini-2.5-flash")
+    for name in (
+        "gemini-3.5-flash",
+        "gemini-3.5-flash-lite",
+        "gemini-3-pro-preview",
+        "gemini-3-flash-preview",
+        "gemini-2.5-pro",
+        "gemini-2.5-flash",
+    )
 }
 GROQ_MODELS = {
     each.name: each

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.ai_server.next_answers import NextAnswer
-from sandbox.http_listener import Reply, Request
+from sandbox.http_listener import Request
 
 if TYPE_CHECKING:
     from sandbox.ai_server.server import AIServer
@@ -22,28 +22,33 @@ class Controls:
         self._server = server
         self._actions: dict[tuple[str, str], Callable[[Fields], dict[str, Any]]] = {
             ("POST", "next-answer"): self._next_answer,
+            ("POST", "usual-answer"): self._usual_answer,
             ("POST", "release"): self._release,
             ("POST", "clear"): self._clear,
             ("GET", "books"): self._books,
             ("POST", "clear-books"): self._clear_books,
         }
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        """Status and body."""
         action = self._actions.get((request.method, request.path.removeprefix("/controls/")))
         if action is None:
-            return Reply(
-                404, {"error": "no such control", "controls": sorted(" ".join(each) for each in self._actions)}
-            )
+            return 404, {"error": "no such control", "controls": sorted(" ".join(each) for each in self._actions)}
         try:
-            return Reply(200, action(json.loads(request.body or b"{}")))
+            return 200, action(json.loads(request.body or b"{}"))
         except (TypeError, ValueError, AttributeError) as wrong:
             known = sorted(each.name for each in dataclasses.fields(NextAnswer))
-            return Reply(400, {"error": f"missing or malformed: {wrong}", "members": ["times", *known]})
+            return 400, {"error": f"missing or malformed: {wrong}", "members": ["times", *known]}
 
     def _next_answer(self, fields: Fields) -> dict[str, Any]:
         members = dict(fields)
         times = int(members.pop("times", 1))
         self._server.next.add(NextAnswer(**members), times=times)
+        return {"waiting": self._server.next.waiting}
+
+    def _usual_answer(self, fields: Fields) -> dict[str, Any]:
+        """Until `clear`."""
+        self._server.next.usual = NextAnswer(**fields)
         return {"waiting": self._server.next.waiting}
 
     def _release(self, _: Fields) -> dict[str, Any]:

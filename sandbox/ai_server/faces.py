@@ -1,11 +1,12 @@
 """What every face is to the server: how it checks, reads, answers and refuses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from sandbox.ai_server.catalogue import Model
 from sandbox.ai_server.questions import Answer, Question
 from sandbox.ai_server.refusals import Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.streams import Stream
 
 Headers = Mapping[str, str]
 Body = dict[str, Any]
@@ -17,6 +18,8 @@ class Face(Protocol):
     """Of its paths, as in https://api.openai.com/v1."""
     call_path: str
     """Below the prefix: where questions are sent."""
+    listeners: Collection[str]
+    """The models that transcribe recordings."""
 
     @property
     def models(self) -> Mapping[str, Model]: ...
@@ -44,8 +47,7 @@ class Face(Protocol):
 
     def rendered(self, question: Question, answer: Answer, request_id: str) -> Body: ...
 
-    def streamed(self, question: Question, answer: Answer, request_id: str) -> Iterator[str]:
-        """The events of a stream, each with its empty line."""
+    def streamed(self, question: Question, answer: Answer, request_id: str) -> Stream: ...
 
     def error_body(self, refused: Refused, request_id: str) -> Body | list[Body]: ...
 

@@ -2,18 +2,20 @@
 
 import json
 import math
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 from sandbox.ai_server.catalogue import GOOGLE_MODELS, GROQ_MODELS, Model, openai_models, openai_names
 from sandbox.ai_server.faces import Body, Headers
 from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, picture_of_data_uri
-from sandbox.ai_server.questions import Answer, Question
+from sandbox.ai_server.questions import Answer, Question, Tool, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 RANGES = {
     "temperature": (0, 2),
@@ -28,13 +30,15 @@ FORMATS = "['png', 'jpeg', 'gif', 'webp']"
 PATCH = 32
 MOST_PATCHES = 1536
 CREATED = 1_760_000_000
-STREAMED_CHARACTERS = 12
+PADDING = ("Yq7", "TzXc1Rb9", "K", "wLp3e")
+DONE = "data: [DONE]\n\n"
 
 
 class OpenAIFace:
     name = "openai"
     prefix = "/openai/v1"
     call_path = "/chat/completions"
+    listeners: Collection[str] = ("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
     owner = "openai"
     id_prefix = "chatcmpl-"
     # Up to 20 MB a picture, says OpenAI's guide to images and vision.
@@ -210,7 +214,21 @@ class OpenAIFace:
             choices=body.get("n") or 1,
             schema=schemas.get(response_format.get("type", "text")),
             stream_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            obfuscated=(body.get("stream_options") or {}).get("include_obfuscation") is not False,
+            tool=self.tool_of(body),
         )
+
+    def tool_of(self, body: Body) -> Tool | None:
+        """The one that is called: always, where the request does not forbid it and does not bring the tool's result."""
+        functions = [each["function"] for each in body.get("tools") or () if each["type"] == "function"]
+        choice = body.get("tool_choice") or "auto"
+        if not functions or choice == "none" or (choice == "auto" and body["messages"][-1]["role"] == "tool"):
+            return None
+        if isinstance(choice, dict) and choice["type"] == "function":
+            functions = [each for each in functions if each["name"] == choice["function"]["name"]]
+        if not functions:
+            raise Refused(400, "Tool choice names a function that is not in 'tools'.", param="tool_choice")
+        return Tool(functions[0]["name"], functions[0].get("parameters") or {})
 
     def sees_no_pictures(self, path: Path) -> Refused:
         where = ".".join(f"[{each}]" if isinstance(each, int) else each for each in (*path, "type"))
@@ -223,7 +241,11 @@ class OpenAIFace:
         message: Body = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []}
         if answer.refusal:
             message |= {"content": None, "refusal": answer.text}
-        finish = "stop" if answer.refusal else answer.finish
+        if answer.tool is not None:
+            function = {"name": answer.tool.name, "arguments": answer.text}
+            call = {"id": call_id(request_id), "type": "function", "function": function}
+            message |= {"content": None, "tool_calls": [call]}
+        finish = finish_of(answer)
         body: Body = {
             "id": f"{self.id_prefix}{request_id.removeprefix('req_')}",
             "object": "chat.completion",
@@ -236,41 +258,77 @@ class OpenAIFace:
             "service_tier": "default",
             "system_fingerprint": f"fp_{sha256(question.model.encode()).hexdigest()[:10]}",
         }
-        if answer.usage is not None:
-            body["usage"] = self.usage(*answer.usage)
+        if (usage := answer.told_usage()) is not None:
+            body["usage"] = self.usage(usage)
         return body
 
-    def usage(self, input_tokens: int, output_tokens: int) -> Body:
+    def usage(self, usage: Usage) -> Body:
         return {
-            "prompt_tokens": input_tokens,
-            "completion_tokens": output_tokens,
-            "total_tokens": input_tokens + output_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.input_tokens + usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
             "completion_tokens_details": {
-                "reasoning_tokens": 0,
+                "reasoning_tokens": usage.reasoning_tokens,
                 "audio_tokens": 0,
                 "accepted_prediction_tokens": 0,
                 "rejected_prediction_tokens": 0,
             },
         }
 
-    def streamed(self, question: Question, answer: Answer, request_id: str) -> Iterator[str]:
+    def streamed(self, question: Question, answer: Answer, request_id: str) -> Stream:
+        head = self.chunk_head(question, answer, request_id)
+        opening = self.opening_delta(answer, request_id)
+        return Stream(
+            opening="".join(chunk(head, opening, number) for number in range(question.choices)),
+            chunks=self.chunks(head, question, answer),
+            ending=self.ending(head, question, answer, request_id),
+            error=self.error_event(request_id),
+            tokens=answer.usage.output_tokens,
+        )
+
+    def chunk_head(self, question: Question, answer: Answer, request_id: str) -> Body:
+        """What is the same in all chunks of a stream."""
         whole = self.rendered(question, answer, request_id)
         head = {name: whole[name] for name in ("id", "created", "model", "service_tier", "system_fingerprint")}
         head["object"] = "chat.completion.chunk"
+        if question.stream_usage:
+            # "All other chunks will also include a usage field, but with a null value", say the package's stream options.
+            head["usage"] = None
+        return head
 
-        def chunk(delta: Body, finish: str | None = None) -> str:
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return event({**head, "choices": [choice]})
+    def opening_delta(self, answer: Answer, request_id: str) -> Body:
+        if answer.tool is None:
+            return {"role": "assistant", "content": "", "refusal": None}
+        function = {"name": answer.tool.name, "arguments": ""}
+        call = {"index": 0, "id": call_id(request_id), "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
 
-        yield chunk({"role": "assistant", "content": "", "refusal": None})
-        member = "refusal" if answer.refusal else "content"
-        for piece in cut_up(answer.text):
-            yield chunk({member: piece})
-        yield chunk({}, whole["choices"][0]["finish_reason"])
-        if question.stream_usage and answer.usage is not None:
-            yield event({**head, "choices": [], "usage": self.usage(*answer.usage)})
-        yield "data: [DONE]\n\n"
+    def chunks(self, head: Body, question: Question, answer: Answer) -> Iterator[Chunk]:
+        yield Chunk("", tokens=answer.usage.reasoning_tokens)
+        heads = [{**head, "obfuscation": each} for each in PADDING] if question.obfuscated else [head]
+        writers = cycle([self.writer(each, question, answer) for each in heads])
+        for text in answer.chunks():
+            yield Chunk(next(writers)(text), tokens_of(text) * question.choices, text)
+
+    def writer(self, head: Body, question: Question, answer: Answer) -> Callable[[str], str]:
+        """Of a text as a chunk of each choice."""
+
+        def write(text: str) -> str:
+            return "".join(chunk(head, delta_of(answer, text), choice) for choice in range(question.choices))
+
+        return written_with(write)
+
+    def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
+        """The last chunk with usage has no choices, says OpenAI's reference of `stream_options`."""
+        ends = [chunk(head, {}, number, finish_of(answer)) for number in range(question.choices)]
+        usage = answer.told_usage()
+        if question.stream_usage and usage is not None:
+            ends.append(event({**head, "choices": [], "usage": self.usage(usage)}))
+        return "".join([*ends, DONE])
+
+    def error_event(self, request_id: str) -> str:
+        return event(self.error_body(self.trouble(500), request_id))
 
     def error_body(self, refused: Refused, request_id: str) -> Body | list[Body]:
         error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
@@ -290,6 +348,7 @@ class GoogleFace(OpenAIFace):
     """Gemini behind OpenAI's format. Errors are Google's own, in a list."""
 
     name = "google"
+    listeners: Collection[str] = ()
     prefix = "/google/v1beta/openai"
     owner = "google"
     id_prefix = ""
@@ -362,6 +421,42 @@ class GoogleFace(OpenAIFace):
         }
         return known.get(status, Refused(status, "An internal error has occurred. Please retry or report."))
 
+    def usage(self, usage: Usage) -> Body:
+        """Gemini's thoughts are in the total alone."""
+        return {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens - usage.reasoning_tokens,
+            "total_tokens": usage.input_tokens + usage.output_tokens,
+        }
+
+    def chunk_head(self, question: Question, answer: Answer, request_id: str) -> Body:
+        whole = self.rendered(question, answer, request_id)
+        return {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+
+    def chunks(self, head: Body, question: Question, answer: Answer) -> Iterator[Chunk]:
+        """Each has a role, and tells the usage up to it where that is asked for (discuss.ai.google.dev/t/127400)."""
+        output = answer.usage.reasoning_tokens
+        yield Chunk("", tokens=output)
+        for text in answer.chunks():
+            tokens = tokens_of(text) * question.choices
+            output += tokens
+            usage = answer.told_usage(output) if question.stream_usage else None
+            told = head if usage is None else {**head, "usage": self.usage(usage)}
+            delta = {"role": "assistant", **delta_of(answer, text)}
+            events = [chunk(told, delta, choice) for choice in range(question.choices)]
+            yield Chunk("".join(events), tokens, text)
+
+    def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
+        ends = [chunk(head, {"role": "assistant"}, number, finish_of(answer)) for number in range(question.choices)]
+        usage = answer.told_usage()
+        if question.stream_usage and usage is not None:
+            ends.append(event({**head, "choices": None, "usage": self.usage(usage)}))
+        return "".join([*ends, DONE])
+
+    def error_event(self, request_id: str) -> str:
+        """Not an event at all but bare JSON, as issue 1973 of googleapis/js-genai has it."""
+        return f"{json.dumps(self.error_body(self.trouble(503), request_id), indent=2)}\n"
+
     def error_body(self, refused: Refused, request_id: str) -> Body | list[Body]:
         error: Body = {
             "code": refused.status,
@@ -388,6 +483,7 @@ class GoogleFace(OpenAIFace):
 
 class GroqFace(OpenAIFace):
     name = "groq"
+    listeners: Collection[str] = ("whisper-large-v3", "whisper-large-v3-turbo")
     prefix = "/groq/openai/v1"
     owner = "Groq"
     # 4 MB in base64 and 33 megapixels, says console.groq.com/docs/vision.
@@ -418,12 +514,61 @@ class GroqFace(OpenAIFace):
         return Refused(400, f"{dotted(path[:2])}.content must be a string")
 
     def rendered(self, question: Question, answer: Answer, request_id: str) -> Body:
-        return super().rendered(question, answer, request_id) | {"x_groq": {"id": request_id}}
+        whole = super().rendered(question, answer, request_id)
+        if answer.thoughts:
+            whole["choices"][0]["message"]["reasoning"] = answer.thoughts
+        return whole | {"x_groq": {"id": request_id}}
 
-    def usage(self, input_tokens: int, output_tokens: int) -> Body:
+    def check_model_parameters(self, model: Model, body: Body) -> None:
+        """What console.groq.com/docs/openai lists as unsupported."""
+        for number, message in enumerate(body["messages"]):
+            if message.get("name") is not None and message["role"] != "function":
+                raise Refused(400, f"'messages.{number}' : property 'name' is unsupported")
+        for name in ("logprobs", "top_logprobs", "logit_bias"):
+            if body.get(name):
+                raise Refused(400, f"`{name}` is not supported with this model")
+        if (body.get("n") or 1) > 1:
+            raise Refused(400, "'n' : number must be at most 1")
+
+    def usage(self, usage: Usage) -> Body:
         seconds = {"queue_time": 0.01, "prompt_time": 0.01, "completion_time": 0.02, "total_time": 0.03}
-        tokens = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
-        return {**seconds, **tokens, "total_tokens": input_tokens + output_tokens}
+        tokens = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
+        body: Body = {**seconds, **tokens, "total_tokens": usage.input_tokens + usage.output_tokens}
+        if usage.cached_tokens:
+            body["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+        if usage.reasoning_tokens:
+            body["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+        return body
+
+    def chunk_head(self, question: Question, answer: Answer, request_id: str) -> Body:
+        whole = self.rendered(question, answer, request_id)
+        head = {name: whole[name] for name in ("id", "created", "model", "system_fingerprint")}
+        return head | {"object": "chat.completion.chunk"}
+
+    def streamed(self, question: Question, answer: Answer, request_id: str) -> Stream:
+        head = self.chunk_head(question, answer, request_id)
+        opening = chunk(head | {"x_groq": {"id": request_id}}, self.opening_delta(answer, request_id), 0)
+        return replace(super().streamed(question, answer, request_id), opening=opening)
+
+    def chunks(self, head: Body, question: Question, answer: Answer) -> Iterator[Chunk]:
+        """`reasoning` stands beside `content` (console.groq.com/docs/reasoning)."""
+        for text in cut_up(answer.thoughts, answer.chunk_tokens):
+            yield Chunk(chunk(head, {"reasoning": text, "channel": "analysis"}, 0), tokens_of(text))
+        write = self.writer(head, question, answer)
+        for text in answer.chunks():
+            yield Chunk(write(text), tokens_of(text), text)
+
+    def ending(self, head: Body, question: Question, answer: Answer, request_id: str) -> str:
+        """Usage stands in `x_groq`, and once more in a chunk of its own where that was asked for."""
+        usage = answer.told_usage()
+        told = {} if usage is None else {"usage": self.usage(usage)}
+        ends = [chunk({**head, "x_groq": {"id": request_id, **told}}, {}, 0, finish_of(answer))]
+        if question.stream_usage and usage is not None:
+            ends.append(event({**head, "choices": [], **told, "x_groq": {"id": request_id}}))
+        return "".join([*ends, DONE])
+
+    def error_event(self, request_id: str) -> str:
+        return f"event: error\n{super().error_event(request_id)}"
 
     def headers(self, request_id: str) -> dict[str, str]:
         return {"x-request-id": request_id, "x-groq-region": "us-west-1"}
@@ -460,9 +605,24 @@ def check_ranges(body: Body) -> None:
         )
 
 
-def cut_up(text: str) -> list[str]:
-    return re.findall(rf"(?s).{{1,{STREAMED_CHARACTERS}}}", text)
+def finish_of(answer: Answer) -> str:
+    return "stop" if answer.refusal else answer.finish
 
 
-def event(data: Body) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+def call_id(request_id: str) -> str:
+    return f"call_{request_id.removeprefix('req_')}"
+
+
+def delta_of(answer: Answer, text: str) -> Body:
+    if answer.tool is not None:
+        return {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
+    return {"refusal" if answer.refusal else "content": text}
+
+
+def chunk(head: Body, delta: Body, index: int, finish: str | None = None) -> str:
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+    return event({**head, "choices": [choice]})
+
+
+def event(data: object) -> str:
+    return f"data: {encoded(data)}\n\n"

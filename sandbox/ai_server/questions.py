@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 from sandbox.ai_server.next_answers import NextAnswer
@@ -13,6 +14,16 @@ from sandbox.ai_server.pictures import ReceivedPicture
 CHARACTERS_PER_TOKEN = 4
 WORDS_OF_SEVERAL_BYTES = "√π ≈ 1.772 · größer als 1 · 答え 😀"
 QUOTED_CHARACTERS = 60
+HUGE_CHUNK = "huge" * (512 * 1024)
+THOUGHT = "Let me look at what was asked, and at what follows from it. "
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`parameters`: the JSON schema of its arguments."""
+
+    name: str
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,9 @@ class Question:
     choices: int = 1
     schema: Mapping[str, Any] | None = None
     stream_usage: bool = True
+    obfuscated: bool = False
+    tool: Tool | None = None
+    """The answer is a call of it."""
 
     @property
     def text(self) -> str:
@@ -39,30 +53,92 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """Cached tokens are among the input's, reasoning among the output's."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __mul__(self, times: int) -> "Usage":
+        return Usage(
+            self.input_tokens * times,
+            self.output_tokens * times,
+            self.cached_tokens * times,
+            self.reasoning_tokens * times,
+        )
+
+
+@dataclass(frozen=True)
 class Answer:
-    """`usage` is None where none is told. The tokens are those that are billed, whatever is told."""
+    """`text` is that of a tool call's arguments where a tool is called. What is billed is `usage`, whatever is told."""
 
     text: str
     finish: str
-    input_tokens: int
-    output_tokens: int
-    usage: tuple[int, int] | None
-    refusal: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    usage: Usage
+    told: str
+    """right, wrong or none."""
+    chunk_tokens: int
+    endless: bool = False
+    huge_chunk: int | None = None
+    tool: Tool | None = None
+
+    @property
+    def refusal(self) -> bool:
+        return self.finish == "refusal"
+
+    @property
+    def thoughts(self) -> str:
+        characters = self.usage.reasoning_tokens * CHARACTERS_PER_TOKEN
+        return (THOUGHT * (characters // len(THOUGHT) + 1))[:characters]
+
+    def told_usage(self, output_tokens: int | None = None) -> Usage | None:
+        """None where none is told. With the output so far, while a stream runs."""
+        if self.told == "none":
+            return None
+        usage = self.usage if output_tokens is None else replace(self.usage, output_tokens=output_tokens)
+        return usage * 10 if self.told == "wrong" else usage
+
+    def chunks(self) -> Iterator[str]:
+        """The text as a stream hands it out."""
+        pieces = cut_up(self.text, self.chunk_tokens)
+        huge = self.huge_chunk
+        for number, piece in enumerate(cycle(pieces) if self.endless else pieces):
+            if number == huge:
+                yield HUGE_CHUNK
+                huge = None
+            yield piece
+        if huge is not None:
+            yield HUGE_CHUNK
 
 
 def answer_to(question: Question, wanted: NextAnswer) -> Answer:
-    text = text_of(question, wanted)
-    finish = wanted.finish
-    if question.largest_answer is not None and tokens_of(text) > question.largest_answer:
-        text, finish = text[: question.largest_answer * CHARACTERS_PER_TOKEN], "length"
+    tool = question.tool if wanted.text is None and wanted.finish == "stop" else None
+    text = json.dumps(instance_of(tool.parameters, question.fingerprint[:8])) if tool else text_of(question, wanted)
+    finish = "tool_calls" if tool else wanted.finish
+    room = None if question.largest_answer is None else max(question.largest_answer - wanted.reasoning_tokens, 0)
+    if room is not None and tokens_of(text) > room:
+        text, finish = text[: room * CHARACTERS_PER_TOKEN], "length"
     if finish == "content_filter":
         text = ""
-    input_tokens = sum(tokens_of(each) for each in question.texts) + question.picture_tokens
-    output_tokens = max(tokens_of(text), 1) * question.choices
-    usage = (input_tokens, output_tokens)
-    told = {"right": usage, "wrong": (input_tokens * 10, output_tokens * 10)}.get(wanted.usage)
-    return Answer(text, finish, input_tokens, output_tokens, told, refusal=finish == "refusal")
+    huge_tokens = tokens_of(HUGE_CHUNK) if question.stream and wanted.huge_chunk_after_chunks is not None else 0
+    usage = Usage(
+        input_tokens=sum(tokens_of(each) for each in question.texts) + question.picture_tokens,
+        output_tokens=wanted.reasoning_tokens + (max(tokens_of(text), 1) + huge_tokens) * question.choices,
+        cached_tokens=wanted.cached_tokens,
+        reasoning_tokens=wanted.reasoning_tokens,
+    )
+    return Answer(
+        text,
+        finish,
+        usage,
+        told=wanted.usage,
+        chunk_tokens=wanted.chunk_tokens,
+        endless=wanted.endless,
+        huge_chunk=wanted.huge_chunk_after_chunks,
+        tool=tool,
+    )
 
 
 def text_of(question: Question, wanted: NextAnswer) -> str:
@@ -78,19 +154,36 @@ def text_of(question: Question, wanted: NextAnswer) -> str:
         text = f"{text}\n{WORDS_OF_SEVERAL_BYTES}"
     if wanted.huge_bytes is not None:
         text = (text + " ") * (wanted.huge_bytes // (len(text) + 1) + 1)
+    if wanted.tokens is not None:
+        characters = wanted.tokens * CHARACTERS_PER_TOKEN
+        text = ((text + " ") * (characters // (len(text) + 1) + 1))[:characters]
     return text
 
 
 def usual_text(question: Question) -> str:
     seen = [f"{each.format} {each.width}x{each.height}" for each in question.pictures]
-    asked = question.texts[-1][:QUOTED_CHARACTERS] if question.texts else ""
-    pictures = f" Pictures: {', '.join(seen)}." if seen else ""
-    return f"You asked: {asked}.{pictures}\n\n1. Read the problem.\n2. Work it out.\n\n**Answer {question.fingerprint[:8]}**"
+    asked = shortened(question.texts[-1]) if question.texts else ""
+    said = (
+        f" Pictures: {', '.join(seen)}.\n\n1. Read the problem.\n2. Work it out."
+        if seen
+        else "\n\nThis answer was made up on your machine, from your words alone: no AI provider is connected."
+        " Set the key of one, such as `OPENAI_API_KEY`, to ask a real model."
+    )
+    return f"You asked: {asked}.{said}\n\n**Answer {question.fingerprint[:8]}**"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}…"
 
 
 def tokens_of(text: str) -> int:
     """About four characters each, as the providers' own rule of thumb says."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def cut_up(text: str, tokens: int) -> list[str]:
+    size = tokens * CHARACTERS_PER_TOKEN
+    return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def instance_of(schema: Mapping[str, Any], seed: str) -> Any:

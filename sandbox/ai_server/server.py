@@ -1,37 +1,45 @@
 """The stand-in for AI providers: its faces, their keys, the books and its port on loopback."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from sandbox.ai_server import transcriptions
 from sandbox.ai_server.anthropic_face import AnthropicFace
 from sandbox.ai_server.books import Books, Entry, now
+from sandbox.ai_server.connection import Connection
 from sandbox.ai_server.controls import Controls
-from sandbox.ai_server.delivery import delivered
+from sandbox.ai_server.delivery import JSON, Delivery, head_of
 from sandbox.ai_server.faces import Body, Face
+from sandbox.ai_server.listener import Listener
 from sandbox.ai_server.next_answers import NextAnswer, NextAnswers
 from sandbox.ai_server.openai_face import GoogleFace, GroqFace, OpenAIFace
 from sandbox.ai_server.questions import answer_to
 from sandbox.ai_server.refusals import Refused, WrongParameter, WrongPicture
-from sandbox.http_listener import Listener, Reply, Request
+from sandbox.ai_server.streams import Stream
+from sandbox.http_listener import Request
 
 KEY_PREFIXES = {"openai": "sk-proj-", "anthropic": "sk-ant-api03-", "google": "AIza", "groq": "gsk_"}
 LARGEST_BODY = 32 * 1024 * 1024
-HELD_SECONDS = 60.0
 SECRET_HEADERS = {"authorization", "x-api-key"}
 
 
 class AIServer:
     """Start it, and give `base_url("openai")` and `keys["openai"]` to the application or to the SDK."""
 
-    def __init__(self, *, keys: Mapping[str, str] | None = None, port: int = 0) -> None:
+    def __init__(
+        self, *, keys: Mapping[str, str] | None = None, port: int = 0, usual: NextAnswer | None = None
+    ) -> None:
         self.faces: tuple[Face, ...] = (OpenAIFace(), AnthropicFace(), GoogleFace(), GroqFace())
         self.keys = {face.name: f"{KEY_PREFIXES[face.name]}{secrets.token_hex(20)}" for face in self.faces}
         self.keys.update(keys or {})
         self.books = Books()
-        self.next = NextAnswers()
+        self.next = NextAnswers(usual)
         self._controls = Controls(self)
         self._listener = Listener(self.answer, port, largest_body=LARGEST_BODY)
 
@@ -52,60 +60,76 @@ class AIServer:
         self.next.clear()
         self._listener.stop()
 
-    def answer(self, request: Request) -> Reply:
-        if request.path.startswith("/controls/"):
-            return self._controls.answer(request)
+    async def answer(self, request: Request, connection: Connection) -> None:
         for face in self.faces:
             if request.path.startswith(f"{face.prefix}/"):
-                return self._answer_as(face, request)
-        return Reply(404, {"error": "no such face", "faces": [f"{face.prefix}/" for face in self.faces]})
+                return await self._answer_as(face, request, connection)
+        if request.path.startswith("/controls/"):
+            status, body = self._controls.answer(request)
+        else:
+            status, body = 404, {"error": "no such face", "faces": [f"{face.prefix}/" for face in self.faces]}
+        content = json.dumps(body).encode()
+        head = head_of(status, {"Content-Type": JSON, "Content-Length": str(len(content))})
+        return await connection.write(head + content)
 
-    def _answer_as(self, face: Face, request: Request) -> Reply:
+    async def _answer_as(self, face: Face, request: Request, connection: Connection) -> None:
         entry = self._entry(face, request)
         wanted = self.next.next_for(face.name) if request.method == "POST" else NextAnswer()
         self.books.open(entry)
-        reply = Reply(0, hang_up=True)
+        connection.when_left = partial(self.books.client_left, entry)
         try:
             if wanted.hold:
-                self.next.released.wait(HELD_SECONDS)
-            if not wanted.reset:
-                reply = self._reply(face, request, entry, wanted)
-            return reply
+                await self.next.until_released()
+            if wanted.reset:
+                entry.status = 0
+                return connection.close()
+            # In a thread: the SDK's types are imported and pictures decoded there, and other streams would wait for it.
+            status, headers, body = await asyncio.to_thread(self._made, face, request, entry, wanted)
+            return await Delivery(connection, wanted, entry, self.books).deliver(status, headers, body)
         finally:
-            self.books.close(entry, reply.status)
+            connection.when_left = None
+            self.books.close(entry)
 
-    def _reply(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> Reply:
+    def _made(
+        self, face: Face, request: Request, entry: Entry, wanted: NextAnswer
+    ) -> tuple[int, dict[str, str], str | Stream]:
         headers = face.headers(entry.request_id)
         try:
             if wanted.redirect_to is not None:
-                return Reply(307, None, {**headers, "Location": wanted.redirect_to})
+                return 307, {**headers, "Location": wanted.redirect_to}, ""
             if wanted.status is not None:
                 raise face.trouble(wanted.status)
-            parts, stream = self._parts(face, request, entry, wanted)
+            return 200, headers, self._body(face, request, entry, wanted)
         except Refused as refused:
             if refused.status == 429 or wanted.retry_after is not None:
                 headers["retry-after"] = str(wanted.retry_after or 20)
-            return delivered(
-                refused.status, [json.dumps(face.error_body(refused, entry.request_id))], headers, wanted, stream=False
-            )
-        return delivered(200, parts, headers, wanted, stream=stream)
+            return refused.status, headers, json.dumps(face.error_body(refused, entry.request_id))
 
-    def _parts(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> tuple[list[str], bool]:
-        """The body, or the events of a stream. Raises Refused, in the words of the face."""
+    def _body(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
+        """Raises Refused, in the words of the face."""
         given = face.given_key(request.headers)
         if not secrets.compare_digest(given.encode(), self.keys[face.name].encode()):
             raise face.wrong_key(given)
         face.check_headers(request.headers)
         path = request.path.removeprefix(face.prefix)
         if request.method == "GET" and path == "/models":
-            return [json.dumps(face.model_list())], False
+            return json.dumps(face.model_list())
         if request.method == "GET" and path.startswith("/models/"):
-            return [json.dumps(self._model(face, path.removeprefix("/models/")))], False
-        if request.method != "POST" or path != face.call_path:
-            raise face.unknown_path(request.method, request.path)
-        return self._worked_on(face, request, entry, wanted)
+            return json.dumps(self._model(face, path.removeprefix("/models/")))
+        if request.method == "POST" and path == face.call_path:
+            return self._answered(face, request, entry, wanted)
+        if request.method == "POST" and path == transcriptions.PATH and face.listeners:
+            return self._heard(face, request, entry, wanted)
+        raise face.unknown_path(request.method, request.path)
 
-    def _worked_on(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> tuple[list[str], bool]:
+    def _heard(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str:
+        recording = transcriptions.read_recording(request.headers, request.body, face.listeners)
+        entry.model, entry.audio_seconds, entry.billed = recording.model, recording.seconds, True
+        heard = recording.heard if wanted.text is None else wanted.text
+        note_text(entry, heard)
+        return json.dumps(recording.rendered(heard)) if wanted.body is None else wanted.body
+
+    def _answered(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
         try:
             question = face.read(read_json(face, request.body))
         except WrongParameter as wrong:
@@ -116,12 +140,16 @@ class AIServer:
         entry.pictures.extend(question.pictures)
         entry.text_sha256 = sha256(question.text.encode()).hexdigest()
         answer = answer_to(question, wanted)
-        entry.input_tokens, entry.output_tokens, entry.billed = answer.input_tokens, answer.output_tokens, True
-        if wanted.body is not None:
-            return [wanted.body], question.stream
+        entry.input_tokens, entry.cached_tokens = answer.usage.input_tokens, answer.usage.cached_tokens
+        entry.billed = True
         if question.stream:
-            return list(face.streamed(question, answer, entry.request_id)), True
-        return [json.dumps(face.rendered(question, answer, entry.request_id), ensure_ascii=False)], False
+            stream = face.streamed(question, answer, entry.request_id)
+            return stream if wanted.body is None else replace(stream, opening=wanted.body, chunks=(), ending="")
+        entry.output_tokens = answer.usage.output_tokens
+        note_text(entry, answer.text)
+        if wanted.body is not None:
+            return wanted.body
+        return json.dumps(face.rendered(question, answer, entry.request_id), ensure_ascii=False)
 
     def _model(self, face: Face, name: str) -> Body:
         model = face.models.get(name.removeprefix("models/"))
@@ -142,6 +170,12 @@ class AIServer:
             received_at=now(),
             headers={name: value for name, value in headers.items() if name not in SECRET_HEADERS},
         )
+
+
+def note_text(entry: Entry, text: str) -> None:
+    """Of an answer that is sent whole."""
+    content = text.encode()
+    entry.answer_bytes, entry.answer_sha256 = len(content), sha256(content).hexdigest()
 
 
 def read_json(face: Face, body: bytes) -> Any:

@@ -11,8 +11,8 @@ from threading import RLock
 from typing import Any
 
 from sandbox.store_clock import StoreClock
-from sandbox.stripe_server.refusals import NoSuchObject, NotImitated, WrongParameter
-from sandbox.stripe_server.response_shapes import Object, fields_of, shaped
+from sandbox.stripe_server.protocol.refusals import NoSuchObject, NotImitated, WrongParameter
+from sandbox.stripe_server.protocol.response_shapes import Object, fields_of, shaped
 
 LARGEST_PAGE = 100
 USUAL_PAGE = 10

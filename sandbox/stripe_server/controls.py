@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.http_listener import Reply, Request
+from sandbox.stripe_server.billing.subscriptions import DAY
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.event_outbox import Order
-from sandbox.stripe_server.faults import Trouble
-from sandbox.stripe_server.refusals import Refused
-from sandbox.stripe_server.response_shapes import Object
-from sandbox.stripe_server.subscriptions import DAY
+from sandbox.stripe_server.protocol.faults import Trouble
+from sandbox.stripe_server.protocol.refusals import Refused
+from sandbox.stripe_server.protocol.response_shapes import Object
+from sandbox.stripe_server.webhooks.event_outbox import Order
 
 if TYPE_CHECKING:
     from sandbox.stripe_server.server import StripeServer

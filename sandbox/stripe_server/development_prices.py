@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sandbox.stripe_server.catalogue import MONTHLY, YEARLY
+from sandbox.stripe_server.products.catalogue import MONTHLY, YEARLY
 
 if TYPE_CHECKING:
     from sandbox.stripe_server.server import StripeServer

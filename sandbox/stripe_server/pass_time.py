@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from sandbox.stripe_server.books import Books, Card
-from sandbox.stripe_server.catalogue import after_interval
-from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.checkout import Checkout
-from sandbox.stripe_server.invoices import Invoices, amount_of, subscription_id
-from sandbox.stripe_server.response_shapes import Object
-from sandbox.stripe_server.schedules import Schedules
-from sandbox.stripe_server.subscriptions import (
+from sandbox.stripe_server.billing.invoices import Invoices, amount_of, subscription_id
+from sandbox.stripe_server.billing.schedules import Schedules
+from sandbox.stripe_server.billing.subscriptions import (
     DAY,
     ENDED,
     INCOMPLETE_SECONDS,
@@ -21,6 +16,11 @@ from sandbox.stripe_server.subscriptions import (
     item_of,
     set_price,
 )
+from sandbox.stripe_server.books import Books, Card
+from sandbox.stripe_server.hosted_pages.checkout import Checkout
+from sandbox.stripe_server.payments.charging import Charging
+from sandbox.stripe_server.products.catalogue import after_interval
+from sandbox.stripe_server.protocol.response_shapes import Object
 
 TRIAL_WARNING_SECONDS = 3 * DAY
 

@@ -10,26 +10,26 @@ import stripe
 from database.base import Clock, utc_now
 from sandbox.http_listener import Listener, Reply, Request
 from sandbox.store_clock import StoreClock
-from sandbox.stripe_server.api import Api, Seen
-from sandbox.stripe_server.billing_portal import BillingPortal
+from sandbox.stripe_server.billing.invoices import Invoices
+from sandbox.stripe_server.billing.schedules import Schedules
+from sandbox.stripe_server.billing.subscriptions import Subscriptions
 from sandbox.stripe_server.books import Books, Handlers
-from sandbox.stripe_server.catalogue import Catalogue
-from sandbox.stripe_server.charging import Charging
-from sandbox.stripe_server.checkout import Checkout
 from sandbox.stripe_server.controls import Controls
-from sandbox.stripe_server.coupons import Coupons
-from sandbox.stripe_server.customer_pages import CustomerPages
-from sandbox.stripe_server.customers import Customers
-from sandbox.stripe_server.event_outbox import EventOutbox
-from sandbox.stripe_server.events import Events
-from sandbox.stripe_server.faults import Faults
-from sandbox.stripe_server.invoices import Invoices
+from sandbox.stripe_server.hosted_pages.billing_portal import BillingPortal
+from sandbox.stripe_server.hosted_pages.checkout import Checkout
+from sandbox.stripe_server.hosted_pages.customer_pages import CustomerPages
 from sandbox.stripe_server.pass_time import Calendar
-from sandbox.stripe_server.payment_intents import PaymentIntents
-from sandbox.stripe_server.refunds import Refunds
-from sandbox.stripe_server.schedules import Schedules
-from sandbox.stripe_server.subscriptions import Subscriptions
-from sandbox.stripe_server.webhook_endpoints import WebhookEndpoints
+from sandbox.stripe_server.payments.charging import Charging
+from sandbox.stripe_server.payments.customers import Customers
+from sandbox.stripe_server.payments.payment_intents import PaymentIntents
+from sandbox.stripe_server.payments.refunds import Refunds
+from sandbox.stripe_server.products.catalogue import Catalogue
+from sandbox.stripe_server.products.coupons import Coupons
+from sandbox.stripe_server.protocol.api import Api, Seen
+from sandbox.stripe_server.protocol.faults import Faults
+from sandbox.stripe_server.webhooks.event_outbox import EventOutbox
+from sandbox.stripe_server.webhooks.events import Events
+from sandbox.stripe_server.webhooks.webhook_endpoints import WebhookEndpoints
 
 AUTOMATIC_DELIVERY_SECONDS = 0.25
 NOTHING = timedelta()

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, written from the declared operations."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -191,7 +191,7 @@ class _Models:
             for answered in declared.answers.values()
             for kind in kinds(answered)
             for model in ((kind,) if isinstance(kind, type) else kind.models)
-        ]
+        ] + [declared.error_form.model for declared in operations if declared.error_form is not None]
         self._references, definitions = models_json_schema(
             [
                 *((model, "validation") for model in taken if model is not None),
@@ -327,15 +327,19 @@ def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dic
         responses[str(status)] = {
             "description": "; ".join(dict.fromkeys(problem.title for problem in problems)),
             "headers": _headers({**_HEADERS_BY_STATUS.get(status, {}), **limited}),
-            "content": {
-                PROBLEM_JSON: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "examples": {problem.error: {"value": _example(problem)} for problem in problems},
-                },
-                JSON: {"schema": {"$ref": "#/components/schemas/Problem"}},
-            },
+            "content": _error_content(declared, problems, models),
         }
     return responses
+
+
+def _error_content(declared: Operation, problems: Sequence[type[Problem]], models: _Models) -> dict[str, Any]:
+    if (form := declared.error_form) is not None:
+        told = {problem.error: form.of(_example(problem)).model_dump(mode="json") for problem in problems}
+        named = {name: {"value": value} for name, value in told.items()}
+        return {JSON: {"schema": models.of_answer(form.model), "examples": named}}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    examples = {problem.error: {"value": _example(problem)} for problem in problems}
+    return {PROBLEM_JSON: {"schema": schema, "examples": examples}, JSON: {"schema": schema}}
 
 
 def _problems(declared: Operation, api: ApiDescription) -> Iterable[type[Problem]]:

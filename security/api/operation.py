@@ -18,7 +18,7 @@ from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever dec
 from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.api.slots import Slots
-from security.edge.error_handlers import answer_problem
+from security.edge.error_handlers import ERROR_FORM, answer_problem
 from security.edge.problems import Problem, TooBusy
 from security.edge.request_id import note_caller
 
@@ -57,6 +57,14 @@ class Anyone:
 
 
 @dataclass(frozen=True)
+class ErrorForm:
+    """How the errors of an operation look that speaks the format of another API. `of` makes one of a problem document."""
+
+    model: type[BaseModel]
+    of: Callable[[Mapping[str, Any]], BaseModel]
+
+
+@dataclass(frozen=True)
 class Operation:
     method: str
     path: str
@@ -72,6 +80,7 @@ class Operation:
     accepts_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
+    error_form: ErrorForm | None = None
     deprecated: bool = False
 
     @property
@@ -112,6 +121,7 @@ def operation(
     answer_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
     within: Slots | None = None,
+    error_form: ErrorForm | None = None,
 ) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
@@ -124,7 +134,8 @@ def operation(
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
     nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
     pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
-    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client.
+    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client. `error_form`: errors are told in the form
+    of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):
@@ -153,6 +164,7 @@ def operation(
             accepts_idempotency_key=accepts_idempotency_key,
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
+            error_form=error_form,
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         read_query = query_reader(query).document if query is not None else None
@@ -161,6 +173,8 @@ def operation(
 
         def view(**arguments: Any) -> Response:
             slot_of = None
+            if error_form is not None:
+                request.environ[ERROR_FORM] = error_form.of
             try:
                 caller = admit()
                 if signed_in:

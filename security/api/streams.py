@@ -150,6 +150,24 @@ def _event(name: str | None, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class TextFile(_Stream):
+    """A text to download. The handler returns an iterable of its pieces. Where one status has several kinds, it says in
+    `Content-Type` which one this is. `model`: what JSON of it is.
+    """
+
+    def __init__(self, media_type: str, model: type[BaseModel] | None = None) -> None:
+        self.media_type = media_type
+        self.content_type = media_type if model is not None else f"{media_type}; charset=utf-8"
+        self.models = () if model is None else (model,)
+
+    def described(self, reference: Reference) -> dict[str, Any]:
+        return reference(self.models[0]) if self.models else {"type": "string"}
+
+    def chunks(self, given: Iterator[str]) -> Generator[bytes]:
+        for piece in given:
+            yield piece.encode()
+
+
 class Csv(_Stream):
     """`text/csv` (RFC 4180) with the members of `row` as its columns. The handler returns an iterable of `row`.
 

@@ -16,6 +16,7 @@ from security.edge.problems import BodyTooLarge, MalformedJson, MalformedRequest
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_NODES = 10_000
+LONG = 64 * 1024
 LARGEST_INTEGER = 2**53
 """Beyond it a double cannot hold every integer, so JavaScript and Python would read different numbers."""
 
@@ -39,9 +40,10 @@ def check_json(document: bytes) -> None:
         raise MalformedJson("The body is not UTF-8") from None
     if not text or text.isspace():
         raise MalformedJson("The request body is empty. Send a JSON object, at least {}")
-    openings = text.count("{") + text.count("[")
+    count = _count if len(text) < LONG else _count_by_finding
+    openings = count(text, "{") + count(text, "[")
     # Every value after the first of its container follows a comma, so this sum is never less than the number of values.
-    may_have_many = openings + text.count(",") >= MAXIMUM_NODES
+    may_have_many = openings + count(text, ",") >= MAXIMUM_NODES
     if may_have_many:
         _require_few_values(text)
     try:
@@ -58,6 +60,17 @@ def check_json(document: bytes) -> None:
     # A backslash alone is found ten times as fast.
     if openings > MAXIMUM_DEPTH or may_have_many or ("\\" in text and "\\u" in text):
         _check_every_value(value)
+
+
+_count = str.count
+
+
+def _count_by_finding(text: str, mark: str) -> int:
+    """At most MAXIMUM_NODES. `count` looks at each character; a long text without the mark takes a tenth of that by `find`."""
+    found = at = 0
+    while found < MAXIMUM_NODES and (at := text.find(mark, at) + 1):
+        found += 1
+    return found
 
 
 def _require_few_values(text: str) -> None:

@@ -40,6 +40,7 @@ EXPOSED_HEADERS = (
     "Server-Timing",
     "WWW-Authenticate",
     "X-Gateway-Overhead-Ms",
+    "X-Max-Completion-Tokens",
     "X-RateLimit-Limit",
     "X-RateLimit-Policy",
     "X-RateLimit-Remaining",

@@ -43,6 +43,8 @@ _UNAVAILABLE_CLASSES = ("08", "53", "57", "40")
 _UNAVAILABLE_CODES = ("55P03", "25006")
 _BAD_DATA_CLASS = "22"
 
+ERROR_FORM = "mirroros.error_form"
+"""Where a request of an operation in the format of another API keeps what makes such an error of a problem document."""
 PROBLEM_PAGES = "problem_pages"
 """Where an application keeps the function that shows a problem as a page; it returns None for what is not asked by a page."""
 
@@ -69,7 +71,8 @@ def install_error_handlers(app: Flask) -> None:
 def answer_problem(problem: Problem) -> Response:
     """The problem as an answer.
 
-    A client that accepts only `application/json` gets the same object under that name. Pages show it as a page.
+    A client that accepts only `application/json` gets the same object under that name. Pages show it as a page, and operations in
+    the format of another API as its errors are.
     """
     structlog.get_logger().debug(
         "refused",
@@ -78,6 +81,9 @@ def answer_problem(problem: Problem) -> Response:
         detail=problem.detail,
         errors=problem.members.get("errors"),
     )
+    if (form := request.environ.get(ERROR_FORM)) is not None:
+        told = form(problem.body(current_request_id()))
+        return JsonResponse(told.model_dump_json().encode(), problem.status, problem.headers)
     page: Response | None = current_app.extensions.get(PROBLEM_PAGES, _no_page)(problem)
     if page is not None:
         return page

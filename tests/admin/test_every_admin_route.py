@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import assemble
+from auth.page_sessions.pages import SHOWS
 from auth.page_sessions.site import ADMIN
 from auth.principal import Role
 from config import load_settings
@@ -75,6 +76,11 @@ def ask(dashboard: Dashboard, route: Operation, who: Staff | None) -> TestRespon
     return dashboard.stranger.open(address(route), method=route.method, headers=headers, base_url=BASE)
 
 
+def heading(page: TestResponse) -> str:
+    found = re.search(r"<h1>(.*?)</h1>", page.text)
+    return "" if found is None else found[1]
+
+
 def access_token(dashboard: Dashboard, who: Staff) -> str:
     now = dashboard.auth.clock()
     made = dashboard.auth.access_tokens.issue(
@@ -125,6 +131,19 @@ def test_every_page_opens_for_admins_and_an_unknown_id_is_said(dashboard: Dashbo
     answers = {name_of(each): admin.get(address(each)).status_code for each in pages() if each.method == "GET"}
     assert set(answers.values()) <= {200, 303, 404, 409, 422}, answers  # 422: its query must say which job
     assert answers["GET /admin"] == 200
+
+
+def test_a_page_that_opens_opens_without_a_filter_that_it_does_not_know(dashboard: Dashboard) -> None:
+    admin, said = dashboard.staff(Role.ADMIN), "Some filters are not valid and were left out: colour"
+    with_filters = [
+        address(each) for each in pages() if each.query is not None and SHOWS.items() <= each.answers.items()
+    ]
+    plain = {each: admin.get(each) for each in with_filters}
+    opened = {each: heading(page) for each, page in plain.items() if page.status_code == 200}
+    assert len(opened) > 10, opened
+    refused = {each: admin.get(f"{each}?colour=red") for each in opened}
+    assert {each.status_code for each in refused.values()} == {422}
+    assert {each: heading(page) for each, page in refused.items() if said in page.text} == opened
 
 
 def test_pages_change_nothing_by_being_opened() -> None:

@@ -71,6 +71,7 @@ def test_a_request_knows_nothing_of_the_one_before(dashboard: Dashboard) -> None
 def test_a_problem_is_a_page_for_browsers_and_json_for_programs(dashboard: Dashboard) -> None:
     page = dashboard.stranger.get("/admin/nothing", base_url=BASE, headers=PAGE)
     assert (page.status_code, page.headers["X-Request-ID"] in text_of(page)) == (404, True)
+    assert ("This page does not exist" in page.text, "openapi.json" in page.text) == (True, False)
     for path, headers in (("/admin/nothing", {}), ("/administer", PAGE)):
         answer = dashboard.stranger.get(path, base_url=BASE, headers=headers)
         assert (answer.status_code, answer.mimetype) == (404, "application/problem+json"), path
@@ -93,4 +94,8 @@ def test_moments_are_said_in_words(seconds: int, words: str) -> None:
 def test_moments_and_money_are_written_alike_everywhere() -> None:
     assert moment(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-11-30 12:00 UTC"
     assert [money(123456, code) for code in ("usd", "jpy", "kwd")] == ["1,234.56 USD", "123,456 JPY", "123.456 KWD"]
-    assert [micros(12_500), micros(20_000_000, "eur")] == ["0.0125 USD", "20.00 EUR"]
+    assert [micros(12_500, "usd"), micros(20_000_000, "eur"), micros(12, "usd")] == [
+        "0.0125 USD",
+        "20.00 EUR",
+        "0.000012 USD",
+    ]

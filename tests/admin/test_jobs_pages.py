@@ -1,6 +1,7 @@
 """/admin/jobs"""
 
 import asyncio
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -97,7 +98,9 @@ def test_the_list_is_filtered_and_turned(dashboard: Dashboard) -> None:
 
 @pytest.mark.parametrize("query", ["state=lost", "cursor=x", "cursor=0", "what=1", f"cursor={2**63}"])
 def test_a_wrong_filter_is_refused(dashboard: Dashboard, query: str) -> None:
-    assert dashboard.staff(Role.SUPPORT).get(f"/admin/jobs?{query}").status_code == 422
+    page = dashboard.staff(Role.SUPPORT).get(f"/admin/jobs?name=send_email&{query}")
+    named = f"Some filters are not valid and were left out: {query.partition('=')[0]}"
+    assert (page.status_code, named in text_of(page), 'value="send_email"' in page.text) == (422, True, True)
 
 
 def test_support_is_offered_no_acts(dashboard: Dashboard, kept_database_url: str) -> None:
@@ -119,6 +122,22 @@ def test_an_admin_retries_a_failed_job(dashboard: Dashboard, kept_database_url: 
     assert "The job runs as soon as a worker is free." in text_of(admin.get("/admin/jobs?done=retried"))
     assert jobs_left(dashboard) == [(number, "todo")]
     assert audited(dashboard, admin, "job_retried") == {"job_id": number, "job": "collect_export"}
+
+
+def test_after_an_act_the_list_has_its_filters(dashboard: Dashboard, kept_database_url: str) -> None:
+    number = enqueue(dashboard, "collect_export")
+    run_and_fail(dashboard, kept_database_url, "collect_export")
+    admin, filters = dashboard.staff(), "state=failed&name=collect_export"
+    shown = admin.get(f"/admin/jobs?{filters}&cursor={number + 1}&done=retried")
+    act = f"?{filters}&cursor={number + 1}&job_id={number}"
+    links = unescape(shown.text)
+    assert (f'"/admin/jobs/retry{act}"' in links, f'"/admin/jobs/cancel{act}"' in links) == (True, True)
+    assert f'"/admin/jobs?{filters}"' in unescape(admin.get(f"/admin/jobs/cancel?{filters}&job_id={number}").text)
+
+    retried = admin.post(f"/admin/jobs/retry?{filters}&job_id={number}")
+    assert retried.headers["Location"] == f"/admin/jobs?{filters}&done=retried"
+    cancelled = admin.post(f"/admin/jobs/cancel?{filters}&job_id={number}")
+    assert cancelled.headers["Location"] == f"/admin/jobs?{filters}&done=cancelled"
 
 
 def test_a_job_without_its_arguments_is_not_retried(dashboard: Dashboard, kept_database_url: str) -> None:

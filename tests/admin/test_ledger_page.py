@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from auth.principal import Role
 from database.base import uuid7
 from tests.admin.dashboard import Dashboard, text_of
@@ -95,4 +97,11 @@ def test_charges_are_listed_page_by_page_with_the_sum_of_the_month(dashboard: Da
 
 def test_a_window_that_is_none_is_said(dashboard: Dashboard) -> None:
     page = dashboard.staff().get("/admin/ledger?window=today")
-    assert (page.status_code, "window" in text_of(page)) == (422, True)
+    assert (page.status_code, "Enter a day, a month or an hour: 2026-11-29" in text_of(page)) == (422, True)
+
+
+@pytest.mark.parametrize("dashboard_environment", [{"BILLING_CURRENCY": "eur"}])
+def test_prices_are_in_the_currency_of_the_plans_and_providers_are_paid_in_dollars(dashboard: Dashboard) -> None:
+    charge(dashboard, dashboard.user(), 1_230_000)
+    words = text_of(dashboard.staff().get("/admin/ledger"))
+    assert "1.23 EUR 0.0001 USD" in words

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -69,6 +70,30 @@ def test_keys_are_listed_by_account_state_and_beginning(dashboard: Dashboard) ->
     assert "Support sees one at a time" in text_of(support.get("/admin/keys"))
     page = support.get("/admin/keys?account=alice@example.com")
     assert ("tok_abcd" in page.text, "/revoke" in page.text) == (True, False)
+
+
+def test_a_wrong_filter_stands_in_the_form_with_what_is_wrong_and_the_others_count(dashboard: Dashboard) -> None:
+    make_key(dashboard, dashboard.user())
+    make_key(dashboard, dashboard.user("bob@example.com"))
+    page = dashboard.staff().get("/admin/keys?account=bob@example.com&state=lost&start=tok_abcd")
+    assert (page.status_code, "bob@" in text_of(page), "alice@" in text_of(page)) == (422, True, False)
+    assert ('value="bob@example.com"' in page.text, 'value="tok_abcd"' in page.text) == (True, True)
+    assert re.findall(r'id="(\w+)-error"', page.text) == ["state"]
+
+
+def test_who_looks_for_an_account_with_a_wrong_filter_is_sent_nowhere(dashboard: Dashboard) -> None:
+    dashboard.user()
+    page = dashboard.staff().get("/admin/accounts?find=alice@example.com&tier=gold")
+    assert (page.status_code, "tier" in text_of(page), "left out" in text_of(page)) == (422, True, False)
+
+
+def test_after_a_key_is_revoked_the_list_has_its_filters(dashboard: Dashboard) -> None:
+    key, admin = make_key(dashboard, dashboard.user()), dashboard.staff()
+    filters = "account=alice%40example.com&state=live"
+    assert f'/{key}/revoke?{filters}"' in unescape(admin.get(f"/admin/keys?{filters}&done=revoked").text)
+    path = f"/admin/keys/{key}/revoke?{filters}"
+    assert unescape(admin.get(path).text).count(f'"/admin/keys?{filters}"') == 2
+    assert admin.post(path, REASON).headers["Location"] == f"/admin/keys?{filters}&done=revoked"
 
 
 def test_a_key_is_revoked_once_with_a_reason(dashboard: Dashboard) -> None:

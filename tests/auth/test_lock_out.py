@@ -68,6 +68,8 @@ NEITHER = {
     "payments": "what was bought",
     "billing_periods": "what is to be paid",
     "billing_credits": "what need not be paid",
+    "chat_conversations": "what the owner wrote",
+    "chat_messages": "what the owner wrote",
 }
 
 

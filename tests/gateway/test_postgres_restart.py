@@ -66,7 +66,7 @@ def test_every_delivered_prediction_is_counted_exactly_once(
             # What is recorded and was not delivered is a commit whose confirmation was lost with the connection.
             assert len(recorded) - len(delivered) <= statuses[503]
         assert len(counted) == CALLERS
-        assert {row["success"] for row in rows} == {True}
+        assert {row["error_code"] for row in rows if not row["success"]} <= {"usage_not_recorded"}
         assert gateway.ask().status_code == 200
 
 

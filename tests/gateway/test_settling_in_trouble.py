@@ -57,7 +57,7 @@ def test_a_prediction_that_was_surely_not_recorded_leaves_nothing_taken(database
         unused.bind(("127.0.0.1", 0))
         nowhere = f"postgresql://127.0.0.1:{unused.getsockname()[1]}/none"
         with running_gateway(database_url, settle_url=nowhere, settle_seconds=0.05) as gateway:
-            with rising(mirroros_usage_not_recorded_total={'kind="call"': 1}):
+            with rising(mirroros_usage_not_recorded_total={'kind="call"': 1, 'kind="failure"': 1}):
                 answer = gateway.ask(key=key)
             assert (answer.status_code, answer.get_json()["error"]) == (503, "service_unavailable")
             assert "Retry-After" in answer.headers

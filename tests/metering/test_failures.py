@@ -57,6 +57,7 @@ def limits(request: pytest.FixtureRequest, database_url: str) -> Iterator[Backen
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_no_mixture_of_failures_causes_more_calls_than_the_plan_allows(gateway: RunningGateway, seed: int) -> None:
     chosen = random.Random(seed)
@@ -123,7 +124,7 @@ def test_failures_count_in_the_process_when_they_cannot_be_written(gateway: Runn
 
 
 def test_a_key_that_was_taken_over_gives_no_failures_for_nothing(gateway: RunningGateway) -> None:
-    """Its calls have one id, so only the first of them leaves a row."""
+    """Its calls have one id, so those that fail after one was delivered leave no row."""
     gateway.private.switches = Switches(Fault.STATUS)
     gateway.rows(
         "INSERT INTO idempotency_keys (user_id, route, key_sha256, fingerprint, request_id, lease_until)"

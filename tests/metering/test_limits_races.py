@@ -121,7 +121,9 @@ def stopped(valkey: EmbeddedValkey, _start: Callable[[], None]) -> None:
     valkey.pause()
 
 
-@pytest.mark.parametrize("trouble", [killed, killed_and_back_empty, emptied, stopped])
+@pytest.mark.parametrize(
+    "trouble", [killed, killed_and_back_empty, emptied, pytest.param(stopped, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("number", [1, 5])
 def test_redis_fails_in_the_middle(
     database_url: str,

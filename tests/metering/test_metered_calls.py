@@ -1,114 +1,26 @@
 """The order of metered calls with an upstream of this test's own: what is counted, given back and told, whole and in parts."""
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
-import psycopg2
 import pytest
 from flask import Flask
-from psycopg2.extras import RealDictCursor
 
-from auth.principal import CachedFields, Caller, Principal
+from auth.principal import CachedFields, Caller
 from auth.tiers import Tier
-from database import db
 from database.base import utc_now
-from database.engine import EngineOptions, writer_connection
-from database.redis.server import RedisServer
 from metering.breaker import Breaker, BreakerIsOpen, BreakerRules, HealthSign
 from metering.bulkhead import Bulkhead, TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeys
-from metering.limits import CALL, Burst, Draw
-from metering.metered_calls import (
-    Allowance,
-    Delivered,
-    MeteredCalls,
-    NotInPlan,
-    Running,
-    Stream,
-    Tally,
-    Work,
-)
-from metering.postgres_limits import PostgresLimits
+from metering.idempotency import AnswerNotKept
+from metering.metered_calls import Delivered, Running, Tally
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures
-from metering.settle import Settlement, call_writer
-from metering.upstream import UpstreamFailed
-from metering.usage_limits import UsageLimits
-from metering.windows import day_of, month_of
+from metering.windows import month_of
 from security.edge.problems import InvalidToken
 from tests.bare_app import bare_app, disconnect
+from tests.metering.toy_chat import BUDGET, Chat, ModelFailed, NotForYou, answered, fails, parts_of, person, toy_chat
 from tests.metric_values import rising
-
-BUDGET = 1000
-PER_CALL = 100
-
-
-class ModelFailed(UpstreamFailed):
-    status, error, title = 502, "model_failed", "The model did not answer"
-    health = HealthSign.BAD
-
-
-class NotForYou(NotInPlan):
-    status, error, title = 403, "feature_not_in_tier", "Your plan does not include chat"
-
-
-def person(tier: Tier = Tier.PRO) -> Principal:
-    return Principal(uuid4(), uuid4(), tier, None)
-
-
-@dataclass
-class Chat:
-    """A feature that draws a call and tokens of a month."""
-
-    calls: MeteredCalls
-    url: str
-    alice: Principal = field(default_factory=person)
-
-    def work(self, key: str | None = None, lease_seconds: float = 60) -> Work:
-        return Work("chat", "messages", "POST /chat", "0" * 64, key, lease_seconds, self._allowance)
-
-    def _allowance(self, caller: Caller, now: datetime) -> Allowance:
-        if caller.tier is Tier.FREE:
-            raise NotForYou
-        draws = (
-            Draw("day", "chat", CALL, day_of(now), 50),
-            Draw("tokens", "account", "token", month_of(now), BUDGET, PER_CALL, PER_CALL),
-        )
-        return Allowance(draws, Burst(1000, 1), concurrency=3, failures_per_hour=20, shed_from=1.0)
-
-    def ask(self, perform: Callable[[Running, Tally], bytes], key: str | None = None) -> Delivered:
-        return self.calls.once(self.alice, self.work(key), perform)
-
-    def stream(
-        self, perform: Callable[[Running, Tally], Iterator[bytes]], key: str | None = None, lease_seconds: float = 60
-    ) -> Stream:
-        stream = self.calls.streamed(self.alice, self.work(key, lease_seconds), perform)
-        assert isinstance(stream, Stream)
-        return stream
-
-    def rows(self, statement: str) -> list[dict[str, Any]]:
-        connection = psycopg2.connect(self.url, cursor_factory=RealDictCursor)
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return [dict(row) for row in cursor.fetchall()]
-        finally:
-            connection.close()
-
-    def tokens(self) -> int:
-        """Counted of this month."""
-        found = self.rows("SELECT used FROM usage_counters WHERE unit = 'token'")
-        return found[0]["used"] if found else 0
-
-    def outcomes(self) -> list[tuple[str, str | None]]:
-        return [(row["outcome"], row["error_code"]) for row in self.rows("SELECT * FROM request_logs ORDER BY id")]
-
-    def in_flight(self) -> int:
-        return len(self.rows("SELECT 1 FROM usage_reservations")) + self.calls.bulkhead.taken
 
 
 @pytest.fixture
@@ -121,29 +33,8 @@ def app(database_url: str) -> Iterator[Flask]:
 
 @pytest.fixture
 def chat(app: Flask, database_url: str) -> Iterator[Chat]:
-    writer = call_writer(writer_connection(database_url, EngineOptions()))
-    calls = MeteredCalls(
-        limits=UsageLimits(PostgresLimits(db.engine), RedisServer(None)),
-        breaker=Breaker(),
-        bulkhead=Bulkhead(8),
-        settlement=Settlement(writer),
-        idempotency=IdempotencyKeys(timedelta(seconds=60)),
-        confirm=lambda caller: caller,
-        clock=utc_now,
-    )
-    yield Chat(calls, database_url)
-    writer.close()
-
-
-def answered(_running: Running, tally: Tally) -> bytes:
-    tally.amounts[1] = 40
-    tally.provider, tally.model, tally.units = "toy", "toy-1", {"token": 40}
-    tally.price_micros, tally.cost_micros = 800, 500
-    return b'"hello"'
-
-
-def fails(_running: Running, _tally: Tally) -> bytes:
-    raise ModelFailed("overloaded")
+    with toy_chat(database_url) as chat:
+        yield chat
 
 
 def test_a_call_is_counted_with_what_it_used_and_charged(chat: Chat) -> None:
@@ -207,18 +98,6 @@ def test_the_same_key_gives_the_same_answer_and_costs_once(chat: Chat) -> None:
     assert (first.body, again.body) == (b'"hello"', b'"hello"')
     assert again.headers == {"Idempotency-Replayed": "true"}
     assert chat.tokens() == 40
-
-
-def parts_of(*amounts: int) -> Callable[[Running, Tally], Iterator[bytes]]:
-    """A stream that uses so many tokens with each part."""
-
-    def perform(_running: Running, tally: Tally) -> Iterator[bytes]:
-        tally.amounts[1] = 0
-        for amount in amounts:
-            tally.amounts[1] += amount
-            yield b"part"
-
-    return perform
 
 
 def test_a_stream_is_counted_when_it_was_read(chat: Chat) -> None:

@@ -22,7 +22,6 @@ from database import db, transaction
 from database.base import Clock
 from database.engine import EngineOptions, writer_connection
 from payments.assembly import Payments, assemble_payments
-from payments.billing.commands import billing_commands
 from payments.billing.rules import BillingRules, PeriodRules
 from payments.commands import payment_commands
 from payments.inbox.inbox import Applied, EventHandler, StoredEvent
@@ -185,8 +184,7 @@ def app_of(url: str, payments: Payments) -> Flask:
     install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
     for routes in payment_blueprints(payments):
         app.register_blueprint(routes)
-    app.cli.add_command(payment_commands(payments))
-    for command in billing_commands(payments.periods):
+    for command in payment_commands(payments):
         app.cli.add_command(command)
     return app
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from database import db
 from payments.billing.close import close_periods
 from payments.billing.mark_overdue import mark_overdue_periods
 from payments.billing.purse import AccountPurse
@@ -27,7 +28,8 @@ class Statements:
 
     @property
     def purse(self) -> AccountPurse:
-        return AccountPurse(self.rules)
+        with self.stripe.app.app_context():
+            return AccountPurse(self.rules, db.engine)
 
     def charge(self, user: uuid.UUID, cents: float, day: date = IN_FEBRUARY, times: int = 1) -> None:
         for _ in range(times):

@@ -25,10 +25,10 @@ from payments.stripe.jobs import stripe_jobs
 from payments.stripe.redirects import Redirects
 from payments.stripe.rules import StripeRules
 from payments.stripe_handler import StripeAddress, StripeHandler
-from sandbox.stripe_server.api import Seen
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.development_prices import add_development_prices
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.api import Seen
+from sandbox.stripe_server.protocol.response_shapes import Object
 from sandbox.stripe_server.server import StripeServer
 from tests.payments.apple_app import served
 from tests.payments.payments_app import RunningPayments, announce_to, app_of, assembled, period_rules

@@ -7,9 +7,9 @@ from itertools import pairwise
 from uuid import UUID
 
 from auth.tiers import Tier
+from sandbox.stripe_server.billing.invoices import Invoices, subscription_id
 from sandbox.stripe_server.books import Books
-from sandbox.stripe_server.invoices import Invoices, subscription_id
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.stripe_app import ENTERPRISE, ENTERPRISE_YEARLY, LEGACY, PRO, PRO_YEARLY, RunningStripe
 
 GRACE = timedelta(days=7)

@@ -13,10 +13,10 @@ from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
 from payments.stripe_handler import StripeAddress
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.event_outbox import Order
-from sandbox.stripe_server.faults import Trouble
-from sandbox.stripe_server.refusals import Refused
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.faults import Trouble
+from sandbox.stripe_server.protocol.refusals import Refused
+from sandbox.stripe_server.protocol.response_shapes import Object
+from sandbox.stripe_server.webhooks.event_outbox import Order
 from tests.payments.stripe_app import ENTERPRISE, PRO, PRO_YEARLY, RunningStripe
 from tests.payments.stripe_oracle import OPEN_DISPUTE, StripesView
 

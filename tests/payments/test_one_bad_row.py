@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from auth.tiers import Tier
 from payments.inbox.inbox import EventHandler
 from sandbox.http_listener import Reply
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.apple_app import PRO, RunningApple
 from tests.payments.conftest import MakePayments
 from tests.payments.facts import fact

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from payments.billing.purse import BillingOverdue
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.statements import GOOD, Statements
 
 FORTNIGHT = timedelta(days=14)
@@ -117,6 +118,65 @@ def test_a_refund_makes_it_due_again(statements: Statements) -> None:
     statements.stripe.server.books.announce("refund.failed", refund)
     statements.stripe.deliver()
     assert statements.state(period) == "paid"
+
+
+def test_while_a_bank_decides_a_dispute_it_stays_paid(statements: Statements) -> None:
+    user = statements.stripe.user()
+    period = statements.due(user)
+    statements.confirm(user, statements.pay(user, period).get_json()["id"])
+    dispute = statements.stripe.server.refunds.dispute(statements.stripe.latest("charge"))
+    statements.stripe.deliver()
+    assert statements.state(period) == "paid"
+    statements.stripe.server.refunds.close(dispute, "won")
+    statements.stripe.deliver()
+    assert statements.state(period) == "paid"
+
+
+def test_a_dispute_that_was_lost_makes_it_due_again(statements: Statements) -> None:
+    user = statements.stripe.user()
+    period = statements.due(user)
+    first = statements.pay(user, period).get_json()["id"]
+    statements.confirm(user, first)
+    dispute = statements.stripe.server.refunds.dispute(statements.stripe.latest("charge"))
+    statements.stripe.deliver()
+    statements.stripe.server.advance(timedelta(days=30))
+    statements.stripe.server.refunds.close(dispute, "lost")
+    statements.stripe.deliver()
+    (row,) = statements.rows()
+    assert (row.state, row.paid_at, row.payment_id) == ("due", None, None)
+    assert row.due_at == statements.rules.clock() + FORTNIGHT
+    assert statements.stripe.get(f"/{first}", user).get_json()["status"] == "disputed"
+
+    statements.stripe.server.advance(FORTNIGHT)
+    statements.mark_overdue()
+    heard_again(statements, dispute)
+    assert statements.state(period) == "overdue"
+    assert blocked(statements, user)
+    second = statements.pay(user, period).get_json()["id"]
+    assert second != first
+    statements.confirm(user, second)
+    heard_again(statements, dispute)
+    (row,) = statements.rows()
+    assert (row.state, str(row.payment_id)) == ("paid", second)
+    assert not blocked(statements, user)
+
+
+def test_a_dispute_that_is_won_after_all_pays_it(statements: Statements) -> None:
+    user = statements.stripe.user()
+    period = statements.due(user)
+    statements.confirm(user, statements.pay(user, period).get_json()["id"])
+    dispute = statements.stripe.server.refunds.dispute(statements.stripe.latest("charge"))
+    statements.stripe.server.refunds.close(dispute, "lost")
+    statements.stripe.deliver()
+    assert statements.state(period) == "due"
+    dispute["status"] = "won"
+    heard_again(statements, dispute)
+    assert statements.state(period) == "paid"
+
+
+def heard_again(statements: Statements, dispute: Object) -> None:
+    statements.stripe.server.books.announce("charge.dispute.updated", dispute)
+    statements.stripe.deliver()
 
 
 def test_another_users_and_the_month_that_runs_are_not_found(statements: Statements) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from payments.stripe.price_list import KEPT, KEPT_AFTER_FAILURE
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import MakeStripe, RunningStripe
 
 PRICES = "/v1/prices/"

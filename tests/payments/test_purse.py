@@ -40,17 +40,17 @@ def calls_until_refused(account: MeteredAccount) -> int:
 
 
 def test_a_free_call_draws_nothing_and_asks_nothing(statements: Statements) -> None:
-    asked: list[str] = []
+    asked: list[object] = []
     with statements.stripe.app.app_context():
-        listener = lambda *arguments: asked.append(arguments[2])  # noqa: E731
-        event.listen(db.engine, "before_cursor_execute", listener)
+        listener = lambda *arguments: asked.append(arguments)  # noqa: E731
+        event.listen(db.engine, "checkout", listener)
         try:
             assert statements.purse.draws(uuid4(), 0, statements.rules.clock()) == ()
             assert asked == []
             statements.purse.draws(uuid4(), 1, statements.rules.clock())
             assert len(asked) == 1  # one query for all terms
         finally:
-            event.remove(db.engine, "before_cursor_execute", listener)
+            event.remove(db.engine, "checkout", listener)
 
 
 def test_parallel_calls_owe_exactly_what_an_account_may_owe(account: MeteredAccount) -> None:

@@ -10,7 +10,7 @@ from auth.tiers import Tier
 from database import transaction
 from payments.subscriptions.close_account import end_subscriptions, let_go_of_subscriptions
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import RunningStripe
 
 

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import RunningStripe
 
 CHECKOUT, CHANGE = "/stripe/create-checkout-session", "/stripe/subscription/change"

@@ -16,7 +16,7 @@ from database import db
 from payments.inbox.inbox import CLAIMED_FOR
 from payments.stripe.jobs import end_doubles
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import PRO, RunningStripe
 
 LONG = 60.0

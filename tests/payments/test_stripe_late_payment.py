@@ -7,8 +7,8 @@ import pytest
 
 from auth.tiers import Tier
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.faults import Trouble
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.stripe_app import RunningStripe
 
 

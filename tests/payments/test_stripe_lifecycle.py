@@ -11,7 +11,7 @@ from payments.subscriptions.close_account import let_go_of_subscriptions
 from payments.subscriptions.entitlement import RENEWAL_LEEWAY
 from payments.subscriptions.status import Provider, SubscriptionStatus
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, LEGACY, PRO, MakeStripe, RunningStripe
 

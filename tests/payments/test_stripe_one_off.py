@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from payments.purchases.status import OPEN, TRANSITIONS, PaymentStatus
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import RunningStripe
 
 INTENTS = "/v1/payment_intents"

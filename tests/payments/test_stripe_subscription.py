@@ -11,8 +11,8 @@ import pytest
 from auth.tiers import Tier
 from payments.subscriptions.status import Provider
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.faults import Trouble
+from sandbox.stripe_server.protocol.response_shapes import Object
 from tests.payments.facts import fact
 from tests.payments.stripe_app import ENTERPRISE, HOME, OTHER_ORIGIN, PRO, PRO_YEARLY, MakeStripe, RunningStripe
 

@@ -26,7 +26,7 @@ from payments.inbox.inbox import MOST_ATTEMPTS
 from payments.product_table import ProductTable
 from payments.subscriptions.status import Provider
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import ENTERPRISE, PRICES, PRO, MakeStripe, RunningStripe
 
 ROOT = Path(__file__).resolve().parents[2]

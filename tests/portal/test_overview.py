@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from metering.usage.read import Counted
 from portal.overview.routes import CHART_HEIGHT, bars_of
 from tests.admin.dashboard import Dashboard, text_of
@@ -41,3 +43,16 @@ def test_the_busiest_day_is_the_highest_bar(dashboard: Dashboard) -> None:
     assert (bars[0].ok, bars[0].failed) == (CHART_HEIGHT * 3 / 4, CHART_HEIGHT / 4)
     assert (bars[27].ok, bars[1].ok) == (CHART_HEIGHT / 2, 0)
     assert bars[0].words == "1 February: 4 requests, 1 failed"
+
+
+@pytest.mark.parametrize("dashboard_environment", [{"BILLING_CURRENCY": "eur"}])
+def test_money_is_in_the_currency_of_the_prices_on_every_page(dashboard: Dashboard) -> None:
+    customer, now = dashboard.customer(), dashboard.auth.clock()
+    insert_call(dashboard, customer.user_id, now, micros=1_230_000)
+    assert customer.post("/portal/budget", {"amount": "20"}).status_code == 303
+    pages = {path: text_of(customer.get(f"/portal{path}")) for path in ("", "/requests", "/budget", "/solve")}
+    assert "Charged 1.23 EUR" in pages[""] and "Budget 20.00 EUR" in pages[""]
+    assert "1.23 EUR" in pages["/requests"]
+    assert "In EUR, such as 20 or 12.50" in pages["/budget"]
+    assert "A solution costs 1.00 EUR" in pages["/solve"]
+    assert [path for path, shown in pages.items() if "USD" in shown or "dollar" in shown] == []

@@ -11,7 +11,7 @@ import requests
 from database.base import uuid7
 from payments.stripe_handler import StripeAddress
 from sandbox.stripe_server.server import StripeServer
-from tests.admin.dashboard import Dashboard, text_of
+from tests.admin.dashboard import BASE, PAGE, Dashboard, text_of
 
 
 def charge(dashboard: Dashboard, user_id: UUID, *, micros: int = 1_000_000) -> UUID:
@@ -95,7 +95,8 @@ def test_a_statement_is_paid_on_a_page_of_stripe(dashboard: Dashboard, stripe: S
         .endswith(f"{path}?done=cancelled")
     )
     paid = requests.post(page, data={"action": "good"}, allow_redirects=False, timeout=5)
-    assert "marked as paid when Stripe confirms" in text_of(customer.get(f"{path}?done=paid"))
+    back = text_of(customer.get(f"{path}?done=paid"))
+    assert "marked as paid when Stripe confirms" in back and "Pay 3.00 USD" not in back and "is overdue" not in back
     assert paid.headers["Location"].endswith(f"{path}?done=paid")
 
     again = customer.post(path)
@@ -108,3 +109,14 @@ def test_what_cannot_be_paid_by_card_says_why(dashboard: Dashboard, stripe: Stri
     path = f"/portal/statements/{statement(dashboard, customer.user_id, 49, 'due')}"
     assert "too small to be paid by card" in text_of(customer.get(path))
     assert customer.post(path).status_code == 409
+
+
+def test_who_comes_from_another_site_goes_on_to_the_page_and_a_stranger_signs_in(dashboard: Dashboard) -> None:
+    """Browsers send the cookie with the second request alone, for it comes from a page of ours."""
+    path, elsewhere = "/portal/statements?done=paid", {**PAGE, "Sec-Fetch-Site": "cross-site"}
+    at_first = dashboard.stranger.get(path, base_url=BASE, headers=elsewhere)
+    assert (at_first.status_code, f'content="0; url={path}"' in at_first.text) == (401, True)
+    own = dashboard.stranger.get(path, base_url=BASE, headers={**PAGE, "Sec-Fetch-Site": "same-origin"})
+    assert (own.status_code, "http-equiv" in own.text, "Password" in own.text) == (401, False, True)
+    staff = dashboard.stranger.get("/admin", base_url=BASE, headers=elsewhere)
+    assert (staff.status_code, "http-equiv" in staff.text) == (401, False)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.catalogue import Model
-from providers.chat_completions import read_completion, request_document
-from providers.completion import Completion, Finish, TokenUsage, estimated_usage
+from providers.chat_completions import ChatCompletions
+from providers.completion import NO_OPTIONS, Completion, Finish, Prompt, TokenUsage, estimated_usage
 from providers.http_client import Reply
 from providers.problems import (
     ContentRefused,
@@ -18,7 +18,7 @@ from providers.problems import (
     ProviderFailed,
     ProviderMisconfigured,
 )
-from tests.providers.questions import LUNA, MESSAGES
+from tests.providers.questions import LUNA, MESSAGES, PROMPT
 
 
 def answer(**changes: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def choice(finish: str = "stop", **message: Any) -> dict[str, Any]:
 
 def read(document: object, status: int = 200, retry_after: str | None = None, model: Model = LUNA) -> Completion:
     body = document if isinstance(document, bytes) else orjson.dumps(document)
-    return read_completion(Reply(status, retry_after, body), model, MESSAGES)
+    return ChatCompletions().read(Reply(status, retry_after, body), model, PROMPT)
 
 
 def failure(document: object, status: int = 200, retry_after: str | None = None) -> ProviderFailed:
@@ -45,8 +45,14 @@ def failure(document: object, status: int = 200, retry_after: str | None = None)
     return raised.value
 
 
+def requested(prompt: Prompt = PROMPT, model: Model = LUNA, **changes: Any) -> Any:
+    wire = ChatCompletions(names=changes.pop("names", True))
+    asked = {"max_output_tokens": 100, "temperature": None, "options": NO_OPTIONS, "stream": False, **changes}
+    return orjson.loads(wire.request(model, prompt, **asked))
+
+
 def test_pictures_are_sent_as_data_and_plain_messages_as_text() -> None:
-    document = orjson.loads(request_document(LUNA, MESSAGES, 100))
+    document = requested()
     assert document["max_completion_tokens"] == 100
     system, user = document["messages"]
     assert system == {"role": "system", "content": "You solve problems of mathematics."}

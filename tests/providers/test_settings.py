@@ -1,16 +1,21 @@
 """The settings of OpenAI, read as a process reads them."""
 
+from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from auth.tiers import Tier
 from config import SettingsInvalid, load_settings
 from metering.capability import Capability
-from providers.catalogue import model_named
-from providers.settings import OpenAISection, model_remarks, picture_complaints
+from metering.parts import Shared
+from providers.assembly import providers_of
+from providers.settings import ProvidersSection, key_complaints, model_remarks, picture_complaints
 from settings.check import remarks_on
 from settings.redact import Redactor
+from settings.section import Complaint
+from tests.providers.questions import model_named
 from tests.whole.environment import production_environment
 
 KEY = "sk-proj-" + "a1B2" * 10
@@ -20,16 +25,21 @@ def nothing(*_: object) -> object:
     raise AssertionError("no test builds it")
 
 
-ASKS = Capability("ask", "Asks", {}, {tier: {} for tier in Tier}, nothing, settings=OpenAISection)  # type: ignore[arg-type]
+class AskSection(ProvidersSection):
+    def contradictions(self) -> Iterator[Complaint]:
+        yield from key_complaints(self)
 
 
-def development(**changes: str) -> OpenAISection:
+ASKS = Capability("ask", "Asks", {}, {tier: {} for tier in Tier}, nothing, settings=AskSection)  # type: ignore[arg-type]
+
+
+def development(**changes: str) -> ProvidersSection:
     settings = load_settings({"CAPABILITIES": "ask", **changes}, capabilities=(ASKS,))
-    assert isinstance(settings, OpenAISection)
+    assert isinstance(settings, ProvidersSection)
     return settings
 
 
-def production(**changes: str) -> OpenAISection:
+def production(**changes: str) -> ProvidersSection:
     environ = production_environment("postgresql://mirroros@127.0.0.1:1/mirroros", "https://predict.example.com")
     own = {"CAPABILITIES": "ask", "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": ""}
     return development(**{**environ, **own, **changes})
@@ -85,6 +95,10 @@ def test_a_placeholder_is_no_key(key: str) -> None:
         ({"OPENAI_BASE_URL": "ftp://example.com"}, "OPENAI_BASE_URL must be a URL"),
         ({"OPENAI_TIMEOUT_S": "0"}, "OPENAI_TIMEOUT_S "),
         ({"OPENAI_MODEL": "gpt 4"}, "OPENAI_MODEL must be a model's name"),
+        ({"ANTHROPIC_API_KEY": "sk-ant-..."}, "ANTHROPIC_API_KEY is a placeholder"),
+        ({"GROQ_API_KEY": "two words"}, "GROQ_API_KEY must be the key"),
+        ({"GOOGLE_BASE_URL": "http://generativelanguage.googleapis.com"}, "GOOGLE_BASE_URL must begin with https"),
+        ({"MODEL_CATALOGUE": "/nowhere/models.toml"}, "MODEL_CATALOGUE cannot be read"),
     ],
 )
 def test_what_production_refuses(changes: dict[str, str], problem: str) -> None:
@@ -105,7 +119,7 @@ def test_a_model_that_was_shut_down_is_remarked() -> None:
 
 def test_a_model_that_is_not_listed_is_remarked_at_openai_alone() -> None:
     (remark,) = [each for each in remarks_on(production(OPENAI_MODEL="gpt-next")) if "OPENAI" in each]
-    assert remark.startswith("OPENAI_MODEL is not in providers/catalogue.toml")
+    assert remark.startswith("OPENAI_MODEL is not in the catalogue of models")
     elsewhere = production(OPENAI_MODEL="llama", OPENAI_BASE_URL="http://ai.internal/v1")
     assert not [each for each in remarks_on(elsewhere) if "OPENAI" in each]
 
@@ -115,3 +129,38 @@ def test_a_model_of_text_alone_is_refused_where_pictures_are_sent() -> None:
         ("OPENAI_MODEL", "names o3-mini, which does not read pictures")
     ]
     assert not list(picture_complaints("OPENAI_MODEL", model_named("openai", "gpt-next")))
+
+
+def test_a_provider_is_set_up_by_its_key() -> None:
+    assert development().providers_set_up == ["openai"]
+    keys = {
+        "OPENAI_API_KEY": KEY,
+        "GROQ_API_KEY": "gsk_1",
+        "ANTHROPIC_API_KEY": "sk-ant-...",
+        "GOOGLE_API_KEY": "AIza1",
+    }
+    settings = development(**keys)
+    assert settings.providers_set_up == ["openai", "google", "groq"]
+    assert (settings.key_of("groq"), settings.key_of("anthropic")) == ("gsk_1", None)
+    assert settings.address_of("google") == "https://generativelanguage.googleapis.com/v1beta/openai"
+    assert "gsk_1" not in repr(settings)
+
+
+def test_a_catalogue_of_ones_own_replaces_the_shipped_one(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text('[aliases]\nfast = ["mine"]\n[openai.mine]\npictures = true\n', encoding="utf-8")
+    settings = production(MODEL_CATALOGUE=str(file))
+    assert list(settings.catalogue.models) == ["mine"]
+    assert settings.openai_default_model.listed is False
+
+
+def test_providers_are_made_once_for_all_capabilities() -> None:
+    shared, settings = Shared(), development(ANTHROPIC_API_KEY="sk-ant-1")
+    providers = shared(providers_of, settings)
+    assert shared(providers_of, settings) is providers
+    assert list(providers.by_name) == ["openai", "anthropic"]
+    assert [check.name for check in providers.checks] == ["AI provider OpenAI", "AI provider Anthropic"]
+    model = settings.catalogue.models["claude-sonnet-5-5"]
+    assert (providers.of(model).name, providers.of(model).mock) == ("anthropic", False)
+    with pytest.raises(KeyError):
+        providers.of(settings.catalogue.models["openai/gpt-oss-120b"])

@@ -11,8 +11,8 @@ from PIL import Image
 from sandbox.ai_server.server import AIServer
 
 if TYPE_CHECKING:
-    from anthropic import Anthropic
-    from openai import OpenAI
+    from anthropic import Anthropic, AsyncAnthropic
+    from openai import AsyncOpenAI, OpenAI
 
 MODELS = {
     "openai": "gpt-6-luna",
@@ -57,6 +57,21 @@ def anthropic_sdk(server: AIServer, *, key: str | None = None) -> "Anthropic":
         url, key = server.base_url("anthropic"), key or server.keys["anthropic"]
         _clients[name] = Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20)
     return cast("Anthropic", _clients[name])
+
+
+def async_openai_sdk(server: AIServer, face: str = "openai") -> "AsyncOpenAI":
+    """Close it in the loop that used it."""
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(base_url=server.base_url(face), api_key=server.keys[face], max_retries=0, timeout=20)
+
+
+def async_anthropic_sdk(server: AIServer) -> "AsyncAnthropic":
+    """Close it in the loop that used it."""
+    from anthropic import AsyncAnthropic
+
+    url, key = server.base_url("anthropic"), server.keys["anthropic"]
+    return AsyncAnthropic(base_url=url, api_key=key, max_retries=0, timeout=20)
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48), **saved: Any) -> bytes:

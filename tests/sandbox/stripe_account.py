@@ -11,7 +11,7 @@ import stripe
 
 from sandbox.stripe_server.books import Card
 from sandbox.stripe_server.development_prices import add_development_prices
-from sandbox.stripe_server.response_shapes import Object
+from sandbox.stripe_server.protocol.response_shapes import Object
 from sandbox.stripe_server.server import StripeServer
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -91,7 +91,7 @@ def test_a_cut_answer_is_billed(providers: AIServer) -> None:
     providers.next.add(NextAnswer(cut_after_bytes=40))
     with pytest.raises(APIConnectionError):
         ask(providers)
-    providers.next.add(NextAnswer(cut_after_chunks=3))
+    providers.next.add(NextAnswer(cut_after_chunks=2))
     stream = openai_sdk(providers).chat.completions.create(model="gpt-6-luna", messages=asked(), stream=True)
     seen: list[object] = []
     with contextlib.suppress(APIError, Exception):

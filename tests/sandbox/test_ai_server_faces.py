@@ -46,27 +46,6 @@ def test_a_message_has_text_usage_and_stop_reason(providers: AIServer) -> None:
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (entry.input_tokens, entry.output_tokens)
 
 
-@pytest.mark.parametrize("face", CHAT_COMPLETIONS)
-def test_a_streamed_chat_completion_says_the_same(providers: AIServer, face: str) -> None:
-    ask = openai_sdk(providers, face).chat.completions.create
-    whole = ask(model=MODELS[face], messages=asked())
-    stream = ask(model=MODELS[face], messages=asked(), stream=True, stream_options={"include_usage": True})
-    chunks = list(stream)
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == whole.choices[0].message.content
-    assert chunks[-1].usage == whole.usage
-
-
-def test_a_streamed_message_says_the_same(providers: AIServer) -> None:
-    messages = anthropic_sdk(providers).messages
-    whole = messages.create(model=MODELS["anthropic"], max_tokens=100, messages=asked_of_anthropic(picture()))
-    with messages.stream(model=MODELS["anthropic"], max_tokens=100, messages=asked_of_anthropic(picture())) as streamed:
-        last = streamed.get_final_message()
-    assert last.content[0].type == whole.content[0].type == "text"
-    assert (last.content[0].text, last.stop_reason) == (whole.content[0].text, whole.stop_reason)
-    assert last.usage.output_tokens == whole.usage.output_tokens
-
-
 def test_the_models_are_those_of_the_package_that_are_still_offered(providers: AIServer) -> None:
     listed = {model.id for model in openai_sdk(providers).models.list()}
     assert listed == set(openai_models())
@@ -164,6 +143,24 @@ def test_anthropic_takes_only_what_the_package_knows(providers: AIServer, body: 
     status, error = refusal(providers, "anthropic", **{**usual, **body})
     assert (status, error["type"], error["error"]["type"]) == (400, "error", "invalid_request_error")
     assert error["error"]["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        ("claude-sonnet-5-5", {"temperature": 1}, "`temperature` is deprecated for this model."),
+        ("claude-opus-4-8", {"top_p": 0.5}, "`top_p` is deprecated for this model."),
+        ("claude-haiku-4-5", {"temperature": 1.5}, "temperature: range: 0..1"),
+        ("claude-haiku-4-5", {"temperature": "hot"}, "temperature: Input should be a valid number"),
+        ("claude-haiku-4-5", {"temperature": 0.5, "top_k": 40}, None),
+    ],
+)
+def test_newer_models_of_anthropic_refuse_what_older_ones_take(
+    providers: AIServer, model: str, body: dict[str, Any], message: str | None
+) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    status, answer = refusal(providers, "anthropic", model=model, max_tokens=5, messages=messages, **body)
+    assert (status, answer.get("error", {}).get("message")) == (200 if message is None else 400, message)
 
 
 def test_what_is_not_json_or_not_there_is_refused(providers: AIServer) -> None:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import requests
 
-from sandbox.services import ROOT
+from sandbox.services import AI_VARIABLES, ROOT
 
 START_SECONDS = 90
 
@@ -31,7 +31,7 @@ class MakeRun:
         self.folder, self.output = folder, ""
         unset = {"DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL", "FLASK_ENV", "EMAIL_HOST", "EMAIL_FOLDER"}
         unset |= {"STRIPE_SECRET_KEY", "APPLE_BUNDLE_ID", "APPLE_CLIENT_IDS", "GOOGLE_CLIENT_IDS"}
-        unset |= {"OPENAI_API_KEY", "OPENAI_BASE_URL", "USE_MOCK_OPENAI", "CAPABILITIES"}
+        unset |= {*AI_VARIABLES, "USE_MOCK_OPENAI", "CAPABILITIES"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset}
         self.environ |= {"PORT": "0", "FLASK_ENV": "development", "BCRYPT_COST": "4"}
 
@@ -104,6 +104,12 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
+    found = re.search(
+        r"^AI +stand-ins, .*: OpenAI, Anthropic, Google, Groq (http://\S+)$", started.output, re.MULTILINE
+    )
+    assert (
+        found is not None and requests.get(f"{found[1]}/controls/books", timeout=10).json()["requests"]
+    ), started.output
 
     refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
@@ -209,7 +215,8 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running = MakeRun(tmp_path)
     running.environ |= {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
-    running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given", "OPENAI_API_KEY": f"sk-{secrets.token_hex(16)}"}
+    running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
+    running.environ |= {name: secrets.token_hex(16) for name in AI_VARIABLES if name.endswith("_KEY")}
     running.environ |= {"APPLE_BUNDLE_ID": "com.example.given", "APPLE_APP_ID": "1"}
     running.environ |= {"APPLE_PRODUCTS": "com.example.given.pro:pro:monthly"}
     running.environ |= {"APPLE_CLIENT_IDS": "com.example.given", "GOOGLE_CLIENT_IDS": "given"}

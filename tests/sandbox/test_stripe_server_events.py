@@ -10,7 +10,7 @@ import pytest
 import stripe
 
 from sandbox.http_listener import Listener, Reply, Request
-from sandbox.stripe_server.event_outbox import Order
+from sandbox.stripe_server.webhooks.event_outbox import Order
 from tests.sandbox.stripe_account import NOON, Account
 
 

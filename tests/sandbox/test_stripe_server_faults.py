@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import stripe
 
-from sandbox.stripe_server.faults import Trouble
+from sandbox.stripe_server.protocol.faults import Trouble
 from tests.sandbox.stripe_account import Account
 
 

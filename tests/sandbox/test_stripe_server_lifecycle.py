@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import stripe
 
+from sandbox.stripe_server.billing.subscriptions import DAY
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.subscriptions import DAY
 from tests.sandbox.stripe_account import ENTERPRISE, PRO, PRO_YEARLY, Account
 
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 import stripe
 
-from sandbox.stripe_server.parameter_schemas import operations
+from sandbox.stripe_server.protocol.parameter_schemas import operations
 from tests.sandbox.stripe_account import PRO, Account
 
 CHECKOUT = {

@@ -9,7 +9,7 @@ import requests
 import stripe
 
 from sandbox.stripe_server.books import Card
-from sandbox.stripe_server.response_shapes import CLASSES, WrongShape, response_class, shaped
+from sandbox.stripe_server.protocol.response_shapes import CLASSES, WrongShape, response_class, shaped
 from tests.sandbox.stripe_account import ENTERPRISE, PRO, Account
 
 

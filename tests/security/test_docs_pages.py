@@ -64,6 +64,7 @@ def test_nothing_beside_the_assets_is_served(toy: Flask, name: str) -> None:
     assert toy.test_client().get(f"/docs/assets/{name}").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(

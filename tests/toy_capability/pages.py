@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from auth.assembly import Auth
 from auth.audit.record import record
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SENDS_ON, SHOWS, PageQuery, SitePages, see_other, show
+from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from database import reading, transaction
@@ -37,35 +37,24 @@ def toy_pages(auth: Auth, guards: PageGuards) -> Blueprint:
             count = session.scalars(select(func.count()).select_from(Toy)).one()
         return show("toy_list.html", title="Toys", count=count)
 
-    admin = guards(Role.ADMIN, fresh=True)
-
-    @operation(
-        pages,
-        "GET",
-        "/<uuid:user_id>/take",
-        operation_id="take_form",
-        summary="Take toys away",
-        guard=admin,
-        answers=SHOWS,
-    )
     def take_form(caller: Principal, user_id: UUID) -> Answer:
         return show("toy_take.html", title="Take toys away")
 
-    @operation(
-        pages,
-        "POST",
-        "/<uuid:user_id>/take",
-        operation_id="take",
-        summary="Take toys away",
-        guard=admin,
-        body=Form(TakeAway),
-        answers=SENDS_ON,
-        problems=(NotFound,),
-    )
     def take(caller: Principal, user_id: UUID, body: TakeAway) -> Answer:
         with transaction() as session:
             session.execute(delete(Toy).where(Toy.user_id == user_id))
             record(session, "toys_taken", auth.clock(), user_id=user_id, actor_id=caller.user_id, reason=body.reason)
         return see_other("/admin/toys", "taken")
 
+    act_with_form(
+        pages,
+        "/<uuid:user_id>/take",
+        operation_ids=("take_form", "take"),
+        summary="Take toys away",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=take_form,
+        act=take,
+        body=Form(TakeAway),
+        problems=(NotFound,),
+    )
     return pages

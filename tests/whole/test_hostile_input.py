@@ -47,8 +47,15 @@ FOR_STAFF = {
     "/api/admin/billing-periods/{period_id}/credit",
 }
 """Refused before their body is read. The staff's bodies go through the same reader as all others."""
-TESTED_ELSEWHERE = {"/api/gateway/solve"}
-"""It takes forms too, and up to 20 MB: tests/capabilities/solve/test_bad_input.py."""
+TESTED_ELSEWHERE = {
+    "/api/gateway/solve",
+    "/api/gateway/chat/completion",
+    "/api/gateway/chat/messages",
+    "/api/gateway/chat/messages/regenerate",
+    "/api/gateway/conversations",
+    "/api/gateway/openai/v1/chat/completions",
+}
+"""Their bodies may be larger, and they need a provider: tests/capabilities."""
 SIGNED_IN = {
     "/api/auth/reauthenticate",
     "/api/auth/password/change",

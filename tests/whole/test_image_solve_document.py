@@ -32,6 +32,8 @@ CURL = r"""curl -sS -X POST {url}/api/core/solve \
       "image": "{picture}",
       "prompt": "Solve this math problem"
     }}'"""
+CURL_WITH_A_TOKEN = r"""curl -sS -H "Authorization: Bearer {token}" \
+  {url}/api/core/solve"""
 PATHS = (
     "POST /api/customers/register",
     "POST /api/customers/login",
@@ -121,6 +123,13 @@ def test_every_line_of_the_document_runs_as_written(running: MakeRun) -> None:
     solved = json.loads(done.stdout)
     assert "answer" in solved, solved
     assert solved["answer"] and solved["provider"] == "openai" and solved["mock"] is False
+    line = CURL_WITH_A_TOKEN.format(url=running.url, token=key)
+    done = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, check=True, timeout=60)
+    told = json.loads(done.stdout)
+    assert (told["status"], told["error"]) == (
+        405,
+        "method_not_allowed",
+    )  # it shows where the key goes, and sends no picture
     twin = api.post("/api/gateway/solve", {"image": picture(), "prompt": "Solve this math problem"}, key)
     assert twin.status_code == 200, twin.text
     assert twin.json()["answer"] == solved["answer"]
@@ -183,7 +192,28 @@ def test_every_path_of_the_document_is_there(database_url: str, private: Private
 
 
 def test_compat_routes_off_turns_them_to_404(database_url: str, private: PrivateServer) -> None:
-    assert set(statuses(application(database_url, private, COMPAT_ROUTES="off")).values()) == {404}
+    assert set(statuses(application(database_url, private, COMPAT_ROUTES="false")).values()) == {404}
+
+
+def test_the_commands_of_the_document_are_there(database_url: str, private: PrivateServer) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {
+        "help",
+        "install",
+        "dev",
+        "test",
+        "migrate",
+        "superuser",
+        "typecheck",
+        "lint",
+        "format",
+        "clean",
+    } <= targets
+    commands = application(database_url, private).cli.commands.keys()
+    assert {"bootstrap-demo", "create-billing-periods", "mark-overdue-periods", "create-admin"} <= commands
+    page = (ROOT / "docs" / "from-django.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`make ([a-z-]+)", page)) <= targets
+    assert set(re.findall(r"`flask ([a-z-]+)", page)) - {"run", "db"} <= commands
 
 
 def test_the_page_for_movers_names_every_old_path() -> None:

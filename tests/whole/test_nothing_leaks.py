@@ -36,6 +36,7 @@ def sentry() -> Iterator[Ingest]:
         yield ingest
 
 
+@pytest.mark.slow
 def test_no_secret_and_no_word_of_a_session_reaches_the_log_or_an_error(
     start_web_server: StartWebServer,
     *,

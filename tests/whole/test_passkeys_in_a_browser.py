@@ -81,6 +81,7 @@ def browser_app(
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_passkey_is_registered_and_signs_in_alone_and_after_a_password(browser_app: App) -> None:

@@ -76,6 +76,7 @@ def test_one_kind_of_token_is_not_another(web_server: WebServer) -> None:
     assert web_server.get("/api/auth/profile", alice.access_token).status == 200
 
 
+@pytest.mark.slow
 def test_everything_at_once_on_one_account_never_deadlocks(web_server: WebServer) -> None:
     alice = web_server.register("alice")
     credentials = {"email": alice.email, "password": alice.password}

@@ -161,7 +161,7 @@ class Faults:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.timeout(2 * SECONDS + 240)
 def test_all_books_agree_after_whatever_failed(
     *,
     start_web_server: StartWebServer,
@@ -232,7 +232,7 @@ def assert_the_log_agrees(rows: Rows, charges: Rows, delivered: set[str]) -> Non
 def assert_the_provider_agrees(ai: AIServer, rows: Rows) -> None:
     """Each charge is one answer that the provider bills. What it bills beside them has its row, which says why it is free.
 
-    A key that was taken over keeps its request ID, so the call of the process that was killed has a row with another one.
+    A key that was taken over keeps its request ID, so the call of the one before has a row with another one.
     """
     billed = Counter(str(entry.client_request_id) for entry in ai.books.billed)
     assert {each for each, row in rows.items() if row["success"]} <= set(billed)
@@ -240,9 +240,7 @@ def assert_the_provider_agrees(ai: AIServer, rows: Rows) -> None:
     again: Counter[object] = Counter()
     for each, times in billed.items():
         again[rows[each]["user_id"]] += times - 1
-    beside = Counter(
-        row["user_id"] for each, row in rows.items() if row["outcome"] == "abandoned" and each not in billed
-    )
+    beside = Counter(row["user_id"] for each, row in rows.items() if row["outcome"] in EXPLAINED and each not in billed)
     assert again <= beside
 
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 from capabilities.solve.pictures.cut_metadata import Cut, Damaged, cut_jpeg, cut_png
+from capabilities.solve.pictures.decoder.picture import MOST_PIXELS
 from capabilities.solve.pictures.problems import PictureFormatNotSupported, PictureHasTooManyPixels, PictureUnreadable
 
-MOST_PIXELS: Final = 40_000_000
 MOST_PIXELS_OF_WEBP: Final = 16_000_000
 """Its decoder holds three copies of the whole picture, 15 bytes a pixel: 40 megapixels would take 600 MB."""
 MOST_GIF_BLOCKS = 2_000

@@ -67,7 +67,7 @@ def try_pages(solver: PictureSolver, clock: Clock, slots: Slots, guards: PageGua
         "",
         operation_id="try",
         summary="Solve a picture",
-        guard=guards(uploads=True),
+        guard=guards(uploads=True, metered=True),
         within=slots,
         body=FormWithFiles(
             {"image": FilePart((), LARGEST_PICTURE)}, TryForm, LARGEST_BODY, most_parts=10, sessions=guards.sessions

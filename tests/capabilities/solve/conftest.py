@@ -20,6 +20,7 @@ from config import load_settings
 from database import db
 from sandbox.ai_server.server import AIServer
 from tests.auth.accounts_app import PASSWORD, bearer
+from tests.canary import PROMPT
 from tests.capabilities.solve.made_pictures import formula
 from tests.databases import MigratedDatabases
 from tests.whole.environment import PUBLIC_HOST, production_environment
@@ -49,7 +50,7 @@ class RunningSolve:
         if tier is not None:
             given = self.flask("users", "set-tier", body["email"], tier.value)
             assert given.exit_code == 0, given.output
-        return Customer(self, told["user"]["id"], told["access_token"])
+        return Customer(self, told["user"]["id"], told["access_token"], body["email"])
 
     def flask(self, *arguments: str) -> Result:
         return self.app.test_cli_runner().invoke(args=arguments)
@@ -67,6 +68,13 @@ class Customer:
     running: RunningSolve
     id: str
     token: str
+    email: str
+
+    def key(self) -> dict[str, Any]:
+        """An API key that may solve."""
+        made = self.call("POST", "/api/auth/tokens", json={"name": "robot", "scopes": ["solve"]})
+        assert made.status_code == 201, made.text
+        return dict(made.get_json())
 
     def call(
         self,
@@ -83,7 +91,7 @@ class Customer:
     def solve(self, picture: bytes | str | None = None, *, key: str | None = None, **fields: Any) -> TestResponse:
         """`picture` as bytes, or the text that stands in their place."""
         image = base64(formula() if picture is None else picture) if not isinstance(picture, str) else picture
-        return self.call("POST", SOLVE, key=key, json={"image": image, **fields})
+        return self.call("POST", SOLVE, key=key, json={"image": image, "prompt": PROMPT, **fields})
 
     def solve_form(self, picture: bytes | None, *, key: str | None = None, **fields: str) -> TestResponse:
         """As a file whose name and type say something else."""
@@ -135,7 +143,7 @@ def running_solve(
         **production_environment(database_url, "https://predict.example.com", redis_url),
         "OPENAI_API_KEY": ai.keys["openai"],
         "OPENAI_BASE_URL": ai.base_url("openai"),
-        "OPENAI_TIMEOUT_S": "5",
+        "OPENAI_TIMEOUT_S": "30",
         **changes,
     }
     app = assemble(load_settings(environ))

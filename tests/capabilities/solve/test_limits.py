@@ -58,6 +58,7 @@ FAILURES: list[tuple[NextAnswer, int, str]] = [
     (NextAnswer(finish="refusal"), 422, "content_refused"),
     (NextAnswer(status=500), 502, "provider_failed"),
     (NextAnswer(cut_after_bytes=20), 502, "provider_failed"),
+    (NextAnswer(reset=True), 502, "provider_failed"),
 ]
 
 

@@ -1,19 +1,29 @@
 """What is made of a picture before a provider gets it."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
-import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from capabilities.solve.pictures.orientation import orientation_of
-from capabilities.solve.pictures.prepare import LONGEST_SIDE, Prepared, prepare
+from capabilities.solve.pictures.decoder.messages import messages
+from capabilities.solve.pictures.decoder.orientation import orientation_of
+from capabilities.solve.pictures.decoder.picture import Prepared
+from capabilities.solve.pictures.decoder.prepare import LONGEST_SIDE
+from capabilities.solve.pictures.decoders import PictureDecoders
 from capabilities.solve.pictures.problems import (
+    DecodersBusy,
     PictureFormatNotSupported,
     PictureHasTooManyPixels,
     PictureProblem,
@@ -41,10 +51,17 @@ from tests.capabilities.solve.made_pictures import (
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
+DECODERS = PictureDecoders()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def decoders_are_closed() -> Iterator[None]:
+    yield
+    DECODERS.close()
 
 
 def prepared(data: bytes) -> Prepared:
-    return prepare(read_header(data))
+    return DECODERS.prepare(read_header(data))
 
 
 def opened(picture: Prepared) -> Image.Image:
@@ -252,12 +269,10 @@ def test_a_changed_picture_is_taken_or_refused_and_never_breaks_us(kind: str, da
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, min(len(changed), 700) - 1))
         changed[at] = data.draw(st.integers(0, 255))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            made = prepared(bytes(changed))
-        except PictureProblem:
-            return
+    try:
+        made = prepared(bytes(changed))
+    except PictureProblem:
+        return
     assert b"SECRET" not in made.data
 
 
@@ -266,34 +281,92 @@ def test_any_exif_has_an_orientation(exif: bytes) -> None:
     assert 1 <= orientation_of(b"II*\x00" + exif) <= 8
 
 
-PEAK = """
-import resource
-import capabilities.solve.pictures.prepare  # before the pictures are made, so that their memory is given back too
-from capabilities.solve.pictures.decoders import PictureDecoders
-from capabilities.solve.pictures.read_header import read_header
-from concurrent.futures import ThreadPoolExecutor
-from tests.capabilities.solve.made_pictures import *
-kinds = [png_of(6300, 6300, bytes(6301 * 6300)), saved(Image.new("RGBA", (8000, 4900), (1, 2, 3, 4)), "PNG", compress_level=1),
-         webp_of(4000, 4000), saved(Image.new("P", (8000, 4900)), "GIF"),
-         saved(Image.new("RGB", (8000, 4900)), "JPEG", progressive=True, subsampling=0)]
-decoders = PictureDecoders(wait_seconds=60)
-with ThreadPoolExecutor(8) as callers:
-    sizes = {made.width for made in callers.map(lambda data: decoders.prepare(read_header(data)), kinds * 2)}
-resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 2**20
-print(sorted(sizes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, resident)
-"""
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_large_pictures_are_decoded_one_at_a_time_and_their_memory_is_given_back() -> None:
-    done = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True)
-    sizes, _, figures = done.stdout.strip().rpartition("] ")
-    peak, resident = map(int, figures.split())
-    assert sizes == "[2000, 2048"
-    assert (peak < 700, resident < 300) == (True, True), figures
+    kinds = [
+        png_of(6300, 6300, bytes(6301 * 6300)),
+        saved(Image.new("RGBA", (8000, 4900), (1, 2, 3, 4)), "PNG", compress_level=1),
+        webp_of(4000, 4000),
+        saved(Image.new("P", (8000, 4900)), "GIF"),
+        saved(Image.new("RGB", (8000, 4900)), "JPEG", progressive=True, subsampling=0),
+    ]
+    decoders = PictureDecoders(wait_seconds=60)
+    with ThreadPoolExecutor(8) as callers:
+        made = callers.map(lambda data: decoders.prepare(read_header(data)), kinds * 2)
+        assert {each.width for each in made} == {2000, 2048}
+    said = [Path(f"/proc/{each}/status").read_text() for each in decoders.process_ids]
+    peak, resident = (
+        sum(int(re.findall(rf"{name}:\s*(\d+) kB", each)[0]) for each in said) // 1024 for name in ("VmHWM", "VmRSS")
+    )
+    decoders.close()
+    assert (peak < 700, resident < 150) == (True, True), (peak, resident)
+
+
+def test_a_decoder_that_dies_takes_one_picture_with_it() -> None:
+    decoders = PictureDecoders()
+    decoders.prepare(read_header(formula()))
+    (process_id,) = decoders.process_ids
+    os.kill(process_id, signal.SIGKILL)
+    with pytest.raises(PictureUnreadable):
+        decoders.prepare(read_header(formula()))
+    assert decoders.prepare(read_header(formula())).format == "png"
+    assert process_id not in decoders.process_ids
+    decoders.close()
+
+
+def test_a_decoder_that_is_late_is_ended() -> None:
+    decoders = PictureDecoders(decode_seconds=1.0)
+    decoders.prepare(read_header(formula()))
+    (process_id,) = decoders.process_ids
+    os.kill(process_id, signal.SIGSTOP)
+    with pytest.raises(DecodersBusy):
+        decoders.prepare(read_header(formula()))
+    assert not psutil.pid_exists(process_id)
+    assert decoders.prepare(read_header(formula())).format == "png"
+    decoders.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_decoder_knows_no_secret_and_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", "nothing for a decoder")
+    decoders = PictureDecoders()
+    decoders.prepare(read_header(formula()))
+    (process_id,) = decoders.process_ids
+    assert "JWT_SECRET_KEY" not in psutil.Process(process_id).environ()
+    assert os.sched_getscheduler(process_id) == os.SCHED_IDLE
+    assert {each.fd for each in psutil.Process(process_id).open_files()} == set()
+    decoders.close()
+
+
+def test_decoders_end_with_the_process_that_started_them() -> None:
+    started = subprocess.run([sys.executable, "-c", DIES], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert started.returncode == -signal.SIGKILL
+    process_id = int(started.stdout)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process_id).wait(10)
+    assert not psutil.pid_exists(process_id)
+
+
+DIES = """
+import os, signal
+from capabilities.solve.pictures.decoders import PictureDecoders
+from capabilities.solve.pictures.read_header import read_header
+from tests.capabilities.solve.made_pictures import formula
+decoders = PictureDecoders()
+decoders.prepare(read_header(formula()))
+print(*decoders.process_ids, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_photos_of_twelve_megapixels_are_cheap_enough_to_be_decoded_at_once() -> None:
     made = prepared(saved(noise(4032, 3024), "JPEG", quality=90))
     assert (made.format, made.width, made.height) == ("jpeg", 2016, 1512)
+
+
+@pytest.mark.parametrize(
+    "said", [b"{}\n", b'{"lengths": [99999999999]}\n', b'{"lengths": [-1]}\n', b'{"lengths"' * 200]
+)
+def test_a_decoder_that_makes_no_sense_is_not_listened_to(said: bytes) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        next(messages(BytesIO(said)))

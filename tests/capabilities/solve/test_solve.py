@@ -1,5 +1,6 @@
 """POST /api/gateway/solve: what it answers, and what is written of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from auth.tiers import Tier
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.solve.conftest import SOLVE, RunningSolve, Start, base64
 from tests.capabilities.solve.made_pictures import formula, photo
+from tests.metric_values import rising
 
 
 def test_a_picture_is_solved_and_charged(running: RunningSolve) -> None:
@@ -136,7 +138,44 @@ def test_the_old_path_is_the_same_view(start: Start) -> None:
     body = {"image": base64(formula()), "prompt": "Solve this math problem"}
     old = alice.call("POST", "/api/core/solve", key="one", json=body)
     assert (old.status_code, "Deprecation" in old.headers) == (200, True)
-    assert alice.solve(key="one").headers["Idempotency-Replayed"] == "true"
+    twin = alice.call("POST", SOLVE, key="one", json={"image": base64(formula())})
+    assert twin.headers["Idempotency-Replayed"] == "true"
+    assert twin.get_json() == old.get_json()
+
+
+def test_what_solving_is_watched_by(running: RunningSolve) -> None:
+    alice = running.register()
+    with rising(
+        mirroros_solve_price_micros_total={"": 1_000_000},
+        mirroros_solve_decode_seconds_count={'format="png"': 1},
+        mirroros_solve_decode_wait_seconds_count={"": 1},
+        mirroros_provider_duration_seconds_count={'provider="openai",model="gpt-6-luna",outcome="completed"': 1},
+    ):
+        assert alice.solve(key="one").status_code == 200
+        assert alice.solve(key="one").status_code == 200
+
+
+@pytest.mark.slow
+def test_the_document_names_every_status(running: RunningSolve) -> None:
+    document = running.app.test_client().get("/openapi.json", base_url="https://api.example.com").get_json()
+    responses = document["paths"][SOLVE]["post"]["responses"]
+    named = {"200", "400", "401", "402", "403", "409", "413", "415", "422", "429", "502", "503", "504"}
+    assert set(responses) - {"500"} == named
+
+
+def test_a_call_costs_what_it_cost_when_it_began(running: RunningSolve) -> None:
+    alice = running.register()
+    running.ai.next.add(NextAnswer(hold=True))
+    try:
+        with ThreadPoolExecutor(1) as other:
+            begun = other.submit(alice.solve)
+            assert running.ai.books.wait_for(1)
+            assert running.flask("settings", "set", "solve_price_cents", "3").exit_code == 0
+            running.ai.next.release()
+            assert begun.result().get_json()["cost_cents"] == 100
+    finally:
+        assert running.flask("settings", "set", "solve_price_cents", "null").exit_code == 0
+    assert [charge["price_micros"] for charge in alice.charges()] == [1_000_000]
 
 
 def plans_of(running: RunningSolve) -> dict[str, Any]:

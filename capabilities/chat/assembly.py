@@ -1,0 +1,89 @@
+"""The parts of this package, put together for one application."""
+
+from dataclasses import replace
+
+from capabilities.chat.completions.complete import Completer, OngoingCompletions
+from capabilities.chat.completions.routes import completion_routes
+from capabilities.chat.conversations.check_defaults import Defaults
+from capabilities.chat.conversations.jobs import retention_jobs
+from capabilities.chat.conversations.routes import conversation_routes
+from capabilities.chat.metrics import READERS, REPLIES
+from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
+from capabilities.chat.replies.follow import Follow
+from capabilities.chat.replies.reader_slots import ReaderSlots
+from capabilities.chat.replies.redis_copies import RedisCopies
+from capabilities.chat.replies.routes import reply_routes
+from capabilities.chat.replies.running import RunningReplies
+from capabilities.chat.replies.send import SendMessage
+from capabilities.chat.replies.stop import StopReply
+from capabilities.chat.replies.sweep import sweep_replies
+from capabilities.chat.settings import ChatSection
+from database.jobs.declare import Job
+from metering.bulkhead import Bulkhead
+from metering.parts import Built, Parts
+from providers.assembly import providers_of
+from security.metrics.live import Live
+
+LEASE_MARGIN_SECONDS = 90.0
+"""A reply that was read waits a minute for PostgreSQL to count it."""
+
+
+def build_chat(parts: Parts, settings: ChatSection) -> Built:
+    providers = parts.shared(providers_of, settings)
+    longest_call = settings.chat_reply_timeout_s + LEASE_MARGIN_SECONDS
+    bulkhead = Bulkhead(settings.chat_max_replies)
+    calls = {
+        name: parts.metering.calls(
+            f"{FEATURE}_{name}", breaker=provider.breaker, bulkhead=bulkhead, longest_call=longest_call
+        )
+        for name, provider in providers.by_name.items()
+    }
+    ttl = settings.chat_stream_ttl_s
+    copies = RedisCopies(parts.auth.redis, round(settings.chat_reply_timeout_s) + ttl, ttl)
+    running = RunningReplies(providers.loop, copies, settings.chat_drain_s)
+    follow = Follow(providers.loop, running, copies)
+    sending = SendMessage(
+        calls=calls,
+        providers=providers,
+        plans=CHAT_LIMITS,
+        running=running,
+        follow=follow,
+        default_model=settings.chat_default_model,
+        reply_seconds=settings.chat_reply_timeout_s,
+        idle_seconds=settings.chat_idle_timeout_s,
+        longest_call=longest_call,
+        hash_key=parts.derived_key("mirroros chat request hashes v1"),
+        clock=parts.auth.clock,
+    )
+    slots = ReaderSlots(settings.chat_max_streams)
+    # Staff who look through an account never see its chats.
+    guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)
+    ongoing = OngoingCompletions(settings.chat_drain_s)
+    completer = Completer(
+        calls=calls,
+        providers=providers,
+        plans=CHAT_LIMITS,
+        readers=slots,
+        ongoing=ongoing,
+        reply_seconds=settings.chat_reply_timeout_s,
+        idle_seconds=settings.chat_idle_timeout_s,
+        longest_call=longest_call,
+        hash_key=parts.derived_key("mirroros chat completion hashes v1"),
+        clock=parts.auth.clock,
+    )
+    defaults = Defaults(CHAT_LIMITS, providers.catalogue, calls.keys(), parts.auth.clock)
+    return Built(
+        routes=(
+            completion_routes(completer, settings.chat_default_model, guard=guard),
+            reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
+            conversation_routes(parts.auth, guard, defaults),
+            providers.routes,
+        ),
+        jobs=(
+            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),
+            *retention_jobs(parts.auth.clock, settings.chat_retention_days),
+        ),
+        checks=tuple(providers.checks),
+        live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
+        drains=(running, ongoing),
+    )

@@ -1,0 +1,1 @@
+"""Replies: sent for, generated, published to whoever reads them, taken up again, stopped."""

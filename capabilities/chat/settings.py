@@ -1,0 +1,68 @@
+"""The settings of chat: which model answers, how long a reply may take, and how many there may be at once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import ClassVar, Final
+
+from pydantic import Field
+
+from providers.catalogue import UnknownModel
+from providers.settings import ModelName, ProvidersSection
+from settings.section import Complaint, Place
+from settings.web_server import WebServerSection
+
+MOST_STREAMS: Final = 300
+SECONDS_TO_SETTLE: Final = 5.0
+
+
+class ChatSection(ProvidersSection, WebServerSection):
+    title: ClassVar = "AI chat"
+
+    chat_default_model: ModelName = "fast"
+    """The model, or the alias of several, that replies when neither the message nor its conversation names one.
+    `providers/catalogue.toml` lists both."""
+    chat_idle_timeout_s: float = Field(default=60, ge=1, le=300)
+    """How long a provider may be silent in the middle of a reply, in seconds. Then the reply fails."""
+    chat_reply_timeout_s: float = Field(default=300, ge=5, le=3600)
+    """The longest time that a reply may take in total, in seconds."""
+    chat_drain_s: float = Field(default=30, ge=0, le=600)
+    """How long replies may go on when the server is told to stop, in seconds. Those that are not complete by then are stopped."""
+    chat_max_replies: int = Field(default=300, ge=1, le=5000)
+    """How many replies one process may generate at once. Any more get 503."""
+    chat_max_streams: int = Field(ge=1, le=2000, examples=[str(MOST_STREAMS)])
+    """How many requests of one process may wait for a reply or follow one. Each uses a thread. Any more get 503. Default: 300, but
+    never more than half of `WEB_THREADS`."""
+    chat_stream_ttl_s: int = Field(default=600, ge=1, le=86_400)
+    """How long the text of a reply stays in Redis after its end, in seconds. After that it is read from the database."""
+    chat_retention_days: int = Field(default=0, ge=0, le=3650)
+    """Conversations are deleted so many days after their last message. 0 keeps them."""
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        threads = _number(place.texts.get("WEB_THREADS"))
+        return {"chat_max_streams": str(MOST_STREAMS if threads is None else max(1, min(MOST_STREAMS, threads // 2)))}
+
+    @staticmethod
+    def threads(place: Place) -> int:
+        return _number(place.texts.get("CHAT_MAX_STREAMS")) or MOST_STREAMS
+
+    def contradictions(self) -> Iterator[Complaint]:
+        if self.chat_max_streams >= self.web_threads:
+            yield "CHAT_MAX_STREAMS", "must be below WEB_THREADS, otherwise replies could use every thread"
+        today = datetime.now(UTC).date()
+        try:
+            models = self.catalogue.resolve(self.chat_default_model, self.providers_set_up, today)
+        except UnknownModel:
+            yield "CHAT_DEFAULT_MODEL", "must name a model or an alias of the catalogue of models"
+        else:
+            if not models:
+                yield "CHAT_DEFAULT_MODEL", "names no model of a provider whose key is set"
+
+    def longest_request(self) -> float:
+        """A server that stops waits for no reply that is longer."""
+        return self.chat_drain_s + SECONDS_TO_SETTLE
+
+
+def _number(text: str | None) -> int | None:
+    """None for what is not set, or is refused elsewhere."""
+    return int(text) if text and text.isdecimal() and len(text) <= 4 else None

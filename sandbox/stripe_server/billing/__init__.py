@@ -1,0 +1,1 @@
+"""What is paid again and again: subscriptions, their schedules and their invoices."""

@@ -1,0 +1,1 @@
+"""Customers and single payments: payment intents, charges, refunds and disputes."""

@@ -1,0 +1,1 @@
+"""What happened, where it is sent, and how it gets there."""

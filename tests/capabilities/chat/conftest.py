@@ -1,0 +1,62 @@
+"""Chat beside the stand-in for providers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from sandbox.ai_server.server import AIServer
+from tests.capabilities.chat.running_chat import Customer, RunningChat, running_chat
+from tests.databases import MigratedDatabases
+
+Start = Callable[..., RunningChat]
+
+
+@pytest.fixture(scope="session")
+def ai_of_session() -> Iterator[AIServer]:
+    server = AIServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def ai(ai_of_session: AIServer) -> Iterator[AIServer]:
+    ai_of_session.next.clear()
+    ai_of_session.books.clear()
+    yield ai_of_session
+    ai_of_session.next.clear()
+
+
+@pytest.fixture(scope="session")
+def running_of_session(
+    migrated_databases: MigratedDatabases, ai_of_session: AIServer, valkey_server: str
+) -> Iterator[RunningChat]:
+    with migrated_databases.one() as url, running_chat(url, ai_of_session, valkey_server) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def alice_of_session(running_of_session: RunningChat) -> Customer:
+    return running_of_session.register()
+
+
+@pytest.fixture
+def running(running_of_session: RunningChat, ai: AIServer) -> RunningChat:
+    """Its database is shared by all tests of chat."""
+    return running_of_session
+
+
+@pytest.fixture
+def alice(running: RunningChat, alice_of_session: Customer) -> Customer:
+    """One account for all tests, for making one takes longer than most of them. As one user's, its failures open no breaker."""
+    return alice_of_session.from_now_on()
+
+
+@pytest.fixture
+def start(running: RunningChat) -> Iterator[Start]:
+    """Another process on the same database, with other settings."""
+    with ExitStack() as started:
+        yield lambda redis_url=None, **changes: started.enter_context(
+            running_chat(running.url, running.ai, redis_url, **changes)
+        )
