@@ -38,7 +38,7 @@ LEFT JOIN LATERAL (
     WHERE strpos(text, word) > 0 ORDER BY length(word) DESC LIMIT 1
 ) AS place ON true
 ORDER BY message.id DESC
-""")  # noqa: S608 - constants of ours
+""")  # nosec B608 # noqa: S608 - constants of ours
 """First whatever the index finds, and only then the newest of it: walking from the newest message down until enough have the words
 would read all of them where few do, and PostgreSQL cannot know that. Snippets are made of a piece around the longest word: of
 whole messages, 200 of them can take seconds.
