@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, Final
@@ -96,7 +96,12 @@ class PictureDecoders:
         try:
             return self._idle.pop()
         except IndexError:
+            pass
+        try:
             return DecoderProcess()
+        except OSError as error:  # the system has no more processes, memory or files
+            structlog.get_logger().error("picture_decoder_not_started", cause=type(error).__name__)
+            raise DecodersBusy from None
 
 
 class DecoderProcess:
@@ -104,7 +109,8 @@ class DecoderProcess:
 
     def __init__(self) -> None:
         self._socket, other = socket.socketpair()
-        with other:
+        with ExitStack() as on_failure, other:
+            on_failure.callback(self._socket.close)
             self._process = subprocess.Popen(  # noqa: S603 - our own
                 [sys.executable, "-m", Path(__file__).with_name("decoder").name],
                 cwd=Path(__file__).parent,
@@ -114,6 +120,7 @@ class DecoderProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            on_failure.pop_all()
         self._answers: BinaryIO = self._socket.makefile("rb")
 
     def prepare(self, header: Header, seconds: float) -> Prepared:
@@ -126,6 +133,8 @@ class DecoderProcess:
             if (cause := fields.get("unreadable")) is not None:
                 structlog.get_logger().info("picture_unreadable", format=header.format.value, cause=cause)
                 raise PictureUnreadable
+            if not (contents[0] or header.may_stay):
+                raise ValueError("A decoder kept what must not stay as it is")
             made = fields["made"]
             return Prepared(Format(made["format"]), int(made["width"]), int(made["height"]), contents[0] or header.data)
         raise ConnectionError

@@ -370,3 +370,9 @@ def test_photos_of_twelve_megapixels_are_cheap_enough_to_be_decoded_at_once() ->
 def test_a_decoder_that_makes_no_sense_is_not_listened_to(said: bytes) -> None:
     with pytest.raises((ValueError, KeyError)):
         next(messages(BytesIO(said)))
+
+
+def test_where_no_decoder_can_be_started_the_caller_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    with pytest.raises(DecodersBusy):
+        PictureDecoders().prepare(read_header(formula()))

@@ -22,4 +22,7 @@ def messages(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
         fields = json.loads(line)
         if not all(0 <= length <= LARGEST_CONTENT for length in fields[LENGTHS]):
             raise ValueError("A message says that it is larger than any picture")
-        yield fields, [stream.read(length) for length in fields[LENGTHS]]
+        contents = [stream.read(length) for length in fields[LENGTHS]]
+        if [len(each) for each in contents] != fields[LENGTHS]:
+            raise ValueError("The other side ended in the middle of a message")
+        yield fields, contents
