@@ -135,7 +135,7 @@ def put_together(
         personal_data=(METERING_DATA, PAYMENTS_DATA, *personal_data_of(capabilities)),
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
-    metering = Metering(engine, connect, redis, confirm)
+    metering = Metering(engine, connect, redis, confirm, request_log_days=settings.request_log_days)
     payments = payments_of(
         settings,
         auth=auth,

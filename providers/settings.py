@@ -100,6 +100,11 @@ class ProvidersSection(ProcessSection):
                     "not count as private)",
                 )
 
+    def warnings(self) -> Iterator[str]:
+        today = datetime.now(UTC).date()
+        if OPENAI in self.providers_set_up and self.openai_default_model.is_shut_down(today):
+            yield from model_remarks("OPENAI_MODEL", self.openai_default_model, today)
+
     def remarks(self) -> Iterator[str]:
         if self.key_of(OPENAI) is None:
             return

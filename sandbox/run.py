@@ -21,7 +21,7 @@ from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
-from sandbox.first_prediction import first_prediction
+from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
 from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
@@ -267,24 +267,33 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{remark_on_ai(services)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
-        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
-        f"{first_solution(base_url, environ)}"
+        f"\n{first_calls(base_url, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
 
 
+def products_on(environ: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environ["CAPABILITIES"].split(",")}
+
+
 def asks_ai(environ: Mapping[str, str]) -> bool:
     """Whether a product that is on has the setting of an AI provider's address."""
-    on = {name.strip() for name in environ["CAPABILITIES"].split(",")}
+    on = products_on(environ)
     sections = [each.settings for each in CAPABILITIES if each.name in on and each.settings is not None]
     return any(name.lower() in section.model_fields for section in sections for name in AI_VARIABLES)
 
 
-def first_solution(base_url: str, environ: Mapping[str, str]) -> str:
-    if not asks_ai(environ):
-        return ""
-    return f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
+def first_calls(base_url: str, environ: Mapping[str, str]) -> str:
+    """Of the products that are on."""
+    on, account = products_on(environ), new_account(base_url)
+    if "predict" in on:
+        shown = f"A first prediction, to paste into another terminal:\n\n{account}\n{first_prediction(base_url)}\n\n"
+    else:
+        shown = f"A new account, to paste into another terminal:\n\n{account}\n\n"
+    if "solve" in on:
+        shown += f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
+    return shown
 
 
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
@@ -292,6 +301,8 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
     shown = ""
     if services.app_store:
         in_an_app = first_purchase_in_an_app(base_url, environ["APPLE_PRODUCTION_URL"])
+        if "predict" in products_on(environ):
+            in_an_app += f"\n{usage_of_predictions(base_url)}"
         shown += f"A first purchase in an app, from the App Store (run the lines above first):\n\n{in_an_app}\n\n"
     if services.stripe:
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"

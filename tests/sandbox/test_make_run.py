@@ -19,6 +19,7 @@ import psutil
 import pytest
 import requests
 
+from sandbox.run import first_calls
 from sandbox.services import AI_VARIABLES, ROOT
 
 START_SECONDS = 90
@@ -62,6 +63,20 @@ class MakeRun:
         self.process.send_signal(name)
         self.output += self.process.communicate(timeout=60)[0] or ""
         return self.process.returncode
+
+
+@pytest.mark.parametrize(
+    ("products", "paths"),
+    [
+        ("predict,solve", ["predict", "predict/usage", "solve"]),
+        ("solve", ["solve"]),
+        ("predict, chat", ["predict", "predict/usage"]),
+    ],
+)
+def test_the_lines_to_try_are_those_of_the_products_that_are_on(products: str, paths: list[str]) -> None:
+    shown = first_calls("http://localhost:8000", {"CAPABILITIES": products})
+    assert re.findall(r"/api/gateway/(\S+)", shown) == paths
+    assert "TOKEN=$(curl" in shown
 
 
 @pytest.fixture
