@@ -264,9 +264,8 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
 
 
 def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]]:
-    for name, values in declared.path_arguments.items():
-        allowed = {"enum": list(values)} if values else {"format": "uuid"}
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **allowed}}
+    for name, schema in declared.path_arguments.items():
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **schema}}
     if declared.query is not None:
         properties, required = models.members(declared.query)
         for name, schema in properties.items():
