@@ -332,11 +332,12 @@ def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dic
 
 
 def _error_content(declared: Operation, problems: Sequence[type[Problem]], models: _Models) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
     if (form := declared.error_form) is not None:
         told = {problem.error: form.of(_example(problem)).model_dump(mode="json") for problem in problems}
         named = {name: {"value": value} for name, value in told.items()}
-        return {JSON: {"schema": models.of_answer(form.model), "examples": named}}
-    schema = {"$ref": "#/components/schemas/Problem"}
+        # What is refused before the operation is known, such as an address that is none, stays a problem document.
+        return {JSON: {"schema": models.of_answer(form.model), "examples": named}, PROBLEM_JSON: {"schema": schema}}
     examples = {problem.error: {"value": _example(problem)} for problem in problems}
     return {PROBLEM_JSON: {"schema": schema, "examples": examples}, JSON: {"schema": schema}}
 

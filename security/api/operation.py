@@ -103,7 +103,7 @@ class Operation:
 def _path_schema(converter: str) -> dict[str, Any]:
     if converter == "uuid":
         return {"format": "uuid"}
-    return {"enum": _NAMES.findall(converter)} if converter != "path" else {}
+    return {"enum": _NAMES.findall(converter)} if converter != "path" else {"pattern": "^[^/]"}
 
 
 Handler = Callable[..., Answer | None]
