@@ -9,12 +9,9 @@ from gateway.bodies import PolicyUsage, PredictionAnswer, PredictionBody, Privat
 from gateway.prediction_proxy import FeatureNotInTier, PredictionProxy, Question
 from gateway.private_server.health import PrivateServerHealth
 from gateway.private_server.problems import PRIVATE_SERVER_PROBLEMS
-from metering.breaker import BreakerIsOpen
-from metering.bulkhead import TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
 from metering.limits import BURST, CONCURRENCY, LimitsUnavailable, policy_states
-from metering.rate_limit_headers import DAY, METERED_HEADERS, RateLimitExceeded, TooManyFailures
-from metering.settle import UsageNotRecorded
+from metering.metered_calls import METERED_PROBLEMS
+from metering.rate_limit_headers import DAY, METERED_HEADERS
 from security.api.operation import Answer, Anyone, Guard, operation
 from security.api.request_bodies import Json
 from security.edge.request_id import current_request_id, current_traceparent
@@ -39,19 +36,7 @@ def gateway_routes(
         answers={200: PredictionAnswer},
         answer_headers=METERED_HEADERS,
         accepts_idempotency_key=True,
-        problems=(
-            FeatureNotInTier,
-            RateLimitExceeded,
-            TooManyFailures,
-            LimitsUnavailable,
-            BreakerIsOpen,
-            TooManyInFlight,
-            UsageNotRecorded,
-            IdempotencyKeyReused,
-            RequestStillRunning,
-            AnswerNotKept,
-            *PRIVATE_SERVER_PROBLEMS,
-        ),
+        problems=(FeatureNotInTier, *METERED_PROBLEMS, *PRIVATE_SERVER_PROBLEMS),
     )
     def predict(caller: Caller, body: PredictionBody, idempotency_key: str | None) -> Answer:
         """Uses one prediction of your plan, but only when you receive a result.

@@ -15,14 +15,14 @@ from auth.principal import Caller
 from database.base import uuid7
 from metering.breaker import BreakerIsOpen, HealthSign
 from metering.bulkhead import TooManyInFlight
-from metering.idempotency import HeldKey
+from metering.idempotency import AnswerNotKept, HeldKey, IdempotencyKeyReused, RequestStillRunning
 from metering.limits import AccountStateChanged, Ask, LimitsUnavailable, Refusal, Reservation, Standing
 from metering.metrics import DECISIONS, TURNED_AWAY, measures_of
 from metering.money import MoneyRefused
 from metering.open_call import Delivered, Ledger, OpenCall, Running, Tally
 from metering.rate_limit_headers import RateLimitExceeded, TooManyFailures, refused
 from metering.sampled_refusals import SampledRefusals
-from metering.settle import Outcome, SettledCall
+from metering.settle import Outcome, SettledCall, UsageNotRecorded
 from metering.stream import Stream
 from metering.windows import hour_of
 from metering.work import Allowance, NotInPlan, Work
@@ -43,6 +43,18 @@ __all__ = [
 MOST_ACCOUNT_CHANGES = 3
 NOT_ADMITTED = (BreakerIsOpen, TooManyInFlight, RateLimitExceeded, TooManyFailures, MoneyRefused, LimitsUnavailable)
 """Refusals that say nothing against the caller, who may therefore see an answer that is stored."""
+METERED_PROBLEMS: tuple[type[Problem], ...] = (
+    RateLimitExceeded,
+    TooManyFailures,
+    LimitsUnavailable,
+    BreakerIsOpen,
+    TooManyInFlight,
+    UsageNotRecorded,
+    IdempotencyKeyReused,
+    RequestStillRunning,
+    AnswerNotKept,
+)
+"""What any metered call can be answered, beside what its upstream and its plan say of it."""
 TURNED_AWAY_BY: Mapping[type[Problem], str] = {
     BreakerIsOpen: "breaker_open",
     TooManyInFlight: "too_many_in_flight",

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from capabilities.chat.admit import Admission
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
-from capabilities.chat.conversations.check_defaults import Defaults
 from capabilities.chat.conversations.jobs import retention_jobs
 from capabilities.chat.conversations.routes import conversation_routes
 from capabilities.chat.metrics import READERS, REPLIES
@@ -42,41 +42,26 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     copies = RedisCopies(parts.auth.redis, round(settings.chat_reply_timeout_s) + ttl, ttl)
     running = RunningReplies(providers.loop, copies, settings.chat_drain_s)
     follow = Follow(providers.loop, running, copies)
-    sending = SendMessage(
+    admission = Admission(
         calls=calls,
         providers=providers,
         plans=CHAT_LIMITS,
-        running=running,
-        follow=follow,
-        default_model=settings.chat_default_model,
         reply_seconds=settings.chat_reply_timeout_s,
         idle_seconds=settings.chat_idle_timeout_s,
         longest_call=longest_call,
         hash_key=parts.derived_key("mirroros chat request hashes v1"),
         clock=parts.auth.clock,
     )
+    sending = SendMessage(admission, running, follow, settings.chat_default_model)
     slots = ReaderSlots(settings.chat_max_streams)
     # Staff who look through an account never see its chats.
     guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)
     ongoing = OngoingCompletions(settings.chat_drain_s)
-    completer = Completer(
-        calls=calls,
-        providers=providers,
-        plans=CHAT_LIMITS,
-        readers=slots,
-        ongoing=ongoing,
-        reply_seconds=settings.chat_reply_timeout_s,
-        idle_seconds=settings.chat_idle_timeout_s,
-        longest_call=longest_call,
-        hash_key=parts.derived_key("mirroros chat completion hashes v1"),
-        clock=parts.auth.clock,
-    )
-    defaults = Defaults(CHAT_LIMITS, providers.catalogue, calls.keys(), parts.auth.clock)
     return Built(
         routes=(
-            completion_routes(completer, settings.chat_default_model, guard=guard),
+            completion_routes(Completer(admission, slots, ongoing), settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
-            conversation_routes(parts.auth, guard, defaults),
+            conversation_routes(parts.auth, guard, admission),
             providers.routes,
         ),
         jobs=(

@@ -49,6 +49,9 @@ class ChatSection(ProvidersSection, WebServerSection):
     def contradictions(self) -> Iterator[Complaint]:
         if self.chat_max_streams >= self.web_threads:
             yield "CHAT_MAX_STREAMS", "must be below WEB_THREADS, otherwise replies could use every thread"
+        if not self.providers_set_up:
+            yield "OPENAI_API_KEY", "or the key of another AI provider must be set: chat needs one"
+            return
         today = datetime.now(UTC).date()
         try:
             models = self.catalogue.resolve(self.chat_default_model, self.providers_set_up, today)

@@ -9,12 +9,8 @@ from capabilities.solve.plan_limits import LARGEST_PICTURE
 from capabilities.solve.sent_picture import SentPicture
 from capabilities.solve.solve_picture import PATH, PictureSolver, Question
 from database.base import Clock
-from metering.breaker import BreakerIsOpen
-from metering.bulkhead import TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
-from metering.limits import LimitsUnavailable
-from metering.rate_limit_headers import METERED_HEADERS, RateLimitExceeded, TooManyFailures
-from metering.settle import UsageNotRecorded
+from metering.metered_calls import METERED_PROBLEMS
+from metering.rate_limit_headers import METERED_HEADERS
 from metering.usage.budget import BudgetReached
 from payments.billing.purse import BillingLimitReached, BillingOverdue
 from providers.problems import PROVIDER_PROBLEMS
@@ -29,15 +25,7 @@ SOLVE_PROBLEMS = (
     BudgetReached,
     BillingLimitReached,
     BillingOverdue,
-    RateLimitExceeded,
-    TooManyFailures,
-    LimitsUnavailable,
-    BreakerIsOpen,
-    TooManyInFlight,
-    UsageNotRecorded,
-    IdempotencyKeyReused,
-    RequestStillRunning,
-    AnswerNotKept,
+    *METERED_PROBLEMS,
     *PICTURE_PROBLEMS,
     *PROVIDER_PROBLEMS,
 )

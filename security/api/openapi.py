@@ -264,9 +264,8 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
 
 
 def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]]:
-    for name, values in declared.path_arguments.items():
-        allowed = {"enum": list(values)} if values else {"format": "uuid"}
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **allowed}}
+    for name, schema in declared.path_arguments.items():
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **schema}}
     if declared.query is not None:
         properties, required = models.members(declared.query)
         for name, schema in properties.items():
@@ -333,11 +332,12 @@ def _responses(declared: Operation, api: ApiDescription, models: _Models) -> dic
 
 
 def _error_content(declared: Operation, problems: Sequence[type[Problem]], models: _Models) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
     if (form := declared.error_form) is not None:
         told = {problem.error: form.of(_example(problem)).model_dump(mode="json") for problem in problems}
         named = {name: {"value": value} for name, value in told.items()}
-        return {JSON: {"schema": models.of_answer(form.model), "examples": named}}
-    schema = {"$ref": "#/components/schemas/Problem"}
+        # What is refused before the operation is known, such as an address that is none, stays a problem document.
+        return {JSON: {"schema": models.of_answer(form.model), "examples": named}, PROBLEM_JSON: {"schema": schema}}
     examples = {problem.error: {"value": _example(problem)} for problem in problems}
     return {PROBLEM_JSON: {"schema": schema, "examples": examples}, JSON: {"schema": schema}}
 

@@ -84,10 +84,9 @@ class Operation:
     deprecated: bool = False
 
     @property
-    def path_arguments(self) -> dict[str, tuple[str, ...]]:
-        """By their names: the values that one can have, or none where it is a UUID."""
-        found = _PATH_ARGUMENT.finditer(self.path)
-        return {match["name"]: tuple(_NAMES.findall(match["converter"])) for match in found}
+    def path_arguments(self) -> dict[str, dict[str, Any]]:
+        """By their names: what a JSON Schema says of each text."""
+        return {match["name"]: _path_schema(match["converter"]) for match in _PATH_ARGUMENT.finditer(self.path)}
 
     @property
     def path_template(self) -> str:
@@ -99,6 +98,12 @@ class Operation:
         """Whether it is in the OpenAPI document. What answers with pages and files of pages alone is not."""
         answered = [kind for declared in self.answers.values() for kind in kinds(declared)]
         return not answered or any(isinstance(kind, type) or kind.documented for kind in answered)
+
+
+def _path_schema(converter: str) -> dict[str, Any]:
+    if converter == "uuid":
+        return {"format": "uuid"}
+    return {"enum": _NAMES.findall(converter)} if converter != "path" else {"pattern": "^[^/]"}
 
 
 Handler = Callable[..., Answer | None]
@@ -125,10 +130,10 @@ def operation(
 ) -> Callable[[AnyHandler], AnyHandler]:
     """Register a handler under `routes` with its declaration.
 
-    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one), `idempotency_key` (when
-    it accepts one; None when none was sent) and the path's arguments, which are UUIDs or one of the names of
-    `<any("daily", "monthly"):period>`. Its docstring is the description in the OpenAPI document. `operation_id` is what
-    generated clients call it: a verb and a noun, and once published it stays.
+    The handler is called with `body` and `query` (when declared), `caller` (when the guard finds one), `idempotency_key` (when it
+    accepts one; None when none was sent) and the path's arguments, which are UUIDs, one of the names of `<any("daily",
+    "monthly"):period>`, or with `<path:name>` all the rest of the path. Its docstring is the description in the OpenAPI document.
+    `operation_id` is what generated clients call it: a verb and a noun, and once published it stays.
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
@@ -138,7 +143,7 @@ def operation(
     of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
     """
     for match in _PATH_ARGUMENT.finditer(path):
-        if match["converter"] != "uuid" and not (match["converter"] or "").startswith('any("'):
+        if match["converter"] not in {"uuid", "path"} and not (match["converter"] or "").startswith('any("'):
             raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
     if isinstance(body, type):
         body = Json(body)

@@ -18,6 +18,7 @@ ALLOWED_HEADERS = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "Last-Event-ID",
     "X-Request-ID",
     "X-CSRF-Token",
     "traceparent",

@@ -30,7 +30,35 @@ def test_a_handler_under_nested_blueprints_is_declared_with_its_whole_path() -> 
     ) == {"/outer/inner/thing"}
 
 
-@pytest.mark.parametrize("path", ["/<int:number>", "/<name>", "/<path:rest>"])
+def test_an_argument_can_be_the_rest_of_the_path() -> None:
+    routes, app = Blueprint("x", __name__), Flask("rest", static_folder=None)
+
+    @operation(
+        routes,
+        "GET",
+        "/things/<path:name>",
+        operation_id="getThing",
+        summary="x",
+        guard=Anyone("a test"),
+        answers={200: None},
+    )
+    def thing(name: str) -> Answer:
+        return Answer(200, headers={"X-Name": name})
+
+    app.register_blueprint(routes)
+    answers = [app.test_client().get(f"/things/{name}") for name in ("a/b", "a%2Fb", "a//b", "", "/a")]
+    assert [each.headers.get("X-Name") for each in answers] == ["a/b", "a/b", "a//b", None, None]
+    description = ApiDescription("x", "1", server="https://api.example.com", tags={"x": "x"})
+    described = openapi_document(app.extensions[OPERATIONS_KEY], description)["paths"]["/things/{name}"]["get"]
+    assert described["parameters"][0] == {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[^/]"},
+    }
+
+
+@pytest.mark.parametrize("path", ["/<int:number>", "/<name>"])
 def test_a_path_argument_that_is_no_uuid_cannot_be_declared(path: str) -> None:
     with pytest.raises(ValueError, match="UUID"):
         operation(

@@ -1,6 +1,7 @@
 """What a web app may read of our answers is what they carry."""
 
 from typing import Any
+from uuid import uuid4
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -56,6 +57,17 @@ def test_every_header_that_the_document_promises_can_be_read(app: Flask) -> None
     }
     assert {"ratelimit", "idempotency-replayed", "retry-after", "www-authenticate"} <= promised
     assert promised - EXPOSED - READABLE_ANYWAY - FOR_THE_BROWSER == set()
+
+
+def test_a_page_may_say_up_to_where_it_read_a_reply(app: Flask) -> None:
+    """A browser's own EventSource sends no Authorization, so pages follow replies by `fetch`, whose headers are asked for."""
+    wanted = {
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization, last-event-id",
+    }
+    answer = ask(app, "OPTIONS", f"/api/gateway/chat/messages/{uuid4()}/stream", headers=wanted)
+    allowed = {each.strip().lower() for each in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    assert {"authorization", "last-event-id"} <= allowed
 
 
 def test_every_header_of_a_refusal_can_be_read(app: Flask) -> None:

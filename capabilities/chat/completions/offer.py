@@ -1,6 +1,5 @@
 """What there is to chat with, and what is left of the day."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from auth.principal import Caller
@@ -86,8 +85,8 @@ def offered(providers: Providers, tier: Tier, today: date) -> list[ModelAnswer]:
     ]
 
 
-def as_openai_lists(models: Sequence[ModelAnswer]) -> OpenAIModels:
-    return OpenAIModels(data=[OpenAIModel(**each.model_dump(), owned_by=each.provider) for each in models])
+def as_openai_says(model: ModelAnswer) -> OpenAIModel:
+    return OpenAIModel(**model.model_dump(), owned_by=model.provider)
 
 
 def used_today(caller: Caller, ask: Ask, standing: Standing) -> ChatUsageAnswer:

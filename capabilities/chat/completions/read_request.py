@@ -38,6 +38,12 @@ class Question:
     only_openai: Sequence[Sequence[str | int]]
     pictures: Sequence[Sequence[str | int]]
 
+    @property
+    def asked(self) -> Sequence[object]:
+        """All of it, however the answer is to come."""
+        body = self.body
+        return body.model, self.prompt.as_sent, self.options, body.wanted_tokens, body.temperature
+
     def able(self, models: Sequence[Model], formats: Mapping[str, Format]) -> Sequence[Model]:
         """Those that can do what is asked. `formats` by provider. Raises ValidationFailed, which names the fields."""
         of_format = [model for model in models if formats[model.provider] is Format.CHAT_COMPLETIONS]

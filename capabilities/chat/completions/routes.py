@@ -1,52 +1,35 @@
 """Completions in OpenAI's format, the models, and what is left of the day: beside predictions under /api/gateway."""
 
+from collections.abc import Sequence
+
 from flask import Blueprint
 
 from auth.principal import Caller
+from capabilities.chat.admit import ADMISSION_PROBLEMS
 from capabilities.chat.completions.answers import ChatCompletion, CompletionChunks
 from capabilities.chat.completions.bodies import LARGEST_BODY, CompletionBody
 from capabilities.chat.completions.complete import MAX_TOKENS_HEADER, Completer
 from capabilities.chat.completions.error_form import OPENAI_ERRORS
 from capabilities.chat.completions.offer import (
     ChatUsageAnswer,
+    ModelAnswer,
     ModelsAnswer,
+    OpenAIModel,
     OpenAIModels,
-    as_openai_lists,
+    as_openai_says,
     offered,
     used_today,
 )
 from capabilities.chat.completions.read_request import read_request
-from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, PromptTooLong, ReplyTooLong
-from metering.breaker import BreakerIsOpen
-from metering.bulkhead import TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
 from metering.limits import LimitsUnavailable
-from metering.rate_limit_headers import METERED_HEADERS, RateLimitExceeded, TooManyFailures
-from metering.settle import UsageNotRecorded
+from metering.rate_limit_headers import METERED_HEADERS
 from providers.problems import PROVIDER_PROBLEMS
 from security.api.operation import Answer, Guard, operation
 from security.api.request_bodies import Json
-from security.edge.problems import TooBusy
+from security.edge.problems import NotFound
 
 GATEWAY = "/api/gateway"
 OPENAI = "/openai/v1"
-COMPLETION_PROBLEMS = (
-    ModelNotInTier,
-    ModelUnavailable,
-    PromptTooLong,
-    ReplyTooLong,
-    RateLimitExceeded,
-    TooManyFailures,
-    LimitsUnavailable,
-    BreakerIsOpen,
-    TooManyInFlight,
-    TooBusy,
-    UsageNotRecorded,
-    IdempotencyKeyReused,
-    RequestStillRunning,
-    AnswerNotKept,
-    *PROVIDER_PROBLEMS,
-)
 COMPLETION_HEADERS = {
     **METERED_HEADERS,
     MAX_TOKENS_HEADER: "How long the reply may be, in tokens: less than you asked for when your day or the model has no more",
@@ -54,6 +37,7 @@ COMPLETION_HEADERS = {
 
 
 def completion_routes(completer: Completer, default_model: str, *, guard: Guard) -> Blueprint:
+    admission = completer.admission
     routes = Blueprint("chat_completions", __name__, url_prefix=GATEWAY)
     add_completion(routes, completer, "/chat/completion", "createCompletion", guard)
     add_completion(routes, completer, f"{OPENAI}/chat/completions", "createOpenAiCompletion", guard)
@@ -69,8 +53,7 @@ def completion_routes(completer: Completer, default_model: str, *, guard: Guard)
     )
     def models(caller: Caller) -> Answer:
         """Those of the providers that are set up, and whether your plan includes them. Costs nothing."""
-        listed = offered(completer.providers, caller.tier, completer.clock().date())
-        return Answer(200, ModelsAnswer(default_model=default_model, models=listed))
+        return Answer(200, ModelsAnswer(default_model=default_model, models=models_of(caller)))
 
     @operation(
         routes,
@@ -84,7 +67,25 @@ def completion_routes(completer: Completer, default_model: str, *, guard: Guard)
     )
     def openai_models(caller: Caller) -> Answer:
         """The same as `GET /api/gateway/chat/models`, for clients of OpenAI's API."""
-        return Answer(200, as_openai_lists(offered(completer.providers, caller.tier, completer.clock().date())))
+        return Answer(200, OpenAIModels(data=[as_openai_says(each) for each in models_of(caller)]))
+
+    @operation(
+        routes,
+        "GET",
+        f"{OPENAI}/models/<path:model_id>",
+        operation_id="getOpenAiModel",
+        summary="Get a model, in OpenAI's format",
+        guard=guard,
+        answers={200: OpenAIModel},
+        problems=(NotFound,),
+        error_form=OPENAI_ERRORS,
+    )
+    def openai_model(caller: Caller, model_id: str) -> Answer:
+        """The slash in the name of a model may be written as `%2F`."""
+        for each in models_of(caller):
+            if each.id == model_id:
+                return Answer(200, as_openai_says(each))
+        raise NotFound("There is no model with this ID")
 
     @operation(
         routes,
@@ -98,7 +99,10 @@ def completion_routes(completer: Completer, default_model: str, *, guard: Guard)
     )
     def usage(caller: Caller) -> Answer:
         """What you have used, what is held for replies in progress, and what is left in the current UTC day. Costs nothing."""
-        return Answer(200, used_today(caller, *completer.usage(caller)))
+        return Answer(200, used_today(caller, *admission.usage(caller)))
+
+    def models_of(caller: Caller) -> Sequence[ModelAnswer]:
+        return offered(admission.providers, caller.tier, admission.clock().date())
 
     return routes
 
@@ -115,7 +119,7 @@ def add_completion(routes: Blueprint, completer: Completer, path: str, operation
         answers={200: (ChatCompletion, CompletionChunks())},
         answer_headers=COMPLETION_HEADERS,
         accepts_idempotency_key=True,
-        problems=COMPLETION_PROBLEMS,
+        problems=(*ADMISSION_PROBLEMS, *PROVIDER_PROBLEMS),
         error_form=OPENAI_ERRORS,
     )
     def complete(caller: Caller, body: CompletionBody, idempotency_key: str | None) -> Answer:

@@ -7,6 +7,7 @@ from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.principal import Caller, Principal
+from capabilities.chat.admit import Admission
 from capabilities.chat.conversations.bodies import (
     AllQuery,
     ChangeConversationBody,
@@ -26,7 +27,7 @@ from capabilities.chat.conversations.bodies import (
 )
 from capabilities.chat.conversations.change import change_conversation
 from capabilities.chat.conversations.change_message import change_message
-from capabilities.chat.conversations.check_defaults import DEFAULTS_PROBLEMS, Defaults
+from capabilities.chat.conversations.check_defaults import DEFAULTS_PROBLEMS, check_defaults
 from capabilities.chat.conversations.delete import delete_all, delete_conversation
 from capabilities.chat.conversations.delete_message import delete_message
 from capabilities.chat.conversations.export import export_conversation
@@ -45,7 +46,7 @@ MEDIA_TYPES: Final = {ExportFormat.JSON: "application/json", ExportFormat.MARKDO
 ENDINGS: Final = {ExportFormat.JSON: "json", ExportFormat.MARKDOWN: "md"}
 
 
-def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Blueprint:
+def conversation_routes(auth: Auth, guard: Guard, admission: Admission) -> Blueprint:
     routes = Blueprint("conversations", __name__, url_prefix="/api/gateway")
 
     @operation(
@@ -75,7 +76,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
     )
     def create(caller: Caller, body: NewConversationBody) -> Answer:
         """You need not create one first: a message without a `conversation_id` begins a conversation of its own."""
-        defaults.check(caller.tier, body)
+        check_defaults(admission, caller.tier, body)
         return Answer(201, make_conversation(caller.user_id, body, auth.clock()))
 
     @operation(
@@ -118,7 +119,7 @@ def conversation_routes(auth: Auth, guard: Guard, defaults: Defaults) -> Bluepri
     )
     def change(caller: Caller, conversation_id: UUID, body: ChangeConversationBody) -> Answer:
         """Renames, pins or archives it, shows another branch, or changes how its next messages are answered."""
-        defaults.check(caller.tier, body)
+        check_defaults(admission, caller.tier, body)
         return Answer(200, change_conversation(caller.user_id, conversation_id, body, auth.clock()))
 
     @operation(

@@ -24,13 +24,11 @@ from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.settle import Outcome, UsageNotRecorded
 from providers.assembly import Providers
 from providers.catalogue import Model
-from providers.completion import NO_OPTIONS, Finish, Prompt, TokenUsage
+from providers.completion import BYTES_PER_TOKEN, NO_OPTIONS, Finish, Prompt, TokenUsage
 from providers.events import Delta, Event, Finished, Reported
 from providers.problems import CallStopped, ContentRefused, ProviderFailed, ProviderTimedOut
 from security.edge.problems import InternalError, Problem
 
-BYTES_PER_TOKEN: Final = 4
-"""OpenAI's rule of thumb (help.openai.com, "What are tokens and how to count them?"), for what no provider counted."""
 NOT_ELSEWHERE: Final = (ContentRefused, ProviderTimedOut, CallStopped)
 """Another model would be asked in vain, or too late."""
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from flask import Blueprint, request
 
 from auth.principal import Caller
+from capabilities.chat.admit import ADMISSION_PROBLEMS
 from capabilities.chat.conversations.bodies import MessageAnswer
 from capabilities.chat.conversations.hold import no_message
 from capabilities.chat.conversations.list_messages import answers
@@ -22,17 +23,11 @@ from capabilities.chat.replies.bodies import (
 from capabilities.chat.replies.ended import ReplyInterrupted
 from capabilities.chat.replies.events import events_of, wait_for_end
 from capabilities.chat.replies.follow import Follow
-from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, PromptTooLong, ReplyTooLong
 from capabilities.chat.replies.reader_slots import ReaderSlots
 from capabilities.chat.replies.send import REGENERATE_PATH, SEND_PATH, SendMessage, Sent, Wanted
 from capabilities.chat.replies.stop import StopReply
 from database import reading
-from metering.breaker import BreakerIsOpen
-from metering.bulkhead import TooManyInFlight
-from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
-from metering.limits import LimitsUnavailable
-from metering.rate_limit_headers import METERED_HEADERS, RateLimitExceeded, TooManyFailures
-from metering.settle import UsageNotRecorded
+from metering.rate_limit_headers import METERED_HEADERS
 from providers.problems import PROVIDER_PROBLEMS
 from security.api.operation import Answer, Guard, operation
 from security.api.request_bodies import Json
@@ -47,21 +42,8 @@ REPLY_PROBLEMS = (
     NotFound,
     ReplyRunning,
     ConversationFull,
-    ModelNotInTier,
-    ModelUnavailable,
-    PromptTooLong,
-    ReplyTooLong,
     ReplyInterrupted,
-    RateLimitExceeded,
-    TooManyFailures,
-    LimitsUnavailable,
-    BreakerIsOpen,
-    TooManyInFlight,
-    TooBusy,
-    UsageNotRecorded,
-    IdempotencyKeyReused,
-    RequestStillRunning,
-    AnswerNotKept,
+    *ADMISSION_PROBLEMS,
     *PROVIDER_PROBLEMS,
 )
 

@@ -4,10 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from functools import cache
 from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
@@ -17,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from capabilities.chat.choose_models import LEAST_REPLY, MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply, models_for
+from capabilities.chat.admit import Admission, Admitted, Prepared, Request
+from capabilities.chat.choose_models import MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply
 from capabilities.chat.conversations.append import append
 from capabilities.chat.conversations.branches import MOST_MESSAGES
 from capabilities.chat.conversations.context import Turn, context_of, tokens_of
@@ -25,28 +23,21 @@ from capabilities.chat.conversations.hold import find_conversation, hold_convers
 from capabilities.chat.conversations.make import add_conversation
 from capabilities.chat.conversations.problems import ConversationFull, ReplyRunning
 from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState
-from capabilities.chat.plan_limits import FEATURE, ChatLimits
 from capabilities.chat.replies import rows
 from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, ReplyStart, SendBody
 from capabilities.chat.replies.follow import Follow
-from capabilities.chat.replies.generation import Asked, Generation, Ids
+from capabilities.chat.replies.generation import Generation, Ids
 from capabilities.chat.replies.live_text import Reader
 from capabilities.chat.replies.problems import PromptTooLong
 from capabilities.chat.replies.running import RunningReplies
 from database import reading, transaction
-from database.base import Clock, uuid7
-from metering.breaker import BreakerIsOpen
+from database.base import uuid7
 from metering.idempotency import RequestStillRunning
-from metering.limits import CALL, TOKENS, Burst, Draw
-from metering.metered_calls import Allowance, Delivered, MeteredCalls, OpenCall, Work
-from metering.rate_limit_headers import DAY, TOKEN_POLICY
-from metering.windows import day_of
-from providers.assembly import Providers
+from metering.metered_calls import Delivered, OpenCall
 from providers.catalogue import Model
 from providers.completion import Message, Prompt, Role
 from providers.problems import CallStopped
 from security.edge.problems import NotFound, Problem, ValidationFailed, field_error
-from security.secrets.hmac_sha256 import hmac_sha256
 
 SEND_PATH: Final = "/api/gateway/chat/messages"
 REGENERATE_PATH: Final = f"{SEND_PATH}/regenerate"
@@ -66,6 +57,13 @@ class Wanted:
     """The parent of the message, or the reply of which another version is wanted."""
     at_beginning: bool
     idempotency_key: str | None
+
+    @property
+    def request(self) -> Request:
+        fields = self.fields
+        where = (str(self.conversation_id), str(self.at), self.at_beginning)
+        asked = (*where, self.content, fields.model, fields.max_tokens, fields.temperature)
+        return Request(self.path, asked, self.idempotency_key)
 
     @classmethod
     def sent(cls, body: SendBody, idempotency_key: str | None) -> "Wanted":
@@ -95,18 +93,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What the models of a plan are asked. `prompt_tokens` is the most that the prompt can have."""
-
-    models: Sequence[Model]
-    prompt: Prompt
-    prompt_tokens: int
-    max_tokens: int
-    max_tokens_reduced: bool
-    context: ContextTold
-
-
-@dataclass(frozen=True)
 class Sent:
     """A reply that is on its way, or was when the request was first made. The reader must be closed."""
 
@@ -118,19 +104,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class SendMessage:
-    """One per process. `calls` by provider. `hash_key`: the server's key of `request_data_hash`."""
+    """One per process."""
 
-    calls: Mapping[str, MeteredCalls]
-    providers: Providers
-    plans: Mapping[Tier, ChatLimits]
+    admission: Admission
     running: RunningReplies
     follow: Follow
     default_model: str
-    reply_seconds: float
-    idle_seconds: float
-    longest_call: float
-    hash_key: bytes
-    clock: Clock
 
     def send(self, caller: Caller, wanted: Wanted) -> Sent:
         """Raises a Problem when there is no reply; none of them is charged."""
@@ -148,80 +127,27 @@ class SendMessage:
                 sleep(0.05)  # its row is about to be written, or its answer is
 
     def _sent(self, caller: Caller, wanted: Wanted) -> Sent:
-        fingerprint = self._fingerprint(wanted)
         try:
             with reading() as session:
                 place = _place(session, caller.user_id, wanted)
-            prepared = cache(lambda tier: self._prepared(tier, place, wanted))
-            work = Work(
-                feature=FEATURE,
-                noun="messages",
-                route=f"POST {wanted.path}",
-                fingerprint=fingerprint,
-                idempotency_key=wanted.idempotency_key,
-                lease_seconds=self.longest_call,
-                allowance=lambda who, now: self._allowance(who.tier, prepared(who.tier), now),
-            )
-            call = self._begun(caller, work, prepared(caller.tier).models)
+            call = self.admission.admit(caller, wanted.request, lambda tier: self._prepared(tier, place, wanted))
         except RequestStillRunning:
             raise
         except Problem:  # perhaps because of what the same request did before
-            stored = self._stored(caller.user_id, wanted, fingerprint)
+            stored = self.admission.stored(caller.user_id, wanted.request)
             if stored is None:
                 raise
-            call = Delivered(stored, {"Idempotency-Replayed": "true"})
+            call = stored
         if isinstance(call, Delivered):
             return self._replayed(caller.user_id, call)
-        return self._started(call, prepared(call.running.caller.tier), place, wanted)
-
-    def _stored(self, user_id: UUID, wanted: Wanted, fingerprint: str) -> bytes | None:
-        if wanted.idempotency_key is None:
-            return None
-        keys = next(iter(self.calls.values())).idempotency
-        return keys.look(user_id, f"POST {wanted.path}", wanted.idempotency_key, fingerprint)
-
-    def _begun(self, caller: Caller, work: Work, models: Sequence[Model]) -> Delivered | OpenCall:
-        """By the first provider of the models that takes calls now."""
-        *others, last = dict.fromkeys(model.provider for model in models)
-        for provider in others:
-            with suppress(BreakerIsOpen):
-                return self._begun_by(provider, caller, work)
-        return self._begun_by(last, caller, work)
-
-    def _begun_by(self, provider: str, caller: Caller, work: Work) -> Delivered | OpenCall:
-        call = self.calls[provider].begin(caller, work)
-        if isinstance(call, OpenCall):
-            call.tally.provider = provider
-        return call
-
-    def _fingerprint(self, wanted: Wanted) -> str:
-        fields = wanted.fields
-        where = (wanted.path, str(wanted.conversation_id), str(wanted.at), wanted.at_beginning)
-        asked = [*where, wanted.content, fields.model, fields.max_tokens, fields.temperature]
-        return hmac_sha256(self.hash_key, orjson.dumps(asked))
-
-    def _allowance(self, tier: Tier, prepared: Prepared, now: datetime) -> Allowance:
-        plan, day, most = self.plans[tier], day_of(now), prepared.prompt_tokens + prepared.max_tokens
-        least = prepared.prompt_tokens + min(LEAST_REPLY, prepared.max_tokens)
-        return Allowance(
-            draws=(
-                Draw(DAY, FEATURE, CALL, day, plan.per_day),
-                Draw(TOKEN_POLICY, FEATURE, TOKENS, day, plan.tokens_per_day, least, most),
-            ),
-            burst=Burst(plan.burst, plan.burst_seconds),
-            concurrency=plan.concurrency,
-            failures_per_hour=plan.failures_per_hour,
-            shed_from=1.0,
-        )
+        return self._started(call, place, wanted)
 
     def _prepared(self, tier: Tier, place: Place, wanted: Wanted) -> Prepared:
         """Raises NotInPlan, ValidationFailed, ModelUnavailable."""
-        plan = self.plans[tier]
-        name = wanted.fields.model or place.model or self.default_model
-        models = models_for(self.providers.catalogue, self.calls.keys(), name, tier, self.clock())[:MODELS_TRIED]
-        longest = longest_reply(tier, plan, models, wanted.fields.max_tokens)
-        max_tokens = min(wanted.fields.max_tokens or place.max_tokens or longest, longest)
-        reduced = max_tokens < (wanted.fields.max_tokens or place.max_tokens or 0)
+        plan, fields = self.admission.plans[tier], wanted.fields
+        models = self.admission.models(fields.model or place.model or self.default_model, tier)[:MODELS_TRIED]
+        longest = longest_reply(tier, plan, models, fields.max_tokens)
+        max_tokens = min(fields.max_tokens or place.max_tokens or longest, longest)
         room = [model.context - max_tokens for model in models if model.context is not None]
         most = min(room if plan.longest_prompt is None else [*room, plan.longest_prompt], default=PROMPT_OF_UNKNOWN)
         first = [] if place.system_prompt is None else [Message(Role.SYSTEM, place.system_prompt)]
@@ -235,43 +161,40 @@ class SendMessage:
         if own > most or not (turns or last):
             raise PromptTooLong(most)
         messages = [*first, *turns, *last]
-        told = ContextTold(sent=len(turns) + len(last), dropped=0 if context is None else context.dropped)
-        return Prepared(models, Prompt(messages), _most_tokens(messages), max_tokens, reduced, told)
+        return Prepared(
+            models,
+            Prompt(messages),
+            _most_tokens(messages),
+            max_tokens,
+            place.temperature if fields.temperature is None else fields.temperature,
+            dropped=0 if context is None else context.dropped,
+        )
 
-    def _started(self, call: OpenCall, prepared: Prepared, place: Place, wanted: Wanted) -> Sent:
-        granted = call.granted(TOKEN_POLICY) - prepared.prompt_tokens
-        models = _beginning_with(prepared.models, call)
-        call.tally.details["route"] = wanted.path
+    def _started(self, admitted: Admitted, place: Place, wanted: Wanted) -> Sent:
+        call, asked, prepared = admitted.call, admitted.asked, admitted.prepared
+        wished = wanted.fields.max_tokens or place.max_tokens or prepared.max_tokens
+        turns = sum(message.role is not Role.SYSTEM for message in asked.prompt.messages)
         try:
-            ids = self._written(call, models[0], place, wanted)
-            call.tally.answer = orjson.dumps({**asdict(ids), "model": models[0].id}).decode()
-            temperature = wanted.fields.temperature
-            asked = Asked(
-                models=models,
-                prompt=prepared.prompt,
-                max_tokens=granted,
-                temperature=place.temperature if temperature is None else temperature,
-                reply_seconds=self.reply_seconds,
-                idle_seconds=self.idle_seconds,
+            ids = self._written(call, asked.models[0], place, wanted)
+            call.tally.answer = orjson.dumps({**asdict(ids), "model": asked.models[0].id}).decode()
+            start = _start(
+                ids,
+                asked.models[0].id,
+                max_tokens=asked.max_tokens,
+                max_tokens_reduced=asked.max_tokens < wished,
+                context=ContextTold(sent=turns, dropped=prepared.dropped),
             )
-            generation = Generation(ids, call, asked, self.providers, self.clock)
+            generation = Generation(ids, call, asked, self.admission.providers, self.admission.clock)
             reader = Reader(generation.text)
             self.running.begin(generation)
         except BaseException:
             call.released()
             raise
-        start = _start(
-            ids,
-            models[0].id,
-            max_tokens=granted,
-            max_tokens_reduced=prepared.max_tokens_reduced or granted < prepared.max_tokens,
-            context=prepared.context,
-        )
         return Sent(ids, start, reader, call.headers)
 
     def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
         """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
-        user_id, now = call.running.caller.user_id, self.clock()
+        user_id, now = call.running.caller.user_id, self.admission.clock()
         first_id, reply_id = uuid7(), uuid7()  # lists are in their order
         with transaction() as session:
             if place.conversation_id is None:
@@ -366,12 +289,6 @@ def _parent(session: Session, conversation: Conversation, wanted: Wanted) -> UUI
 def _refuse_running(message: ChatMessage) -> None:
     if MessageState(message.state).running:
         raise ReplyRunning
-
-
-def _beginning_with(models: Sequence[Model], call: OpenCall) -> Sequence[Model]:
-    """That of the provider whose breaker let the call pass, and those behind it."""
-    at = next(each for each, model in enumerate(models) if model.provider == call.tally.provider)
-    return models[at:]
 
 
 def _message(turn: Turn) -> Message:

@@ -49,7 +49,10 @@ def running(running_of_session: RunningChat, ai: AIServer) -> RunningChat:
 
 @pytest.fixture
 def alice(running: RunningChat, alice_of_session: Customer) -> Customer:
-    """One account for all tests, for making one takes longer than most of them. As one user's, its failures open no breaker."""
+    """One account for all tests, for making one takes longer than most of them. As one user's, its failures open no breaker, and
+    each test has as many of them as an hour has.
+    """
+    running.rows("DELETE FROM usage_counters WHERE user_id = %s AND unit = 'failure'", alice_of_session.id)
     return alice_of_session.from_now_on()
 
 

@@ -1,13 +1,20 @@
 """How a reply can end, and what counts of it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from admin.assembled import ASSEMBLED
+from capabilities.chat import CHAT
+from capabilities.chat.replies.running import RunningReplies
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.chat.conftest import Start
 from tests.capabilities.chat.running_chat import OPENAI_MODEL, Customer, RunningChat
+from tests.metering.limit_backends import eventually
 
 LONG = NextAnswer(tokens=40, chunk_tokens=2)
 
@@ -47,6 +54,38 @@ def test_without_usage_of_the_provider_it_is_estimated(running: RunningChat, ali
     told, _ = ended(alice, content="y" * 9)
     assert told["usage"] == {"input_tokens": 3, "output_tokens": 11, "estimated": True}
     assert alice.used()["token"] == 14
+
+
+def test_usage_above_what_was_held_is_counted_in_full(running: RunningChat, alice: Customer) -> None:
+    running.ai.next.add(NextAnswer(tokens=40, usage="wrong"))
+    told, _ = ended(alice, max_tokens=100)
+    (entry,) = running.ai.books.billed
+    assert (told["usage"]["output_tokens"], told["usage"]["estimated"]) == (10 * entry.output_tokens, False)
+    assert alice.used()["token"] == 10 * (entry.input_tokens + entry.output_tokens)
+    assert (alice.log()[0]["outcome"], alice.held()) == ("delivered", 0)
+
+
+def test_stopped_before_the_provider_was_asked_nothing_counts(running: RunningChat, alice: Customer) -> None:
+    loop_is_held, let_go = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        loop_is_held.set()
+        let_go.wait(10)
+
+    replies: RunningReplies = running.app.extensions[ASSEMBLED].built[CHAT].drains[0]
+    replies._loop.start(hold())
+    assert loop_is_held.wait(10)
+    events = alice.stream()
+    message_id = events.until("start").data["message_id"]
+    generation = replies.of(UUID(message_id))
+    assert generation is not None
+    with ThreadPoolExecutor(1) as thread:
+        stopped = thread.submit(alice.stop, message_id)
+        eventually(lambda: generation.stop_reason)
+        let_go.set()
+        assert stopped.result().get_json()["state"] == "stopped"
+    assert events.to_end()[-1].data["state"] == "stopped"
+    assert (running.ai.books.entries, alice.used(), alice.log(), alice.held()) == ([], {}, [], 0)
 
 
 @pytest.mark.parametrize("model", [OPENAI_MODEL, pytest.param("claude-haiku-5-5", marks=pytest.mark.slow)])
@@ -101,6 +140,14 @@ def test_refused_before_the_first_byte_nothing_counts(
     assert len(running.ai.books.entries) == 1
 
 
+def test_another_model_of_the_alias_is_tried_once(running: RunningChat, alice: Customer) -> None:
+    running.ai.next.add(NextAnswer(status=500), times=3)
+    told, row = ended(alice, model="fast")
+    assert (told["error"], row["state"], row["provider"]) == ("provider_failed", "failed", "anthropic")
+    assert [entry.face for entry in running.ai.books.entries] == ["openai", "anthropic"]
+    assert (alice.used(), alice.held()) == ({"failure": 1}, 0)
+
+
 def test_as_json_a_failure_is_an_answer_of_its_own(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(NextAnswer(status=500))
     answer = alice.send(model=OPENAI_MODEL)
@@ -136,6 +183,20 @@ def test_a_silence_in_a_reply_ends_it(running: RunningChat, start: Start) -> Non
     told, row = ended(alice)
     assert (told["error"], row["state"], len(row["content"])) == ("request_timeout", "failed", 24)
     assert (alice.used().get("token"), alice.held()) == (None, 0)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_counted_has_failed_and_is_free(running: RunningChat) -> None:
+    alice = running.register()
+    running.ai.next.add(LONG)
+    running.rows("ALTER TABLE request_logs ADD CONSTRAINT spoiled CHECK (feature <> 'chat') NOT VALID")
+    try:
+        told, row = ended(alice)
+    finally:
+        running.rows("ALTER TABLE request_logs DROP CONSTRAINT spoiled")
+    assert (told["error"], row["state"], row["error_code"]) == ("service_unavailable", "failed", "service_unavailable")
+    assert len(row["content"]) == 160
+    assert (alice.used(), alice.log()) == ({}, [])
 
 
 @pytest.mark.slow

@@ -73,7 +73,12 @@ def test_through_us_it_reads_what_the_provider_says(
 
 
 def test_it_lists_models_and_understands_errors(running: RunningChat, client: openai.OpenAI, alice: Customer) -> None:
-    assert OPENAI_MODEL in {model.id for model in client.models.list()}
+    assert {model.id: model for model in client.models.list()}["openai/gpt-oss-120b"] == client.models.retrieve(
+        "openai/gpt-oss-120b"
+    )
+    with pytest.raises(openai.NotFoundError) as no_model:
+        client.models.retrieve("openai/gpt-none")
+    assert no_model.value.code == "not_found"
     with pytest.raises(openai.UnprocessableEntityError) as unknown:
         client.chat.completions.create(model="gpt-none", messages=[{"role": "user", "content": "Hello"}])
     assert (unknown.value.param, unknown.value.code) == ("model", "validation_failed")

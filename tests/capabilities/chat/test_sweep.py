@@ -87,6 +87,7 @@ def test_without_postgresql_a_reply_goes_on_for_a_while_and_is_then_stopped(
         events.until("delta")
         own_postgres.stop()
         assert ai.books.wait_until(lambda entries: entries[0].client_left_at is not None, 30)
+        assert alice.send().status_code == 503
         own_postgres.start()
         events.to_end()
         assert (events.last.name, events.last.data["state"], events.last.data["retryable"]) == ("end", "stopped", True)
