@@ -24,13 +24,14 @@ from metering.parts import Built, Parts
 from providers.assembly import providers_of
 from security.metrics.live import Live
 
-LEASE_MARGIN_SECONDS = 90.0
-"""A reply that was read waits a minute for PostgreSQL to count it."""
+LEASE_MARGIN_SECONDS = 30.0
+"""Beside the wait for PostgreSQL to count the reply."""
 
 
 def build_chat(parts: Parts, settings: ChatSection) -> Built:
     providers = parts.shared(providers_of, settings)
-    longest_call = settings.chat_reply_timeout_s + LEASE_MARGIN_SECONDS
+    settle_seconds = 2 * settings.chat_without_database_s
+    longest_call = settings.chat_reply_timeout_s + settle_seconds + LEASE_MARGIN_SECONDS
     bulkhead = Bulkhead(settings.chat_max_replies)
     calls = {
         name: parts.metering.calls(
@@ -40,7 +41,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     }
     ttl = settings.chat_stream_ttl_s
     copies = RedisCopies(parts.auth.redis, round(settings.chat_reply_timeout_s) + ttl, ttl)
-    running = RunningReplies(providers.loop, copies, settings.chat_drain_s)
+    running = RunningReplies(providers.loop, copies, settings.chat_drain_s, settings.chat_without_database_s)
     follow = Follow(providers.loop, running, copies)
     sending = SendMessage(
         calls=calls,
@@ -51,6 +52,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         default_model=settings.chat_default_model,
         reply_seconds=settings.chat_reply_timeout_s,
         idle_seconds=settings.chat_idle_timeout_s,
+        settle_seconds=settle_seconds,
         longest_call=longest_call,
         hash_key=parts.derived_key("mirroros chat request hashes v1"),
         clock=parts.auth.clock,
@@ -67,6 +69,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         ongoing=ongoing,
         reply_seconds=settings.chat_reply_timeout_s,
         idle_seconds=settings.chat_idle_timeout_s,
+        settle_seconds=settle_seconds,
         longest_call=longest_call,
         hash_key=parts.derived_key("mirroros chat completion hashes v1"),
         clock=parts.auth.clock,
@@ -80,7 +83,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             providers.routes,
         ),
         jobs=(
-            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),
+            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */3"),
             *retention_jobs(parts.auth.clock, settings.chat_retention_days),
         ),
         checks=tuple(providers.checks),

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from security.edge.problems import InternalError, Problem
 
 BYTES_PER_TOKEN: Final = 4
 """OpenAI's rule of thumb (help.openai.com, "What are tokens and how to count them?"), for what no provider counted."""
+LEAST_SETTLE_SECONDS: Final = 0.1
+"""For one attempt."""
 NOT_ELSEWHERE: Final = (ContentRefused, ProviderTimedOut, CallStopped)
 """Another model would be asked in vain, or too late."""
 
@@ -54,7 +57,9 @@ class Ids:
 
 @dataclass(frozen=True)
 class Asked:
-    """`models`: the one that is asked, and others that would do. Seconds are those of the whole reply, and of a silence in it."""
+    """`models`: the one that is asked, and others that would do. Seconds are those of the whole reply, of a silence in it, and of
+    the wait for PostgreSQL to count it.
+    """
 
     models: Sequence[Model]
     prompt: Prompt
@@ -62,6 +67,7 @@ class Asked:
     temperature: float | None
     reply_seconds: float
     idle_seconds: float
+    settle_seconds: float
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
 
     @property
@@ -79,6 +85,8 @@ class Generation:
         self.first_token_at: datetime | None = None
         self.stop_reason: StopReason | None = None
         self.settling = False
+        self.settle_until = 0.0
+        """By the monotonic clock. It is waited for all that end at once together, however few can be settled at a time."""
         self.in_redis = 0
         """Bytes that were copied there."""
         self.in_row = 0
@@ -87,7 +95,7 @@ class Generation:
         self._usage: TokenUsage | None = None
         self._finish: Finish | None = None
         self._begun = False
-        """The provider was asked."""
+        """The provider was asked, or may have been."""
         self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
@@ -111,13 +119,21 @@ class Generation:
         try:
             await task
         except asyncio.CancelledError:
-            with self._lock:
-                self.stop_reason = self.stop_reason or StopReason.SHUTDOWN
+            self._cut()
+        except CallStopped:  # before the request left
+            self._begun = False
+            self._cut()
         except ProviderFailed as failure:
             self._failure = failure
         except Exception as error:
             structlog.get_logger().error("reply_broke", message=str(self.ids.message_id), exc_info=error)
             self._failure = error
+        finally:
+            self.settle_until = monotonic() + self._asked.settle_seconds
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.stop_reason = self.stop_reason or StopReason.SHUTDOWN
 
     def settle(self) -> tuple[Ended, dict[str, object]]:
         """Count it. How it ended, and what its row is to say of that."""
@@ -132,7 +148,8 @@ class Generation:
         cost = self.model.cost_micros(usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
         used = usage.input_tokens + usage.output_tokens
         self._note(usage, used, cost)
-        if not self._call.answered(Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT):
+        outcome = Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT
+        if not self._call.answered(outcome, max(self.settle_until - monotonic(), LEAST_SETTLE_SECONDS)):
             return self._failed(UsageNotRecorded())
         return self._ended(stopped, usage, cost)
 
@@ -155,6 +172,7 @@ class Generation:
                 self._call.moved(self._providers.of(model).breaker, failure.health)
             except BreakerIsOpen:
                 continue
+            self._call.tally.details["asked_before"] = self.model.id
             return model
         return None
 
