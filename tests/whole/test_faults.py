@@ -85,7 +85,7 @@ def test_all_books_agree_after_whatever_failed(
     }
     server, worker = start_web_server(environ), RealWorker(environ, tmp_path)
     worker.start()
-    people = [server.register(f"person-{number}") for number in range(OF_EACH + round(SECONDS / 2))]
+    people = [server.register(f"person-{number}") for number in range(OF_EACH + round(SECONDS / 6))]
     administer(own_database, "UPDATE users SET tier = 'enterprise'")
     over = threading.Event()
     chats = Chatting(people, over)
