@@ -20,6 +20,7 @@ from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
 from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
+from metering.open_call import ANSWERED_SECONDS
 from metering.parts import Built, Parts
 from providers.assembly import providers_of
 from security.metrics.live import Live
@@ -30,8 +31,8 @@ LEASE_MARGIN_SECONDS = 30.0
 
 def build_chat(parts: Parts, settings: ChatSection) -> Built:
     providers = parts.shared(providers_of, settings)
-    settle_seconds = 2 * settings.chat_without_database_s
-    longest_call = settings.chat_reply_timeout_s + settle_seconds + LEASE_MARGIN_SECONDS
+    settling = max(ANSWERED_SECONDS, 2 * settings.chat_without_database_s)
+    longest_call = settings.chat_reply_timeout_s + settling + LEASE_MARGIN_SECONDS
     bulkhead = Bulkhead(settings.chat_max_replies)
     calls = {
         name: parts.metering.calls(
@@ -52,7 +53,6 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         default_model=settings.chat_default_model,
         reply_seconds=settings.chat_reply_timeout_s,
         idle_seconds=settings.chat_idle_timeout_s,
-        settle_seconds=settle_seconds,
         longest_call=longest_call,
         hash_key=parts.derived_key("mirroros chat request hashes v1"),
         clock=parts.auth.clock,
@@ -69,7 +69,6 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         ongoing=ongoing,
         reply_seconds=settings.chat_reply_timeout_s,
         idle_seconds=settings.chat_idle_timeout_s,
-        settle_seconds=settle_seconds,
         longest_call=longest_call,
         hash_key=parts.derived_key("mirroros chat completion hashes v1"),
         clock=parts.auth.clock,

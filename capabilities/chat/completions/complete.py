@@ -71,7 +71,6 @@ class Completer:
     ongoing: "OngoingCompletions"
     reply_seconds: float
     idle_seconds: float
-    settle_seconds: float
     longest_call: float
     hash_key: bytes
     clock: Clock
@@ -155,7 +154,6 @@ class Completer:
             temperature=question.body.temperature,
             reply_seconds=self.reply_seconds,
             idle_seconds=self.idle_seconds,
-            settle_seconds=self.settle_seconds,
             options=question.options,
         )
         completion = Completion(call, asked, self.providers, self.clock)

@@ -7,7 +7,6 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from capabilities.chat.replies.ended import SHUTDOWN, Ended
 from capabilities.chat.replies.live_text import LiveText
 from database.base import Clock
 from metering.breaker import BreakerIsOpen
-from metering.open_call import OpenCall
+from metering.open_call import ANSWERED_SECONDS, OpenCall
 from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.settle import Outcome, UsageNotRecorded
 from providers.assembly import Providers
@@ -32,8 +31,6 @@ from security.edge.problems import InternalError, Problem
 
 BYTES_PER_TOKEN: Final = 4
 """OpenAI's rule of thumb (help.openai.com, "What are tokens and how to count them?"), for what no provider counted."""
-LEAST_SETTLE_SECONDS: Final = 0.1
-"""For one attempt."""
 NOT_ELSEWHERE: Final = (ContentRefused, ProviderTimedOut, CallStopped)
 """Another model would be asked in vain, or too late."""
 
@@ -57,9 +54,7 @@ class Ids:
 
 @dataclass(frozen=True)
 class Asked:
-    """`models`: the one that is asked, and others that would do. Seconds are those of the whole reply, of a silence in it, and of
-    the wait for PostgreSQL to count it.
-    """
+    """`models`: the one that is asked, and others that would do. Seconds are those of the whole reply, and of a silence in it."""
 
     models: Sequence[Model]
     prompt: Prompt
@@ -67,7 +62,6 @@ class Asked:
     temperature: float | None
     reply_seconds: float
     idle_seconds: float
-    settle_seconds: float
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
 
     @property
@@ -85,8 +79,6 @@ class Generation:
         self.first_token_at: datetime | None = None
         self.stop_reason: StopReason | None = None
         self.settling = False
-        self.settle_until = 0.0
-        """By the monotonic clock. It is waited for all that end at once together, however few can be settled at a time."""
         self.in_redis = 0
         """Bytes that were copied there."""
         self.in_row = 0
@@ -128,15 +120,13 @@ class Generation:
         except Exception as error:
             structlog.get_logger().error("reply_broke", message=str(self.ids.message_id), exc_info=error)
             self._failure = error
-        finally:
-            self.settle_until = monotonic() + self._asked.settle_seconds
 
     def _cut(self) -> None:
         with self._lock:
             self.stop_reason = self.stop_reason or StopReason.SHUTDOWN
 
-    def settle(self) -> tuple[Ended, dict[str, object]]:
-        """Count it. How it ended, and what its row is to say of that."""
+    def settle(self, seconds: float = ANSWERED_SECONDS) -> tuple[Ended, dict[str, object]]:
+        """Count it. How it ended, and what its row is to say of that. `seconds`: how long to wait for PostgreSQL."""
         self.settling = True
         if self._failure is not None:
             return self._failed(self._failure)
@@ -148,8 +138,7 @@ class Generation:
         cost = self.model.cost_micros(usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
         used = usage.input_tokens + usage.output_tokens
         self._note(usage, used, cost)
-        outcome = Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT
-        if not self._call.answered(outcome, max(self.settle_until - monotonic(), LEAST_SETTLE_SECONDS)):
+        if not self._call.answered(Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT, seconds):
             return self._failed(UsageNotRecorded())
         return self._ended(stopped, usage, cost)
 

@@ -25,13 +25,15 @@ from security.edge.problems import InternalError
 REDIS_SECONDS: Final = 0.05
 ROW_SECONDS: Final = 1.0
 WRITE_AGAIN_SECONDS: Final = 0.5
+LEAST_SETTLE_SECONDS: Final = 0.1
+"""For one attempt."""
 SETTLING_THREADS: Final = 16
 """Each waits for PostgreSQL, where those that end at the same time are counted by one statement."""
 
 
 class RunningReplies:
-    """One per process, on the providers' loop. `drain_seconds`: how long replies go on once the process was told to stop;
-    `without_database_seconds`: while nobody can count them.
+    """One per process, on the providers' loop. `drain_seconds`: how long replies go on once the process was told to stop.
+    `without_database_seconds`: how long they do while PostgreSQL is away. Those that have ended wait twice as long for it.
     """
 
     def __init__(
@@ -96,7 +98,8 @@ class RunningReplies:
             self._keeping = asyncio.ensure_future(self._keep())
         try:
             await generation.run()
-            await self._settlers.run(self._settle, generation)
+            until = monotonic() + 2 * self._without_database_seconds  # from now on, however long it waits for a thread
+            await self._settlers.run(self._settle, generation, until)
         except BaseException:
             generation.text.end(
                 Ended(MessageState.FAILED, problem=InternalError())
@@ -105,11 +108,11 @@ class RunningReplies:
         finally:
             self._forget(generation)
 
-    def _settle(self, generation: Generation) -> None:
+    def _settle(self, generation: Generation, until: float) -> None:
         """Count, write down, tell: whoever is told that a reply ended finds it so everywhere."""
-        ended, values = generation.settle()
+        ended, values = generation.settle(max(until - monotonic(), LEAST_SETTLE_SECONDS))
         message_id, text = generation.ids.message_id, generation.text
-        while not self._written(message_id, values) and monotonic() < generation.settle_until:
+        while not self._written(message_id, values) and monotonic() < until:
             sleep(WRITE_AGAIN_SECONDS)
         self._copies.end(message_id, text.since(0))
         text.end(ended)

@@ -128,7 +128,6 @@ class SendMessage:
     default_model: str
     reply_seconds: float
     idle_seconds: float
-    settle_seconds: float
     longest_call: float
     hash_key: bytes
     clock: Clock
@@ -254,7 +253,6 @@ class SendMessage:
                 temperature=place.temperature if temperature is None else temperature,
                 reply_seconds=self.reply_seconds,
                 idle_seconds=self.idle_seconds,
-                settle_seconds=self.settle_seconds,
             )
             generation = Generation(ids, call, asked, self.providers, self.clock)
             reader = Reader(generation.text)
