@@ -82,7 +82,8 @@ class HttpClient:
         """The body of the reply to a POST, as it comes in. For a task on the providers' loop.
 
         Closing the generator closes the connection; read to its end, the connection is kept. Raises as `request` does, and
-        `failure_of` a reply that is not 200. That a task is cancelled is left to it.
+        `failure_of` a reply that is not 200. A task that is cancelled before anything was sent gets CallStopped; after that its
+        cancellation is left to it.
         """
         loop, progress = asyncio.get_running_loop(), _Progress()
         ends = loop.time() + deadline_seconds
@@ -101,6 +102,10 @@ class HttpClient:
                     yield data
             finally:
                 watch.end()
+        except asyncio.CancelledError:
+            if progress.sent:
+                raise
+            raise CallStopped(sent=0) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error, progress) from None
         finally:

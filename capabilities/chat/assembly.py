@@ -20,17 +20,19 @@ from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
 from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
+from metering.open_call import ANSWERED_SECONDS
 from metering.parts import Built, Parts
 from providers.assembly import providers_of
 from security.metrics.live import Live
 
-LEASE_MARGIN_SECONDS = 90.0
-"""A reply that was read waits a minute for PostgreSQL to count it."""
+LEASE_MARGIN_SECONDS = 30.0
+"""Beside the wait for PostgreSQL to count the reply."""
 
 
 def build_chat(parts: Parts, settings: ChatSection) -> Built:
     providers = parts.shared(providers_of, settings)
-    longest_call = settings.chat_reply_timeout_s + LEASE_MARGIN_SECONDS
+    settling = max(ANSWERED_SECONDS, 2 * settings.chat_without_database_s)
+    longest_call = settings.chat_reply_timeout_s + settling + LEASE_MARGIN_SECONDS
     bulkhead = Bulkhead(settings.chat_max_replies)
     calls = {
         name: parts.metering.calls(
@@ -40,7 +42,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     }
     ttl = settings.chat_stream_ttl_s
     copies = RedisCopies(parts.auth.redis, round(settings.chat_reply_timeout_s) + ttl, ttl)
-    running = RunningReplies(providers.loop, copies, settings.chat_drain_s)
+    running = RunningReplies(providers.loop, copies, settings.chat_drain_s, settings.chat_without_database_s)
     follow = Follow(providers.loop, running, copies)
     admission = Admission(
         calls=calls,
@@ -65,7 +67,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             providers.routes,
         ),
         jobs=(
-            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */5"),
+            Job("sweep_chat_replies", sweep_replies, cron="* * * * * */3"),
             *retention_jobs(parts.auth.clock, settings.chat_retention_days),
         ),
         checks=tuple(providers.checks),

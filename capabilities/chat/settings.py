@@ -27,6 +27,9 @@ class ChatSection(ProvidersSection, WebServerSection):
     """The longest time that a reply may take in total, in seconds."""
     chat_drain_s: float = Field(default=30, ge=0, le=600)
     """How long replies may go on when the server is told to stop, in seconds. Those that are not complete by then are stopped."""
+    chat_without_database_s: float = Field(default=30, ge=1, le=300)
+    """How long replies go on while the database cannot be reached, in seconds. Give it as long as your database takes to fail over.
+    After that they are stopped. A reply that has ended waits twice as long to be counted; then it has failed and is free."""
     chat_max_replies: int = Field(default=300, ge=1, le=5000)
     """How many replies one process may generate at once. Any more get 503."""
     chat_max_streams: int = Field(ge=1, le=2000, examples=[str(MOST_STREAMS)])
