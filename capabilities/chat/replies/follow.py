@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.blocking import Blocking
+from database.blocking import Blocking
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.live_text import LiveText, Reader
 from capabilities.chat.replies.redis_copies import RedisCopies
