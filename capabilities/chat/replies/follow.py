@@ -16,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
-from database.blocking import Blocking
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.live_text import LiveText, Reader
 from capabilities.chat.replies.redis_copies import RedisCopies
 from capabilities.chat.replies.rows import Seen
 from capabilities.chat.replies.running import RunningReplies
 from database import reading
+from database.blocking import Blocking
 from providers.loop import ProviderLoop
 from security.edge.problems import DependencyUnavailable, NotFound, ValidationFailed, field_error
 

@@ -13,12 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
-from database.blocking import Blocking
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.generation import Generation, StopReason
 from capabilities.chat.replies.redis_copies import Piece, RedisCopies
 from capabilities.chat.replies.rows import Progress
 from database import transaction
+from database.blocking import Blocking
 from providers.loop import ProviderLoop
 from security.edge.problems import InternalError
 
