@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -44,6 +44,7 @@ class RunningReplies:
         self._keepers = Blocking("chat-keep", 2)
         self._settlers = Blocking("chat-settle", SETTLING_THREADS)
         self._failing_since: float | None = None
+        self._told: list[Callable[[Generation], None]] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -64,6 +65,12 @@ class RunningReplies:
         except BaseException:
             self._forget(generation)
             raise
+        for told in self._told:
+            told(generation)
+
+    def watch(self, told: Callable[[Generation], None]) -> None:
+        """`told` is called when a reply begins in this process, by the thread that sent for it."""
+        self._told.append(told)
 
     def of(self, message_id: UUID) -> Generation | None:
         return self._by_id.get(message_id)
