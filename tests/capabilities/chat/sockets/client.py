@@ -49,11 +49,7 @@ class Client:
 
     async def of_type(self, kind: str, message_id: str | None = None, seconds: float = SECONDS) -> dict[str, Any]:
         def right(name: str, payload: dict[str, Any]) -> bool:
-            return (
-                name == "chat:stream"
-                and payload["type"] == kind
-                and message_id in (None, payload["message_id"])
-            )
+            return name == "chat:stream" and payload["type"] == kind and message_id in (None, payload["message_id"])
 
         return await self.until(right, seconds)
 

@@ -38,7 +38,9 @@ async def assert_can_be_cut_anywhere(realtime: str, alice: Customer, conversatio
 
 @pytest.mark.slow
 @on_a_loop
-async def test_one_that_is_generated_where_the_sockets_are(realtime: str, running: RunningChat, alice: Customer) -> None:
+async def test_one_that_is_generated_where_the_sockets_are(
+    realtime: str, running: RunningChat, alice: Customer
+) -> None:
     running.ai.next.add(SLOW)
     async with connected(realtime, alice.token) as client:
         sent = await client.send()

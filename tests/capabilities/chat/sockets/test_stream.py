@@ -31,7 +31,11 @@ async def test_a_message_without_a_conversation_makes_one_and_the_reply_comes(
         assert client.text(sent["message_id"]) == SHORT.text
         stored = alice.message(sent["message_id"])
         assert (stored["content"], stored["state"], stored["usage"]) == (SHORT.text, "complete", ended["usage"])
-        assert (ended["state"], ended["finish_reason"], ended["offset"]) == ("complete", "stop", len(SHORT.text.encode()))
+        assert (ended["state"], ended["finish_reason"], ended["offset"]) == (
+            "complete",
+            "stop",
+            len(SHORT.text.encode()),
+        )
         assert alice.message(sent["user_message_id"])["content"] == "What is it?"
         assert alice.used()["call"] == 1
         running.ai.next.add(SHORT)
@@ -69,7 +73,9 @@ async def test_what_another_process_sends_comes_to_the_sockets_that_joined_and_t
 
 
 @on_a_loop
-async def test_a_reply_that_runs_is_told_by_join_and_read_on(realtime: str, running: RunningChat, alice: Customer) -> None:
+async def test_a_reply_that_runs_is_told_by_join_and_read_on(
+    realtime: str, running: RunningChat, alice: Customer
+) -> None:
     running.ai.next.add(NextAnswer(text=SLOW.text, hold=True))
     events = alice.stream()
     start = events.until("start").data

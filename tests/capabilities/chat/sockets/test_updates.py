@@ -23,9 +23,7 @@ async def told(client: Client, conversation_id: str, **members: Any) -> dict[str
 
 
 @on_a_loop
-async def test_all_sockets_of_the_user_are_told_of_every_change(
-    realtime: str, alice: Customer, bob: Customer
-) -> None:
+async def test_all_sockets_of_the_user_are_told_of_every_change(realtime: str, alice: Customer, bob: Customer) -> None:
     async with (
         connected(realtime, alice.token) as phone,
         connected(realtime, alice.token) as tablet,
