@@ -23,6 +23,7 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.sockets import sockets
 from bench.solve import solve
 from bench.usage import usage
 from bench.webhooks import webhooks
@@ -48,6 +49,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "in-flight": in_flight,
         "login-storm": login_storm,
         "solve": solve,
+        "sockets": sockets,
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,

@@ -1,6 +1,7 @@
 """A client of Socket.IO that sends what a test says, frame by frame."""
 
 import json
+import socket
 import time
 from contextlib import suppress
 from typing import Any, Self
@@ -21,12 +22,23 @@ def as_a_proxy(address: str | None = None) -> dict[str, str]:
 class RawSocket:
     """Over WebSocket. Pings are answered while something is waited for."""
 
-    def __init__(self, url: str, token: str | None = None, *, address: str | None = None, **headers: str) -> None:
-        """With a token it signs in. Raises websockets' InvalidStatus when the upgrade is refused."""
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        address: str | None = None,
+        through: socket.socket | None = None,
+        **headers: str,
+    ) -> None:
+        """With a token it signs in. `through`: a connection to a proxy, which says itself whose it is. Raises websockets'
+        InvalidStatus when the upgrade is refused.
+        """
         self.events: list[list[Any]] = []
         self._connecting = connect(
             f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket",
-            additional_headers=as_a_proxy(address) | headers,
+            additional_headers=(as_a_proxy(address) if through is None else {}) | headers,
+            sock=through,
             compression=None,
             max_size=None,
             open_timeout=ANSWER_SECONDS,
