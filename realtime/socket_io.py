@@ -24,6 +24,7 @@ MESSAGES = " messages"
 MOST_MESSAGES = 200
 """A second, of all kinds: an event with bytes in it takes several."""
 LARGEST_MESSAGE = 128 * 1024
+PING_SECONDS, PONG_SECONDS = 25, 20
 LOST = {engineio.AsyncServer.reason.PING_TIMEOUT, engineio.AsyncServer.reason.TRANSPORT_ERROR}
 
 
@@ -63,6 +64,8 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
             cors_credentials=False,
             http_compression=False,
             max_http_buffer_size=LARGEST_MESSAGE,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
             logger=LOGGER,
             engineio_logger=LOGGER,
         )
@@ -110,10 +113,9 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
         client = self._clients.get(engine_id)
         if client is None or client.admitted is None or namespace not in {None, "/"}:
             return
-        name, *arguments = data
-        if not isinstance(name, str):
-            raise TypeError("an event has a name")
-        answer = await self._events.answer(client, name, arguments)
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            raise TypeError("an event is a list that begins with its name")
+        answer = await self._events.answer(client, data[0], data[1:])
         if answer is None:
             return
         if number is not None:
