@@ -95,6 +95,12 @@ class Reader:
         self.position += len(piece)
         return piece
 
+    def take(self) -> bytes:
+        """What is new, without waiting."""
+        piece = self.text.since(self.position)
+        self.position += len(piece)
+        return piece
+
     def _wake(self) -> None:
         if self._waits:
             self._waits = False
