@@ -18,6 +18,7 @@ from capabilities.chat.replies.send import SendMessage
 from capabilities.chat.replies.stop import StopReply
 from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
+from capabilities.chat.sockets.events import ChatSockets
 from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
 from metering.open_call import ANSWERED_SECONDS
@@ -59,10 +60,12 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     # Staff who look through an account never see its chats.
     guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)
     ongoing = OngoingCompletions(settings.chat_drain_s)
+    stopping = StopReply(running, follow)
+    sockets = ChatSockets(sending, stopping)
     return Built(
         routes=(
             completion_routes(Completer(admission, slots, ongoing), settings.chat_default_model, guard=guard),
-            reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
+            reply_routes(sending, follow, stopping, slots, guard=guard),
             conversation_routes(parts.auth, guard, admission),
             providers.routes,
         ),
@@ -73,4 +76,5 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
         drains=(running, ongoing),
+        sockets=sockets.events(),
     )
