@@ -17,6 +17,7 @@ from capabilities.chat.completions.offer import (
 )
 from capabilities.chat.completions.read_request import read_request
 from capabilities.chat.replies.problems import ModelNotInTier, ModelUnavailable, PromptTooLong, ReplyTooLong
+from capabilities.chat.voice.work import VoiceCalls
 from metering.breaker import BreakerIsOpen
 from metering.bulkhead import TooManyInFlight
 from metering.idempotency import AnswerNotKept, IdempotencyKeyReused, RequestStillRunning
@@ -53,7 +54,7 @@ COMPLETION_HEADERS = {
 }
 
 
-def completion_routes(completer: Completer, default_model: str, *, guard: Guard) -> Blueprint:
+def completion_routes(completer: Completer, voice: VoiceCalls, default_model: str, *, guard: Guard) -> Blueprint:
     routes = Blueprint("chat_completions", __name__, url_prefix=GATEWAY)
     add_completion(routes, completer, "/chat/completion", "createCompletion", guard)
     add_completion(routes, completer, f"{OPENAI}/chat/completions", "createOpenAiCompletion", guard)
@@ -91,14 +92,14 @@ def completion_routes(completer: Completer, default_model: str, *, guard: Guard)
         "GET",
         "/chat/usage",
         operation_id="getChatUsage",
-        summary="Get today's messages and tokens",
+        summary="Get today's messages, tokens and recordings",
         guard=guard,
         answers={200: ChatUsageAnswer},
         problems=(LimitsUnavailable,),
     )
     def usage(caller: Caller) -> Answer:
         """What you have used, what is held for replies in progress, and what is left in the current UTC day. Costs nothing."""
-        return Answer(200, used_today(caller, *completer.usage(caller)))
+        return Answer(200, used_today(caller, *completer.usage(caller), voice=voice.usage(caller)))
 
     return routes
 
