@@ -70,6 +70,11 @@ def begin_exchange(environ: Mapping[str, Any]) -> Exchange:
     return exchange
 
 
+def continue_exchange(exchange: Exchange | None) -> None:
+    """For a thread that works for the one who handles it."""
+    _exchange.set(exchange)
+
+
 def current_exchange() -> Exchange | None:
     return _exchange.get()
 
