@@ -42,8 +42,9 @@ def process_of(
 ) -> Process:
     """Needs the application's context, which its threads take. `offered` None: it serves its health alone."""
     caps = Caps(settings.realtime_max_sockets, settings.realtime_max_per_address, offered.sockets if offered else {})
-    clients = Clients(caps)
-    socket_io, beside = (None, ()) if offered is None else _sockets_of(settings, auth, offered, clients)
+    threads = Blocking("sockets", THREADS)
+    clients = Clients(caps, threads)
+    socket_io, beside = (None, ()) if offered is None else _sockets_of(settings, auth, offered, clients, threads)
     edge = Edge(
         Origins((settings.public_base_url, settings.sockets_url), settings.cors_origins),
         TrustedProxies(settings.trusted_proxy_hops),
@@ -59,10 +60,10 @@ def process_of(
 
 
 def _sockets_of(
-    settings: RealtimeSections, auth: Auth, offered: SocketEvents, clients: Clients
+    settings: RealtimeSections, auth: Auth, offered: SocketEvents, clients: Clients, threads: Blocking
 ) -> tuple[SocketIo, Sequence[Callable[[], Coroutine[Any, Any, None]]]]:
     guard = replace(auth.signed_in_or_key(offered.scope), as_oneself=True)
-    callers, threads = Callers(guard, auth.states), Blocking("sockets", THREADS)
+    callers = Callers(guard, auth.states)
     callers.adopt()
     threads.adopt()
     sign_in = SignIn(callers, clients)

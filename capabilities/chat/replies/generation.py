@@ -14,7 +14,7 @@ import structlog
 
 from capabilities.chat.metrics import ADDED_SECONDS, DELTAS, ENDED, FIRST_TEXT_SECONDS
 from capabilities.chat.models import MessageState
-from capabilities.chat.replies.bodies import LeftToday, ReplyStart
+from capabilities.chat.replies.bodies import LeftToday
 from capabilities.chat.replies.ended import SHUTDOWN, Ended
 from capabilities.chat.replies.live_text import LiveText
 from database.base import Clock
@@ -72,12 +72,8 @@ class Asked:
 class Generation:
     """`run` on the loop, then `settle` in a thread that may wait; `stop` from anywhere."""
 
-    def __init__(
-        self, ids: Ids, call: OpenCall, asked: Asked, providers: Providers, clock: Clock, *, start: ReplyStart
-    ) -> None:
+    def __init__(self, ids: Ids, call: OpenCall, asked: Asked, providers: Providers, clock: Clock) -> None:
         self.ids = ids
-        self.start = start
-        """As whoever follows it from its first byte is told."""
         self.text = LiveText()
         self.request_id = call.running.request_id
         self.first_token_at: datetime | None = None

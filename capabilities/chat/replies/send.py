@@ -263,9 +263,9 @@ class SendMessage:
                 max_tokens_reduced=prepared.max_tokens_reduced or granted < prepared.max_tokens,
                 context=prepared.context,
             )
-            generation = Generation(ids, call, asked, self.providers, self.clock, start=start)
+            generation = Generation(ids, call, asked, self.providers, self.clock)
             reader = Reader(generation.text)
-            self.running.begin(generation)
+            self.running.begin(generation, start)
         except BaseException:
             call.released()
             raise

@@ -12,9 +12,9 @@ from capabilities.chat.conversations.show import conversation_answer
 from capabilities.chat.models import ChatMessage
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.bodies import SendBody
+from capabilities.chat.replies.bodies import ReplyStart, SendBody
 from capabilities.chat.replies.follow import no_reply
-from capabilities.chat.replies.generation import Generation
+from capabilities.chat.replies.live_text import LiveText
 from capabilities.chat.replies.send import SendMessage, Sent, Wanted
 from capabilities.chat.replies.stop import StopReply
 from capabilities.chat.sockets.bodies import ConversationBody, MessageBody, ResumeBody, SendEventBody, StreamBody
@@ -133,15 +133,14 @@ class ChatSockets:
         leave(socket, conversation_id)
         self._followers.leave(socket, conversation_id)
 
-    def _begun(self, generation: Generation) -> None:
+    def _begun(self, user_id: UUID, start: ReplyStart, text: LiveText) -> None:
         """In the thread that sent for it."""
         with suppress(RuntimeError):  # the loop ended, and all sockets with it
-            self._loop.call_soon_threadsafe(self._begun_here, generation)
+            self._loop.call_soon_threadsafe(self._begun_here, user_id, start, text)
 
-    def _begun_here(self, generation: Generation) -> None:
-        room = room_of(generation.ids.conversation_id)
-        for socket in self._sockets.in_room(generation.ids.user_id, room):
-            self._followers.begin(socket, generation.start, generation.text)
+    def _begun_here(self, user_id: UUID, start: ReplyStart, text: LiveText) -> None:
+        for socket in self._sockets.in_room(user_id, room_of(start.conversation_id)):
+            self._followers.begin(socket, start, text)
 
     def _begun_elsewhere(self, user_id: UUID, conversation_id: UUID, message_id: UUID) -> None:
         for socket in self._sockets.in_room(user_id, room_of(conversation_id)):
