@@ -9,7 +9,7 @@ from auth.account_state import ACCOUNT_CHANGED
 from auth.assembly import Auth
 from database.blocking import Blocking
 from metering.parts import Drain
-from metering.sockets import SocketEvents
+from metering.sockets import SocketEvents, nothing
 from realtime.answer_event import AnswerEvents
 from realtime.app import Edge, RealtimeApp
 from realtime.callers import Callers
@@ -56,7 +56,8 @@ def process_of(
         metrics_token=secret_text(settings.metrics_token),
         socket_io=socket_io,
     )
-    return Process(RealtimeApp(edge), clients, beside, drains, settings.realtime_drain_seconds)
+    started = nothing if offered is None else partial(offered.started, clients)
+    return Process(RealtimeApp(edge), clients, started, beside, drains, settings.realtime_drain_seconds)
 
 
 def _sockets_of(
@@ -83,6 +84,5 @@ def _sockets_of(
     events = AnswerEvents((*sign_in.events, *offered.events))
     socket_io = SocketIo(clients, sign_in, events, Surroundings(threads, close, ended))
     heard = {**offered.heard, ACCOUNT_CHANGED: sign_in.account_changed}
-    offered.started(clients)
     control = Control(settings.database_session_url, heard, reconnected)
     return socket_io, (control.listen, partial(watch, clients, sign_in))

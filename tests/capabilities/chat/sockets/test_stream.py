@@ -9,6 +9,7 @@ from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.chat.running_chat import Customer, RunningChat
 from tests.capabilities.chat.sockets.client import connected, on_a_loop
 
+pytestmark = pytest.mark.slow
 SHORT = NextAnswer(text="Hello, Alice. 答え 😀", chunk_tokens=1)
 SLOW = NextAnswer(text="größer 答え 😀 " * 20, chunk_tokens=2, tokens_per_second=100)
 NOBODYS = "01900000-0000-7000-8000-000000000000"
@@ -95,7 +96,7 @@ async def test_a_reply_that_runs_is_told_by_join_and_read_on(
 
 
 @pytest.mark.parametrize(
-    ("after", "code"), [(7, "inside_a_character"), (10_000, "beyond_the_text"), (-1, "greater_than_equal")]
+    ("after", "code"), [(3, "inside_a_character"), (10_000, "beyond_the_text"), (-1, "greater_than_equal")]
 )
 @on_a_loop
 async def test_a_position_that_the_text_does_not_have_is_refused(
@@ -234,7 +235,6 @@ async def test_typing_is_told_to_the_other_sockets_of_the_conversation(realtime:
             assert client.told == []
 
 
-@pytest.mark.slow
 @on_a_loop
 async def test_many_sends_with_one_key_are_one_call(realtime: str, running: RunningChat) -> None:
     """Over several sockets, and by HTTP."""

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.capabilities.chat.running_chat import Customer
 from tests.capabilities.chat.sockets.client import Client, connected, on_a_loop
 
+pytestmark = pytest.mark.slow
 CONVERSATIONS = "/api/gateway/conversations"
 
 
