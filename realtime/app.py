@@ -7,16 +7,25 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
+import structlog
 
 from realtime.caps import Caps
-from realtime.client import Client
+from realtime.client import Client, Closing
 from realtime.clients import Clients
 from realtime.metrics import REFUSED
 from realtime.origin import Origins
 from realtime.socket_io import ARRIVAL, SocketIo
 from security.edge.client_address import TrustedProxies, is_loopback
 from security.edge.metrics import METRICS_PATH
-from security.edge.problems import PROBLEM_JSON, HttpsRequired, MethodNotAllowed, NotFound, Problem, TooBusy
+from security.edge.problems import (
+    PROBLEM_JSON,
+    HttpsRequired,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooBusy,
+)
 from security.edge.request_id import begin_exchange, current_request_id
 from security.edge.response_headers import headers_of_all
 from security.health.check import HealthCheck
@@ -31,6 +40,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ABORT = "realtime.abort"
 """An extension of a WebSocket's scope: cuts its connection off, without waiting until the client has read what was sent."""
 RESTART_SECONDS = 5
+UNREADABLE = (ValueError, LookupError, TypeError)
+"""What python-engineio raises for frames that it cannot read."""
 
 
 @dataclass
@@ -104,7 +115,15 @@ class RealtimeApp:
         except Problem as problem:
             REFUSED.labels(problem.error).inc()
             raise
-        await self._edge.socket_io.handle_request({**scope, ARRIVAL: arrival}, receive, _with_code(send, arrival))
+        send = _with_code(send, arrival)
+        try:
+            await self._edge.socket_io.handle_request({**scope, ARRIVAL: arrival}, receive, send)
+        except UNREADABLE as error:
+            structlog.get_logger().warning("socket_unreadable", cause=type(error).__name__)
+            if arrival.client is None or scope["type"] != "websocket":
+                raise MalformedRequest from None
+            arrival.client.end(Closing.MALFORMED)
+            await send({"type": "websocket.close"})
         return None
 
     def _arrival(self, scope: Scope, query: str, address: str) -> Arrival:

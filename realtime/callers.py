@@ -8,6 +8,7 @@ from auth.api_keys.authenticate import is_api_key
 from auth.middleware import SignedIn
 from auth.principal import Caller
 from database.blocking import Blocking
+from security.edge.request_id import in_this_exchange
 
 THREADS = 4
 
@@ -31,11 +32,11 @@ class Callers:
 
     async def admit(self, token: str, address: str) -> Admitted:
         """Counts as a request. Raises the problems of the guard, and PostgreSQL's errors."""
-        return await self._threads.run(self._admit, token, address)
+        return await self._threads.run(in_this_exchange(self._admit), token, address)
 
     async def changed(self, user_id: UUID, version: int) -> None:
         """What is known of this account is older than that: see ACCOUNT_CHANGED."""
-        await self._threads.run(self._states.changed, user_id, version)
+        await self._threads.run(in_this_exchange(self._states.changed), user_id, version)
 
     def _admit(self, token: str, address: str) -> Admitted:
         caller = self._guard.admit_token(token, lambda: address, reads=False)

@@ -18,7 +18,7 @@ from metering.sockets import SocketClosed
 from realtime.callers import Admitted
 from realtime.metrics import CLOSED, CONNECTED
 from realtime.send_queue import SendQueue
-from security.edge.request_id import Exchange, continue_exchange, current_exchange
+from security.edge.request_id import in_this_exchange
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -153,7 +153,7 @@ class Client:
         self._put(protocol.Packet(protocol.ACK, data=[answer], id=number))
 
     async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
-        return await self._surroundings.threads.run(_continued, current_exchange(), work, arguments)
+        return await self._surroundings.threads.run(in_this_exchange(work), *arguments)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -180,7 +180,7 @@ class Client:
             )
         if closing.for_good:
             self._put(protocol.Packet(protocol.DISCONNECT))
-        self.queue.put_nowait(engine.Packet(engine.CLOSE))
+            self.queue.put_nowait(engine.Packet(engine.CLOSE))
         self.queue.put_nowait(None)
         self._stop_timers()
         for task in self._tasks:
@@ -219,9 +219,3 @@ class Client:
     def _cut_off(self) -> None:
         if self.abort is not None:
             self.abort()
-
-
-def _continued(exchange: Exchange | None, work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
-    """In a thread, which has a context of its own."""
-    continue_exchange(exchange)
-    return work(*arguments)

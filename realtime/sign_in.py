@@ -17,6 +17,7 @@ from realtime.clients import Clients
 from security.api.models import Body
 from security.edge.error_handlers import problem_of
 from security.edge.problems import InvalidToken, NotSignedIn, Problem
+from security.edge.request_id import begin_exchange
 
 ENDS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 """What a client may no longer do. Of everything else the next minute knows more."""
@@ -72,6 +73,7 @@ class SignIn:
             self.judge(client)
 
     async def _judge(self, client: Client) -> None:
+        begin_exchange({})
         token = client.token
         try:
             admitted = await self._ask(token, client.address)

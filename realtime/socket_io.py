@@ -110,10 +110,9 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
         client = self._clients.get(engine_id)
         if client is None or client.admitted is None or namespace not in {None, "/"}:
             return
-        name, *arguments = data
-        if not isinstance(name, str):
-            raise TypeError("an event has a name")
-        answer = await self._events.answer(client, name, arguments)
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            raise TypeError("an event is a list that begins with its name")
+        answer = await self._events.answer(client, data[0], data[1:])
         if answer is None:
             return
         if number is not None:

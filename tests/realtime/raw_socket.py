@@ -1,6 +1,7 @@
 """A client of Socket.IO that sends what a test says, frame by frame."""
 
 import json
+import logging
 import time
 from contextlib import suppress
 from typing import Any, Self
@@ -11,6 +12,8 @@ from websockets.sync.client import connect
 from tests.whole.web_server import new_address
 
 ANSWER_SECONDS = 10.0
+QUIET = logging.getLogger("raw_socket")
+QUIET.setLevel(logging.ERROR)  # it would log every frame, and so tokens
 
 
 def as_a_proxy(address: str | None = None) -> dict[str, str]:
@@ -30,6 +33,7 @@ class RawSocket:
             compression=None,
             max_size=None,
             open_timeout=ANSWER_SECONDS,
+            logger=QUIET,
         )
         self.connection = self._connecting.__enter__()
         self._numbers = 0

@@ -1,7 +1,6 @@
 """What clients may send, and what becomes of the rest."""
 
 import json
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -137,7 +136,9 @@ def test_bytes_that_never_end_close_the_socket(alice: RawSocket) -> None:
         ['451-["toy:weigh",{"_placeholder":true,"num":7}]', b"1"],
         ['451-["toy:weigh",{"_placeholder":true,"num":"x"}]', b"1"],
         [b"bytes of nothing"],
-        ["45-1"],
+        [""],
+        ["x"],
+        ["45-1", '42["toy:echo",{"text":"a"}]'],
         ["4" + "2" * 200],
     ],
 )
@@ -146,7 +147,7 @@ def test_what_cannot_be_read_closes_the_socket(alice: RawSocket, frames: list[st
     assert alice.closed() == MALFORMED
 
 
-@pytest.mark.parametrize("frame", ["", "x", "9", "40/other,{}", "43999[]"])
+@pytest.mark.parametrize("frame", ["9", "40/other,{}", "43999[]"])
 def test_what_means_nothing_does_no_harm(alice: RawSocket, realtime: RealtimeProcess, _alices: str, frame: str) -> None:
     alice.send(frame)
     with RawSocket(realtime.url, _alices) as bystander:
@@ -155,15 +156,14 @@ def test_what_means_nothing_does_no_harm(alice: RawSocket, realtime: RealtimePro
 
 def test_who_does_not_read_is_closed_when_its_queue_is_full(realtime: RealtimeProcess, _alices: str) -> None:
     with RawSocket(realtime.url, _alices) as lazy, RawSocket(realtime.url, _alices) as bystander:
-        lazy.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.send('42["toy:burst",{"count":3000,"size":1000}]')
         assert bystander.ask("toy:echo", {"text": "still here"})["ok"]
         assert lazy.closed() == SLOW
 
 
 def test_who_reads_slowly_is_waited_for(alice: RawSocket) -> None:
-    alice.send('42["toy:flood",{"count":3000,"size":1000}]')
-    assert [alice.heard("toy:drop")[0]["number"] for _ in range(3000)] == list(range(3000))
+    alice.send('42["toy:flood",{"count":600,"size":2000}]')
+    assert [alice.heard("toy:drop")[0]["number"] for _ in range(600)] == list(range(600))
 
 
 def test_the_process_says_how_it_is(realtime: RealtimeProcess) -> None:
