@@ -109,6 +109,6 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             Live(READERS, lambda: slots.taken),
             Live(RECORDED_BYTES, lambda: recordings.size),
         ),
-        drains=(running, ongoing),
+        drains=(running, ongoing, voice),
         sockets=sockets.events(voice.events()),
     )

@@ -23,6 +23,7 @@ from capabilities.chat.voice.speak import Speak
 from capabilities.chat.voice.transcribe import Transcribe
 from capabilities.chat.voice.work import Plans, check_plan
 from metering.sockets import Socket, SocketClosed, SocketEvent
+from providers.problems import CallStopped
 from security.edge.problems import InternalError, Problem
 from security.edge.request_id import current_request_id
 
@@ -38,13 +39,18 @@ Send = Callable[[Socket, Wanted], Awaitable[Sent]]
 
 
 class VoiceEvents:
-    """One per process, on the loop of the sockets. `transcribing` and `speaking` are None without a model for it."""
+    """One per process, on the loop of the sockets. `transcribing` and `speaking` are None without a model for it.
+
+    A process that is told to stop waits for the recordings that were sent to their end (metering.parts.Drain).
+    """
 
     def __init__(
         self, plans: Plans, transcribing: Transcribe | None, speaking: Speak | None, recordings: Recordings, send: Send
     ) -> None:
         self._plans, self._transcribing, self._speaking = plans, transcribing, speaking
         self._recordings, self._send = recordings, send
+        self._draining = False
+        self._answering = 0
 
     def events(self) -> Sequence[SocketEvent]:
         return (
@@ -54,7 +60,7 @@ class VoiceEvents:
         )
 
     async def start(self, socket: Socket, body: VoiceStartBody) -> Told:
-        """Raises VoiceNotInTier, VoiceUnavailable, NotJoined, AlreadyRecording."""
+        """Raises VoiceNotInTier, VoiceUnavailable, NotJoined, AlreadyRecording, CallStopped."""
         check_plan(self._plans, socket.caller.tier)
         if self._transcribing is None or (body.speak and self._speaking is None):
             raise VoiceUnavailable(
@@ -63,8 +69,10 @@ class VoiceEvents:
         check_joined(socket, body.conversation_id)
         if RECORDING in socket.kept:
             raise AlreadyRecording
+        if self._draining:
+            raise CallStopped(sent=0)
         recording = socket.kept[RECORDING] = self._recordings.begin(body)
-        socket.start(self._follow(socket, recording, self._transcribing))
+        recording.followed = socket.start(self._follow(socket, recording, self._transcribing))
         ready = VoiceReady(
             conversation_id=body.conversation_id,
             largest_chunk=LARGEST_CHUNK,
@@ -83,6 +91,7 @@ class VoiceEvents:
             self._recordings.add(recording, data)
         except Problem:
             self._forget(socket, recording)
+            recording.followed.cancel()
             raise
         return {"bytes": recording.size}
 
@@ -93,11 +102,21 @@ class VoiceEvents:
         recording.stopped.set()
         return {"bytes": recording.size}
 
+    def drain(self) -> None:
+        self._draining = True
+
+    def drained(self) -> bool:
+        return not self._answering and (self._transcribing is None or not self._transcribing.running)
+
     async def _follow(self, socket: Socket, recording: Recording, transcribing: Transcribe) -> None:
         """From its start to the last that comes of it, or to the end of the socket."""
         try:
             await _until_stopped(recording)
-            await self._answer(socket, recording, transcribing)
+            self._answering += 1
+            try:
+                await self._answer(socket, recording, transcribing)
+            finally:
+                self._answering -= 1
         except SocketClosed:
             pass
         except Problem as problem:

@@ -20,6 +20,8 @@ class Recording:
     wanted: VoiceStartBody
     size: int = 0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    followed: asyncio.Task[None] = field(init=False)
+    """What waits for its end, and answers it."""
     _chunks: list[bytes] = field(default_factory=list, repr=False)
 
     def add(self, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -23,10 +23,11 @@ ROUTE: Final = "voice:start"
 
 @dataclass(frozen=True)
 class Transcribe:
-    """One per process."""
+    """One per process. `running`: those whose provider is being asked."""
 
     voice: VoiceCalls
     model: Listener
+    running: "set[Future[VoiceTranscript]]" = field(default_factory=set)
 
     def begin(self, caller: Caller, wanted: VoiceStartBody, audio: bytes) -> "Future[VoiceTranscript]":
         """It goes on whatever becomes of who waits for it: what the provider was asked is counted.
@@ -46,16 +47,19 @@ class Transcribe:
             ),
         )
         if isinstance(call, Delivered):
-            told: Future[VoiceTranscript] = Future()
-            told.set_result(VoiceTranscript.model_validate_json(call.body))
-            return told
+            stored: Future[VoiceTranscript] = Future()
+            stored.set_result(VoiceTranscript.model_validate_json(call.body))
+            return stored
         try:
             self.voice.settlers.adopt()
             recording = Recording(audio, wanted.format, seconds, wanted.language)
-            return self.voice.providers.loop.start(self._run(call, wanted, recording))
+            told = self.voice.providers.loop.start(self._run(call, wanted, recording))
         except BaseException:
             call.released()
             raise
+        self.running.add(told)
+        told.add_done_callback(self.running.discard)
+        return told
 
     async def _run(self, call: OpenCall, wanted: VoiceStartBody, recording: Recording) -> VoiceTranscript:
         """On the providers' loop."""

@@ -20,6 +20,7 @@ from capabilities.chat.voice.problems import AlreadyRecording, NoRecording, Voic
 from capabilities.chat.voice.recordings import Recordings
 from capabilities.chat.voice.transcribe import Transcribe
 from metering.sockets import Socket
+from providers.problems import CallStopped
 from tests.capabilities.chat.sockets.client import on_a_loop
 
 CONVERSATION = uuid4()
@@ -64,13 +65,20 @@ class OpenSocket:
         return self.tasks[-1]
 
 
+@dataclass
+class Nobody:
+    """Transcribes nothing."""
+
+    running: set[object] = field(default_factory=set)
+
+
 async def nothing_is_sent(_: Socket, __: Wanted) -> Sent:
     raise AssertionError("nothing was understood")
 
 
 def voice(recordings: Recordings, *, hears: bool = True) -> VoiceEvents:
     """Nobody is asked here."""
-    transcribing = cast("Transcribe", object()) if hears else None
+    transcribing = cast("Transcribe", Nobody()) if hears else None
     return VoiceEvents(VOICE_LIMITS, transcribing, None, recordings, nothing_is_sent)
 
 
@@ -133,5 +141,15 @@ async def test_what_is_sent_above_a_bound_ends_the_recording() -> None:
         with pytest.raises(NoRecording):
             await talking.chunk(socket, b"x")
     assert recordings.size == 0
-    for task in socket.tasks:
-        task.cancel()
+    await asyncio.wait(socket.tasks, timeout=10)
+    assert all(task.cancelled() for task in socket.tasks)
+    assert [name for name, _ in socket.told] == ["voice:ready"] * 2
+
+
+@on_a_loop
+async def test_a_process_that_is_told_to_stop_begins_no_recording() -> None:
+    talking = voice(Recordings())
+    talking.drain()
+    with pytest.raises(CallStopped):
+        await talking.start(OpenSocket(), start())
+    assert talking.drained()
