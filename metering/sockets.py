@@ -81,7 +81,8 @@ Handle = Callable[[Socket, Any], Awaitable[Mapping[str, object]]]
 class SocketEvent:
     """What a client may send. `body`: the strict model of its one argument; None for bytes, which are handed on as they are.
 
-    A socket that sends more of them than `per_second`, or one above `largest` bytes, is closed.
+    A socket that sends more of them than `per_second`, or one above `largest` bytes, is closed. `error`: the event by which a client
+    is told of a Problem that asked for no acknowledgement.
     """
 
     name: str
@@ -89,6 +90,7 @@ class SocketEvent:
     handle: Handle
     per_second: int = 30
     largest: int = 100 * 1024
+    error: str = "error"
 
 
 def nothing(*_: object) -> None:

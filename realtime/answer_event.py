@@ -33,6 +33,10 @@ class AnswerEvents:
         self._events = {each.name: each for each in events}
         self.largest = max(each.largest for each in events) + BESIDE_BYTES
 
+    def error_of(self, name: str) -> str:
+        """The event by which a client is told that asked for no acknowledgement."""
+        return self._events[name].error if name in self._events else "error"
+
     async def answer(self, client: Client, name: str, arguments: Sequence[Any]) -> Mapping[str, object] | None:
         """The acknowledgement. None when the client was closed instead."""
         event = self._events.get(name)

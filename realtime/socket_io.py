@@ -121,7 +121,7 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
         if number is not None:
             await client.acknowledge(number, answer)
         elif not answer["ok"]:
-            client.emit("error", answer)
+            client.emit(self._events.error_of(data[0]), answer)
 
     async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         client = self._clients.get(self.manager.eio_sid_from_sid(sid, "/"))

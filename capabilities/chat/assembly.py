@@ -7,7 +7,7 @@ from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.jobs import retention_jobs
 from capabilities.chat.conversations.routes import conversation_routes
-from capabilities.chat.metrics import READERS, REPLIES
+from capabilities.chat.metrics import READERS, RECORDED_BYTES, REPLIES
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.reader_slots import ReaderSlots
@@ -19,6 +19,11 @@ from capabilities.chat.replies.stop import StopReply
 from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
 from capabilities.chat.sockets.events import ChatSockets
+from capabilities.chat.voice.assembly import build_voice
+from capabilities.chat.voice.plan_limits import VOICE_LIMITS
+from capabilities.chat.voice.recordings import Recordings
+from capabilities.chat.voice.work import VoiceCalls
+from database.blocking import Blocking
 from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
 from metering.open_call import ANSWERED_SECONDS
@@ -26,6 +31,7 @@ from metering.parts import Built, Parts
 from providers.assembly import providers_of
 from security.metrics.live import Live
 
+VOICE_SETTLING_THREADS = 4
 LEASE_MARGIN_SECONDS = 30.0
 """Beside the wait for PostgreSQL to count the reply."""
 
@@ -62,9 +68,22 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
     ongoing = OngoingCompletions(settings.chat_drain_s)
     stopping = StopReply(running, follow)
     sockets = ChatSockets(sending, stopping)
+    recordings = Recordings()
+    voice_calls = VoiceCalls(
+        calls=calls,
+        providers=providers,
+        plans=VOICE_LIMITS,
+        seconds=settings.chat_idle_timeout_s,
+        longest_call=longest_call,
+        hash_key=parts.derived_key("mirroros voice request hashes v1"),
+        settlers=Blocking("voice-settle", VOICE_SETTLING_THREADS),
+    )
+    voice = build_voice(voice_calls, settings, recordings, send=sockets.send, clock=parts.auth.clock)
     return Built(
         routes=(
-            completion_routes(Completer(admission, slots, ongoing), settings.chat_default_model, guard=guard),
+            completion_routes(
+                Completer(admission, slots, ongoing), voice_calls, settings.chat_default_model, guard=guard
+            ),
             reply_routes(sending, follow, stopping, slots, guard=guard),
             conversation_routes(parts.auth, guard, admission),
             providers.routes,
@@ -74,7 +93,11 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             *retention_jobs(parts.auth.clock, settings.chat_retention_days),
         ),
         checks=tuple(providers.checks),
-        live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
-        drains=(running, ongoing),
-        sockets=sockets.events(),
+        live=(
+            Live(REPLIES, lambda: len(running)),
+            Live(READERS, lambda: slots.taken),
+            Live(RECORDED_BYTES, lambda: recordings.size),
+        ),
+        drains=(running, ongoing, voice),
+        sockets=sockets.events(voice.events()),
     )
