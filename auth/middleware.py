@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import request
 
 from auth.account_state import AccountState, AccountStates
-from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, is_api_key
+from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, InsufficientScope, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
@@ -133,13 +133,16 @@ class SignedIn:
     def claims_of(self, token: str | None) -> AccessClaims:
         """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
 
-        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
+        Every guard reads its token here, so that no impersonation changes anything by any of them (ImpersonationReadOnly), and the
+        token of a page opens nothing but what that page is for (InsufficientScope).
         """
         if token is None:
             raise not_signed_in()
         if is_api_key(token):
             self.keys.refuse(token)
         claims = self.tokens.verify(token)
+        if claims.scope is not None and claims.scope != self.scope:
+            raise InsufficientScope(self.scope, "This access token is only for the page that it was given to")
         if claims.actor_id is not None and request.method not in SAFE_METHODS:
             raise ImpersonationReadOnly
         return claims
