@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from capabilities import CAPABILITIES
+from capabilities.chat import CHAT
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
@@ -255,12 +256,14 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
 def announce(base_url: str, services: Services, environ: Mapping[str, str], *, sign_in: str, remark: str) -> None:
     mail_url = environ.get("MAIL_BOX_URL")
     mail = f"Mail           {mail_url}\n" if mail_url else ""
+    chat = f"Chat           {base_url}/chat\n" if CHAT.name in products_on(environ) else ""
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
         f"Documentation  {base_url}/docs\n"
         f"Dashboard      {base_url}/admin\n"
         f"               {sign_in}\n"
+        f"{chat}"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
@@ -276,9 +279,13 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
 
 def asks_ai(environ: Mapping[str, str]) -> bool:
     """Whether a product that is on has the setting of an AI provider's address."""
-    on = {name.strip() for name in environ["CAPABILITIES"].split(",")}
+    on = products_on(environ)
     sections = [each.settings for each in CAPABILITIES if each.name in on and each.settings is not None]
     return any(name.lower() in section.model_fields for section in sections for name in AI_VARIABLES)
+
+
+def products_on(environ: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environ["CAPABILITIES"].split(",")}
 
 
 def first_solution(base_url: str, environ: Mapping[str, str]) -> str:

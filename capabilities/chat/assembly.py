@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from auth.page_sessions.pages import Subject
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.check_defaults import Defaults
 from capabilities.chat.conversations.jobs import retention_jobs
 from capabilities.chat.conversations.routes import conversation_routes
 from capabilities.chat.metrics import READERS, REPLIES
+from capabilities.chat.page.routes import chat_door, chat_pages
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.reader_slots import ReaderSlots
@@ -77,6 +79,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             completion_routes(completer, settings.chat_default_model, guard=guard),
             reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
             conversation_routes(parts.auth, guard, defaults),
+            chat_door(),
             providers.routes,
         ),
         jobs=(
@@ -85,5 +88,6 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         ),
         checks=tuple(providers.checks),
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
+        portal_pages=(Subject(FEATURE, "Chat", chat_pages),),
         drains=(running, ongoing),
     )
