@@ -9,7 +9,7 @@ from auth.account_state import ACCOUNT_CHANGED
 from auth.assembly import Auth
 from database.blocking import Blocking
 from metering.parts import Drain
-from metering.sockets import SocketEvents
+from metering.sockets import SocketEvents, nothing
 from realtime.answer_event import AnswerEvents
 from realtime.app import Edge, RealtimeApp
 from realtime.callers import Callers
@@ -42,8 +42,9 @@ def process_of(
 ) -> Process:
     """Needs the application's context, which its threads take. `offered` None: it serves its health alone."""
     caps = Caps(settings.realtime_max_sockets, settings.realtime_max_per_address, offered.sockets if offered else {})
-    clients = Clients(caps)
-    socket_io, beside = (None, ()) if offered is None else _sockets_of(settings, auth, offered, clients)
+    threads = Blocking("sockets", THREADS)
+    clients = Clients(caps, threads)
+    socket_io, beside = (None, ()) if offered is None else _sockets_of(settings, auth, offered, clients, threads)
     edge = Edge(
         Origins((settings.public_base_url, settings.sockets_url), settings.cors_origins),
         TrustedProxies(settings.trusted_proxy_hops),
@@ -55,14 +56,15 @@ def process_of(
         metrics_token=secret_text(settings.metrics_token),
         socket_io=socket_io,
     )
-    return Process(RealtimeApp(edge), clients, beside, drains, settings.realtime_drain_seconds)
+    started = nothing if offered is None else partial(offered.started, clients)
+    return Process(RealtimeApp(edge), clients, started, beside, drains, settings.realtime_drain_seconds)
 
 
 def _sockets_of(
-    settings: RealtimeSections, auth: Auth, offered: SocketEvents, clients: Clients
+    settings: RealtimeSections, auth: Auth, offered: SocketEvents, clients: Clients, threads: Blocking
 ) -> tuple[SocketIo, Sequence[Callable[[], Coroutine[Any, Any, None]]]]:
     guard = replace(auth.signed_in_or_key(offered.scope), as_oneself=True)
-    callers, threads = Callers(guard, auth.states), Blocking("sockets", THREADS)
+    callers = Callers(guard, auth.states)
     callers.adopt()
     threads.adopt()
     sign_in = SignIn(callers, clients)
@@ -82,6 +84,5 @@ def _sockets_of(
     events = AnswerEvents((*sign_in.events, *offered.events))
     socket_io = SocketIo(clients, sign_in, events, Surroundings(threads, close, ended))
     heard = {**offered.heard, ACCOUNT_CHANGED: sign_in.account_changed}
-    offered.started(clients)
     control = Control(settings.database_session_url, heard, reconnected)
     return socket_io, (control.listen, partial(watch, clients, sign_in))

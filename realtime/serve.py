@@ -43,10 +43,13 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
 
 @dataclass(frozen=True)
 class Process:
-    """`beside`: what runs beside the application. `drains`: what a process waits for before it ends, `drain_seconds` long."""
+    """`started`: called on the loop before anybody can connect. `beside`: what runs beside the application. `drains`: what a
+    process waits for before it ends, `drain_seconds` long.
+    """
 
     app: RealtimeApp
     clients: Clients
+    started: Callable[[], None]
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     drains: Sequence[Drain]
     drain_seconds: float
@@ -63,6 +66,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._process.started()
         await super().startup(sockets)
         self._beside = [asyncio.ensure_future(each()) for each in self._process.beside]
 
