@@ -21,6 +21,7 @@ from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from metering.capability import Capabilities, FeatureLimits, switched_on
 from payments.plans import PlanOffer
+from realtime.settings import RealtimeSections
 from settings.check import problems_of
 from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import NamesOfToday, read_settings, with_env_file, with_names_of_today
@@ -33,7 +34,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(AdminSections):
+class Settings(RealtimeSections, AdminSections):  # type: ignore[misc]  # of what pydantic's plugin makes for both
     """Every variable that a process reads with no capability on."""
 
 

@@ -60,9 +60,17 @@ class Socket(Protocol):
 class Sockets(Protocol):
     """All that are open in this process."""
 
+    def all(self) -> Sequence[Socket]: ...
+
     def of_user(self, user_id: UUID) -> Sequence[Socket]: ...
 
     def in_room(self, user_id: UUID, room: str) -> Sequence[Socket]: ...
+
+    async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
+        """As that of a socket, for what is done for several."""
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends with the process. What it raises is logged."""
 
 
 Handle = Callable[[Socket, Any], Awaitable[Mapping[str, object]]]

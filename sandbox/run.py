@@ -78,12 +78,12 @@ def run(folder: Path, stop: StopSignal) -> None:
     services = Services(folder)
     programs: list[ChildProcess] = []
     try:
-        listener = web_listener(environ)
-        port = listener.getsockname()[1]
+        listeners = listeners_on(environ)
+        port = listeners[0].getsockname()[1]
         made_up = development_secrets(folder, environ)
         foreign_server = is_set(environ, "PRIVATE_API_URL")
         environ |= made_up
-        environ |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        environ |= {"PORT": str(port), "REALTIME_PORT": str(listeners[1].getsockname()[1]), "PYTHONUNBUFFERED": "1"}
         say("Starting the servers ...")
         addresses = services.start(unset_addresses(environ), environ)
         base_url = f"http://127.0.0.1:{port}"
@@ -104,10 +104,11 @@ def run(folder: Path, stop: StopSignal) -> None:
             mail_box = mail_box_of(services, environ)
             programs.append(mail_box)
             environ["MAIL_BOX_URL"] = started_mail_box(mail_box)
-        for program in web_and_worker(services, environ, listener):
+        for program in web_worker_and_realtime(services, environ, *listeners):
             programs.append(program)
             program.start()
-        wait_until_ready(base_url, services, programs, stop)
+        for serving, variable in (("web", "PORT"), ("realtime", "REALTIME_PORT")):
+            wait_until_ready(serving, f"http://127.0.0.1:{environ[variable]}", services, programs, stop)
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
@@ -158,25 +159,33 @@ def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
     return claim
 
 
-def web_listener(environ: Mapping[str, str]) -> socket.socket:
-    """The socket that the API is handed. With PORT=0 on any free port."""
-    text = environ.get("PORT", "").strip() or "8000"
+def listeners_on(environ: Mapping[str, str]) -> tuple[socket.socket, socket.socket]:
+    """Of the API and of the realtime process. Who asks for any free port of the one means both."""
+    web = listener_on("PORT", environ, usual=8000)
+    any_port = {"REALTIME_PORT": "0"} if environ.get("PORT", "").strip() == "0" else {}
+    return web, listener_on("REALTIME_PORT", {**any_port, **environ}, usual=8001)
+
+
+def listener_on(variable: str, environ: Mapping[str, str], *, usual: int) -> socket.socket:
+    """The socket that a program is handed. With 0 on any free port."""
+    text = environ.get(variable, "").strip() or str(usual)
     if not text.isdecimal() or int(text) > 65535:
-        raise CannotStart("PORT must be a number from 1 to 65535, or 0 for any free port.")
+        raise CannotStart(f"{variable} must be a number from 1 to 65535, or 0 for any free port.")
     try:
-        # Only on this machine; gunicorn.conf.py listens on every address, which is right in a container.
+        # Only on this machine; in a container the programs listen on every address.
         return socket.create_server(("127.0.0.1", int(text)))
     except OSError as error:
-        raise CannotStart(port_refused(int(text), error)) from None
+        raise CannotStart(port_refused(variable, int(text), error, usual=usual)) from None
 
 
-def port_refused(port: int, error: OSError) -> str:
+def port_refused(variable: str, port: int, error: OSError, *, usual: int) -> str:
     if isinstance(error, PermissionError):
-        return f"Only the system may use port {port}. Use a port above 1023: PORT=8000 make run"
-    other = port + 1 if port < 65535 else 8000
+        return f"Only the system may use port {port}. Use a port above 1023: {variable}={usual} make run"
+    other = port + 1 if port < 65535 else usual
     return (
         f"Another program uses port {port}: often `make run` or `flask run` in another folder, docker-compose, or another"
-        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which one), or use another port: PORT={other} make run"
+        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which one), or use another port:"
+        f" {variable}={other} make run"
     )
 
 
@@ -196,11 +205,15 @@ def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) ->
         migration.stop(STOP_WITHIN_SECONDS)
 
 
-def web_and_worker(services: Services, environ: Mapping[str, str], listener: socket.socket) -> Iterator[ChildProcess]:
+def web_worker_and_realtime(
+    services: Services, environ: Mapping[str, str], listener: socket.socket, sockets: socket.socket
+) -> Iterator[ChildProcess]:
     python = [sys.executable, "-m"]
     web = [*python, "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"fd://{listener.fileno()}", "app:create_app()"]
     yield ChildProcess("the API", web, environ, ROOT, services.log_file("web"), [listener])
     yield ChildProcess("the worker", [*python, "flask", "worker", "run"], environ, ROOT, services.log_file("worker"))
+    realtime = [*python, "flask", "realtime", "run", "--fd", str(sockets.fileno())]
+    yield ChildProcess("the realtime process", realtime, environ, ROOT, services.log_file("realtime"), [sockets])
 
 
 def mail_box_of(services: Services, environ: Mapping[str, str]) -> ChildProcess:
@@ -229,7 +242,9 @@ def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
         raise CannotStart(f"Stopped unexpectedly: {name}. Everything else was stopped too. See {log}")
 
 
-def wait_until_ready(base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal) -> None:
+def wait_until_ready(
+    serving: str, base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal
+) -> None:
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     problem = "no answer"
     while time.monotonic() < deadline:
@@ -243,7 +258,8 @@ def wait_until_ready(base_url: str, services: Services, programs: list[ChildProc
         except OSError:
             problem = "no answer"
         time.sleep(0.05)
-    raise CannotStart(f"The API did not become ready ({problem}); see {services.log_file('web')}")
+    name = {"web": "The API", "realtime": "The realtime process"}[serving]
+    raise CannotStart(f"{name} did not become ready ({problem}); see {services.log_file(serving)}")
 
 
 def failing_parts(error: urllib.error.HTTPError) -> str:
@@ -260,6 +276,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
+        f"Sockets        {environ.get('REALTIME_PUBLIC_URL') or with_port(base_url, environ['REALTIME_PORT'])}\n"
         f"Documentation  {base_url}/docs\n"
         f"Dashboard      {base_url}/admin\n"
         f"               {sign_in}\n"
@@ -275,6 +292,10 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
+
+
+def with_port(base_url: str, port: str) -> str:
+    return f"{base_url.rpartition(':')[0]}:{port}"
 
 
 def asks_ai(environ: Mapping[str, str]) -> bool:

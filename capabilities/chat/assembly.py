@@ -20,6 +20,7 @@ from capabilities.chat.replies.send import SendMessage
 from capabilities.chat.replies.stop import StopReply
 from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
+from capabilities.chat.sockets.events import ChatSockets
 from database.jobs.declare import Job
 from metering.bulkhead import Bulkhead
 from metering.parts import Built, Parts
@@ -74,10 +75,12 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         clock=parts.auth.clock,
     )
     defaults = Defaults(CHAT_LIMITS, providers.catalogue, calls.keys(), parts.auth.clock)
+    stopping = StopReply(running, follow)
+    sockets = ChatSockets(sending, stopping)
     return Built(
         routes=(
             completion_routes(completer, settings.chat_default_model, guard=guard),
-            reply_routes(sending, follow, StopReply(running, follow), slots, guard=guard),
+            reply_routes(sending, follow, stopping, slots, guard=guard),
             conversation_routes(parts.auth, guard, defaults),
             chat_door(),
             providers.routes,
@@ -90,4 +93,5 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         live=(Live(REPLIES, lambda: len(running)), Live(READERS, lambda: slots.taken)),
         portal_pages=(Subject(FEATURE, "Chat", chat_pages),),
         drains=(running, ongoing),
+        sockets=sockets.events(),
     )

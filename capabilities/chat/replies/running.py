@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
+from capabilities.chat.replies.bodies import ReplyStart
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.generation import Generation, StopReason
+from capabilities.chat.replies.live_text import LiveText
 from capabilities.chat.replies.redis_copies import Piece, RedisCopies
 from capabilities.chat.replies.rows import Progress
 from database import transaction
@@ -27,6 +29,7 @@ ROW_SECONDS: Final = 1.0
 SECONDS_WITHOUT_DATABASE: Final = 30.0
 SETTLING_THREADS: Final = 16
 """Each waits for PostgreSQL, where those that end at the same time are counted by one statement."""
+Told = Callable[[UUID, ReplyStart, LiveText], None]
 
 
 class RunningReplies:
@@ -44,6 +47,7 @@ class RunningReplies:
         self._keepers = Blocking("chat-keep", 2)
         self._settlers = Blocking("chat-settle", SETTLING_THREADS)
         self._failing_since: float | None = None
+        self._told: list[Told] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -53,7 +57,7 @@ class RunningReplies:
         """What the rows call this process."""
         return f"{self._name}:{os.getpid()}"
 
-    def begin(self, generation: Generation) -> None:
+    def begin(self, generation: Generation, start: ReplyStart) -> None:
         """Its row is written. Raises CallStopped when the process ends this moment."""
         self._keepers.adopt()
         self._settlers.adopt()
@@ -64,6 +68,12 @@ class RunningReplies:
         except BaseException:
             self._forget(generation)
             raise
+        for told in self._told:
+            told(generation.ids.user_id, start, generation.text)
+
+    def watch(self, told: Told) -> None:
+        """`told` is called when a reply begins in this process, by the thread that sent for it, with its user."""
+        self._told.append(told)
 
     def of(self, message_id: UUID) -> Generation | None:
         return self._by_id.get(message_id)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Caller
 from auth.tiers import Tier
 from capabilities.chat.choose_models import LEAST_REPLY, MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply, models_for
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.append import append
 from capabilities.chat.conversations.branches import MOST_MESSAGES
 from capabilities.chat.conversations.context import Turn, context_of, tokens_of
@@ -27,7 +28,7 @@ from capabilities.chat.conversations.problems import ConversationFull, ReplyRunn
 from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState
 from capabilities.chat.plan_limits import FEATURE, ChatLimits
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, ReplyStart, SendBody
+from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyOptions, ReplyStart, SendBody
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.generation import Asked, Generation, Ids
 from capabilities.chat.replies.live_text import Reader
@@ -59,7 +60,7 @@ class Wanted:
     """A checked request. `content` is None for another version of a reply that there is."""
 
     path: str
-    fields: ReplyFields
+    fields: ReplyOptions
     content: str | None
     conversation_id: UUID | None
     at: UUID | None
@@ -108,12 +109,13 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sent:
-    """A reply that is on its way, or was when the request was first made. The reader must be closed."""
+    """A reply that is on its way, or was when the request was first made. `fresh`: it has just been. The reader must be closed."""
 
     ids: Ids
     start: ReplyStart
     reader: Reader
     headers: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -254,20 +256,20 @@ class SendMessage:
                 reply_seconds=self.reply_seconds,
                 idle_seconds=self.idle_seconds,
             )
+            start = _start(
+                ids,
+                models[0].id,
+                max_tokens=granted,
+                max_tokens_reduced=prepared.max_tokens_reduced or granted < prepared.max_tokens,
+                context=prepared.context,
+            )
             generation = Generation(ids, call, asked, self.providers, self.clock)
             reader = Reader(generation.text)
-            self.running.begin(generation)
+            self.running.begin(generation, start)
         except BaseException:
             call.released()
             raise
-        start = _start(
-            ids,
-            models[0].id,
-            max_tokens=granted,
-            max_tokens_reduced=prepared.max_tokens_reduced or granted < prepared.max_tokens,
-            context=prepared.context,
-        )
-        return Sent(ids, start, reader, call.headers)
+        return Sent(ids, start, reader, call.headers, fresh=True)
 
     def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
         """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
@@ -308,6 +310,7 @@ class SendMessage:
                 **shared,
             )
             append(session, conversation, now, *messages, reply)
+            Change(user_id, conversation.id, reply_id, self.running.owner).announce(session)
             return Ids(user_id, conversation.id, _known(parent_id), reply_id)
 
     def _join(self, user_id: UUID, request_id: UUID | None) -> Sent | None:
