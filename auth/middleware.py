@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import request
 
 from auth.account_state import AccountState, AccountStates
-from auth.api_keys.authenticate import API_KEY_PROBLEMS, Address, ApiKeys, is_api_key
+from auth.api_keys.authenticate import API_KEY_PROBLEMS, Address, ApiKeys, InsufficientScope, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
@@ -138,7 +138,8 @@ class SignedIn:
     def claims_of(self, token: str | None) -> AccessClaims:
         """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
 
-        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
+        Every guard reads its token here, so that no impersonation changes anything by any of them (ImpersonationReadOnly), and the
+        token of a page opens nothing but what that page is for (InsufficientScope).
         """
         return self._claims_of(token or no_token(), client_address, reads=request.method in SAFE_METHODS)
 
@@ -146,6 +147,8 @@ class SignedIn:
         if is_api_key(token):
             self.keys.refuse(token, address)
         claims = self.tokens.verify(token)
+        if claims.scope is not None and claims.scope != self.scope:
+            raise InsufficientScope(self.scope, "This access token is only for the page that it was given to")
         if claims.actor_id is not None and not reads:
             raise ImpersonationReadOnly
         return claims

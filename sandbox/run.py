@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from capabilities import CAPABILITIES
+from capabilities.chat import CHAT
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
@@ -271,6 +272,7 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
 def announce(base_url: str, services: Services, environ: Mapping[str, str], *, sign_in: str, remark: str) -> None:
     mail_url = environ.get("MAIL_BOX_URL")
     mail = f"Mail           {mail_url}\n" if mail_url else ""
+    chat = f"Chat           {base_url}/chat\n" if CHAT.name in products_on(environ) else ""
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
@@ -278,6 +280,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"Documentation  {base_url}/docs\n"
         f"Dashboard      {base_url}/admin\n"
         f"               {sign_in}\n"
+        f"{chat}"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"

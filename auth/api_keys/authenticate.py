@@ -30,19 +30,19 @@ Address = Callable[[], str]
 
 
 class InsufficientScope(Problem):
-    """The API key is good, but not for this (RFC 6750, 3.1)."""
+    """The API key, or the access token of a page, is good, but not for this (RFC 6750, 3.1)."""
 
     status, error, title = 403, "insufficient_scope", "This API key does not have the required scope"
 
-    def __init__(self, needed: str | None) -> None:
+    def __init__(self, needed: str | None, detail: str | None = None) -> None:
         scope = ACCOUNT if needed is None else needed
         challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
-        detail = (
+        of_a_key = (
             "This endpoint does not accept API keys. Sign in and send an access token"
             if needed is None
             else f"This API key does not have the scope `{scope}`"
         )
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+        super().__init__(detail or of_a_key, headers={"WWW-Authenticate": challenge})
 
 
 class NetworkNotAllowed(Problem):

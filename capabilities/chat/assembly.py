@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from auth.page_sessions.pages import Subject
 from capabilities.chat.admit import Admission
 from capabilities.chat.completions.complete import Completer, OngoingCompletions
 from capabilities.chat.completions.routes import completion_routes
 from capabilities.chat.conversations.jobs import retention_jobs
 from capabilities.chat.conversations.routes import conversation_routes
 from capabilities.chat.metrics import READERS, RECORDED_BYTES, REPLIES
+from capabilities.chat.page.routes import chat_door, chat_pages
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.reader_slots import ReaderSlots
@@ -86,6 +88,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             ),
             reply_routes(sending, follow, stopping, slots, guard=guard),
             conversation_routes(parts.auth, guard, admission),
+            chat_door(),
             providers.routes,
         ),
         jobs=(
@@ -98,6 +101,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
             Live(READERS, lambda: slots.taken),
             Live(RECORDED_BYTES, lambda: recordings.size),
         ),
+        portal_pages=(Subject(FEATURE, "Chat", chat_pages),),
         drains=(running, ongoing, voice),
         sockets=sockets.events(voice.events()),
     )

@@ -114,7 +114,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
     assert "mail_box" in ask(started, "/")["links"]
-    assert f"{started.url}/docs" in started.output
+    assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
     assert f"{started.folder / 'logs'}/" in started.output
 
