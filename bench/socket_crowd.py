@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -91,7 +91,7 @@ def _serve(pipe: Connection) -> None:
 
 async def _answer(pipe: Connection) -> None:
     clients: list[_Client] = []
-    does = {"open": _open, "close": _close, "listen": _listen}
+    does: dict[str, Callable[..., Awaitable[object]]] = {"open": _open, "close": _close, "listen": _listen}
     while (request := await asyncio.to_thread(pipe.recv)) is not None:
         name, *arguments = request
         try:
