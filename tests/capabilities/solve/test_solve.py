@@ -1,5 +1,6 @@
 """POST /api/gateway/solve: what it answers, and what is written of it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ from auth.tiers import Tier
 from capabilities.solve.routes import SOLVE_PROBLEMS
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.services import ROOT
+from security.edge.problems import Problem
 from tests.capabilities.solve.conftest import SOLVE, RunningSolve, Start, base64
 from tests.capabilities.solve.made_pictures import formula, photo
 from tests.metric_values import rising
@@ -177,7 +179,8 @@ def test_the_document_names_every_status(running: RunningSolve) -> None:
 
 def test_the_page_for_developers_names_every_error() -> None:
     page = (ROOT / "docs" / "solve.md").read_text(encoding="utf-8")
-    assert [each.error for each in SOLVE_PROBLEMS if f"`{each.error}`" not in page] == []
+    problems: Sequence[type[Problem]] = SOLVE_PROBLEMS
+    assert [each.error for each in problems if f"`{each.error}`" not in page] == []
 
 
 def test_a_call_costs_what_it_cost_when_it_began(running: RunningSolve) -> None:
