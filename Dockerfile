@@ -1,4 +1,5 @@
-# One image for every role. The command chooses: the web server (default), `flask worker run`, or `flask db upgrade`.
+# One image for every role. The command chooses: the web server (default), `flask worker run`, `flask realtime run`, or
+# `flask db upgrade`.
 
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -25,7 +26,7 @@ WORKDIR /app
 COPY . .
 RUN python -m compileall -q /app
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 8001
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/health/live\", timeout=2)"]
 CMD ["gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]

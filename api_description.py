@@ -15,7 +15,6 @@ from security.health.check import HealthCheck
 from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.security_txt.routes import security_txt_routes
-from settings.process import ProcessSection
 
 NAME: Final = "MirrorOS Public API"
 VERSION: Final = "0.1.0"
@@ -27,6 +26,10 @@ Errors are problem documents (RFC 9457) with a stable `error` code. Requests wit
 
 A limit of null means unlimited. For older apps there is one exception: in the answer to a prediction,
 `metadata.predictions_remaining_today` is then -1."""
+
+SOCKETS: Final = """
+
+Clients that keep a connection open connect to {} with Socket.IO and `auth: {{token}}`, an access token or an API key."""
 
 TAGS: Final = MappingProxyType(
     {
@@ -60,15 +63,16 @@ TAGS: Final = MappingProxyType(
 )
 
 
-def api_description(settings: ProcessSection, built: Mapping[Capability, Built]) -> ApiDescription:
+def api_description(settings: Settings, built: Mapping[Capability, Built]) -> ApiDescription:
     """The titles of capabilities describe the tags of what was made of them."""
+    has_sockets = any(made.sockets for made in built.values())
     own = {routes.name: each.title for each, made in built.items() for routes in made.routes}
     return ApiDescription(
         NAME,
         VERSION,
         server=settings.public_base_url,
         tags={**own, **TAGS},
-        description=DESCRIPTION,
+        description=DESCRIPTION + (SOCKETS.format(settings.sockets_url) if has_sockets else ""),
         requires_https=settings.require_https,
     )
 

@@ -40,6 +40,7 @@ from payments.personal_data import PAYMENTS_DATA
 from payments.routes import payment_blueprints
 from payments.subscriptions.grant_manually import grant_by_hand
 from portal.assembly import portal_of
+from realtime.commands import realtime_commands
 from security.edge.api_flask import ApiFlask
 from security.edge.cors import install_cors
 from security.edge.edge import install_edge
@@ -114,6 +115,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
         *auth_commands(made.auth, settings, grant_by_hand),
         *payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
+        realtime_commands(settings, made.auth, made.health, [each.sockets for each in own]),
         *admin.commands,
     ):
         app.cli.add_command(command)
@@ -135,7 +137,7 @@ def put_together(
         personal_data=(METERING_DATA, PAYMENTS_DATA, *personal_data_of(capabilities)),
     )
     confirm = auth.metered(USAGE).renew  # whatever the scope, what is known of a caller is the same
-    metering = Metering(engine, connect, redis, confirm)
+    metering = Metering(engine, connect, redis, confirm, request_log_days=settings.request_log_days)
     payments = payments_of(
         settings,
         auth=auth,

@@ -21,7 +21,8 @@ from auth.tiers import Tier
 from capabilities import CAPABILITIES
 from metering.capability import Capabilities, FeatureLimits, switched_on
 from payments.plans import PlanOffer
-from settings.check import problems_of
+from realtime.settings import RealtimeSections
+from settings.check import problems_of, warnings_on
 from settings.defaults import adapted_to_platform, environment_of, place_of
 from settings.environment import NamesOfToday, read_settings, with_env_file, with_names_of_today
 from settings.process import ProcessSection
@@ -33,7 +34,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(AdminSections):
+class Settings(RealtimeSections, AdminSections):  # type: ignore[misc]  # of what pydantic's plugin makes for both
     """Every variable that a process reads with no capability on."""
 
 
@@ -104,16 +105,16 @@ def names_of_this_process() -> NamesOfToday:
 def settings_of_this_process() -> Settings:
     """In development with servers and secrets for what is not set. Raises SettingsInvalid.
 
-    Former names of variables are warned of. Servers for development that cannot be started end the process with one line.
+    Warns of former names of variables and of what will not work. Servers for development that cannot be started end the process
+    with one line.
     """
     renamed = names_of_this_process()
-    sys.stderr.writelines(f"Warning: {remark}\n" for remark in renamed.remarks)
-    if own_env_file(os.environ) is None:
-        return load_settings()
-    environ = renamed.environ
-    if find_spec("sandbox") is None:  # as in the container image
-        return load_settings(environ)
-    load_settings(environ)  # before servers are started for settings that are refused
+    _warn(renamed.remarks)
+    environ, in_development = renamed.environ, own_env_file(os.environ) is not None
+    settings = load_settings(environ) if in_development else load_settings()
+    _warn(warnings_on(settings))
+    if not in_development or find_spec("sandbox") is None:  # as in the container image
+        return settings
     from sandbox.cannot_start import CannotStart  # noqa: PLC0415
     from sandbox.development import ensure_services  # noqa: PLC0415
 
@@ -122,6 +123,10 @@ def settings_of_this_process() -> Settings:
     except CannotStart as problem:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(1) from None
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    sys.stderr.writelines(f"Warning: {warning}\n" for warning in warnings)
 
 
 def load_settings_or_exit() -> Settings:

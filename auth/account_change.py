@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy import ColumnExpressionArgument, select, update
 from sqlalchemy.orm import Session
 
-from auth.account_state import AccountStates
+from auth.account_state import ACCOUNT_CHANGED, AccountStates
 from auth.models import AuthSession, User
 from database import transaction
+from database.notify import notify
 from security.edge.problems import InvalidToken, Problem
 
 
@@ -47,6 +48,7 @@ class AccountChange:
         ).scalar_one_or_none()
         if version is not None:
             self.raised[user_id] = version
+            notify(self.session, ACCOUNT_CHANGED, f"{user_id} {version}")
 
     def announce_again(self, user: User) -> None:
         """For a command that was done before: its process may have stopped between the commit and dropping the copies."""

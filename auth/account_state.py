@@ -29,6 +29,10 @@ COPY_LIFETIME_MS = 30_000
 MARK_LIFETIME_MS = 60_000
 SLOWEST_READ_SECONDS = 10.0
 UNVERIFIED = "|unverified"
+ACCOUNT_CHANGED = "account_changed"
+"""The channel on which a change is told with its commit, to the process that holds sockets open: the user's id and the version.
+
+Who hears it may be ahead of the mark in Redis, and calls `AccountStates.changed` before it reads."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Credentials = type[AuthSession] | type[ApiKey]

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import NoReturn
 from uuid import UUID
 
 from flask import request
 
 from auth.account_state import AccountState, AccountStates
-from auth.api_keys.authenticate import API_KEY_PROBLEMS, ApiKeys, is_api_key
+from auth.api_keys.authenticate import API_KEY_PROBLEMS, Address, ApiKeys, InsufficientScope, is_api_key
 from auth.bounded_cache import BoundedCache
 from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
@@ -18,6 +19,7 @@ from auth.tiers import Tier
 from auth.tokens.access_token import AccessClaims, AccessTokens
 from database.base import Clock
 from database.redis.server import RedisServer
+from security.edge.client_address import client_address
 from security.edge.problems import DependencyUnavailable, InvalidToken, NotSignedIn, Problem, Unauthorized
 
 BEARER = "bearer"
@@ -43,11 +45,11 @@ def bearer_token() -> str | None:
     return token
 
 
-def not_signed_in() -> NotSignedIn:
-    """Says so when there is a credential, of another scheme."""
+def no_token() -> NoReturn:
+    """Raises NotSignedIn, which says so when there is a credential, of another scheme."""
     if "HTTP_AUTHORIZATION" in request.environ:
-        return NotSignedIn("Send the access token as `Authorization: Bearer …`")
-    return NotSignedIn()
+        raise NotSignedIn("Send the access token as `Authorization: Bearer …`")
+    raise NotSignedIn
 
 
 class ImpersonationReadOnly(Problem):
@@ -114,13 +116,16 @@ class SignedIn:
         return (*SIGNED_IN_PROBLEMS, *fresh, *role, *unverified)
 
     def admit(self) -> Caller:
-        token = bearer_token()
-        if self.scope is not None and token is not None and is_api_key(token):
-            key = self.keys.admit(token, self.scope)
+        return self.admit_token(bearer_token() or no_token(), client_address, reads=request.method in SAFE_METHODS)
+
+    def admit_token(self, token: str, address: Address, *, reads: bool) -> Caller:
+        """The same for a token that came by another way than a request, from that address. `reads`: nothing is changed by it."""
+        if self.scope is not None and is_api_key(token):
+            key = self.keys.admit(token, self.scope, address)
             state = self._confirmed(self.states.of_key(key.user_id, key.id))
-            self.keys.note_use(key)
+            self.keys.note_use(key, address)
             return KeyPrincipal(key.user_id, key.id, state.tier_at(self.clock()), state.cached, fresh=True)
-        claims = self.claims_of(token)
+        claims = self._claims_of(token, address, reads=reads)
         if claims.actor_id is not None and (self.as_oneself or self.fresh):
             raise ImpersonationReadOnly
         principal = self._principal(claims)
@@ -133,14 +138,18 @@ class SignedIn:
     def claims_of(self, token: str | None) -> AccessClaims:
         """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
 
-        Every guard reads its token here, so that no impersonation changes anything by any of them: ImpersonationReadOnly.
+        Every guard reads its token here, so that no impersonation changes anything by any of them (ImpersonationReadOnly), and the
+        token of a page opens nothing but what that page is for (InsufficientScope).
         """
-        if token is None:
-            raise not_signed_in()
+        return self._claims_of(token or no_token(), client_address, reads=request.method in SAFE_METHODS)
+
+    def _claims_of(self, token: str, address: Address, *, reads: bool) -> AccessClaims:
         if is_api_key(token):
-            self.keys.refuse(token)
+            self.keys.refuse(token, address)
         claims = self.tokens.verify(token)
-        if claims.actor_id is not None and request.method not in SAFE_METHODS:
+        if claims.scope is not None and claims.scope != self.scope:
+            raise InsufficientScope(self.scope, "This access token is only for the page that it was given to")
+        if claims.actor_id is not None and not reads:
             raise ImpersonationReadOnly
         return claims
 
@@ -201,9 +210,9 @@ class SignedInMetered:
     def admit(self) -> Caller:
         token = bearer_token()
         if token is not None and is_api_key(token):
-            key = self.keys.admit(token, self.scope)
+            key = self.keys.admit(token, self.scope, client_address)
             caller = self._recall(key.id, key.user_id) or self._ask_of_key(key.user_id, key.id)
-            self.keys.note_use(key)
+            self.keys.note_use(key, client_address)
             return caller
         claims = self.signed_in.claims_of(token)
         return self._recall(claims.session_id, claims.user_id) or self._ask(claims.user_id, claims.session_id)

@@ -1,4 +1,4 @@
-"""Measure what calls cost on this machine. Runs every part (about ten minutes) or the one you name.
+"""Measure what calls cost on this machine. Runs every part (about twenty minutes) or the one you name.
 
 `peers`, `workers`, `analytics`, `usage` and `chat-lists` run only by name."""
 
@@ -14,6 +14,7 @@ from importlib.metadata import version
 from types import FrameType
 
 from bench.analytics import analytics
+from bench.chat import chat
 from bench.chat_lists import chat_lists
 from bench.compare import compare
 from bench.in_flight import in_flight
@@ -23,6 +24,7 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.sockets import sockets
 from bench.solve import solve
 from bench.usage import usage
 from bench.webhooks import webhooks
@@ -30,13 +32,13 @@ from bench.worker import worker
 from bench.workers import workers
 
 ROUNDS = 9
-LONGEST_SECONDS = 660
+LONGEST_SECONDS = 1260
 LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
 Part = Callable[[Services, Processors], bool]
 ONLY_BY_NAME = ("peers", "workers", "analytics", "usage", "chat-lists")
-"""The first downloads what it compares with; it and the second say nothing about one call that `compare` does not say. The others
+"""The first and the second say nothing about one call that `compare` does not say. The others
 fill up to 4 GB each."""
 
 
@@ -48,6 +50,8 @@ def parts(rounds: int) -> dict[str, Part]:
         "in-flight": in_flight,
         "login-storm": login_storm,
         "solve": solve,
+        "sockets": sockets,
+        "chat": chat,
         "webhooks": webhooks,
         "worker": worker,
         "round-trips": round_trips,

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 from flask_migrate import upgrade
@@ -21,6 +21,7 @@ from database.base import uuid7
 from database.schema import MIGRATIONS
 
 HOST = "api.bench.example"
+MODEL = "gpt-6-luna"
 GOALS = (
     "Run a marathon in under four hours after two years of regular training",
     "Finish the translation of a 300 page novel and find a publisher for it",
@@ -80,6 +81,22 @@ def prediction_request(token: str, goal: str) -> bytes:
         f"Authorization: Bearer {token}",
         "Content-Type: application/json",
         "Accept: application/json",
+        "User-Agent: MirrorOS/1.0 (iOS)",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def message_request(token: str, conversation_id: UUID, pieces: int) -> bytes:
+    """A prepared `POST /api/gateway/chat/messages` for a stream of so many pieces (bench/token_server.py)."""
+    fields = {"conversation_id": str(conversation_id), "content": GOALS[0], "model": MODEL, "max_tokens": pieces}
+    body = json.dumps({**fields, "stream": True}).encode()
+    lines = (
+        "POST /api/gateway/chat/messages HTTP/1.1",
+        f"Host: {HOST}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        "Accept: text/event-stream",
         "User-Agent: MirrorOS/1.0 (iOS)",
         f"Content-Length: {len(body)}",
     )

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +50,26 @@ def services() -> Iterator[Services]:
         postgres.discard()
 
 
-@contextmanager
-def private_server(*, secret: str, delay_ms: int) -> Iterator[str]:
+def private_server(*, secret: str, delay_ms: int) -> AbstractContextManager[str]:
     """The URL of a private server that answers each prediction after `delay_ms`."""
-    command = [sys.executable, "-m", "bench.private_server"]
+    return told_once("bench.private_server", secret=secret, delay_ms=delay_ms)
+
+
+def token_server(*, first_ms: int, per_second: int) -> AbstractContextManager[str]:
+    """The URL of a provider of chats: its first piece comes after `first_ms`, and then so many a second."""
+    return told_once("bench.token_server", first_ms=first_ms, per_second=per_second)
+
+
+@contextmanager
+def told_once(module: str, **options: str | int) -> Iterator[str]:
+    """The URL of a program that reads what it is to do from a line and writes its port."""
+    command = [sys.executable, "-m", module]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=stop_with_parent
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.stdin.write(json.dumps({"secret": secret, "delay_ms": delay_ms}).encode() + b"\n")
+        process.stdin.write(json.dumps(options).encode() + b"\n")
         process.stdin.flush()
         port = int(process.stdout.readline())
         yield f"http://127.0.0.1:{port}"

@@ -2,14 +2,20 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from metering.models import IdempotencyKey, UsageReservation
+from metering.models import IdempotencyKey, RequestLog, UsageReservation
 
 
-def abandon(session: Session, user_id: UUID, request_id: UUID) -> None:
-    """Its reservation counts no more, and the next request with its idempotency key takes over. `sweep_reservations` notes it."""
+def abandon(session: Session, user_id: UUID, request_id: UUID) -> RequestLog | None:
+    """Its reservation counts no more, and the next request with its idempotency key takes over. `sweep_reservations` notes it.
+
+    Nothing is changed of a call that was counted before its process died. Then its row is returned.
+    """
+    counted = select(RequestLog).where(RequestLog.id == request_id, RequestLog.success)
+    if (row := session.scalars(counted).one_or_none()) is not None:
+        return row
     now = func.clock_timestamp()
     held = update(UsageReservation).where(UsageReservation.request_id == request_id, UsageReservation.lease_until > now)
     session.execute(held.values(lease_until=now))
@@ -20,3 +26,4 @@ def abandon(session: Session, user_id: UUID, request_id: UUID) -> None:
         IdempotencyKey.lease_until > now,
     )
     session.execute(key.values(lease_until=now))
+    return None

@@ -31,6 +31,8 @@ class Metering:
         connect: Callable[[], Connection],
         redis: RedisServer,
         confirm: Callable[[Caller], Caller],
+        *,
+        request_log_days: int,
         clock: Clock = utc_now,
     ) -> None:
         """`connect` opens the connection on which calls are settled. `confirm` reads anew who calls, when what was known of
@@ -39,6 +41,7 @@ class Metering:
         self.limits = UsageLimits(PostgresLimits(engine), redis)
         self.settlement = Settlement(call_writer(connect))
         self.confirm = confirm
+        self.request_log_days = request_log_days
         self.clock = clock
         self.live: list[Live] = []
 
@@ -66,7 +69,7 @@ class Metering:
         """What each takes from the database is bounded, and the next turn takes the rest."""
         return (
             Job("sweep_reservations", sweep_reservations, cron="*/5 * * * *"),
-            Job("purge_request_logs", purge_request_logs, cron="27 * * * *"),
+            Job("purge_request_logs", lambda: purge_request_logs(self.request_log_days), cron="27 * * * *"),
             Job("purge_usage_counters", purge_usage_counters, cron="37 3 * * *"),
             Job("purge_idempotency_keys", purge_idempotency_keys, cron="7 * * * *"),
         )

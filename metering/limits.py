@@ -20,6 +20,8 @@ CALL = "call"
 """The unit of calls. Every metered call draws one; other units (tokens, millionths of money, seconds) come beside it."""
 TOKENS = "token"
 """The unit of a model's tokens."""
+SECONDS = "second"
+"""The unit of recordings."""
 FAILURE = "failure"
 """The unit of calls that reached an upstream and brought nothing. They cost the user nothing, so an hour has only so many."""
 MICROSECONDS = 1_000_000

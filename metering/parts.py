@@ -17,6 +17,7 @@ from database.jobs.declare import Job
 from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
 from metering.money import Purse
+from metering.sockets import SocketEvents
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -71,7 +72,7 @@ class Built:
     tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
-    `drains`: work that a web process waits for before it ends.
+    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -86,3 +87,4 @@ class Built:
     app_settings: Sequence[AppSetting[object]] = ()
     prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)
     drains: Sequence[Drain] = ()
+    sockets: SocketEvents | None = None

@@ -13,15 +13,14 @@ from metering.limits import CALL, FAILURE
 from metering.models import IdempotencyKey, RequestLog, UsageCounter, UsageReservation
 from metering.settle import Outcome
 
-KEEP_REQUESTS = timedelta(days=90)
 KEEP_COUNTERS_DAYS = 761
 """25 months, so that a month can be compared with the same one two years before."""
 SWEEP_AFTER = timedelta(seconds=60)
 
 
-def purge_request_logs() -> int:
-    """Delete the log of calls that are older than 90 days. Returns how many rows."""
-    old = RequestLog.created_at < func.now() - KEEP_REQUESTS
+def purge_request_logs(keep_days: int) -> int:
+    """Delete the log of calls that are older. Returns how many rows."""
+    old = RequestLog.created_at < func.now() - timedelta(days=keep_days)
     return purge("request_logs", select(RequestLog.id).where(old))
 
 

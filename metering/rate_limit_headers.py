@@ -13,7 +13,7 @@ from metering.money import MONEY_UNIT
 from security.edge.problems import Problem, retry_after
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-DAY, TOKEN_POLICY = "day", "tokens"
+DAY, TOKEN_POLICY, SECONDS_POLICY = "day", "tokens", "seconds"
 
 METERED_HEADERS = {
     "RateLimit": "What is left under each policy: r requests, for t seconds",
@@ -70,6 +70,7 @@ class TooManyFailures(Problem):
 DETAILS = {
     DAY: "You have used all {} for this UTC day",
     TOKEN_POLICY: "Your plan does not have enough tokens left for this request",
+    SECONDS_POLICY: "Your plan does not have enough seconds left today for this recording",
     BURST: "Too many {} in quick succession",
     CONCURRENCY: "Too many {} at the same time",
 }

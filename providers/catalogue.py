@@ -1,19 +1,23 @@
 """The models of each provider, as `catalogue.toml` lists them, or the file that `MODEL_CATALOGUE` names."""
 
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from auth.tiers import Tier
+from providers.audio_models import RESPONSE_FORMATS, SPOKEN_FORMATS, Listener, Speaker
 
 PER = 1_000_000
 """Tokens that a price is for."""
 SHIPPED: Final = Path(__file__).with_name("catalogue.toml")
 PROVIDERS: Final = ("openai", "anthropic", "google", "groq")
+AUDIO_PROVIDERS: Final = ("openai", "groq")
+"""Those that hear and speak in OpenAI's format."""
+Made = TypeVar("Made")
 
 
 class UnknownModel(LookupError):
@@ -59,11 +63,13 @@ class Model:
 @dataclass(frozen=True)
 class Catalogue:
     """`models` by id, in the order of the file: no two providers list the same one. `aliases`: names for several models, of which
-    the first that can be used is taken.
+    the first that can be used is taken. `listeners` and `speakers`, for recordings and for texts that are spoken: the same.
     """
 
     models: Mapping[str, Model]
     aliases: Mapping[str, Sequence[Model]]
+    listeners: Mapping[str, Listener] = field(default_factory=dict)
+    speakers: Mapping[str, Speaker] = field(default_factory=dict)
 
     def find(self, provider: str, id_: str) -> Model | None:
         """None for one that is not listed."""
@@ -99,16 +105,28 @@ def read_catalogue(file: Path | None = None) -> Catalogue:
         raise ValueError("cannot be read") from None
     except ValueError as wrong:
         raise ValueError(f"is not TOML in UTF-8: {wrong}") from None
-    aliases = document.pop("aliases", {})
-    if unknown := sorted(document.keys() - set(PROVIDERS)):
+    aliases, listeners, speakers = (document.pop(name, {}) for name in ("aliases", "listeners", "speakers"))
+    models = _models(document, PROVIDERS, _model)
+    return Catalogue(
+        models,
+        {name: _alias(name, ids, models) for name, ids in _table(aliases, "aliases").items()},
+        _models(_table(listeners, "listeners"), AUDIO_PROVIDERS, _listener),
+        _models(_table(speakers, "speakers"), AUDIO_PROVIDERS, _speaker),
+    )
+
+
+def _models(
+    document: Mapping[str, Any], providers: Collection[str], make: Callable[[str, str, Mapping[str, Any]], Made]
+) -> dict[str, Made]:
+    if unknown := sorted(document.keys() - set(providers)):
         raise ValueError(f"names a provider that there is not: {unknown[0]}")
-    models: dict[str, Model] = {}
+    models: dict[str, Made] = {}
     for provider, entries in document.items():
         for id_, entry in _table(entries, provider).items():
             if id_ in models:
                 raise ValueError(f"lists {id_} twice")
-            models[id_] = _model(provider, id_, _table(entry, id_))
-    return Catalogue(models, {name: _alias(name, ids, models) for name, ids in _table(aliases, "aliases").items()})
+            models[id_] = make(provider, id_, _table(entry, id_))
+    return models
 
 
 def _table(value: object, name: str) -> Mapping[str, Any]:
@@ -128,15 +146,50 @@ _FIELDS: Final[Mapping[str, type]] = {
     "output_micros": int,
     "shut_down": date,
 }
+_LISTENER_FIELDS: Final[Mapping[str, type]] = {
+    "response_format": str,
+    "hour_micros": int,
+    "least_seconds": int,
+    "shut_down": date,
+}
+_SPEAKER_FIELDS: Final[Mapping[str, type]] = {
+    "voice": str,
+    "longest_input": int,
+    "format": str,
+    "characters_micros": int,
+    "shut_down": date,
+}
 
 
-def _model(provider: str, id_: str, entry: Mapping[str, Any]) -> Model:
+def _check(id_: str, entry: Mapping[str, Any], fields: Mapping[str, type]) -> None:
     for name, value in entry.items():
-        kind = _FIELDS.get(name)
+        kind = fields.get(name)
         if kind is None:
             raise ValueError(f"has an unknown member of {id_}: {name}")
         if type(value) is not kind or (isinstance(value, int) and value < 0) or not _are_names(value):
             raise ValueError(f"has a wrong value of {id_}: {name}")
+
+
+def _listener(provider: str, id_: str, entry: Mapping[str, Any]) -> Listener:
+    _check(id_, entry, _LISTENER_FIELDS)
+    listener = Listener(provider, id_, **entry)
+    if listener.response_format not in RESPONSE_FORMATS:
+        raise ValueError(f"has a wrong value of {id_}: response_format")
+    return listener
+
+
+def _speaker(provider: str, id_: str, entry: Mapping[str, Any]) -> Speaker:
+    _check(id_, entry, _SPEAKER_FIELDS)
+    if not entry.get("voice") or not entry.get("longest_input"):
+        raise ValueError(f"does not say the voice of {id_}, or how much it takes (longest_input)")
+    speaker = Speaker(provider, id_, **entry)
+    if speaker.format not in SPOKEN_FORMATS:
+        raise ValueError(f"has a wrong value of {id_}: format")
+    return speaker
+
+
+def _model(provider: str, id_: str, entry: Mapping[str, Any]) -> Model:
+    _check(id_, entry, _FIELDS)
     if "pictures" not in entry:
         raise ValueError(f"does not say whether {id_} reads pictures")
     if ("input_micros" in entry) != ("output_micros" in entry):

@@ -11,6 +11,8 @@ from metering.breaker import Breaker
 from providers.catalogue import Model
 
 if TYPE_CHECKING:
+    from providers.audio import Recording, Speech, Transcript
+    from providers.audio_models import Listener, Speaker
     from providers.events import Event
     from providers.health import ProviderHealth
 
@@ -150,6 +152,14 @@ class Provider(Protocol):
         `options` are further members of the request in OpenAI's format (`tools`, `response_format`). What the model refuses
         (`Model.refuses`) is left out. Raises a ProviderFailed, whose `begun` says whether some of the reply had come.
         """
+
+    async def transcribe(
+        self, model: "Listener", recording: "Recording", *, deadline_seconds: float, request_id: UUID
+    ) -> "Transcript":
+        """For the providers' loop. Raises a ProviderFailed."""
+
+    async def speak(self, model: "Speaker", text: str, *, deadline_seconds: float, request_id: UUID) -> "Speech":
+        """At most `Speaker.longest_input` characters, for the providers' loop. Raises a ProviderFailed."""
 
 
 def estimated_usage(messages: Sequence[Message], output_tokens: int) -> TokenUsage:

@@ -69,6 +69,20 @@ class HttpClient:
         finally:
             future.cancel()
 
+    async def exchange(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline_seconds: float,
+        largest_reply: int = LARGEST_REPLY,
+    ) -> Reply:
+        """The whole reply to a POST, for a task on the providers' loop. Raises as `request` does."""
+        return await self._exchange(
+            _Progress(), "POST", url, headers=headers, body=body, seconds=deadline_seconds, largest=largest_reply
+        )
+
     async def stream(
         self,
         url: str,
@@ -82,7 +96,8 @@ class HttpClient:
         """The body of the reply to a POST, as it comes in. For a task on the providers' loop.
 
         Closing the generator closes the connection; read to its end, the connection is kept. Raises as `request` does, and
-        `failure_of` a reply that is not 200. That a task is cancelled is left to it.
+        `failure_of` a reply that is not 200. A task that is cancelled before anything was sent gets CallStopped; after that its
+        cancellation is left to it.
         """
         loop, progress = asyncio.get_running_loop(), _Progress()
         ends = loop.time() + deadline_seconds
@@ -101,6 +116,10 @@ class HttpClient:
                     yield data
             finally:
                 watch.end()
+        except asyncio.CancelledError:
+            if progress.sent:
+                raise
+            raise CallStopped(sent=0) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error, progress) from None
         finally:
@@ -116,12 +135,13 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None,
         seconds: float,
+        largest: int = LARGEST_REPLY,
     ) -> Reply:
         try:
             async with asyncio.timeout(seconds):
                 response = await self._sent(progress, method, url, headers, body)
                 try:
-                    return await _whole(response)
+                    return await _whole(response, largest)
                 finally:
                     response.close()
         except asyncio.CancelledError:
@@ -216,11 +236,11 @@ async def _note_sent(
     context.trace_request_ctx.sent = True
 
 
-async def _whole(response: aiohttp.ClientResponse) -> Reply:
+async def _whole(response: aiohttp.ClientResponse, largest: int = LARGEST_REPLY) -> Reply:
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
-        if len(body) > LARGEST_REPLY:
+        if len(body) > largest:
             raise ProviderFailed("reply_too_large")
     return Reply(response.status, response.headers.get("Retry-After"), bytes(body))
 

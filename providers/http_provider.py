@@ -1,16 +1,19 @@
 """A provider that is called over HTTP, in the format it speaks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
 from metering.breaker import Breaker
+from providers import audio
+from providers.audio import Recording, Speech, Transcript
+from providers.audio_models import Listener, Speaker
 from providers.catalogue import Model
 from providers.completion import (
     NO_OPTIONS,
@@ -25,7 +28,7 @@ from providers.completion import (
 )
 from providers.events import Event, Finished, Reported
 from providers.health import ProviderHealth
-from providers.http_client import HttpClient
+from providers.http_client import LARGEST_REPLY, HttpClient, Reply
 from providers.metrics import PROVIDER_COST, PROVIDER_SECONDS, PROVIDER_TOKENS
 from providers.problems import (
     CallStopped,
@@ -41,6 +44,7 @@ from providers.wire_format import WireFormat
 JSON = "application/json"
 END_SECONDS = 0.5
 """How long the end of a stream is waited for that has said all, so that its connection can be used again."""
+Answered = TypeVar("Answered", Transcript, Speech)
 
 
 class HttpProvider:
@@ -90,7 +94,7 @@ class HttpProvider:
             completion = self._wire.read(reply, model, prompt)
         except ProviderFailed as failure:
             _note_most(failure, model, messages, max_output_tokens)
-            self._failed(model, failure, perf_counter() - started)
+            self._failed(model.id, failure, perf_counter() - started)
             raise
         seconds = perf_counter() - started
         self._completed(model, completion.usage, seconds, latency=seconds)
@@ -154,12 +158,84 @@ class HttpProvider:
                 failure.cost_micros = _cost_of(model, _taken(prompt, reader))
             else:
                 _note_most(failure, model, prompt.messages, max_output_tokens)
-            self._failed(model, failure, perf_counter() - started)
+            self._failed(model.id, failure, perf_counter() - started)
             raise
         finally:
             if not ended:  # whoever read it does not want the rest
                 PROVIDER_SECONDS.labels(self.name, model.id, "stopped").observe(perf_counter() - started)
                 PROVIDER_COST.labels(self.name, model.id).inc(_cost_of(model, _taken(prompt, reader)))
+
+    async def transcribe(
+        self, model: Listener, recording: Recording, *, deadline_seconds: float, request_id: UUID
+    ) -> Transcript:
+        body, media_type = audio.transcription_request(model, recording)
+        return await self._ask_audio(
+            audio.TRANSCRIPTIONS,
+            body,
+            media_type,
+            model=model.id,
+            read=lambda reply: audio.read_transcript(reply, model, recording),
+            refused=audio.transcription_failure,
+            most=model.cost_micros(recording.seconds),
+            deadline_seconds=deadline_seconds,
+            request_id=request_id,
+        )
+
+    async def speak(self, model: Speaker, text: str, *, deadline_seconds: float, request_id: UUID) -> Speech:
+        return await self._ask_audio(
+            audio.SPEECH,
+            audio.speech_request(model, text),
+            JSON,
+            model=model.id,
+            read=lambda reply: audio.read_speech(reply, model, text),
+            most=model.cost_micros(len(text)),
+            deadline_seconds=deadline_seconds,
+            request_id=request_id,
+            accept="application/octet-stream",
+            largest=audio.LARGEST_SPEECH,
+        )
+
+    async def _ask_audio(
+        self,
+        path: str,
+        body: bytes,
+        media_type: str,
+        *,
+        model: str,
+        read: Callable[[Reply], Answered],
+        most: int,
+        deadline_seconds: float,
+        request_id: UUID,
+        refused: Callable[[ProviderFailed, int], ProviderFailed] = lambda failure, _: failure,
+        accept: str = JSON,
+        largest: int = LARGEST_REPLY,
+    ) -> Answered:
+        """`most`: what the call may cost when nobody tells."""
+        started = perf_counter()
+        try:
+            reply = await self.http.exchange(
+                self._base_url + path,
+                headers={
+                    **self._headers,
+                    **self._wire.call_headers(request_id),
+                    "Accept": accept,
+                    "Content-Type": media_type,
+                },
+                body=body,
+                deadline_seconds=deadline_seconds,
+                largest_reply=largest,
+            )
+            if reply.status != 200:
+                raise refused(self._wire.failure_of(reply), reply.status)
+            answered = read(reply)
+        except ProviderFailed as failure:
+            if isinstance(failure, ProviderTimedOut | CallStopped) and failure.sent:
+                failure.cost_micros = most
+            self._failed(model, failure, perf_counter() - started)
+            raise
+        seconds = perf_counter() - started
+        self._answered(model, answered.cost_micros, seconds, latency=seconds)
+        return answered
 
     def try_key(self, seconds: float) -> None:
         """Ask for the description of a model, which costs nothing. Raises a ProviderFailed."""
@@ -174,19 +250,22 @@ class HttpProvider:
             raise self._wire.failure_of(reply)
 
     def _completed(self, model: Model, usage: TokenUsage, seconds: float, *, latency: float) -> None:
-        self.health.note(None, latency)
-        PROVIDER_SECONDS.labels(self.name, model.id, "completed").observe(seconds)
+        self._answered(model.id, _cost_of(model, usage), seconds, latency=latency)
         PROVIDER_TOKENS.labels(self.name, model.id, "input").inc(usage.input_tokens)
         PROVIDER_TOKENS.labels(self.name, model.id, "output").inc(usage.output_tokens)
-        PROVIDER_COST.labels(self.name, model.id).inc(_cost_of(model, usage))
 
-    def _failed(self, model: Model, failure: ProviderFailed, seconds: float) -> None:
+    def _answered(self, model: str, cost_micros: int, seconds: float, *, latency: float) -> None:
+        self.health.note(None, latency)
+        PROVIDER_SECONDS.labels(self.name, model, "completed").observe(seconds)
+        PROVIDER_COST.labels(self.name, model).inc(cost_micros)
+
+    def _failed(self, model: str, failure: ProviderFailed, seconds: float) -> None:
         self.health.note(failure)
-        PROVIDER_SECONDS.labels(self.name, model.id, failure.error).observe(seconds)
-        PROVIDER_COST.labels(self.name, model.id).inc(failure.cost_micros)
+        PROVIDER_SECONDS.labels(self.name, model, failure.error).observe(seconds)
+        PROVIDER_COST.labels(self.name, model).inc(failure.cost_micros)
         log = structlog.get_logger()
         tell = log.error if isinstance(failure, ProviderMisconfigured) else log.warning
-        tell(failure.error, provider=self.name, model=model.id, reason=failure.reason)
+        tell(failure.error, provider=self.name, model=model, reason=failure.reason)
 
 
 def _cost_of(model: Model, usage: TokenUsage) -> int:

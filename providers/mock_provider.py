@@ -1,16 +1,22 @@
 """A provider that calls nobody: for development without a key."""
 
+import io
 import re
+import wave
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from metering.breaker import Breaker
+from providers.audio import Recording, Speech, Transcript
+from providers.audio_models import Listener, Speaker
 from providers.catalogue import Model
 from providers.completion import NO_OPTIONS, Completion, Finish, Format, Message, Prompt, estimated_usage, tokens_of
 from providers.events import Delta, Event, Finished, Reported
 from providers.health import ProviderHealth
+
+SILENT_SAMPLES, SAMPLES_PER_SECOND = 2_000, 8_000
 
 
 class MockProvider:
@@ -65,3 +71,20 @@ class MockProvider:
             yield Delta(word)
         yield Reported(completion.usage)
         yield Finished(completion.finish)
+
+    async def transcribe(
+        self, model: Listener, recording: Recording, *, deadline_seconds: float, request_id: UUID
+    ) -> Transcript:
+        number = int.from_bytes(sha256(recording.audio).digest()[:2])
+        text = f"This is a mock transcript; no AI provider was asked. It is number {number}."
+        return Transcript(text, recording.seconds, cost_micros=0, mock=True)
+
+    async def speak(self, model: Speaker, text: str, *, deadline_seconds: float, request_id: UUID) -> Speech:
+        """A moment of silence."""
+        audio = io.BytesIO()
+        with wave.open(audio, "wb") as opened:
+            opened.setnchannels(1)
+            opened.setsampwidth(2)
+            opened.setframerate(SAMPLES_PER_SECOND)
+            opened.writeframes(bytes(2 * SILENT_SAMPLES))
+        return Speech(audio.getvalue(), "wav", cost_micros=0, mock=True)

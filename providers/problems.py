@@ -89,6 +89,20 @@ class ContentRefused(ProviderFailed):
     status, error, title = 422, "content_refused", "The AI provider refused this content. You were not charged"
 
 
+class RecordingRefused(ProviderFailed):
+    health = HealthSign.GOOD
+    status, error, title = (
+        422,
+        "recording_refused",
+        "The AI provider could not read this recording. You were not charged",
+    )
+
+
+class NothingHeard(ProviderFailed):
+    health = HealthSign.GOOD
+    status, error, title = 422, "nothing_heard", "There are no words in this recording. You were not charged"
+
+
 PROVIDER_PROBLEMS: tuple[type[ProviderFailed], ...] = (
     ProviderFailed,
     ProviderUnreachable,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from providers.audio_models import Listener, Speaker
 from providers.catalogue import Catalogue, Model, read_catalogue
 from settings import types
 from settings.private_hosts import is_private_host
@@ -100,6 +101,11 @@ class ProvidersSection(ProcessSection):
                     "not count as private)",
                 )
 
+    def warnings(self) -> Iterator[str]:
+        today = datetime.now(UTC).date()
+        if OPENAI in self.providers_set_up and self.openai_default_model.is_shut_down(today):
+            yield from model_remarks("OPENAI_MODEL", self.openai_default_model, today)
+
     def remarks(self) -> Iterator[str]:
         if self.key_of(OPENAI) is None:
             return
@@ -134,11 +140,10 @@ class ProvidersSection(ProcessSection):
         return secret_text(getattr(self, f"{provider}_api_key"))
 
 
-def model_remarks(variable: str, model: Model, today: date) -> Iterator[str]:
+def model_remarks(variable: str, model: Model | Listener | Speaker, today: date) -> Iterator[str]:
     if model.shut_down is None:
         return
-    was_shut_down = model.is_shut_down(today)
-    verb = "was shut down" if was_shut_down else "will be shut down"
+    verb = "was shut down" if model.shut_down <= today else "will be shut down"
     yield f"{variable} names {model.id}, which {verb} on {model.shut_down}. Choose a newer model"
 
 

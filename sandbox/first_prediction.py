@@ -1,4 +1,4 @@
-"""The commands of a first prediction, to be pasted into a shell."""
+"""The commands of a new account and its first prediction, to be pasted into a shell."""
 
 import secrets
 
@@ -8,18 +8,25 @@ SHOW = "curl -sSw '\\n'"
 JSON_BODY = "-H 'Content-Type: application/json'"
 
 
-def first_prediction(base_url: str) -> str:
-    """curl lines that register a new account, sign in, predict and read the usage. Nobody else knows its password."""
+def new_account(base_url: str) -> str:
+    """curl lines that register an account and sign in. Nobody else knows its password."""
     account = f'{{"email": "newcomer-{secrets.token_hex(3)}@example.com", "password": "{secrets.token_urlsafe(15)}"}}'
-    goal = '{"goal": "Run my first marathon in under four hours", "timeframe": "6 months"}'
-    return "\n".join(
-        (
-            f"{SHOW} {base_url}/api/auth/register {JSON_BODY} -d '{account}'",
-            f"TOKEN=$(curl -sS {base_url}/api/auth/login {JSON_BODY} -d '{account}' | {read_member('access_token')})",
-            f"{SHOW} {base_url}/api/gateway/predict {SIGNED_IN} {JSON_BODY} -d '{goal}'",
-            f"{SHOW} {base_url}/api/gateway/predict/usage {SIGNED_IN}",
-        )
+    return (
+        f"{SHOW} {base_url}/api/auth/register {JSON_BODY} -d '{account}'\n"
+        f"TOKEN=$(curl -sS {base_url}/api/auth/login {JSON_BODY} -d '{account}' | {read_member('access_token')})"
     )
+
+
+def first_prediction(base_url: str) -> str:
+    """curl lines that predict and read the usage."""
+    goal = '{"goal": "Run my first marathon in under four hours", "timeframe": "6 months"}'
+    return (
+        f"{SHOW} {base_url}/api/gateway/predict {SIGNED_IN} {JSON_BODY} -d '{goal}'\n{usage_of_predictions(base_url)}"
+    )
+
+
+def usage_of_predictions(base_url: str) -> str:
+    return f"{SHOW} {base_url}/api/gateway/predict/usage {SIGNED_IN}"
 
 
 def read_member(name: str) -> str:

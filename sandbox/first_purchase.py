@@ -1,10 +1,10 @@
-"""The commands of a first purchase, to be pasted into a shell where TOKEN is that of the first prediction."""
+"""The commands of a first purchase, to be pasted into a shell where TOKEN is that of the new account."""
 
 from sandbox.first_prediction import JSON_BODY, SHOW, SIGNED_IN, read_member
 
 
 def first_purchase_in_an_app(base_url: str, app_store_url: str) -> str:
-    """What a customer's device does at the App Store, then what the app does with what it was given, and what that is good for."""
+    """What a customer's device does at the App Store, then what the app does with what it was given."""
     bought = (
         r"{\"customer\": \"$ACCOUNT\", \"product_id\": \"com.mirroros.pro.monthly\", \"account_token\": \"$ACCOUNT\"}"
     )
@@ -14,7 +14,6 @@ def first_purchase_in_an_app(base_url: str, app_store_url: str) -> str:
             f'SIGNED=$(curl -sS {app_store_url}/controls/subscribe -d "{bought}" | {read_member("signed_transaction")})',
             f"{SHOW} {base_url}/api/payments/apple/validate-receipt {SIGNED_IN} {JSON_BODY}"
             r' -d "{\"receipt_data\": \"$SIGNED\"}"',
-            f"{SHOW} {base_url}/api/gateway/predict/usage {SIGNED_IN}",
         )
     )
 

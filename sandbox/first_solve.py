@@ -1,4 +1,4 @@
-"""The commands of a first solution, to be pasted into a shell where TOKEN is that of the first prediction."""
+"""The commands of a first solution, to be pasted into a shell where TOKEN is that of the new account."""
 
 from sandbox.first_prediction import JSON_BODY, SHOW, SIGNED_IN
 

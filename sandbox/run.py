@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from capabilities import CAPABILITIES
+from capabilities.chat import CHAT
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
-from sandbox.first_prediction import first_prediction
+from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
 from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
@@ -77,12 +78,12 @@ def run(folder: Path, stop: StopSignal) -> None:
     services = Services(folder)
     programs: list[ChildProcess] = []
     try:
-        listener = web_listener(environ)
-        port = listener.getsockname()[1]
+        listeners = listeners_on(environ)
+        port = listeners[0].getsockname()[1]
         made_up = development_secrets(folder, environ)
         foreign_server = is_set(environ, "PRIVATE_API_URL")
         environ |= made_up
-        environ |= {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        environ |= {"PORT": str(port), "REALTIME_PORT": str(listeners[1].getsockname()[1]), "PYTHONUNBUFFERED": "1"}
         say("Starting the servers ...")
         addresses = services.start(unset_addresses(environ), environ)
         base_url = f"http://127.0.0.1:{port}"
@@ -103,10 +104,11 @@ def run(folder: Path, stop: StopSignal) -> None:
             mail_box = mail_box_of(services, environ)
             programs.append(mail_box)
             environ["MAIL_BOX_URL"] = started_mail_box(mail_box)
-        for program in web_and_worker(services, environ, listener):
+        for program in web_worker_and_realtime(services, environ, *listeners):
             programs.append(program)
             program.start()
-        wait_until_ready(base_url, services, programs, stop)
+        for serving, variable in (("web", "PORT"), ("realtime", "REALTIME_PORT")):
+            wait_until_ready(serving, f"http://127.0.0.1:{environ[variable]}", services, programs, stop)
         made_up_for_foreign_server = foreign_server and "PRIVATE_API_SECRET" in made_up
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
@@ -157,25 +159,33 @@ def claim_when_free(folder: Path, stop: StopSignal) -> Claim:
     return claim
 
 
-def web_listener(environ: Mapping[str, str]) -> socket.socket:
-    """The socket that the API is handed. With PORT=0 on any free port."""
-    text = environ.get("PORT", "").strip() or "8000"
+def listeners_on(environ: Mapping[str, str]) -> tuple[socket.socket, socket.socket]:
+    """Of the API and of the realtime process. Who asks for any free port of the one means both."""
+    web = listener_on("PORT", environ, usual=8000)
+    any_port = {"REALTIME_PORT": "0"} if environ.get("PORT", "").strip() == "0" else {}
+    return web, listener_on("REALTIME_PORT", {**any_port, **environ}, usual=8001)
+
+
+def listener_on(variable: str, environ: Mapping[str, str], *, usual: int) -> socket.socket:
+    """The socket that a program is handed. With 0 on any free port."""
+    text = environ.get(variable, "").strip() or str(usual)
     if not text.isdecimal() or int(text) > 65535:
-        raise CannotStart("PORT must be a number from 1 to 65535, or 0 for any free port.")
+        raise CannotStart(f"{variable} must be a number from 1 to 65535, or 0 for any free port.")
     try:
-        # Only on this machine; gunicorn.conf.py listens on every address, which is right in a container.
+        # Only on this machine; in a container the programs listen on every address.
         return socket.create_server(("127.0.0.1", int(text)))
     except OSError as error:
-        raise CannotStart(port_refused(int(text), error)) from None
+        raise CannotStart(port_refused(variable, int(text), error, usual=usual)) from None
 
 
-def port_refused(port: int, error: OSError) -> str:
+def port_refused(variable: str, port: int, error: OSError, *, usual: int) -> str:
     if isinstance(error, PermissionError):
-        return f"Only the system may use port {port}. Use a port above 1023: PORT=8000 make run"
-    other = port + 1 if port < 65535 else 8000
+        return f"Only the system may use port {port}. Use a port above 1023: {variable}={usual} make run"
+    other = port + 1 if port < 65535 else usual
     return (
         f"Another program uses port {port}: often `make run` or `flask run` in another folder, docker-compose, or another"
-        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which one), or use another port: PORT={other} make run"
+        f" project's\ndevelopment server. Stop it (`lsof -i :{port}` shows which one), or use another port:"
+        f" {variable}={other} make run"
     )
 
 
@@ -195,11 +205,15 @@ def migrate(services: Services, environ: Mapping[str, str], stop: StopSignal) ->
         migration.stop(STOP_WITHIN_SECONDS)
 
 
-def web_and_worker(services: Services, environ: Mapping[str, str], listener: socket.socket) -> Iterator[ChildProcess]:
+def web_worker_and_realtime(
+    services: Services, environ: Mapping[str, str], listener: socket.socket, sockets: socket.socket
+) -> Iterator[ChildProcess]:
     python = [sys.executable, "-m"]
     web = [*python, "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"fd://{listener.fileno()}", "app:create_app()"]
     yield ChildProcess("the API", web, environ, ROOT, services.log_file("web"), [listener])
     yield ChildProcess("the worker", [*python, "flask", "worker", "run"], environ, ROOT, services.log_file("worker"))
+    realtime = [*python, "flask", "realtime", "run", "--fd", str(sockets.fileno())]
+    yield ChildProcess("the realtime process", realtime, environ, ROOT, services.log_file("realtime"), [sockets])
 
 
 def mail_box_of(services: Services, environ: Mapping[str, str]) -> ChildProcess:
@@ -228,7 +242,9 @@ def refuse_endings(services: Services, programs: list[ChildProcess]) -> None:
         raise CannotStart(f"Stopped unexpectedly: {name}. Everything else was stopped too. See {log}")
 
 
-def wait_until_ready(base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal) -> None:
+def wait_until_ready(
+    serving: str, base_url: str, services: Services, programs: list[ChildProcess], stop: StopSignal
+) -> None:
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     problem = "no answer"
     while time.monotonic() < deadline:
@@ -242,7 +258,8 @@ def wait_until_ready(base_url: str, services: Services, programs: list[ChildProc
         except OSError:
             problem = "no answer"
         time.sleep(0.05)
-    raise CannotStart(f"The API did not become ready ({problem}); see {services.log_file('web')}")
+    name = {"web": "The API", "realtime": "The realtime process"}[serving]
+    raise CannotStart(f"{name} did not become ready ({problem}); see {services.log_file(serving)}")
 
 
 def failing_parts(error: urllib.error.HTTPError) -> str:
@@ -255,36 +272,52 @@ def failing_parts(error: urllib.error.HTTPError) -> str:
 def announce(base_url: str, services: Services, environ: Mapping[str, str], *, sign_in: str, remark: str) -> None:
     mail_url = environ.get("MAIL_BOX_URL")
     mail = f"Mail           {mail_url}\n" if mail_url else ""
+    chat = f"Chat           {base_url}/chat\n" if CHAT.name in products_on(environ) else ""
     redis = "" if services.no_valkey is None else f"Redis          none: {without_redis(services.no_valkey)}\n"
     say(
         f"\nAPI            {base_url}\n"
+        f"Sockets        {environ.get('REALTIME_PUBLIC_URL') or with_port(base_url, environ['REALTIME_PORT'])}\n"
         f"Documentation  {base_url}/docs\n"
         f"Dashboard      {base_url}/admin\n"
         f"               {sign_in}\n"
+        f"{chat}"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
         f"{remark_on_ai(services)}"
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
-        f"\nA first prediction, to paste into another terminal:\n\n{first_prediction(base_url)}\n\n"
-        f"{first_solution(base_url, environ)}"
+        f"\n{first_calls(base_url, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
 
 
+def products_on(environ: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environ["CAPABILITIES"].split(",")}
+
+
+def with_port(base_url: str, port: str) -> str:
+    return f"{base_url.rpartition(':')[0]}:{port}"
+
+
 def asks_ai(environ: Mapping[str, str]) -> bool:
     """Whether a product that is on has the setting of an AI provider's address."""
-    on = {name.strip() for name in environ["CAPABILITIES"].split(",")}
+    on = products_on(environ)
     sections = [each.settings for each in CAPABILITIES if each.name in on and each.settings is not None]
     return any(name.lower() in section.model_fields for section in sections for name in AI_VARIABLES)
 
 
-def first_solution(base_url: str, environ: Mapping[str, str]) -> str:
-    if not asks_ai(environ):
-        return ""
-    return f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
+def first_calls(base_url: str, environ: Mapping[str, str]) -> str:
+    """Of the products that are on."""
+    on, account = products_on(environ), new_account(base_url)
+    if "predict" in on:
+        shown = f"A first prediction, to paste into another terminal:\n\n{account}\n{first_prediction(base_url)}\n\n"
+    else:
+        shown = f"A new account, to paste into another terminal:\n\n{account}\n\n"
+    if "solve" in on:
+        shown += f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
+    return shown
 
 
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
@@ -292,6 +325,8 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
     shown = ""
     if services.app_store:
         in_an_app = first_purchase_in_an_app(base_url, environ["APPLE_PRODUCTION_URL"])
+        if "predict" in products_on(environ):
+            in_an_app += f"\n{usage_of_predictions(base_url)}"
         shown += f"A first purchase in an app, from the App Store (run the lines above first):\n\n{in_an_app}\n\n"
     if services.stripe:
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"

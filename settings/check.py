@@ -38,6 +38,11 @@ def remarks_on(settings: ProcessSection) -> list[str]:
     return [remark for remarks in own_rules(type(settings), "remarks") for remark in remarks(settings)]
 
 
+def warnings_on(settings: ProcessSection) -> list[str]:
+    """What every start says."""
+    return [warning for warnings in own_rules(type(settings), "warnings") for warning in warnings(settings)]
+
+
 def switched_off(settings: ProcessSection) -> dict[str, str]:
     """Beginnings of paths to the setting without which there is no route."""
     return {path: name for paths in own_rules(type(settings), "switched_off") for path, name in paths(settings).items()}

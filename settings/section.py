@@ -49,6 +49,7 @@ class Section(BaseModel):
     - `unsafe(self) -> Iterator[Complaint]`: what only a developer's machine may have.
     - `secrets(self) -> dict[str, str]`: secrets of our own that are set, by variable; judged for strength and for being equal.
     - `remarks(self) -> Iterator[str]`: what is allowed outside development and yet is seldom meant.
+    - `warnings(self) -> Iterator[str]`: what every start says, also in development: it is read, and will not work.
     - `threads(place) -> int`, static: threads that its requests may hold, for the default of `WEB_THREADS`.
     - `longest_request(self) -> float`: seconds after which its slowest request has ended.
     - `switched_off(self) -> dict[str, str]`: beginnings of paths to the variable without which there is no route.

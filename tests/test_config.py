@@ -161,6 +161,7 @@ def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
         ("JWT_SECRET_KEY", "short"),
         ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("BCRYPT_COST", "3"),
+        ("REQUEST_LOG_DAYS", "30"),
         ("REGISTRATION_RESPONSE", "open"),
         ("WEB_CONCURRENCY", "0"),
         ("WEB_THREADS", "many"),

@@ -46,7 +46,7 @@ def services() -> dict[str, Any]:
 
 class TestFiles:
     def test_compose_has_the_services_that_the_readme_names(self) -> None:
-        assert {"db", "redis", "web", "worker", "release", "private-server", "proxy"} <= services().keys()
+        assert {"db", "redis", "web", "worker", "realtime", "release", "private-server", "proxy"} <= services().keys()
 
     def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
         for name in ("db", "redis", "prometheus", "grafana", "adminer", "mail"):
@@ -71,7 +71,7 @@ class TestFiles:
         assert "/health/ready" in str(services()["web"]["healthcheck"])
 
     def test_compose_sets_only_variables_that_exist(self) -> None:
-        for name in ("web", "worker", "release"):
+        for name in ("web", "worker", "realtime", "release"):
             assert services()[name]["environment"].keys() <= VARIABLES
 
     @pytest.mark.parametrize("name", ["web", "worker"])
@@ -92,13 +92,13 @@ class TestFiles:
         files = set(re.findall(r"deploy/[\w@./-]+\w", guide))
         assert {"deploy/nginx.conf", "deploy/mirroros-web@.service", "deploy/mirroros-worker.service"} <= files
         assert [file for file in files if not (ROOT / file).exists()] == []
-        units = set(re.findall(r"mirroros-(?:web@\d+|worker)", guide))
+        units = set(re.findall(r"mirroros-(?:web@\d+|worker|realtime)\b", guide))
         assert {re.sub(r"\d+", "", unit) for unit in units} == {
             file.stem for file in (ROOT / "deploy").glob("*.service")
         }
 
     def test_compose_migrates_before_anything_serves(self) -> None:
-        for name in ("web", "worker"):
+        for name in ("web", "worker", "realtime"):
             assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
 
     def test_compose_leaves_the_server_time_to_finish_predictions(self) -> None:
@@ -115,7 +115,7 @@ class TestFiles:
             "grafana",
         }
 
-    @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json"])
+    @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json", "deploy/railway.realtime.json"])
     def test_railway_files_hold_only_documented_keys(self, name: str) -> None:
         """https://docs.railway.com/config-as-code/reference"""
         file = document(name)
@@ -143,11 +143,18 @@ class TestFiles:
         assert document("railway.json")["deploy"]["preDeployCommand"] == [release[1]]
         assert services()["release"]["command"] == release[1].split()
 
-    def test_every_platform_runs_the_worker_with_the_same_command(self) -> None:
-        worker = re.search(r"^worker: FLASK_SKIP_DOTENV=1 (.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
-        assert worker is not None
-        assert document("deploy/railway.worker.json")["deploy"]["startCommand"] == worker[1]
-        assert services()["worker"]["command"] == worker[1].split()
+    @pytest.mark.parametrize("kind", ["worker", "realtime"])
+    def test_every_platform_runs_the_others_with_the_same_commands(self, kind: str) -> None:
+        procfile = (ROOT / "Procfile").read_text(encoding="utf-8")
+        command = re.search(rf"^{kind}: FLASK_SKIP_DOTENV=1 (.+)$", procfile, re.M)
+        assert command is not None
+        assert document(f"deploy/railway.{kind}.json")["deploy"]["startCommand"] == command[1]
+        assert services()[kind]["command"] == command[1].split()
+
+    def test_a_second_app_on_heroku_holds_the_sockets(self) -> None:
+        """There only the process type `web` is reached by clients."""
+        own = (ROOT / "deploy" / "Procfile.realtime").read_text(encoding="utf-8")
+        assert own.replace("web: ", "realtime: ") in (ROOT / "Procfile").read_text(encoding="utf-8")
 
     @pytest.mark.slow
     def test_no_command_of_flask_reads_what_the_web_server_does_not(self, tmp_path: Path) -> None:
@@ -155,7 +162,7 @@ class TestFiles:
         assert re.search(r"^    FLASK_SKIP_DOTENV=1 \\$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
         (tmp_path / ".env").write_text("PORT=8123\n", encoding="utf-8")
         commands = re.findall(r"^\w+: (.*)flask ", (ROOT / "Procfile").read_text(encoding="utf-8"), re.M)
-        assert len(commands) == 2
+        assert len(commands) == 3
         for before in set(commands):
             environ = {
                 **production(),
@@ -181,7 +188,14 @@ class TestFiles:
         line = " ".join([*words[:-1], f'"{words[-1]}"'])
         assert f"web: {line}\n" in (ROOT / "Procfile").read_text(encoding="utf-8")
 
-    @pytest.mark.parametrize("kind, file", [("web", "mirroros-web@.service"), ("worker", "mirroros-worker.service")])
+    @pytest.mark.parametrize(
+        "kind, file",
+        [
+            ("web", "mirroros-web@.service"),
+            ("worker", "mirroros-worker.service"),
+            ("realtime", "mirroros-realtime.service"),
+        ],
+    )
     def test_systemd_runs_the_same_commands(self, kind: str, file: str) -> None:
         unit = (ROOT / "deploy" / file).read_text(encoding="utf-8")
         command = re.search(
@@ -202,7 +216,7 @@ class TestFiles:
         checked = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
         )
-        assert (checked.returncode, len(units)) == (0, 2), checked.stderr
+        assert (checked.returncode, len(units)) == (0, 3), checked.stderr
 
     def test_heroku_sets_only_variables_that_exist(self) -> None:
         assert document("app.json")["env"].keys() <= VARIABLES

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from capabilities.solve.settings import SolveSection
 from config import SettingsInvalid, load_settings
+from settings.check import warnings_on
 from settings.environment import FORMER_NAMES, source_of, with_names_of_today
 from tests.test_config import ROOT, problems_of, production
 
@@ -28,6 +30,15 @@ EMAIL_HOST_USER=""
 EMAIL_HOST_PASSWORD=""
 EMAIL_USE_TLS=false
 
+# OpenAI Integration
+OPENAI_API_KEY="sk-..."  # Your OpenAI API key
+OPENAI_MODEL="gpt-4-vision-preview"
+OPENAI_TIMEOUT_S=30
+USE_MOCK_OPENAI=true  # Set to false for production
+
+# Billing Configuration
+COST_PER_REQUEST_CENTS=100
+
 # CORS Settings
 CORS_ALLOWED_ORIGINS="http://localhost:5173,http://localhost:3000"
 """
@@ -35,7 +46,7 @@ CORS_ALLOWED_ORIGINS="http://localhost:5173,http://localhost:3000"
 
 def test_an_env_file_of_an_earlier_product_is_read_as_it_stands(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(AS_DOCUMENTED, encoding="utf-8")
-    settings = load_settings({}, env_file=tmp_path / ".env")
+    settings = load_settings({"CAPABILITIES": "solve"}, env_file=tmp_path / ".env")
     assert settings.is_development
     assert settings.secret_key.get_secret_value() == "your-secret-key-here"
     assert settings.trusted_hosts == {"localhost", "127.0.0.1"}
@@ -45,6 +56,12 @@ def test_an_env_file_of_an_earlier_product_is_read_as_it_stands(tmp_path: Path) 
     assert (settings.email_host, settings.email_port, settings.email_use_tls) == ("localhost", 1025, False)
     assert (settings.email_host_user, settings.email_host_password) == (None, None)
     assert settings.default_from_email == "no-reply@example.com"
+    assert isinstance(settings, SolveSection)
+    assert (settings.use_mock_openai, settings.key_of("openai"), settings.openai_timeout_s) == (True, None, 30)
+    assert settings.cost_per_request_cents == 100
+    assert warnings_on(settings) == [
+        "OPENAI_MODEL names gpt-4-vision-preview, which was shut down on 2024-12-06. Choose a newer model"
+    ]
 
 
 AS_THE_CHAT_SERVER_DOCUMENTED = """\
@@ -134,7 +151,14 @@ def test_remarks_name_both_and_show_no_value() -> None:
 @pytest.mark.slow
 def test_the_check_says_so(tmp_path: Path) -> None:
     """In a process of its own, as operators run it. It judges for production what is named development."""
-    environ = production(FLASK_ENV=None, DJANGO_DEBUG="1", CORS_ALLOWED_ORIGINS="https://app.example.com")
+    environ = production(
+        FLASK_ENV=None,
+        DJANGO_DEBUG="1",
+        CORS_ALLOWED_ORIGINS="https://app.example.com",
+        CAPABILITIES="solve",
+        OPENAI_API_KEY=f"sk-proj-{secrets.token_hex(20)}",
+        OPENAI_MODEL="gpt-4-vision-preview",
+    )
     done = subprocess.run(
         [sys.executable, "-m", "flask", "config", "check", "--for", "production"],
         cwd=ROOT,
@@ -147,6 +171,7 @@ def test_the_check_says_so(tmp_path: Path) -> None:
     assert "The settings are valid for production." in done.stdout
     assert "note: CORS_ALLOWED_ORIGINS is the former name of CORS_ORIGINS." in done.stdout
     assert "Warning: CORS_ALLOWED_ORIGINS is the former name" in done.stderr
+    assert "Warning: OPENAI_MODEL names gpt-4-vision-preview, which was shut down on 2024-12-06." in done.stderr
 
 
 def test_each_former_name_is_documented() -> None:

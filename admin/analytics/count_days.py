@@ -1,6 +1,6 @@
 """A job: what happened on a day is counted once when the day is over, and every five minutes while it is not.
 
-So a report adds up days, whatever the log of calls has grown to, and keeps them when the log is deleted after 90 days.
+So a report adds up days, whatever the log of calls has grown to, and keeps them when the log is deleted.
 """
 
 from datetime import date, timedelta

@@ -1,5 +1,6 @@
 """Authenticating API keys. What a key may do is looked at here; whether it still lives is part of its user's state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NoReturn
@@ -18,29 +19,30 @@ from auth.scopes import ACCOUNT
 from auth.tokens.opaque import token_hash
 from database import reading
 from database.base import Clock
-from security.edge.client_address import client_address
 from security.edge.problems import InvalidToken, Problem, TooManyRequests
 from security.logs.log import security_event
 
 WRONG_KEYS = "wrong_api_keys"
 
 Network = IPv4Network | IPv6Network
+Address = Callable[[], str]
+"""Where a key comes from, canonical. It is seldom asked for."""
 
 
 class InsufficientScope(Problem):
-    """The API key is good, but not for this (RFC 6750, 3.1)."""
+    """The API key, or the access token of a page, is good, but not for this (RFC 6750, 3.1)."""
 
     status, error, title = 403, "insufficient_scope", "This API key does not have the required scope"
 
-    def __init__(self, needed: str | None) -> None:
+    def __init__(self, needed: str | None, detail: str | None = None) -> None:
         scope = ACCOUNT if needed is None else needed
         challenge = f'Bearer realm="mirroros", error="insufficient_scope", scope="{scope}"'
-        detail = (
+        of_a_key = (
             "This endpoint does not accept API keys. Sign in and send an access token"
             if needed is None
             else f"This API key does not have the scope `{scope}`"
         )
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+        super().__init__(detail or of_a_key, headers={"WWW-Authenticate": challenge})
 
 
 class NetworkNotAllowed(Problem):
@@ -85,29 +87,29 @@ class ApiKeys:
         self._uses = KeyUses(clock)
         self._known: BoundedCache[bytes, KnownKey] = BoundedCache(remembered)
 
-    def admit(self, token: str, scope: str) -> KnownKey:
-        """The key of that token, when it has the scope and the request comes from one of its networks.
+    def admit(self, token: str, scope: str, address: Address) -> KnownKey:
+        """The key of that token, when it has the scope and comes from one of its networks.
 
         The caller asks whether it lives. Raises InvalidToken, TooManyRequests, InsufficientScope, NetworkNotAllowed.
         """
-        key = self._find(token)
-        refusal = self._refusal(key, scope)
+        key = self._find(token, address)
+        refusal = self._refusal(key, scope, address)
         if refusal is not None:
             self._refuse(key, refusal)
         return key
 
-    def refuse(self, token: str) -> NoReturn:
+    def refuse(self, token: str, address: Address) -> NoReturn:
         """For routes that need somebody who signed in. Raises as `admit`; InsufficientScope when the key is good."""
-        key = self._find(token)
-        self._refuse(key, self._refusal(key, None) or InsufficientScope(None))
+        key = self._find(token, address)
+        self._refuse(key, self._refusal(key, None, address) or InsufficientScope(None))
 
-    def note_use(self, key: KnownKey) -> None:
-        self._uses.note(key.id)
+    def note_use(self, key: KnownKey, address: Address) -> None:
+        self._uses.note(key.id, address())
 
-    def _refusal(self, key: KnownKey, scope: str | None) -> Problem | None:
+    def _refusal(self, key: KnownKey, scope: str | None, address: Address) -> Problem | None:
         if key.networks:
-            address = ip_address(client_address())
-            if not any(address in network for network in key.networks):
+            sender = ip_address(address())
+            if not any(sender in network for network in key.networks):
                 return NetworkNotAllowed()
         return None if scope in key.scopes else InsufficientScope(scope)
 
@@ -117,7 +119,7 @@ class ApiKeys:
         security_event("api_key_refused", user_id=key.user_id, key_id=key.id, reason=refusal.error)
         raise refusal
 
-    def _find(self, token: str) -> KnownKey:
+    def _find(self, token: str, address: Address) -> KnownKey:
         """Only guesses are counted, and only an address that makes many is kept from PostgreSQL; known keys go on working.
 
         Raises InvalidToken, TooManyRequests.
@@ -126,11 +128,11 @@ class ApiKeys:
         known = self._known.get(key_hash)
         if known is None:
             if not is_well_formed(token):
-                self._wrong()
-            self._address_limits.check(self._wrong_keys, WRONG_KEYS, client_address())
+                self._wrong(address)
+            self._address_limits.check(self._wrong_keys, WRONG_KEYS, address())
             known = self._look_up(key_hash)
             if known is None:
-                self._wrong()
+                self._wrong(address)
             self._known.put(key_hash, known)
         return known
 
@@ -144,6 +146,6 @@ class ApiKeys:
         networks = tuple(ip_network(network) for network in row.allowed_networks)
         return KnownKey(row.id, row.user_id, self._scopes.intersection(row.scopes), networks)
 
-    def _wrong(self) -> NoReturn:
-        self._address_limits.count(self._wrong_keys, WRONG_KEYS, client_address())
+    def _wrong(self, address: Address) -> NoReturn:
+        self._address_limits.count(self._wrong_keys, WRONG_KEYS, address())
         raise InvalidToken

@@ -13,7 +13,6 @@ from auth.bounded_cache import BoundedCache
 from auth.models import ApiKey
 from database import transaction
 from database.base import Clock
-from security.edge.client_address import client_address
 
 NOTED_EVERY = timedelta(minutes=1)
 NETWORKS_PER_KEY = 50
@@ -29,9 +28,9 @@ class KeyUses:
         self._clock = clock
         self._noted: BoundedCache[tuple[UUID, str], datetime] = BoundedCache(remembered)
 
-    def note(self, key_id: UUID) -> None:
+    def note(self, key_id: UUID, address: str) -> None:
         """Never raises for PostgreSQL: the call itself says what becomes of it then."""
-        now, address = self._clock(), client_address()
+        now = self._clock()
         use = key_id, wide_network(address)
         noted = self._noted.get(use)
         if noted is not None and now - noted < NOTED_EVERY:

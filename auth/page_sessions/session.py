@@ -1,7 +1,8 @@
 """The session of somebody who is signed in to a site: an ordinary session, known by a cookie.
 
 Whatever ends sessions ends it: signing out everywhere, disabling the account, a lock-out. The cookie holds the session's id and
-a MAC of it, so nobody can make one of an id. No token is given out with it: it opens this site and nothing else.
+a MAC of it, so nobody can make one of an id. It opens this site and nothing else: the one token that it gives out opens one product,
+for the page of that product (docs/decisions/0032-the-chat-page.md).
 """
 
 import hmac
@@ -24,6 +25,7 @@ from auth.second_factor.factors import Factors, factors_of
 from auth.sessions.cookies import TokenCookies
 from auth.sessions.known_devices import LONGEST_TOKEN
 from auth.tiers import Tier, effective_tier
+from auth.tokens.access_token import IssuedToken
 from database import reading, transaction
 from security.base64url import base64url
 from security.edge.client_address import client_address
@@ -40,13 +42,14 @@ DEVICE_SECONDS = 400 * 24 * 3600
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is signed in to a site. `auth_time`: when they last proved who they are. `unverified`: what is metered waits for their
-    address to be confirmed."""
+    """Who is signed in to a site. `auth_time`: when they last proved who they are. `ends_at`: when the session does at the
+    latest. `unverified`: what is metered waits for their address to be confirmed."""
 
     principal: Principal
     email: str
     auth_time: datetime
     factors: Factors
+    ends_at: datetime
     unverified: bool = False
 
 
@@ -107,6 +110,7 @@ class PageSessions:
                 AuthSession.user_id,
                 AuthSession.auth_time,
                 AuthSession.last_seen_at,
+                AuthSession.expires_at,
                 User.email,
                 User.is_verified,
                 User.role,
@@ -127,7 +131,17 @@ class PageSessions:
         tier = effective_tier(Tier(row.tier), row.tier_expires_at, now)
         principal = Principal(row.user_id, session_id, tier, None, Role(row.role), fresh=True)
         unverified = self.auth.settings.require_email_verification and not row.is_verified
-        return Visitor(principal, row.email, row.auth_time, factors, unverified)
+        return Visitor(principal, row.email, row.auth_time, factors, row.expires_at, unverified)
+
+    def token_for(self, visitor: Visitor, scope: str) -> IssuedToken:
+        """An access token of the visitor's session, for the script of a page. It opens what API keys with this scope open."""
+        return self.auth.access_tokens.issue(
+            user_id=visitor.principal.user_id,
+            session_id=visitor.principal.session_id,
+            auth_time=visitor.auth_time,
+            not_after=visitor.ends_at,
+            scope=scope,
+        )
 
     def _session_id(self) -> UUID | None:
         found = SEALED_ID.fullmatch(request.cookies.get(self.cookie, ""))

@@ -39,6 +39,8 @@ class AccessClaims:
     """When the caller last proved who it is."""
     actor_id: UUID | None = None
     """Who acts in the user's place (RFC 8693, 4.1). `session_id` is then the id of an impersonation, and no session."""
+    scope: str | None = None
+    """All that it opens (RFC 9068, 2.2.3): what API keys with this scope open. None: whatever the user may do."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,11 @@ class AccessTokens:
         auth_time: datetime,
         not_after: datetime,
         actor_id: UUID | None = None,
+        scope: str | None = None,
     ) -> IssuedToken:
-        """A token of the session, or of `actor_id`'s impersonation. It never outlives that, which ends at `not_after`."""
+        """A token of the session, or of `actor_id`'s impersonation. It never outlives that, which ends at `not_after`. `scope`: it
+        opens that alone.
+        """
         now = self._clock()
         issued = int(now.timestamp())
         expires = int(min(now + self._lifetime, not_after).timestamp())
@@ -98,6 +103,8 @@ class AccessTokens:
         }
         if actor_id is not None:
             claims["act"] = {"sub": str(actor_id)}
+        if scope is not None:
+            claims["scope"] = scope
         key = self._keys.signing
         headers = {"typ": TOKEN_TYPE, "kid": key.key_id}
         return IssuedToken(jwt.encode(claims, key.material, key.algorithm, headers), expires_in=expires - issued)
@@ -165,6 +172,7 @@ class AccessTokens:
             expires_at=claims["exp"],
             auth_time=claims["auth_time"],
             actor_id=_actor(claims["act"]) if "act" in claims else None,
+            scope=_scope(claims["scope"]) if "scope" in claims else None,
         )
 
 
@@ -173,6 +181,13 @@ def _actor(claim: object) -> UUID:
     if not isinstance(claim, dict) or set(claim) != {"sub"}:
         raise ValueError("not an actor")
     return canonical_uuid(claim["sub"])
+
+
+def _scope(claim: object) -> str:
+    """Raises TypeError."""
+    if not isinstance(claim, str):
+        raise TypeError("a scope is a text")
+    return claim
 
 
 def canonical_uuid(text: object) -> UUID:

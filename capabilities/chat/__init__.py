@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from capabilities.chat.plan_limits import CHAT_LIMITS, FEATURE
 from capabilities.chat.settings import ChatSection
+from capabilities.chat.voice.plan_limits import VOICE, VOICE_LIMITS
 from metering.capability import Capability
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ CHAT = Capability(
     title="Conversations with AI models.",
     settings=ChatSection,
     scopes={FEATURE: "Chat with AI models."},
-    limits={tier: {FEATURE: limits} for tier, limits in CHAT_LIMITS.items()},
+    limits={tier: {FEATURE: limits, VOICE: VOICE_LIMITS[tier]} for tier, limits in CHAT_LIMITS.items()},
     models="capabilities.chat.models",
     personal_data=_personal_data,
     build=_build,

@@ -18,6 +18,9 @@ REPLIES = Gauge("mirroros_chat_replies", "Replies that are being generated now",
 READERS = Gauge(
     "mirroros_chat_readers", "Requests that wait for a reply or follow one now", multiprocess_mode="livesum"
 )
+RECORDED_BYTES = Gauge(
+    "mirroros_chat_recorded_bytes", "Bytes of the recordings that are held now", multiprocess_mode="livesum"
+)
 ENDED = Counter(
     "mirroros_chat_replies_ended_total",
     "Replies by provider, by how they ended (complete, stopped, failed), and why they were stopped or failed",

@@ -17,8 +17,8 @@ class ChatLimits:
 
     `per_day`: messages a UTC day, and `tokens_per_day` those of prompts and replies together, None for no limit. `burst` in
     `burst_seconds`: how many messages may come in quick succession. `concurrency`: replies at once. `longest_prompt` and
-    `longest_reply`: tokens of one message; None for what the model takes. `failures_per_hour`: how many replies of one UTC hour
-    may fail after a provider had work with them, which costs nothing.
+    `longest_reply`: tokens of one message; None for what the model takes. `sockets`: how many may be open. `failures_per_hour`: how
+    many replies of one UTC hour may fail after a provider had work with them, which costs nothing.
     """
 
     per_day: int | None
@@ -27,6 +27,7 @@ class ChatLimits:
     concurrency: int
     longest_prompt: int | None
     longest_reply: int | None
+    sockets: int
     burst_seconds: int = 60
     failures_per_hour: int = 20
     options: frozenset[str] = frozenset()
@@ -38,15 +39,24 @@ class ChatLimits:
             **figures,
             "longest_prompt_tokens": self.longest_prompt,
             "longest_reply_tokens": self.longest_reply,
+            "sockets": self.sockets,
         }
 
 
 CHAT_LIMITS: Final[Mapping[Tier, ChatLimits]] = MappingProxyType(
     {
-        Tier.FREE: ChatLimits(20, 50_000, burst=5, concurrency=1, longest_prompt=8_000, longest_reply=1_024),
-        Tier.PLUS: ChatLimits(200, 500_000, burst=20, concurrency=2, longest_prompt=16_000, longest_reply=4_096),
-        Tier.PRO: ChatLimits(1_000, 2_000_000, burst=40, concurrency=4, longest_prompt=32_000, longest_reply=8_192),
-        Tier.TEAM: ChatLimits(5_000, 10_000_000, burst=100, concurrency=8, longest_prompt=64_000, longest_reply=16_384),
-        Tier.ENTERPRISE: ChatLimits(None, None, burst=300, concurrency=32, longest_prompt=None, longest_reply=None),
+        Tier.FREE: ChatLimits(20, 50_000, burst=5, concurrency=1, longest_prompt=8_000, longest_reply=1_024, sockets=2),
+        Tier.PLUS: ChatLimits(
+            200, 500_000, burst=20, concurrency=2, longest_prompt=16_000, longest_reply=4_096, sockets=5
+        ),
+        Tier.PRO: ChatLimits(
+            1_000, 2_000_000, burst=40, concurrency=4, longest_prompt=32_000, longest_reply=8_192, sockets=10
+        ),
+        Tier.TEAM: ChatLimits(
+            5_000, 10_000_000, burst=100, concurrency=8, longest_prompt=64_000, longest_reply=16_384, sockets=20
+        ),
+        Tier.ENTERPRISE: ChatLimits(
+            None, None, burst=300, concurrency=32, longest_prompt=None, longest_reply=None, sockets=50
+        ),
     }
 )

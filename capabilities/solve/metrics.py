@@ -10,7 +10,7 @@ DECODE_SECONDS = Histogram(
 )
 DECODE_WAIT_SECONDS = Histogram(
     "mirroros_solve_decode_wait_seconds",
-    "Seconds that a picture waited for a thread that decodes",
+    "Seconds that a picture waited for a decoder",
     buckets=(0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2),
 )
 PRICE_MICROS = Counter(

@@ -11,7 +11,7 @@ from settings.web_server import WebServerSection
 
 MOST_IN_FLIGHT: Final = 32
 SECONDS_BESIDE_PROVIDER: Final = 10.0
-"""Waiting for a thread that decodes, decoding, settling. Whoever still sends the picture loses nothing when the process ends."""
+"""Waiting for a decoder, decoding, settling. Whoever still sends the picture loses nothing when the process ends."""
 
 
 class SolveSection(ProvidersSection, WebServerSection):

@@ -52,7 +52,8 @@ def usage_routes(auth: Auth, plans: Plans) -> Blueprint:
         problems=(NotFound,),
     )
     def requests(caller: Caller, query: CallsQuery) -> Answer:
-        """Returns metered requests of all features, the newest first. We keep them for 90 days, without what you sent.
+        """Returns metered requests of all features, the newest first. We keep them for a limited time, by default 90 days, and
+        without what you sent.
 
         Of requests that a limit refused, only the first in a minute is listed.
         """
@@ -88,7 +89,7 @@ def usage_routes(auth: Auth, plans: Plans) -> Blueprint:
     def summary(caller: Caller, query: SummaryQuery) -> Answer:
         """Adds up a UTC month by feature, by day and by API key.
 
-        It is made from the requests, which we keep for 90 days: of earlier months there is nothing or only a part.
+        It is made from the requests, which we keep for a limited time: of earlier months there is nothing or only a part.
         """
         now = auth.clock()
         first = query.month or now.date().replace(day=1)

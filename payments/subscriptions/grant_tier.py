@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auth.account_state import ACCOUNT_CHANGED
 from auth.models import User
+from database.notify import notify
 from payments.models import EntitlementChange, Subscription
 from payments.subscriptions.entitlement import entitlement
 
@@ -63,4 +65,5 @@ def recompute_tier(
     user.state_version += 1
     user.updated_at = now
     session.flush()
+    notify(session, ACCOUNT_CHANGED, f"{user.id} {user.state_version}")
     return StateChange(user.id, user.state_version)

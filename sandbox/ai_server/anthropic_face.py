@@ -15,6 +15,7 @@ from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, received_picture
 from sandbox.ai_server.questions import Answer, Question, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.speech import Speakers
 from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "refusal": "refusal"}
@@ -41,6 +42,7 @@ class AnthropicFace:
     prefix = "/anthropic/v1"
     call_path = "/messages"
     listeners: Collection[str] = ()
+    speakers = Speakers()
     # 5 MB and 8000 x 8000 pixels a picture, says platform.claude.com/docs/en/build-with-claude/vision.
     picture_limits = PictureLimits(largest_bytes=5 * 1024 * 1024, longest_side=8000)
 

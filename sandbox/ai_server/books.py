@@ -35,6 +35,8 @@ class Entry:
     """Of the input."""
     audio_seconds: float = 0
     """Of a recording that was transcribed."""
+    characters: int = 0
+    """Of a text that was spoken."""
     billed: bool = False
     streamed: bool = False
     text_sha256: str | None = None

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from types import ModuleType
 from typing import get_args
 
 from database.base import utc_now
@@ -37,11 +38,15 @@ def openai_names() -> tuple[str, ...]:
 
 @cache
 def openai_shutdowns() -> dict[str, date]:
-    """From the notes that the package has on its models. One that was never offered: the earliest day."""
     from openai.types.shared import chat_model  # noqa: PLC0415
 
+    return shutdowns_in(chat_model)
+
+
+def shutdowns_in(module: ModuleType) -> dict[str, date]:
+    """From the notes that the package has on its models. One that was never offered: the earliest day."""
     found: dict[str, date] = {}
-    for note in SHUTDOWN.finditer(inspect.getsource(chat_model)):
+    for note in SHUTDOWN.finditer(inspect.getsource(module)):
         day = date.fromisoformat(note["date"]) if note["date"] else date.min
         found.update(dict.fromkeys(re.findall(r'"([^"]+)"', note["names"]), day))
     return found

@@ -34,7 +34,7 @@ class Delivery:
         self._left = min(ends, default=None)
         """Bytes of the body until it is cut or stalls."""
 
-    async def deliver(self, status: int, headers: Mapping[str, str], body: str | Stream) -> None:
+    async def deliver(self, status: int, headers: Mapping[str, str], body: str | bytes | Stream) -> None:
         self._entry.status = status
         await self._connection.pause(self._wanted.delay_seconds)
         self._chunked = isinstance(body, Stream)
@@ -43,7 +43,7 @@ class Delivery:
                 await self._send_head(status, {"Content-Type": STREAM, "Transfer-Encoding": "chunked", **headers})
                 await self._send_stream(body)
             else:
-                content = body.encode()
+                content = body.encode() if isinstance(body, str) else body
                 await self._send_head(status, {"Content-Type": JSON, "Content-Length": str(len(content)), **headers})
                 await self._send(content, last=True)
         except CutOff:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from sandbox.ai_server.catalogue import Model
 from sandbox.ai_server.questions import Answer, Question
 from sandbox.ai_server.refusals import Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.speech import Speakers
 from sandbox.ai_server.streams import Stream
 
 Headers = Mapping[str, str]
@@ -20,6 +21,7 @@ class Face(Protocol):
     """Below the prefix: where questions are sent."""
     listeners: Collection[str]
     """The models that transcribe recordings."""
+    speakers: Speakers
 
     @property
     def models(self) -> Mapping[str, Model]: ...

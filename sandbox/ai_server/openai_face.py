@@ -15,6 +15,7 @@ from sandbox.ai_server.parameters import check_parameters
 from sandbox.ai_server.pictures import PictureLimits, ReceivedPicture, picture_of_data_uri
 from sandbox.ai_server.questions import Answer, Question, Tool, Usage, cut_up, tokens_of
 from sandbox.ai_server.refusals import Path, Refused, WrongParameter, WrongPicture
+from sandbox.ai_server.speech import Speakers
 from sandbox.ai_server.streams import Chunk, Stream, encoded, written_with
 
 RANGES = {
@@ -39,6 +40,7 @@ class OpenAIFace:
     prefix = "/openai/v1"
     call_path = "/chat/completions"
     listeners: Collection[str] = ("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+    speakers = Speakers(("tts-1", "tts-1-hd", "gpt-4o-mini-tts"), ("mp3", "wav"), longest_input=4_096)
     owner = "openai"
     id_prefix = "chatcmpl-"
     # Up to 20 MB a picture, says OpenAI's guide to images and vision.
@@ -349,6 +351,7 @@ class GoogleFace(OpenAIFace):
 
     name = "google"
     listeners: Collection[str] = ()
+    speakers = Speakers()
     prefix = "/google/v1beta/openai"
     owner = "google"
     id_prefix = ""
@@ -484,6 +487,7 @@ class GoogleFace(OpenAIFace):
 class GroqFace(OpenAIFace):
     name = "groq"
     listeners: Collection[str] = ("whisper-large-v3", "whisper-large-v3-turbo")
+    speakers = Speakers(("canopylabs/orpheus-v1-english",), ("wav",), longest_input=200)
     prefix = "/groq/openai/v1"
     owner = "Groq"
     # 4 MB in base64 and 33 megapixels, says console.groq.com/docs/vision.

@@ -4,12 +4,12 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from sandbox.ai_server import transcriptions
+from sandbox.ai_server import speech, transcriptions
 from sandbox.ai_server.anthropic_face import AnthropicFace
 from sandbox.ai_server.books import Books, Entry, now
 from sandbox.ai_server.connection import Connection
@@ -92,20 +92,23 @@ class AIServer:
 
     def _made(
         self, face: Face, request: Request, entry: Entry, wanted: NextAnswer
-    ) -> tuple[int, dict[str, str], str | Stream]:
+    ) -> tuple[int, dict[str, str], str | bytes | Stream]:
         headers = face.headers(entry.request_id)
         try:
             if wanted.redirect_to is not None:
                 return 307, {**headers, "Location": wanted.redirect_to}, ""
             if wanted.status is not None:
                 raise face.trouble(wanted.status)
-            return 200, headers, self._body(face, request, entry, wanted)
+            body = self._body(face, request, entry, wanted)
         except Refused as refused:
             if refused.status == 429 or wanted.retry_after is not None:
                 headers["retry-after"] = str(wanted.retry_after or 20)
             return refused.status, headers, json.dumps(face.error_body(refused, entry.request_id))
+        if isinstance(body, Spoken):
+            return 200, {**headers, "Content-Type": body.media_type}, body.audio
+        return 200, headers, body
 
-    def _body(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
+    def _body(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> "str | Spoken | Stream":
         """Raises Refused, in the words of the face."""
         given = face.given_key(request.headers)
         if not secrets.compare_digest(given.encode(), self.keys[face.name].encode()):
@@ -120,6 +123,8 @@ class AIServer:
             return self._answered(face, request, entry, wanted)
         if request.method == "POST" and path == transcriptions.PATH and face.listeners:
             return self._heard(face, request, entry, wanted)
+        if request.method == "POST" and path == speech.PATH and face.speakers.models:
+            return self._spoken(face, request, entry, wanted)
         raise face.unknown_path(request.method, request.path)
 
     def _heard(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str:
@@ -128,6 +133,17 @@ class AIServer:
         heard = recording.heard if wanted.text is None else wanted.text
         note_text(entry, heard)
         return json.dumps(recording.rendered(heard)) if wanted.body is None else wanted.body
+
+    def _spoken(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> "str | Spoken":
+        try:
+            asked = speech.read_speech(read_json(face, request.body), face.speakers)
+        except WrongParameter as wrong:
+            raise face.wrong_parameter(wrong) from None
+        entry.model, entry.characters, entry.billed = asked.model, len(asked.text), True
+        entry.text_sha256 = sha256(asked.text.encode()).hexdigest()
+        audio = asked.spoken(wanted.huge_bytes or 0)
+        entry.answer_bytes, entry.answer_sha256 = len(audio), sha256(audio).hexdigest()
+        return Spoken(speech.MEDIA_TYPES[asked.format], audio) if wanted.body is None else wanted.body
 
     def _answered(self, face: Face, request: Request, entry: Entry, wanted: NextAnswer) -> str | Stream:
         try:
@@ -170,6 +186,12 @@ class AIServer:
             received_at=now(),
             headers={name: value for name, value in headers.items() if name not in SECRET_HEADERS},
         )
+
+
+@dataclass(frozen=True)
+class Spoken:
+    media_type: str
+    audio: bytes
 
 
 def note_text(entry: Entry, text: str) -> None:

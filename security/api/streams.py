@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
 import orjson
 import structlog
@@ -23,6 +24,8 @@ PING = b": ping\n\n"
 """A comment, which clients pass over. It keeps proxies from closing a silent stream, and shows that the client is gone."""
 
 Reference = Callable[[type[BaseModel]], dict[str, Any]]
+
+Given = TypeVar("Given")
 
 _FORMULAS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 """OWASP, "CSV Injection", and ASVS 5.0, 1.2.10. The wide forms are read like the narrow ones."""
@@ -45,6 +48,7 @@ class _Stream(Content):
         chunks: Any = stream_with_context(_closing(given, self.chunks(iter(given))))
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         response = _StreamedResponse(self._sent(list(islice(chunks, 1)), chunks, app), answer.status)
+        response.outlet = getattr(given, "outlet", None)
         response.call_on_close(chunks.close)
         response.content_type = self.content_type
         response.headers.update(answer.headers)
@@ -61,8 +65,70 @@ class _Stream(Content):
             yield self.last_words(error)
 
 
+class Outlet:
+    """Sends parts of one answer from whichever thread has them, one at a time, while the request's own thread waits. Where the web
+    server cannot do that, that thread hands them on.
+    """
+
+    def __init__(self) -> None:
+        self.write: Callable[[bytes], object] | None = None
+        """Set by the answer when it begins."""
+        self.gone = False
+        """The client is."""
+        self._handed_on: SimpleQueue[bytes] = SimpleQueue()
+
+    def send(self, data: bytes) -> None:
+        """Never waits, not even for the client."""
+        if self.write is None:
+            self._handed_on.put(data)
+            return
+        try:
+            self.write(data)
+        except OSError:
+            self.gone = True
+
+    def wake(self) -> None:
+        """Whoever waits."""
+        self._handed_on.put(b"")
+
+    def wait(self, seconds: float) -> bytes:
+        """For the request's own thread, whose answer it is to yield."""
+        try:
+            return self._handed_on.get(timeout=max(0.0, seconds))
+        except Empty:
+            return b""
+
+    def rest(self) -> Iterator[bytes]:
+        while not self._handed_on.empty():
+            if data := self._handed_on.get():
+                yield data
+
+
+@dataclass(frozen=True)
+class Pushed(Generic[Given]):
+    """What a handler returns of whose events some are sent by the outlet. Between two that are made here."""
+
+    made: Iterator[Given]
+    outlet: Outlet
+
+    def __iter__(self) -> Iterator[Given]:
+        return self.made
+
+    def close(self) -> None:
+        if isinstance(self.made, Generator):
+            self.made.close()
+
+
 class _StreamedResponse(Response):
     implicit_sequence_conversion = False  # or whoever asks for the length would wait for the end
+    outlet: Outlet | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body, status, headers = self.get_wsgi_response(environ)
+        write = start_response(status, headers)
+        if self.outlet is not None and "gunicorn.socket" in environ:  # our worker's `write` waits for nobody
+            self.outlet.write = write
+        return body
 
 
 def _closing(given: Iterable[Any], chunks: Generator[bytes]) -> Generator[bytes]:

@@ -48,6 +48,7 @@ ERROR_FORM = "mirroros.error_form"
 PROBLEM_PAGES = "problem_pages"
 """Where an application keeps the function that shows a problem as a page; it returns None for what is not asked by a page."""
 
+_REDIS_ERRORS = (redis.ConnectionError, redis.TimeoutError)
 _DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, psycopg2.Error, psycopg.Error)
 _OUT_OF_REACH = (
     sqlalchemy.exc.TimeoutError,
@@ -61,11 +62,8 @@ _OUT_OF_REACH = (
 def install_error_handlers(app: Flask) -> None:
     app.register_error_handler(Problem, answer_problem)
     app.register_error_handler(HTTPException, _answer_http_exception)
-    app.register_error_handler(redis.ConnectionError, _answer_lost_redis)
-    app.register_error_handler(redis.TimeoutError, _answer_lost_redis)
-    for error in _DATABASE_ERRORS:
-        app.register_error_handler(error, _answer_database_error)
-    app.register_error_handler(Exception, _answer_unexpected)
+    for error in (*_REDIS_ERRORS, *_DATABASE_ERRORS, Exception):
+        app.register_error_handler(error, _answer_error)
 
 
 def answer_problem(problem: Problem) -> Response:
@@ -140,32 +138,42 @@ def problem_of_status(code: int, name: str) -> type[Problem]:
     return StatusProblem
 
 
-def _answer_database_error(error: Exception) -> Response:
+def _answer_error(error: Exception) -> Response:
+    problem = problem_of(error)
+    if isinstance(problem, InternalError):
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        # Flask sends this signal only for exceptions without a handler; error reporting listens to it.
+        got_request_exception.send(app, exception=error)
+    return answer_problem(problem)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of it. The log has the rest."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, _REDIS_ERRORS):
+        structlog.get_logger().warning("redis_unavailable", error_type=type(error).__name__)
+        return DependencyUnavailable()
+    if isinstance(error, _DATABASE_ERRORS) and (problem := _problem_of_database(error)) is not None:
+        return problem
+    # The traceback names files and lines, never local variables or the body.
+    structlog.get_logger().error("unexpected_error", exc_info=error)
+    return InternalError()
+
+
+def _problem_of_database(error: Exception) -> Problem | None:
+    """None for what nobody expected."""
     cause = getattr(error, "orig", None) or error
     code: str = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
     if code.startswith(_BAD_DATA_CLASS):
         # The last net: it means that a model let through what the database cannot hold.
         structlog.get_logger().error("database_refused_value", sqlstate=code, exc_info=error)
-        return answer_problem(ValidationFailed([]))
+        return ValidationFailed([])
     if (
         code.startswith(_UNAVAILABLE_CLASSES)
         or code in _UNAVAILABLE_CODES
         or (not code and isinstance(cause, _OUT_OF_REACH))
     ):
         structlog.get_logger().warning("database_unavailable", sqlstate=code, error_type=type(cause).__name__)
-        return answer_problem(DependencyUnavailable())
-    return _answer_unexpected(error)
-
-
-def _answer_lost_redis(error: Exception) -> Response:
-    structlog.get_logger().warning("redis_unavailable", error_type=type(error).__name__)
-    return answer_problem(DependencyUnavailable())
-
-
-def _answer_unexpected(error: Exception) -> Response:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    # The traceback names files and lines, never local variables or the body.
-    structlog.get_logger().error("unexpected_error", exc_info=error)
-    # Flask sends this signal only for exceptions without a handler; error reporting listens to it.
-    got_request_exception.send(app, exception=error)
-    return answer_problem(InternalError())
+        return DependencyUnavailable()
+    return None

@@ -4,12 +4,15 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 from uuid import UUID
 
 from database.base import uuid7
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TRACEPARENT = re.compile(
@@ -68,6 +71,17 @@ def begin_exchange(environ: Mapping[str, Any]) -> Exchange:
     exchange = Exchange(offered, environ.get("HTTP_TRACEPARENT"), environ.get("REQUEST_METHOD", ""))
     _exchange.set(exchange)
     return exchange
+
+
+def in_this_exchange(work: Callable[[Unpack[Arguments]], Result]) -> Callable[[Unpack[Arguments]], Result]:
+    """For a thread that works for who handles it, and has a context of its own."""
+    exchange = _exchange.get()
+
+    def run(*arguments: *Arguments) -> Result:
+        _exchange.set(exchange)
+        return work(*arguments)
+
+    return run
 
 
 def current_exchange() -> Exchange | None:

@@ -29,6 +29,11 @@ UNREAD_REQUEST = _HTTP + _UNLESS_SET
 """For an answer to a request that could not be read, so it is not known whether it came over https."""
 
 
+def headers_of_all(*, https: bool) -> Headers:
+    """For answers of another server than Flask."""
+    return (_HTTPS if https else _HTTP) + _UNLESS_SET
+
+
 class SecurityHeaders:
     """WSGI middleware, because there the headers are a plain list: ten through Werkzeug cost 15 microseconds
     a request.

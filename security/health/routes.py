@@ -83,16 +83,8 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
 
         It is also `degraded` while no worker runs: requests are served, but e-mails and payment events wait.
         """
-        findings = health.examine()
-        failing = [name for name, finding in findings.items() if not finding.working]
-        unready = any(health.parts[name].required for name in failing)
-        answer = Readiness(
-            status="not_ready" if unready else "degraded" if failing else "ready",
-            failing=failing,
-            parts={name: finding.health for name, finding in findings.items()},
-            worker=worker_health(findings.get("worker")),
-        )
-        return Answer(503 if unready else 200, answer)
+        answer = readiness(health)
+        return Answer(503 if answer.status == "not_ready" else 200, answer)
 
     @operation(
         routes,
@@ -121,6 +113,18 @@ def health_routes(health: HealthCheck, *, version: str, environment: str) -> Blu
         return answer_part(health, "redis")
 
     return routes
+
+
+def readiness(health: HealthCheck) -> Readiness:
+    findings = health.examine()
+    failing = [name for name, finding in findings.items() if not finding.working]
+    unready = any(health.parts[name].required for name in failing)
+    return Readiness(
+        status="not_ready" if unready else "degraded" if failing else "ready",
+        failing=failing,
+        parts={name: finding.health for name, finding in findings.items()},
+        worker=worker_health(findings.get("worker")),
+    )
 
 
 def answer_part(health: HealthCheck, name: str) -> Answer:

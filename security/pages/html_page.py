@@ -18,7 +18,8 @@ from security.api.operation import Answer, Anyone, operation
 HERE: Final = Path(__file__).parent
 SELF: Final = "'self'"
 FOREVER: Final = "public, max-age=31536000, immutable"
-AN_HOUR: Final = "public, max-age=3600"
+ASKED_AGAIN: Final = "public, no-cache"
+"""For what is asked for without its digest: a script that another one imports, or an old page. Mostly the answer is 304."""
 
 
 class PageBlueprint(Blueprint):
@@ -45,7 +46,7 @@ class PageBlueprint(Blueprint):
         )
         def asset(name: str) -> Answer:
             found = _asset(self._files[name])
-            lifetime = FOREVER if request.args.get("v") == found.version else AN_HOUR
+            lifetime = FOREVER if request.args.get("v") == found.version else ASKED_AGAIN
             return Answer(200, found, {"Cache-Control": lifetime})
 
         @self.context_processor

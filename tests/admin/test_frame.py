@@ -48,7 +48,7 @@ def test_an_entry_is_shown_to_those_whose_role_includes_its_own(
     pages = [Subject("all", "All", no_routes), Subject("few", "Few", no_routes, Role.ADMIN)]
     frame = Frame(page_sessions_of(dashboard.auth, ADMIN), pages, "Overview")
     with dashboard.app.test_request_context("/admin/all/x"):
-        request.environ[VISITOR] = Visitor(caller, "ada@example.com", NOON, Factors(True, 0, 0))
+        request.environ[VISITOR] = Visitor(caller, "ada@example.com", NOON, Factors(True, 0, 0), NOON)
         assert [entry.title for entry in frame.navigation] == shown
         assert [entry.title for entry in frame.navigation if entry.current] == ["All"]
         assert (frame.href_of("few") is not None) == ("Few" in shown)

@@ -95,6 +95,20 @@ def test_what_was_issued_verifies_and_names_user_and_session(tokens: AccessToken
     assert jwt.get_unverified_header(issued.text) == {"alg": "HS256", "typ": "at+jwt", "kid": "k1"}
 
 
+@pytest.mark.parametrize("scope", [None, "chat"])
+def test_a_token_opens_everything_or_what_its_scope_says(
+    tokens: AccessTokens, clock: MovableClock, scope: str | None
+) -> None:
+    issued = tokens.issue(
+        user_id=uuid.uuid4(),
+        session_id=uuid.uuid4(),
+        auth_time=clock.now,
+        not_after=clock.now + timedelta(days=1),
+        scope=scope,
+    )
+    assert tokens.verify(issued.text).scope == scope
+
+
 def test_the_token_made_by_hand_in_these_tests_is_good(tokens: AccessTokens, clock: MovableClock) -> None:
     tokens.verify(signed(good_claims(clock)))
 
@@ -204,6 +218,8 @@ def test_no_claim_may_be_missing(tokens: AccessTokens, clock: MovableClock, name
         ("act", {"sub": 7}),
         ("act", {"sub": SOME_ID, "act": {"sub": SOME_ID}}),
         ("act", [{"sub": SOME_ID}]),
+        ("scope", None),
+        ("scope", ["chat"]),
     ],
 )
 def test_a_claim_that_we_would_not_write_is_refused(

@@ -8,6 +8,7 @@ from click.testing import Result
 
 from auth.operators import demo
 from auth.operators.demo import demo_command
+from security.edge.client_address import client_address
 from settings.section import Environment
 from tests.auth.accounts_app import PASSWORD, Accounts
 from tests.auth.conftest import MakeAccounts
@@ -35,7 +36,7 @@ def register(accounts: Accounts, code: str, email: str = "alice@example.com") ->
 
 def owner_of(accounts: Accounts, token: str) -> str:
     with accounts.app.test_request_context():
-        return str(accounts.auth.api_keys.admit(token, "predict").user_id)
+        return str(accounts.auth.api_keys.admit(token, "predict", client_address).user_id)
 
 
 def test_a_demonstration_has_an_admin_a_user_with_an_api_key_and_an_invite(accounts: Accounts) -> None:

@@ -6,9 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
+from config import load_settings
 from database import batch, reading, transaction
 from metering.purge import purge_request_logs, purge_usage_counters, sweep_reservations
 from tests.bare_app import bare_app, disconnect
+from tests.whole.environment import production_environment
 
 
 @pytest.fixture
@@ -62,15 +66,28 @@ def reserved(lease: str) -> None:
 def test_the_log_of_calls_is_kept_for_90_days(app: Flask) -> None:
     for age in ("91 days", "89 days", "0 days"):
         log(age)
-    assert purge_request_logs() == 1
+    assert purge_request_logs(90) == 1
     assert count("request_logs") == 2
+
+
+@pytest.mark.slow
+def test_the_operator_says_how_long(database_url: str) -> None:
+    environ = production_environment(database_url, "https://predict.example.com")
+    app = assemble(load_settings({**environ, "CAPABILITIES": "predict", "REQUEST_LOG_DAYS": "31"}))
+    made: Assembled = app.extensions[ASSEMBLED]
+    with app.app_context():
+        for age in ("32 days", "30 days"):
+            log(age)
+        assert made.jobs.declared["purge_request_logs"].run() == 1
+        assert count("request_logs") == 1
+    disconnect(app)
 
 
 def test_what_is_more_than_a_portion_goes_in_one_run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PORTION", 10)
     log("91 days", 35)
     log("1 day", 3)
-    assert purge_request_logs() == 35
+    assert purge_request_logs(90) == 35
     assert count("request_logs") == 3
 
 
@@ -78,7 +95,7 @@ def test_a_run_ends_and_leaves_the_rest_to_the_next_one(app: Flask, monkeypatch:
     monkeypatch.setattr(batch, "PORTION", 10)
     monkeypatch.setattr(batch, "MOST_PORTIONS", 2)
     log("91 days", 35)
-    assert [purge_request_logs() for _ in range(3)] == [20, 15, 0]
+    assert [purge_request_logs(90) for _ in range(3)] == [20, 15, 0]
 
 
 def test_counts_are_kept_for_25_months(app: Flask) -> None:

@@ -2,11 +2,12 @@
 
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from providers.catalogue import PROVIDERS, Model, UnknownModel, read_catalogue
-from sandbox.ai_server.catalogue import anthropic_models, openai_names, openai_shutdowns
+from sandbox.ai_server.catalogue import anthropic_models, openai_names, openai_shutdowns, shutdowns_in
 from tests.providers.questions import CATALOGUE
 
 TODAY = date(2026, 11, 30)
@@ -17,6 +18,21 @@ def test_names_and_days_of_shutdown_are_those_of_the_official_package() -> None:
     assert {model.id for model in ours} <= set(openai_names())
     for model in ours:
         assert model.shut_down == openai_shutdowns().get(model.id), model.id
+
+
+def test_models_that_hear_and_speak_are_those_of_the_official_package() -> None:
+    from openai.types import audio_model
+    from openai.types.audio import speech_model
+
+    for ours, kind, module in (
+        (CATALOGUE.listeners, audio_model.AudioModel, audio_model),
+        (CATALOGUE.speakers, speech_model.SpeechModel, speech_model),
+    ):
+        shutdowns = shutdowns_in(module)
+        for model in ours.values():
+            if model.provider == "openai":
+                assert model.id in get_args(kind)
+                assert model.shut_down == shutdowns.get(model.id), model.id
 
 
 def test_a_model_with_one_price_has_both() -> None:
@@ -131,6 +147,14 @@ def test_a_name_stands_for_the_models_that_can_be_used_in_their_order(tmp_path: 
         ('[aliases]\na = ["a"]\n[openai.a]\npictures = true', "must have a list of models for the alias a"),
         ("[aliases]\nfast = [[]]", "must have a list of models for the alias fast"),
         ("[openai.a]\npictures = true\nrefuses = [1]", "has a wrong value of a: refuses"),
+        ("[listeners.anthropic.a]", "names a provider that there is not: anthropic"),
+        ("listeners = 3", "has no table for listeners"),
+        ('[listeners.groq.a]\nresponse_format = "srt"', "has a wrong value of a: response_format"),
+        ("[listeners.groq.a]\nhour_micros = -1", "has a wrong value of a: hour_micros"),
+        ("[listeners.groq.a]\n[listeners.openai.a]", "lists a twice"),
+        ("[speakers.openai.a]", "does not say the voice of a"),
+        ('[speakers.openai.a]\nvoice = "b"\nlongest_input = 0', "does not say the voice of a"),
+        ('[speakers.openai.a]\nvoice = "b"\nlongest_input = 9\nformat = "pcm"', "has a wrong value of a: format"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, problem: str) -> None:

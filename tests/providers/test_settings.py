@@ -12,7 +12,7 @@ from metering.capability import Capability
 from metering.parts import Shared
 from providers.assembly import providers_of
 from providers.settings import ProvidersSection, key_complaints, model_remarks, picture_complaints
-from settings.check import remarks_on
+from settings.check import remarks_on, warnings_on
 from settings.redact import Redactor
 from settings.section import Complaint
 from tests.providers.questions import model_named
@@ -113,6 +113,8 @@ def test_a_private_network_needs_no_tls(url: str) -> None:
 def test_a_model_that_was_shut_down_is_remarked() -> None:
     (remark,) = [each for each in remarks_on(production(OPENAI_MODEL="gpt-4-vision-preview")) if "OPENAI" in each]
     assert remark == "OPENAI_MODEL names gpt-4-vision-preview, which was shut down on 2024-12-06. Choose a newer model"
+    assert warnings_on(production(OPENAI_MODEL="gpt-4-vision-preview")) == [remark]
+    assert warnings_on(production()) == []
     (soon,) = model_remarks("OPENAI_MODEL", model_named("openai", "gpt-4o"), date(2026, 11, 30))
     assert "will be shut down on 2027-01-14" in soon
 

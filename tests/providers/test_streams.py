@@ -22,6 +22,7 @@ from providers.http_client import HttpClient
 from providers.http_provider import HttpProvider
 from providers.mock_provider import MockProvider
 from providers.problems import (
+    CallStopped,
     ContentRefused,
     ProviderBroke,
     ProviderBusy,
@@ -228,6 +229,23 @@ def test_a_refusal_before_the_first_word_is_a_failure(ai_server: AIServer, each:
 def test_nobody_at_the_address(http: HttpClient) -> None:
     failure = read(provider_at("http://127.0.0.1:1/v1", "key", http)).failure
     assert isinstance(failure, ProviderUnreachable)
+    assert (failure.sent, failure.cost_micros) == (0, 0)
+
+
+def test_a_task_that_is_cancelled_before_the_request_left_is_told_so(http: HttpClient) -> None:
+    """The provider has taken the connection, and says nothing of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        provider = provider_at(f"https://127.0.0.1:{listener.getsockname()[1]}/v1", "key", http)
+
+        async def cancelled() -> BaseException | Event:
+            first = asyncio.ensure_future(anext(stream_of(provider)))
+            connection, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
+            with connection:
+                first.cancel()
+                return (await asyncio.gather(first, return_exceptions=True))[0]
+
+        failure = http.loop.start(cancelled()).result(30)
+    assert isinstance(failure, CallStopped)
     assert (failure.sent, failure.cost_micros) == (0, 0)
 
 

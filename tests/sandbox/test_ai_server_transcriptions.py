@@ -43,6 +43,12 @@ def test_the_long_form_has_the_duration(providers: AIServer) -> None:
     assert (heard.text, heard.duration, heard.segments[0].end) == ("Hello", 2.0, 2.0)
 
 
+def test_what_is_billed_by_its_length_tells_it_in_the_short_form_as_well(providers: AIServer) -> None:
+    heard = transcribe(providers, "openai", recording(1.5), model="gpt-transcribe", response_format="json")
+    assert (heard.usage.type, heard.usage.seconds) == ("duration", 2)
+    assert transcribe(providers, "openai", recording(1.5), model="gpt-4o-transcribe").usage is None
+
+
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
@@ -52,6 +58,12 @@ def test_the_long_form_has_the_duration(providers: AIServer) -> None:
         pytest.param({"content": bytes(25 * 1024 * 1024 + 1)}, 413, "Maximum content size", marks=pytest.mark.slow),
         ({"content": recording(), "model": "gpt-6-luna"}, 404, "does not exist"),
         ({"content": recording(), "response_format": "srt"}, 400, "response_format"),
+        (
+            {"content": recording(), "model": "gpt-transcribe", "response_format": "verbose_json"},
+            400,
+            "not compatible with model",
+        ),
+        ({"content": recording(), "extra_body": {"speed": 2}}, 400, "Unknown parameter"),
     ],
 )
 def test_what_is_no_recording_is_refused(providers: AIServer, body: dict[str, Any], status: int, message: str) -> None:

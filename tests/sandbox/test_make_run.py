@@ -19,6 +19,7 @@ import psutil
 import pytest
 import requests
 
+from sandbox.run import first_calls
 from sandbox.services import AI_VARIABLES, ROOT
 
 START_SECONDS = 90
@@ -64,6 +65,20 @@ class MakeRun:
         return self.process.returncode
 
 
+@pytest.mark.parametrize(
+    ("products", "paths"),
+    [
+        ("predict,solve", ["predict", "predict/usage", "solve"]),
+        ("solve", ["solve"]),
+        ("predict, chat", ["predict", "predict/usage"]),
+    ],
+)
+def test_the_lines_to_try_are_those_of_the_products_that_are_on(products: str, paths: list[str]) -> None:
+    shown = first_calls("http://localhost:8000", {"CAPABILITIES": products})
+    assert re.findall(r"/api/gateway/(\S+)", shown) == paths
+    assert "TOKEN=$(curl" in shown
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[MakeRun]:
     running = MakeRun(tmp_path)
@@ -99,7 +114,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
     assert "mail_box" in ask(started, "/")["links"]
-    assert f"{started.url}/docs" in started.output
+    assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
     assert f"{started.folder / 'logs'}/" in started.output
 

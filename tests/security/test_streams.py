@@ -1,15 +1,16 @@
 import csv
 from collections.abc import Iterator
 from io import StringIO
+from threading import Thread
 from typing import Any
 
 import orjson
 import pytest
-from flask import Flask, got_request_exception
+from flask import Flask, got_request_exception, request
 from pydantic import BaseModel
 
 from security.api.answers import Answer
-from security.api.streams import Csv, Event, Events
+from security.api.streams import Csv, Event, Events, Outlet, Pushed
 from security.edge.problems import PROBLEM_JSON
 from security.logs.log import RequestLog
 from tests.toy_api import Granted, told, toy_app
@@ -87,6 +88,42 @@ def test_the_log_line_does_not_wait_for_the_end(capfdbinary: pytest.CaptureFixtu
 def test_head_of_a_stream_makes_nothing_of_it(toy: Flask) -> None:
     answer = toy.test_client().head("/toy/events?waits=true")
     assert (answer.status_code, answer.data) == (200, b"")
+
+
+@pytest.mark.parametrize("server", ["gunicorn.socket", "another"])
+def test_a_thread_may_send_parts_of_an_answer_whose_own_thread_waits(toy: Flask, server: str) -> None:
+    outlet, written = Outlet(), list[bytes]()
+
+    def events() -> Iterator[bytes]:
+        yield b": first\n\n"
+        Thread(target=lambda: (outlet.send(b": sent\n\n"), outlet.wake())).start()
+        while not written and not (handed_on := outlet.wait(10)):
+            pass
+        if not written:
+            yield handed_on
+        yield b": last\n\n"
+
+    with toy.test_request_context():
+        response = Events(Text).respond(Answer(200, Pushed(events(), outlet)))
+        body = response({**request.environ, server: None}, lambda *_: written.append)
+        yielded = list(body)
+        response.close()
+    assert (yielded, written) == (
+        ([b": first\n\n", b": last\n\n"], [b": sent\n\n"])
+        if server == "gunicorn.socket"
+        else ([b": first\n\n", b": sent\n\n", b": last\n\n"], [])
+    )
+
+
+def test_whoever_sends_is_told_nothing_of_a_client_that_is_gone() -> None:
+    outlet = Outlet()
+
+    def write(_: bytes) -> None:
+        raise BrokenPipeError
+
+    outlet.write = write
+    outlet.send(b": ping\n\n")
+    assert outlet.gone
 
 
 def test_csv_is_rfc_4180_and_no_cell_is_a_formula(toy: Flask) -> None:

@@ -26,6 +26,8 @@ NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 CADDY = shutil.which("caddy", path=Path(sys.executable).parent)  # of the wheel
 START_SECONDS = 15
 ATTEMPTS = 3
+NOWHERE = 9
+"""A port at which nobody listens."""
 MAIN_CONFIGURATION = """
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -54,7 +56,7 @@ class Proxy:
 
 
 @contextmanager
-def caddy(web_servers: Sequence[int], folder: Path) -> Iterator[Proxy]:
+def caddy(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> Iterator[Proxy]:
     """With the shipped file, unencrypted as on a developer's machine."""
     assert CADDY is not None
 
@@ -64,6 +66,7 @@ def caddy(web_servers: Sequence[int], folder: Path) -> Iterator[Proxy]:
             "CADDY_ADMIN": f"unix/{folder}/caddy-admin",
             "SITE_ADDRESS": f"http://:{port}",
             "WEB_SERVERS": " ".join(f"127.0.0.1:{each}" for each in web_servers),
+            "REALTIME_SERVER": f"127.0.0.1:{realtime}",
         }
         command = [CADDY, "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
         return ChildProcess("caddy", command, environ, folder, folder / "caddy.log")
@@ -73,18 +76,21 @@ def caddy(web_servers: Sequence[int], folder: Path) -> Iterator[Proxy]:
 
 
 @contextmanager
-def nginx(web_servers: Sequence[int], folder: Path) -> Iterator[Proxy]:
+def nginx(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> Iterator[Proxy]:
     """With the shipped file and its TLS."""
     assert NGINX is not None
     certificate, key = write_certificate(folder)
     trusting = ssl.create_default_context(cafile=str(certificate))
     trusting.check_hostname = False  # clients connect to loopback
+    # A client of WebSocket reads in one thread and writes in another, and TLS 1.3 lets a read change what a write uses.
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
 
     def program(port: int) -> ChildProcess:
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
         for old, new in {
             "127.0.0.1:8001": f"127.0.0.1:{web_servers[0]}",
             "127.0.0.1:8002": f"127.0.0.1:{web_servers[1]}",
+            "127.0.0.1:8003": f"127.0.0.1:{realtime}",
             "listen 80;": f"listen unix:{folder}/plain;",
             "listen 443 ": f"listen 127.0.0.1:{port} ",
             f"/etc/letsencrypt/live/{PUBLIC_HOST}/fullchain.pem": str(certificate),

@@ -74,6 +74,8 @@ class ChatUsageAnswer(AnswerBody):
     resets_at: datetime
     messages: Used
     tokens: Used
+    voice_seconds: Used
+    """Of recordings. A limit of 0 means that your plan has no voice."""
 
 
 def offered(providers: Providers, tier: Tier, today: date) -> list[ModelAnswer]:
@@ -89,11 +91,9 @@ def as_openai_says(model: ModelAnswer) -> OpenAIModel:
     return OpenAIModel(**model.model_dump(), owned_by=model.provider)
 
 
-def used_today(caller: Caller, ask: Ask, standing: Standing) -> ChatUsageAnswer:
-    messages, tokens = (
-        Used(limit=draw.allowed, used=used, held=held, left=_left(draw.allowed, used + held))
-        for draw, used, held in zip(ask.draws, standing.used, standing.held, strict=True)
-    )
+def used_today(caller: Caller, ask: Ask, standing: Standing, *, voice: tuple[Ask, Standing]) -> ChatUsageAnswer:
+    messages, tokens = _used(ask, standing)
+    _, voice_seconds = _used(*voice)
     today = ask.draws[0].window
     return ChatUsageAnswer(
         tier=caller.tier,
@@ -101,7 +101,16 @@ def used_today(caller: Caller, ask: Ask, standing: Standing) -> ChatUsageAnswer:
         resets_at=datetime.fromtimestamp(today.ends, UTC),
         messages=messages,
         tokens=tokens,
+        voice_seconds=voice_seconds,
     )
+
+
+def _used(ask: Ask, standing: Standing) -> list[Used]:
+    """By draw."""
+    return [
+        Used(limit=draw.allowed, used=used, held=held, left=_left(draw.allowed, used + held))
+        for draw, used, held in zip(ask.draws, standing.used, standing.held, strict=True)
+    ]
 
 
 def _left(allowed: int | None, taken: int) -> int | None:

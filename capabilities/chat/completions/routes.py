@@ -21,6 +21,7 @@ from capabilities.chat.completions.offer import (
     used_today,
 )
 from capabilities.chat.completions.read_request import read_request
+from capabilities.chat.voice.work import VoiceCalls
 from metering.limits import LimitsUnavailable
 from metering.rate_limit_headers import METERED_HEADERS
 from providers.problems import PROVIDER_PROBLEMS
@@ -36,7 +37,7 @@ COMPLETION_HEADERS = {
 }
 
 
-def completion_routes(completer: Completer, default_model: str, *, guard: Guard) -> Blueprint:
+def completion_routes(completer: Completer, voice: VoiceCalls, default_model: str, *, guard: Guard) -> Blueprint:
     admission = completer.admission
     routes = Blueprint("chat_completions", __name__, url_prefix=GATEWAY)
     add_completion(routes, completer, "/chat/completion", "createCompletion", guard)
@@ -92,14 +93,14 @@ def completion_routes(completer: Completer, default_model: str, *, guard: Guard)
         "GET",
         "/chat/usage",
         operation_id="getChatUsage",
-        summary="Get today's messages and tokens",
+        summary="Get today's messages, tokens and recordings",
         guard=guard,
         answers={200: ChatUsageAnswer},
         problems=(LimitsUnavailable,),
     )
     def usage(caller: Caller) -> Answer:
         """What you have used, what is held for replies in progress, and what is left in the current UTC day. Costs nothing."""
-        return Answer(200, used_today(caller, *admission.usage(caller)))
+        return Answer(200, used_today(caller, *admission.usage(caller), voice=voice.usage(caller)))
 
     def models_of(caller: Caller) -> Sequence[ModelAnswer]:
         return offered(admission.providers, caller.tier, admission.clock().date())

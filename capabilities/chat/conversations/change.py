@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.append import title_of
 from capabilities.chat.conversations.bodies import ChangeConversationBody, ConversationAnswer
 from capabilities.chat.conversations.branches import newest_leaf
@@ -34,6 +35,7 @@ def change_conversation(
             chosen = message_in(session, conversation_id, body.current_leaf_id)
             conversation.current_leaf_id = newest_leaf(session, conversation_id, chosen.id)
         conversation.updated_at = now
+        Change(user_id, conversation_id).announce(session)
         return conversation_answer(conversation)
 
 

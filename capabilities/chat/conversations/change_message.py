@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.bodies import EditBody, MessageAnswer, RateBody
 from capabilities.chat.conversations.hold import hold_conversation_of
 from capabilities.chat.conversations.list_messages import answers
@@ -34,6 +35,7 @@ def change_message(user_id: UUID, message_id: UUID, change: RateBody | EditBody,
         else:
             message.content, message.edited_at = change.content, now
         session.flush()
+        Change(user_id, conversation.id).announce(session)
         return answers(session, conversation.id, [message])[0]
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.hold import no_conversation
 from capabilities.chat.models import Conversation
 from database import transaction
@@ -37,6 +38,9 @@ def delete_portion(session: Session, *conditions: ColumnElement[bool]) -> int:
 
 
 def delete_these(session: Session, *conditions: ColumnElement[bool]) -> int:
-    query = delete(Conversation).where(*conditions).execution_options(synchronize_session=False)
-    deleted: int = session.execute(query).rowcount  # type: ignore[attr-defined]
-    return deleted
+    query = delete(Conversation).where(*conditions).returning(Conversation.user_id, Conversation.id)
+    deleted = session.execute(query.execution_options(synchronize_session=False)).all()
+    several = len(deleted) > 1
+    for change in {Change(user_id, None if several else conversation_id) for user_id, conversation_id in deleted}:
+        change.announce(session)
+    return len(deleted)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.branches import newest_leaf, siblings, subtree
 from capabilities.chat.conversations.hold import hold_conversation_of
 from capabilities.chat.conversations.problems import ReplyRunning
@@ -26,6 +27,7 @@ def delete_message(user_id: UUID, message_id: UUID, now: datetime) -> None:
             conversation.current_leaf_id = _leaf_without(session, message)
         conversation.message_count -= len(found)
         conversation.updated_at = now
+        Change(user_id, conversation.id).announce(session)
         session.execute(
             delete(ChatMessage).where(ChatMessage.id.in_(found)).execution_options(synchronize_session=False)
         )

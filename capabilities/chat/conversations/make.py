@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.bodies import ConversationAnswer, NewConversationBody
 from capabilities.chat.conversations.show import conversation_answer
 from capabilities.chat.models import Conversation, TitleSource
@@ -20,6 +21,7 @@ def make_conversation(user_id: UUID, body: NewConversationBody, now: datetime) -
         if body.title is not None:
             conversation.title_source = TitleSource.USER
         session.flush()
+        Change(user_id, conversation.id).announce(session)
         return conversation_answer(conversation)
 
 

@@ -16,7 +16,7 @@ from capabilities.chat.conversations.bodies import (
 from security.api.models import WHOLE, AnswerBody, Body
 
 
-class ReplyFields(Body):
+class ReplyOptions(Body):
     """How the reply is to be made."""
 
     model: ModelName | None = None
@@ -25,6 +25,11 @@ class ReplyFields(Body):
     """The longest reply. By default the conversation's, or else as long as your plan and the model allow."""
     temperature: Temperature | None = None
     """Models that do not take one ignore it."""
+
+
+class ReplyFields(ReplyOptions):
+    """How the reply is to be made, and answered."""
+
     stream: bool = False
     """Answer with events, as with `Accept: text/event-stream`."""
 
@@ -71,11 +76,11 @@ class ReplyStart(AnswerBody):
     model: str
     """That is asked. If its provider refuses, another model of the alias may reply: `end` names it."""
     max_tokens: int | None
-    """The longest reply. Null when you repeated the request."""
+    """The longest reply. Null when you repeated the request, and for others who follow it."""
     max_tokens_reduced: bool
     """It is shorter than you asked for: your plan has no more tokens left today, or the model writes no more."""
     context: ContextTold | None
-    """Null when you repeated the request."""
+    """Null when you repeated the request, and for others who follow it."""
 
 
 class ReplyDelta(AnswerBody):

@@ -16,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.blocking import Blocking
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.live_text import LiveText, Reader
 from capabilities.chat.replies.redis_copies import RedisCopies
 from capabilities.chat.replies.rows import Seen
 from capabilities.chat.replies.running import RunningReplies
 from database import reading
+from database.blocking import Blocking
 from providers.loop import ProviderLoop
 from security.edge.problems import DependencyUnavailable, NotFound, ValidationFailed, field_error
 
@@ -57,14 +57,15 @@ class Follow:
 
     def reader(self, user_id: UUID, message_id: UUID, position: int = 0) -> Reader:
         """Raises NotFound, and ValidationFailed for a position that the text does not have. It must be closed."""
-        reader = self._reader(user_id, message_id)
+        reader = self.open(user_id, message_id)
         try:
             return _moved(reader, position)
         except BaseException:
             reader.close()
             raise
 
-    def _reader(self, user_id: UUID, message_id: UUID) -> Reader:
+    def open(self, user_id: UUID, message_id: UUID) -> Reader:
+        """From the first byte on; nothing is waited for. Raises NotFound."""
         generation = self._running.of(message_id)
         if generation is not None:
             if generation.ids.user_id != user_id:
@@ -163,9 +164,14 @@ def _moved(reader: Reader, position: int) -> Reader:
     text, until = reader.text, monotonic() + CATCH_UP_SECONDS
     while len(text) < position and text.ended is None and (left := until - monotonic()) > 0:
         reader.read(left)
-    if position > len(text):
-        raise ValidationFailed([field_error(["after"], "beyond_the_text", "The reply has no so many bytes")])
-    if text.since(position)[:1] and text.since(position)[0] & 0xC0 == 0x80:
-        raise ValidationFailed([field_error(["after"], "inside_a_character", "This is in the middle of a character")])
+    check_position(text, position)
     reader.position = position
     return reader
+
+
+def check_position(text: LiveText, position: int) -> None:
+    """Raises ValidationFailed for one that the text does not have."""
+    if position > len(text):
+        raise ValidationFailed([field_error(["after"], "beyond_the_text", "The reply has fewer bytes")])
+    if text.since(position)[:1] and text.since(position)[0] & 0xC0 == 0x80:
+        raise ValidationFailed([field_error(["after"], "inside_a_character", "This is in the middle of a character")])

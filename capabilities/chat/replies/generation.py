@@ -19,7 +19,7 @@ from capabilities.chat.replies.ended import SHUTDOWN, Ended
 from capabilities.chat.replies.live_text import LiveText
 from database.base import Clock
 from metering.breaker import BreakerIsOpen
-from metering.open_call import OpenCall
+from metering.open_call import ANSWERED_SECONDS, OpenCall
 from metering.rate_limit_headers import DAY, TOKEN_POLICY
 from metering.settle import Outcome, UsageNotRecorded
 from providers.assembly import Providers
@@ -85,7 +85,7 @@ class Generation:
         self._usage: TokenUsage | None = None
         self._finish: Finish | None = None
         self._begun = False
-        """The provider was asked."""
+        """The provider was asked, or may have been."""
         self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
@@ -109,16 +109,22 @@ class Generation:
         try:
             await task
         except asyncio.CancelledError:
-            with self._lock:
-                self.stop_reason = self.stop_reason or StopReason.SHUTDOWN
+            self._cut()
+        except CallStopped:  # before the request left
+            self._begun = False
+            self._cut()
         except ProviderFailed as failure:
             self._failure = failure
         except Exception as error:
             structlog.get_logger().error("reply_broke", message=str(self.ids.message_id), exc_info=error)
             self._failure = error
 
-    def settle(self) -> tuple[Ended, dict[str, object]]:
-        """Count it. How it ended, and what its row is to say of that."""
+    def _cut(self) -> None:
+        with self._lock:
+            self.stop_reason = self.stop_reason or StopReason.SHUTDOWN
+
+    def settle(self, seconds: float = ANSWERED_SECONDS) -> tuple[Ended, dict[str, object]]:
+        """Count it. How it ended, and what its row is to say of that. `seconds`: how long to wait for PostgreSQL."""
         self.settling = True
         if self._failure is not None:
             return self._failed(self._failure)
@@ -130,7 +136,7 @@ class Generation:
         cost = self.model.cost_micros(usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
         used = usage.input_tokens + usage.output_tokens
         self._note(usage, used, cost)
-        if not self._call.answered(Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT):
+        if not self._call.answered(Outcome.DELIVERED if stopped is None else Outcome.CUT_SHORT, seconds):
             return self._failed(UsageNotRecorded())
         return self._ended(stopped, usage, cost)
 
@@ -153,6 +159,7 @@ class Generation:
                 self._call.moved(self._providers.of(model).breaker, failure.health)
             except BreakerIsOpen:
                 continue
+            self._call.tally.details["asked_before"] = self.model.id
             return model
         return None
 

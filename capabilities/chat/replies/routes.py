@@ -73,7 +73,7 @@ def reply_routes(
         at `GET /api/gateway/chat/messages/{message_id}/stream`. If you repeat a request with the same `Idempotency-Key`, you get the
         same reply, also while it is still being written.
         """
-        return answer(caller, Wanted.sent(body, idempotency_key))
+        return answer(caller, Wanted.sent(body, idempotency_key), stream=body.stream)
 
     @operation(
         routes,
@@ -90,7 +90,7 @@ def reply_routes(
     )
     def regenerate(caller: Caller, body: RegenerateBody, idempotency_key: str | None) -> Answer:
         """The reply that there is stays: the new one becomes its sibling. Otherwise it is as if you sent the message again."""
-        return answer(caller, Wanted.again(body, idempotency_key))
+        return answer(caller, Wanted.again(body, idempotency_key), stream=body.stream)
 
     @operation(
         routes,
@@ -147,11 +147,11 @@ def reply_routes(
             slots.give_back()
         return Answer(200, shown(caller.user_id, message_id))
 
-    def answer(caller: Caller, wanted: Wanted) -> Answer:
+    def answer(caller: Caller, wanted: Wanted, *, stream: bool) -> Answer:
         with slots.until_failure():
             sent = sending.send(caller, wanted)
             message_id = sent.ids.message_id
-            if wants_events(stream=wanted.fields.stream):
+            if wants_events(stream=stream):
                 return streamed(events_of(sent.reader, message_id, sent.start, slots.give_back), sent)
             wait_for_end(sent.reader)
         slots.give_back()

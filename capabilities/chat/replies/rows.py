@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
 from sqlalchemy.orm import Session
 
-from capabilities.chat.models import RUNNING, ChatMessage, MessageState
+from capabilities.chat.models import RUNNING, ChatMessage, MessageRole, MessageState
+from capabilities.chat.replies.bodies import ReplyStart
 from capabilities.chat.replies.ended import SHUTDOWN, Ended, ReplyInterrupted, failure_named
 
 OWNER_SECONDS: Final = 15
@@ -33,6 +34,13 @@ LOOK: Final = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:positions AS integer[])) AS wanted (id, position)
     JOIN chat_messages AS reply ON reply.id = wanted.id AND reply.role = 'assistant'
 """)
+
+START: Final = (
+    ChatMessage.conversation_id,
+    ChatMessage.id.label("message_id"),
+    ChatMessage.parent_id.label("user_message_id"),
+    ChatMessage.model,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,19 @@ def running_reply(session: Session, user_id: UUID, request_id: UUID) -> ChatMess
         ChatMessage.request_id == request_id,
     )
     return session.scalars(running.order_by(ChatMessage.id.desc()).limit(1)).one_or_none()
+
+
+def start_of(session: Session, user_id: UUID, message_id: UUID) -> ReplyStart | None:
+    """None when the user has no such reply."""
+    mine = (ChatMessage.id == message_id, ChatMessage.user_id == user_id, ChatMessage.role == MessageRole.ASSISTANT)
+    row = session.execute(select(*START).where(*mine)).mappings().one_or_none()
+    return None if row is None else ReplyStart(**row, max_tokens=None, max_tokens_reduced=False, context=None)
+
+
+def running_replies(session: Session, *conditions: ColumnElement[bool]) -> Sequence[tuple[UUID, UUID, UUID]]:
+    """User, conversation and reply."""
+    ids = select(ChatMessage.user_id, ChatMessage.conversation_id, ChatMessage.id)
+    return session.execute(ids.where(ChatMessage.state.in_(RUNNING), *conditions).order_by(ChatMessage.id)).all()
 
 
 def _seen(row: RowMapping) -> Seen:

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic, sleep
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -13,30 +13,40 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.blocking import Blocking
+from capabilities.chat.replies.bodies import ReplyStart
 from capabilities.chat.replies.ended import Ended
 from capabilities.chat.replies.generation import Generation, StopReason
+from capabilities.chat.replies.live_text import LiveText
 from capabilities.chat.replies.redis_copies import Piece, RedisCopies
 from capabilities.chat.replies.rows import Progress
 from database import transaction
+from database.blocking import Blocking
 from providers.loop import ProviderLoop
 from security.edge.problems import InternalError
 
 REDIS_SECONDS: Final = 0.05
 ROW_SECONDS: Final = 1.0
-SECONDS_WITHOUT_DATABASE: Final = 30.0
+WRITE_AGAIN_SECONDS: Final = 0.5
+LEAST_SETTLE_SECONDS: Final = 0.1
+"""For one attempt."""
 SETTLING_THREADS: Final = 16
 """Each waits for PostgreSQL, where those that end at the same time are counted by one statement."""
+Told = Callable[[UUID, ReplyStart, LiveText], None]
 
 
 class RunningReplies:
-    """One per process, on the providers' loop. `drain_seconds`: how long replies go on once the process was told to stop."""
+    """One per process, on the providers' loop. `drain_seconds`: how long replies go on once the process was told to stop.
+    `without_database_seconds`: how long they do while PostgreSQL is away. Those that have ended wait twice as long for it.
+    """
 
-    def __init__(self, loop: ProviderLoop, copies: RedisCopies, drain_seconds: float) -> None:
+    def __init__(
+        self, loop: ProviderLoop, copies: RedisCopies, drain_seconds: float, without_database_seconds: float
+    ) -> None:
         self.draining = False
         self._loop = loop
         self._copies = copies
         self._drain_seconds = drain_seconds
+        self._without_database_seconds = without_database_seconds
         self._name = uuid4().hex
         self._lock = threading.Lock()
         self._by_id: dict[UUID, Generation] = {}
@@ -44,6 +54,7 @@ class RunningReplies:
         self._keepers = Blocking("chat-keep", 2)
         self._settlers = Blocking("chat-settle", SETTLING_THREADS)
         self._failing_since: float | None = None
+        self._told: list[Told] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -53,7 +64,7 @@ class RunningReplies:
         """What the rows call this process."""
         return f"{self._name}:{os.getpid()}"
 
-    def begin(self, generation: Generation) -> None:
+    def begin(self, generation: Generation, start: ReplyStart) -> None:
         """Its row is written. Raises CallStopped when the process ends this moment."""
         self._keepers.adopt()
         self._settlers.adopt()
@@ -64,6 +75,12 @@ class RunningReplies:
         except BaseException:
             self._forget(generation)
             raise
+        for told in self._told:
+            told(generation.ids.user_id, start, generation.text)
+
+    def watch(self, told: Told) -> None:
+        """`told` is called when a reply begins in this process, by the thread that sent for it, with its user."""
+        self._told.append(told)
 
     def of(self, message_id: UUID) -> Generation | None:
         return self._by_id.get(message_id)
@@ -91,7 +108,8 @@ class RunningReplies:
             self._keeping = asyncio.ensure_future(self._keep())
         try:
             await generation.run()
-            await self._settlers.run(self._settle, generation)
+            until = monotonic() + 2 * self._without_database_seconds  # from now on, however long it waits for a thread
+            await self._settlers.run(self._settle, generation, until)
         except BaseException:
             generation.text.end(
                 Ended(MessageState.FAILED, problem=InternalError())
@@ -100,21 +118,29 @@ class RunningReplies:
         finally:
             self._forget(generation)
 
-    def _settle(self, generation: Generation) -> None:
+    def _settle(self, generation: Generation, until: float) -> None:
         """Count, write down, tell: whoever is told that a reply ended finds it so everywhere."""
-        ended, values = generation.settle()
+        ended, values = generation.settle(max(until - monotonic(), LEAST_SETTLE_SECONDS))
         message_id, text = generation.ids.message_id, generation.text
+        while not self._written(message_id, values) and monotonic() < until:
+            sleep(WRITE_AGAIN_SECONDS)
+        self._copies.end(message_id, text.since(0))
+        text.end(ended)
+
+    def _written(self, message_id: UUID, values: Mapping[str, object]) -> bool:
+        """A reply of which this never succeeds is one whose owner falls silent."""
         try:
             with transaction() as session:
                 rows.end(session, self.owner, message_id, values)
-        except SQLAlchemyError as error:  # the owner falls silent, and then it is a reply that failed
+        except SQLAlchemyError as error:
             structlog.get_logger().error("reply_not_written", message=str(message_id), cause=type(error).__name__)
-        self._copies.end(message_id, text.since(0))
-        text.end(ended)
+            return False
+        return True
 
     async def _keep(self) -> None:
         """As long as there are replies."""
         now = asyncio.get_running_loop().time
+        self._failing_since = None
         flushing, flush_at = None, now() + ROW_SECONDS
         while self._by_id:
             await asyncio.sleep(REDIS_SECONDS)
@@ -160,7 +186,7 @@ class RunningReplies:
         structlog.get_logger().warning("replies_not_flushed", cause=type(error).__name__)
         now = monotonic()
         self._failing_since = self._failing_since or now
-        if now - self._failing_since >= SECONDS_WITHOUT_DATABASE:
+        if now - self._failing_since >= self._without_database_seconds:
             self._stop_all(StopReason.DATABASE)
 
     def _stop_all(self, reason: StopReason) -> None:

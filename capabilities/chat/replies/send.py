@@ -16,6 +16,7 @@ from auth.principal import Caller
 from auth.tiers import Tier
 from capabilities.chat.admit import Admission, Admitted, Prepared, Request
 from capabilities.chat.choose_models import MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply
+from capabilities.chat.conversations.announce import Change
 from capabilities.chat.conversations.append import append
 from capabilities.chat.conversations.branches import MOST_MESSAGES
 from capabilities.chat.conversations.context import Turn, context_of, tokens_of
@@ -24,7 +25,7 @@ from capabilities.chat.conversations.make import add_conversation
 from capabilities.chat.conversations.problems import ConversationFull, ReplyRunning
 from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState
 from capabilities.chat.replies import rows
-from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyFields, ReplyStart, SendBody
+from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyOptions, ReplyStart, SendBody
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.generation import Generation, Ids
 from capabilities.chat.replies.live_text import Reader
@@ -50,7 +51,7 @@ class Wanted:
     """A checked request. `content` is None for another version of a reply that there is."""
 
     path: str
-    fields: ReplyFields
+    fields: ReplyOptions
     content: str | None
     conversation_id: UUID | None
     at: UUID | None
@@ -94,12 +95,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Sent:
-    """A reply that is on its way, or was when the request was first made. The reader must be closed."""
+    """A reply that is on its way, or was when the request was first made. `fresh`: it has just been. The reader must be closed."""
 
     ids: Ids
     start: ReplyStart
     reader: Reader
     headers: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,11 +188,11 @@ class SendMessage:
             )
             generation = Generation(ids, call, asked, self.admission.providers, self.admission.clock)
             reader = Reader(generation.text)
-            self.running.begin(generation)
+            self.running.begin(generation, start)
         except BaseException:
             call.released()
             raise
-        return Sent(ids, start, reader, call.headers)
+        return Sent(ids, start, reader, call.headers, fresh=True)
 
     def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
         """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
@@ -231,6 +233,7 @@ class SendMessage:
                 **shared,
             )
             append(session, conversation, now, *messages, reply)
+            Change(user_id, conversation.id, reply_id, self.running.owner).announce(session)
             return Ids(user_id, conversation.id, _known(parent_id), reply_id)
 
     def _join(self, user_id: UUID, request_id: UUID | None) -> Sent | None:

@@ -19,14 +19,18 @@ class StopReply:
     running: RunningReplies
     follow: Follow
 
-    def stop(self, user_id: UUID, message_id: UUID) -> None:
-        """Back when it has stopped or ended, or after a while. Raises NotFound."""
+    def request(self, user_id: UUID, message_id: UUID) -> None:
+        """Does nothing where there is no such reply, or no more."""
         with transaction() as session:
             is_running = rows.request_stop(session, user_id, message_id)
+        if is_running:
+            self.running.stop(message_id)
+
+    def stop(self, user_id: UUID, message_id: UUID) -> None:
+        """Back when it has stopped or ended, or after a while. Raises NotFound."""
+        self.request(user_id, message_id)
         reader = self.follow.reader(user_id, message_id)
         try:
-            if is_running:
-                self.running.stop(message_id)
             until = monotonic() + STOPPED_WITHIN_SECONDS
             while reader.ended is None and (left := until - monotonic()) > 0:
                 reader.read(left)

@@ -6,10 +6,11 @@ from sqlalchemy import func, select, update
 
 from capabilities.chat.metrics import SWEPT
 from capabilities.chat.models import RUNNING, ChatMessage, MessageState
-from capabilities.chat.replies.ended import ReplyInterrupted
+from capabilities.chat.replies.ended import SHUTDOWN, ReplyInterrupted
 from database import reading, transaction
 from database.batch import not_passed_over, work_through
 from metering.abandon import abandon
+from metering.models import RequestLog
 
 BATCH = "chat_replies"
 PORTION = 1000
@@ -34,7 +35,23 @@ def _sweep(message_id: UUID) -> int:
         if found is None:
             return 0
         user_id, request_id = found
-        if request_id is not None:
-            abandon(session, user_id, request_id)
+        counted = None if request_id is None else abandon(session, user_id, request_id)
+        if counted is not None:
+            session.execute(update(ChatMessage).where(ChatMessage.id == message_id).values(_stopped(counted)))
     SWEPT.inc()
     return 1
+
+
+def _stopped(counted: RequestLog) -> dict[str, object]:
+    """What the row is to say of a reply whose process was killed when it had counted it, and not yet written that down. The last
+    second of its text may be missing.
+    """
+    units, details = counted.units or {}, counted.details or {}
+    return {
+        "state": MessageState.STOPPED,
+        "error_code": SHUTDOWN,
+        "input_tokens": units.get("input_tokens"),
+        "output_tokens": units.get("output_tokens"),
+        "estimated": details.get("estimated"),
+        "cost_micros": counted.cost_micros,
+    }

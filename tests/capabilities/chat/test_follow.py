@@ -1,6 +1,6 @@
 """GET /api/gateway/chat/messages/{id}/stream: a reply is taken up again from any of its bytes, at any process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -12,8 +12,9 @@ from tests.capabilities.chat.conftest import Start
 from tests.capabilities.chat.running_chat import Customer, RunningChat
 
 TEXT = "".join(f"{number}: √π ≈ 1.772 · größer · 答え 😀\n" for number in range(30))
-RUNNING = NextAnswer(text=TEXT, chunk_tokens=2, tokens_per_second=400)
-"""For a second and a half."""
+RUNNING = NextAnswer(text=TEXT, chunk_tokens=2, tokens_per_second=150)
+"""For two seconds."""
+CUTS = 100
 
 
 def boundaries(text: str) -> list[int]:
@@ -25,23 +26,28 @@ def boundaries(text: str) -> list[int]:
     return [*positions, at]
 
 
-def assert_can_be_cut_anywhere(alice: Customer, others: list[Customer], cuts: int) -> None:
-    """Read a while here, then on there, until the end."""
+def assert_can_be_cut_anywhere(
+    alice: Customer, others: list[Customer], half_way: Callable[[], None] = lambda: None
+) -> None:
+    """At a hundred random places, each time going on at another of the processes. Of the event in which it is cut, what comes behind
+    is thrown away.
+    """
     message_id = alice.stream().until("start").data["message_id"]
     random = Random(message_id)
-    text, position = b"", 0
-    for _ in range(cuts):
-        events = random.choice(others).follow(message_id, Last_Event_ID=f"{message_id}:{position}")
-        for _ in range(random.randrange(2, 5)):
-            event = next(iter(events))
-            if event.name == "end":
-                break
+    text = b""
+    for number, cut in enumerate(sorted(random.sample(boundaries(TEXT), CUTS))):
+        if number == CUTS // 2:
+            half_way()
+        events = random.choice(others).follow(message_id, Last_Event_ID=f"{message_id}:{len(text)}")
+        coming = iter(events)
+        while len(text) < cut:
+            event = next(coming)
             if event.name == "delta":
                 text += event.data["text"].encode()
-                position = event.position
-                assert position == len(text)
+                assert event.position == len(text)
+        text = text[:cut]
         events.answer.close()
-    rest = others[0].follow(message_id, position)
+    rest = others[0].follow(message_id, len(text))
     rest.to_end()
     assert rest.last.name == "end"
     assert (text + rest.text.encode()).decode() == TEXT == alice.message(message_id)["content"]
@@ -50,14 +56,14 @@ def assert_can_be_cut_anywhere(alice: Customer, others: list[Customer], cuts: in
 @pytest.mark.slow
 def test_it_is_cut_and_taken_up_again_at_the_same_process(running: RunningChat, alice: Customer) -> None:
     running.ai.next.add(RUNNING)
-    assert_can_be_cut_anywhere(alice, [alice], 30)
+    assert_can_be_cut_anywhere(alice, [alice])
 
 
 @pytest.mark.slow
 def test_it_is_cut_and_taken_up_again_at_another_process(running: RunningChat, start: Start, redis_url: str) -> None:
     alice = running.register()
     running.ai.next.add(RUNNING)
-    assert_can_be_cut_anywhere(alice, [alice, alice.elsewhere(start(redis_url))], 30)
+    assert_can_be_cut_anywhere(alice, [alice, alice.elsewhere(start(redis_url))])
 
 
 @pytest.mark.slow
@@ -65,12 +71,23 @@ def test_without_redis_it_is_taken_up_again_from_the_row(running: RunningChat, s
     first, second = start(), start()
     alice = running.register()
     running.ai.next.add(RUNNING)
-    assert_can_be_cut_anywhere(alice.elsewhere(first), [alice.elsewhere(first), alice.elsewhere(second)], 12)
+    assert_can_be_cut_anywhere(alice.elsewhere(first), [alice.elsewhere(first), alice.elsewhere(second)])
 
 
 @pytest.fixture
 def redis_of_test(own_valkey: EmbeddedValkey) -> Iterator[EmbeddedValkey]:
     yield own_valkey
+
+
+@pytest.mark.slow
+def test_it_is_cut_and_taken_up_again_while_redis_is_killed(
+    running: RunningChat, start: Start, redis_of_test: EmbeddedValkey
+) -> None:
+    first, second = start(redis_of_test.url), start(redis_of_test.url)
+    alice = running.register()
+    running.ai.next.add(RUNNING)
+    others = [alice.elsewhere(first), alice.elsewhere(second)]
+    assert_can_be_cut_anywhere(others[0], others, redis_of_test.kill)
 
 
 @pytest.mark.slow

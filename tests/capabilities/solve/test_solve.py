@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from auth.tiers import Tier
+from capabilities.solve.routes import SOLVE_PROBLEMS
 from sandbox.ai_server.next_answers import NextAnswer
+from sandbox.services import ROOT
 from tests.capabilities.solve.conftest import SOLVE, RunningSolve, Start, base64
 from tests.capabilities.solve.made_pictures import formula, photo
 from tests.metric_values import rising
@@ -143,6 +145,16 @@ def test_the_old_path_is_the_same_view(start: Start) -> None:
     assert twin.get_json() == old.get_json()
 
 
+@pytest.mark.slow
+def test_it_may_be_the_only_product(start: Start) -> None:
+    running = start(CAPABILITIES="solve", PRIVATE_API_URL="", PRIVATE_API_SECRET="")
+    alice = running.register()
+    alice.token = alice.call("POST", "/api/auth/tokens", json={"name": "robot"}).get_json()["token"]
+    assert alice.solve().status_code == 200
+    assert alice.call("POST", "/api/gateway/predict", json={"goal": "x"}).status_code == 404
+    assert set(alice.call("GET", "/api/payments/plans").get_json()["plans"][0]["limits"]) == {"solve"}
+
+
 def test_what_solving_is_watched_by(running: RunningSolve) -> None:
     alice = running.register()
     with rising(
@@ -161,6 +173,11 @@ def test_the_document_names_every_status(running: RunningSolve) -> None:
     responses = document["paths"][SOLVE]["post"]["responses"]
     named = {"200", "400", "401", "402", "403", "409", "413", "415", "422", "429", "502", "503", "504"}
     assert set(responses) - {"500"} == named
+
+
+def test_the_page_for_developers_names_every_error() -> None:
+    page = (ROOT / "docs" / "solve.md").read_text(encoding="utf-8")
+    assert [each.error for each in SOLVE_PROBLEMS if f"`{each.error}`" not in page] == []
 
 
 def test_a_call_costs_what_it_cost_when_it_began(running: RunningSolve) -> None:

@@ -1,4 +1,4 @@
-"""Work that waits for PostgreSQL or Redis, which the loop that all replies share must never do."""
+"""Work that waits for PostgreSQL or Redis, which an asyncio loop that many share must never do."""
 
 import asyncio
 from collections.abc import Callable

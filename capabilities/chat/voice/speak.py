@@ -1,0 +1,111 @@
+"""Speak a reply sentence by sentence while it is written, so that a user hears the first one before the last one is known."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from typing import Final
+
+from auth.principal import Caller
+from capabilities.chat.models import MessageState
+from capabilities.chat.replies.generation import Ids
+from capabilities.chat.replies.live_text import AsyncReader, LiveText
+from capabilities.chat.voice.bodies import VoiceChunk, VoiceEnd
+from capabilities.chat.voice.sentences import Sentences
+from capabilities.chat.voice.work import VoiceCalls
+from metering.metered_calls import Delivered, OpenCall
+from metering.settle import Outcome
+from metering.sockets import Socket
+from providers.audio_models import Speaker
+from providers.problems import ProviderFailed
+
+EVENT: Final = "voice:audio"
+LARGEST_CHUNK: Final = 64 * 1024
+MOST_CHARACTERS: Final = 4_096
+"""Of one reply. About five minutes: nobody listens for longer, and it is what may be paid for one recording of a second."""
+LARGEST_PIECE: Final = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Speak:
+    """One per process."""
+
+    voice: VoiceCalls
+    model: Speaker
+
+    async def speak(self, socket: Socket, ids: Ids, text: LiveText) -> None:
+        """One metered call, for the log and its cost: it draws no seconds. Raises SocketClosed, and a Problem for what was not
+        spoken.
+        """
+        call = await socket.blocking(self._begin, socket.caller, ids)
+        try:
+            complete = await self._say_all(socket, ids, text, call)
+        except ProviderFailed as failure:
+            call.tally.cost_micros += failure.cost_micros
+            await self.voice.settlers.run(call.failed, failure)
+            raise
+        except BaseException:  # the socket has ended
+            await self.voice.settlers.run(call.answered, Outcome.CUT_SHORT)
+            raise
+        await self.voice.settlers.run(call.answered, Outcome.DELIVERED if complete else Outcome.CUT_SHORT)
+
+    def _begin(self, caller: Caller, ids: Ids) -> OpenCall:
+        work = self.voice.work(EVENT, "spoken replies", asked=ids.message_id.bytes)
+        call = self.voice.calls[self.model.provider].begin(caller, work)
+        if isinstance(call, Delivered):
+            raise TypeError("A call without a key has no stored answer")
+        self.voice.settlers.adopt()
+        provider = self.voice.providers.by_name[self.model.provider]
+        call.tally.provider, call.tally.model = provider.name, self.model.id
+        call.tally.details |= {"route": EVENT, "mock": provider.mock}
+        call.tally.units["characters"] = 0
+        return call
+
+    async def _say_all(self, socket: Socket, ids: Ids, text: LiveText, call: OpenCall) -> bool:
+        """True: the reply is complete, and all of it was spoken."""
+        spoken, number, too_long = call.tally.units, 0, False
+        async with aclosing(sentences_of(text, self.model.longest_input)) as sentences:
+            async for sentence in sentences:
+                too_long = spoken["characters"] + len(sentence) > MOST_CHARACTERS
+                if too_long:
+                    break
+                await self._say(socket, ids, number, sentence, call)
+                number += 1
+        ended = text.ended
+        complete = not too_long and ended is not None and ended.state is MessageState.COMPLETE
+        told = VoiceEnd(
+            conversation_id=ids.conversation_id, message_id=ids.message_id, sentences=number, complete=complete
+        )
+        await socket.send(EVENT, told.model_dump(mode="json"))
+        return complete
+
+    async def _say(self, socket: Socket, ids: Ids, number: int, sentence: str, call: OpenCall) -> None:
+        provider, tally = self.voice.providers.by_name[self.model.provider], call.tally
+        speaking = provider.speak(
+            self.model, sentence, deadline_seconds=self.voice.seconds, request_id=call.running.request_id
+        )
+        speech = await asyncio.wrap_future(self.voice.providers.loop.start(speaking))
+        tally.units["characters"] += len(sentence)
+        tally.cost_micros += speech.cost_micros
+        for begins in range(0, len(speech.audio), LARGEST_CHUNK):
+            data = speech.audio[begins : begins + LARGEST_CHUNK]
+            chunk = VoiceChunk(
+                conversation_id=ids.conversation_id,
+                message_id=ids.message_id,
+                format=speech.format,
+                sentence=number,
+                sentence_ends=begins + len(data) == len(speech.audio),
+            )
+            await socket.send(EVENT, {**chunk.model_dump(mode="json"), "data": data})
+
+
+async def sentences_of(text: LiveText, longest: int) -> AsyncGenerator[str]:
+    """As they are completed, until the reply ends."""
+    sentences = Sentences(longest)
+    with closing(AsyncReader(text)) as reader:
+        while reader.ended is None:
+            piece = await reader.read(LARGEST_PIECE)
+            for sentence in sentences.more(piece.decode()):
+                yield sentence
+    for sentence in sentences.last():
+        yield sentence

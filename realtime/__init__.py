@@ -1,0 +1,1 @@
+"""The process that holds sockets open: `flask realtime run`."""

@@ -1,0 +1,76 @@
+"""All sockets of this process: metering.sockets.Sockets."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+from uuid import UUID
+
+import structlog
+
+from auth.principal import Caller
+from database.blocking import Blocking
+from realtime.caps import Caps
+from realtime.client import Client
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+
+class Clients:
+    def __init__(self, caps: Caps, threads: Blocking) -> None:
+        self._caps, self._threads = caps, threads
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_id: dict[str, Client] = {}
+        self._by_user: dict[UUID, list[Client]] = {}
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, id_: str) -> Client | None:
+        return self._by_id.get(id_)
+
+    def all(self) -> Sequence[Client]:
+        return [client for client in self if client.admitted is not None]
+
+    def of_user(self, user_id: UUID) -> Sequence[Client]:
+        """Those on which this user signed in."""
+        return tuple(self._by_user.get(user_id, ()))
+
+    def in_room(self, user_id: UUID, room: str) -> Sequence[Client]:
+        return [client for client in self._by_user.get(user_id, ()) if client.joined(room)]
+
+    async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
+        return await self._threads.run(work, *arguments)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            structlog.get_logger().error("socket_task_failed", exc_info=error)
+
+    def arrived(self, client: Client) -> None:
+        self._caps.take(client.address)
+        self._by_id[client.id] = client
+
+    def signed_in(self, client: Client, caller: Caller) -> None:
+        """Raises TooManySockets."""
+        own = self._by_user.get(caller.user_id, [])
+        self._caps.check_user(caller.tier, len(own))
+        self._by_user[caller.user_id] = [*own, client]
+
+    def ended(self, client: Client) -> None:
+        del self._by_id[client.id]
+        self._caps.give_back(client.address)
+        if client.admitted is not None:
+            user_id = client.caller.user_id
+            self._by_user[user_id].remove(client)
+            if not self._by_user[user_id]:
+                del self._by_user[user_id]

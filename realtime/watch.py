@@ -1,0 +1,22 @@
+"""Looks at every socket once a second."""
+
+import asyncio
+
+from realtime.client import Closing
+from realtime.clients import Clients
+from realtime.sign_in import SignIn
+
+LOOK_SECONDS = 1.0
+BEHIND_SECONDS = 30.0
+JUDGED_AGAIN_SECONDS = 60.0
+
+
+async def watch(clients: Clients, sign_in: SignIn) -> None:
+    """For ever. Who reads too slowly is closed, and who was let in a minute ago is judged again."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        for client in clients:
+            if client.is_behind(BEHIND_SECONDS):
+                client.end(Closing.SLOW)
+            elif client.was_judged_before(JUDGED_AGAIN_SECONDS):
+                sign_in.judge(client)

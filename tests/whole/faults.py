@@ -1,0 +1,76 @@
+"""What fails by chance beneath a running service: one after another, each mended before the next."""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import psutil
+
+from sandbox.ai_server.next_answers import NextAnswer
+from sandbox.ai_server.server import AIServer
+from sandbox.postgres import EmbeddedPostgres
+from sandbox.valkey import EmbeddedValkey
+from tests.metering.limit_backends import eventually
+from tests.whole.web_server import WebServer
+
+
+@dataclass
+class Faults:
+    """Who is struck and for how long is by chance, too. `troubles`: those of a provider."""
+
+    chance: Random
+    troubles: Sequence[NextAnswer]
+    ai: AIServer
+    valkey: EmbeddedValkey
+    postgres: EmbeddedPostgres
+    server: WebServer
+    done: Counter[str] = field(default_factory=Counter)
+
+    def strike(self) -> None:
+        kinds = {
+            self.provider_in_trouble: 10,
+            self.provider_away: 1,
+            self.redis_killed: 2,
+            self.postgres_stopped: 2,
+            self.process_killed: 2,
+            self.processes_replaced: 1,
+        }
+        (fault,) = self.chance.choices(list(kinds), weights=list(kinds.values()))
+        self.done[fault.__name__] += 1
+        fault()
+
+    def provider_in_trouble(self) -> None:
+        self.ai.next.add(self.chance.choice(self.troubles), times=self.chance.randint(1, 4))
+        eventually(lambda: self.ai.next.waiting == 0 or None, 30)
+
+    def provider_away(self) -> None:
+        self.ai.stop()
+        self._rest(1.5)
+        self.ai.start()
+
+    def redis_killed(self) -> None:
+        self.valkey.kill()
+        self._rest(1.5)
+        self.valkey.start()
+
+    def postgres_stopped(self) -> None:
+        self.postgres.stop()
+        self._rest(2.5)
+        self.postgres.start()
+
+    def process_killed(self) -> None:
+        victim = self.chance.choice(eventually(self.server.workers))
+        victim.kill()
+        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 30)
+
+    def processes_replaced(self) -> None:
+        before = {each.pid for each in self.server.workers()}
+        self.server.send_signal(signal.SIGHUP)
+        eventually(lambda: not any(map(psutil.pid_exists, before)) or None, 60)
+        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 30)
+
+    def _rest(self, most_seconds: float) -> None:
+        threading.Event().wait(self.chance.uniform(0.1, most_seconds))
