@@ -1,6 +1,6 @@
 """What the chat server's own document says to call, called: each path of its list, at the server that `make run` starts.
 
-Its Socket.IO events are tested with the sockets.
+Its events are tested with the sockets.
 """
 
 import re
@@ -63,6 +63,7 @@ COMMANDS = (
     "docker build -t mirai-api .",
     "docker run -p 3000:3000 --env-file .env mirai-api",
 )
+EVENTS = ("chat:stream", "conversation:join", "typing:start", "voice:start")
 PAGE = ROOT / "docs" / "from-node.md"
 PASSWORD = "tulip-9-orbit-canoe"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -185,5 +186,6 @@ def test_the_page_for_movers_names_all_that_the_document_does() -> None:
     page = PAGE.read_text(encoding="utf-8")
     paths = {re.sub(r"<\w+:\w+>", "{id}", former.split()[1]) for former in FORMER_PATHS if " /api/v1/" in former}
     assert paths == {each.split()[1].replace(":id", "{id}") for each in DOCUMENT.split("\n") if each}
-    for said in (*paths, *COMMANDS, *(name for name in FORMER_NAMES if name in VARIABLES), IGNORED_PREFIX, "Vercel"):
+    names = [name for name in FORMER_NAMES if name in VARIABLES]
+    for said in (*paths, *COMMANDS, *EVENTS, *names, IGNORED_PREFIX, "Vercel"):
         assert said in page, said

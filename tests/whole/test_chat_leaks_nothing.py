@@ -19,7 +19,7 @@ from tests.metering.limit_backends import eventually
 from tests.sentry_ingest import Ingest, sentry_ingest
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import ai_environment, production_environment
-from tests.whole.test_chat_processes import sent
+from tests.whole.server_events import event_stream
 from tests.whole.web_server import Person, Reply, WebServer
 
 METRICS_TOKEN = secrets.token_urlsafe(48)
@@ -61,6 +61,7 @@ def test_no_word_of_a_conversation_is_told_to_anybody_else(
         "METRICS_TOKEN": METRICS_TOKEN,
         "CHAT_DEFAULT_MODEL": "gpt-6-luna",
         "CHAT_STREAM_TTL_S": str(TTL_SECONDS),
+        "CHAT_WITHOUT_DATABASE_S": "1",
     }
     server = start_web_server(environ, processes=1)
     alice = server.register("alice")
@@ -177,8 +178,10 @@ class Talk:
         ai.next.add(NextAnswer(body=text["reply"]))
         self.send(502)
         self.answers(stall_after_chunks=4)
-        with sent(self.server, self.alice, text["message"]) as events:
-            started = next(events)[1]
+        with event_stream(
+            self.server, "POST", MESSAGES, self.alice.access_token, {"content": text["message"]}
+        ) as answer:
+            started = next(answer.events()).data
             self.send(409, conversation_id=started["conversation_id"])
             stopped = self.ask("POST", f"{MESSAGES}/{started['message_id']}/stop", status=200).json()
         assert stopped["state"] == "stopped"

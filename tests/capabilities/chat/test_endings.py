@@ -219,20 +219,6 @@ def test_a_silence_in_a_reply_ends_it(running: RunningChat, start: Start) -> Non
 
 
 @pytest.mark.slow
-def test_what_cannot_be_counted_has_failed_and_is_free(running: RunningChat) -> None:
-    alice = running.register()
-    running.ai.next.add(LONG)
-    running.rows("ALTER TABLE request_logs ADD CONSTRAINT spoiled CHECK (feature <> 'chat') NOT VALID")
-    try:
-        told, row = ended(alice)
-    finally:
-        running.rows("ALTER TABLE request_logs DROP CONSTRAINT spoiled")
-    assert (told["error"], row["state"], row["error_code"]) == ("service_unavailable", "failed", "service_unavailable")
-    assert len(row["content"]) == 160
-    assert (alice.used(), alice.log()) == ({}, [])
-
-
-@pytest.mark.slow
 def test_after_twenty_failures_of_an_hour_no_more_are_tried(running: RunningChat) -> None:
     alice = running.register()
     running.ai.next.add(NextAnswer(cut_after_chunks=1), times=20)

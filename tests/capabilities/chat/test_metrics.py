@@ -6,6 +6,7 @@ import pytest
 
 from admin.assembled import ASSEMBLED
 from capabilities.chat import CHAT
+from capabilities.chat.metrics import READERS, REPLIES
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.capabilities.chat.running_chat import OPENAI_MODEL, Customer, RunningChat
 from tests.capabilities.chat.test_completions import complete
@@ -18,9 +19,10 @@ def ended(state: str, reason: str) -> str:
     return f'provider="openai",state="{state}",reason="{reason}"'
 
 
-def live(running: RunningChat) -> list[float]:
-    """Replies and readers now."""
-    return [each.read() for each in running.app.extensions[ASSEMBLED].built[CHAT].live]
+def now(running: RunningChat) -> tuple[float, float]:
+    """Replies and readers."""
+    shown = {each.gauge: each.read() for each in running.app.extensions[ASSEMBLED].built[CHAT].live}
+    return shown[REPLIES], shown[READERS]
 
 
 def test_a_reply_is_counted_by_how_it_ended(running: RunningChat, alice: Customer) -> None:
@@ -45,16 +47,16 @@ def test_a_reply_is_counted_by_how_it_ended(running: RunningChat, alice: Custome
 
 
 def test_replies_and_readers_of_now_are_shown(running: RunningChat, alice: Customer) -> None:
-    assert live(running) == [0, 0]
+    assert now(running) == (0, 0)
     running.ai.next.add(NextAnswer(hold=True))
     events = alice.stream()
     message_id = events.until("start").data["message_id"]
     follower = alice.follow(message_id)
-    assert live(running) == [1, 2]
+    assert now(running) == (1, 2)
     follower.answer.close()
     running.ai.next.release()
     events.to_end()
-    assert live(running) == [0, 0]
+    assert now(running) == (0, 0)
 
 
 def test_a_silence_is_filled_with_comments(
