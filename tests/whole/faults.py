@@ -64,13 +64,13 @@ class Faults:
     def process_killed(self) -> None:
         victim = self.chance.choice(eventually(self.server.workers))
         victim.kill()
-        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 30)
+        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 60)
 
     def processes_replaced(self) -> None:
         before = {each.pid for each in self.server.workers()}
         self.server.send_signal(signal.SIGHUP)
-        eventually(lambda: not any(map(psutil.pid_exists, before)) or None, 60)
-        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 30)
+        eventually(lambda: not any(map(psutil.pid_exists, before)) or None, 120)
+        eventually(lambda: len(self.server.workers()) == self.server.processes or None, 60)
 
     def _rest(self, most_seconds: float) -> None:
         threading.Event().wait(self.chance.uniform(0.1, most_seconds))
