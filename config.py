@@ -34,7 +34,7 @@ EX_CONFIG: Final = 78
 """The exit code for a configuration error (sysexits.h)."""
 
 
-class Settings(RealtimeSections, AdminSections):
+class Settings(RealtimeSections, AdminSections):  # type: ignore[misc]  # of what pydantic's plugin makes for both
     """Every variable that a process reads with no capability on."""
 
 

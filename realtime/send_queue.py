@@ -30,13 +30,12 @@ class SendQueue:
         return self._waiting[0][0] if self._waiting else None
 
     async def room(self) -> None:
-        while self.is_full:
-            self._room.clear()
-            await self._room.wait()
+        """For whoever may wait. The other half stays free for what may not, and would close a client that is slow but alive."""
+        await self._below(MOST_BYTES // 2)
 
     async def put(self, packet: Packet | None) -> None:
         if packet is not None:
-            await self.room()
+            await self._below(MOST_BYTES)
         self.put_nowait(packet)
 
     def put_nowait(self, packet: Packet | None) -> None:
@@ -49,6 +48,11 @@ class SendQueue:
             self._bytes += size
             self._waiting.append((monotonic(), size, packet))
         self._something.set()
+
+    async def _below(self, most: int) -> None:
+        while self._bytes >= most and not self.ended:
+            self._room.clear()
+            await self._room.wait()
 
     async def get(self) -> Packet | None:
         while not self._waiting and not self.ended:

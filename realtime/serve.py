@@ -31,7 +31,8 @@ COMES_BACK_SECONDS = (0.5, 5.0)
 
 class AbortableWebSocket(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
-        self.scope["extensions"][ABORT] = self.transport.abort  # type: ignore[index, typeddict-unknown-key]
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[ABORT] = self.transport.abort
         await super().run_asgi()
 
     async def send(self, message: ASGISendEvent) -> None:

@@ -24,6 +24,7 @@ MESSAGES = " messages"
 MOST_MESSAGES = 200
 """A second, of all kinds: an event with bytes in it takes several."""
 LARGEST_MESSAGE = 128 * 1024
+PING_SECONDS, PONG_SECONDS = 25, 20
 LOST = {engineio.AsyncServer.reason.PING_TIMEOUT, engineio.AsyncServer.reason.TRANSPORT_ERROR}
 
 
@@ -63,6 +64,8 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
             cors_credentials=False,
             http_compression=False,
             max_http_buffer_size=LARGEST_MESSAGE,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
             logger=LOGGER,
             engineio_logger=LOGGER,
         )

@@ -75,7 +75,7 @@ class Accounts:
         return Person(self, claims.user_id, claims.session_id, made["access_token"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environ(migrated_databases: MigratedDatabases, valkey_server: str) -> Iterator[dict[str, str]]:
     with migrated_databases.one() as url:
         yield {
@@ -89,7 +89,7 @@ def environ(migrated_databases: MigratedDatabases, valkey_server: str) -> Iterat
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def accounts(environ: dict[str, str]) -> Iterator[Accounts]:
     app = assemble(load_settings(environ, capabilities=DECLARED), DECLARED)
     yield Accounts(app, app.extensions[ASSEMBLED].auth, environ["DATABASE_URL"])
@@ -98,9 +98,9 @@ def accounts(environ: dict[str, str]) -> Iterator[Accounts]:
     app.extensions[ASSEMBLED].auth.redis.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def realtime(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealtimeProcess]:
-    """Of a module. Its log has no error at the end but those that its tests were about."""
+    """One for all tests that break nothing."""
     process = RealtimeProcess(environ, tmp_path_factory.mktemp("realtime"))
     process.start()
     yield process

@@ -1,7 +1,12 @@
-"""`flask realtime run` with the toy that holds sockets. With BLOCKBUSTER set, whatever would block the loop raises an error."""
+"""`flask realtime run` with the toy that holds sockets. With BLOCKBUSTER set, whatever would block the loop raises an error.
 
+SHORTER has constants that a test cannot wait for: JSON, by module and name.
+"""
+
+import json
 import os
 import sys
+from importlib import import_module
 
 from flask.cli import ScriptInfo
 
@@ -16,6 +21,9 @@ DECLARED = (*CAPABILITIES, TOY_SOCKETS)
 
 
 def main() -> None:
+    for name, value in json.loads(os.environ.get("SHORTER", "{}")).items():
+        module, _, constant = name.rpartition(".")
+        setattr(import_module(module), constant, value)
     app = assemble(load_settings(capabilities=DECLARED), DECLARED)
     if os.environ.get("BLOCKBUSTER"):
         from blockbuster import BlockBuster

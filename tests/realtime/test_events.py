@@ -49,7 +49,7 @@ def test_what_is_wrong_with_an_event_is_told_and_the_socket_lives(
     assert alice.ask("toy:echo", {"text": "still here"})["ok"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _alices(realtime: RealtimeProcess, accounts: Accounts) -> str:
     return accounts.person("enterprise").token
 

@@ -44,6 +44,20 @@ def test_whoever_puts_waits_for_room() -> None:
     run(test)
 
 
+def test_whoever_may_wait_leaves_room_for_what_may_not() -> None:
+    async def test(queue: SendQueue) -> None:
+        await queue.room()
+        queue.put_nowait(LARGE)
+        waiting = asyncio.create_task(queue.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        assert not queue.is_full
+        await queue.get()
+        await waiting
+
+    run(test)
+
+
 def test_many_small_packets_fill_it_too() -> None:
     async def test(queue: SendQueue) -> None:
         for _ in range(MOST_BYTES // 256):

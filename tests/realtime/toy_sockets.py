@@ -1,6 +1,5 @@
 """A capability that does nothing but hold sockets, with one event for each way in which they can be used."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -44,6 +43,7 @@ class NotToday(Problem):
 
 class Toys:
     sockets: Sockets
+    held = False
 
     def started(self, sockets: Sockets) -> None:
         self.sockets = sockets
@@ -91,9 +91,19 @@ class Toys:
     async def fail(self, _: Socket, __: Nothing) -> Mapping[str, object]:
         raise RuntimeError("a secret")
 
-    async def wait(self, _: Socket, __: Nothing) -> Mapping[str, object]:
-        await asyncio.sleep(0)
+    async def hold(self, _: Socket, __: Nothing) -> Mapping[str, object]:
+        self.held = True
         return {}
+
+    async def release(self, _: Socket, __: Nothing) -> Mapping[str, object]:
+        self.held = False
+        return {}
+
+    def drain(self) -> None:
+        """metering.parts.Drain"""
+
+    def drained(self) -> bool:
+        return not self.held
 
     def heard(self, payload: str) -> None:
         self._tell_all("toy:heard", payload)
@@ -129,8 +139,11 @@ def _build(_: "Parts", __: object) -> "Built":
         SocketEvent("toy:block", Nothing, toys.block),
         SocketEvent("toy:refuse", Nothing, toys.refuse),
         SocketEvent("toy:fail", Nothing, toys.fail),
+        SocketEvent("toy:hold", Nothing, toys.hold),
+        SocketEvent("toy:release", Nothing, toys.release),
     )
     return Built(
+        drains=(toys,),
         sockets=SocketEvents(
             "toy",
             SOCKETS,
@@ -138,7 +151,7 @@ def _build(_: "Parts", __: object) -> "Built":
             started=toys.started,
             heard={NEWS: toys.heard},
             reconnected=toys.reconnected,
-        )
+        ),
     )
 
 
