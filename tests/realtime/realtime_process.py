@@ -16,7 +16,7 @@ from tests.canary import canary
 from tests.realtime.raw_socket import as_a_proxy
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class RealtimeProcess:
