@@ -19,9 +19,9 @@ PROMPT = "What does this ask, which nobody may find again"
 SHAPES = re.compile(
     r"""
     (?P<signed_token> \beyJ[\w-]{10,}\.[\w-]{10,} )                          # JWT, Apple's signed data
-    | (?P<our_token> \b(?:rt|ot|tok|dt|sc|msk)_[A-Za-z0-9_+/=-]{32,} )
+    | (?P<our_token> (?<![\w-])(?:rt|ot|tok|dt|sc|msk)_[A-Za-z0-9_+/=-]{32,} )  # not in the middle of something random
     | (?P<stripe_key> \b[srp]k_(?:test|live)_[A-Za-z0-9]{16,} )
-    | (?P<ai_provider_key> \b(?:sk-[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}) )
+    | (?P<ai_provider_key> (?<![\w-])(?:sk-[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}) )
     | (?P<webhook_secret> \bwhsec_[A-Za-z0-9+/=]{16,} )
     | (?P<client_secret> \b(?:pi|seti|cs)_\w+_secret_\w{4,} )
     | (?P<password_hash> \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53} )
@@ -35,6 +35,8 @@ SHAPES = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 CHALLENGE = re.compile(r'"challenge":\s*"sc_[^"]*"')
+FORM_TOKEN = re.compile(r'name="csrf_token" value="[^"]*"')
+"""Random, so one in many thousands begins as a token does."""
 
 
 def shapes_in(text: str) -> Iterator[str]:
@@ -56,7 +58,8 @@ class Canary:
         self._found += [f"{kind} in {where}" for kind in shapes_in(text)]
 
     def look_at_error(self, body: str) -> None:
-        """One error hands something over: what a sign-in goes on with when a second factor is asked for."""
+        """Some hand something over: the token of a form, and what a sign-in goes on with when a second factor is asked for."""
+        body = FORM_TOKEN.sub("", body)
         if '"mfa_required"' in body:
             body = CHALLENGE.sub("", body)
         self.look_at(body, "the body of an error")

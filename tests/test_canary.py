@@ -43,6 +43,8 @@ HARMLESS = {
     "nothing": "pass",
     "the body of a success": "tell(SECRET, 200)",
     "the challenge of a sign-in": 'tell(f\'{{"error": "mfa_required", "challenge": "sc_{KEY}{KEY}"}}\', 401)',
+    "the token of a form": 'tell(f\'<input name="csrf_token" value="rt_{KEY}{KEY}">\', 403)',
+    "the middle of something random": 'tell(f"x-rt_{KEY}{KEY}", 403)',
     "a masked one": "print('Bearer [masked]')",
     "what the test looked at itself": "print(SECRET); capsys.readouterr()",
 }
