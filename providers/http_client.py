@@ -78,7 +78,9 @@ class HttpClient:
         deadline_seconds: float,
         largest_reply: int = LARGEST_REPLY,
     ) -> Reply:
-        """The whole reply to a POST, for a task on the providers' loop. Raises as `request` does."""
+        """The whole reply to a POST, for a task on the providers' loop. Raises as `request` does. That a task is cancelled is left to
+        it.
+        """
         return await self._exchange(
             _Progress(), "POST", url, headers=headers, body=body, seconds=deadline_seconds, largest=largest_reply
         )
@@ -144,8 +146,6 @@ class HttpClient:
                     return await _whole(response, largest)
                 finally:
                     response.close()
-        except asyncio.CancelledError:
-            raise CallStopped(sent=int(progress.sent)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error, progress) from None
 

@@ -229,9 +229,13 @@ class HttpProvider:
                 raise refused(self._wire.failure_of(reply), reply.status)
             answered = read(reply)
         except ProviderFailed as failure:
-            if isinstance(failure, ProviderTimedOut | CallStopped) and failure.sent:
+            if isinstance(failure, ProviderTimedOut):
                 failure.cost_micros = most
             self._failed(model, failure, perf_counter() - started)
+            raise
+        except asyncio.CancelledError:  # nobody wants it any more
+            PROVIDER_SECONDS.labels(self.name, model, "stopped").observe(perf_counter() - started)
+            PROVIDER_COST.labels(self.name, model).inc(most)
             raise
         seconds = perf_counter() - started
         self._answered(model, answered.cost_micros, seconds, latency=seconds)

@@ -8,6 +8,10 @@ SHORTEST: Final = 40
 """Characters. Shorter sentences are spoken together with the next one: each piece is a call."""
 END: Final = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]*_]*\s|[\u3002\uff01\uff1f]|\n")
 
+LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+MARKS: Final = re.compile(r"[*_`#>|~]+")
+"""Of Markdown. Nobody wants to hear them."""
+
 
 class Sentences:
     """`longest`: characters of a piece. What has not come to its end yet waits for more."""
@@ -40,3 +44,9 @@ class Sentences:
             return None
         blank = self._rest.rfind(" ", 1, self._longest)
         return self._longest if blank < 0 else blank + 1
+
+
+def spoken_form(sentence: str) -> str:
+    """Without the marks of Markdown, and of links only what is shown. Empty when there are no words in it."""
+    text = " ".join(MARKS.sub("", LINK.sub(r"\1", sentence)).split())
+    return text if any(letter.isalnum() for letter in text) else ""

@@ -11,7 +11,7 @@ from capabilities.chat.models import MessageState
 from capabilities.chat.replies.generation import Ids
 from capabilities.chat.replies.live_text import AsyncReader, LiveText
 from capabilities.chat.voice.bodies import VoiceChunk, VoiceEnd
-from capabilities.chat.voice.sentences import Sentences
+from capabilities.chat.voice.sentences import Sentences, spoken_form
 from capabilities.chat.voice.work import VoiceCalls
 from metering.metered_calls import Delivered, OpenCall
 from metering.settle import Outcome
@@ -24,11 +24,15 @@ LARGEST_CHUNK: Final = 64 * 1024
 MOST_CHARACTERS: Final = 4_096
 """Of one reply. About five minutes: nobody listens for longer, and it is what may be paid for one recording of a second."""
 LARGEST_PIECE: Final = 16 * 1024
+SPOKEN: Final = "{}"
+"""What is kept for a call: that it was made."""
 
 
 @dataclass(frozen=True)
 class Speak:
-    """One per process."""
+    """One per process. A reply is spoken once: whoever repeats a recording with its key gets the text again, and no second hour of
+    speech for it.
+    """
 
     voice: VoiceCalls
     model: Speaker
@@ -38,6 +42,10 @@ class Speak:
         spoken.
         """
         call = await socket.blocking(self._begin, socket.caller, ids)
+        if isinstance(call, Delivered):
+            await _tell_end(socket, ids, 0, complete=False)
+            return
+        call.tally.answer = SPOKEN
         try:
             complete = await self._say_all(socket, ids, text, call)
         except ProviderFailed as failure:
@@ -49,11 +57,11 @@ class Speak:
             raise
         await self.voice.settlers.run(call.answered, Outcome.DELIVERED if complete else Outcome.CUT_SHORT)
 
-    def _begin(self, caller: Caller, ids: Ids) -> OpenCall:
-        work = self.voice.work(EVENT, "spoken replies", asked=ids.message_id.bytes)
+    def _begin(self, caller: Caller, ids: Ids) -> Delivered | OpenCall:
+        work = self.voice.work(EVENT, "spoken replies", asked=ids.message_id.bytes, key=str(ids.message_id))
         call = self.voice.calls[self.model.provider].begin(caller, work)
         if isinstance(call, Delivered):
-            raise TypeError("A call without a key has no stored answer")
+            return call
         self.voice.settlers.adopt()
         provider = self.voice.providers.by_name[self.model.provider]
         call.tally.provider, call.tally.model = provider.name, self.model.id
@@ -73,10 +81,7 @@ class Speak:
                 number += 1
         ended = text.ended
         complete = not too_long and ended is not None and ended.state is MessageState.COMPLETE
-        told = VoiceEnd(
-            conversation_id=ids.conversation_id, message_id=ids.message_id, sentences=number, complete=complete
-        )
-        await socket.send(EVENT, told.model_dump(mode="json"))
+        await _tell_end(socket, ids, number, complete=complete)
         return complete
 
     async def _say(self, socket: Socket, ids: Ids, number: int, sentence: str, call: OpenCall) -> None:
@@ -84,7 +89,11 @@ class Speak:
         speaking = provider.speak(
             self.model, sentence, deadline_seconds=self.voice.seconds, request_id=call.running.request_id
         )
-        speech = await asyncio.wrap_future(self.voice.providers.loop.start(speaking))
+        try:
+            speech = await asyncio.wrap_future(self.voice.providers.loop.start(speaking))
+        except asyncio.CancelledError:  # the provider may have made it all the same
+            tally.cost_micros += self.model.cost_micros(len(sentence))
+            raise
         tally.units["characters"] += len(sentence)
         tally.cost_micros += speech.cost_micros
         for begins in range(0, len(speech.audio), LARGEST_CHUNK):
@@ -99,13 +108,22 @@ class Speak:
             await socket.send(EVENT, {**chunk.model_dump(mode="json"), "data": data})
 
 
+async def _tell_end(socket: Socket, ids: Ids, sentences: int, *, complete: bool) -> None:
+    told = VoiceEnd(
+        conversation_id=ids.conversation_id, message_id=ids.message_id, sentences=sentences, complete=complete
+    )
+    await socket.send(EVENT, told.model_dump(mode="json"))
+
+
 async def sentences_of(text: LiveText, longest: int) -> AsyncGenerator[str]:
-    """As they are completed, until the reply ends."""
+    """As they are completed, until the reply ends, and as they are spoken."""
     sentences = Sentences(longest)
     with closing(AsyncReader(text)) as reader:
         while reader.ended is None:
             piece = await reader.read(LARGEST_PIECE)
             for sentence in sentences.more(piece.decode()):
-                yield sentence
+                if spoken := spoken_form(sentence):
+                    yield spoken
     for sentence in sentences.last():
-        yield sentence
+        if spoken := spoken_form(sentence):
+            yield spoken

@@ -1,5 +1,6 @@
 """Transcribe a recording: what is special about it among metered calls (metering.metered_calls owns their order)."""
 
+import asyncio
 import math
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from metering.metered_calls import Delivered, OpenCall
 from metering.settle import UsageNotRecorded
 from providers.audio import Recording
 from providers.audio_models import Listener
-from providers.problems import ProviderFailed
+from providers.problems import CallStopped, ProviderFailed
 
 ROUTE: Final = "voice:start"
 
@@ -72,7 +73,11 @@ class Transcribe:
             transcript = await provider.transcribe(
                 self.model, recording, deadline_seconds=voice.seconds, request_id=call.running.request_id
             )
-        except BaseException as failure:
+        except asyncio.CancelledError:  # this process ends
+            tally.cost_micros = self.model.cost_micros(recording.seconds)
+            await voice.settlers.run(call.failed, CallStopped())
+            raise
+        except Exception as failure:
             if isinstance(failure, ProviderFailed):
                 tally.cost_micros = failure.cost_micros
             await voice.settlers.run(call.failed, failure)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capabilities.chat.voice.sentences import SHORTEST, Sentences
+from capabilities.chat.voice.sentences import SHORTEST, Sentences, spoken_form
 
 TEXTS = st.lists(st.text("abc .!?\n\u3002\u2019", max_size=80), max_size=8)
 
@@ -34,3 +34,11 @@ def test_a_sentence_is_spoken_as_soon_as_it_is_known_to_have_ended() -> None:
     assert list(sentences.more(" Blue")) == [f"Yes. {first}."]
     assert list(sentences.last()) == ["Blue"]
     assert len("Yes.") < SHORTEST
+
+
+def test_marks_of_markdown_are_not_spoken() -> None:
+    assert spoken_form("## The **answer** is `42`, says [the guide](https://example.com/a_b).") == (
+        "The answer is 42, says the guide."
+    )
+    assert spoken_form("> quoted\n\n| a | b |") == "quoted a b"
+    assert spoken_form("```") == spoken_form("| --- | --- |") == spoken_form("***") == ""

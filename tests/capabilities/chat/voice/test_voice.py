@@ -9,9 +9,10 @@ import pytest
 from auth.tiers import Tier
 from sandbox.ai_server.next_answers import NextAnswer
 from tests.canary import PROMPT
-from tests.capabilities.chat.running_chat import Customer, RunningChat
+from tests.capabilities.chat.running_chat import BASE, Customer, RunningChat
 from tests.capabilities.chat.sockets.client import Client, connected, on_a_loop
 from tests.capabilities.chat.voice.made_recordings import MADE, wav, webm
+from tests.metering.limit_backends import eventually
 
 CHUNK = 64 * 1024
 CANARY = b"a sound that nobody keeps"
@@ -201,6 +202,35 @@ async def test_the_same_recording_with_the_same_key_is_counted_and_sent_once(
 
 
 @on_a_loop
+async def test_a_reply_is_spoken_once_however_often_its_recording_is_repeated(
+    realtime: str, running: RunningChat, alice: Customer
+) -> None:
+    running.ai.next.add(QUESTION)
+    running.ai.next.add(NextAnswer(face="openai", text="**42**."))
+    ends = []
+    async with connected(realtime, alice.token) as client:
+        conversation, key = await joined(client, alice), str(uuid4())
+        for seen in range(2):
+            await record(client, wav(1), conversation, "wav", speak=True, idempotency_key=key)
+            await event(client, "voice:audio", 2 * seen)
+            ends.append(await event(client, "voice:audio", 1 + seen))
+    assert [(each["sentences"], each["complete"]) for each in ends] == [(1, True), (0, False)]
+    assert [each.characters for each in running.ai.books.billed if each.characters] == [len("42.")]
+    assert len(voice_log(alice)) == 2
+
+
+def test_price_lists_show_the_seconds(running: RunningChat) -> None:
+    plans = running.app.test_client().get("/api/payments/plans", base_url=BASE).get_json()["plans"]
+    assert {each["tier"]: each["limits"]["voice"]["seconds_per_day"] for each in plans} == {
+        "free": 0,
+        "plus": 600,
+        "pro": 3_600,
+        "team": 7_200,
+        "enterprise": None,
+    }
+
+
+@on_a_loop
 async def test_failures_cost_nothing_and_may_be_repeated(realtime: str, running: RunningChat, alice: Customer) -> None:
     troubles: list[tuple[dict[str, Any], str]] = [
         ({"status": 500}, "provider_failed"),
@@ -289,6 +319,25 @@ async def test_a_client_that_leaves_finds_its_transcript_under_its_key(
         await replied(client)
     assert [each.audio_seconds for each in running.ai.books.billed if each.audio_seconds] == [2]
     assert seconds_used(alice) - before == 2
+
+
+@pytest.mark.slow
+@on_a_loop
+async def test_a_client_that_leaves_while_it_is_spoken_to(realtime: str, running: RunningChat, alice: Customer) -> None:
+    running.ai.next.add(QUESTION)
+    running.ai.next.add(REPLY)
+    running.ai.next.add(NextAnswer(face="openai"))
+    running.ai.next.add(NextAnswer(face="openai", hold=True))
+    async with connected(realtime, alice.token) as client:
+        await record(client, wav(1), await joined(client, alice), "wav", speak=True)
+        first = await event(client, "voice:audio")
+        assert await asyncio.to_thread(running.ai.books.wait_for, 4)
+    assert await asyncio.to_thread(eventually, lambda: len(voice_log(alice)) == 2)
+    heard, said = voice_log(alice)
+    assert (heard["outcome"], said["outcome"]) == ("delivered", "cut_short")
+    (spoken,) = [each for each in running.ai.books.billed if each.characters]
+    assert (first["sentence"], said["units"]) == (0, {"characters": spoken.characters})
+    assert await asyncio.to_thread(eventually, lambda: alice.held() == 0)
 
 
 @on_a_loop
