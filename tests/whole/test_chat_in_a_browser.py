@@ -182,6 +182,10 @@ def test_a_reply_is_streamed_and_taken_up_again_after_a_reload(page: Page, behin
     page.reload()
     expect(page.get_by_role("button", name="Stop the reply")).to_be_visible()
     expect(replies(page)).to_contain_text("The sky is blue")
+    page.get_by_role("link", name="New chat").click()
+    expect(page.locator(".message")).to_have_count(0)
+    page.go_back()
+    expect(replies(page)).to_contain_text("The sky is blue")
     until_ended(page)
     [stored] = behind.stored(person)
     assert replies(page).inner_text() == stored.strip()
@@ -377,8 +381,46 @@ def test_by_keyboard_and_on_a_phone_the_list_opens_and_closes(page: Page, behind
 
 
 def test_when_the_session_has_ended_the_page_asks_to_sign_in_again(page: Page, behind: Behind) -> None:
-    person = behind.person()
-    open_chat(page, person)
-    administer(behind.database_url, f"UPDATE sessions SET revoked_at = now() WHERE user_id = '{person.user_id}'")
-    page.reload()
+    open_chat(page, behind.person())
+    token = page.locator(".who [name=csrf_token]").input_value()
+    signed_out = page.request.post(
+        "/portal/sign-out", form={"csrf_token": token}, headers={"Sec-Fetch-Site": "same-origin"}, max_redirects=0
+    )
+    assert signed_out.status == 303
+    send(page, "hello")
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("hello")
+    page.get_by_role("button", name="Sign in again").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_what_is_long_is_shown_in_pages(page: Page, behind: Behind) -> None:
+    person = behind.person("enterprise")
+    conversation = None
+    for number in range(12):
+        behind.ai.next.add(NextAnswer(text=f"answer {number}"))
+        content = "the very first" if number == 0 else f"question {number}"
+        body = {"content": content} if conversation is None else {"content": content, "conversation_id": conversation}
+        sent = behind.server.post("/api/gateway/chat/messages", body, person.access_token)
+        conversation = sent.json()["conversation_id"]
+    for number in range(31):
+        made = behind.server.post("/api/gateway/conversations", {"title": f"chat {number}"}, person.access_token)
+        assert made.status == 201
+    open_chat(page, person)
+    chats = page.locator("#recent a")
+    expect(chats).to_have_count(30)
+    page.get_by_role("button", name="Show more").click()
+    expect(chats).to_have_count(32)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    chats.last.click()
+    expect(page.locator(".message")).to_have_count(20)
+    expect(page.locator(".message").last).to_be_in_viewport()
+    page.get_by_role("button", name="Show earlier messages").click()
+    expect(page.locator(".message")).to_have_count(24)
+    expect(page.locator(".message .content").first).to_have_text("the very first")
+    page.reload()
+    expect(page.locator(".message")).to_have_count(20)
+    page.get_by_label("Search your messages").fill('"very first"')
+    page.locator(".found a").click()
+    expect(page.locator(".message").first).to_be_focused()
+    expect(page.locator(".message").first).to_be_in_viewport()
