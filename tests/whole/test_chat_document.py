@@ -97,6 +97,7 @@ def running(tmp_path: Path) -> Iterator[MakeRun]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_path_of_the_document_works_with_its_variables(running: MakeRun) -> None:
     call = Client(running.url)
     accounts(call, running)
