@@ -41,7 +41,7 @@ def work_through(
     done = 0
     for item in items:
         try:
-            done += work(item)
+            done += _done(work, item)
         except unless:
             raise
         except Exception as error:
@@ -50,6 +50,16 @@ def work_through(
                 "item_passed_over", batch=batch, item=str(key(item)), reason=type(error).__name__, exc_info=error
             )
     return done
+
+
+def _done(work: Callable[[Item], int], item: Item) -> int:
+    """Once more when the connection was lost: PostgreSQL may have been restarted since it was last used."""
+    try:
+        return work(item)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return work(item)
 
 
 def not_passed_over(batch: str, *key: SQLColumnExpression[Any]) -> ColumnElement[bool]:

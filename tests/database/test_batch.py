@@ -12,6 +12,11 @@ from database import db, reading, transaction
 from database.batch import purge, work_through
 from database.batch_models import PassedOverItem
 from tests.bare_app import bare_app
+from tests.databases import ask
+
+END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture
@@ -64,6 +69,30 @@ def test_what_would_fail_for_every_item_ends_the_batch(app: Flask) -> None:
         work_through("count_up", [1, 2], work, unless=(ConnectionError,))
 
     assert passed_over() == []
+
+
+def test_an_item_whose_connection_was_lost_is_tried_once_more(app: Flask, database_url: str) -> None:
+    """PostgreSQL was restarted, which says nothing against the item."""
+
+    def work(item: int) -> int:
+        with transaction() as session:
+            return int(session.scalars(text("SELECT 10")).one())
+
+    assert work_through("count_up", [1], work) == 10
+    ask(database_url, END_OTHERS)
+    assert work_through("count_up", [2, 3], work) == 20
+    assert passed_over() == []
+
+
+def test_an_item_that_ends_its_connection_is_passed_over(app: Flask) -> None:
+    def work(item: int) -> int:
+        with transaction() as session:
+            if item == 1:
+                session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return 10
+
+    assert work_through("count_up", [1, 2], work) == 10
+    assert passed_over() == [("count_up", "1", "OperationalError", 1)]
 
 
 def test_a_failed_transaction_of_one_item_leaves_the_next_one_a_clean_session(app: Flask) -> None:
