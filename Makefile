@@ -49,6 +49,7 @@ test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 
 soak: $(INSTALLED)  ## Let everything fail by chance for ten minutes: make soak [FAULT_SEED=…]
 	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -rP -m slow tests/whole/test_solve_faults.py
+	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -m slow tests/capabilities/chat/sockets/test_slow_sockets.py -k silent
 
 test-postgres-versions: $(INSTALLED)  ## Run the database tests on PostgreSQL 15, the oldest supported version; `test` uses the newest
 	@test -x $(POSTGRES_15)/initdb || { echo "PostgreSQL 15 is not in $(POSTGRES_15). On Debian 12: sudo apt-get install postgresql-15." \

@@ -181,6 +181,8 @@ def _environ(scope: Scope) -> dict[str, Any]:
         "wsgi.url_scheme": {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
     }
     for name, value in scope["headers"]:
+        if b"_" in name:
+            continue  # `X_Forwarded_For` must not become the same variable as `X-Forwarded-For`
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text

@@ -17,6 +17,7 @@ from realtime.caps import Caps
 from realtime.client import Client, Surroundings
 from realtime.clients import Clients
 from realtime.control import Control
+from realtime.metrics import SOCKETS
 from realtime.origin import Origins
 from realtime.serve import Process
 from realtime.settings import RealtimeSections
@@ -26,6 +27,7 @@ from realtime.watch import watch
 from security.edge.client_address import TrustedProxies
 from security.health.check import HealthCheck
 from security.metrics.exposition import Metrics
+from security.metrics.live import Live
 from settings.section import secret_text
 
 THREADS = 8
@@ -44,6 +46,7 @@ def process_of(
     caps = Caps(settings.realtime_max_sockets, settings.realtime_max_per_address, offered.sockets if offered else {})
     threads = Blocking("sockets", THREADS)
     clients = Clients(caps, threads)
+    metrics.watch(Live(SOCKETS, lambda: len(clients)))
     socket_io, beside = (None, ()) if offered is None else _sockets_of(settings, auth, offered, clients, threads)
     edge = Edge(
         Origins((settings.public_base_url, settings.sockets_url), settings.cors_origins),

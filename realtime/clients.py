@@ -11,6 +11,7 @@ from auth.principal import Caller
 from database.blocking import Blocking
 from realtime.caps import Caps
 from realtime.client import Client
+from security.edge.request_id import in_this_exchange
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -43,7 +44,7 @@ class Clients:
         return [client for client in self._by_user.get(user_id, ()) if client.joined(room)]
 
     async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
-        return await self._threads.run(work, *arguments)
+        return await self._threads.run(in_this_exchange(work), *arguments)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

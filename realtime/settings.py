@@ -27,8 +27,9 @@ class RealtimeSection(ProcessSection):
     """How many sockets the realtime process holds at once. Any more get 503."""
     realtime_max_per_address: int = Field(default=50, ge=1, le=50_000)
     """How many sockets may be open from one network address at once. Any more get 429."""
-    realtime_drain_seconds: float = Field(default=30, ge=0, le=600)
-    """How long the realtime process waits for replies in progress when it is told to stop, in seconds. Then it closes the sockets."""
+    realtime_drain_seconds: float = Field(default=35, ge=0, le=600)
+    """How long the realtime process waits for replies in progress when it is told to stop, in seconds. Then it closes the sockets.
+    At least 5 more than `CHAT_DRAIN_S`, so that those that were stopped then can be counted and told."""
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:

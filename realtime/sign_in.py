@@ -34,17 +34,19 @@ class SignIn:
         self._callers, self._clients = callers, clients
         self.events = (SocketEvent("auth:refresh", Refresh, self._refresh, per_second=5),)
         self._judging: set[asyncio.Task[None]] = set()
+        self._changes = 0
+        """How often any account changed."""
 
     async def first(self, client: Client, auth: Any) -> None:
         """`auth`: what the client sent with its connection, of any kind. Raises Problem."""
         token = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(token, str) or not token:
             raise NotSignedIn("Send an access token or an API key as `auth: {token}`")
-        admitted = await self._ask(token, client.address)
+        changes, admitted = self._changes, await self._ask(token, client.address)
         if client.closing is not None:
             raise NotSignedIn("The socket is closed")
         self._clients.signed_in(client, admitted.caller)
-        client.admit(token, admitted)
+        self._admit(client, token, admitted, changes)
         structlog.get_logger().info("socket_opened", socket=client.id, user_id=client.caller.user_id)
 
     def judge(self, client: Client) -> None:
@@ -61,11 +63,18 @@ class SignIn:
 
     def account_changed(self, payload: str) -> None:
         """See ACCOUNT_CHANGED."""
+        self._changes += 1
         user_id, version = payload.split(" ")
         if clients := self._clients.of_user(UUID(user_id)):
             task = asyncio.get_running_loop().create_task(self._changed(clients, UUID(user_id), int(version)))
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
+
+    def _admit(self, client: Client, token: str, admitted: Admitted, changes: int) -> None:
+        """`changes`: when it was asked for. An account that has changed since was not yet this client's."""
+        client.admit(token, admitted)
+        if changes != self._changes:
+            self.judge(client)
 
     async def _changed(self, clients: Sequence[Client], user_id: UUID, version: int) -> None:
         await self._callers.changed(user_id, version)
@@ -87,10 +96,10 @@ class SignIn:
     async def _refresh(self, socket: Socket, body: Refresh) -> Mapping[str, object]:
         client = self._clients.get(socket.id)
         assert client is not None
-        admitted = await self._ask(body.token, client.address)
+        changes, admitted = self._changes, await self._ask(body.token, client.address)
         if admitted.caller.user_id != client.caller.user_id:
             raise InvalidToken("This token is another account's. Open another socket for it")
-        client.admit(body.token, admitted)
+        self._admit(client, body.token, admitted, changes)
         return {"expires_at": admitted.expires_at}
 
     async def _ask(self, token: str, address: str) -> Admitted:

@@ -173,9 +173,16 @@ def test_the_process_says_how_it_is(realtime: RealtimeProcess) -> None:
     for path in ("/", "/api/auth/profile", "/socket.io/other", "/ws/terminal", "/health/other", "/metrics"):
         status, problem = realtime.get(path)
         assert (status, problem["error"]) == (404, "not_found")
+
+
+def test_it_counts_what_it_does(realtime: RealtimeProcess, alice: RawSocket) -> None:
+    assert alice.ask("toy:echo", {"text": "a"})["ok"]
     status, text = realtime.get("/metrics", Authorization=f"Bearer {METRICS_TOKEN}")
     assert status == 200
-    assert "mirroros_sockets " in text
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(values["mirroros_sockets"]) >= 1
+    assert float(values["mirroros_sockets_connected_total"]) >= 1
+    assert float(values['mirroros_socket_events_total{event="toy:echo",outcome="ok"}']) >= 1
 
 
 def test_its_log_has_ids_and_sizes_alone(realtime: RealtimeProcess, alice: RawSocket, _alices: str) -> None:

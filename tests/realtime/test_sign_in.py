@@ -103,6 +103,16 @@ def test_an_address_has_its_sockets_and_no_more(realtime: RealtimeProcess) -> No
     _eventually_opens(realtime, address)
 
 
+def test_who_spells_the_header_of_proxies_in_another_way_stays_at_its_address(realtime: RealtimeProcess) -> None:
+    address = new_address()
+    opened = [RawSocket(realtime.url, address=address) for _ in range(PER_ADDRESS)]
+    with pytest.raises(InvalidStatus) as refused:
+        RawSocket(realtime.url, address=address, X_Forwarded_For=new_address())
+    assert refused.value.response.status_code == 429
+    for each in opened:
+        each.connection.close()
+
+
 def test_a_full_process_says_so(realtime: RealtimeProcess) -> None:
     opened = []
     with pytest.raises(InvalidStatus) as refused:

@@ -112,9 +112,8 @@ class Toys:
         self._tell_all("toy:heard", "reconnected")
 
     def _tell_all(self, event: str, what: Any) -> None:
-        for socket in list(self.sockets):  # type: ignore[call-overload]
-            if socket.admitted:
-                socket.emit(event, what)
+        for socket in self.sockets.all():
+            socket.emit(event, what)
 
 
 def _thread() -> str:

@@ -111,14 +111,18 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
         found is not None and requests.get(f"{found[1]}/controls/books", timeout=10).json()["requests"]
     ), started.output
 
+    sockets = re.search(r"^Sockets +(http://localhost:\d+)$", started.output, re.MULTILINE)
+    assert sockets is not None, started.output
+    assert requests.get(f"{sockets[1]}/health/ready", timeout=10).status_code == 200
+
     refused = subprocess.run(started.command, env=started.environ, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert f"Process {started.process.pid} already runs" in refused.stderr
 
     children = started.descendants()
     # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, an AI provider, the API, the
-    # worker, the mail box
-    assert len(children) >= 10
+    # worker, the realtime process, the mail box
+    assert len(children) >= 11
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
 

@@ -144,3 +144,21 @@ async def stored_of(database_url: str, message_id: str, text: str) -> str:
     ((stored,),) = await to_thread(ask, database_url, f"SELECT content FROM chat_messages WHERE id = '{message_id}'")
     assert stored == text[: len(stored)] != ""
     return str(stored)
+
+
+@on_a_loop
+async def test_a_realtime_process_that_is_told_to_stop_finishes_its_replies(
+    web: WebServer, realtime: RealtimeProcess, database_url: str, ai: AIServer
+) -> None:
+    (alice,) = people(web, database_url, 1)
+    ai.next.add(SLOW)
+    async with connected(realtime.url, alice.access_token) as client:
+        sent = await client.send()
+        await client.of_type("delta")
+        realtime.ask_to_stop()
+        await client.until(lambda name, _: name == "going_away")
+        refused = await client.ask("chat:stream", content="one more", idempotency_key="one-more")
+        assert (refused["status"], refused["error"]) == (503, "service_unavailable")
+        ended = await client.ended(sent["message_id"])
+        assert (ended["type"], ended["state"], client.text(sent["message_id"])) == ("end", "complete", TEXT)
+    await to_thread(eventually, lambda: realtime.exit_code == 0, 20)

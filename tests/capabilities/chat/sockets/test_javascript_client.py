@@ -21,7 +21,8 @@ pytestmark = [
         reason="make check-openapi installs the client",
     ),
 ]
-ANSWER = NextAnswer(text="Grüße, 世界! 🙂 " * 9, chunk_tokens=2)
+TEXT = "Grüße, 世界! 🙂 " * 9
+ANSWER = NextAnswer(text=TEXT, chunk_tokens=2)
 SNIPPET = """
 const socket = io('ws://localhost:3000', {
   auth: {
@@ -55,7 +56,7 @@ def test_all_sockets_of_the_owner_are_told_and_no_other(
     told = node("read_sockets.mjs", realtime, transport, owner.token, bob.token)
     assert told["connected"] == 21
     *texts, others = told["texts"]
-    assert (len(texts), set(texts), others) == (20, {ANSWER.text}, "")
+    assert (len(texts), set(texts), others) == (20, {TEXT}, "")
     assert (told["refused"]["status"], told["refused"]["error"]) == (404, "not_found")
     assert told["other"] == []
     assert owner.used()["call"] == 2
@@ -96,5 +97,5 @@ def test_the_example_of_the_docs_reads_on_after_a_lost_connection(
         await socket.emitWithAck("conversation:join", {{ conversation_id }});
         await send("Why is the sky blue?");
     """
-    running.ai.next.add(NextAnswer(text=ANSWER.text * 4, chunk_tokens=2, tokens_per_second=60))
-    assert node("--input-type=module", "--eval", script) == {"text": ANSWER.text * 4, "connections": 2}
+    running.ai.next.add(NextAnswer(text=TEXT * 4, chunk_tokens=2, tokens_per_second=60))
+    assert node("--input-type=module", "--eval", script) == {"text": TEXT * 4, "connections": 2}

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -62,6 +64,10 @@ def long_replies(running: RunningChat, alice: Customer) -> list[str]:
     return [conversation_id, *ids]
 
 
+def is_told(title: str, _: str, told: Mapping[str, Any]) -> bool:
+    return bool(told["conversation"]["title"] == title)
+
+
 def read_on_all(slow: RawSocket, conversation_id: str, ids: list[str]) -> None:
     assert slow.ask("conversation:join", {"conversation_id": conversation_id})["ok"]
     for each in ids:
@@ -78,7 +84,7 @@ def test_who_reads_slowly_gets_everything_and_is_not_closed_for_what_comes_betwe
         async with connected(realtime, alice.token) as other:
             for title in titles:
                 alice.call("PATCH", f"/api/gateway/conversations/{conversation_id}", json={"title": title})
-                await other.until(lambda name, told, title=title: (told.get("conversation") or {}).get("title") == title)  # type: ignore[misc]
+                await other.until(partial(is_told, title))
                 await asyncio.sleep(0.05)
 
     with RawSocket(realtime, alice.token) as slow:

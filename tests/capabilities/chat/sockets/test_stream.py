@@ -11,7 +11,8 @@ from tests.capabilities.chat.sockets.client import connected, on_a_loop
 
 pytestmark = pytest.mark.slow
 SHORT = NextAnswer(text="Hello, Alice. 答え 😀", chunk_tokens=1)
-SLOW = NextAnswer(text="größer 答え 😀 " * 20, chunk_tokens=2, tokens_per_second=100)
+LONG = "größer 答え 😀 " * 20
+SLOW = NextAnswer(text=LONG, chunk_tokens=2, tokens_per_second=100)
 NOBODYS = "01900000-0000-7000-8000-000000000000"
 MANY = 50
 
@@ -64,7 +65,7 @@ async def test_what_another_process_sends_comes_to_the_sockets_that_joined_and_t
         reply = (await to_thread(alice.send, conversation_id=conversation)).get_json()["reply"]
         for client in (phone, tablet):
             assert (await client.ended(reply["id"]))["usage"] == reply["usage"]
-            assert client.text(reply["id"]) == SLOW.text == reply["content"]
+            assert client.text(reply["id"]) == LONG == reply["content"]
             assert client.stream(reply["id"])[0]["model"] == reply["model"]
         assert len(phone.stream(reply["id"])) > 4
         await watch.until(lambda name, told: name == "conversation:updated" and told["conversation_id"] == conversation)
@@ -77,7 +78,7 @@ async def test_what_another_process_sends_comes_to_the_sockets_that_joined_and_t
 async def test_a_reply_that_runs_is_told_by_join_and_read_on(
     realtime: str, running: RunningChat, alice: Customer
 ) -> None:
-    running.ai.next.add(NextAnswer(text=SLOW.text, hold=True))
+    running.ai.next.add(NextAnswer(text=LONG, hold=True))
     events = alice.stream()
     start = events.until("start").data
     async with connected(realtime, alice.token) as client:
@@ -88,10 +89,10 @@ async def test_a_reply_that_runs_is_told_by_join_and_read_on(
         assert told == {"ok": True, "conversation_id": start["conversation_id"], "message_id": start["message_id"]}
         running.ai.next.release()
         await client.ended(start["message_id"])
-        assert client.text(start["message_id"]) == SLOW.text
-        await client.done("chat:stream", message_id=start["message_id"], after=len(SLOW.text.encode()) - 5)
-        rest = await client.until(lambda name, told: name == "chat:stream" and told.get("text") == SLOW.text[-2:])
-        assert rest["offset"] == len(SLOW.text.encode())
+        assert client.text(start["message_id"]) == LONG
+        await client.done("chat:stream", message_id=start["message_id"], after=len(LONG.encode()) - 5)
+        rest = await client.until(lambda name, told: name == "chat:stream" and told.get("text") == LONG[-2:])
+        assert rest["offset"] == len(LONG.encode())
     events.to_end()
 
 
@@ -206,7 +207,7 @@ async def test_a_reply_that_fails_says_why(realtime: str, running: RunningChat, 
 
 @on_a_loop
 async def test_who_left_is_told_no_more(realtime: str, running: RunningChat, alice: Customer) -> None:
-    running.ai.next.add(NextAnswer(text=SLOW.text, hold=True))
+    running.ai.next.add(NextAnswer(text=LONG, hold=True))
     async with connected(realtime, alice.token) as phone, connected(realtime, alice.token) as tablet:
         sent = await phone.send()
         conversation = {"conversation_id": sent["conversation_id"]}
@@ -239,7 +240,7 @@ async def test_typing_is_told_to_the_other_sockets_of_the_conversation(realtime:
 async def test_many_sends_with_one_key_are_one_call(realtime: str, running: RunningChat) -> None:
     """Over several sockets, and by HTTP."""
     alice = running.register()
-    running.ai.next.add(NextAnswer(text=SLOW.text, hold=True))
+    running.ai.next.add(NextAnswer(text=LONG, hold=True))
     async with connected(realtime, alice.token) as phone, connected(realtime, alice.token) as tablet:
         clients = (phone, tablet)
         by_http = create_task(to_thread(alice.send, "once", key="one-key"))
@@ -248,7 +249,7 @@ async def test_many_sends_with_one_key_are_one_call(realtime: str, running: Runn
         running.ai.next.release()
         for client in clients:
             await client.ended(message_id)
-            assert client.text(message_id) == SLOW.text
+            assert client.text(message_id) == LONG
             assert [each["type"] for each in client.stream(message_id)].count("start") == 1
     assert (await by_http).get_json()["reply"]["id"] == message_id
     assert len(running.ai.books.entries) == 1
