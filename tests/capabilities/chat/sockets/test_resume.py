@@ -10,8 +10,8 @@ from tests.capabilities.chat.sockets.client import connected, on_a_loop
 from tests.capabilities.chat.test_follow import TEXT
 
 CUTS = 100
-SLOW = NextAnswer(text=TEXT * 4, chunk_tokens=2, tokens_per_second=200)
-"""For some ten seconds."""
+SLOW = NextAnswer(text=TEXT * 2, chunk_tokens=2, tokens_per_second=200)
+"""For some seconds."""
 
 
 def whole_characters(text: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from asyncio import create_task, gather, to_thread
 
 import pytest
+from socketio.exceptions import ConnectionError as SocketIOConnectionError
 
 from auth.tiers import Tier
 from sandbox.ai_server.next_answers import NextAnswer
@@ -171,6 +172,30 @@ async def test_a_message_is_refused_when_the_plan_has_no_more(realtime: str, run
         by_http = eve.send().get_json()
         assert (refused["status"], refused["error"]) == (429, by_http["error"])
     assert eve.used()["call"] == 5
+
+
+@on_a_loop
+async def test_a_key_needs_the_scope(realtime: str, running: RunningChat, alice: Customer) -> None:
+    scoped, other = (
+        alice.call("POST", "/api/auth/tokens", json={"name": scope, "scopes": [scope]}).get_json()["token"]
+        for scope in ("chat", "predict")
+    )
+    async with connected(realtime, scoped) as client:
+        assert (await client.ended((await client.send())["message_id"]))["type"] == "end"
+    with pytest.raises(SocketIOConnectionError):
+        await connected(realtime, other).__aenter__()
+
+
+@on_a_loop
+async def test_a_plan_has_so_many_sockets(realtime: str, running: RunningChat) -> None:
+    eve = running.register(tier=Tier.FREE)
+    async with connected(realtime, eve.token), connected(realtime, eve.token):
+        with pytest.raises(SocketIOConnectionError):
+            await connected(realtime, eve.token).__aenter__()
+    (free,) = [
+        plan for plan in eve.call("GET", "/api/payments/plans").get_json()["plans"] if plan["tier"] == Tier.FREE.value
+    ]
+    assert free["limits"]["chat"]["sockets"] == 2
 
 
 @on_a_loop
