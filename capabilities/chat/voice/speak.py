@@ -41,21 +41,34 @@ class Speak:
         """One metered call, for the log and its cost: it draws no seconds. Raises SocketClosed, and a Problem for what was not
         spoken.
         """
-        call = await socket.blocking(self._begin, socket.caller, ids)
+        call = await self._begun(socket, ids)
         if isinstance(call, Delivered):
             await _tell_end(socket, ids, 0, complete=False)
             return
         call.tally.answer = SPOKEN
         try:
-            complete = await self._say_all(socket, ids, text, call)
+            sentences, complete = await self._say_all(socket, ids, text, call)
         except ProviderFailed as failure:
             call.tally.cost_micros += failure.cost_micros
-            await self.voice.settlers.run(call.failed, failure)
+            await asyncio.shield(self.voice.settlers.run(call.failed, failure))
             raise
         except BaseException:  # the socket has ended
-            await self.voice.settlers.run(call.answered, Outcome.CUT_SHORT)
+            await asyncio.shield(self.voice.settlers.run(call.answered, Outcome.CUT_SHORT))
             raise
-        await self.voice.settlers.run(call.answered, Outcome.DELIVERED if complete else Outcome.CUT_SHORT)
+        outcome = Outcome.DELIVERED if complete else Outcome.CUT_SHORT
+        await asyncio.shield(self.voice.settlers.run(call.answered, outcome))  # also when the socket ends meanwhile
+        await _tell_end(socket, ids, sentences, complete=complete)
+
+    async def _begun(self, socket: Socket, ids: Ids) -> Delivered | OpenCall:
+        """A socket that ends while the call is begun leaves none open."""
+        beginning = asyncio.ensure_future(socket.blocking(self._begin, socket.caller, ids))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            call = await beginning
+            if isinstance(call, OpenCall):
+                await self.voice.settlers.run(call.released)
+            raise
 
     def _begin(self, caller: Caller, ids: Ids) -> Delivered | OpenCall:
         work = self.voice.work(EVENT, "spoken replies", asked=ids.message_id.bytes, key=str(ids.message_id))
@@ -69,8 +82,8 @@ class Speak:
         call.tally.units["characters"] = 0
         return call
 
-    async def _say_all(self, socket: Socket, ids: Ids, text: LiveText, call: OpenCall) -> bool:
-        """True: the reply is complete, and all of it was spoken."""
+    async def _say_all(self, socket: Socket, ids: Ids, text: LiveText, call: OpenCall) -> tuple[int, bool]:
+        """How many sentences, and whether the reply is complete and all of it was spoken."""
         spoken, number, too_long = call.tally.units, 0, False
         async with aclosing(sentences_of(text, self.model.longest_input)) as sentences:
             async for sentence in sentences:
@@ -80,9 +93,7 @@ class Speak:
                 await self._say(socket, ids, number, sentence, call)
                 number += 1
         ended = text.ended
-        complete = not too_long and ended is not None and ended.state is MessageState.COMPLETE
-        await _tell_end(socket, ids, number, complete=complete)
-        return complete
+        return number, not too_long and ended is not None and ended.state is MessageState.COMPLETE
 
     async def _say(self, socket: Socket, ids: Ids, number: int, sentence: str, call: OpenCall) -> None:
         provider, tally = self.voice.providers.by_name[self.model.provider], call.tally

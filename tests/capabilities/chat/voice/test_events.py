@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Unpack, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,7 +19,7 @@ from capabilities.chat.voice.plan_limits import VOICE_LIMITS
 from capabilities.chat.voice.problems import AlreadyRecording, NoRecording, VoiceNotInTier, VoiceUnavailable
 from capabilities.chat.voice.recordings import Recordings
 from capabilities.chat.voice.transcribe import Transcribe
-from metering.sockets import Socket
+from metering.sockets import Arguments, Result, Socket
 from providers.problems import CallStopped
 from tests.capabilities.chat.sockets.client import on_a_loop
 
@@ -57,7 +57,7 @@ class OpenSocket:
     async def send(self, event: str, *payload: object) -> None:
         self.emit(event, *payload)
 
-    async def blocking(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         return await asyncio.to_thread(work, *arguments)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -168,6 +168,7 @@ async def test_what_cannot_be_is_refused_and_costs_nothing(
     assert (voice_log(alice), seconds_used(alice) - before, alice.held()) == ([], 0, 0)
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_a_free_user_is_told_which_plans_have_it(realtime: str, running: RunningChat) -> None:
     bob = await asyncio.to_thread(running.register, Tier.FREE)
@@ -201,6 +202,7 @@ async def test_the_same_recording_with_the_same_key_is_counted_and_sent_once(
     assert (len(voice_log(alice)), seconds_used(alice) - before) == (1, 2)
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_a_reply_is_spoken_once_however_often_its_recording_is_repeated(
     realtime: str, running: RunningChat, alice: Customer
@@ -230,6 +232,7 @@ def test_price_lists_show_the_seconds(running: RunningChat) -> None:
     }
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_failures_cost_nothing_and_may_be_repeated(realtime: str, running: RunningChat, alice: Customer) -> None:
     troubles: list[tuple[dict[str, Any], str]] = [
@@ -254,6 +257,7 @@ async def test_failures_cost_nothing_and_may_be_repeated(realtime: str, running:
     assert (seconds_used(alice) - before, alice.held()) == (2, 0)
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_a_reply_whose_speech_fails_is_there_all_the_same(
     realtime: str, running: RunningChat, alice: Customer
@@ -340,6 +344,7 @@ async def test_a_client_that_leaves_while_it_is_spoken_to(realtime: str, running
     assert await asyncio.to_thread(eventually, lambda: alice.held() == 0)
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_nothing_of_a_voice_is_kept(realtime: str, running: RunningChat, alice: Customer) -> None:
     """And no log has a word of it: what is said here and what is understood are looked for there after each test."""
