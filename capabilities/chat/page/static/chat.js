@@ -7,6 +7,7 @@ import { readReply, untilReached } from "./chat_reply.js";
 const ROOT = "/portal/chat";
 const AT_ONCE = 20;
 const NEAR_END = 80;
+const FAR_FROM_END = 240;
 const MOST_PAGES = 50;
 const OF_PLANS = new Set(["rate_limit_exceeded", "feature_not_in_tier", "prompt_too_long", "max_tokens_above_plan"]);
 const at = (id) => document.getElementById(id);
@@ -609,8 +610,9 @@ function toEnd() {
 scroller.addEventListener(
   "scroll",
   () => {
-    staysAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
-    at("latest").hidden = staysAtEnd || now.messages.length === 0;
+    const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+    staysAtEnd = below < NEAR_END;
+    at("latest").hidden = below < FAR_FROM_END;
   },
   { passive: true },
 );
