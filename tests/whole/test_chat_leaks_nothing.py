@@ -180,8 +180,8 @@ class Talk:
         self.answers(stall_after_chunks=4)
         with event_stream(
             self.server, "POST", MESSAGES, self.alice.access_token, {"content": text["message"]}
-        ) as answer:
-            started = next(answer.events()).data
+        ) as stream:
+            started = next(stream.events()).data
             self.send(409, conversation_id=started["conversation_id"])
             stopped = self.ask("POST", f"{MESSAGES}/{started['message_id']}/stop", status=200).json()
         assert stopped["state"] == "stopped"

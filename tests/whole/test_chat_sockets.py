@@ -16,10 +16,11 @@ from tests.capabilities.chat.sockets.client import connected, on_a_loop
 from tests.databases import ask
 from tests.metering.limit_backends import eventually
 from tests.realtime.realtime_process import RealtimeProcess
+from tests.whole.chatting import MESSAGES
 from tests.whole.conftest import StartWebServer
 from tests.whole.environment import ai_environment, production_environment
 from tests.whole.real_worker import RealWorker
-from tests.whole.test_chat_processes import MESSAGES, people
+from tests.whole.test_chat_processes import people
 from tests.whole.web_server import WebServer
 
 pytestmark = pytest.mark.slow
