@@ -1,6 +1,7 @@
 """What happens to sockets when something that they stand on goes away."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -96,3 +97,16 @@ def test_a_lost_listener_comes_back_and_all_sockets_are_judged_again(
         assert alice.closed() == 4401
         ask(accounts.database_url, f"NOTIFY {NEWS}, 'again'")
         assert bob.heard("toy:heard") == ["again"]
+
+
+def test_where_nothing_uses_sockets_it_serves_its_health_alone(environ: dict[str, str], tmp_path: Path) -> None:
+    alone = {**environ, "CAPABILITIES": "predict", "FLASK_APP": "app:create_app"}
+    process = RealtimeProcess(alone, tmp_path, "-m", "flask", "realtime", "run")
+    try:
+        process.start()
+        assert process.get("/health/ready")[0] == 200
+        assert process.get("/socket.io/?EIO=4&transport=polling")[0] == 404
+        assert "no_capability_uses_sockets" in process.output()
+    finally:
+        process.stop()
+    assert process.exit_code == 0
