@@ -35,6 +35,7 @@ def listening(running: RunningChat) -> Iterator[Listener]:
         yield Listener(connection)
 
 
+@pytest.mark.slow
 def test_each_change_is_announced_once(running: RunningChat, alice: Customer) -> None:
     user_id = UUID(alice.id)
     with listening(running) as listener:
