@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -78,6 +79,8 @@ class Generation:
         self.request_id = call.running.request_id
         self.first_token_at: datetime | None = None
         self.stop_reason: StopReason | None = None
+        self.has_row: Future[bool] = Future()
+        """Done once its row was written, or could not be."""
         self.settling = False
         self.in_redis = 0
         """Bytes that were copied there."""

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from capabilities.chat.models import MessageState
 from capabilities.chat.replies import rows
 from capabilities.chat.replies.blocking import Blocking
-from capabilities.chat.replies.ended import Ended
+from capabilities.chat.replies.ended import Ended, ReplyInterrupted
 from capabilities.chat.replies.generation import Generation, StopReason
 from capabilities.chat.replies.redis_copies import Piece, RedisCopies
 from capabilities.chat.replies.rows import Progress
@@ -53,8 +54,11 @@ class RunningReplies:
         """What the rows call this process."""
         return f"{self._name}:{os.getpid()}"
 
-    def begin(self, generation: Generation) -> None:
-        """Its row is written. Raises CallStopped when the process ends this moment."""
+    @contextmanager
+    def begun(self, generation: Generation) -> Iterator[None]:
+        """The provider is asked while the block writes the reply's row. If the block raises, there was no reply. Raises CallStopped
+        when the process ends this moment.
+        """
         self._keepers.adopt()
         self._settlers.adopt()
         with self._lock:
@@ -64,6 +68,13 @@ class RunningReplies:
         except BaseException:
             self._forget(generation)
             raise
+        try:
+            yield
+        except BaseException:
+            generation.stop(StopReason.GONE)
+            generation.has_row.set_result(False)
+            raise
+        generation.has_row.set_result(True)
 
     def of(self, message_id: UUID) -> Generation | None:
         return self._by_id.get(message_id)
@@ -91,7 +102,10 @@ class RunningReplies:
             self._keeping = asyncio.ensure_future(self._keep())
         try:
             await generation.run()
-            await self._settlers.run(self._settle, generation)
+            if await asyncio.shield(asyncio.wrap_future(generation.has_row)):
+                await self._settlers.run(self._settle, generation)
+            else:
+                generation.text.end(Ended(MessageState.FAILED, problem=ReplyInterrupted()))
         except BaseException:
             generation.text.end(
                 Ended(MessageState.FAILED, problem=InternalError())
@@ -138,7 +152,7 @@ class RunningReplies:
                 generation.in_redis = length
 
     def _flush(self) -> None:
-        flushed = [(each, len(each.text)) for each in self._all() if not each.settling]
+        flushed = [(each, len(each.text)) for each in self._all() if each.has_row.done() and not each.settling]
         progress = [_progress(each, size) for each, size in flushed]
         if not progress:
             return

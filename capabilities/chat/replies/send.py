@@ -243,7 +243,7 @@ class SendMessage:
         models = _beginning_with(prepared.models, call)
         call.tally.details["route"] = wanted.path
         try:
-            ids = self._written(call, models[0], place, wanted)
+            ids = _ids(call.running.caller.user_id, place, wanted)
             call.tally.answer = orjson.dumps({**asdict(ids), "model": models[0].id}).decode()
             temperature = wanted.fields.temperature
             asked = Asked(
@@ -256,7 +256,8 @@ class SendMessage:
             )
             generation = Generation(ids, call, asked, self.providers, self.clock)
             reader = Reader(generation.text)
-            self.running.begin(generation)
+            with self.running.begun(generation):
+                self._write(ids, call, models[0], place, wanted)
         except BaseException:
             call.released()
             raise
@@ -269,34 +270,33 @@ class SendMessage:
         )
         return Sent(ids, start, reader, call.headers)
 
-    def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
+    def _write(self, ids: Ids, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> None:
         """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
-        user_id, now = call.running.caller.user_id, self.clock()
-        first_id, reply_id = uuid7(), uuid7()  # lists are in their order
+        now = self.clock()
         with transaction() as session:
             if place.conversation_id is None:
-                conversation = add_conversation(session, user_id, now)
+                conversation = add_conversation(session, ids.user_id, now)
+                conversation.id = ids.conversation_id
                 session.flush()
             else:
-                conversation = hold_conversation(session, user_id, place.conversation_id)
+                conversation = hold_conversation(session, ids.user_id, place.conversation_id)
             if place.parent_id is not None:
                 _refuse_running(message_in(session, conversation.id, place.parent_id))
-            shared = {"conversation_id": conversation.id, "user_id": user_id, "created_at": now}
+            shared = {"conversation_id": conversation.id, "user_id": ids.user_id, "created_at": now}
             messages: list[ChatMessage] = []
-            parent_id = place.parent_id
             if wanted.content is not None:
                 own = ChatMessage(
-                    id=first_id,
-                    parent_id=parent_id,
+                    id=ids.user_message_id,
+                    parent_id=place.parent_id,
                     role=MessageRole.USER,
                     content=wanted.content,
                     state=MessageState.COMPLETE,
                     **shared,
                 )
-                messages, parent_id = [own], first_id
+                messages = [own]
             reply = ChatMessage(
-                id=reply_id,
-                parent_id=parent_id,
+                id=ids.message_id,
+                parent_id=ids.user_message_id,
                 role=MessageRole.ASSISTANT,
                 content="",
                 state=MessageState.PENDING,
@@ -308,7 +308,6 @@ class SendMessage:
                 **shared,
             )
             append(session, conversation, now, *messages, reply)
-            return Ids(user_id, conversation.id, _known(parent_id), reply_id)
 
     def _join(self, user_id: UUID, request_id: UUID | None) -> Sent | None:
         """The running reply of the request that has the same Idempotency-Key."""
@@ -366,6 +365,12 @@ def _parent(session: Session, conversation: Conversation, wanted: Wanted) -> UUI
 def _refuse_running(message: ChatMessage) -> None:
     if MessageState(message.state).running:
         raise ReplyRunning
+
+
+def _ids(user_id: UUID, place: Place, wanted: Wanted) -> Ids:
+    """Lists are in the order of new ones."""
+    user_message_id = _known(place.parent_id) if wanted.content is None else uuid7()
+    return Ids(user_id, place.conversation_id or uuid7(), user_message_id, uuid7())
 
 
 def _beginning_with(models: Sequence[Model], call: OpenCall) -> Sequence[Model]:
