@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import jwt
@@ -93,6 +93,7 @@ def check(port: int, addresses: Addresses, *, jwt_key: str, tokens: Sequence[str
         cursor.execute("SELECT id::text, state, content FROM messages WHERE role = 'assistant'")
         ((reply, state, content),) = cursor.fetchall()
     with closing(redis.Redis.from_url(addresses.redis_url, decode_responses=True)) as copies:
-        copied = "".join(fields["text"] for _, fields in copies.xrange(f"reply:{reply}"))
+        entries: Any = copies.xrange(f"reply:{reply}")
+        copied = "".join(fields["text"] for _, fields in entries)
     if state != "complete" or content.count(" ") != 3 or copied != content:
         raise PeerDoesOtherWork(f"the chat peer keeps {state} {content!r} and {copied!r}")

@@ -94,9 +94,13 @@ def test_head_of_a_stream_makes_nothing_of_it(toy: Flask) -> None:
 def test_a_thread_may_send_parts_of_an_answer_whose_own_thread_waits(toy: Flask, server: str) -> None:
     outlet, written = Outlet(), list[bytes]()
 
+    def send() -> None:
+        outlet.send(b": sent\n\n")
+        outlet.wake()
+
     def events() -> Iterator[bytes]:
         yield b": first\n\n"
-        Thread(target=lambda: (outlet.send(b": sent\n\n"), outlet.wake())).start()
+        Thread(target=send).start()
         while not written and not (handed_on := outlet.wait(10)):
             pass
         if not written:
