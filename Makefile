@@ -45,7 +45,7 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --durations=25
 
 soak: $(INSTALLED)  ## Let everything fail by chance for ten minutes: make soak [FAULT_SEED=…]
 	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -rP -m slow tests/whole/test_faults.py
