@@ -63,7 +63,7 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         hash_key=parts.derived_key("mirroros chat request hashes v1"),
         clock=parts.auth.clock,
     )
-    sending = SendMessage(admission, running, follow, settings.chat_default_model)
+    sending = SendMessage(parts.engine, admission, running, follow, settings.chat_default_model)
     slots = ReaderSlots(settings.chat_max_streams)
     # Staff who look through an account never see its chats.
     guard = replace(parts.auth.signed_in_or_key(FEATURE), as_oneself=True)

@@ -25,7 +25,10 @@ class Change:
 
     def announce(self, session: Session) -> None:
         """Heard when the transaction is committed."""
-        notify(session, CHANNEL, orjson.dumps(asdict(self)).decode())
+        notify(session, CHANNEL, self.payload())
+
+    def payload(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
 
     @classmethod
     def heard(cls, payload: str) -> "Change":

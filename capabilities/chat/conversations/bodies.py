@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from capabilities.chat.conversations.append import LONGEST_TITLE
+from capabilities.chat.conversations.title import LONGEST_TITLE
 from capabilities.chat.models import MessageRole, MessageState, TitleSource
 from metering.usage.bodies import Cents
 from security.api.cursor import ListAnswer, ListQuery

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Select, literal, or_, select, true
+from sqlalchemy import CTE, BindParameter, ColumnElement, Select, literal, or_, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import LateralFromClause
 
@@ -12,9 +12,10 @@ from capabilities.chat.models import ChatMessage
 
 MOST_MESSAGES = 5_000
 """In one conversation, all branches together."""
+Id = UUID | BindParameter[UUID]
 
 
-def branch(conversation_id: UUID, leaf_id: UUID, most: int = MOST_MESSAGES) -> CTE:
+def branch(conversation_id: Id, leaf_id: Id, most: int = MOST_MESSAGES) -> CTE:
     """`id`, `parent_id` and `step` of the messages from the leaf, which is step 1, up to the first one, or to so many."""
     leaf = (
         select(ChatMessage.id, ChatMessage.parent_id, literal(1).label("step"))

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from capabilities.chat.conversations.announce import Change
-from capabilities.chat.conversations.append import title_of
 from capabilities.chat.conversations.bodies import ChangeConversationBody, ConversationAnswer
 from capabilities.chat.conversations.branches import newest_leaf
 from capabilities.chat.conversations.hold import hold_conversation, message_in
 from capabilities.chat.conversations.show import conversation_answer
+from capabilities.chat.conversations.title import title_of
 from capabilities.chat.models import ChatMessage, Conversation, TitleSource
 from database import transaction
 

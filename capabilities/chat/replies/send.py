@@ -10,35 +10,29 @@ from typing import Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from auth.principal import Caller
 from auth.tiers import Tier
 from capabilities.chat.admit import Admission, Admitted, Prepared, Request
 from capabilities.chat.choose_models import MODELS_TRIED, PROMPT_OF_UNKNOWN, longest_reply
-from capabilities.chat.conversations.announce import Change
-from capabilities.chat.conversations.append import append
-from capabilities.chat.conversations.branches import MOST_MESSAGES
 from capabilities.chat.conversations.context import Turn, context_of, tokens_of
-from capabilities.chat.conversations.hold import find_conversation, hold_conversation, message_in
-from capabilities.chat.conversations.make import add_conversation
-from capabilities.chat.conversations.problems import ConversationFull, ReplyRunning
-from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState
 from capabilities.chat.replies import rows
 from capabilities.chat.replies.bodies import ContextTold, RegenerateBody, ReplyOptions, ReplyStart, SendBody
+from capabilities.chat.replies.find_place import Place, find_place
 from capabilities.chat.replies.follow import Follow
 from capabilities.chat.replies.generation import Generation, Ids
 from capabilities.chat.replies.live_text import Reader
 from capabilities.chat.replies.problems import PromptTooLong
 from capabilities.chat.replies.running import RunningReplies
-from database import reading, transaction
+from capabilities.chat.replies.write_reply import write_reply
+from database import reading
 from database.base import uuid7
 from metering.idempotency import RequestStillRunning
-from metering.metered_calls import Delivered, OpenCall
-from providers.catalogue import Model
+from metering.metered_calls import Delivered
 from providers.completion import Message, Prompt, Role
 from providers.problems import CallStopped
-from security.edge.problems import NotFound, Problem, ValidationFailed, field_error
+from security.edge.problems import Problem, ValidationFailed, field_error
 
 SEND_PATH: Final = "/api/gateway/chat/messages"
 REGENERATE_PATH: Final = f"{SEND_PATH}/regenerate"
@@ -80,20 +74,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in a conversation the message goes, and what that conversation says of its replies. `parent_id`: of the new message; of
-    another version of a reply its own parent, which the user wrote.
-    """
-
-    conversation_id: UUID | None = None
-    parent_id: UUID | None = None
-    system_prompt: str | None = None
-    model: str | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-
-
-@dataclass(frozen=True)
 class Sent:
     """A reply that is on its way, or was when the request was first made. `fresh`: it has just been. The reader must be closed."""
 
@@ -108,6 +88,7 @@ class Sent:
 class SendMessage:
     """One per process."""
 
+    engine: Engine
     admission: Admission
     running: RunningReplies
     follow: Follow
@@ -130,8 +111,7 @@ class SendMessage:
 
     def _sent(self, caller: Caller, wanted: Wanted) -> Sent:
         try:
-            with reading() as session:
-                place = _place(session, caller.user_id, wanted)
+            place = self._place(caller.user_id, wanted)
             call = self.admission.admit(caller, wanted.request, lambda tier: self._prepared(tier, place, wanted))
         except RequestStillRunning:
             raise
@@ -143,6 +123,15 @@ class SendMessage:
         if isinstance(call, Delivered):
             return self._replayed(caller.user_id, call)
         return self._started(call, place, wanted)
+
+    def _place(self, user_id: UUID, wanted: Wanted) -> Place:
+        """Raises NotFound, ReplyRunning, ConversationFull."""
+        if wanted.conversation_id is None:
+            return Place()
+        again = wanted.content is None
+        return find_place(
+            self.engine, user_id, wanted.conversation_id, wanted.at, at_beginning=wanted.at_beginning, again=again
+        )
 
     def _prepared(self, tier: Tier, place: Place, wanted: Wanted) -> Prepared:
         """Raises NotInPlan, ValidationFailed, ModelUnavailable."""
@@ -157,8 +146,7 @@ class SendMessage:
         own = _most_tokens([*first, *last])
         context = None
         if place.conversation_id is not None and place.parent_id is not None:
-            with reading() as session:
-                context = context_of(session, place.conversation_id, place.parent_id, most - own)
+            context = context_of(self.engine, place.conversation_id, place.parent_id, most - own)
         turns = [] if context is None else [_message(turn) for turn in context.turns]
         if own > most or not (turns or last):
             raise PromptTooLong(most)
@@ -177,7 +165,18 @@ class SendMessage:
         wished = wanted.fields.max_tokens or place.max_tokens or prepared.max_tokens
         turns = sum(message.role is not Role.SYSTEM for message in asked.prompt.messages)
         try:
-            ids = self._written(call, asked.models[0], place, wanted)
+            ids = _ids(call.running.caller.user_id, place, wanted)
+            write_reply(
+                self.engine,
+                ids,
+                is_new=place.conversation_id is None,
+                parent_id=place.parent_id,
+                content=wanted.content,
+                model=asked.models[0],
+                request_id=call.running.request_id,
+                owner=self.running.owner,
+                now=self.admission.clock(),
+            )
             call.tally.answer = orjson.dumps({**asdict(ids), "model": asked.models[0].id}).decode()
             start = _start(
                 ids,
@@ -193,48 +192,6 @@ class SendMessage:
             call.released()
             raise
         return Sent(ids, start, reader, call.headers, fresh=True)
-
-    def _written(self, call: OpenCall, model: Model, place: Place, wanted: Wanted) -> Ids:
-        """The message and the row of its reply. Raises NotFound, ReplyRunning, ConversationFull for what changed meanwhile."""
-        user_id, now = call.running.caller.user_id, self.admission.clock()
-        first_id, reply_id = uuid7(), uuid7()  # lists are in their order
-        with transaction() as session:
-            if place.conversation_id is None:
-                conversation = add_conversation(session, user_id, now)
-                session.flush()
-            else:
-                conversation = hold_conversation(session, user_id, place.conversation_id)
-            if place.parent_id is not None:
-                _refuse_running(message_in(session, conversation.id, place.parent_id))
-            shared = {"conversation_id": conversation.id, "user_id": user_id, "created_at": now}
-            messages: list[ChatMessage] = []
-            parent_id = place.parent_id
-            if wanted.content is not None:
-                own = ChatMessage(
-                    id=first_id,
-                    parent_id=parent_id,
-                    role=MessageRole.USER,
-                    content=wanted.content,
-                    state=MessageState.COMPLETE,
-                    **shared,
-                )
-                messages, parent_id = [own], first_id
-            reply = ChatMessage(
-                id=reply_id,
-                parent_id=parent_id,
-                role=MessageRole.ASSISTANT,
-                content="",
-                state=MessageState.PENDING,
-                model=model.id,
-                provider=model.provider,
-                request_id=call.running.request_id,
-                owner=self.running.owner,
-                owner_until=rows.lease(),
-                **shared,
-            )
-            append(session, conversation, now, *messages, reply)
-            Change(user_id, conversation.id, reply_id, self.running.owner).announce(session)
-            return Ids(user_id, conversation.id, _known(parent_id), reply_id)
 
     def _join(self, user_id: UUID, request_id: UUID | None) -> Sent | None:
         """The running reply of the request that has the same Idempotency-Key."""
@@ -259,39 +216,10 @@ class SendMessage:
         return Sent(ids, _start(ids, model), self.follow.reader(user_id, ids.message_id), stored.headers)
 
 
-def _place(session: Session, user_id: UUID, wanted: Wanted) -> Place:
-    """Raises NotFound, ReplyRunning, ConversationFull."""
-    if wanted.conversation_id is None:
-        return Place()
-    conversation = find_conversation(session, user_id, wanted.conversation_id)
-    if conversation.message_count + (1 if wanted.content is None else 2) > MOST_MESSAGES:
-        raise ConversationFull
-    parent_id = _parent(session, conversation, wanted)
-    return Place(
-        conversation.id,
-        parent_id,
-        conversation.system_prompt,
-        conversation.model,
-        conversation.max_tokens,
-        conversation.temperature,
-    )
-
-
-def _parent(session: Session, conversation: Conversation, wanted: Wanted) -> UUID | None:
-    at = None if wanted.at_beginning else wanted.at or conversation.current_leaf_id
-    if at is None:
-        if wanted.content is None:
-            raise NotFound("The conversation has no reply yet")
-        return None
-    message = message_in(session, conversation.id, at)
-    _refuse_running(message)
-    again = wanted.content is None and message.role == MessageRole.ASSISTANT
-    return message.parent_id if again else message.id
-
-
-def _refuse_running(message: ChatMessage) -> None:
-    if MessageState(message.state).running:
-        raise ReplyRunning
+def _ids(user_id: UUID, place: Place, wanted: Wanted) -> Ids:
+    """Lists are in the order of new ones."""
+    user_message_id = _known(place.parent_id) if wanted.content is None else uuid7()
+    return Ids(user_id, place.conversation_id or uuid7(), user_message_id, uuid7())
 
 
 def _message(turn: Turn) -> Message:

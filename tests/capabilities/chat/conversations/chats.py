@@ -8,14 +8,15 @@ from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from admin.assembled import ASSEMBLED, Assembled
 from auth.tiers import Tier
-from capabilities.chat.conversations.append import append
 from capabilities.chat.conversations.hold import hold_conversation
 from capabilities.chat.conversations.make import add_conversation
-from capabilities.chat.models import ChatMessage, MessageRole, MessageState
+from capabilities.chat.conversations.title import title_of
+from capabilities.chat.models import ChatMessage, Conversation, MessageRole, MessageState, TitleSource
 from database import reading, transaction
 from database.base import uuid7
 from tests.auth.accounts_app import PASSWORD, bearer
@@ -89,7 +90,7 @@ class Person:
             conversation = add_conversation(session, self.id, now)
             session.flush()
             message = _message(conversation.id, None, MessageRole.USER, content, user_id=self.id, created_at=now)
-            append(session, conversation, now, message)
+            _append(session, conversation, now, message)
             return Talk(self, conversation.id, [message.id], now)
 
     def key(self, scope: str) -> str:
@@ -132,7 +133,7 @@ class Talk:
             speaker = role or (MessageRole.ASSISTANT if answers else MessageRole.USER)
             known = {"user_id": self.person.id, "created_at": self.now, "state": state}
             message = _message(self.id, parent_id, speaker, content, **known)
-            append(session, conversation, self.now, message)
+            _append(session, conversation, self.now, message)
             self.ids.append(message.id)
         return self.ids[-1]
 
@@ -157,3 +158,12 @@ def _message(talk: UUID, parent_id: UUID | None, role: MessageRole, content: str
         role=role,
         content=content,
     )
+
+
+def _append(session: Session, conversation: Conversation, now: datetime, message: ChatMessage) -> None:
+    session.add(message)
+    conversation.message_count += 1
+    conversation.current_leaf_id = message.id
+    conversation.last_message_at = conversation.updated_at = now
+    if conversation.title is None:
+        conversation.title, conversation.title_source = title_of(message.content), TitleSource.FIRST_MESSAGE

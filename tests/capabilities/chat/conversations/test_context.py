@@ -4,13 +4,13 @@ import pytest
 
 from capabilities.chat.conversations.context import Context, context_of, tokens_of
 from capabilities.chat.models import MessageRole, MessageState
-from database import reading
+from database import db
 from tests.capabilities.chat.conversations.chats import Chats, Person, Talk
 
 
 def context(talk: Talk, most: int, leaf: int = -1) -> Context:
-    with talk.person.chats.app.app_context(), reading() as session:
-        return context_of(session, talk.id, talk.ids[leaf], most)
+    with talk.person.chats.app.app_context():
+        return context_of(db.engine, talk.id, talk.ids[leaf], most)
 
 
 def texts(told: Context) -> list[str]:

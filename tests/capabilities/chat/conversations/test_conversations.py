@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from auth.tiers import Tier
-from capabilities.chat.conversations.append import LONGEST_TITLE
+from capabilities.chat.conversations.title import LONGEST_TITLE
 from capabilities.chat.models import MessageState
 from tests.capabilities.chat.conversations.chats import BASE, BEGINNING, Chats, Person, Talk
 

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from capabilities.chat.conversations.problems import ConversationFull
 from capabilities.chat.models import MessageRole, MessageState
 from tests.capabilities.chat.conversations.chats import Chats, Person, Talk
 
@@ -210,14 +209,6 @@ def test_of_two_who_delete_at_once_each_message_is_counted_once(alice: Person) -
     assert statuses.count(204) >= 2
     told = talk.read()
     assert told["message_count"] == len(talk.contents(branch="all")) == 3
-
-
-def test_a_conversation_has_an_end(alice: Person, chats: Chats) -> None:
-    talk = alice.begins()
-    chats.do("UPDATE chat_conversations SET message_count = 5000 WHERE id = :id", id=talk.id)
-    with pytest.raises(ConversationFull):
-        talk.say("one too many")
-    assert talk.contents() == ["Hello"]
 
 
 def test_the_database_takes_no_parent_of_another_conversation(alice: Person, chats: Chats) -> None:
