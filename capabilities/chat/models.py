@@ -69,7 +69,8 @@ class Conversation(Base):
     """`current_leaf_id` is where the branch ends that is shown; None while there is no message. A title comes from the first
     message, unless the user gave one.
 
-    Whoever adds, moves or deletes messages locks this row first (conversations/hold.py), so that its columns stay true.
+    Whoever adds, moves or deletes messages locks this row first (conversations/hold.py, replies/write_reply.py), so that its columns
+    stay true.
     """
 
     __tablename__ = "chat_conversations"
