@@ -51,7 +51,7 @@ def test_attackers_are_closed_and_everybody_else_is_served(
 ) -> None:
     assert callable(attack)
     token = accounts.person("enterprise").token
-    process = psutil.Process(realtime.pid)
+    process, said = psutil.Process(realtime.pid), len(realtime.output())
     closed: Counter[int] = Counter()
 
     def attacked(seconds: float) -> int:
@@ -76,4 +76,4 @@ def test_attackers_are_closed_and_everybody_else_is_served(
     assert attacked(SECONDS) - warm < MOST_GROWTH
     assert set(closed) <= {code, 1006}
     assert closed[code] >= ATTACKERS
-    assert "Traceback" not in realtime.output()
+    assert "Traceback" not in realtime.output()[said:]

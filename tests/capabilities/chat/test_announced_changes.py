@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from database.base import utc_now
 from tests.capabilities.chat.running_chat import MESSAGES, Customer, RunningChat
 
 LAST = "last"
+"""A channel of the test's own, for the realtime process hears the other one too."""
 CONVERSATIONS = "/api/gateway/conversations"
 
 
@@ -21,12 +23,13 @@ class Listener:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         connection.execute(f"LISTEN {CHANNEL}")
+        connection.execute(f"LISTEN {LAST}")
 
     def heard(self) -> list[Change]:
         """Since the last time. They are told in the order in which they were committed."""
-        self._connection.execute(f"NOTIFY {CHANNEL}, '{LAST}'")
-        payloads = iter(notice.payload for notice in self._connection.notifies(timeout=30))
-        return [Change.heard(payload) for payload in iter(lambda: next(payloads), LAST)]
+        self._connection.execute(f"NOTIFY {LAST}")
+        notices = self._connection.notifies(timeout=30)
+        return [Change.heard(notice.payload) for notice in takewhile(lambda notice: notice.channel != LAST, notices)]
 
 
 @contextmanager
