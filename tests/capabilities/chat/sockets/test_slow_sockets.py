@@ -125,6 +125,7 @@ def test_who_never_reads_is_closed_and_others_are_served(
         assert bystander.ask("conversation:leave", {"conversation_id": conversation_id})["ok"]
 
 
+@pytest.mark.timeout(SILENT_SECONDS + 120)
 @on_a_loop
 async def test_a_silent_socket_outlives_three_pings(
     start_realtime: StartRealtime, realtime: str, alice: Customer
