@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
@@ -59,11 +59,6 @@ class Seen:
     user_id: UUID
     rest: bytes
     ended: Ended | None
-
-
-def lease() -> Any:
-    """How long a process that writes now is believed, by PostgreSQL's clock."""
-    return func.clock_timestamp() + timedelta(seconds=OWNER_SECONDS)
 
 
 def flush(session: Session, owner: str, progress: Sequence[Progress]) -> Mapping[UUID, bool]:
