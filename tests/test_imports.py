@@ -17,6 +17,8 @@ PACKAGES = (
     "gateway",
     "providers",
     "realtime",
+    "portal",
+    "site_frame",
     "metering",
     "auth",
     "settings",
