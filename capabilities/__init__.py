@@ -3,8 +3,9 @@
 from typing import Final
 
 from capabilities.chat import CHAT
+from capabilities.shop import SHOP
 from capabilities.solve import SOLVE
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP)
