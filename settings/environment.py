@@ -13,7 +13,6 @@ from security.api.typed_text import trimmed
 QUOTES = "\"'"
 
 OF_DJANGO_DEBUG: Final = {"1": "development", "0": "production"}
-MINUTES_OF_A_DAY: Final = 24 * 60
 SWITCHES: Final = {"true": "1", "on": "1", "yes": "1", "false": "0", "off": "0", "no": "0"}
 
 FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -99,7 +98,7 @@ def _environment_of_debug(text: str) -> str:
 
 
 def _days_of_minutes(text: str) -> str:
-    days, rest = divmod(int(text), MINUTES_OF_A_DAY) if text.isascii() and text.isdigit() else (0, 1)
+    days, rest = divmod(int(text), 24 * 60) if text.isascii() and text.isdigit() else (0, 1)
     if rest:
         raise ValueError(
             "must be minutes that make whole days, such as 43200; better set JWT_REFRESH_TOKEN_EXPIRE_DAYS"
