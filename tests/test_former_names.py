@@ -123,6 +123,16 @@ def test_an_env_file_of_the_store_is_read_as_it_stands(tmp_path: Path) -> None:
     assert settings.stripe_secret_key.get_secret_value() == "sk_test_your_stripe_secret_key_here"
 
 
+def test_two_variables_of_the_store_alone_are_enough_to_develop() -> None:
+    given = {"STRIPE_KEY": "sk_test_your_stripe_secret_key_here", "ALLOWED_ORIGINS": "http://localhost:5173"}
+    settings = load_settings({**given, "CAPABILITIES": "predict,shop"})
+    assert (settings.is_development, settings.cors_origins) == (True, {"http://localhost:5173"})
+    assert with_names_of_today(given).remarks == [
+        "STRIPE_KEY is the former name of STRIPE_SECRET_KEY. Set STRIPE_SECRET_KEY instead.",
+        "ALLOWED_ORIGINS is the former name of CORS_ORIGINS. Set CORS_ORIGINS instead.",
+    ]
+
+
 @pytest.mark.parametrize("minutes", ["43201", "1", "-1440", "1440.0", "a month", "\u0661\u0664\u0664\u0660"])
 def test_minutes_that_make_no_whole_days_are_refused(minutes: str) -> None:
     assert problems_of(production(LONG_REFRESH_TOKEN_LIFETIME=minutes)) == {
