@@ -45,9 +45,7 @@ def _https_url(text: str) -> str:
 Name = Annotated[
     str, Field(min_length=1, max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Juniper"]), trims(LONGEST_NAME)
 ]
-Category = Annotated[
-    str, Field(min_length=1, max_length=LONGEST_CATEGORY, pattern=ONE_LINE), trims(LONGEST_CATEGORY)
-]
+Category = Annotated[str, Field(min_length=1, max_length=LONGEST_CATEGORY, pattern=ONE_LINE), trims(LONGEST_CATEGORY)]
 Sku = Annotated[str, Field(min_length=1, max_length=LONGEST_SKU, pattern=ONE_LINE), trims(LONGEST_SKU)]
 Price = Annotated[
     str, Field(json_schema_extra={"pattern": f"^{WRITTEN.pattern}$"}, examples=["12.50"]), AfterValidator(_decimal)
@@ -177,8 +175,8 @@ class StockMovementAnswer(AnswerBody):
     delta: int
     """How many were added, or less than 0: taken away."""
     kind: MovementKind
-    """`reserve`: an order took it. `release`: the order was cancelled. `return`: a refund put it back. Staff: `initial`, `adjust` (some
-    more or less) and `count` (a stock-take)."""
+    """`reserve`: an order took it. `release`: the order was cancelled. `return`: a refund put it back. By staff: `initial`, `adjust`
+    (some more or less), `count` (a stock-take)."""
     order_item_id: UUID | None
     refund_id: UUID | None
     actor_id: UUID | None
