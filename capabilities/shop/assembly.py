@@ -22,6 +22,6 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         order_url=settings.shop_order_url,
     )
     return Built(
-        routes=(product_routes(parts.auth, rules),),
+        routes=(product_routes(parts.auth, rules, parts.engine),),
         purchases=(Orders(rules),),
     )

@@ -6,7 +6,6 @@ from typing import Final, Self
 
 from flask import request
 
-from security.api.models import AnswerBody
 from security.api.operation import Answer
 
 LIFETIME_SECONDS: Final = 15
@@ -24,8 +23,7 @@ class Tagged:
     etag: str
 
     @classmethod
-    def of(cls, answer: AnswerBody) -> Self:
-        body = answer.__pydantic_serializer__.to_json(answer)
+    def of(cls, body: bytes) -> Self:
         return cls(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
 
     def answer(self) -> Answer:

@@ -30,6 +30,5 @@ def create_product(rules: ShopRules, session: Session, body: NewProductBody, *, 
         session.flush()
     if body.stock_quantity:
         move_stock(session, product.id, body.stock_quantity, MovementKind.INITIAL, now, actor_id=by)
-        session.refresh(product, ["stock_quantity"])
     record(session, "product_created", now, user_id=None, actor_id=by, product_id=str(product.id))
-    return product_answer(product)
+    return product_answer(session, product.id)

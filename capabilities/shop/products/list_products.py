@@ -1,72 +1,62 @@
 """Lists of products, and the categories that there are."""
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Engine, func, select
 
 from capabilities.shop.models import Product
-from capabilities.shop.products.bodies import (
-    CategoriesAnswer,
-    CategoryAnswer,
-    ProductsAnswer,
-    ProductSort,
-    ProductsQuery,
-)
-from capabilities.shop.products.show import product_answer
+from capabilities.shop.products.bodies import CategoriesAnswer, CategoryAnswer, ProductSort, ProductsQuery
+from capabilities.shop.products.show import AS_JSON
 from database import reading
-from database.pages import page_of
+from database.one_statement import rows_of
 from security.edge.problems import ValidationFailed, field_error
 
 MOST_CATEGORIES: Final = 1_000
 
-KEYS: Final[dict[ProductSort, InstrumentedAttribute[str] | InstrumentedAttribute[int] | None]] = {
-    ProductSort.NEWEST: None,
-    ProductSort.PRICE: Product.price_minor,
-    ProductSort.PRICE_DOWN: Product.price_minor,
-    ProductSort.NAME: Product.name,
+ORDERS: Final = {
+    ProductSort.NEWEST: ("id", "<"),
+    ProductSort.PRICE: ("price_minor, id", ">"),
+    ProductSort.PRICE_DOWN: ("price_minor, id", "<"),
+    ProductSort.NAME: ("name, id", ">"),
 }
-"""By what a list is sorted, before the id. Ids are in the order of time. Each has an index."""
-DOWNWARDS: Final = frozenset({ProductSort.NEWEST, ProductSort.PRICE_DOWN})
+"""What a list is sorted by, which has an index, and how what follows compares. Ids are in the order of time."""
 
 
-def list_products(wanted: ProductsQuery, *, also_inactive: bool) -> ProductsAnswer:
-    """Raises ValidationFailed for the cursor of another list."""
-    with reading() as session:
-        found = session.scalars(in_order(wanted).where(*conditions(wanted, also_inactive=also_inactive))).all()
-        if not found and wanted.cursor is not None:
-            check_cursor(session, wanted)
-    page = page_of([product_answer(row) for row in found], wanted.limit)
-    return ProductsAnswer(products=list(page.items), next_cursor=page.next_cursor)
+def list_products(engine: Engine, wanted: ProductsQuery, *, also_inactive: bool) -> bytes:
+    """The JSON of a ProductsAnswer. Raises ValidationFailed for the cursor of another list."""
+    values = {**wanted.model_dump(), "cursor": str(wanted.cursor), "most": wanted.limit + 1}
+    found = rows_of(engine, statement(wanted, also_inactive=also_inactive), values)
+    if not found and wanted.cursor is not None:
+        check_cursor(engine, values)
+    page = found[: wanted.limit]
+    next_cursor = f'"{page[-1][0]}"' if len(found) > wanted.limit else "null"
+    products = ",".join([shown for _, shown in page])
+    return bytes(f'{{"next_cursor":{next_cursor},"products":[{products}]}}', "utf-8")
 
 
-def conditions(wanted: ProductsQuery, *, also_inactive: bool) -> list[SQLColumnExpression[bool]]:
-    kept: list[SQLColumnExpression[bool]] = []
-    if not also_inactive:
-        kept.append(Product.is_active)
+def statement(wanted: ProductsQuery, *, also_inactive: bool) -> str:
+    """Ids and JSON, with one more than the page has. A page begins behind where the cursor's product stands now."""
+    columns, follows = ORDERS[wanted.sort]
+    conditions = ["true" if also_inactive else "is_active"]
     if wanted.category is not None:
-        kept.append(Product.category == wanted.category)
+        conditions.append("category = %(category)s")
     if wanted.in_stock is not None:
-        kept.append(Product.stock_quantity > 0 if wanted.in_stock else Product.stock_quantity == 0)
+        conditions.append("stock_quantity > 0" if wanted.in_stock else "stock_quantity = 0")
     if wanted.q is not None:
-        kept.append(Product.search.op("@@")(func.websearch_to_tsquery("simple", wanted.q)))
-    return kept
-
-
-def in_order(wanted: ProductsQuery) -> Select[Product]:
-    """From the cursor's product on, by where that stands now. One row more than the page has."""
-    key, downwards = KEYS[wanted.sort], wanted.sort in DOWNWARDS
-    columns = [Product.id] if key is None else [key, Product.id]
-    query = select(Product).order_by(*(column.desc() if downwards else column for column in columns))
+        conditions.append("search @@ websearch_to_tsquery('simple', %(q)s)")
     if wanted.cursor is not None:
-        last = [select(column).where(Product.id == wanted.cursor).scalar_subquery() for column in columns]
-        here, there = tuple_(*columns), tuple_(*last)
-        query = query.where(here < there if downwards else here > there)
-    return query.limit(wanted.limit + 1)
+        place = f"(SELECT {columns} FROM shop_products WHERE id = %(cursor)s)"  # nosec B608 # noqa: S608 - constants
+        conditions.append(f"({columns}) {follows} {place}")
+    direction = "DESC" if follows == "<" else "ASC"
+    order = ", ".join(f"{column} {direction}" for column in columns.split(", "))
+    return (
+        f"SELECT id, {AS_JSON} FROM shop_products WHERE {' AND '.join(conditions)} "  # nosec B608 # noqa: S608 - constants
+        f"ORDER BY {order} LIMIT %(most)s"
+    )
 
 
-def check_cursor(session: Session, wanted: ProductsQuery) -> None:
-    if session.scalars(select(Product.id).where(Product.id == wanted.cursor)).one_or_none() is None:
+def check_cursor(engine: Engine, values: dict[str, Any]) -> None:
+    if not rows_of(engine, "SELECT FROM shop_products WHERE id = %(cursor)s", values):
         raise ValidationFailed([field_error(["cursor"], "unknown_cursor", "This is not a cursor of this list")])
 
 

@@ -50,7 +50,7 @@ def replace_product(
         )
     if body.stock_quantity is not None:
         set_stock(session, product, body.stock_quantity, body.stock_was, now, by=by)
-    return product_answer(product)
+    return product_answer(session, product_id)
 
 
 def hold_product(session: Session, product_id: UUID) -> Product:
@@ -72,4 +72,3 @@ def set_stock(
         delta, kind = stock - stock_was, MovementKind.ADJUST
     if delta:
         move_stock(session, product.id, delta, kind, now, actor_id=by)
-        session.refresh(product, ["stock_quantity"])

@@ -6,12 +6,13 @@ from typing import Final
 from uuid import UUID
 
 from flask import Blueprint
+from sqlalchemy import Engine
 
 from auth.assembly import Auth
 from auth.principal import Caller, Principal, Role
 from capabilities.shop import ORDERS_SCOPE
 from capabilities.shop.move_stock import StockWouldBeNegative
-from capabilities.shop.once import KEY_PROBLEMS, MADE_HEADERS, Keep, once
+from capabilities.shop.once import KEY_PROBLEMS, MADE_HEADERS, Keep, encoded, once
 from capabilities.shop.products.bodies import (
     CategoriesAnswer,
     NewProductBody,
@@ -41,9 +42,9 @@ LARGEST_BODY: Final = 256 * 1024
 PATH: Final = "/api/shop"
 
 
-def product_routes(auth: Auth, rules: ShopRules) -> Blueprint:
+def product_routes(auth: Auth, rules: ShopRules, engine: Engine) -> Blueprint:
     routes = Blueprint("products", __name__, url_prefix=PATH)
-    add_reads(routes, auth)
+    add_reads(routes, auth, engine)
     add_changes(routes, auth, rules)
     return routes
 
@@ -52,11 +53,13 @@ def is_admin(caller: Caller | None) -> bool:
     return isinstance(caller, Principal) and caller.role.includes(Role.ADMIN)
 
 
-def add_reads(routes: Blueprint, auth: Auth) -> None:
+def add_reads(routes: Blueprint, auth: Auth, engine: Engine) -> None:
     open_to_all = auth.anyone_or_signed_in("people look at products before they have an account", ORDERS_SCOPE)
-    on_sale = SharedReads[ProductsQuery, Tagged](lambda wanted: Tagged.of(list_products(wanted, also_inactive=False)))
-    one_on_sale = SharedReads[UUID, Tagged](lambda sought: Tagged.of(read_product(sought, also_inactive=False)))
-    categories = SharedReads[None, Tagged](lambda _: Tagged.of(list_categories()))
+    on_sale = SharedReads[ProductsQuery, Tagged](
+        lambda wanted: Tagged.of(list_products(engine, wanted, also_inactive=False))
+    )
+    one_on_sale = SharedReads[UUID, Tagged](lambda sought: Tagged.of(read_product(engine, sought, also_inactive=False)))
+    categories = SharedReads[None, Tagged](lambda _: Tagged.of(encoded(list_categories())))
     shown_to_all = partial(operation, routes, "GET", guard=open_to_all, answer_headers=CONDITIONAL_HEADERS)
 
     @shown_to_all(
@@ -72,7 +75,7 @@ def add_reads(routes: Blueprint, auth: Auth) -> None:
         before stands now. Admins also see what is not on sale.
         """
         if is_admin(caller):
-            return Answer(200, list_products(query, also_inactive=True))
+            return Answer(200, list_products(engine, query, also_inactive=True))
         return on_sale(query).answer()
 
     @shown_to_all(
@@ -95,7 +98,7 @@ def add_reads(routes: Blueprint, auth: Auth) -> None:
     def product(caller: Caller | None, product_id: UUID) -> Answer:
         """A product that is not on sale is shown to admins alone."""
         if is_admin(caller):
-            return Answer(200, read_product(product_id, also_inactive=True))
+            return Answer(200, read_product(engine, product_id, also_inactive=True))
         return one_on_sale(product_id).answer()
 
 
