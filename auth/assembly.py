@@ -239,6 +239,10 @@ def auth_of(
         AuthSettings(
             issuer=settings.public_base_url,
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
+            sessions=SessionLifetimes(
+                idle=timedelta(minutes=settings.jwt_short_refresh_expire_minutes),
+                remembered_idle=timedelta(days=settings.jwt_refresh_token_expire_days),
+            ),
             bcrypt_cost=settings.bcrypt_cost,
             password_hasher=settings.password_hasher,
             password_threads=max(1, usable_cores() // settings.web_concurrency),

@@ -95,7 +95,8 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def login(body: SignInBody) -> Answer:
-        """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
+        """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 60 minutes and
+        7 days. The operator may have changed the times without use.
 
         After 5 wrong passwords within 5 minutes you have to wait. A device that sends the `device_token` of an earlier sign-in
         has its own tries.

@@ -137,7 +137,7 @@ def test_nothing_else_may_be_asked_for_over_plain_http_at_a_former_path(service:
 
 
 def test_former_paths_can_be_switched_off() -> None:
-    client = application(COMPAT_ROUTES="off").test_client()
+    client = application(**{**EVERYTHING, "COMPAT_ROUTES": "off"}).test_client()
     for former in [*FORMER_PATHS, *(f"GET {page}" for page in MOVED_PAGES), "GET /api/customers/verify-email?token=x"]:
         method, _, path = former.partition(" ")
         answer = client.open(re.sub("<uuid:[a-z_]+>", str(uuid4()), path), method=method, base_url=BASE)
@@ -146,5 +146,5 @@ def test_former_paths_can_be_switched_off() -> None:
 
 
 def test_former_paths_of_what_is_switched_off_do_not_exist() -> None:
-    client = application().test_client()
+    client = application(CAPABILITIES="predict").test_client()
     assert client.post("/api/payments/create-intent", json={}, base_url=BASE).status_code == 404
