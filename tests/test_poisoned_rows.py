@@ -202,6 +202,7 @@ ELSEWHERE = {
     "create_billing_periods",
     "mark_overdue_periods",
     "sweep_chat_replies",
+    "audit_stock",
 }
 """Jobs of packages that have tests of their own."""
 
