@@ -1,8 +1,14 @@
 """The parts of this package, put together for one application."""
 
 from datetime import timedelta
+from functools import partial
 
 from capabilities.shop.orders.purchase import Orders
+from capabilities.shop.products.commands import shop_commands
+from capabilities.shop.products.demo_products import create_demo_products
+from capabilities.shop.products.jobs import product_jobs
+from capabilities.shop.products.metrics import STOCK_DRIFT
+from capabilities.shop.products.routes import product_routes
 from capabilities.shop.rules import ShopRules
 from capabilities.shop.settings import ShopSection
 from metering.parts import Built, Parts
@@ -20,4 +26,11 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         notify_email=settings.shop_notify_email,
         order_url=settings.shop_order_url,
     )
-    return Built(purchases=(Orders(rules),))
+    return Built(
+        routes=(product_routes(parts.auth, rules, parts.engine),),
+        jobs=product_jobs(parts.auth.clock),
+        commands=(shop_commands(rules),),
+        figures=(STOCK_DRIFT,),
+        purchases=(Orders(rules),),
+        demo=partial(create_demo_products, rules),
+    )
