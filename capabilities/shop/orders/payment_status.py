@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from capabilities.shop.models import Order
@@ -42,14 +42,12 @@ class OrderPayment:
     refunded_minor: int
 
 
-def orders_with_payments() -> Select[tuple[Order, Payment | None]]:
-    """For one order or many: each with the payment that `payment_of` reads."""
+def orders_with_payments() -> Select[Order, Payment]:
+    """Each order with the payment that `payment_of` takes, or None."""
     return select(Order, Payment).outerjoin(Payment, Payment.id == Order.payment_id)
 
 
-def payment_of(row: Row[tuple[Order, Payment | None]]) -> OrderPayment:
-    """Of a row of `orders_with_payments`."""
-    order, payment = row._tuple()
+def payment_of(order: Order, payment: Payment | None) -> OrderPayment:
     if payment is None:
         free = order.total_minor == 0 and order.confirmed_at is not None
         return OrderPayment(None, None, OrderPaymentStatus.PAID if free else OrderPaymentStatus.UNPAID, 0)
@@ -62,7 +60,7 @@ def payment_of(row: Row[tuple[Order, Payment | None]]) -> OrderPayment:
 
 
 def payment_status(session: Session, order_id: UUID) -> OrderPaymentStatus:
-    return payment_of(session.execute(orders_with_payments().where(Order.id == order_id)).one()).status
+    return payment_of(*session.execute(orders_with_payments().where(Order.id == order_id)).one()).status
 
 
 def shown(status: PaymentStatus, refunded: int) -> OrderPaymentStatus:
