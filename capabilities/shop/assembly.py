@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+from capabilities.shop.orders.jobs import order_jobs
 from capabilities.shop.orders.purchase import Orders
+from capabilities.shop.orders.routes import order_routes
 from capabilities.shop.products.routes import product_routes
 from capabilities.shop.rules import ShopRules
 from capabilities.shop.settings import ShopSection
@@ -22,6 +24,7 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         order_url=settings.shop_order_url,
     )
     return Built(
-        routes=(product_routes(parts.auth, rules, parts.engine),),
+        routes=(product_routes(parts.auth, rules, parts.engine), order_routes(parts.auth, rules)),
+        jobs=order_jobs(rules),
         purchases=(Orders(rules),),
     )

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from capabilities.shop.models import Order, OrderStatus
-from capabilities.shop.move_order import Actor, move_order
+from capabilities.shop.orders.confirm_order import confirm_order
 from capabilities.shop.rules import ShopRules
 from database.jobs.declare import enqueue_job
 from metering.purchase import GIVE_MONEY_BACK, Price, Purchase
@@ -52,16 +52,8 @@ class Orders:
         """The order waits for another payment until its own time is over."""
 
     def paid(self, session: Session, purchase: Purchase, now: datetime) -> None:
-        confirmed = move_order(
-            session,
-            purchase.id,
-            OrderStatus.PENDING,
-            OrderStatus.CONFIRMED,
-            now,
-            actor=Actor.PAYMENT,
-            payment_id=purchase.payment_id,
-        )
-        if confirmed:
+        assert purchase.payment_id is not None
+        if confirm_order(self.rules, session, purchase.id, now, payment_id=purchase.payment_id):
             return
         order = session.get_one(Order, purchase.id)
         if order.status == OrderStatus.CANCELLED and order.payment_id != purchase.payment_id:
