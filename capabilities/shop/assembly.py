@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from capabilities.shop.orders.purchase import Orders
 from capabilities.shop.products.routes import product_routes
+from capabilities.shop.refunds.jobs import refund_jobs
+from capabilities.shop.refunds.routes import refund_routes
 from capabilities.shop.rules import ShopRules
 from capabilities.shop.settings import ShopSection
 from metering.parts import Built, Parts
@@ -22,6 +24,7 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         order_url=settings.shop_order_url,
     )
     return Built(
-        routes=(product_routes(parts.auth, rules, parts.engine),),
+        routes=(product_routes(parts.auth, rules, parts.engine), refund_routes(parts.auth, rules)),
+        jobs=refund_jobs(rules),
         purchases=(Orders(rules),),
     )

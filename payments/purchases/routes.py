@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from flask import Blueprint
+from pydantic import BaseModel
 
 from auth.principal import Principal
 from payments.purchases.bodies import (
@@ -21,7 +22,6 @@ from payments.purchases.read import read_payment
 from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.problems import STRIPE_PROBLEMS, AmountTooSmall, CardDeclined
 from payments.stripe.rules import StripeRules
-from security.api.models import Body
 from security.api.operation import Answer, Guard, operation
 from security.edge.problems import NotFound
 
@@ -32,7 +32,7 @@ def pay_once(
     operation_id: str,
     *,
     key: str | None,
-    body: Body,
+    body: BaseModel,
     make: Callable[[], OpenPaymentAnswer],
 ) -> Answer:
     """The id alone is kept: a client secret is stored nowhere."""
@@ -86,9 +86,11 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             make=lambda: create_intent(
                 rules,
                 caller.user_id,
-                item_purchase(wanted.item, wanted.quantity)
-                if isinstance(wanted, ItemIntent)
-                else order_purchase(rules, wanted.order_id),
+                (
+                    item_purchase(wanted.item, wanted.quantity)
+                    if isinstance(wanted, ItemIntent)
+                    else order_purchase(rules, wanted.order_id)
+                ),
             ),
         )
 

@@ -3,14 +3,13 @@ that finishes what was left undone, the event and the reconciler. So a refund is
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from capabilities.shop.models import MovementKind, Order, OrderItem, OrderStatus, Refund, RefundState
+from capabilities.shop.models import MovementKind, Order, OrderItem, Refund, RefundState
 from capabilities.shop.move_stock import held_by_line, move_stock
 from capabilities.shop.refunds.tell_buyer import tell_of_refund
 from capabilities.shop.rules import ShopRules
@@ -37,16 +36,16 @@ def record_refunds(
         if row is None:
             adopt(rules, session, order, each, now)
         elif each.failed:
+            row.stripe_refund_id = each.id
             fail(session, order, row, now)
         elif row.state != RefundState.DONE:
-            finish(rules, session, order, row, each.id, now)
+            row.stripe_refund_id = each.id
+            finish(rules, session, order, row, now)
 
 
 def adopt(rules: ShopRules, session: Session, order: Order, known: KnownRefund, now: datetime) -> None:
-    """One that was made without us. While a requested refund claims its money it has to wait: Stripe will refuse that one, and then
-    there is room.
-    """
-    if known.failed or order.refunded_minor + known.amount > order.total_minor:
+    """One that was made without us."""
+    if known.failed or not fits(order, known.amount):
         return
     order.refunded_minor += known.amount
     row = Refund(
@@ -54,20 +53,21 @@ def adopt(rules: ShopRules, session: Session, order: Order, known: KnownRefund, 
         amount_minor=known.amount,
         reason=MADE_AT_STRIPE if order.confirmed_at else PAID_TOO_LATE,
         state=RefundState.REQUESTED,
+        stripe_refund_id=known.id,
         created_at=now,
     )
     session.add(row)
     session.flush()
-    finish(rules, session, order, row, known.id, now)
+    finish(rules, session, order, row, now)
 
 
-def finish(
-    rules: ShopRules, session: Session, order: Order, row: Refund, stripe_refund_id: str, now: datetime
-) -> None:
+def finish(rules: ShopRules, session: Session, order: Order, row: Refund, now: datetime) -> None:
     """The goods that it names are there for others again. What is back already is not put back twice."""
     if row.state == RefundState.FAILED:  # we took it for refused, and Stripe made it all the same
+        if not fits(order, row.amount_minor):
+            return
         claim(session, order, row, 1)
-    row.state, row.stripe_refund_id, row.done_at = RefundState.DONE, stripe_refund_id, now
+    row.state, row.done_at = RefundState.DONE, now
     order.updated_at = now
     restock = {UUID(each["order_item_id"]): each["quantity"] for each in row.items if each["restock"]}
     if restock:
@@ -96,14 +96,22 @@ def fail(session: Session, order: Order, row: Refund, now: datetime) -> None:
     order.updated_at = now
 
 
+def fits(order: Order, amount: int) -> bool:
+    """While a requested refund claims the money, what Stripe tells of another one has to wait: Stripe will refuse the requested one,
+    and then there is room.
+    """
+    return order.refunded_minor + amount <= order.total_minor
+
+
 def claim(session: Session, order: Order, row: Refund, sign: int) -> None:
-    """Its amount and quantities count as given back, or no longer. The CHECKs of both tables refuse more than was bought."""
+    """Its amount and quantities count as given back, or no longer. The CHECK of the order refuses more than was paid."""
     order.refunded_minor += sign * row.amount_minor
     for each in row.items:
+        quantity = OrderItem.refunded_quantity + sign * each["quantity"]
         session.execute(
             update(OrderItem)
             .where(OrderItem.id == UUID(each["order_item_id"]))
-            .values(refunded_quantity=OrderItem.refunded_quantity + sign * each["quantity"])
+            .values(refunded_quantity=func.least(OrderItem.quantity, func.greatest(0, quantity)))
             .execution_options(synchronize_session=False)
         )
     session.flush()
