@@ -11,11 +11,11 @@ from capabilities.shop.models import Order, OrderStatus
 from capabilities.shop.move_order import Actor, move_order
 from capabilities.shop.move_stock import release_stock
 from capabilities.shop.orders.problems import AlreadyShipped, PaymentPending
-from capabilities.shop.orders.purchase import ORDER
 from capabilities.shop.refunds.give_all_back import REFUND_ORDER
 from capabilities.shop.rules import ShopRules
 from database import reading, transaction
 from database.jobs.declare import enqueue_job
+from metering.purchase import ORDER
 from payments.models import Payment
 from payments.purchases.status import OPEN
 from security.edge.problems import DependencyUnavailable, NotFound

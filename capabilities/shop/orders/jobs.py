@@ -9,11 +9,11 @@ from capabilities.shop.models import Order, OrderStatus
 from capabilities.shop.move_order import Actor
 from capabilities.shop.orders.cancel_order import Cancelling, cancel_order
 from capabilities.shop.orders.problems import PaymentPending
-from capabilities.shop.orders.purchase import ORDER
 from capabilities.shop.rules import ShopRules
 from database import reading
 from database.batch import not_passed_over, work_through
 from database.jobs.declare import Job, JobName, Urgency
+from metering.purchase import ORDER
 from payments.models import Payment
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED
