@@ -65,9 +65,7 @@ class Catalogue:
 
     def sell(self, product: Mapping[str, Any], pieces: int) -> None:
         """As an order does, but for the order."""
-        self.rows(
-            "UPDATE shop_products SET stock_quantity = stock_quantity - %s WHERE id = %s", pieces, product["id"]
-        )
+        self.rows("UPDATE shop_products SET stock_quantity = stock_quantity - %s WHERE id = %s", pieces, product["id"])
         self.rows(
             "INSERT INTO stock_movements (id, product_id, delta, kind, at) VALUES (gen_random_uuid(), %s, %s, 'adjust', now())",
             product["id"],
