@@ -88,8 +88,7 @@ def test_events_are_lost_until_they_are_not(account: Account, endpoint: Endpoint
     account.customer()
 
     assert account.server.outbox.deliver_pending() == [200]
-    lost = {"delivery_success": False}
-    assert len(account.client.v1.events.list(lost).data) == 2
+    assert len(account.client.v1.events.list({"delivery_success": False}).data) == 2
 
 
 def test_a_dropped_event_is_only_in_the_list(account: Account, endpoint: Endpoint) -> None:
