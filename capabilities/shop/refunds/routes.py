@@ -48,7 +48,7 @@ def refund_routes(auth: Auth, rules: ShopRules) -> Blueprint:
         written down before Stripe is asked: after a 502 or 503, repeat the request with the same key, or wait, for it is then made
         in the background. Repeating never refunds twice, and shows the refund as it is now.
         """
-        fingerprint = hashlib.sha256(f"{order_id} {body.model_dump_json()}".encode()).hexdigest()
+        fingerprint = hashlib.sha256(f"{order_id} {body.root.model_dump_json()}".encode()).hexdigest()
         held = KEYS.claim(caller.user_id, OPERATION, idempotency_key, fingerprint=fingerprint, request_id=uuid4())
         if isinstance(held, bytes):
             refund_id = UUID(held.decode())
