@@ -21,6 +21,7 @@ from payments.purchases.confirm import PaymentClosed
 from payments.purchases.orders import OrderNotPayable
 from security.edge.problems import NotFound
 
+
 @dataclass(frozen=True)
 class Orders:
     """See `Purchases`. The stock was taken when the order was placed, and goes back when it is cancelled: a payment that is
