@@ -236,6 +236,17 @@ def test_the_answer_is_lost(till: Till, paid: Placed, finished_by: str) -> None:
     assert ([each["state"] for each in paid.refunds], paid.given_back(), paid.stock) == (["done"], 1000, [8])
 
 
+def test_one_that_we_took_for_refused_and_stripe_made(till: Till, paid: Placed) -> None:
+    paid.give_back(1)
+    till.rows("UPDATE shop_refunds SET state = 'failed' WHERE order_id = %s", paid.id)
+    till.rows("UPDATE shop_order_items SET refunded_quantity = 0 WHERE order_id = %s", paid.id)
+    till.rows("UPDATE shop_orders SET refunded_minor = 0 WHERE id = %s", paid.id)
+    till.deliver()
+
+    assert ([each["state"] for each in paid.refunds], paid.row["refunded_minor"]) == (["done"], 1000)
+    assert (line(paid)["refunded_quantity"], paid.stock) == (1, [8])
+
+
 def test_stripe_forgets_keys_and_we_do_not(till: Till, paid: Placed) -> None:
     """It keeps them for a day, and a refund may wait for longer."""
     paid.give_back(1)
