@@ -259,17 +259,27 @@ def test_stripe_forgets_keys_and_we_do_not(till: Till, paid: Placed) -> None:
     assert ([each["state"] for each in paid.refunds], paid.given_back(), paid.stock) == (["done"], 1000, [8])
 
 
-def test_one_that_cannot_be_made_keeps_no_other_waiting(till: Till, paid: Placed) -> None:
+@pytest.mark.parametrize("trouble", ["Stripe refuses", "a row of ours is wrong"])
+def test_one_that_cannot_be_made_keeps_no_other_waiting(till: Till, paid: Placed, trouble: str) -> None:
     other = till.order(1).pay()
     for each in (paid, other):
         till.stripe.faults.add(Trouble.RATE_LIMIT, under=REFUNDS)
         assert each.give_back(1).status_code == 503
         long_ago(each)
-    del till.stripe.books.objects[paid.intent["id"]]
-    till.run_job("finish_refunds")
+    if trouble == "Stripe refuses":
+        del till.stripe.books.objects[paid.intent["id"]]
+    else:
+        till.rows("UPDATE shop_orders SET payment_id = NULL WHERE id = %s", paid.id)
+    assert till.run_job("finish_refunds") == 1
 
-    assert [each["state"] for each in (*paid.refunds, *other.refunds)] == ["failed", "done"]
-    assert (paid.row["refunded_minor"], other.given_back()) == (0, 1000)
+    assert ([each["state"] for each in other.refunds], other.given_back()) == (["done"], 1000)
+    left = [each["state"] for each in paid.refunds]
+    passed_over = till.rows("SELECT 1 FROM passed_over_items WHERE item = %s", str(paid.refunds[0]["id"]))
+    if trouble == "Stripe refuses":
+        assert (left, paid.row["refunded_minor"], passed_over) == (["failed"], 0, [])
+    else:
+        assert (left, len(passed_over)) == (["requested"], 1)
+        till.rows("DELETE FROM shop_refunds WHERE order_id = %s", paid.id)
 
 
 def test_what_the_dashboard_gave_back_counts(till: Till, paid: Placed) -> None:

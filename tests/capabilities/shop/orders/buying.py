@@ -51,9 +51,7 @@ class Shop(Catalogue):
     ) -> TestResponse:
         items = [{"product_id": product["id"], "quantity": quantity} for product, quantity in lines]
         headers = {} if key is None else {"Idempotency-Key": key}
-        return self.call(
-            "POST", ORDERS, buyer, json={"items": items, "ship_to": SHIP_TO, **fields}, headers=headers
-        )
+        return self.call("POST", ORDERS, buyer, json={"items": items, "ship_to": SHIP_TO, **fields}, headers=headers)
 
     def order(self, buyer: str, *lines: tuple[Mapping[str, Any], int], **fields: Any) -> dict[str, Any]:
         answer = self.place(buyer, *lines, **fields)
@@ -100,9 +98,7 @@ class Shop(Catalogue):
         return self.shown(buyer, order)
 
     def time_is_over(self, order: Mapping[str, Any]) -> None:
-        self.rows(
-            "UPDATE shop_orders SET reserved_until = now() - interval '1 second' WHERE id = %s", order["id"]
-        )
+        self.rows("UPDATE shop_orders SET reserved_until = now() - interval '1 second' WHERE id = %s", order["id"])
 
     def release_unpaid(self) -> Any:
         with self.app.app_context():

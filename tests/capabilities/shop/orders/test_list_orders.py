@@ -54,7 +54,8 @@ def test_staff_find_every_order(shop: Shop, buyer: str) -> None:
     other = shop.order(shop.person(), (shop.product(stock_quantity=1), 1))
     shop.move(order, "shipped", tracking=some("T"))
     (row,) = shop.rows(
-        "SELECT email, tracking FROM shop_orders JOIN users ON users.id = user_id WHERE shop_orders.id = %s", order["id"]
+        "SELECT email, tracking FROM shop_orders JOIN users ON users.id = user_id WHERE shop_orders.id = %s",
+        order["id"],
     )
     number = order["number"]
     asked = [f"user_id={order['user_id']}", f"user_id={order['user_id']}&status=shipped"]

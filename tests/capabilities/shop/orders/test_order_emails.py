@@ -60,4 +60,3 @@ def test_nothing_is_told_of_an_order_that_is_not_paid(shop: Shop, buyer: str) ->
     shop.cancel(buyer, order)
     jobs = shop.rows("SELECT args FROM procrastinate_jobs WHERE task_name = 'send_email'")
     assert [job for job in jobs if order["number"] in str(job["args"])] == []
-
