@@ -204,6 +204,7 @@ ELSEWHERE = {
     "sweep_chat_replies",
     "audit_stock",
     "finish_refunds",
+    "release_unpaid_orders",
 }
 """Jobs of packages that have tests of their own."""
 

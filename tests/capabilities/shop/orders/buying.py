@@ -18,7 +18,7 @@ from capabilities.shop.orders.jobs import RELEASE
 from config import load_settings
 from database import db
 from sandbox.stripe_server.server import StripeServer
-from tests.capabilities.shop.products.catalogue import PRODUCTS, Catalogue
+from tests.capabilities.shop.products.catalogue import Catalogue
 from tests.whole.environment import EVERYTHING, production_environment, stripe_environment
 
 ORDERS = "/api/shop/orders"
