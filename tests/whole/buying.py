@@ -1,10 +1,9 @@
 """Customers of the shop, who pay, leave and cancel, and a member of the staff who ships and gives money back."""
 
-import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
@@ -36,13 +35,15 @@ TROUBLES = (Trouble.SERVER_ERROR, Trouble.RATE_LIMIT, Trouble.LOCK_TIMEOUT, Trou
 AGAIN = {429, 502, 503, 504}
 
 
-def open_shop(server: WebServer, staff: Person, database_url: str, products: int = 4) -> Sequence[str]:
+def open_shop(
+    server: WebServer, staff: Person, database_url: str, *, products: int = 4, stock: int = STOCK
+) -> Sequence[str]:
     """The products' ids. `staff` becomes an admin."""
     promoted = f"UPDATE users SET role = 'admin', state_version = state_version + 1 WHERE id = '{staff.user_id}'"
     administer(database_url, promoted)
     made = []
     for number in range(products):
-        product = {"name": f"Bonsai {number}", "price_minor": 1000 + number, "stock_quantity": STOCK}
+        product = {"name": f"Bonsai {number}", "price_minor": 1000 + number, "stock_quantity": stock}
         reply = server.post(PRODUCTS, product, staff.access_token)
         assert reply.status == 201, reply.body
         made.append(reply.json()["id"])
@@ -145,7 +146,8 @@ class Buying(Players):
 
     def _one_of(self, server: WebServer, status: str, chance: Random) -> dict[str, Any] | None:
         listed = self._answered(server, "GET", f"{STAFFS_ORDERS}?status={status}&limit=10", None, self._staff).json()
-        return chance.choice(listed["orders"] or [None])
+        found: dict[str, Any] | None = chance.choice(listed["orders"] or [None])
+        return found
 
     def _answered(self, server: WebServer, method: str, path: str, body: object, person: Person) -> Reply:
         """Asks again with the same key while the service is in trouble. Raises Refused, and LOST when all is over."""

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
 from sandbox.stripe_server.server import StripeServer
 from tests.conftest import administer
 from tests.databases import ask

@@ -1,5 +1,5 @@
-"""Image solving, chat and a shop while the provider, Stripe, Redis, PostgreSQL, web processes and the worker fail by chance: in the end
-all books agree.
+"""Image solving, chat and a shop while providers, Stripe, Redis, PostgreSQL, web processes and the worker fail by chance: in the
+end all books agree.
 
 `make soak` lets it run for ten minutes. FAULT_SEED repeats the faults of a run that failed, though not its timing.
 """
