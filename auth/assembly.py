@@ -22,8 +22,9 @@ from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.policy import PasswordRules
 from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
+from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from auth.rate_limits.by_account import AccountThrottle
-from auth.rate_limits.by_address import AddressLimits, AuthLimits
+from auth.rate_limits.by_address import AddressLimits, AnyoneWithin, AuthLimits
 from auth.rate_limits.by_mailbox import MailboxLimits
 from auth.scopes import CORE_SCOPES
 from auth.second_factor.passkeys.webauthn import PasskeySite
@@ -115,6 +116,14 @@ class Auth:
     def signed_in_or_key(self, scope: str) -> SignedIn:
         """The guard of a route that takes API keys with this scope too. That of a capability means calls that are metered."""
         return replace(self.signed_in, scope=self._known(scope), metered=scope in self.metered_scopes)
+
+    def anyone_or_signed_in(self, because: str, scope: str | None = None) -> AnyoneOrSignedIn:
+        """The guard of what is read without an account too: 100 requests a minute from one network address. `because` says why it
+        is open. API keys with this scope may call as well.
+        """
+        signed_in = self.signed_in if scope is None else replace(self.signed_in, scope=self._known(scope))
+        anyone = AnyoneWithin(because, self.address_limits, self.settings.limits.open_reads, "open_reads")
+        return AnyoneOrSignedIn(signed_in, anyone)
 
     def metered(self, scope: str) -> SignedInMetered:
         """The guard of metered calls that take API keys with this scope too."""
@@ -230,6 +239,10 @@ def auth_of(
         AuthSettings(
             issuer=settings.public_base_url,
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
+            sessions=SessionLifetimes(
+                idle=timedelta(minutes=settings.jwt_short_refresh_expire_minutes),
+                remembered_idle=timedelta(days=settings.jwt_refresh_token_expire_days),
+            ),
             bcrypt_cost=settings.bcrypt_cost,
             password_hasher=settings.password_hasher,
             password_threads=max(1, usable_cores() // settings.web_concurrency),

@@ -1,6 +1,6 @@
 """Where the text of each setting comes from: the environment, a mounted file, or a developer's `.env`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,12 @@ FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "CORS_ALLOWED_ORIGINS": "CORS_ORIGINS",
         "NODE_ENV": "FLASK_ENV",
         "JWT_SECRET": "JWT_SECRET_KEY",
+        "STRIPE_KEY": "STRIPE_SECRET_KEY",
+        "ALLOWED_ORIGINS": "CORS_ORIGINS",
+        "ALGORITHM": "JWT_ALGORITHM",
+        "ACCESS_TOKEN_LIFETIME": "JWT_ACCESS_TOKEN_EXPIRE_MINUTES",
+        "SHORT_REFRESH_TOKEN_LIFETIME": "JWT_SHORT_REFRESH_EXPIRE_MINUTES",
+        "LONG_REFRESH_TOKEN_LIFETIME": "JWT_REFRESH_TOKEN_EXPIRE_DAYS",
     }
 )
 """What earlier products called a variable, to its name of today."""
@@ -64,8 +70,8 @@ def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
     for former, name in FORMER_NAMES.items():
         try:
             text = _text(former, environ)
-            if former == "DJANGO_DEBUG" and text:
-                text = _environment_of_debug(text)
+            if text and former in _READ_DIFFERENTLY:
+                text = _READ_DIFFERENTLY[former](text)
         except ValueError as reason:
             renamed.problems[former] = str(reason)
             continue
@@ -89,6 +95,21 @@ def _environment_of_debug(text: str) -> str:
     if environment is None:
         raise ValueError("must be 1 for development or 0 for production; better set FLASK_ENV")
     return environment
+
+
+def _days_of_minutes(text: str) -> str:
+    days, rest = divmod(int(text), 24 * 60) if text.isascii() and text.isdigit() else (0, 1)
+    if rest:
+        raise ValueError(
+            "must be minutes that make whole days, such as 43200; better set JWT_REFRESH_TOKEN_EXPIRE_DAYS"
+        )
+    return str(days)
+
+
+_READ_DIFFERENTLY: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {"DJANGO_DEBUG": _environment_of_debug, "LONG_REFRESH_TOKEN_LIFETIME": _days_of_minutes}
+)
+"""Former names whose text meant something else. Each raises ValueError for what it cannot read."""
 
 
 def source_of(name: str, environ: Mapping[str, str], env_file: Path | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from capabilities.solve.settings import SolveSection
 from config import SettingsInvalid, load_settings
+from database.engine import libpq_url, sqlalchemy_url
 from settings.check import warnings_on
 from settings.environment import FORMER_NAMES, source_of, with_names_of_today
 from tests.test_config import ROOT, problems_of, production
@@ -82,6 +83,70 @@ def test_an_env_file_of_the_chat_server_is_read_as_it_stands(tmp_path: Path) -> 
     assert (settings.is_development, settings.port) == (True, 3000)
     assert settings.jwt_secret_key is not None
     assert settings.jwt_secret_key.get_secret_value() == "a-secret-of-the-chat-server-0123456789"
+
+
+AS_THE_STORE_DOCUMENTED = """\
+# Database Configuration
+DATABASE_URL=postgresql+asyncpg://admin:secret@localhost:5432/mydb
+
+# Security
+SECRET_KEY=your_super_secret_key_here_change_this_in_production
+ALGORITHM=HS256
+
+# Token Lifetimes (in minutes)
+ACCESS_TOKEN_LIFETIME=15
+SHORT_REFRESH_TOKEN_LIFETIME=60
+LONG_REFRESH_TOKEN_LIFETIME=43200
+
+# CORS Configuration
+ALLOWED_ORIGINS=http://localhost:5173
+
+# Payment Processing
+STRIPE_KEY=sk_test_your_stripe_secret_key_here
+"""
+
+
+def test_an_env_file_of_the_store_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_THE_STORE_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert settings.is_development
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    assert sqlalchemy_url(url) == "postgresql+psycopg2://admin:secret@localhost:5432/mydb"
+    assert libpq_url(url) == "postgresql://admin:secret@localhost:5432/mydb"
+    assert settings.jwt_algorithm == "HS256"
+    assert settings.jwt_access_token_expire_minutes == 15
+    assert settings.jwt_short_refresh_expire_minutes == 60
+    assert settings.jwt_refresh_token_expire_days == 30
+    assert settings.cors_origins == {"http://localhost:5173"}
+    assert settings.stripe_secret_key is not None
+    assert settings.stripe_secret_key.get_secret_value() == "sk_test_your_stripe_secret_key_here"
+
+
+def test_two_variables_of_the_store_alone_are_enough_to_develop() -> None:
+    given = {"STRIPE_KEY": "sk_test_your_stripe_secret_key_here", "ALLOWED_ORIGINS": "http://localhost:5173"}
+    settings = load_settings({**given, "CAPABILITIES": "predict,shop"})
+    assert (settings.is_development, settings.cors_origins) == (True, {"http://localhost:5173"})
+    assert with_names_of_today(given).remarks == [
+        "STRIPE_KEY is the former name of STRIPE_SECRET_KEY. Set STRIPE_SECRET_KEY instead.",
+        "ALLOWED_ORIGINS is the former name of CORS_ORIGINS. Set CORS_ORIGINS instead.",
+    ]
+
+
+@pytest.mark.parametrize("minutes", ["43201", "1", "-1440", "1440.0", "a month", "\u0661\u0664\u0664\u0660"])
+def test_minutes_that_make_no_whole_days_are_refused(minutes: str) -> None:
+    assert problems_of(production(LONG_REFRESH_TOKEN_LIFETIME=minutes)) == {
+        "LONG_REFRESH_TOKEN_LIFETIME": (
+            "must be minutes that make whole days, such as 43200; better set JWT_REFRESH_TOKEN_EXPIRE_DAYS"
+        )
+    }
+
+
+def test_minutes_and_days_that_are_the_same_do_not_differ() -> None:
+    both = production(LONG_REFRESH_TOKEN_LIFETIME="10080", JWT_REFRESH_TOKEN_EXPIRE_DAYS="7")
+    assert load_settings(both).jwt_refresh_token_expire_days == 7
+    both["JWT_REFRESH_TOKEN_EXPIRE_DAYS"] = "8"
+    assert problems_of(both).keys() == {"LONG_REFRESH_TOKEN_LIFETIME"}
 
 
 def test_what_is_ignored_is_told_by_its_name_alone() -> None:

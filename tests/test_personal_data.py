@@ -255,7 +255,8 @@ def person(service: Service) -> Person:
     assert answer.status_code == 201, answer.text
     other = client.post("/api/auth/register", json={"email": "bob@example.com", "password": PASSWORD}).get_json()
     own = {**HEADERS, **bearer(answer.get_json()["access_token"])}
-    assert client.patch("/api/auth/profile", json={"display_name": NAME}, headers=own).status_code == 200
+    names = {"display_name": NAME, "username": "quixote"}
+    assert client.put("/api/auth/profile", json=names, headers=own).status_code == 200
     wrong = {"email": EMAIL, "password": f"not {PASSWORD}"}
     assert client.post("/api/auth/login", json=wrong, headers=HEADERS).status_code == 401
     client.post("/api/auth/forgot-password", json={"email": EMAIL}, headers=HEADERS)
@@ -433,6 +434,7 @@ def test_after_the_account_is_deleted_no_table_says_who_that_was(
     for place in (
         "users.email",
         "users.display_name",
+        "users.username",
         "sessions.ip",
         "sessions.user_agent",
         "security_events.ip",

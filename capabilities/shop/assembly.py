@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from capabilities.shop.orders.purchase import Orders
+from capabilities.shop.products.routes import product_routes
 from capabilities.shop.rules import ShopRules
 from capabilities.shop.settings import ShopSection
 from metering.parts import Built, Parts
@@ -20,4 +21,7 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         notify_email=settings.shop_notify_email,
         order_url=settings.shop_order_url,
     )
-    return Built(purchases=(Orders(rules),))
+    return Built(
+        routes=(product_routes(parts.auth, rules, parts.engine),),
+        purchases=(Orders(rules),),
+    )

@@ -253,9 +253,9 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
     if scheme is not None:
         alternatives = (scheme,) if isinstance(scheme, str) else scheme
         for name in alternatives:
-            if name not in SCHEMES:
+            if name is not None and name not in SCHEMES:
                 raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
-        described["security"] = [{name: []} for name in alternatives]
+        described["security"] = [{} if name is None else {name: []} for name in alternatives]
     if declared.bodies:
         content = {body.media_type: body.described(models) for body in declared.bodies}
         required = not any(body.optional for body in declared.bodies)

@@ -35,8 +35,10 @@ class Guard(Protocol):
     """
 
     @property
-    def scheme(self) -> str | tuple[str, ...] | None:
-        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in."""
+    def scheme(self) -> str | tuple[str | None, ...] | None:
+        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in. None among
+        others: whoever does sign in is known to the handler, whose `caller` is None otherwise.
+        """
 
     @property
     def problems(self) -> tuple[type[Problem], ...]: ...

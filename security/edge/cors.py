@@ -34,6 +34,7 @@ EXPOSED_HEADERS = (
     "Content-Disposition",
     "Deprecation",
     "Idempotency-Replayed",
+    "Link",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
