@@ -1,6 +1,6 @@
 """The filters and forms of orders."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,8 @@ from security.api.cursor import ListQuery
 from security.api.models import FilledIn
 from security.api.typed_text import NOT_BLANK
 
-LONGEST_SEARCH = 254
+LONGEST_SEARCH: Final = 254
+LONGEST_TRACKING: Final = 200
 
 
 class OrdersQuery(PageQuery, ListQuery):
@@ -25,3 +26,10 @@ class ToShipQuery(PageQuery, ListQuery):
 
 class CancelForm(FilledIn):
     reason: Annotated[str, Field(min_length=10, max_length=500), NOT_BLANK]
+
+
+class ShipForm(FilledIn):
+    """`back_to`: the list that the form stands in."""
+
+    tracking: Annotated[str, Field(max_length=LONGEST_TRACKING), NOT_BLANK] | None = None
+    back_to: Literal["shipping"] | None = None

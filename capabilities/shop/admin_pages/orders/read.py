@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, or_, select
+from sqlalchemy import ColumnElement, Row, false, or_, select
 from sqlalchemy.orm import Session
 
 from auth.email_address import EmailAddressNotAcceptable, parse_email
@@ -48,7 +48,7 @@ def list_orders(status: OrderStatus | None, q: str | None, cursor: UUID | None, 
     if q is not None:
         query = query.where(named(trimmed(q)))
     with reading() as session:
-        found = session.execute(newest_first(query, Order.id, cursor, limit)).tuples().all()
+        found = session.execute(newest_first(query, Order.id, cursor, limit)).all()
         return page_of(listed(session, found), limit)
 
 
@@ -58,14 +58,14 @@ def list_orders_to_ship(cursor: UUID | None, limit: int) -> Page[ListedOrder]:
     if cursor is not None:
         query = query.where(Order.id > cursor)
     with reading() as session:
-        found = session.execute(query.order_by(Order.id).limit(limit + 1)).tuples().all()
+        found = session.execute(query.order_by(Order.id).limit(limit + 1)).all()
         return page_of(listed(session, found), limit)
 
 
 def read_order(order_id: UUID) -> OrderDetail:
     """Raises NotFound."""
     with reading() as session:
-        found = session.execute(orders_with_payments().where(Order.id == order_id)).tuples().one_or_none()
+        found = session.execute(orders_with_payments().where(Order.id == order_id)).one_or_none()
         if found is None:
             raise NotFound
         (row,) = listed(session, [found])
@@ -73,22 +73,21 @@ def read_order(order_id: UUID) -> OrderDetail:
             select(OrderEvent).where(OrderEvent.order_id == order_id).order_by(OrderEvent.id.desc())
         ).all()
         refunds = session.scalars(select(Refund).where(Refund.order_id == order_id).order_by(Refund.id.desc())).all()
-        people = addresses_of(session, [each.actor_id for each in (*events, *refunds)])
+        staff = {*(each.actor_id for each in events), *(each.actor_id for each in refunds)}
+        people = addresses_of(session, staff)
         return OrderDetail(
             row.id, row.order, row.payment, row.email, row.lines, events=events, refunds=refunds, people=people
         )
 
 
-def listed(session: Session, found: Sequence[tuple[Order, Payment | None]]) -> list[ListedOrder]:
+def listed(session: Session, found: Sequence[Row[Order, Payment]]) -> list[ListedOrder]:
     lines = defaultdict(list)
     query = select(OrderItem).where(OrderItem.order_id.in_([order.id for order, _ in found])).order_by(OrderItem.id)
     for line in session.scalars(query):
         lines[line.order_id].append(line)
     emails = addresses_of(session, [order.user_id for order, _ in found])
     return [
-        ListedOrder(
-            order.id, order, payment_of(order, payment), emails.get(order.user_id or order.id), lines[order.id]
-        )
+        ListedOrder(order.id, order, payment_of(order, payment), emails.get(order.user_id or order.id), lines[order.id])
         for order, payment in found
     ]
 
