@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from capabilities.shop.admin_pages.subjects import shop_pages
+from capabilities.shop.metrics import SHOP_FIGURES
 from capabilities.shop.orders.purchase import Orders
 from capabilities.shop.products.routes import product_routes
 from capabilities.shop.rules import ShopRules
@@ -24,6 +25,7 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
     )
     return Built(
         routes=(product_routes(parts.auth, rules, parts.engine),),
+        figures=SHOP_FIGURES,
         admin_pages=shop_pages(rules, parts.engine),
         purchases=(Orders(rules),),
     )
