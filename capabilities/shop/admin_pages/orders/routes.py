@@ -4,13 +4,18 @@ from typing import Final
 from uuid import UUID
 
 from auth.page_sessions.guards import PageGuards
-from auth.page_sessions.pages import SHOWS, SitePages, act_with_form, see_other, show
+from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, act_with_form, see_other, show
 from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
-from capabilities.shop.admin_pages.orders.bodies import LONGEST_TRACKING, CancelForm, OrdersQuery, ShipForm, ToShipQuery
-from capabilities.shop.admin_pages.orders.read import list_orders, list_orders_to_ship, read_order
+from capabilities.shop.admin_pages.orders.bodies import CancelForm, OrdersPageQuery, ShipForm, ToShipQuery
+from capabilities.shop.admin_pages.orders.read import find_orders, list_orders_to_ship, read_order
 from capabilities.shop.models import OrderStatus
+from capabilities.shop.orders.bodies import MoveOrderBody
+from capabilities.shop.orders.move_by_staff import PAID, move_by_staff
+from capabilities.shop.orders.payment_status import PaymentDisputed
+from capabilities.shop.orders.problems import NotPaid, PaymentPending, TransitionNotAllowed
 from capabilities.shop.rules import ShopRules
+from payments.stripe.problems import STRIPE_PROBLEMS
 from security.api.operation import Answer, operation
 from security.api.request_bodies import Form
 from security.edge.problems import NotFound
@@ -21,6 +26,7 @@ PATH: Final = f"{ADMIN.root}/{NAME}"
 SHIPPING: Final = "shipping"
 SHIPPING_PATH: Final = f"{ADMIN.root}/{SHIPPING}"
 SHIPPED: Final = "The order is marked as shipped."
+WHY_NOT: Final = (NotFound, TransitionNotAllowed, NotPaid, PaymentDisputed)
 
 
 def shipping_pages(guards: PageGuards) -> SitePages:
@@ -42,7 +48,6 @@ def shipping_pages(guards: PageGuards) -> SitePages:
             "shop_to_ship.html",
             title="Orders to ship",
             listed=list_orders_to_ship(query.cursor, query.limit),
-            longest_tracking=LONGEST_TRACKING,
             may_act=caller.role is Role.ADMIN,
         )
 
@@ -69,15 +74,15 @@ def order_pages(rules: ShopRules, guards: PageGuards) -> SitePages:
         operation_id="showOrders",
         summary="List orders",
         guard=guards(),
-        query=OrdersQuery,
+        query=OrdersPageQuery,
         answers=SHOWS,
     )
-    def orders(caller: Principal, query: OrdersQuery) -> Answer:
+    def orders(caller: Principal, query: OrdersPageQuery) -> Answer:
         security_event("orders_read", actor_id=caller.user_id, notable=False)
         return show(
             "shop_orders.html",
             title="Orders",
-            listed=list_orders(query.status, query.q, query.cursor, query.limit),
+            listed=find_orders(query),
             statuses=list(OrderStatus),
         )
 
@@ -98,7 +103,62 @@ def order_pages(rules: ShopRules, guards: PageGuards) -> SitePages:
             "shop_order.html",
             title=f"Order {found.order.number}",
             found=found,
+            paid=PAID,
             may_act=caller.role is Role.ADMIN,
         )
 
+    def ship_form(caller: Principal, order_id: UUID) -> Answer:
+        return show("shop_ship.html", title="Ship", found=read_order(order_id))
+
+    def ship(caller: Principal, order_id: UUID, body: ShipForm) -> Answer:
+        move_by_staff(
+            rules, order_id, MoveOrderBody(status=OrderStatus.SHIPPED, tracking=body.tracking), by=caller.user_id
+        )
+        return see_other(SHIPPING_PATH if body.back_to == SHIPPING else f"{PATH}/{order_id}", "shipped")
+
+    act_with_form(
+        pages,
+        "/<uuid:order_id>/ship",
+        operation_ids=("showShipForm", "shipOrder"),
+        summary="Mark an order as shipped",
+        guard=guards(Role.ADMIN),
+        form=ship_form,
+        act=ship,
+        body=Form(ShipForm),
+        problems=WHY_NOT,
+    )
+
+    @operation(
+        pages,
+        "POST",
+        "/<uuid:order_id>/deliver",
+        operation_id="deliverOrder",
+        summary="Mark an order as delivered",
+        guard=guards(Role.ADMIN),
+        answers=SENDS_ON,
+        problems=WHY_NOT,
+    )
+    def deliver(caller: Principal, order_id: UUID) -> Answer:
+        move_by_staff(rules, order_id, MoveOrderBody(status=OrderStatus.DELIVERED), by=caller.user_id)
+        return see_other(f"{PATH}/{order_id}", "delivered")
+
+    def cancel_form(caller: Principal, order_id: UUID) -> Answer:
+        return show("shop_cancel.html", title="Cancel order", found=read_order(order_id))
+
+    def cancel(caller: Principal, order_id: UUID, body: CancelForm) -> Answer:
+        wanted = MoveOrderBody(status=OrderStatus.CANCELLED, reason=body.reason)
+        move_by_staff(rules, order_id, wanted, by=caller.user_id)
+        return see_other(f"{PATH}/{order_id}", "cancelled")
+
+    act_with_form(
+        pages,
+        "/<uuid:order_id>/cancel",
+        operation_ids=("showCancelForm", "cancelOrderAsStaff"),
+        summary="Cancel an order",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=cancel_form,
+        act=cancel,
+        body=Form(CancelForm),
+        problems=(*WHY_NOT, PaymentPending, *STRIPE_PROBLEMS),
+    )
     return pages
