@@ -86,7 +86,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat", "shop"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
@@ -135,7 +135,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/summary",
     }
     of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
-    for each in declared(app):
+    for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
@@ -176,7 +176,7 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
 @cache
 def everything(**changes: str) -> Flask:
     """With all that can be switched on."""
-    return assemble(load_settings(production(**EVERYTHING, COMPAT_ROUTES="on", **changes)))
+    return assemble(load_settings(production(**{**EVERYTHING, "COMPAT_ROUTES": "on", **changes})))
 
 
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:

@@ -6,6 +6,8 @@ from capabilities.shop.admin_pages.subjects import shop_pages
 from capabilities.shop.metrics import SHOP_FIGURES
 from capabilities.shop.orders.purchase import Orders
 from capabilities.shop.products.routes import product_routes
+from capabilities.shop.refunds.jobs import refund_jobs
+from capabilities.shop.refunds.routes import refund_routes
 from capabilities.shop.rules import ShopRules
 from capabilities.shop.settings import ShopSection
 from metering.parts import Built, Parts
@@ -24,7 +26,8 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         order_url=settings.shop_order_url,
     )
     return Built(
-        routes=(product_routes(parts.auth, rules, parts.engine),),
+        routes=(product_routes(parts.auth, rules, parts.engine), refund_routes(parts.auth, rules)),
+        jobs=refund_jobs(rules),
         figures=SHOP_FIGURES,
         admin_pages=shop_pages(rules, parts.engine),
         purchases=(Orders(rules),),

@@ -1,6 +1,7 @@
 """The only place that changes a stock: each change is a row of its ledger, written in the same transaction."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -62,18 +63,29 @@ def move_stock(
     return True
 
 
-def release_stock(session: Session, order_id: UUID, now: datetime) -> None:
-    """What an order took is there for others again, once. What a refund has returned already is not returned twice."""
-    returned = (
-        select(func.coalesce(func.sum(StockMovement.delta), 0))
-        .where(StockMovement.order_item_id == OrderItem.id, StockMovement.kind == MovementKind.RETURN)
+class Line(NamedTuple):
+    id: UUID
+    product_id: UUID
+    held: int
+
+
+def held_by_line(session: Session, order_id: UUID) -> list[Line]:
+    """What each line of an order took and did not put back, by release or by refunds. The order is locked."""
+    held = (
+        select(-func.coalesce(func.sum(StockMovement.delta), 0))
+        .where(StockMovement.order_item_id == OrderItem.id)
         .scalar_subquery()
     )
     lines = session.execute(
-        select(OrderItem.id, OrderItem.product_id, (OrderItem.quantity - returned).label("held"))
+        select(OrderItem.id, OrderItem.product_id, held)
         .where(OrderItem.order_id == order_id)
         .order_by(OrderItem.product_id)  # as everywhere: two orders with the same products never wait for each other
-    ).all()
-    for line in lines:
+    )
+    return [Line(*line) for line in lines]
+
+
+def release_stock(session: Session, order_id: UUID, now: datetime) -> None:
+    """What an order took is there for others again, once. What a refund has returned already is not returned twice."""
+    for line in held_by_line(session, order_id):
         if line.held > 0:
             move_stock(session, line.product_id, line.held, MovementKind.RELEASE, now, order_item_id=line.id)

@@ -70,6 +70,10 @@ NEITHER = {
     "billing_credits": "what need not be paid",
     "chat_conversations": "what the owner wrote",
     "chat_messages": "what the owner wrote",
+    "shop_orders": "what was bought",
+    "shop_refunds": "a record",
+    "shop_order_events": "a record",
+    "stock_movements": "a record",
 }
 
 

@@ -1,7 +1,7 @@
 """`/admin/shipping` and `/admin/orders`: what is to be sent, and every order with all that happened to it."""
 
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from auth.page_sessions.guards import PageGuards
 from auth.page_sessions.pages import SENDS_ON, SHOWS, SitePages, act_with_form, see_other, show
@@ -9,11 +9,15 @@ from auth.page_sessions.site import ADMIN
 from auth.principal import Principal, Role
 from capabilities.shop.admin_pages.orders.bodies import CancelForm, OrdersPageQuery, ShipForm, ToShipQuery
 from capabilities.shop.admin_pages.orders.read import find_orders, list_orders_to_ship, read_order
+from capabilities.shop.admin_pages.refunds.bodies import RefundForm
 from capabilities.shop.models import OrderStatus
+from capabilities.shop.once import KEY_PROBLEMS
 from capabilities.shop.orders.bodies import MoveOrderBody
 from capabilities.shop.orders.move_by_staff import PAID, move_by_staff
 from capabilities.shop.orders.payment_status import PaymentDisputed
 from capabilities.shop.orders.problems import NotPaid, PaymentPending, TransitionNotAllowed
+from capabilities.shop.refunds.give_refund import give_refund
+from capabilities.shop.refunds.request_refund import NothingToRefund, RefundTooLarge
 from capabilities.shop.rules import ShopRules
 from payments.stripe.problems import STRIPE_PROBLEMS
 from security.api.operation import Answer, operation
@@ -160,5 +164,24 @@ def order_pages(rules: ShopRules, guards: PageGuards) -> SitePages:
         act=cancel,
         body=Form(CancelForm),
         problems=(*WHY_NOT, PaymentPending, *STRIPE_PROBLEMS),
+    )
+
+    def refund_form(caller: Principal, order_id: UUID) -> Answer:
+        return show("shop_refund.html", title="Refund", found=read_order(order_id), attempt=uuid4())
+
+    def refund(caller: Principal, order_id: UUID, body: RefundForm) -> Answer:
+        give_refund(rules, order_id, body.body(), key=str(body.attempt), by=caller.user_id)
+        return see_other(f"{PATH}/{order_id}", "refunded")
+
+    act_with_form(
+        pages,
+        "/<uuid:order_id>/refund",
+        operation_ids=("showRefundForm", "refundOrderAsStaff"),
+        summary="Refund an order",
+        guard=guards(Role.ADMIN, fresh=True),
+        form=refund_form,
+        act=refund,
+        body=Form(RefundForm),
+        problems=(NotFound, NothingToRefund, RefundTooLarge, PaymentDisputed, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
     )
     return pages

@@ -1,0 +1,56 @@
+"""The filters and the form of refunds."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from auth.page_sessions.pages import PageQuery
+from capabilities.shop.models import RefundState
+from capabilities.shop.refunds.bodies import RefundBody
+from security.api.cursor import ListQuery
+from security.api.models import FilledIn
+from security.api.typed_text import NOT_BLANK
+
+MOST_LINES = 100
+
+
+class RefundsPageQuery(PageQuery, ListQuery):
+    state: RefundState | None = None
+
+
+class RefundForm(FilledIn):
+    """`attempt`: of the page that showed the form. Sent again, it is the same refund. `line`, `quantity` and `restock` belong together,
+    one of each for every line of the order.
+    """
+
+    attempt: UUID
+    line: Annotated[list[UUID], Field(max_length=MOST_LINES)] = []
+    quantity: Annotated[list[Annotated[int, Field(ge=0, le=100_000)]], Field(max_length=MOST_LINES)] = []
+    restock: Annotated[list[bool], Field(max_length=MOST_LINES)] = []
+    amount: Annotated[str, Field(max_length=20)] | None = None
+    reason: Annotated[str, Field(min_length=10, max_length=500), NOT_BLANK]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not len(self.line) == len(self.quantity) == len(self.restock):
+            raise ValueError("Reload the page and try again")
+        if any(self.quantity) and self.amount is not None:
+            raise ValueError("Enter either pieces or an amount")
+        if not any(self.quantity) and self.amount is None:
+            raise ValueError("Enter pieces or an amount")
+        return self
+
+    def body(self) -> RefundBody:
+        """The same as the API takes."""
+        if self.amount is not None:
+            return RefundBody.model_validate({"amount": self.amount, "reason": self.reason})
+        return RefundBody.model_validate({"items": list(self._items()), "reason": self.reason})
+
+    def _items(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"order_item_id": line, "quantity": quantity, "restock": restock}
+            for line, quantity, restock in zip(self.line, self.quantity, self.restock, strict=True)
+            if quantity
+        ]
