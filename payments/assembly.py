@@ -106,7 +106,7 @@ class Payments:
     def figures(self) -> tuple[Figure, ...]:
         drift = (drift_of(each.name) for each in self.reconcilers)
         dead = (dead_of(provider.value) for provider in self.inbox.handlers)
-        return (PENDING, OLDEST_PENDING, noted((*drift, *dead, "stripe_paid_without_stock")), UNPAID_PERIODS, UNPAID_CENTS)
+        return (PENDING, OLDEST_PENDING, noted((*drift, *dead)), UNPAID_PERIODS, UNPAID_CENTS)
 
 
 def assemble_payments(

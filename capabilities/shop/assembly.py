@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from capabilities.shop.admin_pages.subjects import shop_pages
 from capabilities.shop.metrics import SHOP_FIGURES
+from capabilities.shop.orders.jobs import order_jobs
 from capabilities.shop.orders.purchase import Orders
+from capabilities.shop.orders.routes import order_routes
 from capabilities.shop.products.routes import product_routes
 from capabilities.shop.refunds.jobs import refund_jobs
 from capabilities.shop.refunds.routes import refund_routes
@@ -26,8 +28,12 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         order_url=settings.shop_order_url,
     )
     return Built(
-        routes=(product_routes(parts.auth, rules, parts.engine), refund_routes(parts.auth, rules)),
-        jobs=refund_jobs(rules),
+        routes=(
+            product_routes(parts.auth, rules, parts.engine),
+            order_routes(parts.auth, rules),
+            refund_routes(parts.auth, rules),
+        ),
+        jobs=(*order_jobs(rules), *refund_jobs(rules)),
         figures=SHOP_FIGURES,
         admin_pages=shop_pages(rules, parts.engine),
         purchases=(Orders(rules),),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from capabilities.shop.orders.purchase import LATE_MONEY
 from database.figures import Figure
 
 HOUR_AGO: Final = (
@@ -45,4 +46,10 @@ REFUND_WAITS_SECONDS = Figure(
     """SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM shop_refunds
        WHERE state = 'requested'""",
 )
-SHOP_FIGURES: Final = (MOVES, OPEN_ORDERS, OVERDUE_SECONDS, REFUNDS, REFUND_WAITS_SECONDS)
+LATE = Figure(
+    "mirroros_shop_late_money_total",
+    "Payments that arrived after their order had ended. The money goes back by itself",
+    f"SELECT coalesce(sum(count), 0) FROM billing_counts WHERE name = '{LATE_MONEY}'",  # nosec B608 # noqa: S608 - a constant
+    kind="counter",
+)
+SHOP_FIGURES: Final = (LATE, MOVES, OPEN_ORDERS, OVERDUE_SECONDS, REFUNDS, REFUND_WAITS_SECONDS)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from capabilities.shop.models import Order, OrderStatus
-from capabilities.shop.move_order import Actor, move_order
+from capabilities.shop.orders.confirm_order import confirm_order
 from capabilities.shop.orders.payment_status import OrderPaymentStatus, payment_status
 from capabilities.shop.refunds.give_all_back import REFUND_ORDER
 from capabilities.shop.refunds.record import record_refunds
@@ -66,16 +66,8 @@ class Orders:
         """Money for an order that ended unpaid, or that another payment has paid, goes back. So does that of a cancelled one, when
         the bank had it and gave it back to us.
         """
-        confirmed = move_order(
-            session,
-            purchase.id,
-            OrderStatus.PENDING,
-            OrderStatus.CONFIRMED,
-            now,
-            actor=Actor.PAYMENT,
-            payment_id=purchase.payment_id,
-        )
-        if confirmed:
+        assert purchase.payment_id is not None
+        if confirm_order(self.rules, session, purchase.id, now, payment_id=purchase.payment_id):
             return
         order = locked(session, purchase.id)
         if order.confirmed_at is None or order.payment_id != purchase.payment_id:

@@ -11,8 +11,8 @@ from capabilities.shop.models import Order, OrderEvent, OrderStatus, Refund
 from capabilities.shop.orders.bodies import AllOrdersQuery, OrderAnswer
 from capabilities.shop.orders.list_orders import list_all_orders
 from capabilities.shop.orders.payment_status import orders_with_payments
-from capabilities.shop.orders.show import shown_orders
 from capabilities.shop.orders.show import read_order as read_answer
+from capabilities.shop.orders.show import shown_orders
 from database import reading
 from database.pages import Page, page_of
 

@@ -21,8 +21,8 @@ class RefundsPageQuery(PageQuery, ListQuery):
 
 
 class RefundForm(FilledIn):
-    """`attempt`: of the page that showed the form. Sent again, it is the same refund. `line`, `quantity` and `restock` belong together,
-    one of each for every line of the order.
+    """`attempt`: of the page that showed the form. Sent again, it is the same refund. `line`, `quantity` and `restock` belong
+    together, one of each for every line of the order.
     """
 
     attempt: UUID
