@@ -41,7 +41,7 @@ def refund_routes(auth: Auth, rules: ShopRules) -> Blueprint:
         written down before Stripe is asked: after a 502 or 503, repeat the request with the same key, or wait, for it is then made
         in the background. Repeating never refunds twice, and shows the refund as it is now.
         """
-        refund_id, headers = give_refund(rules, order_id, body, key=idempotency_key, by=caller.user_id)
+        refund_id, headers = give_refund(rules, order_id, body.root, key=idempotency_key, by=caller.user_id)
         return Answer(201, read_refund(refund_id), headers)
 
     return routes

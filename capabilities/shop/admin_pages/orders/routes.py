@@ -170,7 +170,7 @@ def order_pages(rules: ShopRules, guards: PageGuards) -> SitePages:
         return show("shop_refund.html", title="Refund", found=read_order(order_id), attempt=uuid4())
 
     def refund(caller: Principal, order_id: UUID, body: RefundForm) -> Answer:
-        give_refund(rules, order_id, body.body(), key=str(body.attempt), by=caller.user_id)
+        give_refund(rules, order_id, body.wanted(), key=str(body.attempt), by=caller.user_id)
         return see_other(f"{PATH}/{order_id}", "refunded")
 
     act_with_form(

@@ -1,17 +1,17 @@
 """The filters and the form of refunds."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from auth.page_sessions.pages import PageQuery
 from capabilities.shop.models import RefundState
-from capabilities.shop.refunds.bodies import RefundBody
+from capabilities.shop.refunds.bodies import RefundAmountBody, RefundItemsBody, RefundLine
 from security.api.cursor import ListQuery
 from security.api.models import FilledIn
 from security.api.typed_text import NOT_BLANK
+from security.edge.problems import ValidationFailed, field_error
 
 MOST_LINES = 100
 
@@ -32,25 +32,19 @@ class RefundForm(FilledIn):
     amount: Annotated[str, Field(max_length=20)] | None = None
     reason: Annotated[str, Field(min_length=10, max_length=500), NOT_BLANK]
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def wanted(self) -> RefundItemsBody | RefundAmountBody:
+        """The same as the API takes. Raises ValidationFailed."""
         if not len(self.line) == len(self.quantity) == len(self.restock):
-            raise ValueError("Reload the page and try again")
-        if any(self.quantity) and self.amount is not None:
-            raise ValueError("Enter either pieces or an amount")
-        if not any(self.quantity) and self.amount is None:
-            raise ValueError("Enter pieces or an amount")
-        return self
-
-    def body(self) -> RefundBody:
-        """The same as the API takes."""
+            raise ValidationFailed([field_error(["amount"], "lines", "Reload the page and try again")])
+        if any(self.quantity) == (self.amount is not None):
+            raise ValidationFailed([field_error(["amount"], "one_of", "Enter either pieces or an amount")])
         if self.amount is not None:
-            return RefundBody.model_validate({"amount": self.amount, "reason": self.reason})
-        return RefundBody.model_validate({"items": list(self._items()), "reason": self.reason})
+            return RefundAmountBody(amount=self.amount, reason=self.reason)
+        return RefundItemsBody(items=self._items(), reason=self.reason)
 
-    def _items(self) -> Sequence[dict[str, Any]]:
+    def _items(self) -> list[RefundLine]:
         return [
-            {"order_item_id": line, "quantity": quantity, "restock": restock}
+            RefundLine(order_item_id=line, quantity=quantity, restock=restock)
             for line, quantity, restock in zip(self.line, self.quantity, self.restock, strict=True)
             if quantity
         ]
