@@ -28,7 +28,7 @@ def call(dashboard: Dashboard, who: Staff, path: str, body: dict[str, Any]) -> d
     headers = bearer(access_token(dashboard, who))
     answer = dashboard.stranger.post(path, json=body, headers=headers, base_url=BASE)
     assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json
+    made: dict[str, Any] = answer.get_json()
     return made
 
 

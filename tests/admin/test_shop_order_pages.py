@@ -17,7 +17,7 @@ def test_orders_to_ship_are_paid_ones_with_all_that_a_parcel_needs(dashboard: Da
     page = admin.get("/admin/shipping")
     shown = text_of(page)
     for said in (
-        "3 × Juniper",
+        "3 \N{MULTIPLICATION SIGN} Juniper",
         "Alice Example 1 Sample Street 12345 Springfield US",
         order["number"],
         "Ring <b>twice</b>",

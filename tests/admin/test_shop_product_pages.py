@@ -39,7 +39,7 @@ def test_a_product_shows_every_movement_with_its_order_and_who_did_it(dashboard:
     shown = text_of(admin.get(f"/admin/products/{product}"))
     assert "Stock 7 without what orders hold" in shown
     assert f"-3 ordered {order['number']}" in shown
-    assert f"+10 first stock – {admin.email}" in shown
+    assert f"+10 first stock \N{EN DASH} {admin.email}" in shown
 
 
 def test_a_stock_take_sets_the_stock(dashboard: Dashboard) -> None:
@@ -48,7 +48,7 @@ def test_a_stock_take_sets_the_stock(dashboard: Dashboard) -> None:
     done = admin.post(f"/admin/products/{product}/count", {"stock_quantity": "4"})
     assert (done.status_code, done.headers["Location"]) == (303, f"/admin/products/{product}?done=counted")
     assert stock(dashboard, product) == (4, 4)
-    assert f"-6 stock-take – {admin.email}" in text_of(admin.get(f"/admin/products/{product}"))
+    assert f"-6 stock-take \N{EN DASH} {admin.email}" in text_of(admin.get(f"/admin/products/{product}"))
 
 
 def test_pieces_are_added_and_taken_away_but_not_below_zero(dashboard: Dashboard) -> None:
