@@ -112,7 +112,7 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (
         config_commands,
-        *auth_commands(made.auth, settings, grant_by_hand),
+        *auth_commands(made.auth, settings, grant_by_hand, [each.demo for each in own if each.demo is not None]),
         *payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         realtime_commands(settings, made.auth, made.health, [each.sockets for each in own]),

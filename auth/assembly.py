@@ -24,8 +24,9 @@ from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
 from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from auth.rate_limits.by_account import AccountThrottle
-from auth.rate_limits.by_address import AddressLimits, AnyoneWithin, AuthLimits
+from auth.rate_limits.by_address import AddressLimits, AuthLimits
 from auth.rate_limits.by_mailbox import MailboxLimits
+from auth.rate_limits.open_reads import OpenReads
 from auth.scopes import CORE_SCOPES
 from auth.second_factor.passkeys.webauthn import PasskeySite
 from auth.sessions.cookies import TokenCookies
@@ -122,7 +123,8 @@ class Auth:
         is open. API keys with this scope may call as well.
         """
         signed_in = self.signed_in if scope is None else replace(self.signed_in, scope=self._known(scope))
-        anyone = AnyoneWithin(because, self.address_limits, self.settings.limits.open_reads, "open_reads")
+        limit = self.settings.limits.open_reads
+        anyone = OpenReads(because, limit, self.redis, self.clock, without_redis=self.address_limits)
         return AnyoneOrSignedIn(signed_in, anyone)
 
     def metered(self, scope: str) -> SignedInMetered:

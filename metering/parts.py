@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from auth.assembly import Auth
+from auth.operators.demo import Demo
 from auth.page_sessions.pages import Subject
 from auth.tiers import Tier
 from database.figures import Figure
@@ -76,7 +77,7 @@ class Built:
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
     `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO.
-    `purchases`: the kinds of things that are sold once.
+    `purchases`: the kinds of things that are sold once. `demo` adds to `flask bootstrap-demo`, and gives the lines that it prints.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -93,3 +94,4 @@ class Built:
     drains: Sequence[Drain] = ()
     sockets: SocketEvents | None = None
     purchases: Sequence[Purchases] = ()
+    demo: Demo | None = None

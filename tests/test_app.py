@@ -17,6 +17,7 @@ from admin.assembled import ASSEMBLED, Assembled
 from app import assemble, create_app
 from auth.assembly import Auth
 from auth.page_sessions.site import SITES
+from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -44,8 +45,8 @@ DOCUMENTED = {
 
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
-    "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|"
-    "start|stop|undo|unlink|update|validate|verify|waive"
+    "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|"
+    "solve|start|stop|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -138,6 +139,9 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
     for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
+        elif isinstance(each.guard, AnyoneOrSignedIn):
+            assert each.guard.anyone.because, each.path
+            assert each.guard.scheme == (None, "bearer", "apiKey"), each.path
         else:
             takes_key = each.path in take_keys or (each.path.startswith(of_chat) and each.id != "deleteConversations")
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"

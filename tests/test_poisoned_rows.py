@@ -21,7 +21,7 @@ from database.jobs.declare import JobName, Jobs
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.databases import TABLES, MigratedDatabases
-from tests.whole.environment import production_environment
+from tests.whole.environment import ALL, production_environment
 
 LONG_AGO = "'2000-01-01'"
 ID = "'00000000-0000-7000-8000-00000000000{n}'"
@@ -202,6 +202,7 @@ ELSEWHERE = {
     "create_billing_periods",
     "mark_overdue_periods",
     "sweep_chat_replies",
+    "audit_stock",
 }
 """Jobs of packages that have tests of their own."""
 
@@ -234,6 +235,7 @@ def application(database_url: str) -> Flask:
         {
             **production_environment(database_url, "https://predict.example.com"),
             "FLASK_ENV": "development",
+            "CAPABILITIES": ALL,
             "CHAT_RETENTION_DAYS": "30",
             "STRIPE_SECRET_KEY": "sk_test_x",
             "STRIPE_WEBHOOK_SECRET": "whsec_x",

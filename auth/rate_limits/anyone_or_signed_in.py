@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from auth.middleware import SignedIn, bearer_token
 from auth.principal import Caller
-from auth.rate_limits.by_address import AnyoneWithin
+from auth.rate_limits.open_reads import OpenReads
 from security.edge.problems import Problem
 
 
@@ -17,7 +17,7 @@ class AnyoneOrSignedIn:
     """
 
     signed_in: SignedIn
-    anyone: AnyoneWithin
+    anyone: OpenReads
 
     @property
     def scheme(self) -> tuple[str | None, ...]:

@@ -73,14 +73,15 @@ class AddressLimits:
 
     def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
-        _refuse_for(self._counts.hit(limit, name, subject), limit, name)
+        refuse_for(self._counts.hit(limit, name, subject), limit, name)
 
     def check_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Raises TooManyRequests when one more attempt would be too many. Counts nothing."""
-        _refuse_for(self._counts.look(limit, name, subject), limit, name)
+        refuse_for(self._counts.look(limit, name, subject), limit, name)
 
 
-def _refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
+def refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
+    """Raises TooManyRequests, unless there is nothing to wait for."""
     if seconds is not None:
         ADDRESS_REFUSALS.labels(name).inc()
         counted = _COUNTED.get(name, "tries from one network address")

@@ -1,7 +1,6 @@
 """What can be read without an account: strangers are counted by network address, callers who signed in by their plan."""
 
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,10 +12,12 @@ from auth.principal import Caller
 from auth.rate_limits.by_address import AuthLimits
 from auth.tiers import Tier
 from security.api.models import AnswerBody
+from security.api.openapi import openapi_document
 from security.api.operation import OPERATIONS_KEY, Answer, operation
 from tests.auth.accounts_app import GENEROUS, Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import HERE, KeyHolder
+from tests.toy_api import TOY_DESCRIPTION
 
 
 class WhoAnswer(AnswerBody):
@@ -29,7 +30,7 @@ def accounts(make_accounts: MakeAccounts) -> Accounts:
         limits=replace(GENEROUS, open_reads=RateLimitItemPerHour(5)), requests_per_minute=dict.fromkeys(Tier, 10)
     )
     accounts.clock.now = accounts.clock.now.replace(second=0, microsecond=0)
-    routes = Blueprint("open", __name__)
+    routes = Blueprint("toy", __name__)
 
     @operation(
         routes,
@@ -86,5 +87,7 @@ def test_a_token_that_is_not_valid_is_refused(accounts: Accounts, header: str, s
 
 
 def test_the_document_says_that_a_sign_in_is_possible_and_not_needed(accounts: Accounts) -> None:
-    declared: dict[str, Any] = accounts.app.extensions[OPERATIONS_KEY]
-    assert declared["open.getWho"].guard.scheme == (None, "bearer", "apiKey")
+    declared = {"toy.getWho": accounts.app.extensions[OPERATIONS_KEY]["toy.getWho"]}
+    described = openapi_document(declared, TOY_DESCRIPTION)["paths"]["/open"]["get"]
+    assert described["security"] == [{}, {"bearer": []}, {"apiKey": []}]
+    assert {"401", "403", "429"} <= described["responses"].keys()

@@ -151,7 +151,7 @@ def add_changes(routes: Blueprint, auth: Auth, rules: ShopRules) -> None:
         routes,
         "DELETE",
         "/products/<uuid:product_id>",
-        operation_id="withdrawProduct",
+        operation_id="deleteProduct",
         summary="Take a product off sale",
         guard=admins,
         problems=(NotFound,),

@@ -16,6 +16,7 @@ from app import assemble
 from auth.principal import Role
 from config import load_settings
 from database import db
+from database.base import uuid7
 from tests.auth.accounts_app import PASSWORD, bearer
 from tests.whole.environment import EVERYTHING, PUBLIC_HOST, production_environment
 
@@ -65,11 +66,10 @@ class Catalogue:
 
     def sell(self, product: Mapping[str, Any], pieces: int) -> None:
         """As an order does, but for the order."""
+        self.rows("UPDATE shop_products SET stock_quantity = stock_quantity - %s WHERE id = %s", pieces, product["id"])
         self.rows(
-            "UPDATE shop_products SET stock_quantity = stock_quantity - %s WHERE id = %s", pieces, product["id"]
-        )
-        self.rows(
-            "INSERT INTO stock_movements (id, product_id, delta, kind, at) VALUES (gen_random_uuid(), %s, %s, 'adjust', now())",
+            "INSERT INTO stock_movements (id, product_id, delta, kind, at) VALUES (%s, %s, %s, 'adjust', now())",
+            str(uuid7()),
             product["id"],
             -pieces,
         )
@@ -94,6 +94,23 @@ class Catalogue:
     @cached_property
     def buyer(self) -> str:
         return self.register(Role.USER)
+
+    @cached_property
+    def api_key(self) -> str:
+        """Of the buyer, with the scope of the shop."""
+        body = {"name": "till", "scopes": ["orders"]}
+        made = self.call("POST", "/api/auth/tokens", self.buyer, json=body)
+        assert made.status_code == 201, made.text
+        return str(made.get_json()["token"])
+
+    @cached_property
+    def impersonation(self) -> str:
+        """What an admin gets to look through the buyer's account."""
+        user_id = self.get("/api/auth/profile", self.buyer).get_json()["id"]
+        body = {"user_id": user_id, "reason": "Ticket 4711: nothing arrives"}
+        begun = self.call("POST", "/api/auth/admin/impersonate", self.admin, json=body)
+        assert begun.status_code == 201, begun.text
+        return str(begun.get_json()["access_token"])
 
     def register(self, role: Role) -> str:
         """The access token of a new account."""
