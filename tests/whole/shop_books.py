@@ -12,7 +12,13 @@ from tests.whole.real_worker import RealWorker
 from tests.whole.rows import Row, read
 
 PAID_FOR = {"confirmed", "shipped", "delivered"}
-SETTLING_JOBS = ("release_unpaid_orders", "release_reservations", "reconcile_billing", "sweep_billing_events")
+SETTLING_JOBS = (
+    "release_unpaid_orders",
+    "release_reservations",
+    "finish_refunds",
+    "reconcile_billing",
+    "sweep_billing_events",
+)
 ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[
         ROW('default', '{}', 20, NULL, NULL, '{{}}', NULL)::procrastinate_job_to_defer_v1
@@ -30,6 +36,7 @@ def settle(database_url: str, stripe: StripeServer, worker: RealWorker) -> None:
     for statement in (
         "UPDATE shop_orders SET reserved_until = now() - interval '1 second' WHERE status = 'pending'",
         "UPDATE payments SET created_at = created_at - interval '1 hour', reserved_until = now() - interval '1 second'",
+        "UPDATE shop_refunds SET created_at = created_at - interval '1 hour' WHERE state = 'requested'",
         "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'",  # its own is the only one to go on
         "UPDATE billing_events SET next_attempt_at = now() WHERE state = 'received'",
     ):

@@ -32,7 +32,7 @@ from tests.whole.books import Books, end_what_died
 from tests.whole.buying import Buying
 from tests.whole.chatting import Chatting
 from tests.whole.conftest import StartWebServer
-from tests.whole.environment import ai_environment, production_environment, stripe_environment
+from tests.whole.environment import ALL, ai_environment, production_environment, stripe_environment
 from tests.whole.faults import Faults
 from tests.whole.players import Players
 from tests.whole.real_worker import RealWorker
@@ -88,6 +88,7 @@ def test_all_books_agree_after_whatever_failed(
         "CHAT_DRAIN_S": "2",
         "BILLING_MAX_OPEN_CENTS": "none",
         **stripe_environment(stripe),
+        "CAPABILITIES": ALL,
         "FLASK_ENV": "development",
     }
     server, worker = start_web_server(environ), RealWorker(environ, tmp_path)
