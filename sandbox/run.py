@@ -22,8 +22,8 @@ from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
-from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_order import first_order
+from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
 from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
@@ -329,12 +329,12 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
         if "predict" in products_on(environ):
             in_an_app += f"\n{usage_of_predictions(base_url)}"
         shown += f"A first purchase in an app, from the App Store (run the lines above first):\n\n{in_an_app}\n\n"
-    if services.stripe and "shop" in products_on(environ):
-        shown += f"A first order in the shop (run the lines above first):\n\n{first_order(base_url)}\n\n"
     if services.stripe:
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"
         on_the_web = first_purchase_on_the_web(base_url)
         shown += f"{instead}: open the checkout_url in the answer, and press a button there:\n\n{on_the_web}\n\n"
+    if services.stripe and "shop" in products_on(environ):
+        shown += f"A first order in the shop (run the lines above first):\n\n{first_order(base_url)}\n\n"
     return shown
 
 

@@ -21,6 +21,7 @@ from database import db
 from examples.private_server.server import PrivateServer
 from sandbox.ai_server.server import AIServer
 from sandbox.postgres import EmbeddedPostgres
+from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.server import StripeServer
 from sandbox.valkey import EmbeddedValkey
 from tests.bare_app import bare_app
@@ -64,6 +65,16 @@ def ai() -> Iterator[AIServer]:
     server.stop()
 
 
+@pytest.fixture
+def stripe() -> Iterator[StripeServer]:
+    """It tells of payments by itself."""
+    server = StripeServer()
+    add_development_prices(server)
+    server.start(deliver_automatically=True)
+    yield server
+    server.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2 * SECONDS + 240)
 def test_all_books_agree_after_whatever_failed(
@@ -97,7 +108,6 @@ def test_all_books_agree_after_whatever_failed(
     administer(own_database, "UPDATE users SET tier = 'enterprise'")
     over = threading.Event()
     stripe.outbox.url = f"http://127.0.0.1:{server.port}/api/payments/stripe/webhook"
-    stripe.start(deliver_automatically=True)
     staff = server.register("admin")
     products = buying.open_shop(server, staff, own_database)
     chats, buyers = Chatting(people, over), Buying(people, over, products, staff)
