@@ -5,12 +5,14 @@ It fails when a stock is not what its orders left of it.
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage
+from ipaddress import IPv4Address
 from statistics import median
 from time import perf_counter
+from types import MappingProxyType
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -113,6 +115,7 @@ def shop(services: Services, processors: Processors, sizes: Sizes = USUAL) -> bo
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(20)}",
             "STRIPE_PRICES": "price_1Pro:pro:monthly",
             "SHOP_MAX_OPEN_ORDERS": "100",
+            "TRUSTED_PROXY_HOPS": "1",
         }
         server = stack.enter_context(
             web_server("shop", target.command, environment, first_request=get("/health/live"), processors=processors)
@@ -134,13 +137,14 @@ def cursor_of(database_url: str) -> Iterator[Cursor]:
 def compare_orders(services: Services, server: WebServer, tokens: Sequence[str], cursor: Cursor, sizes: Sizes) -> bool:
     """Each caller has a product of its own, and one is wanted by all."""
     others = [product_id(2 + number % (sizes.products - 1)) for number in range(len(tokens))]
+    addresses, etag = [new_address() for _ in tokens], etag_of(server, PRODUCTS)
     contenders = [
         Contender(HOT, server, [order_request(token, product_id(1)) for token in tokens], 201),
         Contender(COLD, server, list(map(order_request, tokens, others)), 201),
         Contender(PREDICTION, server, prediction_requests(tokens)),
         Contender(LIVE, server, [get("/health/live")]),
-        Contender(CATALOGUE, server, [get(PRODUCTS)]),
-        Contender(UNCHANGED, server, [get(PRODUCTS, **{"If-None-Match": etag_of(server, PRODUCTS)})], 304),
+        Contender(CATALOGUE, server, [get(PRODUCTS, each) for each in addresses]),
+        Contender(UNCHANGED, server, [get(PRODUCTS, each, {"If-None-Match": etag}) for each in addresses], 304),
     ]
     measured: dict[str, list[Figures]] = {each.name: [] for each in contenders}
     print(HEADINGS)
@@ -218,7 +222,7 @@ def milliseconds(connection: HTTPConnection, path: str) -> float:
 
 
 def answered(connection: HTTPConnection, path: str) -> tuple[HTTPMessage, bytes]:
-    connection.request("GET", path, headers={"Host": HOST})
+    connection.request("GET", path, headers={"Host": HOST, **from_address(new_address())})
     answer = connection.getresponse()
     body = answer.read()
     if answer.status != 200:
@@ -250,6 +254,17 @@ def order_request(token: str, product: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def get(path: str, **headers: str) -> bytes:
-    lines = (f"GET {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers.items()))
+def get(path: str, address: str | None = None, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    sent = {"Host": HOST, **({} if address is None else from_address(address)), **headers}
+    lines = (f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()))
     return "\r\n".join((*lines, "", "")).encode()
+
+
+def new_address() -> str:
+    """Readers without an account have a limit for each, so there are many."""
+    return str(IPv4Address(0x0A000000 | secrets.randbits(24)))
+
+
+def from_address(address: str) -> dict[str, str]:
+    """As a proxy says it."""
+    return {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import BaseModel
 
 from auth.principal import Principal
 from payments.purchases.bodies import (
@@ -22,6 +21,7 @@ from payments.purchases.read import read_payment
 from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
 from payments.stripe.problems import STRIPE_PROBLEMS, AmountTooSmall, CardDeclined
 from payments.stripe.rules import StripeRules
+from security.api.models import Body
 from security.api.operation import Answer, Guard, operation
 from security.edge.problems import NotFound
 
@@ -32,7 +32,7 @@ def pay_once(
     operation_id: str,
     *,
     key: str | None,
-    body: BaseModel,
+    body: Body,
     make: Callable[[], OpenPaymentAnswer],
 ) -> Answer:
     """The id alone is kept: a client secret is stored nowhere."""
@@ -82,7 +82,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             caller.user_id,
             "createPayment",
             key=idempotency_key,
-            body=body,
+            body=wanted,
             make=lambda: create_intent(
                 rules,
                 caller.user_id,

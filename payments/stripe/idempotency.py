@@ -11,11 +11,9 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel
-
 from metering.idempotency import IdempotencyKeyReused, IdempotencyKeys, RequestStillRunning
 from metering.rate_limit_headers import METERED_HEADERS
-from security.api.models import AnswerBody
+from security.api.models import AnswerBody, Body
 from security.api.operation import Answer
 
 Made = TypeVar("Made", bound=AnswerBody)
@@ -31,7 +29,7 @@ def once(
     user_id: UUID,
     operation_id: str,
     key: str | None,
-    body: BaseModel,
+    body: Body,
     make: Callable[[], Made],
     *,
     kept: Callable[[Made], str],

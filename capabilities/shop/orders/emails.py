@@ -36,16 +36,16 @@ def tell_buyer(rules: ShopRules, session: Session, order: Order, template: str, 
     """Nobody when the account was deleted. `values` besides `number` and `link`."""
     to = session.scalars(select(User.email).where(User.id == order.user_id)).one_or_none()
     if to is not None:
-        values = {**values, "number": order.number, "link": order_link(rules, order.number)}
+        values = {**values, "number": order.number, "link": order_link(rules.order_url, order.number)}
         rules.mailer.enqueue(session, f"{TEMPLATES}{template}", to, **values)
 
 
-def order_link(rules: ShopRules, number: str) -> str:
+def order_link(order_url: str | None, number: str) -> str:
     """Empty without SHOP_ORDER_URL."""
-    if rules.order_url is None:
+    if order_url is None:
         return ""
-    joint = "&" if urlsplit(rules.order_url).query else "?"
-    return f"{rules.order_url}{joint}{urlencode({'order': number})}"
+    joint = "&" if urlsplit(order_url).query else "?"
+    return f"{order_url}{joint}{urlencode({'order': number})}"
 
 
 def _told(rules: ShopRules, session: Session, order_id: UUID) -> tuple[Order, dict[str, Any]]:

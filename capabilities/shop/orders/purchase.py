@@ -12,7 +12,7 @@ from capabilities.shop.models import Order, OrderStatus
 from capabilities.shop.orders.confirm_order import confirm_order
 from capabilities.shop.orders.payment_status import OrderPaymentStatus, payment_status
 from capabilities.shop.refunds.give_all_back import REFUND_ORDER
-from capabilities.shop.refunds.record import record_refunds
+from capabilities.shop.refunds.record import LATE_MONEY, record_refunds
 from capabilities.shop.rules import ShopRules
 from database.jobs.declare import enqueue_job
 from metering.purchase import GIVE_MONEY_BACK, ORDER, KnownRefund, Price, Purchase
@@ -20,9 +20,6 @@ from payments.billing.counts import count
 from payments.purchases.confirm import PaymentClosed
 from payments.purchases.orders import OrderNotPayable
 from security.edge.problems import NotFound
-
-LATE_MONEY = "shop_paid_after_end"
-"""Counted: money for an order that was cancelled, or paid already. It goes back by itself."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Orders:
         """False for money that comes after the order was cancelled, or paid by another payment."""
         order = locked(session, purchase.id)
         if order.status != OrderStatus.PENDING:
-            count(session, LATE_MONEY, self.rules.clock())
+            self._count_second_payment(session, order, purchase)
             return False
         order.payment_id = purchase.payment_id
         return True
@@ -72,7 +69,7 @@ class Orders:
         order = locked(session, purchase.id)
         if order.confirmed_at is None or order.payment_id != purchase.payment_id:
             enqueue_job(session, GIVE_MONEY_BACK, payment_id=str(purchase.payment_id))
-            count(session, LATE_MONEY, now)
+            self._count_second_payment(session, order, purchase)
         elif order.status == OrderStatus.CANCELLED:
             enqueue_job(session, REFUND_ORDER, order_id=str(order.id))
 
@@ -83,6 +80,11 @@ class Orders:
         order = locked(session, purchase.id)
         if order.payment_id == purchase.payment_id:
             record_refunds(self.rules, session, order, refunds, now)
+
+    def _count_second_payment(self, session: Session, order: Order, purchase: Purchase) -> None:
+        """That of the order itself is counted when it went back: see refunds/record.py."""
+        if order.payment_id != purchase.payment_id:
+            count(session, LATE_MONEY, self.rules.clock())
 
     def _refuse_unpayable(self, order: Order) -> None:
         if order.status != OrderStatus.PENDING or order.reserved_until <= self.rules.clock():

@@ -1,15 +1,21 @@
 """The JSON of refunds."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Discriminator, Field, Tag
 
 from capabilities.shop.models import RefundState
 from security.api.models import WHOLE, AnswerBody, Body, OneOfBody
+from security.api.typed_text import ONE_LINE, trims
 
-Reason = Annotated[str, Field(min_length=1, max_length=500, examples=["Arrived broken"])]
+LONGEST_REASON: Final = 500
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_REASON, pattern=ONE_LINE, examples=["Arrived broken"]),
+    trims(LONGEST_REASON),
+]
 
 
 class RefundLine(Body):

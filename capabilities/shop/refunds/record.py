@@ -14,10 +14,13 @@ from capabilities.shop.move_stock import held_by_line, move_stock
 from capabilities.shop.refunds.tell_buyer import tell_of_refund
 from capabilities.shop.rules import ShopRules
 from metering.purchase import KnownRefund
+from payments.billing.counts import count
 
 KEY = "refund:"
 MADE_AT_STRIPE = "Refunded in Stripe's dashboard"
 PAID_TOO_LATE = "Paid after the order was cancelled"
+LATE_MONEY = "shop_paid_after_end"
+"""Counted: money for an order that was cancelled, or that was paid already. It goes back by itself."""
 
 
 def key_of(refund_id: UUID) -> str:
@@ -59,6 +62,8 @@ def adopt(rules: ShopRules, session: Session, order: Order, known: KnownRefund, 
     session.add(row)
     session.flush()
     finish(rules, session, order, row, now)
+    if order.confirmed_at is None:
+        count(session, LATE_MONEY, now)
 
 
 def finish(rules: ShopRules, session: Session, order: Order, row: Refund, now: datetime) -> None:

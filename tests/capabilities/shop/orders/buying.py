@@ -18,7 +18,7 @@ from capabilities.shop.orders.jobs import RELEASE
 from config import load_settings
 from database import db
 from sandbox.stripe_server.server import StripeServer
-from tests.capabilities.shop.products.catalogue import PRODUCTS, Catalogue
+from tests.capabilities.shop.products.catalogue import Catalogue
 from tests.whole.environment import EVERYTHING, production_environment, stripe_environment
 
 ORDERS = "/api/shop/orders"
@@ -51,9 +51,7 @@ class Shop(Catalogue):
     ) -> TestResponse:
         items = [{"product_id": product["id"], "quantity": quantity} for product, quantity in lines]
         headers = {} if key is None else {"Idempotency-Key": key}
-        return self.call(
-            "POST", ORDERS, buyer, json={"items": items, "ship_to": SHIP_TO, **fields}, headers=headers
-        )
+        return self.call("POST", ORDERS, buyer, json={"items": items, "ship_to": SHIP_TO, **fields}, headers=headers)
 
     def order(self, buyer: str, *lines: tuple[Mapping[str, Any], int], **fields: Any) -> dict[str, Any]:
         answer = self.place(buyer, *lines, **fields)
@@ -99,10 +97,12 @@ class Shop(Catalogue):
         self.pay(buyer, order)
         return self.shown(buyer, order)
 
+    def free_order(self, buyer: str, **fields: Any) -> dict[str, Any]:
+        """Of something that costs nothing, so it is confirmed already."""
+        return self.order(buyer, (self.product(stock_quantity=3, price="0", ships=False), 1), **fields)
+
     def time_is_over(self, order: Mapping[str, Any]) -> None:
-        self.rows(
-            "UPDATE shop_orders SET reserved_until = now() - interval '1 second' WHERE id = %s", order["id"]
-        )
+        self.rows("UPDATE shop_orders SET reserved_until = now() - interval '1 second' WHERE id = %s", order["id"])
 
     def release_unpaid(self) -> Any:
         with self.app.app_context():

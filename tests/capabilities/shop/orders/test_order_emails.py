@@ -3,6 +3,9 @@
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
+
+from capabilities.shop.orders.emails import order_link
 from tests.capabilities.shop.orders.buying import SHIP_TO, Shop
 
 EVIL = "<b>Bonsai</b>"
@@ -46,7 +49,7 @@ def test_a_paid_order_is_told_once(shop: Shop, buyer: str) -> None:
 
 
 def test_a_shipped_order_is_told_with_its_tracking(shop: Shop, buyer: str) -> None:
-    order = shop.paid_order(buyer, (shop.product(stock_quantity=3), 1))
+    order = shop.free_order(buyer)
     shop.move(order, "shipped", tracking="JD <014>")
     (own,) = shop.emails("order_shipped", order["number"])
     subject, text, html = written(shop, own)
@@ -55,9 +58,38 @@ def test_a_shipped_order_is_told_with_its_tracking(shop: Shop, buyer: str) -> No
     assert "JD &lt;014&gt;" in html
 
 
+@pytest.mark.parametrize(
+    ("order_url", "link"),
+    [
+        (None, ""),
+        ("https://shop.example.com/o", "https://shop.example.com/o?order=B7Q2-M4XK"),
+        ("https://shop.example.com/?page=order", "https://shop.example.com/?page=order&order=B7Q2-M4XK"),
+    ],
+)
+def test_the_link_leads_to_the_shop(order_url: str | None, link: str) -> None:
+    assert order_link(order_url, "B7Q2-M4XK") == link
+
+
+@pytest.mark.parametrize("template", ["order_confirmed", "order_shipped", "new_order"])
+def test_what_an_order_does_not_have_is_left_out(shop: Shop, template: str) -> None:
+    bare = {"number": "B7Q2-M4XK", "lines": ["1 x Bonsai: 1.00 USD"], "total": "1.00 USD"}
+    absent = {
+        "shipping": "",
+        "link": "",
+        "tracking": "",
+        "ship_to": [],
+        "note": "",
+        "base_url": "https://api.example.com",
+    }
+    job = {"message_id": "x", "template": f"capabilities.shop:{template}", "to": "a@example.com"}
+    _, text, html = written(shop, {**job, "values": {**bare, **absent}})
+    for word in ("Shipping", "Tracking", "Ship to", "Note", "See your order"):
+        assert word not in text + html
+    assert "\n\n\n" not in text
+
+
 def test_nothing_is_told_of_an_order_that_is_not_paid(shop: Shop, buyer: str) -> None:
     order = shop.order(buyer, (shop.product(stock_quantity=3), 1))
     shop.cancel(buyer, order)
     jobs = shop.rows("SELECT args FROM procrastinate_jobs WHERE task_name = 'send_email'")
     assert [job for job in jobs if order["number"] in str(job["args"])] == []
-

@@ -32,7 +32,7 @@ def test_of_fifty_buyers_ten_get_the_last_ten(shop: Shop) -> None:
 def test_orders_of_the_same_products_in_any_order_never_wait_for_each_other(shop: Shop) -> None:
     """Neither while they are placed nor while they are cancelled."""
     products = [shop.product(stock_quantity=1000) for _ in range(3)]
-    before, buyers = deadlocks(shop), [shop.person() for _ in range(40)]
+    before, buyers = deadlocks(shop), [shop.person() for _ in range(20)]
 
     def buy(number: int, buyer: str) -> Counter[int]:
         lines = [(product, 1) for product in (products if number % 2 else products[::-1])]
@@ -46,7 +46,7 @@ def test_orders_of_the_same_products_in_any_order_never_wait_for_each_other(shop
     counted: Counter[int] = Counter()
     for each in at_once([partial(buy, number, buyer) for number, buyer in enumerate(buyers)]):
         counted += each
-    assert counted == {201: 200, 200: 200}
+    assert counted == {201: 100, 200: 100}
     assert deadlocks(shop) == before
     assert [shop.stock(each) for each in products] == [1000] * 3
     shop.assert_books_agree(*products)
@@ -99,7 +99,7 @@ def test_what_changes_between_reading_and_taking_is_judged_anew(
     other, tree = shop.product(stock_quantity=9), shop.product(stock_quantity=9)
     answers = []
     with closing(psycopg2.connect(shop.url)) as staff, staff.cursor() as cursor:
-        cursor.execute(f"UPDATE shop_products SET {change} WHERE id = %s", [tree["id"]])  # noqa: S608 - above
+        cursor.execute(f"UPDATE shop_products SET {change} WHERE id = %s", [tree["id"]])
         waiting = Thread(target=lambda: answers.append(shop.place(buyer, (other, 1), (tree, 2))))
         waiting.start()
         wait_for_a_lock(shop)

@@ -60,9 +60,9 @@ def test_an_order_waits_while_a_bank_decides(shop: Shop, buyer: str) -> None:
     tree = shop.product(stock_quantity=3)
     order = shop.order(buyer, (tree, 2))
     payment = shop.begin_payment(buyer, order)
-    shop.stripe.books.get("payment_intent", shop.shown(buyer, order)["stripe_payment_intent_id"])["status"] = (
-        "processing"
-    )
+    shop.stripe.books.get("payment_intent", shop.shown(buyer, order)["stripe_payment_intent_id"])[
+        "status"
+    ] = "processing"
     shop.time_is_over(order)
     assert shop.release_unpaid() == 0
     shop.rows("UPDATE payments SET status = 'processing' WHERE id = %s", payment)
