@@ -49,7 +49,7 @@ def test_a_paid_order_is_told_once(shop: Shop, buyer: str) -> None:
 
 
 def test_a_shipped_order_is_told_with_its_tracking(shop: Shop, buyer: str) -> None:
-    order = shop.paid_order(buyer, (shop.product(stock_quantity=3), 1))
+    order = shop.free_order(buyer)
     shop.move(order, "shipped", tracking="JD <014>")
     (own,) = shop.emails("order_shipped", order["number"])
     subject, text, html = written(shop, own)
