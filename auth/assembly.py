@@ -26,7 +26,7 @@ from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from auth.rate_limits.by_account import AccountThrottle
 from auth.rate_limits.by_address import AddressLimits, AuthLimits
 from auth.rate_limits.by_mailbox import MailboxLimits
-from auth.rate_limits.open_reads import OpenReads
+from auth.rate_limits.open_reads import OpenReads, OwnCounts
 from auth.scopes import CORE_SCOPES
 from auth.second_factor.passkeys.webauthn import PasskeySite
 from auth.sessions.cookies import TokenCookies
@@ -124,7 +124,7 @@ class Auth:
         """
         signed_in = self.signed_in if scope is None else replace(self.signed_in, scope=self._known(scope))
         limit = self.settings.limits.open_reads
-        anyone = OpenReads(because, limit, self.redis, self.clock, without_redis=self.address_limits)
+        anyone = OpenReads(because, limit, self.redis, self.clock, self.address_limits, OwnCounts())
         return AnyoneOrSignedIn(signed_in, anyone)
 
     def metered(self, scope: str) -> SignedInMetered:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from functools import partial
 
+from capabilities.shop.admin_pages.subjects import shop_pages
+from capabilities.shop.metrics import SHOP_FIGURES
 from capabilities.shop.orders.jobs import order_jobs
 from capabilities.shop.orders.purchase import Orders
 from capabilities.shop.orders.routes import order_routes
@@ -38,7 +40,8 @@ def build_shop(parts: Parts, settings: ShopSection) -> Built:
         ),
         jobs=(*product_jobs(parts.auth.clock), *order_jobs(rules), *refund_jobs(rules)),
         commands=(shop_commands(rules),),
-        figures=(STOCK_DRIFT,),
+        figures=(STOCK_DRIFT, *SHOP_FIGURES),
+        admin_pages=shop_pages(rules, parts.engine),
         purchases=(Orders(rules),),
         demo=partial(create_demo_products, rules),
     )

@@ -1,6 +1,7 @@
 """What can be read without an account: strangers are counted by network address, callers who signed in by their plan."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,8 +27,14 @@ class WhoAnswer(AnswerBody):
 
 @pytest.fixture
 def accounts(make_accounts: MakeAccounts) -> Accounts:
+    return with_open_reads(make_accounts, 5)
+
+
+def with_open_reads(make_accounts: MakeAccounts, limit: int, **changes: Any) -> Accounts:
     accounts = make_accounts(
-        limits=replace(GENEROUS, open_reads=RateLimitItemPerHour(5)), requests_per_minute=dict.fromkeys(Tier, 10)
+        limits=replace(GENEROUS, open_reads=RateLimitItemPerHour(limit)),
+        requests_per_minute=dict.fromkeys(Tier, 10),
+        **changes,
     )
     accounts.clock.now = accounts.clock.now.replace(second=0, microsecond=0)
     routes = Blueprint("toy", __name__)
@@ -66,6 +73,28 @@ def test_a_stranger_who_read_too_often_holds_up_nobody_else(accounts: Accounts) 
     assert read(accounts, address="192.0.2.2").get_json() == {"user_id": None}
     alice = KeyHolder(accounts)
     assert read(accounts, alice.access_token).get_json() == {"user_id": alice.user_id}
+
+
+def test_processes_count_together_from_a_tenth_of_the_limit_on(make_accounts: MakeAccounts) -> None:
+    """Of what is less Redis knows nothing."""
+    one, other = (with_open_reads(make_accounts, 40) for _ in range(2))
+    assert [read(one).status_code for _ in range(4)] == [200] * 4
+    assert one.redis_client.keys("mos:open_reads:*") == []
+    assert [read(process).status_code for process in (one, other) * 18] == [200] * 36
+    assert {read(one).status_code, read(other).status_code} == {429}
+    assert read(other, address="192.0.2.2").status_code == 200
+
+
+def test_many_networks_of_one_site_are_counted_together(make_accounts: MakeAccounts) -> None:
+    accounts = with_open_reads(make_accounts, 4)
+    statuses = [read(accounts, address=f"2001:db8:1:{number}::1").status_code for number in range(21)]
+    assert statuses == [200] * 20 + [429]
+    assert read(accounts, address="2001:db8:2::1").status_code == 200
+
+
+def test_without_redis_each_process_counts_alone(make_accounts: MakeAccounts) -> None:
+    accounts = with_open_reads(make_accounts, 5, redis_at=None)
+    assert [read(accounts).status_code for _ in range(6)] == [200] * 5 + [429]
 
 
 def test_whoever_signed_in_has_the_limit_of_the_plan(accounts: Accounts) -> None:

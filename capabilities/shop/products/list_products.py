@@ -50,7 +50,7 @@ def statement(wanted: ProductsQuery, *, also_inactive: bool) -> str:
     direction = "DESC" if follows == "<" else "ASC"
     order = ", ".join(f"{column} {direction}" for column in columns.split(", "))
     return (
-        f"SELECT id::text, {AS_JSON} FROM shop_products WHERE {' AND '.join(conditions)} "  # nosec B608 # noqa: S608 - constants
+        f"SELECT id::text AS place, {AS_JSON} FROM shop_products WHERE {' AND '.join(conditions)} "  # nosec B608 # noqa: S608 - constants
         f"ORDER BY {order} LIMIT %(most)s"
     )
 

@@ -55,11 +55,9 @@ def is_admin(caller: Caller | None) -> bool:
 
 def add_reads(routes: Blueprint, auth: Auth, engine: Engine) -> None:
     open_to_all = auth.anyone_or_signed_in("people look at products before they have an account", ORDERS_SCOPE)
-    on_sale = SharedReads[ProductsQuery, Tagged](
-        lambda wanted: Tagged.of(list_products(engine, wanted, also_inactive=False))
-    )
-    one_on_sale = SharedReads[UUID, Tagged](lambda sought: Tagged.of(read_product(engine, sought, also_inactive=False)))
-    categories = SharedReads[None, Tagged](lambda _: Tagged.of(encoded(list_categories())))
+    on_sale = SharedReads[ProductsQuery](lambda wanted: Tagged.of(list_products(engine, wanted, also_inactive=False)))
+    one_on_sale = SharedReads[UUID](lambda sought: Tagged.of(read_product(engine, sought, also_inactive=False)))
+    categories = SharedReads[None](lambda _: Tagged.of(encoded(list_categories())))
     shown_to_all = partial(operation, routes, "GET", guard=open_to_all, answer_headers=CONDITIONAL_HEADERS)
 
     @shown_to_all(

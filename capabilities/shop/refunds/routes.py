@@ -1,30 +1,23 @@
 """`/api/shop/orders/{id}/refunds`: money of an order goes back to its buyer."""
 
-import hashlib
 from dataclasses import replace
-from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Blueprint
 
 from auth.assembly import Auth
 from auth.principal import Principal, Role
-from capabilities.shop.models import RefundState
-from capabilities.shop.once import KEY_PROBLEMS, KEYS, REPLAYED
+from capabilities.shop.once import KEY_PROBLEMS, REPLAYED
 from capabilities.shop.orders.payment_status import PaymentDisputed
 from capabilities.shop.refunds.bodies import RefundAnswer, RefundBody
-from capabilities.shop.refunds.complete_refund import complete_refund
+from capabilities.shop.refunds.give_refund import OPERATION, give_refund
 from capabilities.shop.refunds.read import read_refund
-from capabilities.shop.refunds.request_refund import NothingToRefund, RefundTooLarge, refuse_refused, request_refund
+from capabilities.shop.refunds.request_refund import NothingToRefund, RefundTooLarge
 from capabilities.shop.rules import ShopRules
-from database import transaction
 from metering.rate_limit_headers import METERED_HEADERS
 from payments.stripe.problems import STRIPE_PROBLEMS
 from security.api.operation import Answer, operation
 from security.edge.problems import NotFound
-from security.logs.log import security_event
-
-OPERATION: Final = "refundOrder"
 
 
 def refund_routes(auth: Auth, rules: ShopRules) -> Blueprint:
@@ -48,22 +41,7 @@ def refund_routes(auth: Auth, rules: ShopRules) -> Blueprint:
         written down before Stripe is asked: after a 502 or 503, repeat the request with the same key, or wait, for it is then made
         in the background. Repeating never refunds twice, and shows the refund as it is now.
         """
-        fingerprint = hashlib.sha256(f"{order_id} {body.root.model_dump_json()}".encode()).hexdigest()
-        held = KEYS.claim(caller.user_id, OPERATION, idempotency_key, fingerprint=fingerprint, request_id=uuid4())
-        if isinstance(held, bytes):
-            refund_id = UUID(held.decode())
-            complete_refund(rules, refund_id)
-            return Answer(201, read_refund(refund_id), {REPLAYED: "true"})
-        try:
-            with transaction() as session:
-                refund_id = request_refund(session, order_id, body.root, rules.clock(), actor_id=caller.user_id)
-                KEYS.keep_in(session, held, str(refund_id))
-        except BaseException:
-            KEYS.release(held)
-            raise
-        security_event("order_refund_requested", notable=False, actor_id=caller.user_id, refund_id=str(refund_id))
-        if complete_refund(rules, refund_id) is RefundState.FAILED:
-            refuse_refused(order_id, refund_id)
-        return Answer(201, read_refund(refund_id))
+        refund_id, headers = give_refund(rules, order_id, body.root, key=idempotency_key, by=caller.user_id)
+        return Answer(201, read_refund(refund_id), headers)
 
     return routes
