@@ -22,6 +22,7 @@ from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
+from sandbox.first_order import first_order
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
@@ -332,6 +333,8 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"
         on_the_web = first_purchase_on_the_web(base_url)
         shown += f"{instead}: open the checkout_url in the answer, and press a button there:\n\n{on_the_web}\n\n"
+    if services.stripe and "shop" in products_on(environ):
+        shown += f"A first order in the shop (run the lines above first):\n\n{first_order(base_url)}\n\n"
     return shown
 
 

@@ -45,8 +45,8 @@ DOCUMENTED = {
 
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
-    "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|"
-    "solve|start|stop|undo|unlink|update|validate|verify|waive"
+    "receive|refresh|refund|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|"
+    "sign|solve|start|stop|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -124,8 +124,8 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
-    and usage take an API key.
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of
+    products take an API key, where that is said here.
     """
     take_keys = {
         "/api/gateway/predict",
@@ -135,6 +135,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/requests.csv",
         "/api/gateway/usage/summary",
     }
+    of_orders = {"createOrder", "listOrders", "getOrder", "listOrderEvents"}
     of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
     for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
@@ -143,7 +144,8 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
             assert each.guard.anyone.because, each.path
             assert each.guard.scheme == (None, "bearer", "apiKey"), each.path
         else:
-            takes_key = each.path in take_keys or (each.path.startswith(of_chat) and each.id != "deleteConversations")
+            takes_key = each.path in take_keys or each.id in of_orders
+            takes_key |= each.path.startswith(of_chat) and each.id != "deleteConversations"
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"
             schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path

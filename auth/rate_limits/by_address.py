@@ -23,6 +23,7 @@ _COUNTED = {
     "register_email": "tries for one e-mail address",
     "refresh_session": "tries in one session",
     "open_reads": "requests from one network address",
+    "create_order": "orders of one account",
 }
 SITE_ALLOWANCES = {"register": 2}
 """Stricter, because an account that needs no confirmed address is worth something."""

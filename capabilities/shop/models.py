@@ -103,6 +103,7 @@ class Order(Base):
         CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_is_iso_4217"),
         CheckConstraint("number ~ '^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$'", name="number_form"),
         Index("ix_shop_orders_user_id_id", "user_id", "id"),
+        Index("ix_shop_orders_user_id_pending", "user_id", postgresql_where=text("status = 'pending'")),
         Index("ix_shop_orders_status_id", "status", "id"),
         Index("ix_shop_orders_payment_id", "payment_id"),
         Index("ix_shop_orders_reserved_until_pending", "reserved_until", postgresql_where=text("status = 'pending'")),

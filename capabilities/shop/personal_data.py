@@ -24,7 +24,7 @@ ITEM: Final = columns_of(OrderItem, "id order_id product_id name unit_price_mino
 REFUND: Final = columns_of(Refund, "id order_id amount_minor reason state stripe_refund_id items created_at done_at")
 EVENT: Final = columns_of(OrderEvent, "id order_id from_status to_status actor at")
 MOVEMENT: Final = columns_of(StockMovement, "id product_id delta kind order_item_id refund_id at")
-OWN_REASON: Final = case((OrderEvent.actor == Actor.BUYER, OrderEvent.reason)).label("reason")
+OPEN_REASON: Final = case((OrderEvent.actor != Actor.STAFF, OrderEvent.reason)).label("reason")
 """What the staff wrote is for the staff, as in `GET /api/shop/orders/{id}/events`."""
 
 
@@ -36,7 +36,7 @@ def export_orders(session: Session, user_id: UUID) -> dict[str, Any]:
         "orders": rows_of(session, select(*ORDER).where(Order.user_id == user_id).order_by(Order.id)),
         "order_items": rows_of(session, select(*ITEM).where(OrderItem.order_id.in_(orders)).order_by(OrderItem.id)),
         "order_events": rows_of(
-            session, select(*EVENT, OWN_REASON).where(OrderEvent.order_id.in_(orders)).order_by(OrderEvent.id)
+            session, select(*EVENT, OPEN_REASON).where(OrderEvent.order_id.in_(orders)).order_by(OrderEvent.id)
         ),
         "refunds": rows_of(session, select(*REFUND).where(Refund.order_id.in_(orders)).order_by(Refund.id)),
         "stock_movements": rows_of(

@@ -86,6 +86,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("number", name=op.f("uq_shop_orders_number")),
     )
     op.create_index("ix_shop_orders_user_id_id", "shop_orders", ["user_id", "id"])
+    op.create_index(
+        "ix_shop_orders_user_id_pending", "shop_orders", ["user_id"], postgresql_where=sa.text("status = 'pending'")
+    )
     op.create_index("ix_shop_orders_status_id", "shop_orders", ["status", "id"])
     op.create_index("ix_shop_orders_payment_id", "shop_orders", ["payment_id"])
     op.create_index(

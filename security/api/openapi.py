@@ -274,7 +274,7 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
         yield {
             "name": "Idempotency-Key",
             "in": "header",
-            "required": False,
+            "required": declared.requires_idempotency_key,
             "description": "If you repeat a request with the same key and body, it is carried out only once.",
             "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
         }

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from security.api.answers import NO_CONTENT, Answers, kinds, responder
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
-from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
+from security.api.idempotency_key import ENVIRON, KEY, IdempotencyKeyRequired, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.api.slots import Slots
 from security.edge.error_handlers import ERROR_FORM, answer_problem
@@ -80,6 +80,7 @@ class Operation:
     query: type[BaseModel] | None
     problems: tuple[type[Problem], ...]
     accepts_idempotency_key: bool
+    requires_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
     error_form: ErrorForm | None = None
@@ -125,6 +126,7 @@ def operation(
     query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
     accepts_idempotency_key: bool = False,
+    requires_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
     within: Slots | None = None,
@@ -147,6 +149,7 @@ def operation(
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] not in {"uuid", "path"} and not (match["converter"] or "").startswith('any("'):
             raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
+    accepts_idempotency_key = accepts_idempotency_key or requires_idempotency_key
     if isinstance(body, type):
         body = Json(body)
     bodies = body if isinstance(body, tuple) else (body,)
@@ -166,9 +169,11 @@ def operation(
             problems=(
                 *problems,
                 *((MalformedIdempotencyKey,) if accepts_idempotency_key else ()),
+                *((IdempotencyKeyRequired,) if requires_idempotency_key else ()),
                 *((TooBusy,) if within is not None else ()),
             ),
             accepts_idempotency_key=accepts_idempotency_key,
+            requires_idempotency_key=requires_idempotency_key,
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
             error_form=error_form,
@@ -191,6 +196,8 @@ def operation(
                     key = request.environ.get(ENVIRON)
                     if key is not None and not KEY.fullmatch(key):
                         raise MalformedIdempotencyKey
+                    if key is None and requires_idempotency_key:
+                        raise IdempotencyKeyRequired
                     arguments["idempotency_key"] = key
                 if query is not None and read_query is not None:
                     arguments["query"] = parse(query, read_query(request.args))
