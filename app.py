@@ -133,6 +133,7 @@ def put_together(
         settings,
         redis=redis,
         requests_per_minute={tier: plan.requests_per_minute for tier, plan in PLANS.items()},
+        account_calls_per_minute={tier: plan.account_calls_per_minute for tier, plan in PLANS.items()},
         scopes=scopes_of(on),
         personal_data=(METERING_DATA, PAYMENTS_DATA, *personal_data_of(capabilities)),
     )
