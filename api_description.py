@@ -16,7 +16,6 @@ from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.security_txt.routes import security_txt_routes
 
-NAME: Final = "MirrorOS Public API"
 VERSION: Final = "0.1.0"
 DESCRIPTION: Final = """\
 Accounts, subscriptions, exact usage limits, and predictions from the private server.
@@ -68,7 +67,7 @@ def api_description(settings: Settings, built: Mapping[Capability, Built]) -> Ap
     has_sockets = any(made.sockets for made in built.values())
     own = {routes.name: each.title for each, made in built.items() for routes in made.routes}
     return ApiDescription(
-        NAME,
+        settings.project_name,
         VERSION,
         server=settings.public_base_url,
         tags={**own, **TAGS},
@@ -81,7 +80,7 @@ def public_routes(settings: Settings, built: Mapping[Capability, Built], health:
     address = settings.public_base_url
     yield health_routes(health, version=VERSION, environment=settings.flask_env)
     yield openapi_routes(api_description(settings, built))
-    yield docs_routes(NAME)
-    yield home_routes(NAME, VERSION, base_url=address, mail_box_url=settings.mail_box_url)
+    yield docs_routes(settings.project_name)
+    yield home_routes(settings.project_name, VERSION, base_url=address, mail_box_url=settings.mail_box_url)
     if settings.security_contact is not None:
         yield security_txt_routes(settings.security_contact, base_url=address)

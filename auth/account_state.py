@@ -183,7 +183,7 @@ class AccountStates:
         if elapsed > SLOWEST_READ_SECONDS:
             return self._counted_here(user_id, state, limits)
         try:
-            return self._copied(scripts, user_id, place, state, version, limits, age=elapsed)
+            return self._copied(scripts, user_id, place, state, version, limits=limits, age=elapsed)
         except redis.RedisError:
             return self._counted_here(user_id, state, limits)
 
@@ -194,8 +194,8 @@ class AccountStates:
         place: CachedFields,
         state: AccountState,
         version: int,
-        limits: Limits,
         *,
+        limits: Limits,
         age: float,
     ) -> AccountState:
         """`age`: the seconds since its reading began."""

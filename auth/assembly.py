@@ -50,7 +50,8 @@ class AuthSettings:
     `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
-    of each tier, and `account_calls_per_minute` that of signed-in requests to `/api/auth`; empty for none. `api_key_default_days`: the life of an API key where none is named; None for no end.
+    of each tier, and `account_calls_per_minute` that of signed-in requests to `/api/auth`; empty for none. `api_key_default_days`:
+    the life of an API key where none is named; None for no end.
     `require_email_verification`: metered calls and API keys take a confirmed address.
     """
 

@@ -17,7 +17,8 @@ CallPrices = Callable[[], Mapping[str, Mapping[Tier, int]]]
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`requests_per_minute` and `account_calls_per_minute` are None for unlimited. `limits`: what of each feature is published, by name; None for unlimited.
+    """`requests_per_minute` and `account_calls_per_minute` are None for unlimited. `limits`: what of each feature is
+    published, by name; None for unlimited.
 
     `options` are those of requests, `benefits` words for a price list.
     """
