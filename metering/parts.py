@@ -18,6 +18,7 @@ from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
 from metering.money import Purse
 from metering.sockets import SocketEvents
+from security.api.socket_messages import SocketMessages
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -72,7 +73,8 @@ class Built:
     tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
-    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO.
+    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO. `socket_messages`: by
+    path, what passes over sockets of its own, for the OpenAPI document.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -88,3 +90,4 @@ class Built:
     prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)
     drains: Sequence[Drain] = ()
     sockets: SocketEvents | None = None
+    socket_messages: Mapping[str, SocketMessages] = field(default_factory=dict)
