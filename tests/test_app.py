@@ -298,6 +298,7 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
         ["config", "show"],
         ["users", "--help"],
         ["bootstrap-demo", "--help"],
+        ["reset-database", "--help"],
     ],
 )
 def test_a_command_is_there(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
