@@ -136,7 +136,7 @@ def _routes_of_another_form(auth: Auth) -> Blueprint:
         "/api/customers/tokens",
         operation_id="createApiKeyAtCustomersTokens",
         summary="Create an API key",
-        guard=auth.recently_signed_in,
+        guard=auth.of_account_calls.recently_signed_in,
         body=create_key_body(tuple(auth.scopes.items()), None, "CreateApiTokenBody"),
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests, *key_problems(auth)),

@@ -33,6 +33,7 @@ from auth.tokens.jwks_routes import jwks_routes
 
 
 def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
+    auth = auth.of_account_calls
     return [
         auth_routes(auth),
         api_key_routes(auth),

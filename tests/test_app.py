@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from admin.assembled import ASSEMBLED, Assembled
@@ -185,6 +186,25 @@ def everything(**changes: str) -> Flask:
     return assemble(load_settings(production(**{**EVERYTHING, "COMPAT_ROUTES": "on", **changes})))
 
 
+def test_the_document_tells_what_passes_over_sockets() -> None:
+    app = everything()
+    document = app.test_client().get("/openapi.json").get_json()
+    told = document["x-websocket"]
+    made: Assembled = app.extensions[ASSEMBLED]
+    offered = [each.sockets for each in made.built.values() if each.sockets is not None]
+    messages = told["paths"]["/socket.io/"]
+    assert messages["from_client"].keys() == {
+        "auth:refresh",
+        *(event.name for each in offered for event in each.events),
+    }
+    assert messages["from_server"].keys() > {"auth:expiring", "going_away", "error", "chat:stream", "voice:audio"}
+    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', json.dumps(told, separators=(",", ":")))):
+        found = document
+        for step in reference.split("/"):
+            found = found[step]
+        Draft202012Validator.check_schema(found)
+
+
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:
     ids = [each.id for each in operations(everything())]
     assert len(set(ids)) == len(ids)
@@ -284,6 +304,7 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
         ["config", "show"],
         ["users", "--help"],
         ["bootstrap-demo", "--help"],
+        ["reset-database", "--help"],
     ],
 )
 def test_a_command_is_there(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from app import assemble
+from auth.middleware import SignedIn
 from compat import FORMER_PATHS, MOVED_PAGES
 from config import load_settings
 from security.api.operation import OPERATIONS_KEY, Operation
@@ -47,6 +48,14 @@ def test_a_former_path_is_described_as_deprecated_and_is_otherwise_the_one_of_to
     described = service.test_client().get("/openapi.json").get_json()["paths"][then.path_template][then.method.lower()]
     assert described["deprecated"] is True
     assert {"Deprecation", "Link"} <= {name for each in described["responses"].values() for name in each["headers"]}
+
+
+def test_what_is_asked_of_accounts_is_counted_as_such_by_former_paths_too(service: Flask) -> None:
+    guards = {each.path: each.guard for each in operations(service).values() if isinstance(each.guard, SignedIn)}
+    former = {former.split()[1] for former, today in FORMER_PATHS.items() if today.startswith("/api/auth/")}
+    of_accounts = {path for path in guards if path.startswith("/api/auth/")} | (former & guards.keys())
+    assert {path for path, guard in guards.items() if guard.account_call} == of_accounts | {"/api/customers/tokens"}
+    assert {"/api/auth/profile", "/api/customers/password/change"} <= of_accounts
 
 
 @pytest.mark.parametrize(("former", "page"), MOVED_PAGES.items())

@@ -605,6 +605,7 @@ def test_the_plan_table_has_every_tier() -> None:
         Tier.ENTERPRISE,
     ]
     assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
+    assert [PLANS[tier].account_calls_per_minute for tier in Tier] == [10, 15, 20, 50, 100]
 
 
 def test_no_variable_stands_in_two_sections() -> None:

@@ -151,11 +151,49 @@ def test_minutes_and_days_that_are_the_same_do_not_differ() -> None:
 
 
 def test_what_is_ignored_is_told_by_its_name_alone() -> None:
-    renamed = with_names_of_today({"SUPABASE_URL": "https://accounts.example.com", "SUPABASE_ANON_KEY": "anonymous"})
-    assert renamed.remarks == [
-        f"{name} is ignored: accounts are kept in DATABASE_URL. Remove it."
-        for name in ("SUPABASE_ANON_KEY", "SUPABASE_URL")
+    given = {"SUPABASE_URL": "https://accounts.example.com", "SUPABASE_ANON_KEY": "anonymous", "API_V1_STR": "/api/v1"}
+    assert with_names_of_today(given).remarks == [
+        "SUPABASE_ANON_KEY is ignored: accounts are kept in DATABASE_URL. Remove it.",
+        "SUPABASE_URL is ignored: accounts are kept in DATABASE_URL. Remove it.",
+        "API_V1_STR is ignored: all paths begin with /api. Remove it.",
     ]
+
+
+AS_THE_TERMINAL_DOCUMENTED = """\
+API_V1_STR=/api
+PROJECT_NAME=DevPocket API
+DEBUG=true
+"""
+
+
+def test_an_env_file_of_the_terminal_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_THE_TERMINAL_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert (settings.is_development, settings.project_name) == (True, "DevPocket API")
+    renamed = with_names_of_today({"DEBUG": "true"})
+    assert renamed.remarks == ["DEBUG is the former name of FLASK_ENV. Set FLASK_ENV instead."]
+    assert source_of("FLASK_ENV", {"DEBUG": "true"}, None) == "environment, as DEBUG"
+
+
+@pytest.mark.parametrize("elsewhere", [{"FLASK_ENV": "production"}, {"FLASK_ENV": "staging"}, {"DYNO": "web.1"}])
+def test_debug_is_refused_outside_development(elsewhere: dict[str, str]) -> None:
+    problems = problems_of(production(**{"FLASK_ENV": None, **elsewhere}, DEBUG="true"))
+    assert problems == {"DEBUG": f"must not be on in {elsewhere.get('FLASK_ENV', 'production')}; remove it"}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment"),
+    [
+        ({"DEBUG": "off"}, "production"),
+        ({"DEBUG": "0", "FLASK_ENV": "development"}, "development"),
+        ({"DEBUG": "express:*", "FLASK_ENV": "production"}, "production"),
+        ({"DEBUG": "1", "NODE_ENV": "development"}, "development"),
+    ],
+)
+def test_debug_that_is_off_or_of_another_program_changes_nothing_that_is_named(
+    given: dict[str, str], environment: str
+) -> None:
+    assert load_settings(production(**{"FLASK_ENV": None, **given})).flask_env == environment
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from security.api.answers import Answer, Kind, StaticFile, kinds
 from security.api.compressible import Compressible
 from security.api.idempotency_key import KEY
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation, operation
+from security.api.socket_messages import SocketMessages, described_sockets
 from security.edge.problems import (
     PROBLEM_JSON,
     AddressTooLong,
@@ -97,7 +98,8 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 class ApiDescription:
     """What the document says beyond the operations.
 
-    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name.
+    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name. `sockets`: by path on
+    `sockets_server`, what passes over them.
     """
 
     title: str
@@ -106,6 +108,8 @@ class ApiDescription:
     tags: Mapping[str, str]
     description: str = ""
     requires_https: bool = False
+    sockets: Mapping[str, SocketMessages] = field(default_factory=dict)
+    sockets_server: str = ""
 
 
 def openapi_routes(api: ApiDescription) -> Blueprint:
@@ -147,6 +151,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for declared in documented:
         paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
+    extension = {"x-websocket": described_sockets(api.sockets_server, api.sockets)} if api.sockets else {}
     return {
         "openapi": "3.1.1",
         "info": {
@@ -168,6 +173,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
                 }
             },
         },
+        **extension,
     }
 
 

@@ -31,7 +31,8 @@ _NAMES = re.compile(r'"([^"]*)"')
 class Guard(Protocol):
     """Who may call a route.
 
-    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem.
+    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem. A guard whose answers carry headers
+    of its own describes them in `answer_headers`.
     """
 
     @property
@@ -174,7 +175,7 @@ def operation(
             ),
             accepts_idempotency_key=accepts_idempotency_key,
             requires_idempotency_key=requires_idempotency_key,
-            answer_headers=dict(answer_headers or {}),
+            answer_headers={**getattr(guard, "answer_headers", {}), **(answer_headers or {})},
             credentials=credentials,
             error_form=error_form,
         )

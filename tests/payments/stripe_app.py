@@ -44,7 +44,7 @@ PRICES = (
 HOME = "https://app.example.com/billing"
 OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
-PLANS = (PlanOffer(Tier.PRO, "Pro", {"predict": {"per_day": 100}}, 300, (), ()),)
+PLANS = (PlanOffer(Tier.PRO, "Pro", {"predict": {"per_day": 100}}, 300, 20, (), ()),)
 
 
 @dataclass
