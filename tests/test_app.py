@@ -45,8 +45,8 @@ DOCUMENTED = {
 
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
-    "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|"
-    "solve|start|stop|undo|unlink|update|validate|verify|waive"
+    "receive|refresh|refund|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|"
+    "sign|solve|start|stop|undo|unlink|update|validate|verify|waive"
 )
 
 

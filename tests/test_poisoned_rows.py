@@ -204,6 +204,7 @@ ELSEWHERE = {
     "sweep_chat_replies",
     "audit_stock",
     "release_unpaid_orders",
+    "finish_refunds",
 }
 """Jobs of packages that have tests of their own."""
 

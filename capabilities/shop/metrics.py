@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from capabilities.shop.orders.purchase import LATE_MONEY
+from capabilities.shop.refunds.record import LATE_MONEY
 from database.figures import Figure
 
 HOUR_AGO: Final = (

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from capabilities.shop.models import MovementKind, Order, OrderItem, Refund, RefundState
 from capabilities.shop.move_stock import held_by_line, move_stock
-from capabilities.shop.refunds.tell_buyer import tell_of_refund
+from capabilities.shop.orders.emails import tell_buyer, with_currency
 from capabilities.shop.rules import ShopRules
 from metering.purchase import KnownRefund
 from payments.billing.counts import count
@@ -89,7 +89,7 @@ def finish(rules: ShopRules, session: Session, order: Order, row: Refund, now: d
                     refund_id=row.id,
                     actor_id=row.actor_id,
                 )
-    tell_of_refund(rules, session, order, row)
+    tell_buyer(rules, session, order, "order_refunded", {"amount": with_currency(row.amount_minor, order.currency)})
 
 
 def fail(session: Session, order: Order, row: Refund, now: datetime) -> None:

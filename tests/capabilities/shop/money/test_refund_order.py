@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from admin.assembled import ASSEMBLED
+from database.base import utc_now
 from sandbox.stripe_server.protocol.faults import Trouble
 from tests.capabilities.shop.money.till import Placed, Till
 
@@ -52,8 +54,10 @@ def test_the_buyer_is_told_once(till: Till, paid: Placed) -> None:
     till.deliver(times=2)
 
     [mail] = till.rows("SELECT args FROM procrastinate_jobs WHERE task_name = 'send_email'")
-    assert mail["args"]["template"] == "order_refunded"
-    assert (mail["args"]["values"]["amount"], mail["args"]["values"]["number"]) == ("10.00 USD", paid.row["number"])
+    mailer = till.app.extensions[ASSEMBLED].auth.mailer
+    message = mailer.write(*(mail["args"][name] for name in ("message_id", "template", "to", "values")), utc_now())
+    assert message["Subject"] == f"Refund for order {paid.row['number']}"
+    assert all("10.00 USD" in part.get_content() for part in message.iter_parts())
     assert paid.stock == [7]
 
 
@@ -232,6 +236,17 @@ def test_the_answer_is_lost(till: Till, paid: Placed, finished_by: str) -> None:
     assert ([each["state"] for each in paid.refunds], paid.given_back(), paid.stock) == (["done"], 1000, [8])
 
 
+def test_one_that_we_took_for_refused_and_stripe_made(till: Till, paid: Placed) -> None:
+    paid.give_back(1)
+    till.rows("UPDATE shop_refunds SET state = 'failed' WHERE order_id = %s", paid.id)
+    till.rows("UPDATE shop_order_items SET refunded_quantity = 0 WHERE order_id = %s", paid.id)
+    till.rows("UPDATE shop_orders SET refunded_minor = 0 WHERE id = %s", paid.id)
+    till.deliver()
+
+    assert ([each["state"] for each in paid.refunds], paid.row["refunded_minor"]) == (["done"], 1000)
+    assert (line(paid)["refunded_quantity"], paid.stock) == (1, [8])
+
+
 def test_stripe_forgets_keys_and_we_do_not(till: Till, paid: Placed) -> None:
     """It keeps them for a day, and a refund may wait for longer."""
     paid.give_back(1)
@@ -244,17 +259,27 @@ def test_stripe_forgets_keys_and_we_do_not(till: Till, paid: Placed) -> None:
     assert ([each["state"] for each in paid.refunds], paid.given_back(), paid.stock) == (["done"], 1000, [8])
 
 
-def test_one_that_cannot_be_made_keeps_no_other_waiting(till: Till, paid: Placed) -> None:
+@pytest.mark.parametrize("trouble", ["Stripe refuses", "a row of ours is wrong"])
+def test_one_that_cannot_be_made_keeps_no_other_waiting(till: Till, paid: Placed, trouble: str) -> None:
     other = till.order(1).pay()
     for each in (paid, other):
         till.stripe.faults.add(Trouble.RATE_LIMIT, under=REFUNDS)
         assert each.give_back(1).status_code == 503
         long_ago(each)
-    del till.stripe.books.objects[paid.intent["id"]]
-    till.run_job("finish_refunds")
+    if trouble == "Stripe refuses":
+        del till.stripe.books.objects[paid.intent["id"]]
+    else:
+        till.rows("UPDATE shop_orders SET payment_id = NULL WHERE id = %s", paid.id)
+    assert till.run_job("finish_refunds") == 1
 
-    assert [each["state"] for each in (*paid.refunds, *other.refunds)] == ["failed", "done"]
-    assert (paid.row["refunded_minor"], other.given_back()) == (0, 1000)
+    assert ([each["state"] for each in other.refunds], other.given_back()) == (["done"], 1000)
+    left = [each["state"] for each in paid.refunds]
+    passed_over = till.rows("SELECT 1 FROM passed_over_items WHERE item = %s", str(paid.refunds[0]["id"]))
+    if trouble == "Stripe refuses":
+        assert (left, paid.row["refunded_minor"], passed_over) == (["failed"], 0, [])
+    else:
+        assert (left, len(passed_over)) == (["requested"], 1)
+        till.rows("DELETE FROM shop_refunds WHERE order_id = %s", paid.id)
 
 
 def test_what_the_dashboard_gave_back_counts(till: Till, paid: Placed) -> None:

@@ -19,15 +19,11 @@ from werkzeug.test import TestResponse
 from admin.assembled import ASSEMBLED
 from app import assemble
 from auth.principal import Role
-from capabilities.shop.models import Order, OrderStatus
-from capabilities.shop.move_order import Actor, move_order
-from capabilities.shop.move_stock import release_stock
 from capabilities.shop.orders.payment_status import payment_status
-from capabilities.shop.refunds.give_all_back import REFUND_ORDER
 from config import load_settings
-from database import db, reading, transaction
+from database import db, reading
 from database.base import utc_now, uuid7
-from database.jobs.declare import Jobs, enqueue_job
+from database.jobs.declare import Jobs
 from payments.apply_stripe_event import HANDLERS
 from payments.assembly import Payments
 from sandbox.stripe_server.protocol.response_shapes import Object
@@ -258,16 +254,8 @@ class Placed:
             self.till.payments.stripe.handler.confirm_intent(self.intent["id"], GOOD)
 
     def cancel(self) -> None:
-        """As the command does: the open payment ends first, then the goods are free."""
-        now = utc_now()
-        with self.till.app.app_context():
-            assert self.till.payments.one_off.end("order", UUID(self.id))
-            with transaction() as session:
-                old = OrderStatus(session.get_one(Order, UUID(self.id), with_for_update=True).status)
-                assert move_order(session, UUID(self.id), old, OrderStatus.CANCELLED, now, actor=Actor.BUYER)
-                release_stock(session, UUID(self.id), now)
-                if old is OrderStatus.CONFIRMED:
-                    enqueue_job(session, REFUND_ORDER, order_id=self.id)
+        answer = self.till.call("POST", f"/api/shop/orders/{self.id}/cancel", self.till.alice, json={})
+        assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled"), answer.text
 
     def refund(self, key: str | None = "", token: str | None = None, **body: Any) -> TestResponse:
         """`key`: one of its own unless given; None for none."""
