@@ -203,8 +203,8 @@ ELSEWHERE = {
     "mark_overdue_periods",
     "sweep_chat_replies",
     "audit_stock",
-    "release_unpaid_orders",
     "finish_refunds",
+    "release_unpaid_orders",
 }
 """Jobs of packages that have tests of their own."""
 
