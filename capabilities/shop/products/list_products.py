@@ -49,10 +49,8 @@ def statement(wanted: ProductsQuery, *, also_inactive: bool) -> str:
         conditions.append(f"({columns}) {follows} {place}")
     direction = "DESC" if follows == "<" else "ASC"
     order = ", ".join(f"{column} {direction}" for column in columns.split(", "))
-    return (
-        f"SELECT id::text AS place, {AS_JSON} FROM shop_products WHERE {' AND '.join(conditions)} "  # nosec B608 # noqa: S608 - constants
-        f"ORDER BY {order} LIMIT %(most)s"
-    )
+    listed = f"SELECT id::text AS place, {AS_JSON} FROM shop_products"  # nosec B608 # noqa: S608 - constants
+    return f"{listed} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %(most)s"
 
 
 def check_cursor(engine: Engine, values: dict[str, Any]) -> None:

@@ -7,11 +7,10 @@ from security.edge.problems import ValidationFailed, field_error
 
 def price_of(body: ProductFields, currency: str) -> int:
     """In minor units. Raises ValidationFailed for more digits than the currency has."""
-    if body.price is None:
-        assert body.price_minor is not None
+    if body.price_minor is not None:
         return body.price_minor
     try:
-        price = minor_units(body.price, currency)
+        price = minor_units(body.price or "", currency)
     except ValueError as refusal:
         raise ValidationFailed([field_error(["price"], "value_error", str(refusal))]) from None
     if price > HIGHEST_PRICE:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import requests
@@ -21,6 +21,7 @@ from sandbox.stripe_server.server import StripeServer
 from tests.capabilities.shop.products.catalogue import Catalogue
 from tests.whole.environment import EVERYTHING, production_environment, stripe_environment
 
+Answer = TypeVar("Answer")
 ORDERS = "/api/shop/orders"
 STAFFS_ORDERS = "/api/shop/admin/orders"
 SHIP_TO = {
@@ -130,12 +131,12 @@ class Shop(Catalogue):
             assert row["sum"] == self.stock(product) >= 0
 
 
-def at_once(calls: Sequence[Callable[[], TestResponse]], threads: int = 16) -> list[TestResponse]:
+def at_once(calls: Sequence[Callable[[], Answer]], threads: int = 16) -> list[Answer]:
     """Their answers, in their order. The first ones start together."""
     start = threading.Barrier(min(threads, len(calls)))
     begun = threading.Semaphore(min(threads, len(calls)))
 
-    def run(call: Callable[[], TestResponse]) -> TestResponse:
+    def run(call: Callable[[], Answer]) -> Answer:
         if begun.acquire(blocking=False):
             start.wait()
         return call()

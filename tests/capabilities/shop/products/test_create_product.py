@@ -2,10 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from capabilities.shop.once import KEYS
+from database import transaction
+from metering.idempotency import HeldKey, RequestStillRunning
 from tests.capabilities.shop.products.catalogue import PRODUCTS, Catalogue, some
 
 JUNIPER = {"name": "Juniper", "price": "12.50"}
@@ -16,7 +19,7 @@ def pointers(problem: dict[str, Any]) -> list[str]:
 
 
 def test_a_product_is_created_with_what_it_was_given(catalogue: Catalogue) -> None:
-    given = {
+    given: dict[str, Any] = {
         "name": "Japanese black pine",
         "description": 'Words with "quotes", a\nline and ü',
         "price": "240.00",
@@ -167,3 +170,25 @@ def test_many_with_one_key_at_once_create_one_product(catalogue: Catalogue) -> N
         row.values() for row in catalogue.rows("SELECT count(*) FROM shop_products WHERE category = %s", category)
     ]
     assert made == 1
+
+
+def test_a_holder_that_slept_until_its_key_was_taken_over_keeps_no_answer(catalogue: Catalogue) -> None:
+    """So it creates nothing: the answer is kept in the transaction that creates the product."""
+    user_id = UUID(catalogue.get("/api/auth/profile", catalogue.admin).get_json()["id"])
+    key = some("key").replace(" ", "-")
+
+    def claimed() -> HeldKey:
+        held = KEYS.claim(user_id, "createProduct", key, fingerprint="same", request_id=uuid4())
+        assert isinstance(held, HeldKey)
+        return held
+
+    with catalogue.app.app_context():
+        asleep = claimed()
+        catalogue.rows(
+            "UPDATE idempotency_keys SET lease_until = now() - interval '1 s' WHERE user_id = %s", str(user_id)
+        )
+        awake = claimed()
+        with pytest.raises(RequestStillRunning), transaction() as session:
+            KEYS.keep_in(session, asleep, "{}")
+        with transaction() as session:
+            KEYS.keep_in(session, awake, "{}")

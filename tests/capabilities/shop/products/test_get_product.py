@@ -2,6 +2,8 @@
 
 from uuid import uuid4
 
+import pytest
+
 from tests.capabilities.shop.products.catalogue import PRODUCTS, Catalogue
 
 
@@ -19,6 +21,7 @@ def test_a_product_that_is_not_there_is_404(catalogue: Catalogue) -> None:
     assert catalogue.get(f"{PRODUCTS}/{uuid4()}", catalogue.admin).status_code == 404
 
 
+@pytest.mark.slow
 def test_strangers_are_counted_by_address(catalogue: Catalogue) -> None:
     """Once for all the open reads. What a stranger may do is tested beside the guard (tests/auth/test_open_reads.py)."""
     product, here = catalogue.product(), {"X-Forwarded-For": "198.51.100.7"}

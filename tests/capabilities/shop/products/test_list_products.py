@@ -34,7 +34,7 @@ def category(catalogue: Catalogue) -> str:
     return category
 
 
-def listed(catalogue: Catalogue, token: str | None = None, **query: object) -> dict[str, Any]:
+def listed(catalogue: Catalogue, token: str | None = None, **query: Any) -> dict[str, Any]:
     answer = catalogue.get(f"{PRODUCTS}?{urlencode(query)}", token)
     assert answer.status_code == 200, answer.text
     return dict(answer.get_json())
@@ -44,7 +44,7 @@ def named(page: dict[str, Any]) -> list[str]:
     return [f"{each['name']} {each['price']}" for each in page["products"]]
 
 
-def pages(catalogue: Catalogue, **query: object) -> Iterator[dict[str, Any]]:
+def pages(catalogue: Catalogue, **query: Any) -> Iterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
         page = listed(catalogue, **query, **cursor)

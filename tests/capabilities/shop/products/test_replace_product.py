@@ -1,5 +1,6 @@
 """PUT /api/shop/products/{id}."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -108,3 +109,13 @@ def test_a_change_is_an_event_with_the_price_before(catalogue: Catalogue) -> Non
     assert [each["event"] for each in events] == ["product_created", "product_changed"]
     assert events[1]["detail"]["before"] == {"price_minor": 1250}
     assert set(events[1]["detail"]["changed"]) == {"price_minor", "name"}
+
+
+def test_changes_at_once_are_all_in_the_stock_and_in_its_movements(catalogue: Catalogue) -> None:
+    product = catalogue.product(stock_quantity=10)
+    changes = [{"stock_was": 10, "stock_quantity": 11}] * 4 + [{"stock_was": 10, "stock_quantity": 8}] * 2
+    with ThreadPoolExecutor(6) as at_once:
+        answers = list(at_once.map(lambda change: catalogue.put(product, **change), changes))
+    assert {each.status_code for each in answers} == {200}
+    assert catalogue.get(f"{PRODUCTS}/{product['id']}").get_json()["stock_quantity"] == 10
+    assert sorted(catalogue.movements(product)) == [("adjust", -2)] * 2 + [("adjust", 1)] * 4 + [("initial", 10)]
