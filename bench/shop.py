@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
+from app import assemble
 from auth.tiers import Tier
 from bench.callers import HOST, prediction_requests
 from bench.compare import (
@@ -39,12 +40,16 @@ from bench.processors import Processors
 from bench.services import Services, private_server
 from bench.targets import Addresses, gateway_target
 from bench.web_server import WebServer, web_server
+from capabilities.shop.products.audit_stock import StockAudit
+from config import load_settings
+from database import db
 
 PRODUCTS = "/api/shop/products"
 HOT, COLD, PREDICTION = "hot", "cold", "predict"
 LIVE, CATALOGUE, UNCHANGED = "live", "products", "304"
 PLENTY = 1_000_000
 SORTS = ("newest", "price", "name")
+SELL_OUT_SECONDS = 4.0
 MOST_ANSWER_SECONDS = 30.0
 SHIP_TO = {
     "name": "Alice Example",
@@ -122,6 +127,7 @@ def shop(services: Services, processors: Processors, sizes: Sizes = USUAL) -> bo
         )
         succeeded = compare_orders(services, server, tokens, cursor, sizes)
         sell_out(server, tokens, cursor, sizes)
+        require_a_clean_audit(environment)
         leaf_through(server, sizes)
         return succeeded
 
@@ -183,7 +189,9 @@ def sell_out(server: WebServer, tokens: Sequence[str], cursor: Cursor, sizes: Si
         {"id": scarce, "stock": sizes.few},
     )
     requests = [order_request(token, scarce) for token in tokens]
-    outcome = run(Load(server.port, requests, CONNECTIONS, warm_up=0, window=4.0, wanted=201), lambda: None)
+    outcome = run(
+        Load(server.port, requests, CONNECTIONS, warm_up=0, window=SELL_OUT_SECONDS, wanted=201), lambda: None
+    )
     require_nothing_oversold(cursor)
     cursor.execute("SELECT stock_quantity FROM shop_products WHERE id = %s", (scarce,))
     (left,) = cursor.fetchone() or (None,)
@@ -197,6 +205,15 @@ def require_nothing_oversold(cursor: Cursor) -> None:
     (wrong,) = cursor.fetchone() or (0,)
     if wrong:
         raise Oversold(f"{wrong} products have a stock that does not fit their orders")
+
+
+def require_a_clean_audit(environment: Mapping[str, str]) -> None:
+    """As `flask shop audit` does it."""
+    with assemble(load_settings(environment)).app_context():
+        wrong = list(StockAudit().drifts())
+        db.engine.dispose()
+    if wrong:
+        raise Oversold(f"the audit names {wrong}")
 
 
 def leaf_through(server: WebServer, sizes: Sizes) -> None:
