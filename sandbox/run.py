@@ -20,6 +20,7 @@ from capabilities.chat import CHAT
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
+from sandbox.demo_products import demo_products
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_order import first_order
@@ -114,12 +115,7 @@ def run(folder: Path, stop: StopSignal) -> None:
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
         remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
-        # Nobody's own database gets an account that they did not ask for.
-        sign_in = (
-            staff_account(folder, environ)
-            if services.postgres is not None
-            else "To get an account: flask users create-admin"
-        )
+        sign_in = look_around(folder, services, environ)
         announce(public_url, services, environ, sign_in=sign_in, remark=remark)
         while True:
             stop.check()
@@ -294,6 +290,15 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
     )
 
 
+def look_around(folder: Path, services: Services, environ: Mapping[str, str]) -> str:
+    """How to sign in to the dashboard. Nobody's own database gets an account or products that they did not ask for."""
+    if services.postgres is None:
+        return "To get an account: flask users create-admin"
+    if "shop" in products_on(environ):
+        demo_products(folder, environ)
+    return staff_account(folder, environ)
+
+
 def products_on(environ: Mapping[str, str]) -> set[str]:
     return {name.strip() for name in environ["CAPABILITIES"].split(",")}
 
@@ -333,7 +338,7 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"
         on_the_web = first_purchase_on_the_web(base_url)
         shown += f"{instead}: open the checkout_url in the answer, and press a button there:\n\n{on_the_web}\n\n"
-    if services.stripe and "shop" in products_on(environ):
+    if services.stripe and services.postgres is not None and "shop" in products_on(environ):
         shown += f"A first order in the shop (run the lines above first):\n\n{first_order(base_url)}\n\n"
     return shown
 

@@ -105,7 +105,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
         answer, end = decoder.raw_decode(text)
         answers.append(answer)
         text = text[end:]
-    _, prediction, usage, solution, bought, more, on_the_web = answers
+    _, prediction, usage, solution, bought, more, on_the_web, paid, ordered = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
     assert (solution["provider"], solution["mock"], solution["image"]["width"]) == ("openai", False, 96)
@@ -113,6 +113,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert (bought["tier"], bought["subscription"]["provider"]) == ("pro", "apple")
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
+    assert (paid["status"], ordered["status"], ordered["payment_status"]) == ("succeeded", "confirmed", "paid")
     assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"

@@ -7,6 +7,7 @@ import click
 from flask.cli import AppGroup
 
 from capabilities.shop.products.audit_stock import StockAudit
+from capabilities.shop.products.demo_products import create_demo_products
 from capabilities.shop.products.import_products import Imported, UnreadableFile, import_products, read_rows
 from capabilities.shop.rules import ShopRules
 
@@ -35,6 +36,12 @@ def shop_commands(rules: ShopRules) -> AppGroup:
         click.echo(f"Nothing was written. It would be: {told}" if check else told)
         if imported.passed_over:
             sys.exit(1)
+
+    @group.command("demo")
+    def demo() -> None:
+        """Create the products of `flask bootstrap-demo` that are not there yet."""
+        for name, text in create_demo_products(rules):
+            click.echo(f"{name:<9}{text}")
 
     @group.command("audit")
     def audit() -> None:
