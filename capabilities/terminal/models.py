@@ -199,11 +199,15 @@ class SshSeenHostKey(Base):
     """The key that a host showed last and that is not a known one. The user may accept it for ten minutes."""
 
     __tablename__ = "ssh_seen_host_keys"
-    __table_args__ = (Index("ix_ssh_seen_host_keys_seen_at", "seen_at"),)
+    __table_args__ = (
+        UniqueConstraint("user_id", "host", "port"),
+        Index("ix_ssh_seen_host_keys_seen_at", "seen_at"),
+    )
 
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    host: Mapped[str] = mapped_column(Text, primary_key=True)
-    port: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    host: Mapped[str] = mapped_column(Text)
+    port: Mapped[int] = mapped_column(Integer)
     algorithm: Mapped[str] = mapped_column(Text)
     key: Mapped[bytes] = mapped_column(LargeBinary)
     fingerprint: Mapped[str] = mapped_column(Text)

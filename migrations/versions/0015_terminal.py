@@ -86,6 +86,7 @@ def upgrade() -> None:
     op.create_index("ix_ssh_known_hosts_user_id_id", "ssh_known_hosts", ["user_id", "id"])
     op.create_table(
         "ssh_seen_host_keys",
+        sa.Column("id", sa.Uuid(), nullable=False),
         *_user_id("ssh_seen_host_keys"),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("port", sa.Integer(), nullable=False),
@@ -93,7 +94,8 @@ def upgrade() -> None:
         sa.Column("key", sa.LargeBinary(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         _time("seen_at"),
-        sa.PrimaryKeyConstraint("user_id", "host", "port", name=op.f("pk_ssh_seen_host_keys")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ssh_seen_host_keys")),
+        sa.UniqueConstraint("user_id", "host", "port", name=op.f("uq_ssh_seen_host_keys_user_id_host_port")),
     )
     op.create_index("ix_ssh_seen_host_keys_seen_at", "ssh_seen_host_keys", ["seen_at"])
     op.create_table(

@@ -41,13 +41,14 @@ class AllowedAddresses:
 
     def permit(self, address: Address) -> bool:
         """Whether it may be connected to, wherever that leads: an IPv6 address may stand for an IPv4 one."""
-        leads_to = tuple(_leads_to(address))
-        return all(_is_public(each) or _in(each, self.allowed) for each in leads_to) and not any(
-            _is_nobodys(each) or _in(each, self.denied) for each in (address, *leads_to)
+        ends = tuple(leads_to(address))
+        return all(_is_public(each) or _in(each, self.allowed) for each in ends) and not any(
+            _is_nobodys(each) or _in(each, self.denied) for each in (address, *ends)
         )
 
 
-def _leads_to(address: Address) -> Iterator[Address]:
+def leads_to(address: Address) -> Iterator[Address]:
+    """Where its packets end, as far as that can be read from it."""
     if isinstance(address, IPv4Address):
         yield address
     elif address.ipv4_mapped is not None:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import asyncssh
 
 from capabilities.terminal.models import SshAuth
+from capabilities.terminal.ssh.account import Account
 from capabilities.terminal.ssh.allowed_addresses import Address
 from capabilities.terminal.ssh.credentials import Credentials
 from capabilities.terminal.ssh.destinations import Destination
@@ -62,17 +63,6 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Account:
-    """Where to sign in, and how. `known`: the host keys that the user accepted there."""
-
-    destination: Destination
-    username: str
-    auth: SshAuth
-    known: Sequence[HostKey]
-    keepalive_seconds: int = 15
-
-
-@dataclass(frozen=True)
 class Connected:
     """`latency_ms`: of the connection alone. `server_version` is what the server says of itself."""
 
@@ -109,8 +99,8 @@ async def _reach(destination: Destination, seconds: float) -> socket.socket:
     for address in others:
         with suppress(OSError):
             async with asyncio.timeout(seconds / len(destination.addresses)):
-                return await _reach_address(address, destination.port)
-    return await _reach_address(last, destination.port)
+                return await _reach_address(address, destination.server.port)
+    return await _reach_address(last, destination.server.port)
 
 
 async def _reach_address(address: Address, port: int) -> socket.socket:
@@ -132,8 +122,8 @@ async def _sign_in(account: Account, client: "_Client", reached: socket.socket) 
     every = [name for names in SIGNATURES.values() for name in names]
     try:
         return await asyncssh.connect(
-            account.destination.host,
-            account.destination.port,
+            account.destination.server.host,
+            account.destination.server.port,
             sock=reached,
             config=None,
             client_factory=lambda: client,

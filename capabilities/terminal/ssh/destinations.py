@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from capabilities.terminal.ssh.allowed_addresses import Address, AllowedAddresses
+from capabilities.terminal.ssh.allowed_addresses import Address, AllowedAddresses, leads_to
 from capabilities.terminal.ssh.failures import Unreachable
+from capabilities.terminal.ssh.host_name import Server
 from security.edge.problems import Problem
 
 RESOLVE_SECONDS: Final = 3.0
@@ -20,7 +21,7 @@ RESOLVING_THREADS: Final = 16
 MOST_ADDRESSES: Final = 4
 """That are tried. All are judged."""
 
-Resolve = Callable[[str, int], Collection[str]]
+Resolve = Callable[[Server], Collection[str]]
 """Blocks. Raises OSError for a name without an address."""
 
 
@@ -38,13 +39,12 @@ class PortRefused(DestinationRefused):
 class Destination:
     """A server that may be connected to, by these addresses."""
 
-    host: str
-    port: int
+    server: Server
     addresses: tuple[Address, ...]
 
 
 class Destinations:
-    """One per process. `own`: hosts and ports of our own servers, which stay closed whatever is allowed.
+    """One per process. `own`: our own servers, which stay closed whatever is allowed.
 
     Makes no thread before the first `find`.
     """
@@ -53,7 +53,7 @@ class Destinations:
         self,
         addresses: AllowedAddresses,
         ports: Sequence[tuple[int, int]],
-        own: Iterable[tuple[str, int]] = (),
+        own: Iterable[Server] = (),
         *,
         resolve: Resolve | None = None,
     ) -> None:
@@ -63,42 +63,37 @@ class Destinations:
         self._resolve = resolve or addresses_of
         self._threads = ThreadPoolExecutor(RESOLVING_THREADS, "ssh-resolve")
 
-    async def find(self, host: str, port: int) -> Destination:
+    async def find(self, server: Server) -> Destination:
         """Raises DestinationRefused, and Unreachable when the name has no address or no name server answers in time."""
-        if not any(first <= port <= last for first, last in self._ports):
+        if not any(first <= server.port <= last for first, last in self._ports):
             raise PortRefused
-        own = [each for each in self._own if each[1] == port]
-        found, *_ = await asyncio.gather(self._find(host, port), *map(self._find_own, own))
+        own = [each for each in self._own if each.port == server.port]
+        found, *_ = await asyncio.gather(self._find(server), *map(self._find_own, own))
         if not found:
             raise Unreachable
         closed = {address for each in own for address in self._own[each]}
-        if not all(self._addresses.permit(address) and _plain(address) not in closed for address in found):
+        if not all(self._addresses.permit(address) and closed.isdisjoint(leads_to(address)) for address in found):
             raise DestinationRefused
-        return Destination(host, port, found[:MOST_ADDRESSES])
+        return Destination(server, found[:MOST_ADDRESSES])
 
-    async def _find(self, host: str, port: int) -> tuple[Address, ...]:
+    async def _find(self, server: Server) -> tuple[Address, ...]:
         """Empty for a name without an address. Each once, in the order in which they should be tried."""
         try:
-            return (ip_address(host),)
+            return (ip_address(server.host),)
         except ValueError:
             pass
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, server)
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
                 return tuple(dict.fromkeys(map(ip_address, await asked)))
         except (OSError, ValueError):  # TimeoutError is an OSError; ValueError: it is no name by IDNA's rules
             return ()
 
-    async def _find_own(self, server: tuple[str, int]) -> None:
+    async def _find_own(self, server: Server) -> None:
         """What was known stays while no name server answers."""
-        found = await self._find(*server)
-        self._own[server] = frozenset(map(_plain, found)) or self._own[server]
+        found = await self._find(server)
+        self._own[server] = frozenset(end for address in found for end in leads_to(address)) or self._own[server]
 
 
-def addresses_of(host: str, port: int) -> list[str]:
-    return [str(sockaddr[0]) for *_, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-def _plain(address: Address) -> Address:
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return mapped or address
+def addresses_of(server: Server) -> list[str]:
+    return [str(sockaddr[0]) for *_, sockaddr in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)]

@@ -1,6 +1,7 @@
 """The host of a server in one form, so that the same one is never known under two."""
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated, Final
 
@@ -27,6 +28,14 @@ def canonical_host(text: str) -> str:
     if "%" in bare:
         raise ValueError("Enter the address without a zone")
     return str(address)
+
+
+@dataclass(frozen=True)
+class Server:
+    """`host` in canonical form."""
+
+    host: str
+    port: int
 
 
 Host = Annotated[
