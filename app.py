@@ -144,8 +144,10 @@ def put_together(
         connect=connect,
         plans=plans_on_offer(on),
         call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
+        purchases=lambda: [kind for each in built.values() for kind in each.purchases],
     )
-    parts = Parts(auth, metering, AccountPurse(payments.periods, engine), engine, connect, settings.derived_key)
+    purse = AccountPurse(payments.periods, engine)
+    parts = Parts(auth, metering, purse, payments.one_off, engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

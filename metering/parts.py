@@ -17,6 +17,7 @@ from database.jobs.declare import Job
 from metering.app_settings.app_setting import AppSetting
 from metering.assembly import Metering
 from metering.money import Purse
+from metering.purchase import OneOffPayments, Purchases
 from metering.sockets import SocketEvents
 from security.health.check import Part
 from security.metrics.live import Live
@@ -42,14 +43,16 @@ class Shared:
 @dataclass(frozen=True)
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
-    and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `derived_key` gives
-    a key of its own for a label. `connect` opens a connection beside the engine's pool. `shared(make, settings)` gives what
-    `make` made of the settings, the same to each capability.
+    and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `payments` ends and
+    refunds the payments of what a capability sells once. `derived_key` gives a key of its own for a label. `connect` opens a
+    connection beside the engine's pool. `shared(make, settings)` gives what `make` made of the settings, the same to each
+    capability.
     """
 
     auth: Auth
     metering: Metering
     purse: Purse
+    payments: OneOffPayments
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
@@ -73,6 +76,7 @@ class Built:
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
     `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO.
+    `purchases`: the kinds of things that are sold once.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -88,3 +92,4 @@ class Built:
     prices: Mapping[str, Callable[[], Mapping[Tier, int]]] = field(default_factory=dict)
     drains: Sequence[Drain] = ()
     sockets: SocketEvents | None = None
+    purchases: Sequence[Purchases] = ()

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 
 
 def _user_id(table: str) -> tuple[sa.Column, sa.ForeignKeyConstraint]:

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database.jobs.declare import enqueue_job
+from metering.purchase import GIVE_MONEY_BACK, Price, Purchase
 from payments.billing.rules import PeriodRules
 from payments.billing.settle_by_hand import BillingPeriodSettled, locked
 from payments.billing.state import SMALLEST_PAYMENT, UNPAID, PeriodState
 from payments.models import BillingPeriod
-from payments.purchase import GIVE_MONEY_BACK, Price, Purchase
 from security.edge.problems import NotFound, Problem
 
 BILLING_PERIOD = "billing_period"

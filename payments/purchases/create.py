@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.base import uuid7
+from metering.purchase import Purchase
 from payments.models import Payment
-from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.follow_intent import FetchedIntent, fetch_intent, fetched_by, follow_intent, give_up
 from payments.purchases.page_id import BEGUN, is_page

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from database import transaction
 from database.jobs.declare import enqueue_job
+from metering.purchase import GIVE_MONEY_BACK, Purchase
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import Payment
-from payments.purchase import GIVE_MONEY_BACK, Purchase
 from payments.purchases.page_id import has_page, is_page
 from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, WAITING, PaymentStatus
 from payments.stripe.objects import StripeIntent

@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import reading
+from metering.purchase import Price, Purchase
 from payments.models import Item
-from payments.purchase import Price, Purchase
 from security.edge.problems import NotFound
 
 ITEM = "item"

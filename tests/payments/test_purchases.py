@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from database import transaction
+from metering.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.apply_stripe_event import stripe_events
 from payments.personal_data import export_payments
-from payments.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.create import OutOfStock, create_intent
 from payments.purchases.items import Items
@@ -210,7 +210,7 @@ def test_while_a_kind_is_switched_off_its_payments_wait(seat: Seat) -> None:
     """A process that cannot say what was bought neither hands it over nor gives the money back."""
     payment, stripe = seat.order(), seat.stripe
     seat.pay_at_stripe()
-    payments, off = stripe.payments, replace(stripe.rules, purchases=(Items(),))
+    payments, off = stripe.payments, replace(stripe.rules, purchases=lambda: (Items(),))
     stripe.payments = replace(payments, inbox=replace(payments.inbox, handlers={Provider.STRIPE: stripe_events(off)}))
     stripe.deliver()
 

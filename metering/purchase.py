@@ -1,4 +1,7 @@
-"""What a one-off payment is for. Each kind of purchase is handed in where the application is put together; payments know none."""
+"""What a one-off payment is for, and what a product that sells something once may do with its payments.
+
+Payments know no kind of purchase but items and statements: a product hands in its own (`Built.purchases`).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +14,7 @@ from database.jobs.declare import JobName, Urgency
 from security.edge.problems import DependencyUnavailable
 
 GIVE_MONEY_BACK = JobName("give_money_back", Urgency.PAYMENTS)
-"""Enqueued with a `payment_id` whose money bought nothing."""
+"""Enqueued with a `payment_id` whose money bought nothing: all that is left of it goes back."""
 
 
 class PurchaseKindOff(DependencyUnavailable):
@@ -64,3 +67,23 @@ class Purchases(Protocol):
 
     def given_back(self, session: Session, purchase: Purchase, now: datetime) -> None:
         """All of the money went back after `paid`: as a refund, or by a dispute that was lost."""
+
+
+@dataclass(frozen=True)
+class MadeRefund:
+    """`id` is Stripe's. `failed`: no money went back."""
+
+    id: str
+    failed: bool
+
+
+class OneOffPayments(Protocol):
+    """What a product does with the payments of its purchases. Both ask Stripe, so neither is called inside a transaction."""
+
+    def end(self, kind: str, purchase_id: UUID) -> bool:
+        """Nobody can pay this purchase any more: its open payment is cancelled at Stripe. If it was paid at that moment, `paid`
+        has been called. False when the bank has not decided yet, and the payment stays open. Raises Stripe's problems.
+        """
+
+    def refund(self, payment_id: UUID, amount: int, key: str) -> MadeRefund:
+        """Give back so much, in minor units. The same `key` is the same refund. Raises NothingLeftToRefund, Stripe's problems."""
