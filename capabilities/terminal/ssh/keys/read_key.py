@@ -88,7 +88,7 @@ def open_key_file(text: str, passphrase: str | None, fingerprint: str) -> asyncs
 
 def _import(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     """RSA is checked afterwards, when its size is known to be sensible. Raises ValueError."""
-    return asyncssh.import_private_key(text, passphrase, unsafe_skip_rsa_key_validation=True)
+    return asyncssh.import_private_key(text.strip(), passphrase, unsafe_skip_rsa_key_validation=True)
 
 
 def _check(key: asyncssh.SSHKey) -> None:
