@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from capabilities.terminal.commands import terminal_commands
-from capabilities.terminal.settings import TerminalSection
+from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
 from capabilities.terminal.ssh.destinations import Destinations
@@ -44,7 +44,7 @@ def destinations_of(settings: TerminalSection) -> Destinations:
     """As the settings say."""
     return Destinations(
         AllowedAddresses(settings.terminal_allowed_networks, settings.terminal_denied_networks),
-        settings.terminal_allowed_ports,
+        port_ranges(settings.terminal_allowed_ports),
         _own_servers(settings),
     )
 

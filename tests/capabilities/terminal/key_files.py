@@ -2,6 +2,7 @@
 
 import struct
 from base64 import b64decode, b64encode
+from typing import Any
 
 import asyncssh
 
@@ -9,7 +10,7 @@ PASSPHRASE = "tulip orbit canoe"
 
 
 def key_file(
-    algorithm: str = "ssh-ed25519", *, form: str = "openssh", passphrase: str | None = None, **options: int
+    algorithm: str = "ssh-ed25519", *, form: str = "openssh", passphrase: str | None = None, **options: Any
 ) -> str:
     """Few rounds of bcrypt, because tests open many. `options`: of the algorithm."""
     key = asyncssh.generate_private_key(algorithm, **options)

@@ -1,7 +1,7 @@
 """The whole application with the terminal on, over PostgreSQL and Valkey."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ class Customer:
             self.running.made.auth.states.changed(UUID(self.id), changed["state_version"])
 
     def call(self, method: str, path: str, body: object = None, *, token: str | None = None) -> TestResponse:
-        options = {} if body is None else {"json": body}
+        options: dict[str, Any] = {} if body is None else {"json": body}
         headers = bearer(token or self.token)
         return self.running.app.test_client().open(path, method=method, headers=headers, base_url=BASE, **options)
 
@@ -105,7 +105,7 @@ class Customer:
     def accept(self, port: int, fingerprint: str, host: str = "127.0.0.1") -> TestResponse:
         return self.call("POST", KNOWN_HOSTS, {"host": host, "port": port, "fingerprint": fingerprint})
 
-    def events(self) -> list[Mapping[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE 'ssh_%%' ORDER BY id"
         return self.running.rows(found, self.id)
 

@@ -49,7 +49,7 @@ def known_host_routes(auth: Auth, guard: Guard) -> Blueprint:
         routes,
         "POST",
         "",
-        operation_id="acceptHostKey",
+        operation_id="addKnownHost",
         summary="Accept the host key of a server",
         guard=guard,
         body=AcceptHostKeyBody,

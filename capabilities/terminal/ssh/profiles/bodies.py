@@ -20,7 +20,7 @@ Keepalive = Annotated[int, Field(ge=5, le=300), WHOLE]
 TypedSecret = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
-class ProfileBody(Body):
+class SshProfileBody(Body):
     name: Name
     host: Host
     port: Port = 22
@@ -40,7 +40,7 @@ class ProfileBody(Body):
         return self
 
 
-class ProfileAnswer(AnswerBody):
+class SshProfileAnswer(AnswerBody):
     id: UUID
     name: str
     host: str
@@ -56,11 +56,11 @@ class ProfileAnswer(AnswerBody):
     """When a connection last came about."""
 
 
-class ProfilesAnswer(ListAnswer):
-    profiles: list[ProfileAnswer]
+class SshProfilesAnswer(ListAnswer):
+    profiles: list[SshProfileAnswer]
 
 
-class TryBody(Body):
+class SshTestBody(Body):
     """Both are used once and kept nowhere."""
 
     passphrase: TypedSecret | None = None
@@ -69,7 +69,7 @@ class TryBody(Body):
     """For the account on the server."""
 
 
-class TryCode(StrEnum):
+class SshTestCode(StrEnum):
     UNREACHABLE = "unreachable"
     HOST_KEY_UNKNOWN = "host_key_unknown"
     HOST_KEY_CHANGED = "host_key_changed"
@@ -83,9 +83,9 @@ class ShownHostKey(AnswerBody):
     """Whether you accepted it."""
 
 
-class TryAnswer(AnswerBody):
+class SshTestAnswer(AnswerBody):
     ok: bool
-    code: TryCode | None
+    code: SshTestCode | None
     """Why it did not work. Null if it did."""
     latency_ms: int | None
     """How long the server took to take the connection."""
@@ -95,8 +95,8 @@ class TryAnswer(AnswerBody):
     """The key that the server showed. Null if it was not reached, or did not let you in."""
 
 
-def profile_answer(row: SshProfile) -> ProfileAnswer:
-    return ProfileAnswer(
+def profile_answer(row: SshProfile) -> SshProfileAnswer:
+    return SshProfileAnswer(
         id=row.id,
         name=row.name,
         host=row.host,

@@ -12,11 +12,11 @@ from capabilities.terminal.models import SshProfile
 from capabilities.terminal.ssh.destinations import DestinationRefused
 from capabilities.terminal.ssh.host_name import Server
 from capabilities.terminal.ssh.profiles.bodies import (
-    ProfileAnswer,
-    ProfileBody,
-    ProfilesAnswer,
-    TryAnswer,
-    TryBody,
+    SshProfileAnswer,
+    SshProfileBody,
+    SshProfilesAnswer,
+    SshTestAnswer,
+    SshTestBody,
     profile_answer,
 )
 from capabilities.terminal.ssh.profiles.problems import ProfileExists, TooManyProfiles
@@ -43,11 +43,11 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         operation_id="createSshProfile",
         summary="Create an SSH profile",
         guard=guard,
-        body=ProfileBody,
-        answers={201: ProfileAnswer},
+        body=SshProfileBody,
+        answers={201: SshProfileAnswer},
         problems=(DestinationRefused, ProfileExists, TooManyProfiles, TooBusy),
     )
-    def create(caller: Principal, body: ProfileBody) -> Answer:
+    def create(caller: Principal, body: SshProfileBody) -> Answer:
         """Stores how to reach a server. Passwords are not part of it: you enter them when you connect."""
         tries.judge(caller.user_id, Server(body.host, body.port))
         return Answer(201, make_profile(caller, body, auth.clock()))
@@ -60,7 +60,7 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         summary="List your SSH profiles",
         guard=guard,
         query=ListQuery,
-        answers={200: ProfilesAnswer},
+        answers={200: SshProfilesAnswer},
     )
     def show(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first."""
@@ -68,7 +68,7 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         with reading() as session:
             found = session.scalars(newest_first(mine, SshProfile.id, query.cursor, query.limit)).all()
             page = page_of(list(map(profile_answer, found)), query.limit)
-        return Answer(200, ProfilesAnswer(profiles=list(page.items), next_cursor=page.next_cursor))
+        return Answer(200, SshProfilesAnswer(profiles=list(page.items), next_cursor=page.next_cursor))
 
     @operation(
         routes,
@@ -77,10 +77,11 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         operation_id="getSshProfile",
         summary="Get an SSH profile",
         guard=guard,
-        answers={200: ProfileAnswer},
+        answers={200: SshProfileAnswer},
         problems=(NotFound,),
     )
     def show_one(caller: Principal, profile_id: UUID) -> Answer:
+        """Returns it as it is stored. There is no password in it."""
         mine = select(SshProfile).where(SshProfile.id == profile_id, SshProfile.user_id == caller.user_id)
         with reading() as session:
             profile = session.scalars(mine).one_or_none()
@@ -92,15 +93,15 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         routes,
         "PUT",
         "/<uuid:profile_id>",
-        operation_id="replaceSshProfile",
-        summary="Replace an SSH profile",
+        operation_id="updateSshProfile",
+        summary="Update an SSH profile",
         guard=guard,
-        body=ProfileBody,
-        answers={200: ProfileAnswer},
+        body=SshProfileBody,
+        answers={200: SshProfileAnswer},
         problems=(NotFound, DestinationRefused, ProfileExists, TooBusy),
     )
-    def replace(caller: Principal, profile_id: UUID, body: ProfileBody) -> Answer:
-        """Fields that you do not send get their defaults. Sessions that are open stay as they are."""
+    def replace(caller: Principal, profile_id: UUID, body: SshProfileBody) -> Answer:
+        """Replaces it as a whole: fields that you do not send get their defaults. Sessions that are open stay as they are."""
         tries.judge(caller.user_id, Server(body.host, body.port))
         return Answer(200, replace_profile(caller, profile_id, body, auth.clock()))
 
@@ -127,12 +128,12 @@ def profile_routes(auth: Auth, guard: Guard, tries: Tries) -> Blueprint:
         operation_id="testSshProfile",
         summary="Test an SSH profile",
         guard=guard,
-        body=TryBody,
-        answers={200: TryAnswer},
+        body=SshTestBody,
+        answers={200: SshTestAnswer},
         problems=(NotFound, DestinationRefused, TooManyRequests),
         within=Slots(TRIES_AT_ONCE),
     )
-    def test(caller: Principal, profile_id: UUID, body: TryBody) -> Answer:
+    def test(caller: Principal, profile_id: UUID, body: SshTestBody) -> Answer:
         """Connects, compares the host key, signs in and hangs up. No shell is opened.
 
         With `host_key_unknown` nothing about you was sent to the server. Compare the fingerprint, accept it with

@@ -10,14 +10,14 @@ from auth.account_change import hold_account
 from auth.principal import Principal
 from capabilities.terminal.models import SshKey, SshProfile
 from capabilities.terminal.plan_limits import TERMINAL_LIMITS
-from capabilities.terminal.ssh.profiles.bodies import ProfileAnswer, ProfileBody, profile_answer
+from capabilities.terminal.ssh.profiles.bodies import SshProfileAnswer, SshProfileBody, profile_answer
 from capabilities.terminal.ssh.profiles.problems import ProfileExists, TooManyProfiles
 from database import transaction
 from database.base import uuid7
 from security.edge.problems import NotFound, ValidationFailed, field_error
 
 
-def make_profile(caller: Principal, body: ProfileBody, now: datetime) -> ProfileAnswer:
+def make_profile(caller: Principal, body: SshProfileBody, now: datetime) -> SshProfileAnswer:
     """Raises TooManyProfiles, ProfileExists, and ValidationFailed for a key that the user does not have."""
     with transaction() as session:
         hold_account(session, caller.user_id)
@@ -28,7 +28,7 @@ def make_profile(caller: Principal, body: ProfileBody, now: datetime) -> Profile
         return _write(session, profile, body, now)
 
 
-def replace_profile(caller: Principal, profile_id: UUID, body: ProfileBody, now: datetime) -> ProfileAnswer:
+def replace_profile(caller: Principal, profile_id: UUID, body: SshProfileBody, now: datetime) -> SshProfileAnswer:
     """Raises NotFound too."""
     with transaction() as session:
         hold_account(session, caller.user_id)
@@ -39,7 +39,7 @@ def replace_profile(caller: Principal, profile_id: UUID, body: ProfileBody, now:
         return _write(session, profile, body, now)
 
 
-def _write(session: Session, profile: SshProfile, body: ProfileBody, now: datetime) -> ProfileAnswer:
+def _write(session: Session, profile: SshProfile, body: SshProfileBody, now: datetime) -> SshProfileAnswer:
     same_name = select(SshProfile.id).where(SshProfile.user_id == profile.user_id, SshProfile.name == body.name)
     if session.scalars(same_name.where(SshProfile.id != profile.id)).one_or_none() is not None:
         raise ProfileExists

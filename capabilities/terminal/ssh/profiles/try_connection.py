@@ -16,7 +16,7 @@ from capabilities.terminal.ssh.destinations import Destination, DestinationRefus
 from capabilities.terminal.ssh.failures import ConnectFailed, HostKeyNotKnown, Unreachable
 from capabilities.terminal.ssh.host_key import HostKey
 from capabilities.terminal.ssh.host_name import Server
-from capabilities.terminal.ssh.profiles.bodies import ShownHostKey, TryAnswer, TryBody, TryCode
+from capabilities.terminal.ssh.profiles.bodies import ShownHostKey, SshTestAnswer, SshTestBody, SshTestCode
 from capabilities.terminal.ssh.target import (
     StoredKey,
     note_connected,
@@ -88,7 +88,7 @@ class Tries:
             note_refused(self.auth, user_id)
             raise
 
-    def connection(self, caller: Principal, profile_id: UUID, body: TryBody) -> TryAnswer:
+    def connection(self, caller: Principal, profile_id: UUID, body: SshTestBody) -> SshTestAnswer:
         """Raises NotFound, DestinationRefused, TooManyRequests, TooBusy."""
         target = read_target(self.auth, caller.user_id, profile_id)
         self.limits.count_user(caller.user_id)
@@ -104,7 +104,7 @@ class Tries:
                 note_host_key(self.auth, target, failed)
             return _failed(failed)
         note_connected(self.auth, target)
-        return TryAnswer(
+        return SshTestAnswer(
             ok=True,
             code=None,
             latency_ms=tried.latency_ms,
@@ -128,9 +128,9 @@ async def _try(account: Account, credentials: Credentials, seconds: float) -> Tr
     return Tried(connected.host_key, connected.server_version, connected.latency_ms)
 
 
-def _failed(failed: ConnectFailed) -> TryAnswer:
+def _failed(failed: ConnectFailed) -> SshTestAnswer:
     shown = _shown(failed.host_key, known=False) if isinstance(failed, HostKeyNotKnown) else None
-    return TryAnswer(ok=False, code=TryCode(failed.code), latency_ms=None, server_version=None, host_key=shown)
+    return SshTestAnswer(ok=False, code=SshTestCode(failed.code), latency_ms=None, server_version=None, host_key=shown)
 
 
 def _shown(key: HostKey, *, known: bool) -> ShownHostKey:
