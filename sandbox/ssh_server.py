@@ -108,8 +108,8 @@ class _Doorkeeper(asyncssh.SSHServer):
 
     async def begin_auth(self, username: str) -> bool:
         self._server.users.append(username)
-        if self._server.manner is Manner.STALL_AT_SIGN_IN:
-            await asyncio.Event().wait()
+        if self._server.manner is Manner.STALL_AT_SIGN_IN and self._connection is not None:
+            await self._connection.wait_closed()
         if self._server.manner is Manner.HANG_UP_AT_SIGN_IN and self._connection is not None:
             self._connection.abort()
         return True
