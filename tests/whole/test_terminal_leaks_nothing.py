@@ -96,7 +96,7 @@ def everything_in(database_url: str) -> bytes:
 
 def everything_in_redis(redis_url: str) -> bytes:
     with closing(redis.Redis.from_url(redis_url)) as kept:
-        reads: dict[bytes, Callable[[Any], Any]] = {
+        reads: dict[bytes | str, Callable[[Any], Any]] = {
             b"string": kept.get,
             b"hash": kept.hgetall,
             b"list": lambda name: kept.lrange(name, 0, -1),
