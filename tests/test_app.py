@@ -135,7 +135,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/summary",
     }
     of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
-    for each in declared(app):
+    for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
         else:
@@ -176,7 +176,7 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
 @cache
 def everything(**changes: str) -> Flask:
     """With all that can be switched on."""
-    return assemble(load_settings(production(**EVERYTHING, COMPAT_ROUTES="on", **changes)))
+    return assemble(load_settings(production(**{**EVERYTHING, "COMPAT_ROUTES": "on", **changes})))
 
 
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:

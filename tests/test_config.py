@@ -32,7 +32,12 @@ ROOT = Path(__file__).parents[1]
 
 def everything_on() -> Environ:
     on = ",".join(each.name for each in CAPABILITIES)
-    return production(CAPABILITIES=on, OPENAI_API_KEY=f"sk-proj-{secrets.token_hex(20)}")
+    keys = {
+        "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
+        "STRIPE_SECRET_KEY": f"sk_live_{secrets.token_hex(20)}",
+        "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(20)}",
+    }
+    return production(CAPABILITIES=on, **keys)
 
 
 def production(**changes: str | None) -> Environ:
