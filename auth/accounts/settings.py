@@ -46,7 +46,7 @@ class AccountsSection(MailSection):
     password_pepper: types.LongKey | None = None
     """Mixed into every password before hashing. Keep a copy: without it no password can be checked."""
     data_keys: DataKeysText | None = Field(default=None, examples=["d1:msk_..."])
-    """The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
+    """The keys that encrypt second factors, Apple's tokens and SSH keys: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
     decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
     jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
     """How long an access token is valid, in minutes."""

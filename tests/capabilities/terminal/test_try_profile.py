@@ -62,7 +62,7 @@ def test_a_server_that_is_not_known_is_told_nothing(alice: Customer, start_serve
     assert last_used(alice, profile["id"]) is None
 
 
-@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp384", "ssh-rsa"])
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp384"])
 def test_a_server_whose_key_changed_is_told_nothing_and_what_was_accepted_stays(
     alice: Customer, start_server: StartServer, algorithm: str
 ) -> None:
@@ -160,6 +160,7 @@ def test_a_server_that_stalls_is_given_up(
 
 def test_a_user_connects_ten_times_a_minute(alice: Customer, bob: Customer, start_server: StartServer) -> None:
     server = start_server()
+    server.manner = Manner.HANG_UP
     profile = alice.profile(port=server.port)
     for _ in range(10):
         alice.try_profile(profile["id"])

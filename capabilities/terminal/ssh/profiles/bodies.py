@@ -23,6 +23,7 @@ TypedSecret = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 class SshProfileBody(Body):
     name: Name
     host: Host
+    """A host name or an IP address, without a port."""
     port: Port = 22
     username: Username
     auth: SshAuth

@@ -124,7 +124,7 @@ async def _try(account: Account, credentials: Credentials, seconds: float) -> Tr
     from capabilities.terminal.ssh.connect import connect  # noqa: PLC0415 - asyncssh
 
     connected = await connect(account, credentials, seconds=seconds)
-    connected.connection.abort()
+    connected.connection.close()
     return Tried(connected.host_key, connected.server_version, connected.latency_ms)
 
 
