@@ -2,8 +2,11 @@
 
 import secrets
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from capabilities.terminal.ssh.keys.sealed_key import owner_of
 from tests.capabilities.terminal.conftest import Start
@@ -12,6 +15,14 @@ from tests.capabilities.terminal.running_terminal import Customer, RunningTermin
 
 def key() -> str:
     return f"msk_{b64encode(secrets.token_bytes(48)).decode()}"
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_of_others(running: RunningTerminal) -> Iterator[None]:
+    """Neither of earlier tests, nor of these for later ones."""
+    running.rows("DELETE FROM ssh_profiles; DELETE FROM ssh_keys")
+    yield
+    running.rows("DELETE FROM ssh_profiles; DELETE FROM ssh_keys")
 
 
 def rows(alice: Customer) -> list[dict[str, Any]]:
