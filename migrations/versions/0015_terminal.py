@@ -165,7 +165,9 @@ def upgrade() -> None:
         sa.Column("exit_status", sa.Integer()),
         sa.Column("duration_ms", sa.BigInteger()),
         _time("at"),
-        sa.CheckConstraint("octet_length(command) BETWEEN 1 AND 8192", name=op.f("ck_terminal_commands_command_length")),
+        sa.CheckConstraint(
+            "octet_length(command) BETWEEN 1 AND 8192", name=op.f("ck_terminal_commands_command_length")
+        ),
         sa.CheckConstraint("octet_length(cwd) <= 4096", name=op.f("ck_terminal_commands_cwd_length")),
         sa.CheckConstraint("duration_ms >= 0", name=op.f("ck_terminal_commands_duration_not_negative")),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_terminal_commands")),
