@@ -5,7 +5,8 @@ from typing import Final
 from capabilities.chat import CHAT
 from capabilities.shop import SHOP
 from capabilities.solve import SOLVE
+from capabilities.terminal import TERMINAL
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP, TERMINAL)

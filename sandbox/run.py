@@ -140,6 +140,8 @@ def development_environment() -> dict[str, str]:
         )
     if not is_set(environ, "CAPABILITIES"):
         environ["CAPABILITIES"] = ",".join(each.name for each in CAPABILITIES)
+    if not is_set(environ, "TERMINAL_ALLOWED_NETWORKS"):
+        environ["TERMINAL_ALLOWED_NETWORKS"] = "127.0.0.1/32"
     return environ
 
 

@@ -47,7 +47,7 @@ DOCUMENTED = {
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
     "receive|refresh|refund|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|"
-    "sign|solve|start|stop|undo|unlink|update|validate|verify|waive"
+    "sign|solve|start|stop|test|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -88,7 +88,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat", "shop"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat", "shop", "terminal"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])

@@ -141,6 +141,35 @@ ROWS: dict[str, tuple[dict[str, Any], ...]] = {
         {"to_status": "pending", "actor": "buyer", "reason": f"{NAME} wants it"},
         {"to_status": "shipped", "actor": "staff", "reason": "198.51.100.9", "actor_id": "other"},
     ),
+    "ssh_keys": (
+        {
+            "name": f"{NAME}'s laptop",
+            "type": "ssh-ed25519",
+            "public_key": "ssh-ed25519 A",
+            "fingerprint": "x",
+            "key_id": "0",
+        },
+    ),
+    "ssh_profiles": (
+        {
+            "name": f"{NAME}'s server",
+            "host": "quixote.example.net",
+            "username": "quixote",
+            "auth": "password",
+            "ssh_key_id": None,
+            "terminal_type": "xterm",
+        },
+    ),
+    "ssh_known_hosts": (
+        {"host": "quixote.example.net", "algorithm": "ssh-ed25519", "fingerprint": "x", "source": "api"},
+    ),
+    "ssh_seen_host_keys": ({"host": "quixote.example.net", "algorithm": "ssh-ed25519", "fingerprint": "x"},),
+    "terminal_sessions": (
+        {"state": "closed", "close_reason": "client", "detached_at": None, "name": f"{NAME} at work"},
+    ),
+    "terminal_commands": ({"command": f"finger {NAME}", "cwd": "/home/quixote"},),
+    "sync_items": ({"kind": "setting", "key": "greeting", "value": f"Hello {NAME}", "deleted": False},),
+    "sync_heads": ({},),
 }
 """The texts of each row. What else a row needs is filled in by its type; `other` is another user."""
 
@@ -185,6 +214,14 @@ SECTIONS = {
     "shop.order_events": "shop_order_events",
     "shop.refunds": "shop_refunds",
     "shop.stock_movements": "stock_movements",
+    "terminal.sessions": "terminal_sessions",
+    "terminal.ssh_profiles": "ssh_profiles",
+    "terminal.ssh_keys": "ssh_keys",
+    "terminal.ssh_known_hosts": "ssh_known_hosts",
+    "terminal.ssh_seen_host_keys": "ssh_seen_host_keys",
+    "terminal.commands": "terminal_commands",
+    "terminal.sync_items": "sync_items",
+    "terminal.sync_revision": "sync_heads",
 }
 """Part and section of the export, and the table that it is of."""
 
@@ -227,6 +264,11 @@ WITHHELD = {
     "billing_credits.given_by": OF_OTHERS,
     "chat_messages.owner": "the process that writes a reply",
     "chat_messages.owner_until": "the process that writes a reply",
+    "ssh_keys.sealed": "a private key, which only its owner's servers see",
+    "ssh_keys.key_id": "which of our keys sealed it",
+    "ssh_known_hosts.key": "its fingerprint stands for it",
+    "ssh_seen_host_keys.id": "it tells rows apart",
+    "ssh_seen_host_keys.key": "its fingerprint stands for it",
     "chat_messages.search": "the words of the message once more, to search them",
     "shop_refunds.actor_id": OF_OTHERS,
     "stock_movements.actor_id": OF_OTHERS,
@@ -501,6 +543,13 @@ def test_after_the_account_is_deleted_no_table_says_who_that_was(
         "shop_orders.cancel_reason",
         "shop_order_events.reason",
         "shop_refunds.reason",
+        "ssh_keys.name",
+        "ssh_profiles.host",
+        "ssh_known_hosts.host",
+        "ssh_seen_host_keys.host",
+        "terminal_sessions.name",
+        "terminal_commands.command",
+        "sync_items.value",
         "procrastinate_jobs.args",
     ):
         assert place in held, f"nothing of the user stands in {place}, so this test shows nothing of it"

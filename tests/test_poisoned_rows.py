@@ -164,6 +164,13 @@ BATCHES = (
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
+        "forget_seen_host_keys",
+        "forget_seen_host_keys",
+        "ssh_seen_host_keys",
+        "id, user_id, host, port, algorithm, key, fingerprint, seen_at",
+        f"{ID}, {USER}, 'example.com', {{n}}, 'ssh-ed25519', '', 'x', {LONG_AGO}",
+    ),
+    Batch(
         "forget_failed_jobs",
         "forget_failed_jobs",
         "procrastinate_jobs",

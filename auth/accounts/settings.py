@@ -49,7 +49,7 @@ class AccountsSection(MailSection):
     password_pepper: types.LongKey | None = None
     """Mixed into every password before hashing. Keep a copy: without it no password can be checked."""
     data_keys: DataKeysText | None = Field(default=None, examples=["d1:msk_..."])
-    """The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
+    """The keys that encrypt second factors, Apple's tokens and SSH keys: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
     decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
     jwt_algorithm: Annotated[Algorithm | None, types.UpperCase] = Field(default=None, examples=["HS256"])
     """The algorithm of access tokens, `HS256` or `ES256`. Only checked: it follows from the first key of `JWT_KEYS`, and is

@@ -51,6 +51,6 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     answer = client.get(path, headers=bearer(token), base_url=BASE)
     assert answer.status_code == 200, answer.text
     parts = answer.get_json()["parts"]
-    assert set(parts) == {"account", "chat", "gateway", "payments"}
+    assert set(parts) == {"account", "chat", "gateway", "payments", "shop", "terminal"}
     counted = {"feature": "predict", "unit": "call", "window": "2026-11-27", "used": 3, "allowed": None}
     assert parts["gateway"]["usage"] == [counted]
