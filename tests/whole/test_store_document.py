@@ -78,8 +78,6 @@ def service() -> Flask:
 def test_every_line_of_its_list_answers_and_says_where_to_go(service: Flask, line: str) -> None:
     method, _, path = line.partition(" ")
     asked = path.replace("{id}", str(uuid4()))
-    if asked.startswith(("/products", "/orders")) and not service.url_map.bind("").test(f"/api/shop{asked}", method):
-        pytest.skip("the shop has no such route yet")
     answer = service.test_client().open(asked, method=method, base_url=BASE)
     assert answer.status_code not in {404, 405}, answer.text
     assert answer.headers["Deprecation"]
