@@ -232,7 +232,7 @@ FIRES: dict[str, dict[str, str]] = {
     "ReservationsOverdue": {"mirroros_shop_reservation_overdue_seconds": "0+60x90"},
     "RefundsWaiting": {"mirroros_shop_refund_waits_seconds": "0+120x90"},
     "RefundsFailed": {'mirroros_shop_refunds_last_hour{state="failed"}': "0x40 1x50"},
-    "LateMoney": {'mirroros_shop_late_money_total': "0x30 4x60"},
+    "LateMoney": {"mirroros_shop_late_money_total": "0x30 4x60"},
     "ManyLockouts": {'mirroros_lockouts_total{what="password"}': "0+10x90"},
     "ManyFailedSignIns": {
         'mirroros_sign_ins_total{method="password",outcome="failed"}': "0+20x90",
@@ -275,7 +275,7 @@ USUAL = {
     'mirroros_billing_noted_total{name="dead:stripe"}': "3x90",
     'mirroros_billing_noted_total{name="drift:stripe"}': "3x90",
     'mirroros_billing_noted_total{name="stripe_missing"}': RISES,
-    'mirroros_shop_late_money_total': "1x90",
+    "mirroros_shop_late_money_total": "1x90",
     "mirroros_shop_stock_drift_total": "2x90",
     "mirroros_shop_reservation_overdue_seconds": "50x90",
     "mirroros_shop_refund_waits_seconds": "5x90",
