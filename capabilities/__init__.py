@@ -3,9 +3,10 @@
 from typing import Final
 
 from capabilities.chat import CHAT
+from capabilities.commands import COMMANDS
 from capabilities.shop import SHOP
 from capabilities.solve import SOLVE
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP, COMMANDS)

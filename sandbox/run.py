@@ -354,7 +354,13 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
 
 
 def remark_on_ai(services: Services) -> str:
-    titles = {"OPENAI": "OpenAI", "ANTHROPIC": "Anthropic", "GOOGLE": "Google", "GROQ": "Groq"}
+    titles = {
+        "OPENAI": "OpenAI",
+        "ANTHROPIC": "Anthropic",
+        "GOOGLE": "Google",
+        "GROQ": "Groq",
+        "OPENROUTER": "OpenRouter",
+    }
     lent = [title for name, title in titles.items() if f"{name}_BASE_URL" in services.lent_by_ai]
     if not lent:
         return ""

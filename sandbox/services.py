@@ -47,7 +47,7 @@ AI_VARIABLES = tuple(
     f"{provider}_{variable}"
     for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
     for variable in ("API_KEY", "BASE_URL")
-)
+) + ("OPENROUTER_BASE_URL",)
 START_WITHIN_SECONDS = 20
 READING_SPEED = "60"
 """Tokens a second of an AI stand-in's streams: one sees them come."""

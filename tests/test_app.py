@@ -43,9 +43,9 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|explain|export|finish|follow|get|link|list|mark|optimize|pay|reauthenticate|"
     "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|"
-    "solve|start|stop|undo|unlink|update|validate|verify|waive"
+    "solve|start|stop|suggest|undo|unlink|update|validate|verify|waive"
 )
 
 
@@ -134,7 +134,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/requests.csv",
         "/api/gateway/usage/summary",
     }
-    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
+    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations", "/api/gateway/commands/")
     for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path

@@ -5,7 +5,7 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, Protocol, TypeVar
 
@@ -84,6 +84,7 @@ class Operation:
     credentials: bool
     error_form: ErrorForm | None = None
     deprecated: bool = False
+    request_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path_arguments(self) -> dict[str, dict[str, Any]]:
@@ -126,6 +127,7 @@ def operation(
     problems: Sequence[type[Problem]] = (),
     accepts_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
+    request_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
     within: Slots | None = None,
     error_form: ErrorForm | None = None,
@@ -139,7 +141,7 @@ def operation(
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
-    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
+    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each, and `request_headers` those that the handler reads itself. `credentials`:
     pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
     bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client. `error_form`: errors are told in the form
     of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
@@ -172,6 +174,7 @@ def operation(
             answer_headers=dict(answer_headers or {}),
             credentials=credentials,
             error_form=error_form,
+            request_headers=dict(request_headers or {}),
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         read_query = query_reader(query).document if query is not None else None
