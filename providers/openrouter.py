@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 import structlog
@@ -91,7 +90,6 @@ class OpenRouter:
         schema_name: str,
         max_output_tokens: int,
         deadline_seconds: float,
-        request_id: UUID,
     ) -> Completion:
         """An answer in JSON that fits the schema, if the model keeps to it. Blocks the calling thread. Raises a ProviderFailed."""
         started, prompt, asked = perf_counter(), Prompt(messages), Model(NAME, model, pictures=False, listed=False)
@@ -109,7 +107,7 @@ class OpenRouter:
         )
         label = model if model == self.default_model else CHOSEN
         try:
-            reply = self._ask("POST", self._wire.path, key, body, deadline_seconds, self._wire.call_headers(request_id))
+            reply = self._ask("POST", self._wire.path, key, body, deadline_seconds)
             completion = self._wire.read(reply, asked, prompt)
         except ProviderFailed as failure:
             _note(failure, label, perf_counter() - started)
@@ -121,7 +119,7 @@ class OpenRouter:
 
     def look_up_key(self, key: SecretStr, *, deadline_seconds: float) -> KeyFacts | None:
         """None for a key that OpenRouter does not accept. It costs nothing. Raises a ProviderFailed."""
-        reply = self._ask("GET", "/key", key, None, deadline_seconds, {})
+        reply = self._ask("GET", "/key", key, None, deadline_seconds)
         failure = failure_in(reply)
         if isinstance(failure, KeyRejected):
             return None
@@ -131,12 +129,10 @@ class OpenRouter:
             raise failure
         return _key_facts(reply.body)
 
-    def _ask(
-        self, method: str, path: str, key: SecretStr, body: bytes | None, seconds: float, headers: Mapping[str, str]
-    ) -> Reply:
+    def _ask(self, method: str, path: str, key: SecretStr, body: bytes | None, seconds: float) -> Reply:
         """Wherever the answer repeats the key, it is masked."""
         secret = key.get_secret_value()
-        sent = {"Accept": JSON, "User-Agent": "mirroros", **headers, **self._wire.headers(secret)}
+        sent = {"Accept": JSON, "User-Agent": "mirroros", **self._wire.headers(secret)}
         if body is not None:
             sent["Content-Type"] = JSON
         reply = self._http.request(method, self._base_url + path, headers=sent, body=body, deadline_seconds=seconds)
@@ -196,11 +192,11 @@ def _key_facts(body: bytes) -> KeyFacts:
 
 
 def _dollars(value: object, *, or_none: bool = False) -> float | None:
-    """Raises ValueError for what is no amount. What remains may be below nothing."""
+    """Raises TypeError for what is no amount. What remains may be below nothing."""
     if value is None and or_none:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(value)
+        raise TypeError
     return float(value)
 
 

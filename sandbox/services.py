@@ -43,11 +43,14 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
-AI_VARIABLES = tuple(
-    f"{provider}_{variable}"
-    for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
-    for variable in ("API_KEY", "BASE_URL")
-) + ("OPENROUTER_BASE_URL",)
+AI_VARIABLES = (
+    *(
+        f"{provider}_{variable}"
+        for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
+        for variable in ("API_KEY", "BASE_URL")
+    ),
+    "OPENROUTER_BASE_URL",  # whoever calls brings the key
+)
 START_WITHIN_SECONDS = 20
 READING_SPEED = "60"
 """Tokens a second of an AI stand-in's streams: one sees them come."""

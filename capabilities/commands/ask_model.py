@@ -33,8 +33,8 @@ NOT_ASKED: Final = {"api_key", "model"}
 
 @dataclass(frozen=True)
 class CommandHelp:
-    """One per process. `hash_key`: the server's key of `request_data_hash`. `provider_seconds` is the longest that OpenRouter may take,
-    `longest_call` what the whole call with its settling takes at most.
+    """One per process. `hash_key`: the server's key of `request_data_hash`. `provider_seconds` is the longest that OpenRouter may
+    take, `longest_call` what the whole call with its settling takes at most.
     """
 
     calls: MeteredCalls
@@ -61,7 +61,7 @@ class CommandHelp:
         )
 
         def perform(running: Running, tally: Tally) -> bytes:
-            return self._perform(task, body, asked, model, key, running, tally)
+            return self._perform(task, body, asked, running, tally, model=model, key=key)
 
         try:
             return self.calls.once(caller, work, perform)
@@ -98,10 +98,11 @@ class CommandHelp:
         task: Task[Asked, Replied],
         body: Asked,
         asked: Mapping[str, Any],
-        model: str,
-        key: SecretStr,
         running: Running,
         tally: Tally,
+        *,
+        model: str,
+        key: SecretStr,
     ) -> bytes:
         data, redactions = _without_secrets(asked, key)
         tally.provider = NAME
@@ -115,7 +116,6 @@ class CommandHelp:
             schema_name=task.name.replace("-", "_"),
             max_output_tokens=MOST_OUTPUT_TOKENS,
             deadline_seconds=self.provider_seconds,
-            request_id=running.request_id,
         )
         usage = completion.usage
         tally.model = completion.model

@@ -12,12 +12,8 @@ from capabilities.commands.bodies import (
     LARGEST_BODY,
     CommandBody,
     ErrorBody,
-    ExplainAnswer,
-    ExplainErrorAnswer,
     KeyAnswer,
     KeyBody,
-    OptimizeAnswer,
-    SuggestAnswer,
     SuggestBody,
 )
 from capabilities.commands.provider_key import HEADER, KeySentTwice, provider_key
@@ -94,9 +90,9 @@ def commands_routes(help_: CommandHelp, *, metered: Guard, signed_in: Guard, slo
     def suggest(caller: Caller, body: SuggestBody, idempotency_key: str | None) -> Answer:
         """A model finds a command that does what you describe, and explains it. Nothing is run.
 
-        Uses one answer of your plan, but only when you receive it, and OpenRouter charges your account there. Secrets of a known shape in
-        your text are masked before the model gets it. Neither your key nor your text is kept. If you repeat a request with the
-        same `Idempotency-Key`, you get the stored answer at no cost.
+        Uses one answer of your plan, but only when you receive it, and OpenRouter charges your account there. Secrets of a known
+        shape in your text are masked before the model gets it. Neither your key nor your text is kept. If you repeat a request with
+        the same `Idempotency-Key`, you get the stored answer at no cost.
         """
         return answer(caller, SUGGEST, body, idempotency_key)
 

@@ -102,8 +102,8 @@ def _optimized(_: CommandBody, reply: OptimizeReply) -> Mapping[str, Any]:
 
 SUGGEST: Final = Task(
     "suggest",
-    "Suggest a command that does what `description` says, in `shell` on `os` in the folder `cwd` where these are given. Where something"
-    " has to be filled in, write a word in capitals in its place and name it in `needs_input`. `alternatives` may be empty.",
+    "Suggest a command that does what `description` says, in `shell` on `os` in the folder `cwd` where these are given. Where"
+    " something has to be filled in, write a word in capitals in its place and name it in `needs_input`. `alternatives` may be empty.",
     SuggestReply,
     SuggestAnswer,
     _suggested,
@@ -124,8 +124,8 @@ EXPLAIN_ERROR: Final = Task(
 )
 OPTIMIZE: Final = Task(
     "optimize",
-    "Rewrite `command` so that it does the same faster, safer or in a simpler way. `changes` says what you changed and why; it is empty"
-    " when the command is good as it is, and then you return it as it was.",
+    "Rewrite `command` so that it does the same faster, safer or in a simpler way. `changes` says what you changed and why; it is"
+    " empty when the command is good as it is, and then you return it as it was.",
     OptimizeReply,
     OptimizeAnswer,
     _optimized,

@@ -141,10 +141,11 @@ def operation(
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
-    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each, and `request_headers` those that the handler reads itself. `credentials`:
-    pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
-    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client. `error_form`: errors are told in the form
-    of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
+    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each; `request_headers` those
+    that its handler reads by itself. `credentials`: pages of listed origins may call it with cookies (see cors.py). `within`: how many
+    requests of it may be worked on at once; bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client.
+    `error_form`: errors are told in the form of another API, from the guard's on; what is refused before it knows the operation stays
+    a problem document.
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] not in {"uuid", "path"} and not (match["converter"] or "").startswith('any("'):

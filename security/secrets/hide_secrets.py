@@ -1,15 +1,15 @@
-"""Take out of text that people send whatever has the known shape of a secret, and count it. What has no shape stays: nobody can know it."""
+"""Mask what has the known shape of a secret in text that people send, and count it. What has no such shape stays."""
 
 import re
 from dataclasses import dataclass
 
 MASK = "[masked]"
 
-_NAMES = r"(?:[A-Za-z0-9_.-]{0,40}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|auth[_-]?token|token|credential))"
+_NAMES = r"(?:[A-Za-z0-9_.-]{0,200}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|auth[_-]?token|token|credential))"
 _SECRETS = re.compile(
     rf"""
     -----BEGIN\ [A-Z0-9 ]*PRIVATE\ KEY-----(?s:.*?)(?:-----END\ [A-Z0-9 ]*PRIVATE\ KEY-----|\Z)
-    | \beyJ[A-Za-z0-9_-]{{8,2048}}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?     # a JSON Web Token
+    | (?<![\w-])eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?     # a JSON Web Token
     | \b(?:tok|rt|dt|ot|sc|msk)_[A-Za-z0-9_-]{{16,}}                    # ours
     | \b[srp]k_(?:live|test)_[A-Za-z0-9]{{8,}} | \bwhsec_[A-Za-z0-9+/=]{{8,}}       # Stripe
     | \b(?:sk-|gsk_|hf_|AIza|r8_|xai-)[A-Za-z0-9_-]{{16,}}             # AI providers
@@ -22,7 +22,7 @@ _SECRETS = re.compile(
     | (?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{{12,}}
     | (?P<user>(?:^|\s)(?:-u|--user)[\s=]+['"]?[^\s:'"]{{1,64}}:)[^\s'"]+
     | (?P<sshpass>\bsshpass\s+-p\s*)(?:'[^']*'|"[^"]*"|\S+)
-    | (?P<named>\b{_NAMES}["']?\s*[=:]\s*|--?{_NAMES}[\s=]+)(?!\[masked\])(?:"[^"\n]*"|'[^'\n]*'|[^\s"',;&|]+)
+    | (?P<named>(?<![\w.-])(?:{_NAMES}["']?\s*[=:]\s*|--?{_NAMES}[\s=]+))(?!\[masked\])(?:"[^"\n]*"|'[^'\n]*'|[^\s"',;&|]+)
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )

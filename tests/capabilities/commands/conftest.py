@@ -121,6 +121,7 @@ def running_commands(
     environ = {
         **production_environment(database_url, "https://predict.example.com", redis_url),
         "CAPABILITIES": "commands",
+        "COMPAT_ROUTES": "on",
         "OPENROUTER_BASE_URL": ai.base_url("openrouter"),
         **changes,
     }
@@ -144,9 +145,33 @@ def running(running_of_session: RunningCommands, ai: AIServer) -> RunningCommand
     return running_of_session
 
 
+@pytest.fixture(scope="session")
+def alice_of_session(running_of_session: RunningCommands) -> Customer:
+    return running_of_session.register(Tier.ENTERPRISE)
+
+
+@pytest.fixture(scope="session")
+def bob_of_session(running_of_session: RunningCommands) -> Customer:
+    return running_of_session.register()
+
+
 @pytest.fixture
-def alice(running: RunningCommands) -> Customer:
-    return running.register(Tier.ENTERPRISE)
+def alice(running: RunningCommands, alice_of_session: Customer) -> Customer:
+    """Of the plan without a limit for the day. She has not asked anything yet."""
+    return as_new(alice_of_session)
+
+
+@pytest.fixture
+def bob(running: RunningCommands, bob_of_session: Customer) -> Customer:
+    """Of the free plan, as new."""
+    return as_new(bob_of_session)
+
+
+def as_new(customer: Customer) -> Customer:
+    tables = ("usage_counters", "usage_gates", "request_logs", "idempotency_keys")
+    for table in tables:
+        customer.running.rows(f"DELETE FROM {table} WHERE user_id = %s RETURNING 1", customer.id)  # noqa: S608
+    return customer
 
 
 @pytest.fixture
