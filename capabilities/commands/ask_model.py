@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from auth.principal import Caller
 from auth.tiers import Tier
-from capabilities.commands.bodies import KeyAnswer, ModelUsage
+from capabilities.commands.bodies import ModelUsage, OpenRouterKeyAnswer
 from capabilities.commands.plan_limits import FEATURE, CommandsLimits
 from capabilities.commands.replies import read_reply, schema_of
 from capabilities.commands.tasks import Asked, Replied, Task
@@ -72,7 +72,7 @@ class CommandHelp:
             busy.members["limited_by"] = "provider"
             raise
 
-    def look_up_key(self, key: SecretStr) -> KeyAnswer:
+    def look_up_key(self, key: SecretStr) -> OpenRouterKeyAnswer:
         """Not counted. Raises a ProviderFailed."""
         try:
             facts = self.openrouter.look_up_key(key, deadline_seconds=self.provider_seconds)
@@ -80,8 +80,10 @@ class CommandHelp:
             busy.members["limited_by"] = "provider"
             raise
         if facts is None:
-            return KeyAnswer(valid=False, label=None, limit=None, limit_remaining=None, usage=None, is_free_tier=None)
-        return KeyAnswer(
+            return OpenRouterKeyAnswer(
+                valid=False, label=None, limit=None, limit_remaining=None, usage=None, is_free_tier=None
+            )
+        return OpenRouterKeyAnswer(
             valid=True,
             label=facts.label,
             limit=facts.limit,

@@ -34,7 +34,7 @@ class WithKey(Body):
     """Your key for OpenRouter, if you do not send it in `X-OpenRouter-Key`. It is used for this request alone and kept nowhere."""
 
 
-class KeyBody(WithKey):
+class OpenRouterKeyBody(WithKey):
     """Which key is looked up."""
 
 
@@ -54,11 +54,11 @@ class SuggestBody(AskBody):
     """The folder that it runs in."""
 
 
-class CommandBody(AskBody):
+class ShellCommandBody(AskBody):
     command: Command
 
 
-class ErrorBody(AskBody):
+class ShellErrorBody(AskBody):
     command: Command | None = None
     """The command that failed."""
     output: Annotated[
@@ -135,7 +135,7 @@ class OptimizeAnswer(HelpAnswer):
     risk_reasons: list[str]
 
 
-class KeyAnswer(AnswerBody):
+class OpenRouterKeyAnswer(AnswerBody):
     """Money is in US dollars. All but `valid` is null for a key that OpenRouter does not accept."""
 
     valid: bool

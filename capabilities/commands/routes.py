@@ -10,10 +10,10 @@ from auth.principal import Caller
 from capabilities.commands.ask_model import CommandHelp
 from capabilities.commands.bodies import (
     LARGEST_BODY,
-    CommandBody,
-    ErrorBody,
-    KeyAnswer,
-    KeyBody,
+    OpenRouterKeyAnswer,
+    OpenRouterKeyBody,
+    ShellCommandBody,
+    ShellErrorBody,
     SuggestBody,
 )
 from capabilities.commands.provider_key import HEADER, KeySentTwice, provider_key
@@ -96,21 +96,21 @@ def commands_routes(help_: CommandHelp, *, metered: Guard, signed_in: Guard, slo
         """
         return answer(caller, SUGGEST, body, idempotency_key)
 
-    @helping(EXPLAIN, "explainCommand", "Explain a command", CommandBody)
-    def explain(caller: Caller, body: CommandBody, idempotency_key: str | None) -> Answer:
+    @helping(EXPLAIN, "explainCommand", "Explain a command", ShellCommandBody)
+    def explain(caller: Caller, body: ShellCommandBody, idempotency_key: str | None) -> Answer:
         """A model says what a command does, part by part, and how much it can destroy. Counts as a suggestion does."""
         return answer(caller, EXPLAIN, body, idempotency_key)
 
-    @helping(EXPLAIN_ERROR, "explainError", "Explain an error", ErrorBody)
-    def explain_error(caller: Caller, body: ErrorBody, idempotency_key: str | None) -> Answer:
+    @helping(EXPLAIN_ERROR, "explainError", "Explain an error", ShellErrorBody)
+    def explain_error(caller: Caller, body: ShellErrorBody, idempotency_key: str | None) -> Answer:
         """A model says why a command failed, and what may help. Counts as a suggestion does.
 
         Send the end of what the command printed. The model gets it as data, so instructions in it have no effect.
         """
         return answer(caller, EXPLAIN_ERROR, body, idempotency_key)
 
-    @helping(OPTIMIZE, "optimizeCommand", "Improve a command", CommandBody)
-    def optimize(caller: Caller, body: CommandBody, idempotency_key: str | None) -> Answer:
+    @helping(OPTIMIZE, "optimizeCommand", "Improve a command", ShellCommandBody)
+    def optimize(caller: Caller, body: ShellCommandBody, idempotency_key: str | None) -> Answer:
         """A model rewrites a command so that it does the same faster, safer or in a simpler way. Counts as a suggestion does."""
         return answer(caller, OPTIMIZE, body, idempotency_key)
 
@@ -122,12 +122,12 @@ def commands_routes(help_: CommandHelp, *, metered: Guard, signed_in: Guard, slo
         summary="Check a key for OpenRouter",
         guard=signed_in,
         within=slots,
-        body=Json(KeyBody, optional=True),
+        body=Json(OpenRouterKeyBody, optional=True),
         request_headers=KEY_HEADERS,
-        answers={200: KeyAnswer},
+        answers={200: OpenRouterKeyAnswer},
         problems=PROVIDER_TROUBLE,
     )
-    def validate_key(caller: Caller, body: KeyBody | None) -> Answer:
+    def validate_key(caller: Caller, body: OpenRouterKeyBody | None) -> Answer:
         """Says whether OpenRouter accepts your key, and what may still be spent with it. Costs nothing and does not count."""
         del caller
         key = provider_key(None if body is None else body.api_key)

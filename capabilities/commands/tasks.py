@@ -7,13 +7,13 @@ from typing import Any, Final, Generic, TypeVar
 from capabilities.commands.bodies import (
     AskBody,
     AssessedCommand,
-    CommandBody,
     CommandPart,
-    ErrorBody,
     ExplainAnswer,
     ExplainErrorAnswer,
     HelpAnswer,
     OptimizeAnswer,
+    ShellCommandBody,
+    ShellErrorBody,
     SuggestAnswer,
     SuggestBody,
 )
@@ -80,7 +80,7 @@ def _suggested(_: SuggestBody, reply: SuggestReply) -> Mapping[str, Any]:
     }
 
 
-def _explained(body: CommandBody, reply: ExplainReply) -> Mapping[str, Any]:
+def _explained(body: ShellCommandBody, reply: ExplainReply) -> Mapping[str, Any]:
     return {
         "summary": reply.summary,
         "parts": [CommandPart(text=each.text, meaning=each.meaning) for each in reply.parts],
@@ -88,11 +88,11 @@ def _explained(body: CommandBody, reply: ExplainReply) -> Mapping[str, Any]:
     }
 
 
-def _error_explained(_: ErrorBody, reply: ExplainErrorReply) -> Mapping[str, Any]:
+def _error_explained(_: ShellErrorBody, reply: ExplainErrorReply) -> Mapping[str, Any]:
     return {"cause": reply.cause, "fixes": _assessed(reply.fixes)}
 
 
-def _optimized(_: CommandBody, reply: OptimizeReply) -> Mapping[str, Any]:
+def _optimized(_: ShellCommandBody, reply: OptimizeReply) -> Mapping[str, Any]:
     return {
         "command": reply.command,
         "changes": reply.changes,

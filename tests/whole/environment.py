@@ -68,6 +68,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "PRIVATE_API_TIMEOUT": "5",
         "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
         "OPENAI_BASE_URL": "http://127.0.0.1:1",  # nobody is there
+        "OPENROUTER_BASE_URL": "http://127.0.0.1:1",
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",

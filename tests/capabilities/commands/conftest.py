@@ -170,7 +170,7 @@ def bob(running: RunningCommands, bob_of_session: Customer) -> Customer:
 def as_new(customer: Customer) -> Customer:
     tables = ("usage_counters", "usage_gates", "request_logs", "idempotency_keys")
     for table in tables:
-        customer.running.rows(f"DELETE FROM {table} WHERE user_id = %s RETURNING 1", customer.id)  # noqa: S608
+        customer.running.rows(f"DELETE FROM {table} WHERE user_id = %s RETURNING 1", customer.id)
     return customer
 
 

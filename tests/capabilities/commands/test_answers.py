@@ -72,7 +72,7 @@ def test_the_model_gets_everything_as_data_and_no_secret(alice: Customer) -> Non
 
 
 def test_what_was_not_said_is_not_asked(alice: Customer) -> None:
-    assert alice.ask(shell="zsh", os="macOS 15").status_code == 200
+    assert alice.ask(shell="zsh", os="macOS 15").status_code == 200  # noqa: S604 - a member of the question
     (entry,) = alice.running.ai.books.entries
     said = {"description": "find files over 1 GB", "shell": "zsh", "os": "macOS 15"}
     assert entry.text_sha256 == asked_of_model(SUGGEST.instructions, said)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from auth.tiers import Tier
 from tests.capabilities.commands.conftest import BASE, BODIES, COMMANDS, Customer, RunningCommands
 from tests.whole.environment import WEB_ORIGIN
 

@@ -33,7 +33,7 @@ def test_what_production_refuses(changes: dict[str, str], problem: str) -> None:
 
 
 def test_what_stands_without_another_word() -> None:
-    settings = production()
+    settings = production(OPENROUTER_BASE_URL="")
     assert settings.openrouter_base_url == "https://openrouter.ai/api/v1"
     assert (settings.openrouter_default_model, settings.openrouter_timeout_s) == ("openrouter/auto", 30)
     assert (settings.most_in_flight, settings.web_threads) == (64, 664)
