@@ -22,6 +22,7 @@ from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
+from sandbox.first_command import first_command
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
@@ -288,6 +289,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\n{first_calls(base_url, environ)}"
+        f"{first_help(base_url, services, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
@@ -318,6 +320,14 @@ def first_calls(base_url: str, environ: Mapping[str, str]) -> str:
     if "solve" in on:
         shown += f"A first solution of a picture (run the lines above first):\n\n{first_solve(base_url)}\n\n"
     return shown
+
+
+def first_help(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
+    """With the stand-in's key, where it stands in for OpenRouter."""
+    if "commands" not in products_on(environ) or "OPENROUTER_BASE_URL" not in services.lent_by_ai:
+        return ""
+    asked = first_command(base_url, shown(services.ai_settings))
+    return f"First help with a command (run the lines above first):\n\n{asked}\n\n"
 
 
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:

@@ -104,6 +104,11 @@ class Services:
     def logs(self) -> Path:
         return self.folder / "logs"
 
+    @property
+    def ai_settings(self) -> Path:
+        """Where the AI stand-in writes its addresses and keys."""
+        return self.folder / "ai" / "settings.json"
+
     def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """Start what those variables stand for and return them with their addresses. `environ` holds the secrets.
 
@@ -222,7 +227,7 @@ class Services:
         """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made there and live as long
         as it."""
         wanted = unset_ai(environ)
-        settings = self.folder / "ai" / "settings.json"
+        settings = self.ai_settings
         command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
         command += ["--tokens-per-second", READING_SPEED]
         log_file = self.log_file("ai")

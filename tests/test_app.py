@@ -43,9 +43,10 @@ DOCUMENTED = {
 
 
 VERBS = (
-    "add|cancel|change|close|confirm|create|credit|delete|download|end|explain|export|finish|follow|get|link|list|mark|optimize|pay|reauthenticate|"
+    "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
     "receive|refresh|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|"
-    "solve|start|stop|suggest|undo|unlink|update|validate|verify|waive"
+    "solve|start|stop|undo|unlink|update|validate|verify|waive|"
+    "explain|optimize|suggest"
 )
 
 

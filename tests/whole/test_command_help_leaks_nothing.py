@@ -4,7 +4,7 @@ no metric and no answer. It has no shape here that anything masks.
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ def everything_in(database_url: str) -> str:
 
 def everything_of(kept: redis.Redis) -> str:
     """Each name with its value, as text."""
-    read = {
+    read: dict[Any, Callable[[Any], Any]] = {
         b"string": kept.get,
         b"hash": kept.hgetall,
         b"set": kept.smembers,
