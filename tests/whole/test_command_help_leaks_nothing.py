@@ -139,16 +139,19 @@ class Asking:
         key = self.keys["right"]
         self.post("suggest", header=key, description=f"find {key}", cwd=f"/{key}")
         self.post("explain-error", header=key, output=f"key={key} is wrong", command=f"export KEY={key}")
-        for path in (*BODIES, "validate-key"):
+        for path in ("suggest", "validate-key"):
             for status in (400, 401, 402, 403, 429, 500, 503):
                 self.answers(status=status)
                 self.post(path, header=key, status=None)
             for status in (401, 402, 429, 502):
                 self.answers(status=status, error_in_body=True)
                 self.post(path, header=key, status=None)
-            for trouble in ({"reset": True}, {"body": key}, {"body": self.echo(path)}):
+            for trouble in ({"reset": True}, {"body": key}):
                 self.answers(**trouble)
                 self.post(path, header=key, status=None)
+        for path in (*BODIES, "validate-key"):
+            self.answers(body=self.echo(path))
+            self.post(path, header=key)
         self.answers(hold=True)
         self.post("suggest", header=key, status=504)
         self.ai.next.release()

@@ -71,3 +71,15 @@ def test_the_former_paths_are_the_same(alice: Customer, former: str, path: str) 
     answer = alice.post(f"/api/ai/{former}", BODIES[path], key)
     assert (answer.status_code, "Deprecation" in answer.headers, alice.used()) == (200, True, 1)
     assert alice.post("/api/ai/validate-key", {}, key).get_json()["valid"] is True
+
+
+def test_the_document_has_the_header_and_hides_the_key(running: RunningCommands) -> None:
+    document = running.app.test_client().get("/openapi.json", base_url=BASE).get_json()
+    for path in PATHS:
+        described = document["paths"][f"{COMMANDS}/{path}"]["post"]
+        names = [each["name"] for each in described["parameters"] if each["in"] == "header"]
+        assert "X-OpenRouter-Key" in names
+        assert ("Idempotency-Key" in names) == (path != "validate-key")
+        schema = described["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        text, _null = document["components"]["schemas"][schema]["properties"]["api_key"]["anyOf"]
+        assert (text["format"], text["writeOnly"]) == ("password", True)
