@@ -23,6 +23,7 @@ from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.demo_products import demo_products
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
+from sandbox.first_command import first_command
 from sandbox.first_order import first_order
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
@@ -287,6 +288,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\n{first_calls(base_url, environ)}"
+        f"{first_help(base_url, services, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
@@ -328,6 +330,14 @@ def first_calls(base_url: str, environ: Mapping[str, str]) -> str:
     return shown
 
 
+def first_help(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
+    """With the stand-in's key, where it stands in for OpenRouter."""
+    if "commands" not in products_on(environ) or "OPENROUTER_BASE_URL" not in services.lent_by_ai:
+        return ""
+    asked = first_command(base_url, shown(services.ai_settings))
+    return f"First help with a command (run the lines above first):\n\n{asked}\n\n"
+
+
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
     """With the stand-ins that were started."""
     shown = ""
@@ -364,7 +374,13 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
 
 
 def remark_on_ai(services: Services) -> str:
-    titles = {"OPENAI": "OpenAI", "ANTHROPIC": "Anthropic", "GOOGLE": "Google", "GROQ": "Groq"}
+    titles = {
+        "OPENAI": "OpenAI",
+        "ANTHROPIC": "Anthropic",
+        "GOOGLE": "Google",
+        "GROQ": "Groq",
+        "OPENROUTER": "OpenRouter",
+    }
     lent = [title for name, title in titles.items() if f"{name}_BASE_URL" in services.lent_by_ai]
     if not lent:
         return ""

@@ -47,7 +47,8 @@ DOCUMENTED = {
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
     "receive|refresh|refund|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|"
-    "sign|solve|start|stop|test|undo|unlink|update|validate|verify|waive"
+    "sign|solve|start|stop|test|undo|unlink|update|validate|verify|waive|"
+    "explain|optimize|suggest"
 )
 
 
@@ -137,7 +138,7 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/summary",
     }
     of_orders = {"createOrder", "listOrders", "getOrder", "listOrderEvents"}
-    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
+    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations", "/api/gateway/commands/")
     for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path

@@ -362,7 +362,11 @@ def test_no_two_products_share_a_name_a_feature_or_a_scope() -> None:
 
 def test_variables_of_a_product_begin_with_its_name() -> None:
     """Those of predictions are older than this rule, and one of solving is known by this name from elsewhere."""
-    others = {"predict": ("private_api_", "predict_"), "solve": ("solve_", "cost_per_request_")}
+    others: dict[str, tuple[str, ...]] = {
+        "predict": ("private_api_", "predict_"),
+        "solve": ("solve_", "cost_per_request_"),
+        "commands": ("openrouter_",),
+    }
     for each in (*CAPABILITIES, TOY):
         if each.settings is not None:
             begin = others.get(each.name, (f"{each.name}_",))

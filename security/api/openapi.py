@@ -276,6 +276,8 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
         properties, required = models.members(declared.query)
         for name, schema in properties.items():
             yield {"name": name, "in": "query", "required": name in required, **_query_schema(schema)}
+    for name, description in declared.request_headers.items():
+        yield {"name": name, "in": "header", "required": False, "description": description, "schema": _TEXT}
     if declared.accepts_idempotency_key:
         yield {
             "name": "Idempotency-Key",

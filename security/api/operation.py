@@ -5,7 +5,7 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, Protocol, TypeVar
 
@@ -86,6 +86,7 @@ class Operation:
     credentials: bool
     error_form: ErrorForm | None = None
     deprecated: bool = False
+    request_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path_arguments(self) -> dict[str, dict[str, Any]]:
@@ -129,6 +130,7 @@ def operation(
     accepts_idempotency_key: bool = False,
     requires_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
+    request_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
     within: Slots | None = None,
     error_form: ErrorForm | None = None,
@@ -142,10 +144,11 @@ def operation(
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
-    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
-    pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
-    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client. `error_form`: errors are told in the form
-    of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
+    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each; `request_headers` those
+    that its handler reads by itself. `credentials`: pages of listed origins may call it with cookies (see cors.py). `within`: how many
+    requests of it may be worked on at once; bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client.
+    `error_form`: errors are told in the form of another API, from the guard's on; what is refused before it knows the operation stays
+    a problem document.
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] not in {"uuid", "path"} and not (match["converter"] or "").startswith('any("'):
@@ -178,6 +181,7 @@ def operation(
             answer_headers={**getattr(guard, "answer_headers", {}), **(answer_headers or {})},
             credentials=credentials,
             error_form=error_form,
+            request_headers=dict(request_headers or {}),
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         read_query = query_reader(query).document if query is not None else None

@@ -19,6 +19,7 @@ ALLOWED_HEADERS = (
     "Content-Type",
     "Idempotency-Key",
     "Last-Event-ID",
+    "X-OpenRouter-Key",
     "X-Request-ID",
     "X-CSRF-Token",
     "traceparent",

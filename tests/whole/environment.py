@@ -49,8 +49,12 @@ def stripe_environment(stripe: StripeServer) -> dict[str, str]:
 
 
 def ai_environment(ai: AIServer) -> dict[str, str]:
-    """What makes a server ask this stand-in instead of OpenAI."""
-    return {"OPENAI_API_KEY": ai.keys["openai"], "OPENAI_BASE_URL": ai.base_url("openai")}
+    """What makes a server ask this stand-in instead of OpenAI and OpenRouter."""
+    return {
+        "OPENAI_API_KEY": ai.keys["openai"],
+        "OPENAI_BASE_URL": ai.base_url("openai"),
+        "OPENROUTER_BASE_URL": ai.base_url("openrouter"),
+    }
 
 
 def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:
@@ -68,6 +72,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "PRIVATE_API_TIMEOUT": "5",
         "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
         "OPENAI_BASE_URL": "http://127.0.0.1:1",  # nobody is there
+        "OPENROUTER_BASE_URL": "http://127.0.0.1:1",
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",
