@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql import bindparam
 
 from capabilities.shop.models import OrderStatus
-from capabilities.shop.money import minor_units, written
+from capabilities.shop.money import chargeable, minor_units, written
 from capabilities.shop.move_order import Actor
 from capabilities.shop.once import Keep
 from capabilities.shop.orders.bodies import AddressAnswer, OrderAnswer, OrderItemAnswer, PlaceOrderBody
@@ -178,7 +178,7 @@ def drafted(rules: ShopRules, session: Session, user_id: UUID, body: PlaceOrderB
     if len(currencies) > 1:
         raise CurrenciesDiffer(currencies=currencies)
     ships = any(line.ships for line in lines)
-    shipping = rules.shipping_minor if ships else 0
+    shipping = chargeable(rules.shipping_minor, currencies[0]) if ships else 0
     total = shipping + sum(line.price_minor * line.quantity for line in lines)
     draft = Draft(user_id, body, lines, currencies[0], shipping, total, rows[0].open_orders)
     if ships and body.ship_to is None:

@@ -62,7 +62,7 @@ def test_what_is_left_out_has_its_default(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize(
     ("currency", "price", "minor"),
-    [("usd", "0.05", 5), ("jpy", "1200", 1200), ("kwd", "1.250", 1250), ("kwd", "0.005", 5)],
+    [("usd", "0.05", 5), ("jpy", "1200", 1200), ("kwd", "1.250", 1250), ("kwd", "0.050", 50)],
 )
 def test_a_price_is_given_as_a_decimal_or_in_minor_units(
     catalogue: Catalogue, currency: str, price: str, minor: int
@@ -86,7 +86,19 @@ def test_more_digits_than_the_currency_has_are_refused_with_an_example(catalogue
     refused = catalogue.create(name="Juniper", price="12.5", currency="jpy").get_json()
     (error,) = refused["errors"]
     assert error["message"] == "Enter an amount in jpy with no digits after the point, such as 1250"
-    assert catalogue.create(name="Juniper", price="999999999999.999", currency="kwd").status_code == 422
+    assert catalogue.create(name="Juniper", price="999999999999.99", currency="kwd").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("price", "pointer"), [({"price": "5.124"}, "/price"), ({"price_minor": 5124}, "/price_minor")]
+)
+def test_an_amount_that_stripe_does_not_charge_is_refused_with_the_nearest(
+    catalogue: Catalogue, price: dict[str, object], pointer: str
+) -> None:
+    refused = catalogue.create(name="Juniper", currency="kwd", **price)
+    (error,) = refused.get_json()["errors"]
+    assert (refused.status_code, error["pointer"]) == (422, pointer)
+    assert error["message"] == "Stripe does not charge this amount in kwd. The nearest is 5.120"
 
 
 @pytest.mark.parametrize(
