@@ -70,7 +70,8 @@ def test_every_answer_is_as_described(
     config_file.write_text(configuration(server, signed_in=signed_in))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config_file)]
     command += ["run", f"{url}/openapi.json", "--url", url, "--checks", "all"]
-    command += ["--phases", "examples,coverage,fuzzing,stateful", "--seed", str(SEED), "--no-color"]
+    phases = "examples,coverage,fuzzing" + (",stateful" if signed_in else "")  # nobody is told an id to go on with
+    command += ["--phases", phases, "--seed", str(SEED), "--no-color"]
     command += ["--max-examples", str(CASES), "--generation-database", "none", "--continue-on-failure"]
     done = subprocess.run(command, cwd=server.log_file.parent, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
