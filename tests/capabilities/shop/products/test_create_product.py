@@ -93,7 +93,7 @@ def test_more_digits_than_the_currency_has_are_refused_with_an_example(catalogue
     ("price", "pointer"), [({"price": "5.124"}, "/price"), ({"price_minor": 5124}, "/price_minor")]
 )
 def test_an_amount_that_stripe_does_not_charge_is_refused_with_the_nearest(
-    catalogue: Catalogue, price: dict[str, object], pointer: str
+    catalogue: Catalogue, price: dict[str, Any], pointer: str
 ) -> None:
     refused = catalogue.create(name="Juniper", currency="kwd", **price)
     (error,) = refused.get_json()["errors"]
