@@ -34,7 +34,13 @@ def at(second: int) -> str:
 
 
 def test_commands_are_listed_as_they_were_sent(alice: Customer) -> None:
-    told = {"cwd": "/srv", "session_id": str(uuid4()), "profile_id": str(uuid4()), "exit_status": 1, "duration_ms": 40}
+    told: dict[str, Any] = {
+        "cwd": "/srv",
+        "session_id": str(uuid4()),
+        "profile_id": str(uuid4()),
+        "exit_status": 1,
+        "duration_ms": 40,
+    }
     sent = ran(**told, at="2026-01-31T12:00:00.123456Z")
     assert add(alice, sent) == {"added": 1, "redactions": 0}
     assert alice.call("GET", COMMANDS).get_json() == {"commands": [sent], "next_cursor": None}
