@@ -171,6 +171,14 @@ BATCHES = (
         f"{ID}, {USER}, 'example.com', {{n}}, 'ssh-ed25519', '', 'x', {LONG_AGO}",
     ),
     Batch(
+        "purge_terminal_history",
+        "purge_terminal_history",
+        "terminal_commands",
+        "user_id, id, command, at",
+        f"{USER}, {ID}, 'ls', {LONG_AGO}",
+        item=f"{USER.strip(chr(39))}/{SECOND}",
+    ),
+    Batch(
         "forget_failed_jobs",
         "forget_failed_jobs",
         "procrastinate_jobs",

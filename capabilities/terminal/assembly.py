@@ -5,6 +5,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from capabilities.terminal.commands import terminal_commands
+from capabilities.terminal.history.purge import history_jobs
+from capabilities.terminal.history.routes import history_routes
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -15,6 +17,7 @@ from capabilities.terminal.ssh.known_hosts.routes import known_host_routes
 from capabilities.terminal.ssh.known_hosts.seen import seen_jobs
 from capabilities.terminal.ssh.profiles.routes import profile_routes
 from capabilities.terminal.ssh.profiles.try_connection import Tries
+from capabilities.terminal.sync.routes import sync_routes
 from database.loop_thread import LoopThread
 from metering.parts import Built, Parts
 from settings.section import secret_text
@@ -34,8 +37,10 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
             profile_routes(auth, guard, tries),
             key_routes(auth, guard, replace(guard, fresh=True)),
             known_host_routes(auth, guard),
+            history_routes(auth, guard),
+            sync_routes(auth, guard),
         ),
-        jobs=seen_jobs(auth.clock),
+        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
         commands=(terminal_commands(auth.data_keys),),
     )
 

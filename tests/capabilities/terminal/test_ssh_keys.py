@@ -143,6 +143,9 @@ def test_api_keys_and_impersonations_open_none_of_it(alice: Customer) -> None:
     staff = alice.running.register(role="admin")
     begun = staff.call("POST", "/api/auth/admin/impersonate", {"user_id": alice.id, "reason": "ticket 4711 of Alice"})
     for token in (made["token"], begun.get_json()["access_token"]):
-        for path in (KEYS, "/api/terminal/ssh/profiles", "/api/terminal/ssh/known-hosts"):
-            for method, body in (("GET", None), ("POST", profile_body())):
+        for path in (
+            KEYS,
+            *(f"/api/terminal/{name}" for name in ("ssh/profiles", "ssh/known-hosts", "commands", "sync")),
+        ):
+            for method, body in (("GET", None), ("PUT" if path.endswith("sync") else "POST", profile_body())):
                 assert alice.call(method, path, body, token=token).status_code in {401, 403}
