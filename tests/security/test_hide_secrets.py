@@ -20,23 +20,23 @@ KEY = secrets.token_hex(20)
         ('{"api_key": "abc def"}', '{"api_key": [masked]}'),
         ("curl -u bob:geheim https://x", "curl -u bob:[masked] https://x"),
         ("curl -H 'Authorization: token abc'", "curl -H 'Authorization: token [masked]'"),
-        (f"Bearer {KEY}", "Bearer [masked]"),
+        ("Bearer <key>", "Bearer [masked]"),
         ("postgres://u:p4ss@host/db", "postgres://u:[masked]@host/db"),
         ("sshpass -p 'x y' ssh a@b", "sshpass -p [masked] ssh a@b"),
         ("root:$6$abcdefgh$ijklmnopqrstuvwx:19000", "root:[masked]:19000"),
         ("a -----BEGIN OPENSSH PRIVATE KEY-----\nb\n-----END OPENSSH PRIVATE KEY----- c", "a [masked] c"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc", "[masked]"),
         ("it was AKIAABCDEFGHIJKLMNOP.", "it was [masked]."),
-        (f"eyJhbGciOiJIUzI1NiJ9.{KEY}.{KEY}", "[masked]"),
+        ("eyJhbGciOiJIUzI1NiJ9.<key>.<key>", "[masked]"),
         *(
-            (f"{begin}{KEY}", "[masked]")
+            (f"{begin}<key>", "[masked]")
             for begin in ("sk-or-v1-", "sk-proj-", "gsk_", "AIza", "hf_", "ghp_", "github_pat_", "glpat-", "npm_")
         ),
-        *((f"{begin}{KEY}", "[masked]") for begin in ("xoxb-", "sk_live_", "whsec_", "tok_", "rt_", "pypi-", "SG.")),
+        *((f"{begin}<key>", "[masked]") for begin in ("xoxb-", "sk_live_", "whsec_", "tok_", "rt_", "pypi-", "SG.")),
     ],
 )
 def test_a_secret_is_masked_and_counted(text: str, shown: str) -> None:
-    hidden = hide_secrets(text)
+    hidden = hide_secrets(text.replace("<key>", KEY))
     assert (hidden.text, hidden.count) == (shown, 1)
     assert hide_secrets(shown).text == shown
 
