@@ -509,6 +509,7 @@ class TestWebServer:
             (tmp_path / "hold").unlink()
             wait_until(lambda: answers(server.port), server.log)
 
+    @pytest.mark.slow
     def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
         with toy_server(tmp_path) as server:
 
@@ -524,6 +525,7 @@ class TestWebServer:
             assert answers(server.port)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
+    @pytest.mark.slow
     def test_each_core_has_its_process_also_after_one_was_killed(self, tmp_path: Path) -> None:
         cores = os.sched_getaffinity(0)
         with toy_server(tmp_path, WEB_CONCURRENCY=str(len(cores))) as server:

@@ -513,6 +513,7 @@ def fail_every_email(service: Service, folder: Path) -> None:
         assert set(ended) == {"failed"}
 
 
+@pytest.mark.slow
 def test_after_the_account_is_deleted_no_table_says_who_that_was(
     service: Service, person: Person, tmp_path: Path
 ) -> None:

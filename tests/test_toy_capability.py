@@ -221,6 +221,7 @@ def test_its_check_is_one_of_those_of_a_deployment() -> None:
     assert "toy box" in [check.name for check in deployment.checks()]
 
 
+@pytest.mark.slow
 def test_its_metrics_are_shown_with_those_of_its_calls(on: Flask, off: Flask) -> None:
     wound_up = samples_of(on)["mirroros_toys_wound_up_total"]
     token = register(on)["access_token"]

@@ -17,6 +17,8 @@ from tests.auth.accounts_app import PASSWORD, bearer
 from tests.conftest import administer
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
+pytestmark = pytest.mark.slow  # a server is started for it
+
 BASE = f"https://{PUBLIC_HOST}"
 
 

@@ -11,6 +11,8 @@ import pytest
 from examples.private_server.server import PrivateServer
 from tests.whole.web_server import QUESTION, Person, Reply, WebServer
 
+pytestmark = pytest.mark.slow  # a server is started for it
+
 CREDENTIAL = {"id": "AAAA", "rawId": "AAAA", "type": "public-key"}
 REGISTERED = {"clientDataJSON": "AAAA", "attestationObject": "AAAA"}
 SIGNED = {"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"}
