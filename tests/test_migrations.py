@@ -44,7 +44,6 @@ def test_the_migrations_are_numbered_in_one_line() -> None:
     assert all(re.fullmatch(r"\d{4}_[a-z_]+\.py", file.name) for file in files)
 
 
-@pytest.mark.slow
 def test_every_migration_goes_up_down_and_up_again(app: Flask) -> None:
     for script in reversed(list(scripts().walk_revisions())):
         upgrade(revision=script.revision)

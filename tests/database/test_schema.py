@@ -67,7 +67,6 @@ def revision(url: str) -> str | None:
         return row[0] if row else None
 
 
-@pytest.mark.slow
 def test_initializing_an_empty_database_migrates_it_and_says_so_however_often(empty_database_url: str) -> None:
     done = run(empty_database_url, "-c", f"{INITIALIZE}; initialize_production_database()")
     assert done.returncode == 0, done.stderr
