@@ -101,7 +101,7 @@ class OrderAnswer(AnswerBody):
 
     id: UUID
     number: Annotated[str, Field(examples=["B7Q2-M4XK"])]
-    """For people. It opens nothing."""
+    """For people to read and quote. It gives no access to the order."""
     status: OrderStatus
     payment_status: OrderPaymentStatus
     """`held`: what was paid is not what was ordered, and staff look at it."""
