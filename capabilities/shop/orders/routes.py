@@ -111,8 +111,8 @@ def add_buying(routes: Blueprint, auth: Auth, rules: ShopRules) -> None:
         problems=(NotFound, AlreadyShipped, PaymentPending, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal, order_id: UUID, body: CancelOrderBody) -> Answer:
-        """Until it is shipped. What you paid goes back to your card. If the payment was made at the same moment, the order is
-        `confirmed` in the answer; cancel it again to get the money back.
+        """You can cancel until it is shipped. What you paid goes back to your card. If the payment was made at the same moment, the
+        order is `confirmed` in the answer; cancel it again to get the money back.
         """
         read_order(order_id, of=caller.user_id)
         cancel_order(rules, order_id, Cancelling(Actor.BUYER, reason=body.reason))
