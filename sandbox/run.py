@@ -134,7 +134,9 @@ def run(folder: Path, stop: StopSignal) -> None:
 def development_environment() -> dict[str, str]:
     """The process's environment over `.env`. Raises CannotStart outside development."""
     written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
-    environ = with_names_of_today({**written, **os.environ}).environ
+    named = with_names_of_today({**written, **os.environ})
+    sys.stderr.writelines(f"Warning: {remark}\n" for remark in named.remarks)
+    environ = named.environ
     if environ.setdefault("FLASK_ENV", "development").lower() != "development":
         raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."

@@ -10,6 +10,7 @@ import pytest
 from capabilities.solve.settings import SolveSection
 from config import SettingsInvalid, load_settings
 from database.engine import libpq_url, sqlalchemy_url
+from sandbox.run import development_environment
 from settings.check import warnings_on
 from settings.environment import FORMER_NAMES, source_of, with_names_of_today
 from tests.test_config import ROOT, problems_of, production
@@ -282,3 +283,13 @@ def test_each_former_name_is_documented() -> None:
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     for former, name in FORMER_NAMES.items():
         assert f"| `{former}` | `{name}`" in page
+
+
+def test_make_run_names_the_names_of_today(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The programs that it starts get these alone, and so cannot say it."""
+    monkeypatch.setenv("FLASK_ENV", "development")
+    monkeypatch.delenv("STRIPE_SECRET_KEY", raising=False)
+    monkeypatch.setenv("STRIPE_KEY", key := "sk_test_" + secrets.token_hex(12))
+    assert development_environment()["STRIPE_SECRET_KEY"] == key
+    warned = "Warning: STRIPE_KEY is the former name of STRIPE_SECRET_KEY. Set STRIPE_SECRET_KEY instead."
+    assert warned in capsys.readouterr().err.splitlines()

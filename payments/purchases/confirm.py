@@ -49,7 +49,7 @@ def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_
         if missing.param != "payment_method":
             give_up(rules, payment_id, intent_id)
             raise PaymentClosed(payment_status=PaymentStatus.CANCELED.value) from None
-        message = "is not a payment method that this server can use"
+        message = "This is not a payment method that this server can use"
         raise ValidationFailed(
             [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
         ) from None

@@ -56,7 +56,7 @@ def test_what_was_quicker_is_said_on_the_form(dashboard: Dashboard) -> None:
     order = place(dashboard, dashboard.staff(Role.USER), add_product(dashboard, admin))
     refused = admin.post(f"/admin/orders/{order['id']}/ship", {"tracking": "1Z"})
     assert refused.status_code == 409
-    assert "The order cannot become that from its present status" in text_of(refused)
+    assert "The order cannot change to this status from the one that it has" in text_of(refused)
     assert 'value="1Z"' in refused.text
 
 

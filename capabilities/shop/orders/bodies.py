@@ -53,13 +53,13 @@ class Address(Body):
 class PlaceOrderBody(Body):
     """Prices are the server's, and no field can name one. The same product on several lines is one line of the order."""
 
-    items: Annotated[tuple[OrderLineBody, ...], Field(min_length=1, max_length=MOST_LINES)]
+    items: Annotated[list[OrderLineBody], Field(min_length=1, max_length=MOST_LINES)]
     ship_to: Address | None = None
     """Required when one of the products ships."""
     note: Words | None = None
     """For whoever packs the order."""
     expected_total: ExpectedTotal | None = None
-    """What you showed the buyer, with shipping. If the total is another one now, nothing is ordered and you get `price_changed`."""
+    """What you showed the buyer, with shipping. If the total has changed, nothing is ordered and you get `price_changed`."""
 
 
 class CancelOrderBody(Body):
@@ -101,7 +101,7 @@ class OrderAnswer(AnswerBody):
 
     id: UUID
     number: Annotated[str, Field(examples=["B7Q2-M4XK"])]
-    """For people. It opens nothing."""
+    """For people to read and quote. It gives no access to the order."""
     status: OrderStatus
     payment_status: OrderPaymentStatus
     """`held`: what was paid is not what was ordered, and staff look at it."""

@@ -244,7 +244,7 @@ def _error(place: int, code: str, product_id: UUID, **members: Any) -> dict[str,
 ERRORS: Final = {
     "product_not_found": "This product is not on sale",
     "out_of_stock": "There are not enough left",
-    "price_changed": "The price is another one now",
+    "price_changed": "The price has changed",
 }
 
 

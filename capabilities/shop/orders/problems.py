@@ -18,7 +18,7 @@ class OutOfStock(Problem):
 class PriceChanged(Problem):
     """`errors` names the lines whose price changed just now. `prices` has all of them, and `total_minor` what the order costs."""
 
-    status, error, title = 409, "price_changed", "The price is another one now"
+    status, error, title = 409, "price_changed", "The price has changed"
 
 
 class CurrenciesDiffer(Problem):
@@ -38,7 +38,7 @@ class TooManyOpenOrders(Problem):
 
 
 class AlreadyShipped(Problem):
-    status, error, title = 409, "already_shipped", "The order was shipped already"
+    status, error, title = 409, "already_shipped", "The order has already been shipped"
 
 
 class PaymentPending(Problem):
@@ -50,7 +50,7 @@ class PaymentPending(Problem):
 class TransitionNotAllowed(Problem):
     """`allowed` says what the order may become."""
 
-    status, error, title = 409, "transition_not_allowed", "The order cannot become that from its present status"
+    status, error, title = 409, "transition_not_allowed", "The order cannot change to this status from the one that it has"
 
 
 class NotPaid(Problem):

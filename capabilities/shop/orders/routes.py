@@ -111,8 +111,8 @@ def add_buying(routes: Blueprint, auth: Auth, rules: ShopRules) -> None:
         problems=(NotFound, AlreadyShipped, PaymentPending, *STRIPE_PROBLEMS),
     )
     def cancel(caller: Principal, order_id: UUID, body: CancelOrderBody) -> Answer:
-        """Until it is shipped. What you paid goes back to your card. If the payment was made at the same moment, the order is
-        `confirmed` in the answer; cancel it again to get the money back.
+        """You can cancel until it is shipped. What you paid goes back to your card. If the payment was made at the same moment, the
+        order is `confirmed` in the answer; cancel it again to get the money back.
         """
         read_order(order_id, of=caller.user_id)
         cancel_order(rules, order_id, Cancelling(Actor.BUYER, reason=body.reason))
@@ -146,7 +146,7 @@ def add_reads(routes: Blueprint, auth: Auth) -> None:
         problems=(NotFound,),
     )
     def order(caller: Caller, order_id: UUID) -> Answer:
-        """How it is paid follows its payment and the refunds."""
+        """`payment_status` follows its payment and the refunds."""
         return Answer(200, read_order(order_id, of=caller.user_id))
 
     @read(
@@ -184,7 +184,7 @@ def add_moves(routes: Blueprint, auth: Auth, rules: ShopRules) -> None:
         "PUT",
         "/orders/<uuid:order_id>/status",
         operation_id="changeOrderStatus",
-        summary="Move an order on",
+        summary="Change the status of an order",
         guard=replace(auth.signed_in, role=Role.ADMIN),
         body=MoveOrderBody,
         answers={200: OrderAnswer},

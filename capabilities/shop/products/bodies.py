@@ -77,7 +77,7 @@ class ProductFields(Body):
     ships: bool = True
     """An order with it needs an address."""
     is_active: bool = True
-    """Whether it is on sale. A product that is not is shown to admins alone."""
+    """Whether it is on sale. A product that is not is only shown to admins."""
 
     @model_validator(mode="after")
     def _one_price(self) -> Self:
@@ -153,7 +153,7 @@ class ProductsQuery(ListQuery):
     in_stock: bool | None = None
     """`true`: only what can be ordered now. `false`: only what is sold out."""
     sort: ProductSort = ProductSort.NEWEST
-    """`price`: the cheapest first, by minor units. `-price`: the dearest first."""
+    """`price`: the cheapest first, by minor units. `-price`: the most expensive first."""
 
 
 class ProductsAnswer(ListAnswer):

@@ -69,8 +69,8 @@ def add_reads(routes: Blueprint, auth: Auth, engine: Engine) -> None:
         problems=(ValidationFailed,),
     )
     def products(caller: Caller | None, query: ProductsQuery) -> Answer:
-        """Returns what is on sale, the newest first unless you ask for another order. A page begins where the last product of the one
-        before stands now. Admins also see what is not on sale.
+        """Returns what is on sale, the newest first unless you choose another `sort`. The next page begins after the place that the
+        last product of this page has then. Admins also see what is not on sale.
         """
         if is_admin(caller):
             return Answer(200, list_products(engine, query, also_inactive=True))
@@ -94,7 +94,7 @@ def add_reads(routes: Blueprint, auth: Auth, engine: Engine) -> None:
         problems=(NotFound,),
     )
     def product(caller: Caller | None, product_id: UUID) -> Answer:
-        """A product that is not on sale is shown to admins alone."""
+        """A product that is not on sale is only shown to admins."""
         if is_admin(caller):
             return Answer(200, read_product(engine, product_id, also_inactive=True))
         return one_on_sale(product_id).answer()
@@ -163,7 +163,7 @@ def add_changes(routes: Blueprint, auth: Auth, rules: ShopRules) -> None:
         "GET",
         "/products/<uuid:product_id>/stock-movements",
         operation_id="listStockMovements",
-        summary="List how the stock of a product changed",
+        summary="List the stock movements of a product",
         guard=support,
         query=ListQuery,
         answers={200: StockMovementsAnswer},

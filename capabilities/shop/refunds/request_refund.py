@@ -118,9 +118,9 @@ def price_of(session: Session, order: Order, lines: Sequence[RefundLine]) -> int
     for place, line in enumerate(lines):
         at = ("items", place, "order_item_id")
         if line.order_item_id not in items:
-            wrong.append(field_error(at, "unknown_item", "is not an item of this order"))
+            wrong.append(field_error(at, "unknown_item", "This is not an item of this order"))
         elif line.order_item_id in named:
-            wrong.append(field_error(at, "duplicate", "stands here twice"))
+            wrong.append(field_error(at, "duplicate", "Send each item only once"))
         named.add(line.order_item_id)
     if wrong:
         raise ValidationFailed(wrong)

@@ -67,7 +67,7 @@ def order_pages(rules: ShopRules, guards: PageGuards) -> SitePages:
             "shipped": SHIPPED,
             "delivered": "The order is marked as delivered.",
             "cancelled": "The order is cancelled.",
-            "refunded": "The refund is given.",
+            "refunded": "The refund is made.",
         },
     )
 

@@ -112,6 +112,14 @@ def test_bad_input(till_order: Placed, body: dict[str, Any], pointer: str) -> No
     assert till_order.refunds == []
 
 
+def test_an_item_is_named_once(till_order: Placed) -> None:
+    item = {"order_item_id": till_order.items[0], "quantity": 1, "restock": True}
+    answer = till_order.refund(items=[item, item])
+    [error] = answer.get_json()["errors"]
+    assert (error["pointer"], error["message"]) == ("/items/1/order_item_id", "Send each item only once")
+    assert till_order.refunds == []
+
+
 @pytest.fixture(scope="session")
 def till_order(till_of_session: Till) -> Placed:
     """It stays as it is."""

@@ -203,6 +203,12 @@ def test_bad_input_is_refused(shop: Shop, impatient: str, body: dict[str, Any]) 
     assert answer.get_json()["errors"]
 
 
+def test_a_bad_line_is_the_only_error(shop: Shop, impatient: str) -> None:
+    """And not that the list without it is too short."""
+    answer = shop.call("POST", ORDERS, impatient, json={"items": [{**ONE, "quantity": 0}]})
+    assert [each["pointer"] for each in answer.get_json()["errors"]] == ["/items/0/quantity"]
+
+
 def test_an_expected_total_with_more_digits_than_the_currency_has_is_refused(shop: Shop, buyer: str) -> None:
     tree = shop.product(stock_quantity=1)
     answer = shop.place(buyer, (tree, 1), expected_total="17.505")
