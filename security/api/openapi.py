@@ -76,7 +76,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "request_id": _TEXT,
         "errors": {
             "type": "array",
-            "description": "Every invalid field.",
+            "description": "Every invalid field. Some problems say more of each.",
             "items": {
                 "type": "object",
                 "properties": {
@@ -85,7 +85,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
                     "message": _TEXT,
                 },
                 "required": ["pointer", "code", "message"],
-                "additionalProperties": False,
+                "additionalProperties": True,
             },
         },
     },

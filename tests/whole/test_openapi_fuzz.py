@@ -17,7 +17,7 @@ from tests.whole.environment import ai_environment, production_environment, stri
 from tests.whole.web_server import ROOT, WebServer
 
 SEED = 20_260_101
-CASES = 60
+CASES = 30
 """Of each operation, by chance. Those that follow from its schema come before, however many there are."""
 CASES_OF_A_GUARD = 10
 """Nobody meets the guard alone, which looks at nothing that schemathesis makes up."""
