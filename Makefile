@@ -22,7 +22,7 @@ GENERATED = .data/openapi-clients
 POSTGRES_TESTS = tests/test_migrations.py tests/test_databases.py tests/database tests/metering \
 	tests/gateway/test_postgres_restart.py tests/test_backup.py
 
-.PHONY: help setup install run dev superuser test test-slow soak test-postgres-versions check check-code typecheck lint check-openapi format lock check-lock licences audit bench migrate clean
+.PHONY: help setup install run dev superuser seed reset test test-slow coverage soak test-postgres-versions check check-code typecheck lint check-openapi format lock check-lock licences audit bench migrate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-22s %s\n' "$$target" "$$what"; done
@@ -41,11 +41,20 @@ superuser: $(INSTALLED)  ## Create an admin account: make superuser EMAIL=you@ex
 	@test -n "$(EMAIL)" || { echo "Say whose account it is: make superuser EMAIL=you@example.com" >&2; exit 1; }
 	@$(BIN)/python -m flask create-admin "$(EMAIL)"
 
+seed: $(INSTALLED)  ## Create accounts to look around with, and print how to sign in
+	@$(BIN)/python -m flask bootstrap-demo
+
+reset: $(INSTALLED)  ## Delete all data and make the tables anew. Refused outside development
+	@$(BIN)/python -m flask reset-database
+
 test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
 	$(PYTEST) -m slow --durations=25
+
+coverage: $(INSTALLED)  ## Run the tests, and fail if they reach less than 80 % of the code; the report is htmlcov/index.html
+	$(PYTEST) --cov --cov-report=html --cov-report=term:skip-covered
 
 soak: $(INSTALLED)  ## Let everything fail by chance for ten minutes: make soak [FAULT_SEED=…]
 	FAULT_SECONDS=600 $(BIN)/python -m pytest -n 0 -rP -m slow tests/whole/test_faults.py

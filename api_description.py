@@ -9,14 +9,16 @@ from flask import Blueprint
 from config import Settings
 from metering.capability import Capability
 from metering.parts import Built
+from realtime.bodies import FROM_CLIENT, FROM_SERVER
 from security.api.openapi import ApiDescription, openapi_routes
+from security.api.socket_messages import Message, SocketMessages
 from security.docs.docs_pages import docs_routes
+from security.edge.problems import Problem
 from security.health.check import HealthCheck
 from security.health.routes import health_routes
 from security.home.routes import home_routes
 from security.security_txt.routes import security_txt_routes
 
-NAME: Final = "MirrorOS Public API"
 VERSION: Final = "0.1.0"
 DESCRIPTION: Final = """\
 Accounts, subscriptions, exact usage limits, and predictions from the private server.
@@ -29,7 +31,9 @@ A limit of null means unlimited. For older apps there is one exception: in the a
 
 SOCKETS: Final = """
 
-Clients that keep a connection open connect to {} with Socket.IO and `auth: {{token}}`, an access token or an API key."""
+Clients that keep a connection open connect to {} with Socket.IO and `auth: {{token}}`, an access token or an API key.
+`x-websocket` in this document has the schemas of what is sent and received."""
+SOCKET_IO: Final = "/socket.io/"
 
 TAGS: Final = MappingProxyType(
     {
@@ -65,23 +69,43 @@ TAGS: Final = MappingProxyType(
 
 def api_description(settings: Settings, built: Mapping[Capability, Built]) -> ApiDescription:
     """The titles of capabilities describe the tags of what was made of them."""
-    has_sockets = any(made.sockets for made in built.values())
+    sockets = _sockets(built)
     own = {routes.name: each.title for each, made in built.items() for routes in made.routes}
     return ApiDescription(
-        NAME,
+        settings.project_name,
         VERSION,
         server=settings.public_base_url,
         tags={**own, **TAGS},
-        description=DESCRIPTION + (SOCKETS.format(settings.sockets_url) if has_sockets else ""),
+        description=DESCRIPTION + (SOCKETS.format(settings.sockets_url) if SOCKET_IO in sockets else ""),
         requires_https=settings.require_https,
+        sockets=sockets,
+        sockets_server=settings.sockets_url,
     )
+
+
+def _sockets(built: Mapping[Capability, Built]) -> dict[str, SocketMessages]:
+    """By path: Socket.IO with the events of all products that are on, and what these have of their own."""
+    offered = [made.sockets for made in built.values() if made.sockets is not None]
+    own = {path: messages for made in built.values() for path, messages in made.socket_messages.items()}
+    if not offered:
+        return own
+    events = [event for each in offered for event in each.events]
+    told: dict[str, Message] = {name: model for each in offered for name, model in each.told.items()}
+    errors: dict[str, Message] = {event.error: Problem for event in events}
+    socket_io = SocketMessages(
+        "Socket.IO 5",
+        "Each event has one argument. What you send is acknowledged with `ok`, and with a problem document if that is false.",
+        {**FROM_CLIENT, **{event.name: event.body for event in events}},
+        {**FROM_SERVER, **errors, **told},
+    )
+    return {SOCKET_IO: socket_io, **own}
 
 
 def public_routes(settings: Settings, built: Mapping[Capability, Built], health: HealthCheck) -> Iterator[Blueprint]:
     address = settings.public_base_url
     yield health_routes(health, version=VERSION, environment=settings.flask_env)
     yield openapi_routes(api_description(settings, built))
-    yield docs_routes(NAME)
-    yield home_routes(NAME, VERSION, base_url=address, mail_box_url=settings.mail_box_url)
+    yield docs_routes(settings.project_name)
+    yield home_routes(settings.project_name, VERSION, base_url=address, mail_box_url=settings.mail_box_url)
     if settings.security_contact is not None:
         yield security_txt_routes(settings.security_contact, base_url=address)

@@ -27,6 +27,7 @@ from database.engine import EngineOptions, writer_connection
 from database.forget_failures import UPKEEP_JOBS
 from database.jobs.declare import Jobs
 from database.redis.server import RedisAddress, RedisServer
+from database.reset import reset_command
 from metering.assembly import Metering
 from metering.capability import Capabilities, personal_data_of, scopes_of, switched_on
 from metering.parts import Parts
@@ -112,7 +113,8 @@ def assemble(settings: Settings, capabilities: Capabilities = CAPABILITIES) -> F
     note_switched_off(app, switched_off(settings), name_settings=settings.is_development)
     for command in (
         config_commands,
-        *auth_commands(made.auth, settings, grant_by_hand),
+        reset_command(in_development=settings.is_development),
+        *auth_commands(made.auth, settings, grant_by_hand, [each.demo for each in own if each.demo is not None]),
         *payment_commands(made.payments),
         *chain.from_iterable(each.commands for each in own),
         realtime_commands(settings, made.auth, made.health, [each.sockets for each in own]),
@@ -133,6 +135,7 @@ def put_together(
         settings,
         redis=redis,
         requests_per_minute={tier: plan.requests_per_minute for tier, plan in PLANS.items()},
+        account_calls_per_minute={tier: plan.account_calls_per_minute for tier, plan in PLANS.items()},
         scopes=scopes_of(on),
         personal_data=(METERING_DATA, PAYMENTS_DATA, *personal_data_of(capabilities)),
     )
@@ -144,8 +147,10 @@ def put_together(
         connect=connect,
         plans=plans_on_offer(on),
         call_prices=lambda: {name: now() for each in built.values() for name, now in each.prices.items()},
+        purchases=lambda: [kind for each in built.values() for kind in each.purchases],
     )
-    parts = Parts(auth, metering, AccountPurse(payments.periods, engine), engine, connect, settings.derived_key)
+    purse = AccountPurse(payments.periods, engine)
+    parts = Parts(auth, metering, purse, payments.one_off, engine, connect, settings.derived_key)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

@@ -106,6 +106,8 @@ EXAMPLE_ENDS = """
 
 # The password of the database that docker-compose starts.
 POSTGRES_PASSWORD=development-only-password
+# The password of the Redis that docker-compose.prod.yaml starts.
+# REDIS_PASSWORD=development-only-redis-password
 # :80 on a developer's machine, the domain name on a host. Caddy then gets the certificate.
 # SITE_ADDRESS=:80
 # The machine's port for http. Use 80 on a host.

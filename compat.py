@@ -2,7 +2,8 @@
 
 Three have a form of their own: what made keys without end still does, and what people open sends them on.
 
-They are marked as deprecated in the OpenAPI document, and every answer says so (RFC 9745). `COMPAT_ROUTES=off` takes all away.
+They are marked as deprecated in the OpenAPI document, and every answer says so (RFC 9745) and where to go (RFC 5829).
+`COMPAT_ROUTES=off` takes all away.
 """
 
 import re
@@ -63,13 +64,45 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "GET /api/customers/usage/summary": "/api/gateway/usage/summary",
     "GET /api/core/health": "/health",
     "POST /api/core/solve": "/api/gateway/solve",
+    "GET /api/ssh/profiles": "/api/terminal/ssh/profiles",
+    "POST /api/ssh/profiles": "/api/terminal/ssh/profiles",
+    "POST /api/ssh/profiles/<uuid:profile_id>/test": "/api/terminal/ssh/profiles/<uuid:profile_id>/test",
     "GET /api/auth/me": "/api/auth/profile",
     "POST /api/payments/create-intent": "/api/payments/stripe/create-intent",
     "POST /api/payments/confirm": "/api/payments/stripe/confirm",
+    "POST /api/ai/suggest-command": "/api/gateway/commands/suggest",
+    "POST /api/ai/explain-command": "/api/gateway/commands/explain",
+    "POST /api/ai/explain-error": "/api/gateway/commands/explain-error",
+    "POST /api/ai/validate-key": "/api/gateway/commands/validate-key",
+    "POST /auth/register": "/api/auth/register",
+    "POST /auth/login": "/api/auth/login",
+    "POST /auth/refresh": "/api/auth/refresh",
+    "POST /auth/logout": "/api/auth/logout",
+    "GET /users/me": "/api/auth/profile",
+    "PUT /users/me": "/api/auth/profile",
+    "DELETE /users/me": "/api/auth/profile",
+    "GET /products": "/api/shop/products",
+    "POST /products": "/api/shop/products",
+    "GET /products/<uuid:product_id>": "/api/shop/products/<uuid:product_id>",
+    "PUT /products/<uuid:product_id>": "/api/shop/products/<uuid:product_id>",
+    "DELETE /products/<uuid:product_id>": "/api/shop/products/<uuid:product_id>",
+    "GET /orders": "/api/shop/orders",
+    "POST /orders": "/api/shop/orders",
+    "GET /orders/<uuid:order_id>": "/api/shop/orders/<uuid:order_id>",
+    "PUT /orders/<uuid:order_id>/status": "/api/shop/orders/<uuid:order_id>/status",
+    "POST /payments/create-intent": "/api/payments/stripe/create-intent",
+    "POST /payments/confirm": "/api/payments/stripe/confirm",
+    "GET /payments/<uuid:payment_id>": "/api/payments/<uuid:payment_id>",
 }
 """Method and former path to the path of today."""
 
 MOVED_PAGES: Final[Mapping[str, str]] = {"/api/docs/": "/docs", "/api/schema/": "/openapi.json"}
+OF_ANOTHER_FORM: Final[Mapping[str, str]] = {
+    "/api/customers/tokens": "/api/auth/tokens",
+    "/api/customers/verify-email": "/account/verify-email",
+    **MOVED_PAGES,
+}
+"""Former path to where its successor is."""
 
 
 def add_compat_routes(app: Flask, auth: Auth) -> None:
@@ -87,7 +120,7 @@ def add_compat_routes(app: Flask, auth: Auth) -> None:
         app.add_url_rule(
             former_path,
             endpoint=former_endpoint,
-            view_func=_deprecated(app, endpoint),
+            view_func=_deprecated(app, endpoint, path),
             methods=[method],
             strict_slashes=False,
         )
@@ -96,8 +129,9 @@ def add_compat_routes(app: Flask, auth: Auth) -> None:
     own = _routes_of_another_form(auth)
     app.register_blueprint(own)
     for endpoint in [each for each in app.view_functions if each.startswith(f"{own.name}.")]:
-        app.view_functions[endpoint] = _deprecated(app, endpoint)
-        operations[endpoint] = replace(operations[endpoint], deprecated=True)
+        path = OF_ANOTHER_FORM[operations[endpoint].path]
+        app.view_functions[endpoint] = _deprecated(app, endpoint, path)
+        operations[endpoint] = _marked(operations[endpoint])
 
 
 def _routes_of_another_form(auth: Auth) -> Blueprint:
@@ -109,7 +143,7 @@ def _routes_of_another_form(auth: Auth) -> Blueprint:
         "/api/customers/tokens",
         operation_id="createApiKeyAtCustomersTokens",
         summary="Create an API key",
-        guard=auth.recently_signed_in,
+        guard=auth.of_account_calls.recently_signed_in,
         body=create_key_body(tuple(auth.scopes.items()), None, "CreateApiTokenBody"),
         answers={201: NewKeyAnswer},
         problems=(TooManyApiKeys, TooManyRequests, *key_problems(auth)),
@@ -155,29 +189,40 @@ def _send_on(routes: Blueprint, former: str, page: str) -> None:
         return Answer(308, headers={"Location": page})
 
 
-def _deprecated(app: Flask, endpoint: str) -> Any:
-    view = app.view_functions[endpoint]
+def _deprecated(app: Flask, endpoint: str, path: str) -> Any:
+    """The view, whose answers name the path of today with the ids of the request in it."""
+    view, successor = app.view_functions[endpoint], re.sub("<uuid:([a-z_]+)>", r"{\1}", path)
 
     def answer(**arguments: Any) -> Any:
-        after_this_request(_say_so)
+        link = f'<{successor.format_map(arguments)}>; rel="successor-version"'
+
+        @after_this_request
+        def say_so(response: Response) -> Response:
+            response.headers["Deprecation"] = DEPRECATED_SINCE
+            response.headers.add("Link", link)
+            return response
+
         return view(**arguments)
 
     return answer
 
 
-def _say_so(response: Response) -> Response:
-    response.headers["Deprecation"] = DEPRECATED_SINCE
-    return response
-
-
 def _deprecated_operation(today: Operation, former_path: str) -> Operation:
-    """Its id is that of today and the words of the former path."""
-    words = re.findall(r"(?<![<:\w])[a-z]+(?![\w>:])", former_path.replace("/api/", "/"))
+    """Its id is that of today and the words of the former path. Those of a path outside `/api` begin with root."""
+    words = re.findall(
+        r"(?<![<:\w])[a-z]+(?![\w>:])", re.sub("^/(?!api/)", "/root/", former_path).replace("/api/", "/")
+    )
     return replace(
-        today,
+        _marked(today),
         path=former_path,
         id=today.id + "At" + "".join(word.capitalize() for word in words),
         description=f"Call `{today.method} {today.path_template}` instead.\n\n{today.description}",
-        answer_headers={**today.answer_headers, "Deprecation": "When this path was deprecated (RFC 9745)."},
-        deprecated=True,
     )
+
+
+def _marked(declared: Operation) -> Operation:
+    headers = {
+        "Deprecation": "When this path was deprecated (RFC 9745).",
+        "Link": "The path of today, as `successor-version` (RFC 5829).",
+    }
+    return replace(declared, answer_headers={**declared.answer_headers, **headers}, deprecated=True)

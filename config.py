@@ -205,16 +205,18 @@ class Plan:
 
     title: str
     requests_per_minute: int
+    account_calls_per_minute: int
+    """Of those, to `/api/auth` while signed in."""
     benefits: tuple[str, ...]
 
 
 PLANS: Final[Mapping[Tier, Plan]] = MappingProxyType(
-    {
-        Tier.FREE: Plan("Free", requests_per_minute=60, benefits=("Basic predictions",)),
-        Tier.PLUS: Plan("Plus", requests_per_minute=150, benefits=("Basic predictions, five times as many",)),
-        Tier.PRO: Plan("Pro", requests_per_minute=300, benefits=("Enhanced grounding", "Priority support")),
-        Tier.TEAM: Plan("Team", requests_per_minute=1000, benefits=("Enhanced grounding", "Priority support")),
-        Tier.ENTERPRISE: Plan("Enterprise", requests_per_minute=5000, benefits=("All features", "Dedicated support")),
+    {  # title, requests a minute, of those to /api/auth, benefits
+        Tier.FREE: Plan("Free", 60, 10, ("Basic predictions",)),
+        Tier.PLUS: Plan("Plus", 150, 15, ("Basic predictions, five times as many",)),
+        Tier.PRO: Plan("Pro", 300, 20, ("Enhanced grounding", "Priority support")),
+        Tier.TEAM: Plan("Team", 1000, 50, ("Enhanced grounding", "Priority support")),
+        Tier.ENTERPRISE: Plan("Enterprise", 5000, 100, ("All features", "Dedicated support")),
     }
 )
 
@@ -236,6 +238,7 @@ def plans_on_offer(capabilities: Capabilities) -> list[PlanOffer]:
             plan.title,
             limits={feature: limits.published() for feature, limits in table[tier].items()},
             requests_per_minute=plan.requests_per_minute,
+            account_calls_per_minute=plan.account_calls_per_minute,
             options=tuple(sorted({option for limits in table[tier].values() for option in limits.options})),
             benefits=plan.benefits,
         )

@@ -7,6 +7,7 @@ commit; a copy that was read before the change can then no longer be stored.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,7 +16,7 @@ from uuid import UUID
 import redis
 from sqlalchemy import Executable, and_, bindparam, select
 
-from auth.general_limit import KEY_LIFETIME_SECONDS, GeneralLimit
+from auth.minute_limits import KEY_LIFETIME_SECONDS, MinuteLimit, Standing
 from auth.models import ApiKey, AuthSession, User
 from auth.principal import CachedFields, Role
 from auth.tiers import Tier, effective_tier
@@ -36,33 +37,36 @@ Who hears it may be ahead of the mark in Redis, and calls `AccountStates.changed
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Credentials = type[AuthSession] | type[ApiKey]
+Limits = tuple[MinuteLimit, ...]
 
 # A request counts only for a credential that lives: whoever holds an ended one must not use up its owner's minute.
 READ_AND_COUNT = Script("""
 local user, credential = unpack(redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]))
-local count = 0
+local counts = {}
 if user and credential and string.sub(user, 1, 1) == '1' and string.sub(credential, 1, 1) == '1' then
-  count = redis.call('INCR', KEYS[2])
-  if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+  for i = 2, #KEYS do
+    counts[i - 1] = redis.call('INCR', KEYS[i])
+    if counts[i - 1] == 1 then redis.call('EXPIRE', KEYS[i], ARGV[3]) end
+  end
 end
-return {user, credential, count}
+return {user, credential, counts}
 """)
 
 # An older copy never replaces a newer one, and the parts of one hash are always of one version. A copy of the same
 # version does not renew the hash, so no part of it is ever older than its lifetime.
 STORE_COPY = Script("""
-local count = 0
-if tonumber(ARGV[6]) > 0 then
-  count = redis.call('INCR', KEYS[2])
-  if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
+local counts = {}
+for i = 2, #KEYS do
+  counts[i - 1] = redis.call('INCR', KEYS[i])
+  if counts[i - 1] == 1 then redis.call('EXPIRE', KEYS[i], ARGV[6]) end
 end
 local held = redis.call('HGET', KEYS[1], 'v')
-if held and tonumber(held) > tonumber(ARGV[1]) then return count end
+if held and tonumber(held) > tonumber(ARGV[1]) then return counts end
 if held and tonumber(held) < tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
 local started = redis.call('HEXISTS', KEYS[1], 'u') == 1
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'u', ARGV[2], ARGV[3], ARGV[4])
 if not started then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-return count
+return counts
 """)
 
 # The mark outlives the slowest reader that could still bring an older copy.
@@ -114,6 +118,8 @@ class AccountState:
     ends_at: datetime | None = None
     unverified: bool = False
     """The address must be confirmed before anything is metered, and is not."""
+    standings: tuple[Standing, ...] = ()
+    """Of the limits that this reading counted against."""
 
     def admitted_at(self, now: datetime) -> bool:
         return self.active and self.credential_alive and (self.ends_at is None or now < self.ends_at)
@@ -126,57 +132,60 @@ class AccountStates:
     """Reads account state through Redis, and says when it changed. Each reading counts as a request of the user."""
 
     def __init__(
-        self, server: RedisServer, clock: Clock, general: GeneralLimit, *, require_verification: bool = False
+        self,
+        server: RedisServer,
+        clock: Clock,
+        general: MinuteLimit,
+        account_calls: MinuteLimit,
+        *,
+        require_verification: bool = False,
     ) -> None:
         self.general = general
+        self._limits = {
+            account_call: tuple(limit for limit in counted if limit.is_on)
+            for account_call, counted in ((False, (general,)), (True, (general, account_calls)))
+        }
         self.require_verification = require_verification
         self._server = server
         self._clock = clock
 
-    def of_session(self, user_id: UUID, session_id: UUID) -> AccountState:
+    def of_session(self, user_id: UUID, session_id: UUID, *, account_call: bool = False) -> AccountState:
         """The state now. One Redis round trip when a copy is there, and PostgreSQL when there is none, or no Redis.
 
+        `account_call`: the request is one of those under `/api/auth`, which have a limit of their own beside the general one.
         PostgreSQL's errors go through: access is never given without an answer. Raises InvalidToken when the user is gone or
         disabled, or the session has ended, and RateLimited, without reading anything when the user is known to be over the limit.
         """
-        return self._read(user_id, AuthSession, session_id, f"s:{session_id}")
+        return self._read(user_id, AuthSession, session_id, f"s:{session_id}", self._limits[account_call])
 
     def of_key(self, user_id: UUID, key_id: UUID) -> AccountState:
         """The same for an API key."""
-        return self._read(user_id, ApiKey, key_id, f"k:{key_id}")
+        return self._read(user_id, ApiKey, key_id, f"k:{key_id}", self._limits[False])
 
-    def _read(self, user_id: UUID, table: Credentials, credential_id: UUID, field: str) -> AccountState:
-        self.general.refuse_known(user_id)
+    def _read(self, user_id: UUID, table: Credentials, credential_id: UUID, field: str, limits: Limits) -> AccountState:
+        for limit in limits:
+            limit.refuse_known(user_id)
         place = CachedFields(key=state_key(user_id), fields=("u", field), values=())
         scripts = self._server.scripts()
         if scripts is None:
-            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0])
+            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0], limits)
         try:
-            user, held, count = self._ask_redis(scripts, user_id, place)
+            user, held, counts = _ask_redis(scripts, user_id, place, limits)
         except redis.RedisError:
-            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0])
+            return self._counted_here(user_id, self._read_postgres(user_id, table, credential_id)[0], limits)
         if user is not None and held is not None:
             values = (user.decode(), held.decode())
-            return self._judged(user_id, replace(decode(*values), cached=replace(place, values=values)), count)
+            state = replace(decode(*values), cached=replace(place, values=values))
+            return self._judged(user_id, state, limits, counts)
         started = time.monotonic()
         state, version = self._read_postgres(user_id, table, credential_id)
         elapsed = time.monotonic() - started
         if elapsed > SLOWEST_READ_SECONDS:
-            return self._counted_here(user_id, state)
+            return self._counted_here(user_id, state, limits)
         try:
-            return self._copied(scripts, user_id, place, state, version, age=elapsed)
+            return self._copied(scripts, user_id, place, state, version, limits=limits, age=elapsed)
         except redis.RedisError:
-            return self._counted_here(user_id, state)
-
-    def _ask_redis(
-        self, scripts: ScriptRunner, user_id: UUID, place: CachedFields
-    ) -> tuple[bytes | None, bytes | None, int]:
-        if not self.general.is_on:
-            user, held = scripts.ask("HMGET", place.key, *place.fields)
-            return user, held, 0
-        keys = (place.key, self.general.key(user_id))
-        user, held, count = scripts.run(READ_AND_COUNT, 2, *keys, *place.fields, KEY_LIFETIME_SECONDS)
-        return user, held, count
+            return self._counted_here(user_id, state, limits)
 
     def _copied(
         self,
@@ -186,34 +195,39 @@ class AccountStates:
         state: AccountState,
         version: int,
         *,
+        limits: Limits,
         age: float,
     ) -> AccountState:
         """`age`: the seconds since its reading began."""
         values = encode(state)
-        counted = self.general.is_on and state.admitted_at(self._clock())
-        count: int = scripts.run(
+        counters = [limit.key(user_id) for limit in limits] if state.admitted_at(self._clock()) else []
+        counts: list[int] = scripts.run(
             STORE_COPY,
-            2,
+            1 + len(counters),
             place.key,
-            self.general.key(user_id),
+            *counters,
             version,
             values[0],
             place.fields[1],
             values[1],
             COPY_LIFETIME_MS - int(age * 1000),
-            KEY_LIFETIME_SECONDS if counted else 0,
+            KEY_LIFETIME_SECONDS,
         )
-        return self._judged(user_id, replace(state, cached=replace(place, values=values)), count)
+        return self._judged(user_id, replace(state, cached=replace(place, values=values)), limits, counts)
 
-    def _judged(self, user_id: UUID, state: AccountState, count: int) -> AccountState:
+    def _judged(self, user_id: UUID, state: AccountState, limits: Limits, counts: Sequence[int]) -> AccountState:
         now = self._clock()
         if not state.admitted_at(now):
             raise InvalidToken
-        self.general.judge(user_id, state.tier_at(now), count)
-        return state
+        if not limits:
+            return state
+        tier = state.tier_at(now)
+        standings = [limit.judge(user_id, tier, count) for limit, count in zip(limits, counts, strict=True)]
+        return replace(state, standings=tuple(standings))
 
-    def _counted_here(self, user_id: UUID, state: AccountState) -> AccountState:
-        return self._judged(user_id, state, self.general.count_here(user_id) if state.admitted_at(self._clock()) else 0)
+    def _counted_here(self, user_id: UUID, state: AccountState, limits: Limits) -> AccountState:
+        counts = [limit.count_here(user_id) for limit in limits] if state.admitted_at(self._clock()) else []
+        return self._judged(user_id, state, limits, counts)
 
     def changed(self, user_id: UUID, version: int) -> None:
         """Drop every copy older than `version`. Called after the commit that raised the version."""
@@ -244,6 +258,17 @@ class AccountStates:
             unverified=self.require_verification and not row.is_verified,
         )
         return state, row.state_version
+
+
+def _ask_redis(
+    scripts: ScriptRunner, user_id: UUID, place: CachedFields, limits: Limits
+) -> tuple[bytes | None, bytes | None, list[int]]:
+    if not limits:
+        user, held = scripts.ask("HMGET", place.key, *place.fields)
+        return user, held, []
+    keys = (place.key, *(limit.key(user_id) for limit in limits))
+    user, held, counts = scripts.run(READ_AND_COUNT, len(keys), *keys, *place.fields, KEY_LIFETIME_SECONDS)
+    return user, held, counts
 
 
 def state_key(user_id: UUID) -> str:

@@ -12,19 +12,21 @@ from auth.apple_tokens.client import AppleTokens, apple_tokens_of
 from auth.data_keys import DataKeys
 from auth.email_codes.one_time_codes import OneTimeCodes
 from auth.exports.account_data import ACCOUNT_DATA
-from auth.general_limit import GeneralLimit
 from auth.invites.codes import InviteCodes
 from auth.mail.messages import Mailer
 from auth.mail.transport import MailTransport, mail_transport_of
 from auth.middleware import KnownCallers, SignedIn, SignedInMetered
+from auth.minute_limits import ACCOUNT_CALLS, GENERAL, MinuteLimit
 from auth.password_hashing.bcrypt_hash import Hasher, Passwords
 from auth.password_hashing.breached import PwnedPasswords
 from auth.password_hashing.policy import PasswordRules
 from auth.password_hashing.worker_pool import PasswordWork
 from auth.personal_data import PersonalData
+from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from auth.rate_limits.by_account import AccountThrottle
 from auth.rate_limits.by_address import AddressLimits, AuthLimits
 from auth.rate_limits.by_mailbox import MailboxLimits
+from auth.rate_limits.open_reads import OpenReads, OwnCounts
 from auth.scopes import CORE_SCOPES
 from auth.second_factor.passkeys.webauthn import PasskeySite
 from auth.sessions.cookies import TokenCookies
@@ -50,7 +52,8 @@ class AuthSettings:
     `registration_response`: see accounts/register.py; `registration_mode`: see invites/redeem.py. `passkey_site`: whom passkeys are
     made for; by default the issuer's host. `web_origins` are the origins of web apps that may keep a refresh token in a
     cookie. An account that its owner closed can be restored for `deletion_grace`. `requests_per_minute` is the general limit
-    of each tier; empty for none. `api_key_default_days`: the life of an API key where none is named; None for no end.
+    of each tier, and `account_calls_per_minute` that of signed-in requests to `/api/auth`; empty for none. `api_key_default_days`:
+    the life of an API key where none is named; None for no end.
     `require_email_verification`: metered calls and API keys take a confirmed address.
     """
 
@@ -72,6 +75,7 @@ class AuthSettings:
     web_origins: frozenset[str] = frozenset()
     deletion_grace: timedelta = timedelta(days=14)
     requests_per_minute: Mapping[Tier, int] = field(default_factory=dict)
+    account_calls_per_minute: Mapping[Tier, int] = field(default_factory=dict)
     api_key_default_days: int | None = 90
     require_email_verification: bool = False
 
@@ -112,9 +116,28 @@ class Auth:
         """Those of capabilities: whoever calls with them uses up limits."""
         return frozenset(self.scopes.keys() - CORE_SCOPES.keys())
 
+    @property
+    def of_account_calls(self) -> "Auth":
+        """The same for routes under `/api/auth`: their guards count against the limit of such calls too."""
+        return replace(
+            self,
+            signed_in=replace(self.signed_in, account_call=True),
+            signed_in_as_oneself=replace(self.signed_in_as_oneself, account_call=True),
+            recently_signed_in=replace(self.recently_signed_in, account_call=True),
+        )
+
     def signed_in_or_key(self, scope: str) -> SignedIn:
         """The guard of a route that takes API keys with this scope too. That of a capability means calls that are metered."""
         return replace(self.signed_in, scope=self._known(scope), metered=scope in self.metered_scopes)
+
+    def anyone_or_signed_in(self, because: str, scope: str | None = None) -> AnyoneOrSignedIn:
+        """The guard of what is read without an account too: 100 requests a minute from one network address. `because` says why it
+        is open. API keys with this scope may call as well.
+        """
+        signed_in = self.signed_in if scope is None else replace(self.signed_in, scope=self._known(scope))
+        limit = self.settings.limits.open_reads
+        anyone = OpenReads(because, limit, self.redis, self.clock, self.address_limits, OwnCounts())
+        return AnyoneOrSignedIn(signed_in, anyone)
 
     def metered(self, scope: str) -> SignedInMetered:
         """The guard of metered calls that take API keys with this scope too."""
@@ -164,7 +187,8 @@ def assemble_auth(
     states = AccountStates(
         redis,
         clock,
-        GeneralLimit(settings.requests_per_minute, clock),
+        MinuteLimit(GENERAL, settings.requests_per_minute, clock),
+        MinuteLimit(ACCOUNT_CALLS, settings.account_calls_per_minute, clock),
         require_verification=settings.require_email_verification,
     )
     address_limits = AddressLimits(redis)
@@ -221,6 +245,7 @@ def auth_of(
     *,
     redis: RedisServer,
     requests_per_minute: Mapping[Tier, int],
+    account_calls_per_minute: Mapping[Tier, int],
     scopes: Mapping[str, str],
     personal_data: Sequence[PersonalData],
 ) -> Auth:
@@ -230,6 +255,10 @@ def auth_of(
         AuthSettings(
             issuer=settings.public_base_url,
             access_lifetime=timedelta(minutes=settings.jwt_access_token_expire_minutes),
+            sessions=SessionLifetimes(
+                idle=timedelta(minutes=settings.jwt_short_refresh_expire_minutes),
+                remembered_idle=timedelta(days=settings.jwt_refresh_token_expire_days),
+            ),
             bcrypt_cost=settings.bcrypt_cost,
             password_hasher=settings.password_hasher,
             password_threads=max(1, usable_cores() // settings.web_concurrency),
@@ -240,6 +269,7 @@ def auth_of(
             web_origins=settings.web_origins,
             deletion_grace=timedelta(days=settings.account_deletion_grace_days),
             requests_per_minute=requests_per_minute if settings.rate_limit_general else {},
+            account_calls_per_minute=account_calls_per_minute if settings.rate_limit_general else {},
             api_key_default_days=settings.api_key_default_days,
             require_email_verification=settings.require_email_verification,
         ),

@@ -21,7 +21,7 @@ from auth.invites.routes import invite_routes
 from auth.mail.commands import email_commands
 from auth.operators.accounts import SetTier
 from auth.operators.commands import user_commands
-from auth.operators.demo import demo_command
+from auth.operators.demo import Demo, demo_command
 from auth.passwords.routes import password_routes
 from auth.routes import auth_routes
 from auth.second_factor.passkeys.routes import passkey_routes
@@ -33,6 +33,7 @@ from auth.tokens.jwks_routes import jwks_routes
 
 
 def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
+    auth = auth.of_account_calls
     return [
         auth_routes(auth),
         api_key_routes(auth),
@@ -53,8 +54,10 @@ def auth_blueprints(auth: Auth, settings: AuthSections) -> list[Blueprint]:
     ]
 
 
-def auth_commands(auth: Auth, settings: AuthSections, set_tier: SetTier) -> Sequence[click.Command]:
-    """`set_tier` is what payments do when an operator gives somebody a tier."""
+def auth_commands(
+    auth: Auth, settings: AuthSections, set_tier: SetTier, demos: Sequence[Demo] = ()
+) -> Sequence[click.Command]:
+    """`set_tier` is what payments do when an operator gives somebody a tier. `demos`: what products add to the demonstration."""
     users = user_commands(auth, set_tier)
     return (
         key_commands(settings.access_keys),
@@ -62,7 +65,7 @@ def auth_commands(auth: Auth, settings: AuthSections, set_tier: SetTier) -> Sequ
         users,
         users.commands["create-admin"],  # also without its group
         email_commands(auth.clock),
-        demo_command(auth, settings.flask_env),
+        demo_command(auth, settings.flask_env, demos),
     )
 
 

@@ -13,9 +13,10 @@ from auth.sessions.known_devices import LONGEST_TOKEN as LONGEST_DEVICE_TOKEN
 from auth.tokens.refresh_token import LONGEST_TOKEN
 from auth.tokens.typed_code import LONGEST_TYPED
 from security.api.models import AnswerBody, Body
-from security.api.typed_text import DIGITS, ONE_LINE, trims
+from security.api.typed_text import BLANKS, DIGITS, IN_LOWER_CASE, ONE_LINE, trims
 
 LONGEST_NAME = 100
+LONGEST_USERNAME = 32
 
 
 def is_none(value: object) -> bool:
@@ -54,6 +55,18 @@ SixDigits = Annotated[
 """Of an authenticator app or an e-mail."""
 Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=ONE_LINE, examples=["Alice's phone"]), trims(LONGEST_NAME)]
 """What people call a device, a passkey, an API key or themselves."""
+Username = Annotated[
+    str,
+    Field(
+        max_length=LONGEST_USERNAME,
+        pattern="^[a-z0-9][a-z0-9._-]{2,31}$",
+        json_schema_extra={"pattern": rf"^[{BLANKS}]*[A-Za-z0-9][A-Za-z0-9._-]{{2,31}}[{BLANKS}]*$"},
+        examples=["alice"],
+        description="Letters without regard to case, digits, dots, hyphens and underscores. It is shown in lower case.",
+    ),
+    IN_LOWER_CASE,
+    trims(LONGEST_USERNAME),
+]
 
 
 class NewSession(Body):
@@ -67,6 +80,7 @@ class NewSession(Body):
 class RegisterBody(NewSession):
     email: Email
     password: Password
+    username: Username | None = None
     invite_code: InviteCode | None = None
     """Required when registration needs an invite, otherwise ignored. Case, spaces and hyphens do not matter."""
 

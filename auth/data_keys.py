@@ -30,6 +30,11 @@ class DataKeys:
         self._ciphers = {name: AESGCM(derived_key(key, "mirroros sealed values v1")) for name, key in keys.items()}
         self._digest_keys = {name: derived_key(key, "mirroros code digests v1") for name, key in keys.items()}
 
+    @property
+    def current(self) -> str:
+        """The id of the key that seals now."""
+        return self._first
+
     def seal(self, value: bytes, owner: bytes) -> bytes:
         """Encrypt, so that nobody but the same owner can have it opened: a row copied to another user is of no use."""
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -19,7 +19,7 @@ ADDRESS_REFUSALS = Counter(
     ("limit",),
 )
 GENERAL_REFUSALS = Counter(
-    "mirroros_general_limit_refusals_total", "Requests refused because a user made too many of any kind in a minute"
+    "mirroros_general_limit_refusals_total", "Requests refused because a user made too many in a minute"
 )
 EMAILS = Counter(
     "mirroros_emails_total",

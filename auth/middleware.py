@@ -1,18 +1,19 @@
 """Guards of routes: who may pass. Each turns the request's credential into a Principal or raises a Problem."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from flask import request
+from flask import Response, after_this_request, request
 
 from auth.account_state import AccountState, AccountStates
 from auth.api_keys.authenticate import API_KEY_PROBLEMS, Address, ApiKeys, InsufficientScope, is_api_key
 from auth.bounded_cache import BoundedCache
-from auth.general_limit import RateLimited
 from auth.impersonation.state import read_impersonated
+from auth.minute_limits import RATE_LIMIT_HEADERS, RateLimited, Standing, standing_headers
 from auth.principal import Caller, KeyPrincipal, Principal, Role
 from auth.problems import EmailNotVerified
 from auth.tiers import Tier
@@ -92,13 +93,15 @@ class SignedIn:
     `as_oneself`: for what even a member of the staff must not read in the owner's place: exports, keys, invoices. `fresh`: for
     what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes. `role`: the
     caller's must include it; it is the account's now, never the token's. `scope`: an API key that has it may call too. `metered`:
-    the address must be confirmed, where the operator asks for that.
+    the address must be confirmed, where the operator asks for that. `account_call`: for the routes under `/api/auth`, which have a
+    limit of their own beside the general one.
     """
 
     tokens: AccessTokens
     states: AccountStates
     keys: ApiKeys
     clock: Clock
+    account_call: bool = False
     as_oneself: bool = False
     fresh: bool = False
     role: Role | None = None
@@ -115,25 +118,38 @@ class SignedIn:
         unverified = (EmailNotVerified,) if self.metered and self.states.require_verification else ()
         return (*SIGNED_IN_PROBLEMS, *fresh, *role, *unverified)
 
+    @property
+    def answer_headers(self) -> Mapping[str, str]:
+        return RATE_LIMIT_HEADERS
+
     def admit(self) -> Caller:
-        return self.admit_token(bearer_token() or no_token(), client_address, reads=request.method in SAFE_METHODS)
+        """The answer tells what is left of the limits."""
+        token = bearer_token() or no_token()
+        caller, standings = self._admit(token, client_address, reads=request.method in SAFE_METHODS)
+        if standings:
+            after_this_request(partial(_tell, standings))
+        return caller
 
     def admit_token(self, token: str, address: Address, *, reads: bool) -> Caller:
         """The same for a token that came by another way than a request, from that address. `reads`: nothing is changed by it."""
+        return self._admit(token, address, reads=reads)[0]
+
+    def _admit(self, token: str, address: Address, *, reads: bool) -> tuple[Caller, tuple[Standing, ...]]:
         if self.scope is not None and is_api_key(token):
             key = self.keys.admit(token, self.scope, address)
             state = self._confirmed(self.states.of_key(key.user_id, key.id))
             self.keys.note_use(key, address)
-            return KeyPrincipal(key.user_id, key.id, state.tier_at(self.clock()), state.cached, fresh=True)
+            caller = KeyPrincipal(key.user_id, key.id, state.tier_at(self.clock()), state.cached, fresh=True)
+            return caller, state.standings
         claims = self._claims_of(token, address, reads=reads)
         if claims.actor_id is not None and (self.as_oneself or self.fresh):
             raise ImpersonationReadOnly
-        principal = self._principal(claims)
+        principal, standings = self._principal(claims)
         if self.fresh and self.clock().timestamp() - claims.auth_time > FRESH_SECONDS:
             raise StepUpRequired
         if self.role is not None and not principal.role.includes(self.role):
             raise InsufficientRole
-        return principal
+        return principal, standings
 
     def claims_of(self, token: str | None) -> AccessClaims:
         """Raises NotSignedIn, InvalidToken, and for an API key what `ApiKeys.refuse` says.
@@ -153,21 +169,29 @@ class SignedIn:
             raise ImpersonationReadOnly
         return claims
 
-    def _principal(self, claims: AccessClaims) -> Principal:
+    def _principal(self, claims: AccessClaims) -> tuple[Principal, tuple[Standing, ...]]:
         user_id, session_id = claims.user_id, claims.session_id
         if claims.actor_id is not None:
             principal = read_impersonated(session_id, user_id, claims.actor_id, self.clock())
             if principal is None:
                 raise InvalidToken
-            return principal
-        state = self._confirmed(self.states.of_session(user_id, session_id))
-        return Principal(user_id, session_id, state.tier_at(self.clock()), state.cached, state.role, fresh=True)
+            return principal, ()
+        state = self._confirmed(self.states.of_session(user_id, session_id, account_call=self.account_call))
+        tier = state.tier_at(self.clock())
+        return Principal(user_id, session_id, tier, state.cached, state.role, fresh=True), state.standings
 
     def _confirmed(self, state: AccountState) -> AccountState:
         """Raises EmailNotVerified."""
         if self.metered and state.unverified:
             raise EmailNotVerified
         return state
+
+
+def _tell(standings: tuple[Standing, ...], response: Response) -> Response:
+    """A metered answer tells of the limits of its feature, which are nearer."""
+    if "RateLimit" not in response.headers:
+        response.headers.update(standing_headers(standings))
+    return response
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class User(Base):
     __table_args__ = (
         CheckConstraint(f"tier IN ({TIERS})", name="tier_known"),
         CheckConstraint(f"role IN ({ROLES})", name="role_known"),
+        CheckConstraint("username ~ '^[a-z0-9][a-z0-9._-]{2,31}$'", name="username_form"),
         Index("ix_users_delete_after", "delete_after", postgresql_where=text("delete_after IS NOT NULL")),
         Index("ix_users_tier_expires_at_paid", "tier_expires_at", postgresql_where=text("tier <> 'free'")),
     )
@@ -33,6 +34,8 @@ class User(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
     email: Mapped[str] = mapped_column(Text)
     email_key: Mapped[str] = mapped_column(Text, unique=True)
+    username: Mapped[str | None] = mapped_column(Text, unique=True)
+    """Always in lower case. Nobody signs in with it."""
     password_hash: Mapped[str | None] = mapped_column(Text)
     tier: Mapped[str] = mapped_column(Text, server_default="free")
     tier_expires_at: Mapped[datetime | None]

@@ -38,3 +38,7 @@ class EmailNotVerified(Problem):
 
 class EmailTaken(Problem):
     status, error, title = 409, "email_taken", "An account already uses this e-mail address"
+
+
+class UsernameTaken(Problem):
+    status, error, title = 409, "username_taken", "Another account already uses this username"

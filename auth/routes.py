@@ -21,7 +21,7 @@ from auth.middleware import bearer_token
 from auth.password_hashing.policy import NEW_PASSWORD_PROBLEMS
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.passwords.sign_in import sign_in
-from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials
+from auth.problems import AccountClosing, AccountDisabled, EmailTaken, InvalidCredentials, UsernameTaken
 from auth.rate_limits.by_address import AnyoneWithin
 from auth.second_factor.challenge import SecondFactorRequired
 from auth.sessions.cookies import CsrfFailed, csrf_token_for
@@ -53,6 +53,7 @@ def auth_routes(auth: Auth) -> Blueprint:
         problems=(
             *NEW_PASSWORD_PROBLEMS,
             EmailTaken,
+            UsernameTaken,
             CsrfFailed,
             *registration_problems(auth),
         ),
@@ -63,7 +64,8 @@ def auth_routes(auth: Auth) -> Blueprint:
         """Returns 201 with tokens if `REGISTRATION_RESPONSE` is `classic`, the default in development.
 
         If it is `private`, the default everywhere else, the response is always 202 without tokens, so that nobody can find out
-        who has an account, and an e-mail says what to do next. Only `classic` returns 409 `email_taken`.
+        who has an account, and an e-mail says what to do next. Only `classic` returns 409 `email_taken` or `username_taken`;
+        with `private`, an account whose `username` is taken has none until its owner chooses one.
         """
         if private:
             register_privately(auth, body)
@@ -93,7 +95,8 @@ def auth_routes(auth: Auth) -> Blueprint:
         credentials=True,
     )
     def login(body: SignInBody) -> Answer:
-        """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 1 day and 7 days.
+        """With `remember_me` the session ends after 30 days without use and after 90 days at most, otherwise after 60 minutes and
+        7 days. The operator may have changed the times without use.
 
         After 5 wrong passwords within 5 minutes you have to wait. A device that sends the `device_token` of an earlier sign-in
         has its own tries.

@@ -24,6 +24,7 @@ from bench.processors import NOT_PINNED, Processors, share_processors
 from bench.profile_worker import profile
 from bench.round_trips import round_trips
 from bench.services import Services, services
+from bench.shop import shop
 from bench.sockets import sockets
 from bench.solve import solve
 from bench.usage import usage
@@ -50,6 +51,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "in-flight": in_flight,
         "login-storm": login_storm,
         "solve": solve,
+        "shop": shop,
         "sockets": sockets,
         "chat": chat,
         "webhooks": webhooks,

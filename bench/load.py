@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 Reading = TypeVar("Reading")
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+NOT_MODIFIED = b"304"
+"""It never has a body (RFC 9110, 6.4.1)."""
 LAST_ANSWER_SECONDS = 15.0
 
 
@@ -103,10 +105,12 @@ class Client:
 
 
 def whole_answer(received: bytes) -> int | None:
-    """The status, when the head and all of the body have come. Only answers with Content-Length are understood."""
+    """The status, when the head and all of the body have come. Only answers with Content-Length are understood, and 304."""
     head_end = received.find(b"\r\n\r\n")
     if head_end < 0:
         return None
+    if received[9:12] == NOT_MODIFIED:
+        return 304
     length = LENGTH.search(received, 0, head_end)
     if length is None:
         raise ValueError("the answer has no Content-Length")

@@ -3,8 +3,11 @@
 from typing import Final
 
 from capabilities.chat import CHAT
+from capabilities.commands import COMMANDS
+from capabilities.shop import SHOP
 from capabilities.solve import SOLVE
+from capabilities.terminal import TERMINAL
 from gateway import PREDICT
 from metering.capability import Capabilities
 
-CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT)
+CAPABILITIES: Final[Capabilities] = (PREDICT, SOLVE, CHAT, SHOP, TERMINAL, COMMANDS)

@@ -32,12 +32,12 @@ class EngineOptions:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """Map `postgres://` (Heroku) and `postgresql://` to the psycopg2 dialect.
+    """Map `postgres://` (Heroku) and `postgresql://`, whatever driver it names, to the psycopg2 dialect.
 
     SQLAlchemy 2.1 reads `postgresql://` as psycopg 3, and `postgres://` not at all. Raises ValueError for any other scheme.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg"}:
         raise ValueError("DATABASE_URL must begin with postgresql:// or postgres://")
     return f"postgresql+psycopg2://{rest}"
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.base import uuid7
@@ -88,6 +89,7 @@ OWN = """
 """
 RELEASE = text(f"DELETE FROM idempotency_keys {OWN}")  # nosec B608 # noqa: S608 - two constants
 KEEP = text(f"UPDATE idempotency_keys SET answer = :answer, answered_at = now() {OWN}")  # nosec B608 # noqa: S608
+KEEP_OWN = text(f"{KEEP.text} RETURNING request_id")
 END_LEASE = text(f"UPDATE idempotency_keys SET lease_until = clock_timestamp() {OWN}")  # nosec B608 # noqa: S608
 
 
@@ -144,6 +146,12 @@ class IdempotencyKeys:
         """Of a request that is not metered. A metered one stores its answer in the statement that counts it."""
         with transaction() as session:
             session.execute(KEEP, asdict(held) | {"answer": answer})
+
+    def keep_in(self, session: Session, held: HeldKey, answer: str) -> None:
+        """The same in the transaction that makes the answer true. Raises RequestStillRunning when somebody took the key over."""
+        kept = session.execute(KEEP_OWN, asdict(held) | {"answer": answer})
+        if kept.one_or_none() is None:
+            raise RequestStillRunning(1)
 
     def release(self, held: HeldKey) -> None:
         """Nothing was delivered, so the key may be used again. An answer that is stored stays.

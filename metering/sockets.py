@@ -99,15 +99,15 @@ def nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class SocketEvents:
-    """`scope`: what an API key needs. `sockets`: open at once, for a user of that plan. `started` is called once.
-
-    `heard`: by channel of NOTIFY, what to do with its payload. `reconnected`: nothing was heard for a while, and anything may
-    have happened meanwhile. `ended`: this socket is closed.
+    """`scope`: what an API key needs. `sockets`: open at once, for a user of that plan. `told`: by event, the model of what clients
+    hear. `started` is called once. `heard`: by channel of NOTIFY, what to do with its payload. `reconnected`: nothing was heard
+    for a while, and anything may have happened meanwhile. `ended`: this socket is closed.
     """
 
     scope: str
     sockets: Mapping[Tier, int]
     events: Sequence[SocketEvent]
+    told: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     started: Callable[[Sockets], None] = nothing
     heard: Mapping[str, Callable[[str], None]] = field(default_factory=dict)
     reconnected: Callable[[], None] = nothing

@@ -190,7 +190,7 @@ def refund_failed(rules: StripeRules, event: StoredEvent, named: Named) -> Findi
     finding = Finding(event, counts=("stripe_refund_failed",))
     if refund.intent_id is None:
         return replace(finding, ignored="not of an intent")
-    return replace(finding, intent=fetch_intent(rules, refund.intent_id))
+    return replace(finding, intent=fetch_intent(rules, refund.intent_id, refunds=True))
 
 
 def fraud_warned(rules: StripeRules, event: StoredEvent, named: Named) -> Finding:

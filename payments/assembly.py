@@ -11,6 +11,7 @@ from auth.assembly import Auth
 from auth.purge import NIGHTLY, Purge
 from database.figures import Figure
 from database.jobs.declare import Job, JobName, Urgency
+from metering.purchase import OneOffPayments, Purchases
 from payments.apple.notifications import apple_events
 from payments.apple.purchase import AppleEnvironment
 from payments.apple.reconcile import apple_reconcilers
@@ -30,7 +31,7 @@ from payments.inbox.store import event_writer
 from payments.models import BillingEvent
 from payments.plans import CallPrices, PlanOffer, on_offer
 from payments.product_table import ProductTable
-from payments.purchase import Purchases
+from payments.purchases.for_products import PaymentsOfPurchases
 from payments.purchases.items import Items
 from payments.purchases.jobs import purchase_jobs
 from payments.purchases.reconcile import open_payments
@@ -74,6 +75,11 @@ class Payments:
     call_prices: CallPrices = dict
     apple: Apple | None = None
     stripe: StripeRules | None = None
+
+    @property
+    def one_off(self) -> OneOffPayments:
+        """For the products that sell something once."""
+        return PaymentsOfPurchases(self.stripe)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -151,9 +157,9 @@ def payments_of(
     connect: Callable[[], Connection],
     plans: Sequence[PlanOffer],
     call_prices: CallPrices = dict,
-    purchases: Sequence[Purchases] = (),
+    purchases: Callable[[], Sequence[Purchases]] = tuple,
 ) -> Payments:
-    """As the settings say. `purchases` are the kinds that packages above sell, besides items."""
+    """As the settings say. `purchases` are the kinds that packages above sell, besides items and statements."""
     rules = BillingRules(auth.states.changed, timedelta(days=settings.payment_grace_days))
     periods = periods_of(settings, auth)
     return assemble_payments(
@@ -162,7 +168,7 @@ def payments_of(
         plans=plans,
         call_prices=call_prices,
         apple=apple_of(settings, rules),
-        stripe=stripe_of(settings, rules, (StatementPurchases(periods), *purchases)),
+        stripe=stripe_of(settings, rules, lambda: (StatementPurchases(periods), *purchases())),
         signed_in=auth.signed_in,
         owner=auth.signed_in_as_oneself,
         connect=connect,
@@ -208,7 +214,9 @@ def apple_of(settings: AppStoreSection, rules: BillingRules) -> Apple | None:
     )
 
 
-def stripe_of(settings: StripeSection, rules: BillingRules, purchases: Sequence[Purchases] = ()) -> StripeRules | None:
+def stripe_of(
+    settings: StripeSection, rules: BillingRules, purchases: Callable[[], Sequence[Purchases]] = tuple
+) -> StripeRules | None:
     """None without a key."""
     if settings.stripe_secret_key is None:
         return None
@@ -224,5 +232,5 @@ def stripe_of(settings: StripeSection, rules: BillingRules, purchases: Sequence[
         ),
         trial=timedelta(days=settings.stripe_trial_days),
         webhook_secrets=() if secrets is None else tuple(each.strip() for each in secrets.split(",")),
-        purchases=(Items(), *purchases),
+        purchases=lambda: (Items(), *purchases()),
     )

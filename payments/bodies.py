@@ -35,6 +35,8 @@ class PlanAnswer(AnswerBody):
     """The limits of each feature. Null means unlimited."""
     requests_per_minute: int | None
     """All requests, with a session or an API key. Null means unlimited."""
+    account_calls_per_minute: int | None
+    """Of those, requests to `/api/auth` while signed in. Null means unlimited."""
     features: list[str]
     """Options that a request may ask for, such as `enhanced_grounding` of a prediction."""
     benefits: list[str]

@@ -219,7 +219,7 @@ class Item(Base):
 class Payment(Base):
     """A one-off payment. `amount` and `refunded_amount` are in the currency's minor units.
 
-    It is for a purchase (payments/purchase.py), of which `quantity` is set aside until `reserved_until`, and handed over at
+    It is for a purchase (metering/purchase.py), of which `quantity` is set aside until `reserved_until`, and handed over at
     `fulfilled_at`.
     """
 

@@ -17,7 +17,8 @@ CallPrices = Callable[[], Mapping[str, Mapping[Tier, int]]]
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """`requests_per_minute` is None for unlimited. `limits`: what of each feature is published, by name; None for unlimited.
+    """`requests_per_minute` and `account_calls_per_minute` are None for unlimited. `limits`: what of each feature is
+    published, by name; None for unlimited.
 
     `options` are those of requests, `benefits` words for a price list.
     """
@@ -26,6 +27,7 @@ class PlanOffer:
     title: str
     limits: Mapping[str, Mapping[str, int | None]]
     requests_per_minute: int | None
+    account_calls_per_minute: int | None
     options: tuple[str, ...]
     benefits: tuple[str, ...]
     offers: tuple[OfferAnswer, ...] = ()
@@ -59,6 +61,7 @@ def plan_answer(plan: PlanOffer, stripe_prices: Prices, call_prices: Mapping[str
         predictions_per_day=plan.limits.get("predict", SWITCHED_OFF)["per_day"],
         limits=limits,
         requests_per_minute=plan.requests_per_minute,
+        account_calls_per_minute=plan.account_calls_per_minute,
         features=list(plan.options),
         benefits=list(plan.benefits),
         offers=[

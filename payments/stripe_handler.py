@@ -20,6 +20,7 @@ import structlog
 from requests.adapters import HTTPAdapter
 
 from payments.stripe.objects import (
+    REFUND_KEY,
     SUSPENDED_BY,
     StripeCharge,
     StripeCheckoutSession,
@@ -34,6 +35,7 @@ from payments.stripe.objects import (
     id_of,
 )
 from payments.stripe.problems import (
+    AmountTooSmall,
     CardDeclined,
     EventNotAuthentic,
     EventNotUsable,
@@ -70,8 +72,6 @@ USER_ID = "user_id"
 """The customer's metadata key that names our user."""
 SUBSCRIPTION_PARTS = ["latest_invoice", "schedule"]
 INTENT_PARTS = ["latest_charge"]
-NEVER_LEFT = frozenset({"failed", "canceled"})
-"""Refunds whose money stayed with us, or came back."""
 
 Found = TypeVar("Found", bound=StripeObject)
 
@@ -305,11 +305,10 @@ class StripeHandler:
     def read_refund(self, refund_id: str) -> StripeRefund:
         return self._read(StripeRefund, lambda v1: v1.refunds.retrieve(refund_id))
 
-    def refunded_amount(self, intent_id: str) -> int:
-        """What went back to the buyer or is on its way there. What came back to us does not count."""
+    def refunds_of(self, intent_id: str) -> tuple[StripeRefund, ...]:
         with self._v1() as v1:
             listed = v1.refunds.list({"payment_intent": intent_id, "limit": 100})
-            return sum(each.amount for each in listed.auto_paging_iter() if each.status not in NEVER_LEFT)
+            return tuple(read(StripeRefund, each) for each in listed.auto_paging_iter())
 
     def refund(self, intent_id: str, key: str) -> None:
         """All that is left. What was given back or is disputed already stays as it is."""
@@ -318,6 +317,13 @@ class StripeHandler:
                 v1.refunds.create({"payment_intent": intent_id}, {"idempotency_key": key})
         except StripeStateConflict:
             structlog.get_logger().info("stripe_payment_was_given_back")
+
+    def refund_part(self, intent_id: str, amount: int, key: str) -> None:
+        """Raises StripeStateConflict when all of it went back already, or the cardholder's bank has it."""
+        with self._v1() as v1:
+            v1.refunds.create(
+                {"payment_intent": intent_id, "amount": amount, "metadata": {REFUND_KEY: key}}, {"idempotency_key": key}
+            )
 
     def create_intent(
         self, *, amount: int, currency: str, customer_id: str, metadata: dict[str, str], key: str
@@ -449,6 +455,8 @@ class StripeHandler:
                 raise StripeObjectMissing(error.param) from None
             if error.code in STATE_CODES:
                 raise StripeStateConflict from None
+            if error.code == "amount_too_small":
+                raise AmountTooSmall from None
             if error.code == "email_invalid" or error.param == "email":
                 note("warning", "stripe_email_refused", error)
                 raise StripeEmailRefused from None

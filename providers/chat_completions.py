@@ -63,6 +63,7 @@ class ChatCompletions:
 
     format = Format.CHAT_COMPLETIONS
     path = "/chat/completions"
+    longest_answer = "max_completion_tokens"
 
     def __init__(self, *, names: bool = True) -> None:
         self._names = names
@@ -103,7 +104,7 @@ class ChatCompletions:
                 if prompt.as_sent is None
                 else [self._as_sent(message) for message in prompt.as_sent]
             ),
-            "max_completion_tokens": max_output_tokens,
+            self.longest_answer: max_output_tokens,
         }
         if stream:
             document |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -103,6 +103,40 @@ class NothingHeard(ProviderFailed):
     status, error, title = 422, "nothing_heard", "There are no words in this recording. You were not charged"
 
 
+class KeyRejected(ProviderFailed):
+    """A key that the caller handed in. It says nothing of the provider."""
+
+    health = HealthSign.GOOD
+    status, error, title = 422, "provider_key_rejected", "The AI provider does not accept your key"
+
+
+class CreditExhausted(ProviderFailed):
+    """Of the account that the caller's key belongs to."""
+
+    health = HealthSign.GOOD
+    status, error, title = (
+        402,
+        "provider_credit_exhausted",
+        "Your account with the AI provider has no credit left. You were not charged here",
+    )
+
+
+class ModelNotUsable(ProviderFailed):
+    """A model that the caller may have named."""
+
+    health = HealthSign.GOOD
+    status, error, title = 422, "model_not_usable", "The AI provider cannot answer this request with this model"
+
+
+class ModelUnavailable(ProviderFailed):
+    """Nobody serves the model now. It says nothing of other models."""
+
+    status, error, title = 503, "service_unavailable", "This AI model is not available right now"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, headers=retry_after(5))
+
+
 PROVIDER_PROBLEMS: tuple[type[ProviderFailed], ...] = (
     ProviderFailed,
     ProviderUnreachable,

@@ -15,6 +15,7 @@ from socketio import packet as protocol
 from auth.principal import Caller
 from database.blocking import Blocking
 from metering.sockets import SocketClosed
+from realtime.bodies import Expiring
 from realtime.callers import Admitted
 from realtime.metrics import CLOSED, CONNECTED
 from realtime.send_queue import SendQueue
@@ -204,7 +205,7 @@ class Client:
             self.queue.put_nowait(engine.Packet(engine.MESSAGE, part))
 
     def _warn(self, expires_at: int) -> None:
-        self.emit("auth:expiring", {"expires_in": max(0, round(expires_at - time()))})
+        self.emit("auth:expiring", Expiring(expires_in=max(0, round(expires_at - time()))).model_dump())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -16,6 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from metering.parts import Drain
 from realtime.app import ABORT, RealtimeApp
+from realtime.bodies import GoingAway
 from realtime.client import Closing
 from realtime.clients import Clients
 from realtime.socket_io import LARGEST_MESSAGE
@@ -84,7 +85,8 @@ class Server(uvicorn.Server):
         for drain in process.drains:
             drain.drain()
         for client in process.clients:
-            client.emit("going_away", {"retry_after": round(random.uniform(*COMES_BACK_SECONDS), 2)})  # noqa: S311
+            comes_back = round(random.uniform(*COMES_BACK_SECONDS), 2)  # noqa: S311
+            client.emit("going_away", GoingAway(retry_after=comes_back).model_dump())
         until = loop.time() + process.drain_seconds
         while loop.time() < until and not self.force_exit and not all(drain.drained() for drain in process.drains):
             await asyncio.sleep(0.1)

@@ -8,25 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from pydantic import Field
 
 from metering.sockets import Socket, SocketEvent
+from realtime.bodies import Refresh
 from realtime.callers import Admitted, Callers
 from realtime.client import Client, Closing
 from realtime.clients import Clients
-from security.api.models import Body
 from security.edge.error_handlers import problem_of
 from security.edge.problems import InvalidToken, NotSignedIn, Problem
 from security.edge.request_id import begin_exchange
 
 ENDS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 """What a client may no longer do. Of everything else the next minute knows more."""
-
-
-class Refresh(Body):
-    """Of `auth:refresh`."""
-
-    token: str = Field(min_length=1, max_length=4096)
 
 
 class SignIn:

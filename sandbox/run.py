@@ -20,8 +20,11 @@ from capabilities.chat import CHAT
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
+from sandbox.demo_products import demo_products
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
+from sandbox.first_command import first_command
+from sandbox.first_order import first_order
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
@@ -113,12 +116,7 @@ def run(folder: Path, stop: StopSignal) -> None:
         # What is shown is what links, cookies and CORS_ORIGINS say: to a browser localhost and 127.0.0.1 are two sites.
         public_url = environ.get("PUBLIC_BASE_URL", "").strip() or f"http://localhost:{port}"
         remark = remark_on_made_up_key(folder) if made_up_for_foreign_server else ""
-        # Nobody's own database gets an account that they did not ask for.
-        sign_in = (
-            staff_account(folder, environ)
-            if services.postgres is not None
-            else "To get an account: flask users create-admin"
-        )
+        sign_in = look_around(folder, services, environ)
         announce(public_url, services, environ, sign_in=sign_in, remark=remark)
         while True:
             stop.check()
@@ -136,13 +134,17 @@ def run(folder: Path, stop: StopSignal) -> None:
 def development_environment() -> dict[str, str]:
     """The process's environment over `.env`. Raises CannotStart outside development."""
     written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
-    environ = with_names_of_today({**written, **os.environ}).environ
+    named = with_names_of_today({**written, **os.environ})
+    sys.stderr.writelines(f"Warning: {remark}\n" for remark in named.remarks)
+    environ = named.environ
     if environ.setdefault("FLASK_ENV", "development").lower() != "development":
         raise CannotStart(
             f"make run is for development, and FLASK_ENV is {environ['FLASK_ENV']}. See docs/deployment.md."
         )
     if not is_set(environ, "CAPABILITIES"):
         environ["CAPABILITIES"] = ",".join(each.name for each in CAPABILITIES)
+    if not is_set(environ, "TERMINAL_ALLOWED_NETWORKS"):
+        environ["TERMINAL_ALLOWED_NETWORKS"] = "127.0.0.1/32"
     return environ
 
 
@@ -288,9 +290,19 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"{redis}"
         f"Logs           {shown(services.logs)}/\n"
         f"\n{first_calls(base_url, environ)}"
+        f"{first_help(base_url, services, environ)}"
         f"{first_purchases(base_url, services, environ)}{remark}"
         "Ctrl-C stops everything."
     )
+
+
+def look_around(folder: Path, services: Services, environ: Mapping[str, str]) -> str:
+    """How to sign in to the dashboard. Nobody's own database gets an account or products that they did not ask for."""
+    if services.postgres is None:
+        return "To get an account: flask users create-admin"
+    if "shop" in products_on(environ):
+        demo_products(folder, environ)
+    return staff_account(folder, environ)
 
 
 def products_on(environ: Mapping[str, str]) -> set[str]:
@@ -320,6 +332,14 @@ def first_calls(base_url: str, environ: Mapping[str, str]) -> str:
     return shown
 
 
+def first_help(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
+    """With the stand-in's key, where it stands in for OpenRouter."""
+    if "commands" not in products_on(environ) or "OPENROUTER_BASE_URL" not in services.lent_by_ai:
+        return ""
+    asked = first_command(base_url, shown(services.ai_settings))
+    return f"First help with a command (run the lines above first):\n\n{asked}\n\n"
+
+
 def first_purchases(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
     """With the stand-ins that were started."""
     shown = ""
@@ -332,6 +352,8 @@ def first_purchases(base_url: str, services: Services, environ: Mapping[str, str
         instead = "Or on the web" if shown else "A first purchase on the web (run the lines above first)"
         on_the_web = first_purchase_on_the_web(base_url)
         shown += f"{instead}: open the checkout_url in the answer, and press a button there:\n\n{on_the_web}\n\n"
+    if services.stripe and services.postgres is not None and "shop" in products_on(environ):
+        shown += f"A first order in the shop (run the lines above first):\n\n{first_order(base_url)}\n\n"
     return shown
 
 
@@ -354,7 +376,13 @@ def remark_on_sign_in(environ: Mapping[str, str]) -> str:
 
 
 def remark_on_ai(services: Services) -> str:
-    titles = {"OPENAI": "OpenAI", "ANTHROPIC": "Anthropic", "GOOGLE": "Google", "GROQ": "Groq"}
+    titles = {
+        "OPENAI": "OpenAI",
+        "ANTHROPIC": "Anthropic",
+        "GOOGLE": "Google",
+        "GROQ": "Groq",
+        "OPENROUTER": "OpenRouter",
+    }
     lent = [title for name, title in titles.items() if f"{name}_BASE_URL" in services.lent_by_ai]
     if not lent:
         return ""

@@ -43,10 +43,13 @@ SIGN_IN_VARIABLES = {
     "GOOGLE_CLIENT_IDS": ("GOOGLE_KEYS_URL",),
 }
 """Whoever has set the first one has apps of their own at that provider; the others go with it."""
-AI_VARIABLES = tuple(
-    f"{provider}_{variable}"
-    for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
-    for variable in ("API_KEY", "BASE_URL")
+AI_VARIABLES = (
+    *(
+        f"{provider}_{variable}"
+        for provider in ("OPENAI", "ANTHROPIC", "GOOGLE", "GROQ")
+        for variable in ("API_KEY", "BASE_URL")
+    ),
+    "OPENROUTER_BASE_URL",  # whoever calls brings the key
 )
 START_WITHIN_SECONDS = 20
 READING_SPEED = "60"
@@ -100,6 +103,11 @@ class Services:
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
+
+    @property
+    def ai_settings(self) -> Path:
+        """Where the AI stand-in writes its addresses and keys."""
+        return self.folder / "ai" / "settings.json"
 
     def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """Start what those variables stand for and return them with their addresses. `environ` holds the secrets.
@@ -219,7 +227,7 @@ class Services:
         """A stand-in for AI providers. Gives the variables that the API needs to use it; its keys are made there and live as long
         as it."""
         wanted = unset_ai(environ)
-        settings = self.folder / "ai" / "settings.json"
+        settings = self.ai_settings
         command = [sys.executable, "-m", "sandbox.ai_server", "--settings", str(settings)]
         command += ["--tokens-per-second", READING_SPEED]
         log_file = self.log_file("ai")

@@ -1,6 +1,6 @@
 """Where the text of each setting comes from: the environment, a mounted file, or a developer's `.env`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -9,10 +9,14 @@ from typing import Final
 from dotenv import dotenv_values
 
 from security.api.typed_text import trimmed
+from settings.defaults import environment_of
+from settings.section import Environment
 
 QUOTES = "\"'"
 
-OF_DJANGO_DEBUG: Final = {"1": "development", "0": "production"}
+OF_DEBUG: Final = {"1": Environment.DEVELOPMENT, "0": Environment.PRODUCTION}
+DEBUG: Final = "DEBUG"
+"""What an earlier product called `FLASK_ENV`."""
 SWITCHES: Final = {"true": "1", "on": "1", "yes": "1", "false": "0", "off": "0", "no": "0"}
 
 FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -23,30 +27,39 @@ FORMER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "CORS_ALLOWED_ORIGINS": "CORS_ORIGINS",
         "NODE_ENV": "FLASK_ENV",
         "JWT_SECRET": "JWT_SECRET_KEY",
+        "STRIPE_KEY": "STRIPE_SECRET_KEY",
+        "ALLOWED_ORIGINS": "CORS_ORIGINS",
+        "ALGORITHM": "JWT_ALGORITHM",
+        "ACCESS_TOKEN_LIFETIME": "JWT_ACCESS_TOKEN_EXPIRE_MINUTES",
+        "SHORT_REFRESH_TOKEN_LIFETIME": "JWT_SHORT_REFRESH_EXPIRE_MINUTES",
+        "LONG_REFRESH_TOKEN_LIFETIME": "JWT_REFRESH_TOKEN_EXPIRE_DAYS",
     }
 )
 """What earlier products called a variable, to its name of today."""
 IGNORED_PREFIX: Final = "SUPABASE_"
 """Of the service that kept the accounts of an earlier product."""
+FIXED: Final = "API_V1_STR"
+"""Where an earlier product's paths began."""
 
 
 @dataclass(frozen=True)
 class NamesOfToday:
     """An environment in which former names are replaced. `used`: those that were, to the name of today.
 
-    `problems`: former names that could not be replaced, and why; they stay in the environment. `ignored`: what nothing here reads.
+    `problems`: former names that could not be replaced, and why; they stay in the environment. `ignored`: what nothing here reads,
+    and why.
     """
 
     environ: dict[str, str]
     used: dict[str, str]
     problems: dict[str, str]
-    ignored: list[str]
+    ignored: dict[str, str]
 
     @property
     def remarks(self) -> list[str]:
         return [
             *(f"{former} is the former name of {name}. Set {name} instead." for former, name in self.used.items()),
-            *(f"{name} is ignored: accounts are kept in DATABASE_URL. Remove it." for name in self.ignored),
+            *(f"{name} is ignored: {why}. Remove it." for name, why in self.ignored.items()),
         ]
 
 
@@ -59,13 +72,15 @@ def with_env_file(environ: Mapping[str, str], env_file: Path | None) -> dict[str
 
 
 def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
-    ignored = sorted(name for name in environ if name.startswith(IGNORED_PREFIX))
+    ignored = {name: "accounts are kept in DATABASE_URL" for name in sorted(environ) if name.startswith(IGNORED_PREFIX)}
+    if FIXED in environ:
+        ignored[FIXED] = "all paths begin with /api"
     renamed = NamesOfToday(dict(environ), {}, {}, ignored)
     for former, name in FORMER_NAMES.items():
         try:
             text = _text(former, environ)
-            if former == "DJANGO_DEBUG" and text:
-                text = _environment_of_debug(text)
+            if text and former in _READ_DIFFERENTLY:
+                text = _READ_DIFFERENTLY[former](text)
         except ValueError as reason:
             renamed.problems[former] = str(reason)
             continue
@@ -80,15 +95,50 @@ def with_names_of_today(environ: Mapping[str, str]) -> NamesOfToday:
                 renamed.environ[name] = text
             for read in (former, f"{former}_FILE"):
                 renamed.environ.pop(read, None)
+    _judge_debug(renamed)
     return renamed
+
+
+def _judge_debug(renamed: NamesOfToday) -> None:
+    """`DEBUG=true` means development, and is refused where something says otherwise. Off, it means production if nothing says more.
+
+    Other programs read a variable of this name too, so any other text is theirs.
+    """
+    text = trimmed(renamed.environ.get(DEBUG, "")).lower()
+    environment = OF_DEBUG.get(SWITCHES.get(text, text))
+    if environment is None:
+        return
+    named = environment_of(renamed.environ)
+    if environment is Environment.DEVELOPMENT and named not in {None, environment}:
+        renamed.problems[DEBUG] = f"must not be on in {named}; remove it"
+        return
+    if named is None:
+        renamed.environ["FLASK_ENV"] = environment
+    renamed.used[DEBUG] = "FLASK_ENV"
+    renamed.environ.pop(DEBUG)
 
 
 def _environment_of_debug(text: str) -> str:
     lowered = text.lower()
-    environment = OF_DJANGO_DEBUG.get(SWITCHES.get(lowered, lowered))
+    environment = OF_DEBUG.get(SWITCHES.get(lowered, lowered))
     if environment is None:
         raise ValueError("must be 1 for development or 0 for production; better set FLASK_ENV")
     return environment
+
+
+def _days_of_minutes(text: str) -> str:
+    days, rest = divmod(int(text), 24 * 60) if text.isascii() and text.isdigit() else (0, 1)
+    if rest:
+        raise ValueError(
+            "must be minutes that make whole days, such as 43200; better set JWT_REFRESH_TOKEN_EXPIRE_DAYS"
+        )
+    return str(days)
+
+
+_READ_DIFFERENTLY: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {"DJANGO_DEBUG": _environment_of_debug, "LONG_REFRESH_TOKEN_LIFETIME": _days_of_minutes}
+)
+"""Former names whose text meant something else. Each raises ValueError for what it cannot read."""
 
 
 def source_of(name: str, environ: Mapping[str, str], env_file: Path | None) -> str:
@@ -97,7 +147,8 @@ def source_of(name: str, environ: Mapping[str, str], env_file: Path | None) -> s
     Flask's own commands put `.env` into the environment, so a text that stands in both is the file's.
     """
     written = with_env_file({}, env_file)
-    for read in (name, *(former for former, today in FORMER_NAMES.items() if today == name)):
+    former_names = [former for former, today in FORMER_NAMES.items() if today == name]
+    for read in (name, *former_names, *([DEBUG] if name == "FLASK_ENV" else [])):
         told = "" if read == name else f", as {read}"
         for found in (read, f"{read}_FILE"):
             if text := trimmed(environ.get(found, "") or written.get(found, "")):

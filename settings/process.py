@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from security.secrets.derived_key import derived_key
 from security.secrets.signing_keys import key_bytes
@@ -14,6 +14,12 @@ from settings.section import Complaint, Environment, Place, Section, secret_text
 
 RAILWAY_HEALTH_CHECK_HOST: Final = "healthcheck.railway.app"
 """The `Host` of Railway's health checks (docs.railway.com, Healthchecks)."""
+
+
+def _name(text: str) -> str:
+    if len(text) > 100 or not text.isprintable():
+        raise ValueError("must be at most 100 characters on one line")
+    return text
 
 
 class ProcessSection(Section):
@@ -26,6 +32,8 @@ class ProcessSection(Section):
     """Flask's debugger. Refused outside development."""
     capabilities: types.Names = frozenset({"predict"})
     """The products to turn on, separated by commas. A product that is off has no routes and no jobs, and needs no settings."""
+    project_name: Annotated[str, AfterValidator(_name)] = "MirrorOS Public API"
+    """The name of your service: the title of the OpenAPI document and of the pages that explain it."""
     compat_routes: bool = True
     """`off` removes the deprecated paths that older apps call."""
     port: int = Field(default=8000, ge=1, le=65535)

@@ -20,6 +20,8 @@ from security.secrets.signing_keys import key_bytes
 
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62})(\.[a-z0-9]([a-z0-9_-]{0,62}))*")
 APP_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._-]+")
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+asyncpg")
+"""SQLAlchemy's driver may be named: a URL from another program stands for the same server (database/engine.py)."""
 NOT_OF_APPS = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss"})
 """Schemes that browsers read themselves (URL standard, HTML standard): none of them is an app's."""
 
@@ -149,9 +151,7 @@ HostNames = Annotated[frozenset[HostName], COMMA_LIST]
 Names = Annotated[frozenset[str], COMMA_LIST]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-PostgresUrl = Annotated[
-    SecretUrl, readable(lambda text: split_url(text, "postgresql", "postgres", "postgresql+psycopg2"))
-]
+PostgresUrl = Annotated[SecretUrl, readable(lambda text: split_url(text, *POSTGRES_SCHEMES))]
 RedisUrl = Annotated[SecretUrl, readable(lambda text: split_url(text, "redis", "rediss"))]
 SentryDsn = Annotated[SecretUrl, readable(_dsn)]
 LogFolder = Annotated[Path, AfterValidator(_log_folder)]

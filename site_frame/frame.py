@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import current_app, request
+from werkzeug.datastructures import MultiDict
 
 from auth.page_sessions.guards import CSRF_FIELD, visitor
 from auth.page_sessions.pages import SENDS_ON, SitePages, Subject, see_other
@@ -103,6 +104,10 @@ class Frame:
             return None
         text: str | None = request.environ.get(FORM_FIELDS, {}).get(name)
         return text
+
+    def typed_all(self, name: str) -> list[str]:
+        """The same of a field that the form has several times."""
+        return [] if self.problem is None else request.environ.get(FORM_FIELDS, MultiDict()).getlist(name)
 
     def error_of(self, name: str) -> str | None:
         """What is wrong with the field, in words."""

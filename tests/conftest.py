@@ -49,10 +49,27 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+SECURITY = (
+    *("tests/auth/", "tests/security/", "tests/test_canary.py", "tests/test_slow_clients.py"),
+    *("tests/gateway/test_closed_for_others.py", "tests/gateway/test_account_changes.py"),
+    *("tests/realtime/test_sign_in.py", "tests/realtime/test_caps.py", "tests/realtime/test_flood.py"),
+    *("tests/capabilities/solve/test_bad_input.py", "tests/capabilities/solve/test_nothing_is_kept.py"),
+    *("tests/whole/test_api_keys.py", "tests/whole/test_cors.py", "tests/whole/test_processes_agree.py"),
+    *("tests/whole/test_connection_flood.py", "tests/whole/test_hostile_input.py", "tests/whole/test_openapi_fuzz.py"),
+    *("tests/whole/test_password_flood.py", "tests/whole/test_picture_bombs.py", "tests/whole/test_nothing_leaks.py"),
+    *("tests/whole/test_chat_leaks_nothing.py", "tests/whole/test_chat_page_leaks_nothing.py"),
+)
+"""What is marked so: who may do what, what hostile input does, what leaks, and who can keep others out."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test first, or one process would be at it alone long after the others have ended. Before it the one that measures
     times, so that they do not run side by side.
     """
+    for item in items:
+        if item.nodeid.startswith(SECURITY):
+            item.add_marker("security")
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 

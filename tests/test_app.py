@@ -11,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble, create_app
 from auth.assembly import Auth
 from auth.page_sessions.site import SITES
+from auth.rate_limits.anyone_or_signed_in import AnyoneOrSignedIn
 from config import Settings, SettingsInvalid, load_settings
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation
 from settings.web_server import usable_cores
@@ -44,8 +46,9 @@ DOCUMENTED = {
 
 VERBS = (
     "add|cancel|change|close|confirm|create|credit|delete|download|end|export|finish|follow|get|link|list|mark|pay|reauthenticate|"
-    "receive|refresh|regenerate|register|remove|rename|request|resend|reset|restore|resume|revoke|rotate|search|send|sign|solve|start|"
-    "stop|undo|unlink|update|validate|verify|waive"
+    "receive|refresh|refund|regenerate|register|remove|rename|replace|request|resend|reset|restore|resume|revoke|rotate|search|send|"
+    "sign|solve|start|stop|test|undo|unlink|update|validate|verify|waive|"
+    "explain|optimize|suggest"
 )
 
 
@@ -86,7 +89,7 @@ def test_accounts_get_their_time_of_grace_their_web_pages_and_what_others_hold()
     auth = auth_made(production(ACCOUNT_DELETION_GRACE_DAYS="3"))
     assert auth.settings.deletion_grace == timedelta(days=3)
     assert auth.cookies.pages == {WEB_ORIGIN, f"https://{PUBLIC_HOST}"}
-    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat"]
+    assert [part.name for part in auth.personal_data] == ["account", "gateway", "payments", "chat", "shop", "terminal"]
 
 
 @pytest.mark.parametrize("days", ["-1", "31", "x"])
@@ -123,8 +126,8 @@ def test_every_address_of_the_source_document_is_there(app: Flask) -> None:
 
 
 def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
-    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of predictions
-    and usage take an API key.
+    """Open routes give their reason; a site asks for its session, the others for a bearer token, and those of
+    products take an API key, where that is said here.
     """
     take_keys = {
         "/api/gateway/predict",
@@ -134,12 +137,17 @@ def test_who_may_call_is_said_for_every_route(app: Flask) -> None:
         "/api/gateway/usage/requests.csv",
         "/api/gateway/usage/summary",
     }
-    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations")
-    for each in declared(app):
+    of_orders = {"createOrder", "listOrders", "getOrder", "listOrderEvents"}
+    of_chat = ("/api/gateway/chat/", "/api/gateway/openai/", "/api/gateway/conversations", "/api/gateway/commands/")
+    for each in (*declared(app), *declared(everything(COMPAT_ROUTES="off"))):
         if each.guard.scheme is None:
             assert getattr(each.guard, "because", ""), each.path
+        elif isinstance(each.guard, AnyoneOrSignedIn):
+            assert each.guard.anyone.because, each.path
+            assert each.guard.scheme == (None, "bearer", "apiKey"), each.path
         else:
-            takes_key = each.path in take_keys or (each.path.startswith(of_chat) and each.id != "deleteConversations")
+            takes_key = each.path in take_keys or each.id in of_orders
+            takes_key |= each.path.startswith(of_chat) and each.id != "deleteConversations"
             schemes: str | tuple[str, ...] = ("bearer", "apiKey") if takes_key else "bearer"
             schemes = next((site.scheme for site in SITES if site.has(each.path)), schemes)
             assert (each.guard.scheme, isinstance(each.guard, Anyone)) == (schemes, False), each.path
@@ -176,7 +184,26 @@ def test_bounds_have_the_names_of_json_schema(app: Flask) -> None:
 @cache
 def everything(**changes: str) -> Flask:
     """With all that can be switched on."""
-    return assemble(load_settings(production(**EVERYTHING, COMPAT_ROUTES="on", **changes)))
+    return assemble(load_settings(production(**{**EVERYTHING, "COMPAT_ROUTES": "on", **changes})))
+
+
+def test_the_document_tells_what_passes_over_sockets() -> None:
+    app = everything()
+    document = app.test_client().get("/openapi.json").get_json()
+    told = document["x-websocket"]
+    made: Assembled = app.extensions[ASSEMBLED]
+    offered = [each.sockets for each in made.built.values() if each.sockets is not None]
+    messages = told["paths"]["/socket.io/"]
+    assert messages["from_client"].keys() == {
+        "auth:refresh",
+        *(event.name for each in offered for event in each.events),
+    }
+    assert messages["from_server"].keys() > {"auth:expiring", "going_away", "error", "chat:stream", "voice:audio"}
+    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', json.dumps(told, separators=(",", ":")))):
+        found = document
+        for step in reference.split("/"):
+            found = found[step]
+        Draft202012Validator.check_schema(found)
 
 
 def test_every_operation_id_is_a_verb_and_a_noun_and_the_only_one() -> None:
@@ -278,6 +305,7 @@ def test_no_secret_shows_in_the_settings_or_the_configuration() -> None:
         ["config", "show"],
         ["users", "--help"],
         ["bootstrap-demo", "--help"],
+        ["reset-database", "--help"],
     ],
 )
 def test_a_command_is_there(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

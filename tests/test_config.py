@@ -5,6 +5,7 @@ import re
 import secrets
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,13 +13,19 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
+from admin.assembled import ASSEMBLED, Assembled
+from app import assemble
+from auth.assembly import AuthSettings
+from auth.sessions.lifetimes import SessionLifetimes
 from auth.tiers import Tier
+from auth.tokens.access_keys import new_key
 from capabilities import CAPABILITIES
 from check_settings import config_commands, settings_table, shown
 from config import EX_CONFIG, PLANS, SettingsInvalid, load_settings, load_settings_or_exit, plan_table, settings_with
 from gateway.plan_limits import ENHANCED_GROUNDING, PlanLimits
 from gateway.settings import PredictSection, ResponseVerification
 from security.secrets.derived_key import derived_key
+from settings.check import remarks_on
 from settings.environment import source_of
 from settings.private_hosts import is_private_host
 from settings.redact import Redactor, without_secrets
@@ -32,7 +39,12 @@ ROOT = Path(__file__).parents[1]
 
 def everything_on() -> Environ:
     on = ",".join(each.name for each in CAPABILITIES)
-    return production(CAPABILITIES=on, OPENAI_API_KEY=f"sk-proj-{secrets.token_hex(20)}")
+    keys = {
+        "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
+        "STRIPE_SECRET_KEY": f"sk_live_{secrets.token_hex(20)}",
+        "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(20)}",
+    }
+    return production(CAPABILITIES=on, **keys)
 
 
 def production(**changes: str | None) -> Environ:
@@ -160,6 +172,17 @@ def test_production_with_nothing_set_lists_all_that_it_needs() -> None:
         ("PRIVATE_API_SECRET", "msk_!"),
         ("JWT_SECRET_KEY", "short"),
         ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
+        ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1441"),
+        ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "9" * 5000),
+        ("JWT_SHORT_REFRESH_EXPIRE_MINUTES", "0"),
+        ("JWT_SHORT_REFRESH_EXPIRE_MINUTES", "14"),
+        ("JWT_SHORT_REFRESH_EXPIRE_MINUTES", "10081"),
+        ("JWT_REFRESH_TOKEN_EXPIRE_DAYS", "0"),
+        ("JWT_REFRESH_TOKEN_EXPIRE_DAYS", "91"),
+        ("JWT_ALGORITHM", "none"),
+        ("JWT_ALGORITHM", "RS256"),
+        ("JWT_ALGORITHM", "HS512"),
+        ("JWT_ALGORITHM", "ES256"),
         ("BCRYPT_COST", "3"),
         ("REQUEST_LOG_DAYS", "30"),
         ("REGISTRATION_RESPONSE", "open"),
@@ -217,6 +240,44 @@ def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
 def test_what_a_developer_may_have_production_refuses(changes: Environ, name: str) -> None:
     assert problems_of(production(**changes)).keys() == {name}
     load_settings(changes)
+
+
+def test_the_lifetimes_of_sessions_are_those_of_the_settings() -> None:
+    usual = lifetimes_of(production())
+    assert usual == AuthSettings(issuer="x").sessions
+    assert (usual.idle, usual.remembered_idle) == (timedelta(minutes=60), timedelta(days=30))
+    chosen = production(JWT_SHORT_REFRESH_EXPIRE_MINUTES="30", JWT_REFRESH_TOKEN_EXPIRE_DAYS="7")
+    assert lifetimes_of(chosen) == SessionLifetimes(idle=timedelta(minutes=30), remembered_idle=timedelta(days=7))
+
+
+def lifetimes_of(environ: Environ) -> SessionLifetimes:
+    app = assemble(load_settings(environ))
+    assembled: Assembled = app.extensions[ASSEMBLED]
+    return assembled.auth.settings.sessions
+
+
+def test_an_access_token_may_live_a_day_which_is_remarked_on() -> None:
+    settings = load_settings(production(JWT_ACCESS_TOKEN_EXPIRE_MINUTES="1440"))
+    assert (settings.jwt_access_token_expire_minutes, settings.jwt_short_refresh_expire_minutes) == (1440, 2880)
+    assert [each for each in remarks_on(settings) if each.startswith("JWT_ACCESS_TOKEN_EXPIRE_MINUTES is 1440: ")]
+    for minutes in ("15", "60"):
+        quiet = load_settings(production(JWT_ACCESS_TOKEN_EXPIRE_MINUTES=minutes))
+        assert not [each for each in remarks_on(quiet) if "JWT_ACCESS" in each]
+
+
+def test_the_algorithm_is_that_of_the_key_that_signs() -> None:
+    es256 = new_key("k1", "ES256").text()
+    for key, algorithm in ((None, "hs256"), (None, "HS256"), (es256, "ES256"), (es256, None)):
+        load_settings(production(JWT_KEYS=key, JWT_ALGORITHM=algorithm))
+    assert problems_of(production(JWT_KEYS=es256, JWT_ALGORITHM="HS256")) == {
+        "JWT_ALGORITHM": "must be ES256 or not set, because the first key of JWT_KEYS is for ES256"
+    }
+    assert problems_of(production(ALGORITHM="ES256")) == {
+        "ALGORITHM": "can only be HS256 without JWT_KEYS; to change it, run `flask keys rotate --algorithm ES256`"
+    }
+    assert problems_of(production(ALGORITHM="RS256")) == {
+        "ALGORITHM": "is not valid: input should be 'HS256' or 'ES256'"
+    }
 
 
 def test_a_private_registration_needs_a_mail_server() -> None:
@@ -544,6 +605,7 @@ def test_the_plan_table_has_every_tier() -> None:
         Tier.ENTERPRISE,
     ]
     assert [PLANS[tier].requests_per_minute for tier in Tier] == [60, 150, 300, 1000, 5000]
+    assert [PLANS[tier].account_calls_per_minute for tier in Tier] == [10, 15, 20, 50, 100]
 
 
 def test_no_variable_stands_in_two_sections() -> None:
@@ -677,7 +739,7 @@ def test_whatever_could_be_a_secret_is_hidden_by_its_type() -> None:
     assert canary not in text
     sounding = {name for name in model.model_fields if re.search("secret|password|_key$|keys$|dsn|token", name)}
     harmless = {"api_key_default_days", "jwt_access_token_expire_minutes", "password_hasher", "pwned_passwords_file"}
-    harmless |= {"solve_max_output_tokens"}
+    harmless |= {"jwt_refresh_token_expire_days", "solve_max_output_tokens"}
     assert {name for name in sounding - harmless if not isinstance(values.get(name), SecretStr)} == set()
 
 

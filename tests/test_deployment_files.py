@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from flask.cli import FlaskGroup
+from redis import AuthenticationError, Redis
 
 from app import create_app
 from capabilities import CAPABILITIES
 from config import load_settings, settings_with
+from sandbox.ports import free_port
+from sandbox.valkey import find_binary
 from security.api.request_bodies import LARGEST_BODY
 from settings.check import longest_request
 from tests.test_config import production
@@ -34,19 +39,36 @@ ROOT = Path(__file__).parents[1]
 VARIABLES = {name.upper() for name in settings_with(CAPABILITIES).model_fields}
 
 
+@cache
 def document(name: str) -> Any:
     text = (ROOT / name).read_text(encoding="utf-8")
     return json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
 
 
-def services() -> dict[str, Any]:
-    found: dict[str, Any] = document("docker-compose.yml")["services"]
+def services(file: str = "docker-compose.yml") -> dict[str, Any]:
+    found: dict[str, Any] = document(file)["services"]
     return found
+
+
+PRODUCTION = "docker-compose.prod.yaml"
+BOTH = pytest.mark.parametrize("file", ["docker-compose.yml", PRODUCTION])
+
+
+def filled_in(text: str, values: dict[str, str]) -> str:
+    """As compose does it. Raises KeyError for what must be set."""
+
+    def fill(found: re.Match[str]) -> str:
+        name, form, default = found["name"], found["form"], found["default"] or ""
+        if form == ":?":
+            return values[name]
+        return default if (form == ":+") == bool(values.get(name)) else values.get(name, "")
+
+    return re.sub(r"\$\{(?P<name>[A-Z0-9_]+)(?P<form>:[?+-])?(?P<default>[^}]*)\}", fill, text)
 
 
 class TestFiles:
     def test_compose_has_the_services_that_the_readme_names(self) -> None:
-        assert {"db", "redis", "web", "worker", "realtime", "release", "private-server", "proxy"} <= services().keys()
+        assert {"db", "redis", "api", "worker", "realtime", "release", "private-server", "proxy"} <= services().keys()
 
     def test_compose_publishes_databases_and_monitoring_on_loopback_alone(self) -> None:
         for name in ("db", "redis", "prometheus", "grafana", "adminer", "mail"):
@@ -64,17 +86,27 @@ class TestFiles:
         }
         assert all(":" in services()[name]["image"] for name in tools), "a named version"
 
-    def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self) -> None:
-        assert services()["web-2"] == services()["web"]
-        assert services()["proxy"]["environment"]["WEB_SERVERS"] == "web:8000 web-2:8000"
+    @BOTH
+    def test_compose_has_a_second_web_server_for_the_time_in_which_the_first_is_replaced(self, file: str) -> None:
+        first, second = services(file)["api"], services(file)["api-2"]
+        assert {**second, "networks": first["networks"]} == first
+        assert services(file)["proxy"]["environment"]["WEB_SERVERS"] == "api:8000 api-2:8000"
         assert "{$WEB_SERVERS}" in (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
-        assert "/health/ready" in str(services()["web"]["healthcheck"])
+        assert "/health/ready" in str(first["healthcheck"])
 
-    def test_compose_sets_only_variables_that_exist(self) -> None:
-        for name in ("web", "worker", "realtime", "release"):
-            assert services()[name]["environment"].keys() <= VARIABLES
+    @BOTH
+    def test_compose_knows_the_web_servers_by_their_former_names_too(self, file: str) -> None:
+        aliases = {name: services(file)[name]["networks"]["default"]["aliases"] for name in ("api", "api-2")}
+        assert aliases == {"api": ["web"], "api-2": ["web-2"]}
+        asked = document("deploy/monitoring/prometheus.yml")["scrape_configs"][0]["dns_sd_configs"][0]["names"]
+        assert asked == ["api", "api-2"]
 
-    @pytest.mark.parametrize("name", ["web", "worker"])
+    @BOTH
+    def test_compose_sets_only_variables_that_exist(self, file: str) -> None:
+        for name in ("api", "worker", "realtime", "release"):
+            assert services(file)[name]["environment"].keys() <= VARIABLES
+
+    @pytest.mark.parametrize("name", ["api", "worker"])
     def test_compose_passes_the_mail_server_on_and_gives_letters_of_a_newcomer_a_place(self, name: str) -> None:
         service = services()[name]
         assert {"EMAIL_HOST", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "DEFAULT_FROM_EMAIL"} <= service[
@@ -86,8 +118,8 @@ class TestFiles:
 
     def test_the_commands_of_the_guide_name_services_and_files_that_exist(self) -> None:
         guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-        named = re.findall(r"docker-compose (?:run|exec|up)((?: -[\w-]+)*)((?: [a-z][\w-]*)?)", guide)
-        assert {service.strip() for _, service in named if service} >= {"release", "web", "web-2", "worker"}
+        named = re.findall(r"docker-compose(?: -f \S+)? (?:run|exec|up|logs)((?: -[\w-]+)*)((?: [a-z][\w-]*)?)", guide)
+        assert {service.strip() for _, service in named if service} >= {"release", "api", "api-2", "worker"}
         assert {service.strip() for _, service in named if service} <= services().keys()
         files = set(re.findall(r"deploy/[\w@./-]+\w", guide))
         assert {"deploy/nginx.conf", "deploy/mirroros-web@.service", "deploy/mirroros-worker.service"} <= files
@@ -97,12 +129,14 @@ class TestFiles:
             file.stem for file in (ROOT / "deploy").glob("*.service")
         }
 
-    def test_compose_migrates_before_anything_serves(self) -> None:
-        for name in ("web", "worker", "realtime"):
-            assert services()[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
+    @BOTH
+    def test_compose_migrates_before_anything_serves(self, file: str) -> None:
+        for name in ("api", "worker", "realtime"):
+            assert services(file)[name]["depends_on"]["release"]["condition"] == "service_completed_successfully"
 
-    def test_compose_leaves_the_server_time_to_finish_predictions(self) -> None:
-        seconds = int(services()["web"]["stop_grace_period"].removesuffix("s"))
+    @BOTH
+    def test_compose_leaves_the_server_time_to_finish_predictions(self, file: str) -> None:
+        seconds = int(services(file)["api"]["stop_grace_period"].removesuffix("s"))
         assert seconds > longest_request(load_settings({})) + 10
 
     def test_optional_tools_start_only_when_asked_for(self) -> None:
@@ -114,6 +148,84 @@ class TestFiles:
             "prometheus",
             "grafana",
         }
+
+    def test_production_starts_with_what_compose_gives_it_and_nothing_of_a_developer(self) -> None:
+        compose = services(PRODUCTION)
+        given = {name: secrets.token_urlsafe(32) for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD")}
+        env_file = {
+            **given,
+            "FLASK_ENV": "development",
+            "PUBLIC_BASE_URL": "https://api.example.com",
+            "PRIVATE_API_URL": "https://predict.example.com",
+            "PRIVATE_API_SECRET": secrets.token_urlsafe(32),
+            "EMAIL_HOST": "smtp.example.com",
+            "DEFAULT_FROM_EMAIL": "MirrorOS <no-reply@example.com>",
+        }
+        for name in ("api", "api-2", "worker", "realtime", "release"):
+            assert compose[name]["env_file"] == ".env"
+            own = {key: filled_in(text, env_file) for key, text in compose[name]["environment"].items()}
+            settings = load_settings({**env_file, **own})
+            assert settings.flask_env == "production"
+        assert settings.redis_url is not None
+        assert given["REDIS_PASSWORD"] in settings.redis_url.get_secret_value()
+
+    @pytest.mark.parametrize(
+        "name", ["SECRET_KEY", "PUBLIC_BASE_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "SITE_ADDRESS"]
+    )
+    def test_production_does_not_start_without(self, name: str) -> None:
+        text = (ROOT / PRODUCTION).read_text(encoding="utf-8")
+        values = dict.fromkeys(set(re.findall(r"\$\{([A-Z0-9_]+):\?", text)), "set")
+        assert filled_in(text, values)
+        with pytest.raises(KeyError, match=name):
+            filled_in(text, {each: value for each, value in values.items() if each != name})
+
+    def test_production_is_reached_through_the_proxy_alone_and_has_no_stand_ins(self) -> None:
+        compose = services(PRODUCTION)
+        assert {name: service["ports"] for name, service in compose.items() if "ports" in service} == {
+            "proxy": ["80:80", "443:443"]
+        }
+        assert services().keys() - compose.keys() == {"private-server", "adminer", "mail", "psql", "redis-cli"}
+        borrowed = {name for name, service in compose.items() if "extends" in service}
+        assert borrowed == {"prometheus", "grafana"}
+        for name in borrowed:
+            assert compose[name]["extends"] == {"file": "docker-compose.yml", "service": name}
+
+    def test_production_has_the_commands_images_and_volumes_of_development(self) -> None:
+        ours, theirs = services(PRODUCTION), services()
+        for name in ("api", "worker", "realtime", "release", "db"):
+            for key in ("build", "image", "command", "volumes", "healthcheck", "depends_on", "stop_grace_period"):
+                assert ours[name].get(key) == theirs[name].get(key), (name, key)
+        for key in ("name", "volumes"):
+            assert document(PRODUCTION)[key] == document("docker-compose.yml")[key]
+
+    def test_any_number_of_web_servers_can_run(self) -> None:
+        """`--scale api=3`: none has a name, a port or a volume of its own."""
+        for file in ("docker-compose.yml", PRODUCTION):
+            assert not {"container_name", "ports", "volumes"} & services(file)["api"].keys()
+
+    @pytest.mark.slow
+    def test_the_redis_of_production_asks_for_its_password(self, tmp_path: Path) -> None:
+        redis = services(PRODUCTION)["redis"]
+        port, password = free_port(), secrets.token_urlsafe(16)
+        shell, option, script = redis["command"]
+        script = script.replace("$$", "$").replace(
+            "docker-entrypoint.sh valkey-server -", f"{find_binary()} - --port {port}"
+        )
+        environ = {"PATH": os.environ["PATH"], "REDISCLI_AUTH": password}
+        log = tmp_path / "valkey.log"
+        with (
+            log.open("w") as output,
+            subprocess.Popen([shell, option, script], cwd=tmp_path, env=environ, stdout=output) as server,
+        ):
+            try:
+                wait_until(lambda: not refuses(port), log)
+                with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+                    stranger.ping()
+                with Redis(port=port, password=password) as ours:
+                    assert ours.ping()
+                assert password not in " ".join(psutil.Process(server.pid).cmdline())
+            finally:
+                server.kill()
 
     @pytest.mark.parametrize("name", ["railway.json", "deploy/railway.worker.json", "deploy/railway.realtime.json"])
     def test_railway_files_hold_only_documented_keys(self, name: str) -> None:
@@ -397,6 +509,7 @@ class TestWebServer:
             (tmp_path / "hold").unlink()
             wait_until(lambda: answers(server.port), server.log)
 
+    @pytest.mark.slow
     def test_after_sighup_the_old_processes_serve_until_the_new_ones_do(self, tmp_path: Path) -> None:
         with toy_server(tmp_path) as server:
 
@@ -412,6 +525,7 @@ class TestWebServer:
             assert answers(server.port)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
+    @pytest.mark.slow
     def test_each_core_has_its_process_also_after_one_was_killed(self, tmp_path: Path) -> None:
         cores = os.sched_getaffinity(0)
         with toy_server(tmp_path, WEB_CONCURRENCY=str(len(cores))) as server:

@@ -27,7 +27,7 @@ LEFT_OUT = {
     r"python3 -m venv ": "the environment is made with the folder, from packages that are installed here",
     r"pip install ": "as above: nothing is downloaded in a test",
     r"docker-compose up ": "needs a Docker daemon; test_deployment_files.py reads its file",
-    r"make (test|check|bench|soak|test-postgres-versions)\b": "minutes each",
+    r"make (test|coverage|check|bench|soak|test-postgres-versions)\b": "minutes each",
 }
 SECTIONS = ("Quick start", "Tests and checks", "Without make", "Deploying")
 DEVELOPMENT, PRODUCT = requirements("requirements-dev.txt"), requirements("requirements.txt")

@@ -12,7 +12,7 @@ from config import SettingsInvalid, load_settings, settings_with
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / ".env.example"
-FOR_COMPOSE_ALONE = {"POSTGRES_PASSWORD", "SITE_ADDRESS", "PROXY_HTTP_PORT", "PROXY_HTTPS_PORT"}
+FOR_COMPOSE_ALONE = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "SITE_ADDRESS", "PROXY_HTTP_PORT", "PROXY_HTTPS_PORT"}
 
 
 def lines() -> list[str]:
@@ -39,8 +39,9 @@ def test_every_variable_of_the_example_has_an_explanation_above_it() -> None:
             assert re.fullmatch(r"# (?![A-Z0-9_]+=).+", lines()[number - 1]), line
 
 
-def test_compose_reads_no_variable_that_the_example_does_not_explain() -> None:
-    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.prod.yaml"])
+def test_compose_reads_no_variable_that_the_example_does_not_explain(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
     assert set(re.findall(r"\$\{([A-Z0-9_]+)", text)) <= set(explained())
 
 

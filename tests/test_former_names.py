@@ -9,6 +9,8 @@ import pytest
 
 from capabilities.solve.settings import SolveSection
 from config import SettingsInvalid, load_settings
+from database.engine import libpq_url, sqlalchemy_url
+from sandbox.run import development_environment
 from settings.check import warnings_on
 from settings.environment import FORMER_NAMES, source_of, with_names_of_today
 from tests.test_config import ROOT, problems_of, production
@@ -84,12 +86,115 @@ def test_an_env_file_of_the_chat_server_is_read_as_it_stands(tmp_path: Path) -> 
     assert settings.jwt_secret_key.get_secret_value() == "a-secret-of-the-chat-server-0123456789"
 
 
-def test_what_is_ignored_is_told_by_its_name_alone() -> None:
-    renamed = with_names_of_today({"SUPABASE_URL": "https://accounts.example.com", "SUPABASE_ANON_KEY": "anonymous"})
-    assert renamed.remarks == [
-        f"{name} is ignored: accounts are kept in DATABASE_URL. Remove it."
-        for name in ("SUPABASE_ANON_KEY", "SUPABASE_URL")
+AS_THE_STORE_DOCUMENTED = """\
+# Database Configuration
+DATABASE_URL=postgresql+asyncpg://admin:secret@localhost:5432/mydb
+
+# Security
+SECRET_KEY=your_super_secret_key_here_change_this_in_production
+ALGORITHM=HS256
+
+# Token Lifetimes (in minutes)
+ACCESS_TOKEN_LIFETIME=15
+SHORT_REFRESH_TOKEN_LIFETIME=60
+LONG_REFRESH_TOKEN_LIFETIME=43200
+
+# CORS Configuration
+ALLOWED_ORIGINS=http://localhost:5173
+
+# Payment Processing
+STRIPE_KEY=sk_test_your_stripe_secret_key_here
+"""
+
+
+def test_an_env_file_of_the_store_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_THE_STORE_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert settings.is_development
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    assert sqlalchemy_url(url) == "postgresql+psycopg2://admin:secret@localhost:5432/mydb"
+    assert libpq_url(url) == "postgresql://admin:secret@localhost:5432/mydb"
+    assert settings.jwt_algorithm == "HS256"
+    assert settings.jwt_access_token_expire_minutes == 15
+    assert settings.jwt_short_refresh_expire_minutes == 60
+    assert settings.jwt_refresh_token_expire_days == 30
+    assert settings.cors_origins == {"http://localhost:5173"}
+    assert settings.stripe_secret_key is not None
+    assert settings.stripe_secret_key.get_secret_value() == "sk_test_your_stripe_secret_key_here"
+
+
+def test_two_variables_of_the_store_alone_are_enough_to_develop() -> None:
+    given = {"STRIPE_KEY": "sk_test_your_stripe_secret_key_here", "ALLOWED_ORIGINS": "http://localhost:5173"}
+    settings = load_settings({**given, "CAPABILITIES": "predict,shop"})
+    assert settings.is_development
+    assert settings.cors_origins == {"http://localhost:5173"}
+    assert with_names_of_today(given).remarks == [
+        "STRIPE_KEY is the former name of STRIPE_SECRET_KEY. Set STRIPE_SECRET_KEY instead.",
+        "ALLOWED_ORIGINS is the former name of CORS_ORIGINS. Set CORS_ORIGINS instead.",
     ]
+
+
+@pytest.mark.parametrize("minutes", ["43201", "1", "-1440", "1440.0", "a month", "\u0661\u0664\u0664\u0660"])
+def test_minutes_that_make_no_whole_days_are_refused(minutes: str) -> None:
+    assert problems_of(production(LONG_REFRESH_TOKEN_LIFETIME=minutes)) == {
+        "LONG_REFRESH_TOKEN_LIFETIME": (
+            "must be minutes that make whole days, such as 43200; better set JWT_REFRESH_TOKEN_EXPIRE_DAYS"
+        )
+    }
+
+
+def test_minutes_and_days_that_are_the_same_do_not_differ() -> None:
+    both = production(LONG_REFRESH_TOKEN_LIFETIME="10080", JWT_REFRESH_TOKEN_EXPIRE_DAYS="7")
+    assert load_settings(both).jwt_refresh_token_expire_days == 7
+    both["JWT_REFRESH_TOKEN_EXPIRE_DAYS"] = "8"
+    assert problems_of(both).keys() == {"LONG_REFRESH_TOKEN_LIFETIME"}
+
+
+def test_what_is_ignored_is_told_by_its_name_alone() -> None:
+    given = {"SUPABASE_URL": "https://accounts.example.com", "SUPABASE_ANON_KEY": "anonymous", "API_V1_STR": "/api/v1"}
+    assert with_names_of_today(given).remarks == [
+        "SUPABASE_ANON_KEY is ignored: accounts are kept in DATABASE_URL. Remove it.",
+        "SUPABASE_URL is ignored: accounts are kept in DATABASE_URL. Remove it.",
+        "API_V1_STR is ignored: all paths begin with /api. Remove it.",
+    ]
+
+
+AS_THE_TERMINAL_DOCUMENTED = """\
+API_V1_STR=/api
+PROJECT_NAME=DevPocket API
+DEBUG=true
+"""
+
+
+def test_an_env_file_of_the_terminal_is_read_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(AS_THE_TERMINAL_DOCUMENTED, encoding="utf-8")
+    settings = load_settings({}, env_file=tmp_path / ".env")
+    assert (settings.is_development, settings.project_name) == (True, "DevPocket API")
+    renamed = with_names_of_today({"DEBUG": "true"})
+    assert renamed.remarks == ["DEBUG is the former name of FLASK_ENV. Set FLASK_ENV instead."]
+    assert source_of("FLASK_ENV", {"DEBUG": "true"}, None) == "environment, as DEBUG"
+
+
+@pytest.mark.parametrize("elsewhere", [{"FLASK_ENV": "production"}, {"FLASK_ENV": "staging"}, {"DYNO": "web.1"}])
+def test_debug_is_refused_outside_development(elsewhere: dict[str, str]) -> None:
+    problems = problems_of(production(**{"FLASK_ENV": None, **elsewhere}, DEBUG="true"))
+    assert problems == {"DEBUG": f"must not be on in {elsewhere.get('FLASK_ENV', 'production')}; remove it"}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment"),
+    [
+        ({"DEBUG": "off"}, "production"),
+        ({"DEBUG": "0", "FLASK_ENV": "development"}, "development"),
+        ({"DEBUG": "express:*", "FLASK_ENV": "production"}, "production"),
+        ({"DEBUG": "1", "NODE_ENV": "development"}, "development"),
+    ],
+)
+def test_debug_that_is_off_or_of_another_program_changes_nothing_that_is_named(
+    given: dict[str, str], environment: str
+) -> None:
+    assert load_settings(production(**{"FLASK_ENV": None, **given})).flask_env == environment
 
 
 @pytest.mark.parametrize(
@@ -178,3 +283,13 @@ def test_each_former_name_is_documented() -> None:
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     for former, name in FORMER_NAMES.items():
         assert f"| `{former}` | `{name}`" in page
+
+
+def test_make_run_names_the_names_of_today(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The programs that it starts get these alone, and so cannot say it."""
+    monkeypatch.setenv("FLASK_ENV", "development")
+    monkeypatch.delenv("STRIPE_SECRET_KEY", raising=False)
+    monkeypatch.setenv("STRIPE_KEY", key := "sk_test_" + secrets.token_hex(12))
+    assert development_environment()["STRIPE_SECRET_KEY"] == key
+    warned = "Warning: STRIPE_KEY is the former name of STRIPE_SECRET_KEY. Set STRIPE_SECRET_KEY instead."
+    assert warned in capsys.readouterr().err.splitlines()

@@ -116,7 +116,7 @@ def test_names_are_as_prometheus_wants_them(exported: Exported) -> None:
 
 
 def test_what_every_process_knows_alike_is_never_added_up() -> None:
-    alike = r"mirroros_(?:workers|queue_\w+|failed_jobs|inbox_\w+|billing_noted_total|part_\w+)"
+    alike = r"mirroros_(?:workers|queue_\w+|failed_jobs|inbox_\w+|billing_noted_total|part_\w+|shop_\w+)"
     for query in queries():
         assert not re.search(rf"sum(?: by \([^)]*\))? ?\((?:rate|increase)?\(?{alike}", query), query
 
@@ -228,6 +228,11 @@ FIRES: dict[str, dict[str, str]] = {
     "DeadEvents": {'mirroros_billing_noted_total{name="dead:stripe"}': "0x30 1x60"},
     "BillingDrift": {'mirroros_billing_noted_total{name="drift:stripe"}': "0x30 1x60"},
     "ReconcileFailing": {'mirroros_reconcile_failures_total{reconciler="stripe"}': "0x10 1x20 2x20 3x40"},
+    "StockDrift": {"mirroros_shop_stock_drift_total": "0x30 2x60"},
+    "ReservationsOverdue": {"mirroros_shop_reservation_overdue_seconds": "0+60x90"},
+    "RefundsWaiting": {"mirroros_shop_refund_waits_seconds": "0+120x90"},
+    "RefundsFailed": {'mirroros_shop_refunds_last_hour{state="failed"}': "0x40 1x50"},
+    "LateMoney": {"mirroros_shop_late_money_total": "0x30 4x60"},
     "ManyLockouts": {'mirroros_lockouts_total{what="password"}': "0+10x90"},
     "ManyFailedSignIns": {
         'mirroros_sign_ins_total{method="password",outcome="failed"}': "0+20x90",
@@ -270,6 +275,12 @@ USUAL = {
     'mirroros_billing_noted_total{name="dead:stripe"}': "3x90",
     'mirroros_billing_noted_total{name="drift:stripe"}': "3x90",
     'mirroros_billing_noted_total{name="stripe_missing"}': RISES,
+    "mirroros_shop_late_money_total": "1x90",
+    "mirroros_shop_stock_drift_total": "2x90",
+    "mirroros_shop_reservation_overdue_seconds": "50x90",
+    "mirroros_shop_refund_waits_seconds": "5x90",
+    'mirroros_shop_refunds_last_hour{state="failed"}': "0x90",
+    'mirroros_shop_refunds_last_hour{state="done"}': "3x90",
     'mirroros_lockouts_total{what="password"}': RISES,
     'mirroros_sign_ins_total{method="password",outcome="failed"}': "0+20x90",
     'mirroros_sign_ins_total{method="password",outcome="ok"}': "0+20x90",

@@ -21,7 +21,7 @@ from database.jobs.declare import JobName, Jobs
 from sandbox.apple_server.sold_app import ServerApiKey
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from tests.databases import TABLES, MigratedDatabases
-from tests.whole.environment import production_environment
+from tests.whole.environment import ALL, production_environment
 
 LONG_AGO = "'2000-01-01'"
 ID = "'00000000-0000-7000-8000-00000000000{n}'"
@@ -164,6 +164,21 @@ BATCHES = (
         f"{ID}, {USER}, {LONG_AGO}, {LONG_AGO}, {LONG_AGO}",
     ),
     Batch(
+        "forget_seen_host_keys",
+        "forget_seen_host_keys",
+        "ssh_seen_host_keys",
+        "id, user_id, host, port, algorithm, key, fingerprint, seen_at",
+        f"{ID}, {USER}, 'example.com', {{n}}, 'ssh-ed25519', '', 'x', {LONG_AGO}",
+    ),
+    Batch(
+        "purge_terminal_history",
+        "purge_terminal_history",
+        "terminal_commands",
+        "user_id, id, command, at",
+        f"{USER}, {ID}, 'ls', {LONG_AGO}",
+        item=f"{USER.strip(chr(39))}/{SECOND}",
+    ),
+    Batch(
         "forget_failed_jobs",
         "forget_failed_jobs",
         "procrastinate_jobs",
@@ -202,6 +217,9 @@ ELSEWHERE = {
     "create_billing_periods",
     "mark_overdue_periods",
     "sweep_chat_replies",
+    "audit_stock",
+    "finish_refunds",
+    "release_unpaid_orders",
 }
 """Jobs of packages that have tests of their own."""
 
@@ -234,6 +252,7 @@ def application(database_url: str) -> Flask:
         {
             **production_environment(database_url, "https://predict.example.com"),
             "FLASK_ENV": "development",
+            "CAPABILITIES": ALL,
             "CHAT_RETENTION_DAYS": "30",
             "STRIPE_SECRET_KEY": "sk_test_x",
             "STRIPE_WEBHOOK_SECRET": "whsec_x",

@@ -41,7 +41,11 @@ def figures(plan: PlanOffer) -> dict[str, Figure]:
         for name, figure in limits.items()
         if not name.endswith("_seconds")
     }
-    return {"requests a minute": plan.requests_per_minute, **own}
+    general = {
+        "requests a minute": plan.requests_per_minute,
+        "requests to /api/auth a minute": plan.account_calls_per_minute,
+    }
+    return {**general, **own}
 
 
 def rank(figure: Figure) -> float:
@@ -49,4 +53,4 @@ def rank(figure: Figure) -> float:
 
 
 def where(name: str) -> str:
-    return "in PLANS (config.py)" if name == "requests a minute" else "of the feature (docs/deployment.md, Checklist)"
+    return "in PLANS (config.py)" if name.startswith("requests ") else "of the feature (docs/deployment.md, Checklist)"

@@ -19,15 +19,15 @@ from auth.invites.redeem import check_invite, redeem_invite
 from auth.mail.notices import notify_holder
 from auth.models import User
 from auth.password_hashing.policy import check_new_password
-from auth.problems import EmailTaken
+from auth.problems import EmailTaken, UsernameTaken
 from auth.sessions.known_devices import remember_device
 from auth.sessions.open import SignedInUser, open_session
 from database import transaction
 
 
 def register(auth: Auth, body: RegisterBody, device: Device) -> SignedInUser:
-    """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken, and as
-    `check_invite` does.
+    """Create the account and sign in. Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, EmailTaken,
+    UsernameTaken, and as `check_invite` does.
 
     EmailTaken tells a stranger who has an account; `register_privately` does not.
     """
@@ -37,7 +37,7 @@ def register(auth: Auth, body: RegisterBody, device: Device) -> SignedInUser:
     auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with account_change(auth.states, now) as change:
         session = change.session
-        user = insert_unless_taken(auth, session, email, now, password_hash=password_hash)
+        user = insert_unless_taken(auth, session, email, now, password_hash=password_hash, username=body.username)
         if user is None:
             raise EmailTaken
         invited = redeem_invite(auth, session, invite, now)
@@ -58,7 +58,7 @@ def register(auth: Auth, body: RegisterBody, device: Device) -> SignedInUser:
 
 def register_privately(auth: Auth, body: RegisterBody) -> None:
     """Create the account if the address is free. Nothing, not even the time, tells the caller whether it was: an
-    e-mail goes out in both cases.
+    e-mail goes out in both cases. An account whose username is taken is made without one.
 
     Raises PasswordRefused, TooManyRequests, PasswordWorkBusy, and as `check_invite` does.
     """
@@ -67,7 +67,10 @@ def register_privately(auth: Auth, body: RegisterBody) -> None:
     now = auth.clock()
     within_limit = auth.mailbox_limits.admits(Purpose.VERIFY_EMAIL.value, email)
     with transaction() as session:
-        user = insert_unless_taken(auth, session, email, now, password_hash=password_hash)
+        try:
+            user = insert_unless_taken(auth, session, email, now, password_hash=password_hash, username=body.username)
+        except UsernameTaken:
+            user = insert_unless_taken(auth, session, email, now, password_hash=password_hash)
         if user is not None:
             record(session, "registered", now, user_id=user.id, **redeem_invite(auth, session, invite, now))
             send_code(auth, session, Purpose.VERIFY_EMAIL, user.id, user.email, now=now)
@@ -92,7 +95,7 @@ def insert_unless_taken(
     auth: Auth, session: Session, email: EmailAddress, now: datetime, **columns: Any
 ) -> User | None:
     """None when an account has the address, or it is kept because an account that left it can still come back: else
-    whoever took an account away from its owner could take the way back too.
+    whoever took an account away from its owner could take the way back too. Raises UsernameTaken.
     """
     if auth.one_time_codes.may_be_returned_to(session, email, now):
         return None

@@ -1,15 +1,15 @@
-"""`/api/auth/profile`: the caller's account, its name, closing and restoring it."""
+"""`/api/auth/profile`: the caller's account, its names, closing and restoring it."""
 
 from flask import Blueprint
 
 from auth.accounts.close import AccountNotClosing, ClosedAnswer, close_account, restore_account
 from auth.assembly import Auth
-from auth.bodies import Email, Name, Password, ProfileAnswer
+from auth.bodies import Email, Name, Password, ProfileAnswer, Username
 from auth.email_address import parse_email
 from auth.password_hashing.worker_pool import PasswordWorkBusy
 from auth.principal import Principal
-from auth.problems import AccountDisabled, InvalidCredentials
-from auth.profile import UserAnswer, change_display_name, read_profile
+from auth.problems import AccountDisabled, InvalidCredentials, UsernameTaken
+from auth.profile import UserAnswer, change_names, read_profile
 from auth.rate_limits.by_address import AnyoneWithin
 from security.api.models import Body
 from security.api.operation import Answer, operation
@@ -18,6 +18,8 @@ from security.api.operation import Answer, operation
 class ChangeProfileBody(Body):
     display_name: Name | None = None
     """Null removes the name."""
+    username: Username | None = None
+    """Null removes the username."""
 
 
 class RestoreBody(Body):
@@ -38,7 +40,7 @@ def profile_routes(auth: Auth) -> Blueprint:
         answers={200: ProfileAnswer},
     )
     def profile(caller: Principal) -> Answer:
-        """Returns your e-mail address, your display name and your current tier."""
+        """Returns your e-mail address, your names and your current tier."""
         profile = read_profile(caller.user_id, auth.clock())
         return Answer(200, ProfileAnswer(**dict(profile), impersonated_by=caller.impersonated_by is not None))
 
@@ -51,12 +53,28 @@ def profile_routes(auth: Auth) -> Blueprint:
         guard=auth.signed_in,
         body=ChangeProfileBody,
         answers={200: UserAnswer},
+        problems=(UsernameTaken,),
     )
     def change(caller: Principal, body: ChangeProfileBody) -> Answer:
         """Changes the fields that you send. The others stay the same."""
-        if "display_name" not in body.model_fields_set:
+        if not body.model_fields_set:
             return Answer(200, read_profile(caller.user_id, auth.clock()))
-        return Answer(200, change_display_name(caller.user_id, body.display_name, auth.clock()))
+        return Answer(200, change_names(caller.user_id, body.model_dump(exclude_unset=True), auth.clock()))
+
+    @operation(
+        routes,
+        "PUT",
+        "",
+        operation_id="replaceProfile",
+        summary="Replace your names",
+        guard=auth.signed_in,
+        body=ChangeProfileBody,
+        answers={200: UserAnswer},
+        problems=(UsernameTaken,),
+    )
+    def replace(caller: Principal, body: ChangeProfileBody) -> Answer:
+        """Sets both names. One that you leave out is removed. To change only one, use `PATCH`."""
+        return Answer(200, change_names(caller.user_id, body.model_dump(), auth.clock()))
 
     @operation(
         routes,

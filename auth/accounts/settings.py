@@ -1,5 +1,6 @@
 """The settings of accounts: how they are made and closed, and the keys of their tokens."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
@@ -8,13 +9,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
 
 from auth.mail.settings import MailSection
 from auth.password_hashing.breached import PwnedPasswords, PwnedPasswordsUnusable
-from auth.tokens.access_keys import AccessKeyRing, SigningKey
+from auth.tokens.access_keys import AccessKeyRing, Algorithm, SigningKey
 from security.secrets.signing_keys import key_bytes, named_keys
 from settings import types
 from settings.section import Complaint, Place, secret_texts
 
 DERIVED_DATA_KEY: Final = "0"
 """Its id in the ring; no other key may have it."""
+USUAL_MOST_MINUTES: Final = 60
+"""Of an access token's life."""
 
 
 def _password_list(path: Path) -> Path:
@@ -46,10 +49,18 @@ class AccountsSection(MailSection):
     password_pepper: types.LongKey | None = None
     """Mixed into every password before hashing. Keep a copy: without it no password can be checked."""
     data_keys: DataKeysText | None = Field(default=None, examples=["d1:msk_..."])
-    """The keys that encrypt second factors and Apple's tokens: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
+    """The keys that encrypt second factors, Apple's tokens and SSH keys: `d2:msk_…,d1:msk_…`. The first encrypts new data, all
     decrypt old data. Default: derived from `SECRET_KEY`; that data stays readable."""
-    jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=60)
+    jwt_algorithm: Annotated[Algorithm | None, types.UpperCase] = Field(default=None, examples=["HS256"])
+    """The algorithm of access tokens, `HS256` or `ES256`. Only checked: it follows from the first key of `JWT_KEYS`, and is
+    `HS256` without them."""
+    jwt_access_token_expire_minutes: int = Field(default=15, ge=1, le=1440)
     """How long an access token is valid, in minutes."""
+    jwt_short_refresh_expire_minutes: int = Field(ge=1, le=10080, examples=["60"])
+    """After how many minutes without use a session ends whose user did not choose to be remembered. Default: 60, or twice
+    `JWT_ACCESS_TOKEN_EXPIRE_MINUTES` if that is longer."""
+    jwt_refresh_token_expire_days: int = Field(default=30, ge=1, le=90)
+    """After how many days without use a session ends whose user chose to be remembered."""
     password_hasher: Annotated[Literal["bcrypt", "argon2id"], types.LowerCase] = "bcrypt"  # noqa: S105
     """How passwords are hashed: `bcrypt` or `argon2id`. Hashes of both are accepted. The next sign-in replaces the other kind."""
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
@@ -75,13 +86,35 @@ class AccountsSection(MailSection):
 
     @staticmethod
     def defaults(place: Place) -> dict[str, str]:
-        return {"registration_response": "classic" if place.is_development else "private"}
+        access = place.texts.get("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "")
+        minutes = int(access) if re.fullmatch("[0-9]{1,4}", access) else 0
+        return {
+            "registration_response": "classic" if place.is_development else "private",
+            "jwt_short_refresh_expire_minutes": str(max(60, 2 * minutes)),
+        }
 
     def contradictions(self) -> Iterator[Complaint]:
         if self.jwt_keys is not None and self.jwt_secret_key is not None:
             yield "JWT_KEYS", "cannot be set together with JWT_SECRET_KEY; remove one of them"
+        yield from self._differing_algorithms()
+        if self.jwt_short_refresh_expire_minutes < self.jwt_access_token_expire_minutes:
+            yield (
+                "JWT_SHORT_REFRESH_EXPIRE_MINUTES",
+                "must not be less than JWT_ACCESS_TOKEN_EXPIRE_MINUTES, or sessions end before their access tokens do",
+            )
         if DERIVED_DATA_KEY in self._named_data_keys():
             yield "DATA_KEYS", f"must not use the id {DERIVED_DATA_KEY}, which the key derived from SECRET_KEY has"
+
+    def _differing_algorithms(self) -> Iterator[Complaint]:
+        signs = self.access_keys.signing.algorithm
+        if self.jwt_algorithm not in {None, signs}:
+            if self.jwt_keys is not None:
+                yield "JWT_ALGORITHM", f"must be {signs} or not set, because the first key of JWT_KEYS is for {signs}"
+            else:
+                yield (
+                    "JWT_ALGORITHM",
+                    f"can only be {signs} without JWT_KEYS; to change it, run `flask keys rotate --algorithm {self.jwt_algorithm}`",
+                )
 
     def unsafe(self) -> Iterator[Complaint]:
         if self.bcrypt_cost < 10:
@@ -110,6 +143,11 @@ class AccountsSection(MailSection):
     def remarks(self) -> Iterator[str]:
         if self.password_pepper is None:
             yield "PASSWORD_PEPPER is not set: stolen password hashes are easier to attack."
+        if (minutes := self.jwt_access_token_expire_minutes) > USUAL_MOST_MINUTES:
+            yield (
+                f"JWT_ACCESS_TOKEN_EXPIRE_MINUTES is {minutes}: a stolen access token works for so long, unless its session is"
+                " ended. Apps that refresh need no more than 15."
+            )
 
     @property
     def access_keys(self) -> AccessKeyRing:

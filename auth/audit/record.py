@@ -33,6 +33,8 @@ NOTABLE = frozenset(
         "restoring_failed",
         "second_factor_failed",
         "sign_in_failed",
+        "ssh_destination_refused",
+        "ssh_host_key_changed",
     }
 )
 """What may be an attack, and is a warning in the log. The rest is what people do every day."""

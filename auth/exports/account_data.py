@@ -44,7 +44,7 @@ def export_account(session: Session, user_id: UUID) -> dict[str, Any]:
     account = select(
         *columns_of(
             User,
-            "id email display_name is_active is_verified role tier tier_expires_at tier_source created_at updated_at "
+            "id email username display_name is_active is_verified role tier tier_expires_at tier_source created_at updated_at "
             "last_login_at delete_after",
         )
     )

@@ -1,19 +1,22 @@
 """E-mails to users: enqueued in the transaction that has something to say, written and sent by a job.
 
-Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. An e-mail with a link
+Each has a template in `templates/`: `<name>.txt`, whose first line is the subject, and `<name>.html`. That of another package is
+named with it, `capabilities.shop:order_shipped`, and lies in the `templates/` of that package. An e-mail with a link
 or a code is enqueued with the id of its one-time code alone, so no queue, table or log ever holds what opens an account.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
 from auth.email_codes.one_time_codes import OneTimeCodes, Purpose
@@ -33,7 +36,21 @@ PAGES = {
 }
 """Where a link leads. The token stands behind the #, which browsers send to nobody; the page posts it when asked to."""
 
-_FOLDER = PackageLoader("auth.mail", "templates")
+
+class _Folders(BaseLoader):
+    """The `templates/` of each package, found when one of its e-mails is written."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
+        package, _, name = template.rpartition(":")
+        return _folder_of(package or "auth.mail").get_source(environment, name)
+
+
+@cache
+def _folder_of(package: str) -> PackageLoader:
+    return PackageLoader(package, "templates")
+
+
+_FOLDER = _Folders()
 # Plain text.
 _TEXT = Environment(loader=_FOLDER, undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701 # noqa: S701
 _HTML = Environment(loader=_FOLDER, undefined=StrictUndefined, autoescape=True)
@@ -123,7 +140,9 @@ class Mailer:
 
 
 def _one_line(value: Any) -> Any:
-    """A text without line breaks or control characters: a name must not write a paragraph of ours."""
+    """A text without line breaks or control characters: a name must not write a paragraph of ours. Of a list, each."""
+    if isinstance(value, list):
+        return [_one_line(each) for each in value]
     if not isinstance(value, str):
         return value
     return "".join(character if character.isprintable() else " " for character in value)

@@ -94,6 +94,7 @@ def describe(email: EmailAddress, now: datetime) -> dict[str, object]:
         return {
             "id": user.id,
             "email": f"{user.email} ({'confirmed' if user.is_verified else 'not confirmed'})",
+            "username": user.username or "none",
             "role": user.role,
             "tier": f"{tier}{until}{source}",
             "active": "yes" if user.is_active else "no",

@@ -1,7 +1,9 @@
 """`flask bootstrap-demo`: accounts to look around with."""
 
 import secrets
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -33,7 +35,13 @@ BY: Final = "bootstrap-demo"
 A_MONTH: Final = timedelta(days=30)
 
 
-def demo_command(auth: Auth, environment: Environment) -> click.Command:
+Demo = Callable[[], Iterable[tuple[str, str]]]
+"""Makes something to look around with. Gives lines for whoever runs the command: a name and a text."""
+
+
+def demo_command(auth: Auth, environment: Environment, further: Sequence[Demo] = ()) -> click.Command:
+    """`further`: what products add."""
+
     @click.command("bootstrap-demo")
     @click.option(
         "--well-known",
@@ -47,7 +55,8 @@ def demo_command(auth: Auth, environment: Environment) -> click.Command:
             raise click.ClickException("You cannot create demo accounts in production.")
         if well_known:
             refuse_elsewhere(auth, environment)
-        for name, text in _well_known(auth) if well_known else _random(auth):
+        made = _well_known(auth) if well_known else _random(auth)
+        for name, text in chain(made, chain.from_iterable(each() for each in further)):
             click.echo(f"{name:<9}{text}")
 
     return bootstrap_demo

@@ -1,4 +1,6 @@
-"""How often one network address may try to register, sign in, refresh or ask for e-mails; and one e-mail address or session."""
+"""How often one network address may try to register, sign in, refresh, ask for e-mails or read what is open to anyone; and one
+e-mail address or session.
+"""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +19,12 @@ from security.edge.problems import Problem, TooManyRequests, in_words
 IPV6_SITE_BITS = 48  # what hosts give to one customer, 65,536 networks; to a mobile carrier, many customers
 SITE_ALLOWANCE = 5
 """How many times as much such a site may do as one network in it."""
-_PERSONS = {"register_email": "for one e-mail address", "refresh_session": "in one session"}
+_COUNTED = {
+    "register_email": "tries for one e-mail address",
+    "refresh_session": "tries in one session",
+    "open_reads": "requests from one network address",
+    "create_order": "orders of one account",
+}
 SITE_ALLOWANCES = {"register": 2}
 """Stricter, because an account that needs no confirmed address is worth something."""
 
@@ -27,7 +34,7 @@ class AuthLimits:
     """Attempts that one network address has, over a sliding window, and tries of a password that one account has.
 
     Those of one e-mail address and of one session say so in their names, as do the e-mails of one kind that strangers can
-    have sent to one mailbox.
+    have sent to one mailbox. `open_reads`: requests without an account, to routes that also know who signed in.
     """
 
     sign_in: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(20))
@@ -42,6 +49,7 @@ class AuthLimits:
     second_factor: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(60))
     emails: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(10))
     confirm: RateLimitItem = field(default_factory=lambda: RateLimitItemPerHour(30))
+    open_reads: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(100))
     emails_to_one_mailbox: tuple[RateLimitItem, ...] = EMAILS_TO_ONE_MAILBOX
     strangers: Limits = STRANGERS
     known_devices: Limits = KNOWN_DEVICE
@@ -65,18 +73,19 @@ class AddressLimits:
 
     def count_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Count one attempt of whatever `subject` names; it stands in Redis as it is. Raises TooManyRequests."""
-        _refuse_for(self._counts.hit(limit, name, subject), limit, name)
+        refuse_for(self._counts.hit(limit, name, subject), limit, name)
 
     def check_subject(self, limit: RateLimitItem, name: str, subject: str) -> None:
         """Raises TooManyRequests when one more attempt would be too many. Counts nothing."""
-        _refuse_for(self._counts.look(limit, name, subject), limit, name)
+        refuse_for(self._counts.look(limit, name, subject), limit, name)
 
 
-def _refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
+def refuse_for(seconds: float | None, limit: RateLimitItem, name: str) -> None:
+    """Raises TooManyRequests, unless there is nothing to wait for."""
     if seconds is not None:
         ADDRESS_REFUSALS.labels(name).inc()
-        whose = _PERSONS.get(name, "from one network address")
-        raise TooManyRequests(seconds, f"At most {limit.amount} tries {whose} within {in_words(limit.get_expiry())}")
+        counted = _COUNTED.get(name, "tries from one network address")
+        raise TooManyRequests(seconds, f"At most {limit.amount} {counted} within {in_words(limit.get_expiry())}")
 
 
 @dataclass(frozen=True)

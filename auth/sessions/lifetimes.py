@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class SessionLifetimes:
-    idle: timedelta = timedelta(hours=24)
+    idle: timedelta = timedelta(minutes=60)
     absolute: timedelta = timedelta(days=7)
     remembered_idle: timedelta = timedelta(days=30)
     remembered_absolute: timedelta = timedelta(days=90)

@@ -21,7 +21,7 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 (RFC 9068, 2.1)
 FORMAT_VERSION = 1
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 4096
-LONGEST_LIFETIME = timedelta(hours=1)
+LONGEST_LIFETIME = timedelta(days=1)
 CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type", "ver", "auth_time")
 TIMES = ("iat", "nbf", "exp", "auth_time")
 WHATEVER_BYTES_CAN_RAISE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
@@ -64,7 +64,7 @@ class AccessTokens:
         remembered: int = 8192,
     ) -> None:
         if not timedelta(minutes=1) <= lifetime <= LONGEST_LIFETIME:
-            raise ValueError("An access token lives between 1 and 60 minutes")
+            raise ValueError("An access token lives between 1 and 1440 minutes")
         self._keys = keys
         self._issuer = issuer
         self._audience = audience

@@ -40,7 +40,8 @@ def key_commands(keys: AccessKeyRing) -> AppGroup:
         )
         click.echo(f"\n2. Sign with the new key. Set this and restart all processes:\nJWT_KEYS={signing.text()}")
         click.echo(
-            f"\n3. Remove the old keys an hour later. Set this and restart all processes:\nJWT_KEYS={alone.text()}"
+            "\n3. Remove the old keys an hour later, or after JWT_ACCESS_TOKEN_EXPIRE_MINUTES if that is longer. Set this and"
+            f" restart all processes:\nJWT_KEYS={alone.text()}"
         )
         click.echo("\nUnset JWT_SECRET_KEY in step 1. Nobody is signed out.")
 

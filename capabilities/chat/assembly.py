@@ -22,6 +22,7 @@ from capabilities.chat.replies.sweep import sweep_replies
 from capabilities.chat.settings import ChatSection
 from capabilities.chat.sockets.events import ChatSockets
 from capabilities.chat.voice.assembly import build_voice
+from capabilities.chat.voice.bodies import TOLD
 from capabilities.chat.voice.plan_limits import VOICE_LIMITS
 from capabilities.chat.voice.recordings import Recordings
 from capabilities.chat.voice.work import VoiceCalls
@@ -103,5 +104,5 @@ def build_chat(parts: Parts, settings: ChatSection) -> Built:
         ),
         portal_pages=(Subject(FEATURE, "Chat", chat_pages),),
         drains=(running, ongoing, voice),
-        sockets=sockets.events(voice.events()),
+        sockets=sockets.events(voice.events(), TOLD),
     )

@@ -1,5 +1,6 @@
 """A statement is a purchase: it is ordered once, and paid by one payment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database.jobs.declare import enqueue_job
+from metering.purchase import GIVE_MONEY_BACK, KnownRefund, Price, Purchase
 from payments.billing.rules import PeriodRules
 from payments.billing.settle_by_hand import BillingPeriodSettled, locked
 from payments.billing.state import SMALLEST_PAYMENT, UNPAID, PeriodState
 from payments.models import BillingPeriod
-from payments.purchase import GIVE_MONEY_BACK, Price, Purchase
 from security.edge.problems import NotFound, Problem
 
 BILLING_PERIOD = "billing_period"
@@ -46,6 +47,9 @@ class StatementPurchases:
             raise AmountTooSmall(amount_cents=statement.amount_cents)
         return Price(statement.amount_cents, statement.currency)
 
+    def refuse_late(self, session: Session, purchase: Purchase) -> None:
+        """Money for one that was settled in another way goes back."""
+
     def reserve(self, session: Session, purchase: Purchase) -> bool:
         """False for money that comes after the statement was settled in another way."""
         statement = locked(session, purchase.id)
@@ -70,3 +74,6 @@ class StatementPurchases:
             return
         statement.state, statement.due_at = PeriodState.DUE, now + self.rules.due
         statement.paid_at = statement.payment_id = None
+
+    def refunded(self, session: Session, purchase: Purchase, refunds: Sequence[KnownRefund], now: datetime) -> None:
+        """A part that went back leaves it paid."""

@@ -6,12 +6,12 @@ from uuid import UUID
 from flask import Blueprint
 
 from auth.principal import Principal
+from metering.purchase import Purchase
 from payments.billing.bodies import BillingPeriodAnswer, BillingPeriodsAnswer, PaidPeriod, StatementLine
 from payments.billing.pay import BILLING_PERIOD, AmountTooSmall
 from payments.billing.read import Line, Period, lines_of, list_own_periods, own_period
 from payments.billing.rules import PeriodRules
 from payments.billing.settle_by_hand import BillingPeriodSettled
-from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.create import AmountTooLarge, OutOfStock, create_intent
 from payments.purchases.routes import pay_once

@@ -14,6 +14,7 @@ from payments.purchases.follow_intent import (
     fetched_by,
     follow_intent_now,
     give_up,
+    purchase_of,
 )
 from payments.purchases.page_id import is_page
 from payments.purchases.status import OPEN, PaymentStatus
@@ -29,23 +30,26 @@ class PaymentClosed(Problem):
 
 
 def confirm_intent(rules: StripeRules, user_id: UUID, payment_id: UUID, payment_method: str) -> OpenPaymentAnswer:
-    """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed."""
+    """A payment that was made already is answered as such. Raises NotFound, PaymentClosed, CardDeclined, ValidationFailed, and what
+    the purchase raises when it comes too late.
+    """
     with reading() as session:
         row = session.scalars(select(Payment).where(Payment.id == payment_id, Payment.user_id == user_id)).one_or_none()
         if row is None or row.external_id is None or is_page(row.external_id):
             raise NotFound
         intent_id = row.external_id
-    if row.status == PaymentStatus.SUCCEEDED:
-        return open_payment(row)
-    if row.status not in OPEN:
-        raise PaymentClosed(payment_status=row.status)
+        if row.status == PaymentStatus.SUCCEEDED:
+            return open_payment(row)
+        if row.status not in OPEN:
+            raise PaymentClosed(payment_status=row.status)
+        rules.purchases_of(row.purchase_kind).refuse_late(session, purchase_of(row))
     try:
         fetched = confirmed(rules, intent_id, payment_method)
     except StripeObjectMissing as missing:
         if missing.param != "payment_method":
             give_up(rules, payment_id, intent_id)
             raise PaymentClosed(payment_status=PaymentStatus.CANCELED.value) from None
-        message = "is not a payment method that this server can use"
+        message = "This is not a payment method that this server can use"
         raise ValidationFailed(
             [{"pointer": "/payment_method", "code": "unknown_payment_method", "message": message}]
         ) from None

@@ -1,6 +1,6 @@
 """Order something that is paid once: its price is ours, it is set aside, and Stripe waits for a card."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,15 +9,15 @@ from sqlalchemy.orm import Session
 
 from database import reading, transaction
 from database.base import uuid7
+from metering.purchase import ORDER, Purchase
 from payments.models import Payment
-from payments.purchase import Purchase
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.follow_intent import FetchedIntent, fetch_intent, fetched_by, follow_intent, give_up
 from payments.purchases.page_id import BEGUN, is_page
 from payments.purchases.release import release
 from payments.purchases.status import OPEN, PaymentStatus
 from payments.stripe.customer import forget_stripe_customer, stripe_customer
-from payments.stripe.problems import StripeObjectMissing, StripeRefused
+from payments.stripe.problems import AmountTooSmall, StripeObjectMissing, StripeRefused
 from payments.stripe.rules import StripeRules
 from payments.subscriptions.grant_tier import lock_user
 from payments.subscriptions.status import Provider
@@ -54,7 +54,9 @@ class OrderedPayment:
 
 
 def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> OpenPaymentAnswer:
-    """Asking twice gives the same payment. Raises NotFound, OutOfStock, PaymentOpen, AmountTooLarge, Stripe's problems."""
+    """Asking twice gives the same payment. Raises what the purchase's price raises, OutOfStock, PaymentOpen, AmountTooLarge,
+    AmountTooSmall, Stripe's problems.
+    """
     for _ in range(3):
         customer_id = stripe_customer(rules, user_id)
         with transaction() as session:
@@ -70,6 +72,9 @@ def create_intent(rules: StripeRules, user_id: UUID, purchase: Purchase) -> Open
             if missing.param == "customer":
                 with transaction() as session:
                     forget_stripe_customer(session, customer_id)
+        except AmountTooSmall:
+            give_up(rules, ordered.id, None)
+            raise
     raise StripeRefused
 
 
@@ -112,8 +117,6 @@ def order(
         return ordered_payment(found)
     if price.amount > LARGEST_AMOUNT:
         raise AmountTooLarge
-    if not purchases.reserve(session, purchase):
-        raise OutOfStock
     payment_id = uuid7()
     payment = Payment(
         id=payment_id,
@@ -125,13 +128,15 @@ def order(
         purchase_kind=purchase.kind,
         purchase_id=purchase.id,
         quantity=purchase.quantity,
-        reserved_until=now + (page_lives or RESERVED_FOR),
+        reserved_until=price.until or now + (page_lives or RESERVED_FOR),
         status=PaymentStatus.PENDING,
         created_at=now,
         updated_at=now,
     )
     session.add(payment)
     session.flush()
+    if not purchases.reserve(session, replace(purchase, payment_id=payment_id)):
+        raise OutOfStock
     return ordered_payment(payment)
 
 
@@ -169,4 +174,9 @@ def open_payment(row: Payment, client_secret: str | None = None) -> OpenPaymentA
         amount=row.amount,
         currency=row.currency,
         client_secret=client_secret,
+        order_id=order_id_of(row),
     )
+
+
+def order_id_of(row: Payment) -> UUID | None:
+    return row.purchase_id if row.purchase_kind == ORDER else None

@@ -1,6 +1,6 @@
 """A one-off payment moves on: what Stripe's payment intent says is written down, once and never backwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from database import transaction
 from database.jobs.declare import enqueue_job
+from metering.purchase import GIVE_MONEY_BACK, KnownRefund, Purchase
 from payments.billing.counts import count
 from payments.inbox.inbox import Applied, EventState
 from payments.models import Payment
-from payments.purchase import GIVE_MONEY_BACK, Purchase
 from payments.purchases.page_id import has_page, is_page
 from payments.purchases.status import OF_STRIPE, OPEN, TRANSITIONS, WAITING, PaymentStatus
 from payments.stripe.objects import StripeIntent
@@ -30,28 +30,34 @@ LOST = "lost"
 
 @dataclass(frozen=True)
 class FetchedIntent:
-    """What Stripe says of one payment. `refunded` is in minor units. `lost`: a dispute over it."""
+    """What Stripe says of one payment. `lost`: a dispute over it."""
 
     version: int
     intent: StripeIntent
-    refunded: int
+    refunds: Sequence[KnownRefund]
     disputed: bool
     lost: bool
 
+    @property
+    def refunded(self) -> int:
+        """What went back to the buyer or is on its way there, in minor units. What came back to us does not count."""
+        return sum(each.amount for each in self.refunds if not each.failed)
 
-def fetch_intent(rules: StripeRules, intent_id: str) -> FetchedIntent:
-    """Raises StripeObjectMissing."""
-    return fetched_by(rules, lambda: rules.handler.intent(intent_id))
+
+def fetch_intent(rules: StripeRules, intent_id: str, *, refunds: bool = False) -> FetchedIntent:
+    """`refunds`: also when none is left that did not fail. Raises StripeObjectMissing."""
+    return fetched_by(rules, lambda: rules.handler.intent(intent_id), refunds=refunds)
 
 
-def fetched_by(rules: StripeRules, ask: Callable[[], StripeIntent]) -> FetchedIntent:
+def fetched_by(rules: StripeRules, ask: Callable[[], StripeIntent], *, refunds: bool = False) -> FetchedIntent:
     """An intent that was paid stays `succeeded`, so its charge has to say whether the money is still ours."""
     version = fetch_version()
     intent = ask()
     charge = intent.charge
-    refunded = rules.handler.refunded_amount(intent.id) if charge is not None and charge.amount_refunded else 0
+    listed = rules.handler.refunds_of(intent.id) if charge is not None and (charge.amount_refunded or refunds) else ()
     disputes = rules.handler.dispute_statuses(intent.id) if charge is not None and charge.disputed else set()
-    return FetchedIntent(version, intent, refunded, disputed=bool(DISPUTED & disputes), lost=LOST in disputes)
+    known = [KnownRefund(each.id, each.key, each.amount, each.failed) for each in listed]
+    return FetchedIntent(version, intent, known, disputed=bool(DISPUTED & disputes), lost=LOST in disputes)
 
 
 def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: FetchedIntent) -> Applied:
@@ -70,6 +76,8 @@ def follow_intent(rules: StripeRules, session: Session, now: datetime, fetched: 
     move(rules, session, row, due, now)
     if row.status == PaymentStatus.DISPUTED and fetched.lost and row.fulfilled_at is not None:
         rules.purchases_of(row.purchase_kind).given_back(session, purchase_of(row), now)
+    if fetched.refunds:
+        rules.purchases_of(row.purchase_kind).refunded(session, purchase_of(row), fetched.refunds, now)
     return Applied()
 
 

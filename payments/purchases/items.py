@@ -1,5 +1,6 @@
 """Items: purchases that have a price, and where it is limited a stock, and that is all."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -7,8 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database import reading
+from metering.purchase import KnownRefund, Price, Purchase
 from payments.models import Item
-from payments.purchase import Price, Purchase
 from security.edge.problems import NotFound
 
 ITEM = "item"
@@ -24,6 +25,9 @@ class Items:
         if item is None:
             raise NotFound
         return Price(item.amount * purchase.quantity, item.currency)
+
+    def refuse_late(self, session: Session, purchase: Purchase) -> None:
+        """It is set aside for as long as its payment is open."""
 
     def reserve(self, session: Session, purchase: Purchase) -> bool:
         """One statement decides: of two buyers of the last one, the second finds none."""
@@ -49,6 +53,9 @@ class Items:
 
     def given_back(self, session: Session, purchase: Purchase, now: datetime) -> None:
         """It was handed over, so the stock does not change."""
+
+    def refunded(self, session: Session, purchase: Purchase, refunds: Sequence[KnownRefund], now: datetime) -> None:
+        """`payments.refunded_amount` says it."""
 
 
 def item_purchase(code: str, quantity: int) -> Purchase:

@@ -8,9 +8,9 @@ from sqlalchemy import select
 from database import reading, transaction
 from database.batch import work_through
 from database.jobs.declare import Job, JobName, Urgency
+from metering.purchase import GIVE_MONEY_BACK
 from payments.billing.counts import count
 from payments.models import Payment
-from payments.purchase import GIVE_MONEY_BACK
 from payments.purchases.release import release
 from payments.purchases.status import OPEN
 from payments.stripe.problems import NOTHING_CAN_BE_ASKED, StripeObjectMissing

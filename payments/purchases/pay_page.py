@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import update
 
 from database import transaction
+from metering.purchase import Purchase
 from payments.models import Payment
-from payments.purchase import Purchase
 from payments.purchases.create import OrderedPayment, PaymentOpen, order
 from payments.purchases.follow_intent import give_up
 from payments.purchases.page_id import BEGUN, is_page

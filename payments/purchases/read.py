@@ -10,6 +10,7 @@ from database import reading, transaction
 from payments.models import CHECKOUT, CheckoutIntent, Payment
 from payments.product_table import BillingCycle
 from payments.purchases.bodies import PaymentAnswer, PaymentKind
+from payments.purchases.create import order_id_of
 from payments.purchases.follow_intent import purchase_of
 from payments.purchases.items import item_code
 from payments.purchases.release import follow_payment
@@ -88,6 +89,7 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[PaymentAnswer, str | N
                 tier=None if checkout.tier is None else Tier(checkout.tier),
                 billing_cycle=None if checkout.billing_cycle is None else BillingCycle(checkout.billing_cycle),
                 item=None,
+                order_id=None,
                 quantity=None,
                 amount=None,
                 currency=None,
@@ -106,6 +108,7 @@ def own_payment(user_id: UUID, payment_id: UUID) -> tuple[PaymentAnswer, str | N
             tier=None,
             billing_cycle=None,
             item=item_code(session, purchase_of(payment)),
+            order_id=order_id_of(payment),
             quantity=payment.quantity,
             amount=payment.amount,
             currency=payment.currency,

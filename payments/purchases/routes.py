@@ -6,13 +6,20 @@ from uuid import UUID
 from flask import Blueprint
 
 from auth.principal import Principal
-from payments.purchases.bodies import ConfirmIntentBody, CreateIntentBody, OpenPaymentAnswer, PaymentAnswer
+from payments.purchases.bodies import (
+    ConfirmIntentBody,
+    CreateIntentBody,
+    ItemIntent,
+    OpenPaymentAnswer,
+    PaymentAnswer,
+)
 from payments.purchases.confirm import PaymentClosed, confirm_intent
 from payments.purchases.create import AmountTooLarge, OutOfStock, PaymentOpen, create_intent, show_open_payment
 from payments.purchases.items import item_purchase
+from payments.purchases.orders import OrderNotPayable, order_purchase
 from payments.purchases.read import read_payment
 from payments.stripe.idempotency import KEY_PROBLEMS, REPLAYED_HEADER, once
-from payments.stripe.problems import STRIPE_PROBLEMS, CardDeclined
+from payments.stripe.problems import STRIPE_PROBLEMS, AmountTooSmall, CardDeclined
 from payments.stripe.rules import StripeRules
 from security.api.models import Body
 from security.api.operation import Answer, Guard, operation
@@ -46,7 +53,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         "POST",
         "/stripe/create-intent",
         operation_id="createPayment",
-        summary="Order a one-off item",
+        summary="Begin a one-off payment",
         guard=owner,
         body=CreateIntentBody,
         answers={200: OpenPaymentAnswer},
@@ -57,21 +64,34 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
             OutOfStock,
             PaymentOpen,
             AmountTooLarge,
+            AmountTooSmall,
+            OrderNotPayable,
+            PaymentClosed,
             *STRIPE_PROBLEMS,
             *KEY_PROBLEMS,
         ),
     )
     def order(caller: Principal, body: CreateIntentBody, idempotency_key: str | None) -> Answer:
-        """Reserves the item for half an hour. The server sets the price. If you ask again while the payment is open, you
-        get the same payment. With an `Idempotency-Key`, you also get it after it was paid, with its current status.
+        """Pays for an item, which it reserves for half an hour, or for an order of the shop, as long as the order waits for its
+        payment. The server sets the price. If you ask again while the payment is open, you get the same payment. With an
+        `Idempotency-Key`, you also get it after it was paid, with its current status.
         """
+        wanted = body.root
         return pay_once(
             rules,
             caller.user_id,
             "createPayment",
             key=idempotency_key,
-            body=body,
-            make=lambda: create_intent(rules, caller.user_id, item_purchase(body.item, body.quantity)),
+            body=wanted,
+            make=lambda: create_intent(
+                rules,
+                caller.user_id,
+                (
+                    item_purchase(wanted.item, wanted.quantity)
+                    if isinstance(wanted, ItemIntent)
+                    else order_purchase(rules, wanted.order_id)
+                ),
+            ),
         )
 
     @operation(
@@ -85,7 +105,7 @@ def add_purchases(routes: Blueprint, rules: StripeRules, owner: Guard) -> None:
         answers={200: OpenPaymentAnswer},
         accepts_idempotency_key=True,
         answer_headers=REPLAYED_HEADER,
-        problems=(NotFound, PaymentClosed, CardDeclined, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
+        problems=(NotFound, PaymentClosed, OrderNotPayable, CardDeclined, *STRIPE_PROBLEMS, *KEY_PROBLEMS),
     )
     def confirm(caller: Principal, body: ConfirmIntentBody, idempotency_key: str | None) -> Answer:
         """Pays with a payment method that Stripe's library created on the buyer's device. After `action_required`, the library

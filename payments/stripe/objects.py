@@ -9,6 +9,9 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 SUSPENDED_BY = "suspended_by"
 """The subscription's metadata key that names the dispute for which we stopped collecting."""
 
+REFUND_KEY = "key"
+"""The refund's metadata key that says for which of ours it was made. Stripe forgets idempotency keys, and keeps this."""
+
 
 def id_of(value: Any) -> Any:
     """Of an object or of its id: Stripe sends the one or the other, as the request asked."""
@@ -155,6 +158,15 @@ class StripeIntent(StripeObject):
 
 class StripeRefund(StripeObject):
     intent_id: MaybeId = Field(default=None, validation_alias="payment_intent")
+    amount: int
+    status: str | None = None
+    key: str | None = Field(default=None, validation_alias=AliasPath("metadata", REFUND_KEY))
+    """Of one that a product of ours asked for."""
+
+    @property
+    def failed(self) -> bool:
+        """Its money stayed with us, or came back."""
+        return self.status in {"failed", "canceled"}
 
 
 class StripeDispute(StripeObject):

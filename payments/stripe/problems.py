@@ -36,6 +36,10 @@ class StripeEmailRefused(StripeRefused):
     """Stripe does not take this e-mail address, which is good enough for us and for its owner."""
 
 
+class AmountTooSmall(Problem):
+    status, error, title = 409, "amount_too_small", "The amount is too small to be paid by card"
+
+
 class CardDeclined(Problem):
     status, error, title = 402, "card_declined", "The card was declined"
 

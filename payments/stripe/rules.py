@@ -1,12 +1,12 @@
 """What every part of the Stripe half works with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from metering.purchase import PurchaseKindOff, Purchases
 from payments.billing.rules import BillingRules
 from payments.product_table import ProductTable
-from payments.purchase import PurchaseKindOff, Purchases
 from payments.stripe.redirects import Redirects
 from payments.stripe_handler import StripeHandler
 
@@ -21,12 +21,12 @@ class StripeRules:
     redirects: Redirects
     trial: timedelta = timedelta()
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
-    purchases: Sequence[Purchases] = ()
-    """Each kind that is paid once."""
+    purchases: Callable[[], Sequence[Purchases]] = tuple
+    """Each kind that is paid once. Those of products are known once these are built."""
 
     def purchases_of(self, kind: str) -> Purchases:
         """Raises PurchaseKindOff."""
-        for each in self.purchases:
+        for each in self.purchases():
             if each.kind == kind:
                 return each
         raise PurchaseKindOff

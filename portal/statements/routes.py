@@ -9,6 +9,7 @@ from auth.page_sessions.guards import PageGuards
 from auth.page_sessions.pages import SHOWS, PageQuery, SitePages, show
 from auth.page_sessions.site import PORTAL
 from auth.principal import Principal
+from metering.purchase import Purchase
 from payments.billing.bodies import StatementLine
 from payments.billing.pay import BILLING_PERIOD, AmountTooSmall
 from payments.billing.read import lines_of, list_own_periods, own_period
@@ -16,7 +17,6 @@ from payments.billing.routes import lines_as_csv
 from payments.billing.rules import PeriodRules
 from payments.billing.settle_by_hand import BillingPeriodSettled
 from payments.billing.state import SMALLEST_PAYMENT, UNPAID
-from payments.purchase import Purchase
 from payments.purchases.create import AmountTooLarge, OutOfStock, PaymentOpen
 from payments.purchases.pay_page import PagePurchase, open_pay_page
 from payments.stripe.problems import STRIPE_PROBLEMS

@@ -17,7 +17,7 @@ from sandbox.ai_server.server import KEY_PREFIXES, AIServer
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.ai_server",
-        description="Run stand-ins for OpenAI, Anthropic, Google and Groq on loopback.",
+        description="Run stand-ins for OpenAI, Anthropic, Google, Groq and OpenRouter on loopback.",
     )
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free port)")
     parser.add_argument(

@@ -16,7 +16,7 @@ class NextAnswer:
     """
 
     face: str | None = None
-    """Which face it is for: openai, anthropic, google, groq. None: any."""
+    """Which face it is for: openai, anthropic, google, groq, openrouter. None: any."""
     text: str | None = None
     tokens: int | None = None
     """The text is repeated or cut so that it has exactly so many."""
@@ -32,6 +32,8 @@ class NextAnswer:
     """right, none or wrong (ten times too much)."""
     status: int | None = None
     """An error in the face's own words: 400, 401, 403, 404, 413, 429, 500, 502, 503, 529."""
+    error_in_body: bool = False
+    """With a `status`: the answer's own status is 200 all the same, as OpenRouter does."""
     retry_after: int | None = None
     """Seconds, with an error."""
     redirect_to: str | None = None

@@ -19,12 +19,19 @@ from sandbox.ai_server.faces import Body, Face
 from sandbox.ai_server.listener import Listener
 from sandbox.ai_server.next_answers import NextAnswer, NextAnswers
 from sandbox.ai_server.openai_face import GoogleFace, GroqFace, OpenAIFace
+from sandbox.ai_server.openrouter_face import KEY_PATH, OpenRouterFace
 from sandbox.ai_server.questions import answer_to
 from sandbox.ai_server.refusals import Refused, WrongParameter, WrongPicture
 from sandbox.ai_server.streams import Stream
 from sandbox.http_listener import Request
 
-KEY_PREFIXES = {"openai": "sk-proj-", "anthropic": "sk-ant-api03-", "google": "AIza", "groq": "gsk_"}
+KEY_PREFIXES = {
+    "openai": "sk-proj-",
+    "anthropic": "sk-ant-api03-",
+    "google": "AIza",
+    "groq": "gsk_",
+    "openrouter": "sk-or-v1-",
+}
 LARGEST_BODY = 32 * 1024 * 1024
 SECRET_HEADERS = {"authorization", "x-api-key"}
 
@@ -35,7 +42,13 @@ class AIServer:
     def __init__(
         self, *, keys: Mapping[str, str] | None = None, port: int = 0, usual: NextAnswer | None = None
     ) -> None:
-        self.faces: tuple[Face, ...] = (OpenAIFace(), AnthropicFace(), GoogleFace(), GroqFace())
+        self.faces: tuple[Face, ...] = (
+            OpenAIFace(),
+            AnthropicFace(),
+            GoogleFace(),
+            GroqFace(),
+            OpenRouterFace(),
+        )
         self.keys = {face.name: f"{KEY_PREFIXES[face.name]}{secrets.token_hex(20)}" for face in self.faces}
         self.keys.update(keys or {})
         self.books = Books()
@@ -74,7 +87,8 @@ class AIServer:
 
     async def _answer_as(self, face: Face, request: Request, connection: Connection) -> None:
         entry = self._entry(face, request)
-        wanted = self.next.next_for(face.name) if request.method == "POST" else NextAnswer()
+        costs_or_knows_keys = request.method == "POST" or request.path == f"{OpenRouterFace.prefix}{KEY_PATH}"
+        wanted = self.next.next_for(face.name) if costs_or_knows_keys else NextAnswer()
         self.books.open(entry)
         connection.when_left = partial(self.books.client_left, entry)
         try:
@@ -103,7 +117,8 @@ class AIServer:
         except Refused as refused:
             if refused.status == 429 or wanted.retry_after is not None:
                 headers["retry-after"] = str(wanted.retry_after or 20)
-            return refused.status, headers, json.dumps(face.error_body(refused, entry.request_id))
+            status = 200 if wanted.error_in_body else refused.status
+            return status, headers, json.dumps(face.error_body(refused, entry.request_id))
         if isinstance(body, Spoken):
             return 200, {**headers, "Content-Type": body.media_type}, body.audio
         return 200, headers, body
@@ -115,6 +130,8 @@ class AIServer:
             raise face.wrong_key(given)
         face.check_headers(request.headers)
         path = request.path.removeprefix(face.prefix)
+        if request.method == "GET" and path == KEY_PATH and isinstance(face, OpenRouterFace):
+            return json.dumps(face.key_body(given)) if wanted.body is None else wanted.body
         if request.method == "GET" and path == "/models":
             return json.dumps(face.model_list())
         if request.method == "GET" and path.startswith("/models/"):

@@ -35,6 +35,7 @@ class Controls:
             "settle-invoice": self._settle_invoice,
             "pay-invoice": self._pay_invoice,
             "authenticate-payment": self._authenticate,
+            "pay-late": self._pay_late,
             "dispute": lambda fields: server.refunds.dispute(
                 self._charge(fields), inquiry=fields.get("inquiry") is True
             ),
@@ -55,6 +56,7 @@ class Controls:
             "fault": self._fault,
             "delivery": self._delivery,
             "drop-events": self._drop,
+            "lose-events": self._lose,
             "resend": lambda fields: {"status": server.outbox.resend(fields["event"])},
             "send-thin": lambda fields: {"status": server.outbox.send_thin(fields["event"])},
             "upcoming-invoice": self._upcoming_invoice,
@@ -114,6 +116,11 @@ class Controls:
     def _authenticate(self, fields: Fields) -> Object:
         intent = self._named("payment_intent", fields)
         self._server.payment_intents.authenticate(intent, passed=fields.get("passed") is True)
+        return intent
+
+    def _pay_late(self, fields: Fields) -> Object:
+        intent = self._named("payment_intent", fields)
+        self._server.payment_intents.pay_late(intent)
         return intent
 
     def _close_dispute(self, fields: Fields) -> Object:
@@ -198,6 +205,11 @@ class Controls:
     def _drop(self, fields: Fields) -> Object:
         self._server.outbox.drop_next(int(fields.get("count", 1)))
         return {"dropped": int(fields.get("count", 1))}
+
+    def _lose(self, fields: Fields) -> Object:
+        """Every event from now on, until it is switched off."""
+        self._server.outbox.losing = fields["losing"] is True
+        return {"losing": self._server.outbox.losing}
 
     def _upcoming_invoice(self, fields: Fields) -> Object:
         invoices, older = self._server.invoices, fields.get("older") is True

@@ -10,9 +10,16 @@ from security.api.models import WHOLE, AnswerBody, Body
 
 def _as_written(value: object) -> object:
     """`UUID()` would also take upper case, braces and URNs."""
-    if isinstance(value, str) and str(UUID(value)) != value:
+    if isinstance(value, str) and not _is_written_so(value):
         raise ValueError("Send the cursor unchanged")
     return value
+
+
+def _is_written_so(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 Cursor = Annotated[

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from security.api.answers import Answer, Kind, StaticFile, kinds
 from security.api.compressible import Compressible
 from security.api.idempotency_key import KEY
 from security.api.operation import OPERATIONS_KEY, Anyone, Operation, operation
+from security.api.socket_messages import SocketMessages, described_sockets
 from security.edge.problems import (
     PROBLEM_JSON,
     AddressTooLong,
@@ -75,7 +76,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "request_id": _TEXT,
         "errors": {
             "type": "array",
-            "description": "Every invalid field.",
+            "description": "Every invalid field. Some problems say more of each.",
             "items": {
                 "type": "object",
                 "properties": {
@@ -84,7 +85,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
                     "message": _TEXT,
                 },
                 "required": ["pointer", "code", "message"],
-                "additionalProperties": False,
+                "additionalProperties": True,
             },
         },
     },
@@ -97,7 +98,8 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 class ApiDescription:
     """What the document says beyond the operations.
 
-    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name.
+    `server` is the address that clients use. `tags` has a sentence for each tag, which is a blueprint's name. `sockets`: by path on
+    `sockets_server`, what passes over them.
     """
 
     title: str
@@ -106,6 +108,8 @@ class ApiDescription:
     tags: Mapping[str, str]
     description: str = ""
     requires_https: bool = False
+    sockets: Mapping[str, SocketMessages] = field(default_factory=dict)
+    sockets_server: str = ""
 
 
 def openapi_routes(api: ApiDescription) -> Blueprint:
@@ -147,6 +151,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for declared in documented:
         paths[declared.path_template][declared.method.lower()] = _operation(declared, api, models)
+    extension = {"x-websocket": described_sockets(api.sockets_server, api.sockets)} if api.sockets else {}
     return {
         "openapi": "3.1.1",
         "info": {
@@ -168,6 +173,7 @@ def openapi_document(operations: Mapping[str, Operation], api: ApiDescription) -
                 }
             },
         },
+        **extension,
     }
 
 
@@ -253,9 +259,9 @@ def _operation(declared: Operation, api: ApiDescription, models: _Models) -> dic
     if scheme is not None:
         alternatives = (scheme,) if isinstance(scheme, str) else scheme
         for name in alternatives:
-            if name not in SCHEMES:
+            if name is not None and name not in SCHEMES:
                 raise ValueError(f"{declared.path}: the security scheme {name!r} is not described")
-        described["security"] = [{name: []} for name in alternatives]
+        described["security"] = [{} if name is None else {name: []} for name in alternatives]
     if declared.bodies:
         content = {body.media_type: body.described(models) for body in declared.bodies}
         required = not any(body.optional for body in declared.bodies)
@@ -270,11 +276,13 @@ def _parameters(declared: Operation, models: _Models) -> Iterable[dict[str, Any]
         properties, required = models.members(declared.query)
         for name, schema in properties.items():
             yield {"name": name, "in": "query", "required": name in required, **_query_schema(schema)}
+    for name, description in declared.request_headers.items():
+        yield {"name": name, "in": "header", "required": False, "description": description, "schema": _TEXT}
     if declared.accepts_idempotency_key:
         yield {
             "name": "Idempotency-Key",
             "in": "header",
-            "required": False,
+            "required": declared.requires_idempotency_key,
             "description": "If you repeat a request with the same key and body, it is carried out only once.",
             "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
         }

@@ -5,7 +5,7 @@ The same declaration parses and checks the request and writes the OpenAPI docume
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from security.api.answers import NO_CONTENT, Answers, kinds, responder
 from security.api.answers import Answer as Answer  # noqa: PLC0414 - whoever declares an operation needs it
-from security.api.idempotency_key import ENVIRON, KEY, MalformedIdempotencyKey
+from security.api.idempotency_key import ENVIRON, KEY, IdempotencyKeyRequired, MalformedIdempotencyKey
 from security.api.request_bodies import Json, RequestBody, parse, query_reader, reader_of
 from security.api.slots import Slots
 from security.edge.error_handlers import ERROR_FORM, answer_problem
@@ -31,12 +31,15 @@ _NAMES = re.compile(r'"([^"]*)"')
 class Guard(Protocol):
     """Who may call a route.
 
-    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem.
+    `admit` returns the caller, which the handler receives as `caller`, or raises a Problem. A guard whose answers carry headers
+    of its own describes them in `answer_headers`.
     """
 
     @property
-    def scheme(self) -> str | tuple[str, ...] | None:
-        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in."""
+    def scheme(self) -> str | tuple[str | None, ...] | None:
+        """The name of the OpenAPI security scheme, or of those that do alike; None when nobody needs to sign in. None among
+        others: whoever does sign in is known to the handler, whose `caller` is None otherwise.
+        """
 
     @property
     def problems(self) -> tuple[type[Problem], ...]: ...
@@ -78,10 +81,12 @@ class Operation:
     query: type[BaseModel] | None
     problems: tuple[type[Problem], ...]
     accepts_idempotency_key: bool
+    requires_idempotency_key: bool
     answer_headers: Mapping[str, str]
     credentials: bool
     error_form: ErrorForm | None = None
     deprecated: bool = False
+    request_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path_arguments(self) -> dict[str, dict[str, Any]]:
@@ -123,7 +128,9 @@ def operation(
     query: type[BaseModel] | None = None,
     problems: Sequence[type[Problem]] = (),
     accepts_idempotency_key: bool = False,
+    requires_idempotency_key: bool = False,
     answer_headers: Mapping[str, str] | None = None,
+    request_headers: Mapping[str, str] | None = None,
     credentials: bool = False,
     within: Slots | None = None,
     error_form: ErrorForm | None = None,
@@ -137,14 +144,16 @@ def operation(
 
     `answers` and `body` are models, which stand for JSON, or one of `Events`, `Csv`, `Page`, `StaticFile` and of
     `Json`, `Multipart`, `Raw`; several in a tuple where the client chooses. Without `answers` it is 204, and the handler returns
-    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each. `credentials`:
-    pages of listed origins may call it with cookies (see cors.py). `within`: how many requests of it may be worked on at once;
-    bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client. `error_form`: errors are told in the form
-    of another API, from the guard's on; what is refused before it knows the operation stays a problem document.
+    nothing. `answer_headers` names the headers of its own that an answer carries, with a description of each; `request_headers` those
+    that its handler reads by itself. `credentials`: pages of listed origins may call it with cookies (see cors.py). `within`: how many
+    requests of it may be worked on at once; bodies above LARGEST_KEPT_BODY need it, because their thread reads them from the client.
+    `error_form`: errors are told in the form of another API, from the guard's on; what is refused before it knows the operation stays
+    a problem document.
     """
     for match in _PATH_ARGUMENT.finditer(path):
         if match["converter"] not in {"uuid", "path"} and not (match["converter"] or "").startswith('any("'):
             raise ValueError(f"{path}: a path argument must be a UUID, because the integer converter takes any size")
+    accepts_idempotency_key = accepts_idempotency_key or requires_idempotency_key
     if isinstance(body, type):
         body = Json(body)
     bodies = body if isinstance(body, tuple) else (body,)
@@ -164,12 +173,15 @@ def operation(
             problems=(
                 *problems,
                 *((MalformedIdempotencyKey,) if accepts_idempotency_key else ()),
+                *((IdempotencyKeyRequired,) if requires_idempotency_key else ()),
                 *((TooBusy,) if within is not None else ()),
             ),
             accepts_idempotency_key=accepts_idempotency_key,
-            answer_headers=dict(answer_headers or {}),
+            requires_idempotency_key=requires_idempotency_key,
+            answer_headers={**getattr(guard, "answer_headers", {}), **(answer_headers or {})},
             credentials=credentials,
             error_form=error_form,
+            request_headers=dict(request_headers or {}),
         )
         admit, signed_in = guard.admit, guard.scheme is not None
         read_query = query_reader(query).document if query is not None else None
@@ -189,6 +201,8 @@ def operation(
                     key = request.environ.get(ENVIRON)
                     if key is not None and not KEY.fullmatch(key):
                         raise MalformedIdempotencyKey
+                    if key is None and requires_idempotency_key:
+                        raise IdempotencyKeyRequired
                     arguments["idempotency_key"] = key
                 if query is not None and read_query is not None:
                     arguments["query"] = parse(query, read_query(request.args))

@@ -69,5 +69,7 @@ def trims(most: int) -> BeforeValidator:
 NOT_BLANK = AfterValidator(_with_something_to_see)
 """For texts that are kept as they are. The schema says it by `SEEN`."""
 DIGITS = _reads(_ascii_digits)
+IN_LOWER_CASE = _reads(lambda text: text.lower() if text.isascii() else text)
+"""For names without regard to case. A Kelvin sign, which would become a k, stays what it is."""
 WITHOUT_BLANKS = _reads(_without_blanks)
 """For base64, which libraries break into lines."""

@@ -16,6 +16,7 @@ _SECRETS = re.compile(
     | \bwhsec_[A-Za-z0-9+/=]+                         # Stripe's webhook secrets
     | (?P<url>://)[^\s/@]{1,256}@                     # the user and password of a URL
     | [\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+    # an e-mail address
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?s:.*?)(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | \$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}              # a bcrypt hash
     | (?P<quoted>                                     # parts of a PostgreSQL error that repeat a row, a parameter or a statement
         \n(?-i:DETAIL|CONTEXT|QUERY|LINE\ \d+):\s+
@@ -40,6 +41,8 @@ SECRET_NAMES = frozenset(
         "id_token",
         "api_key",
         "client_secret",
+        "private_key",
+        "passphrase",
         "code",
         "otp",
         "totp",

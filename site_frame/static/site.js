@@ -1,3 +1,9 @@
 "use strict";
-// On a phone the navigation is one line that scrolls: the entry of this page is brought into view.
-document.querySelector("nav [aria-current=page]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// On a phone the navigation is one line that scrolls: the entry of this page is brought to its middle. Not by `scrollIntoView`, after
+// which the first Tab would go on from there, past "Skip to content".
+const here = document.querySelector("nav [aria-current=page]");
+if (here) {
+  const line = here.closest("nav");
+  const middle = (element) => element.getBoundingClientRect().left + element.clientWidth / 2;
+  line.scrollLeft += middle(here) - middle(line);
+}

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from auth.assembly import Auth
 from auth.jobs import auth_jobs
 from auth.rate_limits.by_address import AuthLimits
+from auth.sessions.lifetimes import SessionLifetimes
 from database import db
 from database.jobs.declare import Jobs
 from database.redis.server import RedisServer
@@ -38,6 +39,9 @@ GENEROUS = AuthLimits(
     strangers=(PLENTY,),
     known_devices=(PLENTY,),
 )
+
+A_DAY = SessionLifetimes(idle=timedelta(days=1))
+"""Without use, so that a test gets to the end of a session in few steps."""
 
 
 @dataclass

@@ -145,7 +145,7 @@ def make_accounts(database_url: str, redis_url: str, shelf: Shelf) -> Iterator[M
         app = bare_app(database_at)
         install_edge(app, require_https=False, trusted_proxy_hops=0, trusted_hosts=())
         for routes in ROUTES:
-            app.register_blueprint(routes(auth))
+            app.register_blueprint(routes(auth.of_account_calls))
         app.register_blueprint(account_pages())
         install_cors(app, auth.settings.web_origins)
         accounts = Accounts(app, auth, clock, redis, box)

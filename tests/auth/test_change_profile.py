@@ -21,6 +21,53 @@ def test_a_user_gives_a_name_and_takes_it_away(accounts: Accounts) -> None:
     assert change(accounts, token, {"display_name": None}).get_json()["display_name"] is None
 
 
+def test_a_username_changes_by_itself(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    change(accounts, token, {"display_name": "Alice"})
+    accounts.clock.advance(minutes=1)
+    answer = change(accounts, token, {"username": "Alice-1"}).get_json()
+    assert (answer["username"], answer["display_name"]) == ("alice-1", "Alice")
+    assert answer["updated_at"] > answer["created_at"]
+    assert accounts.profile(token).get_json()["username"] == "alice-1"
+    assert change(accounts, token, {"username": "ALICE-1"}).status_code == 200
+    assert change(accounts, token, {"username": None}).get_json()["username"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ab",
+        "a" * 33,
+        ".alice",
+        "-alice",
+        "_alice",
+        "al ice",
+        "alice@example.com",
+        "al\nice",
+        "\u212aate",
+        "älice",
+        "<b>alice",
+        7,
+        ["alice"],
+    ],
+)
+def test_a_username_that_others_could_mistake_or_nobody_could_type_is_refused(accounts: Accounts, name: Any) -> None:
+    token = accounts.register()["access_token"]
+    answer = change(accounts, token, {"username": name})
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/username")
+
+
+def test_a_username_of_another_account_is_a_conflict_and_changes_nothing(accounts: Accounts) -> None:
+    alice, bob = accounts.register(), accounts.register("bob@example.com")
+    change(accounts, alice["access_token"], {"username": "alice"})
+    answer = change(accounts, bob["access_token"], {"username": "Alice", "display_name": "Bob"})
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "username_taken")
+    assert accounts.profile(bob["access_token"]).get_json()["display_name"] is None
+    change(accounts, alice["access_token"], {"username": None})
+    assert change(accounts, bob["access_token"], {"username": "Alice"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "field",
     [

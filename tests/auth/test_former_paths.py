@@ -1,4 +1,4 @@
-"""/api/customers: the account paths of older clients, with the bodies that they send"""
+"""The account paths of older clients, with the bodies that they send"""
 
 import pytest
 from werkzeug.test import TestResponse
@@ -44,6 +44,27 @@ def test_the_account_endpoints_work_as_they_did(accounts: Accounts) -> None:
     assert call(accounts, "POST", "/password/reset", {"email": "alice@example.com"}).status_code == 202
     assert accounts.client.post("/api/customers/logout", headers=bearer(token)).status_code == 204
     assert accounts.profile(token).status_code == 401
+
+
+def test_a_client_of_the_store_signs_in_and_reads_changes_and_closes_its_account(accounts: Accounts) -> None:
+    client = accounts.client
+    account = {"email": "user@example.com", "username": "Bonsai.Fan", "password": PASSWORD}
+    assert client.post("/auth/register", json=account).status_code == 201
+    signed_in = client.post("/auth/login", json={"email": "user@example.com", "password": PASSWORD})
+    assert (signed_in.status_code, signed_in.get_json()["token_type"]) == (200, "Bearer")
+    own = bearer(signed_in.get_json()["access_token"])
+    me = client.get("/users/me", headers=own)
+    assert me.headers["Link"] == '</api/auth/profile>; rel="successor-version"'
+    said = me.get_json()
+    assert (said["email"], said["username"]) == ("user@example.com", "bonsai.fan")
+    assert (said["is_active"], said["is_admin"], said["updated_at"]) == (True, False, said["created_at"])
+    changed = client.put("/users/me", json={"display_name": "Bonsai"}, headers=own).get_json()
+    assert (changed["display_name"], changed["username"]) == ("Bonsai", None)
+    refreshed = client.post("/auth/refresh", json={"refresh_token": signed_in.get_json()["refresh_token"]})
+    assert refreshed.status_code == 200
+    assert client.delete("/users/me", headers=own).get_json()["status"] == "closed"
+    assert client.post("/auth/logout", json={"refresh_token": refreshed.get_json()["refresh_token"]}).status_code == 204
+    assert client.get("/users/me", headers=own).status_code == 401
 
 
 def test_a_key_for_which_no_end_is_named_has_none(accounts: Accounts) -> None:

@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from auth.account_change import account_change
 from auth.tiers import Tier
+from config import PLANS
 from tests.auth.accounts_app import Accounts, bearer
 from tests.auth.conftest import MakeAccounts
 from tests.auth.key_holder import KeyHolder
@@ -124,3 +125,18 @@ def test_two_processes_count_together(make_accounts: MakeAccounts) -> None:
     key = other.auth.states.general.key(user_id)
     assert accounts.redis_client.get(key) == b"2"
     assert 0 < accounts.redis_client.ttl(key) <= 120
+
+
+@pytest.mark.parametrize(("tier", "requests"), [("free", 60), ("team", 1000)])
+def test_the_plans_that_are_sold_allow_so_many(make_accounts: MakeAccounts, tier: str, requests: int) -> None:
+    sold = {tier: plan.requests_per_minute for tier, plan in PLANS.items()}
+    accounts = make_accounts(requests_per_minute=sold)
+    accounts.clock.now = accounts.clock.now.replace(second=12, microsecond=0)
+    signed_in = accounts.register()
+    now_of_tier(accounts, signed_in["user"]["id"], tier)
+    key = accounts.auth.states.general.key(UUID(signed_in["user"]["id"]))
+    accounts.redis_client.set(key, requests - 2)
+    last = [accounts.profile(signed_in["access_token"]) for _ in range(3)]
+    assert [answer.status_code for answer in last] == [200, 200, 429]
+    assert [answer.headers["RateLimit"] for answer in last] == [f'"general";r={left};t=48' for left in (1, 0, 0)]
+    assert (last[2].headers["Retry-After"], last[2].get_json()["limited_by"]) == ("48", "plan")

@@ -38,6 +38,14 @@ def test_a_query_that_is_not_understood_is_422(accounts: Accounts, path: str, qu
     assert (answer.status_code, answer.get_json()["error"]) == (422, "validation_failed")
 
 
+def test_a_cursor_that_was_changed_is_refused_in_plain_words(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    for cursor in ("1", "00000000-0000-7000-8000-00000000000G", "00000000-0000-7000-8000-00000000000A"):
+        answer = accounts.client.get(f"/api/auth/sessions?cursor={cursor}", headers=bearer(token))
+        [error] = answer.get_json()["errors"]
+        assert (error["pointer"], error["message"]) == ("/cursor", "Send the cursor unchanged")
+
+
 def test_every_list_is_declared_alike(accounts: Accounts) -> None:
     operations = accounts.app.extensions[OPERATIONS_KEY]
     tags = {each.tag: "x" for each in operations.values()}

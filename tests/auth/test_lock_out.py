@@ -70,6 +70,18 @@ NEITHER = {
     "billing_credits": "what need not be paid",
     "chat_conversations": "what the owner wrote",
     "chat_messages": "what the owner wrote",
+    "shop_orders": "what was bought",
+    "shop_refunds": "a record",
+    "shop_order_events": "a record",
+    "stock_movements": "a record",
+    "ssh_profiles": "where the owner's servers are",
+    "ssh_keys": "open the owner's servers, and not the account",
+    "ssh_known_hosts": "tell the owner's servers from others",
+    "ssh_seen_host_keys": "tell the owner's servers from others",
+    "terminal_sessions": "end with the session whose socket has them",
+    "terminal_commands": "what the owner wrote",
+    "sync_items": "what the owner wrote",
+    "sync_heads": "a count",
 }
 
 

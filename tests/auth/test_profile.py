@@ -7,9 +7,19 @@ def test_a_signed_in_user_sees_the_own_account_and_no_secret(accounts: Accounts)
     signed_in = accounts.register()
     answer = accounts.profile(signed_in["access_token"])
     assert answer.status_code == 200
-    members = {"id", "email", "tier", "is_verified", "display_name", "created_at", "impersonated_by"}
-    assert set(answer.get_json()) == members
-    assert answer.get_json()["impersonated_by"] is False
+    names = {"id", "email", "username", "display_name"}
+    facts = {"tier", "is_verified", "is_active", "is_admin", "created_at", "updated_at", "impersonated_by"}
+    body = answer.get_json()
+    assert set(body) == names | facts
+    assert (body["is_active"], body["is_admin"], body["impersonated_by"]) == (True, False, False)
+    assert body["updated_at"] == body["created_at"]
+
+
+def test_only_the_role_of_an_admin_is_shown_as_one(accounts: Accounts) -> None:
+    token = accounts.register()["access_token"]
+    for role, is_admin in (("support", False), ("admin", True)):
+        accounts.query(f"UPDATE users SET role = '{role}'")
+        assert accounts.profile(token).get_json()["is_admin"] is is_admin
 
 
 def test_nobody_is_asked_to_sign_in(accounts: Accounts) -> None:

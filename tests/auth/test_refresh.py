@@ -9,7 +9,8 @@ from typing import Any
 from auth.tokens.access_token import canonical_uuid
 from auth.tokens.opaque import checksum
 from auth.tokens.refresh_token import LAYOUT, PREFIX, VERSION, read_refresh_token
-from tests.auth.accounts_app import Accounts
+from tests.auth.accounts_app import A_DAY, Accounts
+from tests.auth.conftest import MakeAccounts
 
 
 def event_names(events: list[Any]) -> list[str]:
@@ -118,13 +119,14 @@ def test_a_token_of_a_session_that_never_was_is_refused(accounts: Accounts) -> N
     assert accounts.refresh(forged).status_code == 401
 
 
-def test_a_session_unused_for_a_day_is_over(accounts: Accounts) -> None:
+def test_a_session_unused_for_an_hour_is_over(accounts: Accounts) -> None:
     token = accounts.register()["refresh_token"]
-    accounts.clock.advance(hours=24)
+    accounts.clock.advance(minutes=60)
     assert accounts.refresh(token).status_code == 401
 
 
-def test_use_prolongs_a_session_but_not_beyond_its_end(accounts: Accounts) -> None:
+def test_use_prolongs_a_session_but_not_beyond_its_end(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(sessions=A_DAY)
     token = accounts.register()["refresh_token"]
     for _ in range(7):
         accounts.clock.advance(hours=23)
@@ -135,7 +137,8 @@ def test_use_prolongs_a_session_but_not_beyond_its_end(accounts: Accounts) -> No
     assert accounts.refresh(token).status_code == 401
 
 
-def test_an_access_token_never_outlives_its_session(accounts: Accounts) -> None:
+def test_an_access_token_never_outlives_its_session(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(sessions=A_DAY)
     token = accounts.register()["refresh_token"]
     for _ in range(7):
         accounts.clock.advance(hours=23, minutes=59)

@@ -15,7 +15,7 @@ def test_a_new_user_is_told_who_they_are_and_gets_tokens(accounts: Accounts) -> 
     assert answer.status_code == 201
     body = answer.get_json()
     assert set(body) == {"user", "access_token", "refresh_token", "token_type", "expires_in", "device_token"}
-    assert set(body["user"]) == {"id", "email", "tier", "is_verified", "display_name", "created_at"}
+    assert body["user"].keys() == accounts.profile(body["access_token"]).get_json().keys() - {"impersonated_by"}
     assert body["user"]["email"] == "Alice@example.com"
     assert body["user"]["tier"] == "free"
     assert body["user"]["is_verified"] is False
@@ -36,6 +36,63 @@ def test_a_taken_address_is_a_conflict_in_any_case(accounts: Accounts) -> None:
     assert answer.status_code == 409
     assert answer.get_json()["error"] == "email_taken"
     assert accounts.query("SELECT count(*) FROM users") == [(1,)]
+
+
+def test_a_username_is_kept_in_lower_case(accounts: Accounts) -> None:
+    for number, (username, kept) in enumerate([(" Bonsai.Fan\u200b", "bonsai.fan"), (None, None)]):
+        body = {"email": f"user{number}@example.com", "password": PASSWORD, "username": username}
+        answer = accounts.post("/register", body)
+        assert (answer.status_code, answer.get_json()["user"]["username"]) == (201, kept)
+
+
+def test_a_taken_username_is_a_conflict_in_any_case(accounts: Accounts) -> None:
+    alice = {"email": "alice@example.com", "password": PASSWORD, "username": "alice"}
+    assert accounts.post("/register", alice).status_code == 201
+    for email, error in (("bob@example.com", "username_taken"), ("Alice@example.com", "email_taken")):
+        answer = accounts.post("/register", {**alice, "email": email, "username": "ALICE"})
+        assert (answer.status_code, answer.get_json()["error"]) == (409, error)
+    assert accounts.query("SELECT count(*) FROM users") == [(1,)]
+
+
+def test_a_private_registration_with_a_taken_username_tells_nothing_and_makes_the_account(
+    make_accounts: MakeAccounts,
+) -> None:
+    accounts = make_accounts(registration_response="private")
+    answers = [
+        accounts.post("/register", {"email": email, "password": PASSWORD, "username": "alice"})
+        for email in ("alice@example.com", "bob@example.com", "bob@example.com")
+    ]
+    assert {(each.status_code, each.data, frozenset(each.headers.keys())) for each in answers} == {
+        (202, b'{"status":"check_email"}', frozenset(answers[0].headers.keys()))
+    }
+    assert accounts.query("SELECT email, username FROM users ORDER BY email") == [
+        ("alice@example.com", "alice"),
+        ("bob@example.com", None),
+    ]
+    assert [(message["To"], message["Subject"]) for message in accounts.messages()] == [
+        ("alice@example.com", "Confirm your e-mail address"),
+        ("bob@example.com", "Confirm your e-mail address"),
+        ("bob@example.com", "This e-mail address is already in use"),
+    ]
+
+
+def test_a_private_registration_of_a_taken_address_takes_no_username(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(registration_response="private")
+    for username in ("alice", "bob"):
+        accounts.post("/register", {"email": "alice@example.com", "password": PASSWORD, "username": username})
+    assert accounts.query("SELECT username FROM users") == [("alice",)]
+
+
+def test_of_many_who_want_one_username_at_once_one_gets_it(accounts: Accounts) -> None:
+    def attempt(number: int) -> int:
+        body = {"email": f"user{number}@example.com", "password": PASSWORD, "username": "alice"}
+        while (status := accounts.post("/register", body).status_code) == 503:
+            pass
+        return status
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(attempt, range(8))) == [201] + [409] * 7
+    assert accounts.query("SELECT username FROM users") == [("alice",)]
 
 
 def test_twenty_registrations_of_one_address_at_once_make_one_account(accounts: Accounts) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from auth.sessions.lifetimes import SessionLifetimes
-from tests.auth.accounts_app import Accounts
+from tests.auth.accounts_app import A_DAY, Accounts
+from tests.auth.conftest import MakeAccounts
 
 
 def session_of(accounts: Accounts, remember: bool) -> str:
@@ -21,7 +22,7 @@ def successor(accounts: Accounts, token: str) -> str:
     return following
 
 
-@pytest.mark.parametrize(("remember", "idle"), [(False, {"hours": 24}), (True, {"days": 30})])
+@pytest.mark.parametrize(("remember", "idle"), [(False, {"minutes": 60}), (True, {"days": 30})])
 def test_a_session_ends_when_it_is_not_used(accounts: Accounts, remember: bool, idle: dict[str, Any]) -> None:
     token = session_of(accounts, remember)
     accounts.clock.advance(**idle)
@@ -32,8 +33,10 @@ def test_a_session_ends_when_it_is_not_used(accounts: Accounts, remember: bool, 
 
 
 @pytest.mark.parametrize(("remember", "step", "steps"), [(False, 23, 7), (True, 29 * 24, 3)])
-def test_a_session_ends_however_much_it_is_used(accounts: Accounts, remember: bool, step: int, steps: int) -> None:
-    lifetimes = SessionLifetimes()
+def test_a_session_ends_however_much_it_is_used(
+    make_accounts: MakeAccounts, remember: bool, step: int, steps: int
+) -> None:
+    accounts, lifetimes = make_accounts(sessions=A_DAY), SessionLifetimes()
     token, start = session_of(accounts, remember), accounts.clock.now
     for _ in range(steps):
         accounts.clock.advance(hours=step)
@@ -45,7 +48,8 @@ def test_a_session_ends_however_much_it_is_used(accounts: Accounts, remember: bo
     assert accounts.refresh(token).status_code == 401
 
 
-def test_the_access_token_of_a_session_that_ran_out_is_refused(accounts: Accounts) -> None:
+def test_the_access_token_of_a_session_that_ran_out_is_refused(make_accounts: MakeAccounts) -> None:
+    accounts = make_accounts(sessions=A_DAY)
     token = session_of(accounts, remember=False)
     for _ in range(6):
         accounts.clock.advance(hours=23, minutes=59)

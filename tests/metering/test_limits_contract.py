@@ -345,6 +345,7 @@ def test_calls_that_end_while_redis_rests_hold_no_place_when_it_is_asked_again(o
     on_redis.take(alice, two)
 
 
+@pytest.mark.slow
 def test_a_call_that_redis_admitted_unheard_holds_no_place(
     database_url: str, own_valkey: EmbeddedValkey, alice: UUID
 ) -> None:

@@ -153,12 +153,15 @@ def test_redis_comes_back_with_what_it_held_at_the_first_call(
     database_url: str, own_valkey: EmbeddedValkey, lasting_thread: ThreadPoolExecutor
 ) -> None:
     alice = somebody()
+    saved = threading.Event()
 
     def during(call: int) -> None:
         if call == 1:
             with redis.Redis.from_url(own_valkey.url) as client:
                 client.save()
+            saved.set()
         if call == 5:
+            assert saved.wait(10)
             own_valkey.kill()
             lasting_thread.submit(own_valkey.start).result()
             with redis.Redis.from_url(own_valkey.url) as client:

@@ -23,12 +23,13 @@ from tests.payments.stripe_app import MakeStripe, RunningStripe, running_stripe
 
 MakePayments = Callable[..., RunningPayments]
 PLANS = (
-    PlanOffer(Tier.FREE, "Free", {"predict": {"per_day": 5}}, 60, (), ()),
+    PlanOffer(Tier.FREE, "Free", {"predict": {"per_day": 5}}, 60, 10, (), ()),
     PlanOffer(
         Tier.PRO,
         "Pro",
         {"predict": {"per_day": 100}},
         300,
+        20,
         ("x",),
         ("Priority support",),
         (offer(Provider.APPLE, BillingCycle.MONTHLY, "com.example.pro"),),

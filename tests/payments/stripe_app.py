@@ -13,12 +13,12 @@ from werkzeug.test import TestResponse
 
 from auth.tiers import Tier
 from database.base import Clock
+from metering.purchase import Purchases
 from payments.apply_stripe_event import HANDLERS
 from payments.billing.pay import StatementPurchases
 from payments.billing.rules import BillingRules
 from payments.plans import PlanOffer
 from payments.product_table import ProductTable
-from payments.purchase import Purchases
 from payments.purchases.items import Items
 from payments.purchases.jobs import purchase_jobs
 from payments.stripe.jobs import stripe_jobs
@@ -44,7 +44,7 @@ PRICES = (
 HOME = "https://app.example.com/billing"
 OWN_ADDRESS = "https://api.example.com"
 OTHER_ORIGIN = "https://staging.example.com"
-PLANS = (PlanOffer(Tier.PRO, "Pro", {"predict": {"per_day": 100}}, 300, (), ()),)
+PLANS = (PlanOffer(Tier.PRO, "Pro", {"predict": {"per_day": 100}}, 300, 20, (), ()),)
 
 
 @dataclass
@@ -185,7 +185,7 @@ def running_stripe(
         redirects=Redirects(OWN_ADDRESS if own_pages else HOME, frozenset({OTHER_ORIGIN}), own_pages=own_pages),
         trial=timedelta(days=trial_days),
         webhook_secrets=(server.webhook_secret,) if secrets is None else secrets,
-        purchases=(Items(), StatementPurchases(statements), *purchases),
+        purchases=lambda: (Items(), StatementPurchases(statements), *purchases),
     )
     payments = assembled(url, billing, statements, plans=PLANS, stripe=rules)
     app = app_of(url, payments)

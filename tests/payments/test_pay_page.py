@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 import requests
 
+from metering.purchase import Purchase
 from payments.billing.pay import BILLING_PERIOD
 from payments.billing.settle_by_hand import BillingPeriodSettled
-from payments.purchase import Purchase
 from payments.purchases.jobs import release_reservations
 from payments.purchases.pay_page import PagePurchase, open_pay_page
 from tests.payments.statements import Statements

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from payments.stripe.price_list import KEPT, KEPT_AFTER_FAILURE
 from sandbox.stripe_server.protocol.faults import Trouble
 from tests.payments.stripe_app import MakeStripe, RunningStripe
@@ -39,6 +41,7 @@ def test_stripe_is_asked_again_after_ten_minutes(stripe: RunningStripe) -> None:
     assert asked(stripe) == 2 * first
 
 
+@pytest.mark.slow
 def test_while_stripe_does_not_answer_the_prices_known_before_are_shown(stripe: RunningStripe) -> None:
     stripe.server.faults.add(Trouble.RESET, times=3, under=PRICES)
     assert shown(stripe) == {"monthly": None, "yearly": None}

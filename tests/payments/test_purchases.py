@@ -1,6 +1,6 @@
 """A second kind of purchase: seats of a show, with a table of their own. Nothing of payments knows of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from database import transaction
+from metering.purchase import KnownRefund, Price, Purchase, PurchaseKindOff, Purchases, RefundRefused
 from payments.apply_stripe_event import stripe_events
 from payments.personal_data import export_payments
-from payments.purchase import Price, Purchase, PurchaseKindOff, Purchases
 from payments.purchases.bodies import OpenPaymentAnswer
 from payments.purchases.create import OutOfStock, create_intent
 from payments.purchases.items import Items
 from payments.purchases.read import read_payment
 from payments.subscriptions.status import Provider
-from security.edge.problems import NotFound
+from security.edge.problems import NotFound, Problem
 from tests.databases import MigratedDatabases
 from tests.payments.stripe_app import MakeStripe, RunningStripe
 
@@ -27,10 +27,17 @@ GOOD = "pm_card_visa"
 RESERVED = timedelta(minutes=30)
 
 
+class SoldToAnother(Problem):
+    status, error, title = 409, "sold_to_another", "This seat was sold to somebody else"
+
+
 class Seats:
     """Each is sold to the one user it was made for."""
 
     kind = "seat"
+
+    def __init__(self) -> None:
+        self.told: list[Sequence[KnownRefund]] = []
 
     def price(self, session: Session, user_id: UUID, purchase: Purchase) -> Price:
         row = session.execute(
@@ -40,7 +47,13 @@ class Seats:
             raise NotFound
         return Price(row.price * purchase.quantity, "eur")
 
+    def refuse_late(self, session: Session, purchase: Purchase) -> None:
+        row = session.execute(text("SELECT state FROM seats WHERE id = :id"), {"id": purchase.id}).one()
+        if row.state == "sold to another":
+            raise SoldToAnother
+
     def reserve(self, session: Session, purchase: Purchase) -> bool:
+        assert purchase.payment_id is not None
         return self._move(session, purchase, "free", "reserved")
 
     def release(self, session: Session, purchase: Purchase) -> None:
@@ -53,6 +66,9 @@ class Seats:
 
     def given_back(self, session: Session, purchase: Purchase, now: datetime) -> None:
         assert self._move(session, purchase, "taken", "given back")
+
+    def refunded(self, session: Session, purchase: Purchase, refunds: Sequence[KnownRefund], now: datetime) -> None:
+        self.told.append(refunds)
 
     def _move(self, session: Session, purchase: Purchase, before: str, after: str) -> bool:
         moved = session.execute(
@@ -76,8 +92,13 @@ def database_url(databases_with_seats: MigratedDatabases) -> Iterator[str]:
 
 
 @pytest.fixture
-def stripe(make_stripe: MakeStripe) -> RunningStripe:
-    kinds: tuple[Purchases, ...] = (Seats(),)
+def seats() -> Seats:
+    return Seats()
+
+
+@pytest.fixture
+def stripe(make_stripe: MakeStripe, seats: Seats) -> RunningStripe:
+    kinds: tuple[Purchases, ...] = (seats,)
     return make_stripe(purchases=kinds)
 
 
@@ -186,6 +207,33 @@ def test_money_that_comes_too_late(seat: Seat, left: bool, status: str, state: s
     assert (seat.shown(payment.id), seat.state) == (status, state)
 
 
+def test_a_payment_that_comes_too_late_is_not_tried(seat: Seat) -> None:
+    payment = seat.order()
+    seat.stripe.query("UPDATE seats SET state = 'sold to another'")
+    body = {"payment_id": str(payment.id), "payment_method": GOOD}
+    answer = seat.stripe.post("/stripe/confirm", body, seat.buyer)
+
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "sold_to_another")
+    assert seat.stripe.latest("payment_intent")["status"] == "requires_payment_method"
+
+
+def test_it_is_refunded_in_parts_and_told_of_each(seat: Seat, seats: Seats) -> None:
+    payment = seat.pay()
+    one_off = seat.stripe.payments.one_off
+    with seat.stripe.app.app_context():
+        for key, amount in (("seat:1", 200), ("seat:2", 500), ("seat:1", 200)):
+            one_off.refund(payment, amount, key)
+        with pytest.raises(RefundRefused):
+            one_off.refund(payment, 1, "seat:3")
+
+    assert {(each.key, each.amount, each.failed) for each in seats.told[-1]} == {
+        ("seat:1", 200, False),
+        ("seat:2", 500, False),
+    }
+    body = seat.stripe.get(f"/{payment}", seat.buyer).get_json()
+    assert (body["status"], body["refunded_amount"], seat.state) == ("refunded", 700, "given back")
+
+
 def test_reconciling_finds_what_nobody_told(seat: Seat) -> None:
     seat.order()
     seat.pay_at_stripe()
@@ -210,7 +258,7 @@ def test_while_a_kind_is_switched_off_its_payments_wait(seat: Seat) -> None:
     """A process that cannot say what was bought neither hands it over nor gives the money back."""
     payment, stripe = seat.order(), seat.stripe
     seat.pay_at_stripe()
-    payments, off = stripe.payments, replace(stripe.rules, purchases=(Items(),))
+    payments, off = stripe.payments, replace(stripe.rules, purchases=lambda: (Items(),))
     stripe.payments = replace(payments, inbox=replace(payments.inbox, handlers={Provider.STRIPE: stripe_events(off)}))
     stripe.deliver()
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.whole.web_server import new_address
+from tests.whole.new_address import new_address
 
 ANSWER_SECONDS = 10.0
 QUIET = logging.getLogger("raw_socket")

@@ -15,8 +15,9 @@ from tests.realtime.conftest import PER_ADDRESS, Accounts
 from tests.realtime.raw_socket import RawSocket
 from tests.realtime.realtime_process import RealtimeProcess
 from tests.whole.environment import PUBLIC_HOST
+from tests.whole.new_address import new_address
 from tests.whole.proxies import CADDY, NGINX, NOWHERE, Proxy, caddy, nginx
-from tests.whole.web_server import ROOT, new_address
+from tests.whole.web_server import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from tests.realtime.conftest import PER_ADDRESS, Accounts
 from tests.realtime.raw_socket import RawSocket
 from tests.realtime.realtime_process import RealtimeProcess
 from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN
-from tests.whole.web_server import new_address
+from tests.whole.new_address import new_address
 
 pytestmark = pytest.mark.slow
 

@@ -42,6 +42,9 @@ class Account:
         assert url is not None
         return requests.post(url, data={"action": action, **fields}, allow_redirects=False, timeout=10)
 
+    def control(self, action: str, **fields: object) -> requests.Response:
+        return requests.post(f"{self.server.url}/controls/{action}", json=fields, timeout=10)
+
     def subscribe(self, price: str = PRO, card: Card = Card.GOOD, **subscription_data: object) -> stripe.Subscription:
         session = self.session(self.customer().id, price, **subscription_data)
         assert self.press(session.url, card.value).status_code == 303

@@ -105,14 +105,16 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
         answer, end = decoder.raw_decode(text)
         answers.append(answer)
         text = text[end:]
-    _, prediction, usage, solution, bought, more, on_the_web = answers
+    _, prediction, usage, solution, help_, bought, more, on_the_web, paid, ordered = answers
     assert prediction["metadata"]["predictions_remaining_today"] == 4
     assert (usage["used"], usage["remaining"]) == (1, 4)
     assert (solution["provider"], solution["mock"], solution["image"]["width"]) == ("openai", False, 96)
+    assert (help_["model"], help_["usage"]["input_tokens"] > 0) == ("anthropic/claude-sonnet-5.5", True)
     assert solution["answer"] and solution["usage"]["input_tokens"] > 0
     assert (bought["tier"], bought["subscription"]["provider"]) == ("pro", "apple")
     assert (more["used"], more["limit"] > usage["limit"]) == (1, True)
     assert on_the_web["error"] == "already_subscribed"
+    assert (paid["status"], ordered["status"], ordered["payment_status"]) == ("succeeded", "confirmed", "paid")
     assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
@@ -120,7 +122,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
     found = re.search(
-        r"^AI +stand-ins, .*: OpenAI, Anthropic, Google, Groq (http://\S+)$", started.output, re.MULTILINE
+        r"^AI +stand-ins, .*: OpenAI, Anthropic, Google, Groq, OpenRouter (http://\S+)$", started.output, re.MULTILINE
     )
     assert (
         found is not None and requests.get(f"{found[1]}/controls/books", timeout=10).json()["requests"]
@@ -236,6 +238,7 @@ def test_servers_that_are_given_are_used_and_none_is_started(
     running.environ |= {"PRIVATE_API_URL": "http://127.0.0.1:1", "EMAIL_HOST": "127.0.0.1"}
     running.environ |= {"STRIPE_SECRET_KEY": "sk_test_given"}
     running.environ |= {name: secrets.token_hex(16) for name in AI_VARIABLES if name.endswith("_KEY")}
+    running.environ |= {"OPENROUTER_BASE_URL": "http://127.0.0.1:1/api/v1"}
     running.environ |= {"APPLE_BUNDLE_ID": "com.example.given", "APPLE_APP_ID": "1"}
     running.environ |= {"APPLE_PRODUCTS": "com.example.given.pro:pro:monthly"}
     running.environ |= {"APPLE_CLIENT_IDS": "com.example.given", "GOOGLE_CLIENT_IDS": "given"}

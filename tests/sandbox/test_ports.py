@@ -28,6 +28,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         postgres.discard()
 
 
+@pytest.mark.slow
 def test_a_server_takes_another_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found = iter([taken.getsockname()[1]])

@@ -79,6 +79,18 @@ def test_every_attempt_can_be_doubled(account: Account, endpoint: Endpoint) -> N
     assert endpoint.got[0].body == endpoint.got[1].body
 
 
+def test_events_are_lost_until_they_are_not(account: Account, endpoint: Endpoint) -> None:
+    account.control("lose-events", losing=True)
+    for _ in range(2):
+        account.customer()
+    assert account.server.outbox.deliver_pending() == []
+    account.control("lose-events", losing=False)
+    account.customer()
+
+    assert account.server.outbox.deliver_pending() == [200]
+    assert len(account.client.v1.events.list({"delivery_success": False}).data) == 2
+
+
 def test_a_dropped_event_is_only_in_the_list(account: Account, endpoint: Endpoint) -> None:
     account.server.outbox.drop_next()
     account.customer("alice@example.com")

@@ -147,3 +147,31 @@ def test_the_invoice_of_a_charge_is_found_through_its_payment(account: Account) 
     )
 
     assert [each.invoice for each in found.data] == [subscription.latest_invoice]
+
+
+def test_a_part_that_was_refunded_with_a_key_is_refunded_once_and_keeps_its_metadata(account: Account) -> None:
+    done = paid(account)
+    part: stripe.params.RefundCreateParams = {"payment_intent": done.id, "amount": 500, "metadata": {"key": "refund:1"}}
+    first, again = (account.client.v1.refunds.create(part, {"idempotency_key": "refund:1"}) for _ in range(2))
+    other = account.client.v1.refunds.create({**part, "amount": 700}, {"idempotency_key": "refund:2"})
+
+    assert (first.id, first.amount) == (again.id, 500)
+    listed = account.client.v1.refunds.list({"payment_intent": done.id}).data
+    assert {(each.id, each.amount) for each in listed} == {(first.id, 500), (other.id, 700)}
+    assert all(each.metadata is not None and each.metadata["key"] == "refund:1" for each in listed)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        account.client.v1.refunds.create({"payment_intent": done.id, "amount": 1301})
+    assert refused.value.param == "amount"
+
+
+def test_money_that_comes_after_the_payment_was_cancelled(account: Account) -> None:
+    made = intent(account)
+    account.client.v1.payment_intents.cancel(made.id)
+    answer = account.control("pay-late", payment_intent=made.id)
+    assert answer.status_code == 200
+
+    late = account.client.v1.payment_intents.retrieve(made.id)
+    assert (late.status, late.amount_received, late.canceled_at) == ("succeeded", 2500, None)
+    assert account.kinds()[-2:] == ["charge.succeeded", "payment_intent.succeeded"]
+    assert account.client.v1.refunds.create({"payment_intent": made.id}).amount == 2500
+    assert account.control("pay-late", payment_intent=made.id).status_code == 409

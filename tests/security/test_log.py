@@ -157,6 +157,9 @@ def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.Capt
     assert secret not in output
 
 
+PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\nZXktdjE=\n-----END OPENSSH PRIVATE KEY-----"
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
@@ -166,6 +169,8 @@ def test_secrets_are_masked_wherever_they_stand(secret: str, capsys: pytest.Capt
         ("start_time of the part_number", "start_time of the part_number"),
         ("a@b", "a@b"),
         ("risk-taking-and-more-than-that", "risk-taking-and-more-than-that"),
+        (f"x {PRIVATE_KEY} y", "x [masked] y"),
+        (f"x {PRIVATE_KEY[:60]}", "x [masked]"),
         (
             'new row violates "kept"\nDETAIL:  Failing row contains (7, a\nb, Run).\nHINT:  none',
             'new row violates "kept"\nDETAIL:  [masked]\nHINT:  none',

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from security.api.models import AnswerBody, Body
 from security.api.openapi import openapi_document
 from security.api.operation import OPERATIONS_KEY, Anyone
-from security.edge.problems import PROBLEM_JSON
+from security.api.socket_messages import SocketMessages
+from security.edge.problems import PROBLEM_JSON, Problem
 from tests.toy_api import TOY_DESCRIPTION, told
 
 
@@ -154,3 +156,28 @@ def test_a_scheme_that_nobody_described_is_refused(toy: Flask) -> None:
     declared = replace(operations["toy.replaceWish"], guard=Anyone("a test", scheme="seal"))
     with pytest.raises(ValueError, match="seal"):
         openapi_document({**operations, "toy.replaceWish": declared}, TOY_DESCRIPTION)
+
+
+class Said(Body):
+    text: str
+
+
+class Heard(AnswerBody):
+    text: str
+
+
+def test_messages_of_sockets_stand_beside_the_operations(toy: Flask) -> None:
+    sockets = {"/ws/toy": SocketMessages("toy.v1", "Talk.", {"say": Said, "raw": None}, {"hear": Heard, "no": Problem})}
+    api = replace(TOY_DESCRIPTION, sockets=sockets, sockets_server="https://sockets.example.com")
+    document = openapi_document(toy.extensions[OPERATIONS_KEY], api)
+    OpenAPIV31SpecValidator(document).validate()
+    told = document["x-websocket"]
+    assert told["servers"] == [{"url": "https://sockets.example.com"}]
+    assert told["paths"]["/ws/toy"]["from_client"] == {
+        "raw": {"contentMediaType": "application/octet-stream"},
+        "say": {"$ref": "#/x-websocket/$defs/Said"},
+    }
+    assert told["paths"]["/ws/toy"]["from_server"]["no"] == {"$ref": "#/components/schemas/Problem"}
+    assert told["$defs"]["Heard"]["required"] == ["text"]
+    assert told["$defs"].keys().isdisjoint(document["components"]["schemas"])
+    assert "x-websocket" not in openapi_document(toy.extensions[OPERATIONS_KEY], TOY_DESCRIPTION)

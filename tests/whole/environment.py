@@ -10,11 +10,15 @@ from sandbox.stripe_server.development_prices import PRICES_SETTING
 from sandbox.stripe_server.server import StripeServer
 
 PRIVATE_KEY = secrets.token_urlsafe(48)
+NEED_STRIPE = {"shop"}
+"""Products that are off until Stripe is set up."""
 PUBLIC_HOST = "api.example.com"
 WEB_ORIGIN = "https://app.example.com"
 
 
+ALL = ",".join(each.name for each in CAPABILITIES)
 EVERYTHING = {
+    "CAPABILITIES": ALL,
     "SECURITY_CONTACT": "mailto:security@example.com",
     "STRIPE_SECRET_KEY": f"sk_live_{'a1B2c3D4' * 4}",
     "STRIPE_WEBHOOK_SECRET": f"whsec_{'a1B2c3D4' * 5}",
@@ -36,6 +40,7 @@ def private_server() -> PrivateServer:
 def stripe_environment(stripe: StripeServer) -> dict[str, str]:
     """What makes a development server buy from this stand-in. Production takes Stripe's own address alone."""
     return {
+        "CAPABILITIES": ALL,
         "STRIPE_SECRET_KEY": stripe.secret_key,
         "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
         "STRIPE_API_BASE": stripe.url,
@@ -44,15 +49,19 @@ def stripe_environment(stripe: StripeServer) -> dict[str, str]:
 
 
 def ai_environment(ai: AIServer) -> dict[str, str]:
-    """What makes a server ask this stand-in instead of OpenAI."""
-    return {"OPENAI_API_KEY": ai.keys["openai"], "OPENAI_BASE_URL": ai.base_url("openai")}
+    """What makes a server ask this stand-in instead of OpenAI and OpenRouter."""
+    return {
+        "OPENAI_API_KEY": ai.keys["openai"],
+        "OPENAI_BASE_URL": ai.base_url("openai"),
+        "OPENROUTER_BASE_URL": ai.base_url("openrouter"),
+    }
 
 
 def production_environment(database_url: str, private_url: str, redis_url: str | None = None) -> dict[str, str]:
     """`REGISTRATION_RESPONSE` is classic, because without mail a private registration leads nowhere."""
     environ = {
         "FLASK_ENV": "production",
-        "CAPABILITIES": ",".join(each.name for each in CAPABILITIES),
+        "CAPABILITIES": ",".join(each.name for each in CAPABILITIES if each.name not in NEED_STRIPE),
         "SECRET_KEY": secrets.token_urlsafe(48),
         "PUBLIC_BASE_URL": f"https://{PUBLIC_HOST}",
         "CORS_ORIGINS": WEB_ORIGIN,
@@ -63,6 +72,7 @@ def production_environment(database_url: str, private_url: str, redis_url: str |
         "PRIVATE_API_TIMEOUT": "5",
         "OPENAI_API_KEY": f"sk-proj-{secrets.token_hex(20)}",
         "OPENAI_BASE_URL": "http://127.0.0.1:1",  # nobody is there
+        "OPENROUTER_BASE_URL": "http://127.0.0.1:1",
         "REGISTRATION_RESPONSE": "classic",
         "BCRYPT_COST": "10",
         "RATE_LIMIT_GENERAL": "off",

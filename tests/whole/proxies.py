@@ -77,7 +77,7 @@ def caddy(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> 
 
 @contextmanager
 def nginx(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> Iterator[Proxy]:
-    """With the shipped file and its TLS."""
+    """With the shipped file and its TLS. It names two servers; more are added as an operator adds them."""
     assert NGINX is not None
     certificate, key = write_certificate(folder)
     trusting = ssl.create_default_context(cafile=str(certificate))
@@ -87,9 +87,11 @@ def nginx(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> 
 
     def program(port: int) -> ChildProcess:
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        more = "".join(f"\tserver 127.0.0.1:{port} max_fails=0;\n" for port in web_servers[2:])
         for old, new in {
             "127.0.0.1:8001": f"127.0.0.1:{web_servers[0]}",
             "127.0.0.1:8002": f"127.0.0.1:{web_servers[1]}",
+            "\tkeepalive 64;\n": f"{more}\tkeepalive 64;\n",
             "127.0.0.1:8003": f"127.0.0.1:{realtime}",
             "listen 80;": f"listen unix:{folder}/plain;",
             "listen 443 ": f"listen 127.0.0.1:{port} ",

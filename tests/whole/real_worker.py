@@ -30,6 +30,9 @@ class RealWorker:
     def stop(self) -> None:
         self._program.stop(20)
 
+    def kill(self) -> None:
+        self._program.stop(0)
+
     def wait_until_idle(self) -> None:
         """Every job that stood in the queue has ended, and what it announces after its commit is announced."""
         deadline = time.monotonic() + IDLE_SECONDS

@@ -8,7 +8,8 @@ from http.client import HTTPResponse
 from typing import Any
 
 from tests.whole.environment import PUBLIC_HOST
-from tests.whole.web_server import WebServer, new_address
+from tests.whole.new_address import new_address
+from tests.whole.web_server import WebServer
 
 LAST_OF_COMPLETIONS = "[DONE]"
 

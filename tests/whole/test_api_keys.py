@@ -8,6 +8,8 @@ import pytest
 
 from tests.whole.web_server import QUESTION, Person, Reply, WebServer
 
+pytestmark = pytest.mark.slow  # a server is started for it
+
 ENOUGH_TO_REACH_EVERY_PROCESS = 12
 PREDICT, USAGE = "/api/gateway/predict", "/api/gateway/predict/usage"
 

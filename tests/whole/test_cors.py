@@ -3,12 +3,15 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from security.api.operation import OPERATIONS_KEY
 from security.edge.cors import EXPOSED_HEADERS
 from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN
+
+pytestmark = pytest.mark.slow  # a server is started for it
 
 READABLE_ANYWAY = {
     "cache-control",

@@ -17,6 +17,8 @@ from tests.auth.accounts_app import PASSWORD, bearer
 from tests.conftest import administer
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
+pytestmark = pytest.mark.slow  # a server is started for it
+
 BASE = f"https://{PUBLIC_HOST}"
 
 
@@ -51,6 +53,6 @@ def test_what_the_gateway_counted_is_in_an_export(server: Flask, settings: Setti
     answer = client.get(path, headers=bearer(token), base_url=BASE)
     assert answer.status_code == 200, answer.text
     parts = answer.get_json()["parts"]
-    assert set(parts) == {"account", "chat", "gateway", "payments"}
+    assert set(parts) == {"account", "chat", "gateway", "payments", "shop", "terminal"}
     counted = {"feature": "predict", "unit": "call", "window": "2026-11-27", "used": 3, "allowed": None}
     assert parts["gateway"]["usage"] == [counted]

@@ -25,11 +25,11 @@ def test_requests_of_every_kind_count_together(
         time.sleep(A_MINUTE - time.time() % A_MINUTE)  # the minute must not end while it is counted in
     assert server.predict(alice, headers=key).status == 200
     for _ in range(20):
-        assert server.get("/api/auth/profile", alice.access_token).status == 200
+        assert server.get("/api/gateway/usage/summary", alice.access_token).status == 200
         assert server.predict(alice, headers=key).headers["Idempotency-Replayed"] == "true"
         assert server.predict(alice).status in {200, 429}
     refused = [server.predict(alice), server.predict(alice, headers=key)]
-    refused += [server.get("/api/auth/profile", alice.access_token) for _ in range(4)]
+    refused += [server.get("/api/gateway/usage/summary", alice.access_token) for _ in range(4)]
     assert [(reply.status, reply.error) for reply in refused] == [(429, "rate_limited")] * 6
     assert server.predict(server.register("bob")).status == 200
     assert server.get("/health/live").status == 200

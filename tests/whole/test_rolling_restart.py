@@ -37,22 +37,23 @@ def test_sighup_replaces_the_processes_and_fails_no_request(
 
 
 @pytest.fixture
-def two_sets(
+def three_sets(
     database_url: str, redis_url: str, private: PrivateServer, tmp_path: Path
-) -> Iterator[tuple[WebServer, WebServer]]:
-    """Of web processes, on ports of their own. Neither is started."""
+) -> Iterator[tuple[WebServer, ...]]:
+    """Of web processes, on ports of their own. None is started."""
     environ = production_environment(database_url, private.url, redis_url)
     environ |= {"FLASK_ENV": "development"}  # takes the plain http of a proxy without a certificate
     with ExitStack() as running:
         servers = []
-        for name in ("old", "new"):
+        for name in ("old", "lasting", "new"):
             (tmp_path / name).mkdir()
             servers.append(WebServer(environ, tmp_path / name))
             running.callback(servers[-1].stop)
-        yield servers[0], servers[1]
+        yield tuple(servers)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # three servers start and stop, one of them under load
 @pytest.mark.parametrize(
     "start_proxy",
     [
@@ -60,14 +61,15 @@ def two_sets(
         pytest.param(nginx, marks=pytest.mark.skipif(NGINX is None, reason="nginx is not installed")),
     ],
 )
-def test_a_second_set_of_processes_takes_over_behind_the_proxy_and_fails_no_request(
-    start_proxy: StartProxy, two_sets: tuple[WebServer, WebServer], database_url: str, tmp_path: Path
+def test_another_set_of_processes_takes_over_behind_the_proxy_and_fails_no_request(
+    start_proxy: StartProxy, three_sets: tuple[WebServer, ...], database_url: str, tmp_path: Path
 ) -> None:
-    old, new = two_sets
+    old, lasting, new = three_sets
     old.start()
+    lasting.start()
     people = register_clients(old, database_url)
     with (
-        start_proxy([old.port, new.port], tmp_path) as proxy,
+        start_proxy([each.port for each in three_sets], tmp_path) as proxy,
         steady_load(proxy.connect, people) as load,
     ):
         load.wait_for(1)
@@ -77,3 +79,4 @@ def test_a_second_set_of_processes_takes_over_behind_the_proxy_and_fails_no_requ
         old.stop()
         load.wait_for(1)
     assert_none_failed(load, database_url)
+    assert all(each.output().count("/api/gateway/predict") > 5 for each in three_sets), "each had its share"

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from tests.whole.environment import PUBLIC_HOST
-from tests.whole.web_server import Person, WebServer, new_address
+from tests.whole.new_address import new_address
+from tests.whole.web_server import Person, WebServer
 
 BODY = b'{"image": "AAAA"}'
 LARGEST = 20_000_000

@@ -10,6 +10,8 @@ import pytest
 from tests.whole.environment import PUBLIC_HOST
 from tests.whole.web_server import WebServer
 
+pytestmark = pytest.mark.slow  # a server is started for it
+
 CRLF = b"\r\n"
 PROXY = f"Host: {PUBLIC_HOST}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n".encode()
 BODY = b'{"email": "nobody@example.com", "password": "tulip"}'

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import psutil
 from sandbox.child_process import ChildProcess
 from tests.canary import canary
 from tests.whole.environment import PUBLIC_HOST
+from tests.whole.new_address import new_address
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
@@ -47,11 +47,6 @@ class Person:
     user_id: str
     access_token: str
     refresh_token: str
-
-
-def new_address() -> str:
-    """A network address that no other caller of the tests has, so that nobody meets another's limit."""
-    return str(IPv4Address(0x0A000000 | secrets.randbits(24)))
 
 
 class WebServer:

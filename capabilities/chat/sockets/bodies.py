@@ -1,12 +1,12 @@
 """What clients send with their events, and what they are told."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, RootModel, Tag
 
 from capabilities.chat.conversations.bodies import ConversationAnswer, MessageText
-from capabilities.chat.replies.bodies import ReplyOptions
+from capabilities.chat.replies.bodies import ReplyEnd, ReplyOptions, ReplyStart
 from security.api.idempotency_key import KEY
 from security.api.models import WHOLE, AnswerBody, Body, OneOfBody
 
@@ -48,6 +48,47 @@ class StreamBody(
     OneOfBody[Annotated[Annotated[SendEventBody, Tag("send")] | Annotated[ResumeBody, Tag("resume")], ONE_OF_BOTH]]
 ):
     """Send a message, or read a reply on."""
+
+
+class StreamStart(ReplyStart):
+    type: Literal["start"]
+    offset: int
+    """0: no text has come yet."""
+
+
+class StreamDelta(AnswerBody):
+    type: Literal["delta"]
+    conversation_id: UUID
+    message_id: UUID
+    offset: int
+    """How many bytes of the reply's text there are with this piece, in UTF-8."""
+    text: str
+
+
+class StreamEnd(ReplyEnd):
+    type: Literal["end"]
+    conversation_id: UUID
+    message_id: UUID
+    offset: int
+
+
+class StreamError(AnswerBody):
+    type: Literal["error"]
+    conversation_id: UUID
+    message_id: UUID
+    offset: int
+    problem: dict[str, Any]
+    """A problem document."""
+
+
+class StreamTold(RootModel[Annotated[StreamStart | StreamDelta | StreamEnd | StreamError, Discriminator("type")]]):
+    """A piece of a reply in a conversation that the socket joined."""
+
+
+class TypingTold(AnswerBody):
+    conversation_id: UUID
+    seconds: int
+    """How long to show it. There is no event at its end."""
 
 
 class ConversationUpdated(AnswerBody):

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from capabilities.chat.conversations.announce import CHANNEL, Change
 from capabilities.chat.conversations.hold import find_conversation
@@ -17,9 +20,19 @@ from capabilities.chat.replies.follow import no_reply
 from capabilities.chat.replies.live_text import LiveText
 from capabilities.chat.replies.send import SendMessage, Sent, Wanted
 from capabilities.chat.replies.stop import StopReply
-from capabilities.chat.sockets.bodies import ConversationBody, MessageBody, ResumeBody, SendEventBody, StreamBody
+from capabilities.chat.sockets.bodies import (
+    ConversationBody,
+    ConversationUpdated,
+    MessageBody,
+    ResumeBody,
+    SendEventBody,
+    StreamBody,
+    StreamTold,
+    TypingTold,
+)
 from capabilities.chat.sockets.followers import EVENT, Followers
 from capabilities.chat.sockets.rooms import check_joined, check_room, join, leave, room_of
+from capabilities.chat.sockets.updates import EVENT as UPDATED
 from capabilities.chat.sockets.updates import Updates
 from database import reading
 from metering.sockets import Socket, SocketEvent, SocketEvents, Sockets
@@ -42,8 +55,10 @@ class ChatSockets:
         self._updates: Updates
         self._loop: asyncio.AbstractEventLoop
 
-    def events(self, more: Sequence[SocketEvent] = ()) -> SocketEvents:
-        """`more`: of whoever sends messages by `send`."""
+    def events(
+        self, more: Sequence[SocketEvent] = (), more_told: Mapping[str, type[BaseModel]] = MappingProxyType({})
+    ) -> SocketEvents:
+        """`more`: of whoever sends messages by `send`, and what these tell."""
         return SocketEvents(
             scope=FEATURE,
             sockets={tier: limits.sockets for tier, limits in CHAT_LIMITS.items()},
@@ -55,6 +70,7 @@ class ChatSockets:
                 SocketEvent(TYPING, ConversationBody, self.typing),
                 *more,
             ),
+            told={EVENT: StreamTold, TYPING: TypingTold, UPDATED: ConversationUpdated, **more_told},
             started=self.started,
             heard={CHANNEL: self.heard},
             reconnected=self.reconnected,
@@ -112,7 +128,7 @@ class ChatSockets:
     async def typing(self, socket: Socket, body: ConversationBody) -> Told:
         """Raises NotJoined."""
         check_joined(socket, body.conversation_id)
-        told = {"conversation_id": str(body.conversation_id), "seconds": TYPING_SECONDS}
+        told = TypingTold(conversation_id=body.conversation_id, seconds=TYPING_SECONDS).model_dump(mode="json")
         for other in self._sockets.in_room(socket.caller.user_id, room_of(body.conversation_id)):
             if other is not socket:
                 other.emit(TYPING, told)

@@ -1,9 +1,11 @@
 """What clients send with the events of voice, and what they are told."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, Discriminator, Field, RootModel
 
 from security.api.idempotency_key import KEY
 from security.api.models import AnswerBody, Body
@@ -56,6 +58,10 @@ class VoiceChunk(AnswerBody):
     """It is the last chunk of its sentence. `data` stands beside these members, as bytes."""
 
 
+class VoiceChunkTold(VoiceChunk):
+    data: bytes
+
+
 class VoiceEnd(AnswerBody):
     type: Literal["end"] = "end"
     conversation_id: UUID
@@ -63,3 +69,12 @@ class VoiceEnd(AnswerBody):
     sentences: int
     complete: bool
     """False: the reply was longer than what is spoken, or ended early."""
+
+
+class SpokenTold(RootModel[Annotated[VoiceChunkTold | VoiceEnd, Discriminator("type")]]):
+    """A piece of the reply as audio, or that there is no more."""
+
+
+TOLD: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
+    {"voice:ready": VoiceReady, "voice:transcript": VoiceTranscript, "voice:audio": SpokenTold}
+)

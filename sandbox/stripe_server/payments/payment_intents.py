@@ -62,6 +62,13 @@ class PaymentIntents:
         else:
             self._charging.fail(intent)
 
+    def pay_late(self, intent: Object) -> None:
+        """The customer's money comes although the payment was cancelled, or while that is going on: their bank had it already."""
+        if intent["status"] == "succeeded":
+            raise self._unexpected(intent, "paid")
+        intent.update(canceled_at=None, cancellation_reason=None)
+        self._charging.succeed(intent)
+
     def _create(self, call: Call) -> Object:
         call.imitated(*CREATED_WITH)
         params = call.params

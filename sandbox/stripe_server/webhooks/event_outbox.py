@@ -61,6 +61,8 @@ class EventOutbox:
         self.order = Order.AS_IT_HAPPENED
         self.random: Random = SystemRandom()
         """Shuffles. A test that must be repeatable puts one with a seed here."""
+        self.losing = False
+        """Events are lost: never sent, but they stand in the list of events."""
         self.deliveries: list[Delivery] = []
         self.wants: Callable[[str], bool] = lambda kind: True
         """Which types of events the endpoint has subscribed to."""
@@ -80,8 +82,8 @@ class EventOutbox:
         with self._lock:
             body = json.dumps(event, indent=2)
             due: datetime | None = self._clock()
-            if self._to_drop:
-                self._to_drop -= 1
+            if self.losing or self._to_drop:
+                self._to_drop = max(0, self._to_drop - 1)
                 due = None
             elif not self.wants(event["type"]):
                 return

@@ -8,5 +8,6 @@ window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
+  docExpansion: "none", // to lay out all operations at once takes it minutes; those of one tag appear at once
   validatorUrl: null, // the default sends the document's address to validator.swagger.io
 });

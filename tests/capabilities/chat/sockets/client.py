@@ -1,7 +1,7 @@
 """Socket.IO's Python client, with what it was told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -9,17 +9,28 @@ from typing import Any
 from uuid import uuid4
 
 import socketio
+from pydantic import BaseModel, ValidationError
+
+from capabilities.chat.sockets.bodies import ConversationUpdated, StreamTold, TypingTold
+from capabilities.chat.voice.bodies import TOLD as VOICE
 
 SECONDS = 30
+DECLARED: Mapping[str, type[BaseModel]] = {
+    "chat:stream": StreamTold,
+    "typing:start": TypingTold,
+    "conversation:updated": ConversationUpdated,
+    **VOICE,
+}
 Told = tuple[str, dict[str, Any]]
 
 
 @dataclass
 class Client:
-    """`told`: events with their payload, as they came."""
+    """`told`: events with their payload, as they came. `undeclared`: what is wrong with those that are not as declared."""
 
     socket: socketio.AsyncClient
     told: list[Told] = field(default_factory=list)
+    undeclared: list[ValidationError] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask(self, event: str, **body: Any) -> dict[str, Any]:
@@ -80,6 +91,11 @@ async def connected(url: str, token: str, **options: Any) -> AsyncIterator[Clien
     client = Client(socketio.AsyncClient(reconnection=False))
 
     async def note(event: str, payload: dict[str, Any]) -> None:
+        if event in DECLARED:
+            try:
+                DECLARED[event].model_validate(payload)
+            except ValidationError as error:
+                client.undeclared.append(error)
         client.told.append((event, payload))
         client.news.set()
 
@@ -89,6 +105,7 @@ async def connected(url: str, token: str, **options: Any) -> AsyncIterator[Clien
         yield client
     finally:
         await client.socket.disconnect()
+    assert client.undeclared == [], "the OpenAPI document says something else"
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

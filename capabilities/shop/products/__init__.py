@@ -1,0 +1,1 @@
+"""What is for sale: the catalogue, its search, and the stock that staff keep."""

@@ -1,0 +1,1 @@
+"""Private keys: uploaded or generated, sealed, listed, deleted."""

@@ -1,0 +1,1 @@
+"""Host keys that the user accepted."""

@@ -1,0 +1,1 @@
+"""Servers, and who the user is there; and trying to connect to one."""
