@@ -210,7 +210,7 @@ def _deprecated(app: Flask, endpoint: str, path: str) -> Any:
 def _deprecated_operation(today: Operation, former_path: str) -> Operation:
     """Its id is that of today and the words of the former path. Those of a path outside `/api` begin with root."""
     words = re.findall(
-        r"(?<![<:\w])[a-z]+(?![\w>:])", re.sub("^/(?!api/)", "/root/", former_path).replace("/api/", "/")
+        r"(?<![<:\w])[a-z]+(?![\w>:])", re.sub("^(?=/(?!api/))", "/root", former_path).replace("/api/", "/")
     )
     return replace(
         _marked(today),
