@@ -406,7 +406,7 @@ REFUSED = {
 def refuses(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=10).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it stopped listening in this very moment
         return True
     return False
 
