@@ -50,7 +50,11 @@ class PaymentPending(Problem):
 class TransitionNotAllowed(Problem):
     """`allowed` says what the order may become."""
 
-    status, error, title = 409, "transition_not_allowed", "The order cannot change to this status from the one that it has"
+    status, error, title = (
+        409,
+        "transition_not_allowed",
+        "The order cannot change to this status from the one that it has",
+    )
 
 
 class NotPaid(Problem):
