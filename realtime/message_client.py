@@ -29,7 +29,7 @@ class MessageClient(Client):
     def __init__(self, id_: str, address: str, surroundings: Surroundings, wire: Wire) -> None:
         super().__init__(id_, address, surroundings)
         self._wire = wire
-        wire.has_room = self._send_on
+        wire.has_room, wire.gone = self._send_on, self.gone
         self._queue = SendQueue[bytes](len)
         self._taken, self._took_at = 0, monotonic()
 
@@ -60,6 +60,10 @@ class MessageClient(Client):
         REFUSED.labels(problem.error).inc()
         self.tell_of(problem)
         self.close(CLOSE_CODES.get(problem.status, TRY_AGAIN_LATER), problem.error)
+
+    def gone(self) -> None:
+        """Nothing comes from it any more. Who waits for room in its queue waits no longer."""
+        self.end(self._wire.ended_as)
 
     def is_behind(self, seconds: float) -> bool:
         """Whether it takes nothing of what it is sent. One that takes little is waited for."""

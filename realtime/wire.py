@@ -10,9 +10,12 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from metering.sockets import nothing
+from realtime.closing import LEFT, LOST, MALFORMED, TOO_LARGE, Closing
 
 WIRE: Final = "realtime.wire"
 """The extension of a WebSocket's scope that is its `Wire`."""
+BY_PROTOCOL: Final = {1002: MALFORMED, 1007: MALFORMED, 1009: TOO_LARGE}
+"""Closed by uvicorn, because what came was no WebSocket, no UTF-8, or too large."""
 UVICORN: Final = logging.getLogger("uvicorn.error")
 
 
@@ -25,9 +28,10 @@ UVICORN.addFilter(_is_no_text_of_clients)
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """`has_room`: called when it is writable again."""
+    """`has_room`: called when it is writable again. `gone`: called when it has ended, by whomever."""
 
     has_room: Callable[[], None] = staticmethod(nothing)
+    gone: Callable[[], None] = staticmethod(nothing)
     heard_at = 0.0
     """On the loop's clock."""
     _written = 0
@@ -77,6 +81,18 @@ class Wire(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.has_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.gone()
+
+    @property
+    def ended_as(self) -> Closing:
+        """When it was not us who ended it."""
+        sent = self.conn.close_sent
+        if sent is not None and sent.code in BY_PROTOCOL:
+            return BY_PROTOCOL[sent.code]
+        return LOST if self.conn.close_rcvd is None else LEFT
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -47,6 +48,17 @@ def test_who_reads_slowly_is_waited_for(impatient: RealtimeProcess, accounts: Ac
             if time.monotonic() < until:
                 time.sleep(0.1)
         assert slow.ask("echo", "said", data="still here")
+
+
+def test_whoever_waits_for_a_client_that_goes_waits_no_longer(realtime: RealtimeProcess, accounts: Accounts) -> None:
+    said = len(realtime.output())
+    with LazySocket(realtime.url, accounts.person().token) as lazy:
+        lazy.say("flood", count=COUNT, size=SIZE, waits=True)
+        lazy.heard("drop")
+        reset = struct.pack("ii", 1, 0)
+        lazy.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        lazy.connection.socket.close()
+    eventually(lambda: '"reason":"lost"' in realtime.output()[said:].replace(" ", ""))
 
 
 def test_who_reads_nothing_is_closed_and_others_are_served(impatient: RealtimeProcess, accounts: Accounts) -> None:
