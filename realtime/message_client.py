@@ -10,7 +10,7 @@ import orjson
 from metering.socket_error import error_members
 from metering.sockets import SocketClosed
 from realtime.client import Client, Surroundings
-from realtime.closing import LEFT, LOST, SLOW, Closing
+from realtime.closing import SLOW, Closing
 from realtime.messages import ExpiringData, ExpiringWarning, GoingAwayData, GoingAwayMessage
 from realtime.metrics import REFUSED
 from realtime.send_queue import SendQueue
@@ -55,6 +55,10 @@ class MessageClient(Client):
         known = session_id if isinstance(session_id, str) and len(session_id) <= LONGEST_SESSION_ID else None
         self.emit("error", error_members(problem, known))
 
+    def is_judged(self) -> None:
+        """It sent its token in time, however long we take to judge it."""
+        self._stop_timers()
+
     def refuse(self, problem: Problem) -> None:
         """Nobody signs in on it any more. It is told why, and closed."""
         REFUSED.labels(problem.error).inc()
@@ -96,8 +100,8 @@ class MessageClient(Client):
     def _say_last(self, _: Closing) -> None:
         self._queue.put_nowait(None)
 
-    def _hang_up(self, closing: Closing) -> None:
-        if closing not in {LEFT, LOST}:
+    def _hang_up(self, _: Closing) -> None:
+        if self._wire.is_open:
             self._send_on()
 
     def _cut_off(self) -> None:

@@ -47,6 +47,8 @@ class MessageSockets:
             await receive()  # that it connects
             chosen = self._subprotocol if self._subprotocol in scope["subprotocols"] else None
             await connection.send({"type": "websocket.accept", "subprotocol": chosen})
+            if token is None:
+                client.must_sign_in()
             await self._read(client, receive)
         finally:
             client.gone()
@@ -74,6 +76,7 @@ class MessageSockets:
         return {}
 
     async def _first(self, client: MessageClient, token: str) -> None:
+        client.is_judged()
         try:
             await self._sign_in.first(client, token)
         except Problem as problem:

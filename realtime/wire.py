@@ -47,6 +47,11 @@ class Wire(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # uvicorn forgets it, and calls an upgrade that was refused an error
 
     @property
+    def is_open(self) -> bool:
+        """From the upgrade until one side closes it."""
+        return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+
+    @property
     def is_writable(self) -> bool:
         return self.writable.is_set()
 
@@ -61,8 +66,8 @@ class Wire(WebSocketsSansIOProtocol):
         return self._written - self.unsent
 
     def write(self, text: bytes) -> None:
-        """A frame, at once. Nothing when the connection is about to end."""
-        if self.close_sent or self.transport.is_closing():
+        """A frame, at once. Nothing when it is not open."""
+        if not self.is_open:
             return
         self.conn.send_text(text)
         frame = b"".join(self.conn.data_to_send())

@@ -37,8 +37,6 @@ class SaidTold(AnswerBody):
 class Flood(Message):
     count: int = Field(ge=0)
     size: int = Field(ge=0)
-    waits: bool = False
-    """Until all of it is sent, no other message is dealt with."""
 
 
 class Close(Message):
@@ -74,10 +72,7 @@ class ToyMessages:
             for number in range(body.count):
                 await socket.send("drop", {"number": number, "data": "x" * body.size})
 
-        if body.waits:
-            await pour()
-        else:
-            socket.start(pour())
+        socket.start(pour())
         return {}
 
     async def burst(self, socket: Socket, body: Flood) -> Mapping[str, object]:
