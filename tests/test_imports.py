@@ -42,9 +42,9 @@ ONLY_IN = {
     "pyotp": {"auth/second_factor/totp.py"},
     "segno": {"auth/second_factor/totp.py"},
     "aiohttp": {"providers/http_client.py"},
-    "socketio": {"realtime/client.py", "realtime/socket_io.py"},
-    "engineio": {"realtime/client.py", "realtime/send_queue.py", "realtime/socket_io.py"},
-    "uvicorn": {"realtime/serve.py"},
+    "socketio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
+    "engineio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
+    "uvicorn": {"realtime/serve.py", "realtime/wire.py"},
     "websockets": set(),
     "asyncssh": {
         "capabilities/terminal/ssh/connect.py",
