@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.routes import session_routes
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -34,6 +36,7 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     guard = replace(auth.signed_in, as_oneself=True, metered=True)
     return Built(
         routes=(
+            session_routes(auth, guard, socket_address(parts.sockets_url)),
             profile_routes(auth, guard, tries),
             key_routes(auth, guard, replace(guard, fresh=True)),
             known_host_routes(auth, guard),
