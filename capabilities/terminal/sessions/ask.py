@@ -33,7 +33,9 @@ class Asking:
         if self.key is None:
             return None
         for _ in range(TRIES if self.key.has_passphrase else 1):
-            passphrase = await self.ask("passphrase", "Passphrase of your SSH key", False) if self.key.has_passphrase else None
+            passphrase = (
+                await self.ask("passphrase", "Passphrase of your SSH key", False) if self.key.has_passphrase else None
+            )
             try:
                 return await asyncio.to_thread(open_key_file, self.key.file, passphrase, self.key.fingerprint)
             except WrongPassphrase:

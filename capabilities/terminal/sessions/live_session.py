@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from auth.principal import Principal
 from capabilities.terminal.models import CloseReason, SessionState
 from capabilities.terminal.plan_limits import TerminalLimits
 from capabilities.terminal.sessions.messages import (
@@ -21,7 +22,14 @@ from capabilities.terminal.sessions.messages import (
     WarningData,
     told,
 )
-from capabilities.terminal.sessions.problems import InputFull, InputGap, NothingAsked, NotReady, OtherHostKey, SeqUnknown
+from capabilities.terminal.sessions.problems import (
+    InputFull,
+    InputGap,
+    NothingAsked,
+    NotReady,
+    OtherHostKey,
+    SeqUnknown,
+)
 from capabilities.terminal.sessions.ring import Ring
 from capabilities.terminal.sessions.viewer import Viewer
 from metering.sockets import Socket
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
 IDLE_SECONDS: Final = 3600
 WARNED_SECONDS: Final = 300
 """Before a session is closed for its age or because nothing happens."""
+KEPT_SECONDS: Final = 300
+"""After its end, for whoever was away and comes back for the last output."""
 REPAINT_SECONDS: Final = 0.1
 """Between two sizes. Programs that are told of both at once may take them for none."""
 
@@ -50,7 +60,7 @@ class _Question:
     expected: str | None
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveSession:
     """shell.Display. `changed`: its row is to be written. Everything happens on the loop of the sockets.
 
@@ -71,6 +81,8 @@ class LiveSession:
     close_reason: CloseReason | None = None
     end: "ShellEnd | None" = None
     ring: Ring = field(default_factory=Ring)
+    socket: Socket | None = None
+    """Which has it."""
     viewer: Viewer | None = None
     bytes_in: int = 0
     input_seq: int | None = None
@@ -82,6 +94,7 @@ class LiveSession:
         self.connecting: asyncio.Task[None] | None = None
         self._opened = self._active = self.now()
         self._detached: float | None = None
+        self._closed_at: float | None = None
         self._warned: set[str] = set()
 
     @property
@@ -118,46 +131,30 @@ class LiveSession:
     def opened(self, socket: Socket, shell: "Shell", server: Server) -> None:
         self.shell, self.server = shell, server
         self._opened = self._active = self.now()
-        self.attach(socket)
-        socket.emit("connected", told(self._connected()))
-
-    def attach(self, socket: Socket) -> None:
-        """Shows it there and nowhere else."""
-        if self.viewer is not None and self.viewer.socket is not socket:
-            self.viewer.socket.emit("detached", told(Detached(session_id=self.id)))
-        if self.viewer is not None:
-            self.viewer.stop()
-        self.viewer = Viewer(self.text_id, socket, self.ring, self._flow)
-        self._detached = None
-        self.becomes(SessionState.ACTIVE)
-        self._flow()
-        if self.is_closed:
-            self.viewer.finish(self._closed())
+        socket.emit("connected", told(self._connected(0)))
+        self._attach(socket, 0)
+        if self.end is not None:
+            self._shell_is_over(self.end)
 
     def take_over(self, socket: Socket) -> None:
-        self.attach(socket)
-        socket.emit("connected", told(self._connected()))
+        socket.emit("connected", told(self._connected(self.ring.end)))
+        self._attach(socket, self.ring.end)
 
     def resume(self, socket: Socket, after: int) -> None:
         """Raises SeqUnknown."""
         if after > self.ring.end:
             raise SeqUnknown(self.ring.end)
         start = after if after >= self.ring.start else self.ring.character_from(self.ring.start)
-        if self.viewer is None or self.viewer.socket is not socket:
-            self.attach(socket)
-        assert self.viewer is not None
         resumed = Resumed(session_id=self.id, data=ResumedData(from_seq=start, missed=start - after))
         socket.emit("resumed", told(resumed))
-        self.viewer.go_on_from(start)
-        self._flow()
+        self._attach(socket, start)
         if start > after and self.shell is not None:
             self._repaint(self.shell)
 
     def detach(self) -> None:
         """Nobody looks any more. What runs goes on."""
-        if self.viewer is not None:
-            self.viewer.stop()
-            self.viewer = None
+        self._stop_viewer()
+        self.socket = None
         self._detached = self.now()
         self.becomes(SessionState.DETACHED)
         self._flow()
@@ -196,14 +193,15 @@ class LiveSession:
             self._flow()
 
     def shell_ended(self, end: "ShellEnd") -> None:
-        self.end = self.end or end
-        self.close(CloseReason.HOST_LOST if end.lost else CloseReason.EXIT)
+        self.end = end
+        if self.shell is not None:  # or it ended before anybody could see its last words
+            self._shell_is_over(end)
 
     def close(self, reason: CloseReason) -> None:
         """Once, for whichever reason is first. Who looks is told after the rest of the output."""
         if self.is_closed:
             return
-        self.close_reason = reason
+        self.close_reason, self._closed_at = reason, self.now()
         self.becomes(SessionState.CLOSED)
         if self.connecting is not None:
             self.connecting.cancel()
@@ -211,8 +209,8 @@ class LiveSession:
             self.shell.hang_up()
         if self.viewer is not None:
             self.viewer.finish(self._closed())
-        else:
-            self._detached = self._detached or self.now()
+        elif self.socket is not None:
+            self.socket.emit("closed", self._closed())
 
     def look(self) -> None:
         """Closes it when its time is over, and warns before. Called every second."""
@@ -226,18 +224,36 @@ class LiveSession:
 
     @property
     def is_over(self) -> bool:
-        """Closed, and nobody needs it any more: who looked was told, or could have come back for long enough."""
-        if not self.is_closed:
+        """Closed, and nobody needs it any more."""
+        if self._closed_at is None:
             return False
-        if self.viewer is not None:
-            return self.viewer.finished
-        return self._detached is not None and self.now() - self._detached >= self.limits.resume_minutes * 60
+        if self.shell is None or (self.viewer is not None and self.viewer.finished):
+            return True
+        return self.now() - self._closed_at >= KEPT_SECONDS
 
-    def _connected(self) -> Connected:
+    def _attach(self, socket: Socket, place: int) -> None:
+        """Shows it there and nowhere else, from that place of the output on."""
+        if self.socket is not None and self.socket is not socket:
+            self.socket.emit("detached", told(Detached(session_id=self.id)))
+        self._stop_viewer()
+        self.socket = socket
+        if isinstance(socket.caller, Principal):  # API keys open no terminals
+            self.sign_in = socket.caller.session_id
+        self.viewer = Viewer(self.text_id, socket, self.ring, place, self._flow)
+        self._detached = None
+        self.becomes(SessionState.ACTIVE)
+        self._flow()
+        if self.is_closed:
+            self.viewer.finish(self._closed())
+
+    def _shell_is_over(self, end: "ShellEnd") -> None:
+        self.close(CloseReason.HOST_LOST if end.lost else CloseReason.EXIT)
+
+    def _connected(self, place: int) -> Connected:
         data = ConnectedData(
             rows=self.rows,
             cols=self.cols,
-            seq=self.ring.end,
+            seq=place,
             server_version=self.server.version,
             fingerprint=self.server.fingerprint,
             grace_seconds=self.limits.resume_minutes * 60,
@@ -266,6 +282,11 @@ class LiveSession:
             self._warned.add(code)
             warning = Warned(session_id=self.id, data=WarningData(code=code, seconds=round(left)))
             self.viewer.socket.emit("warning", told(warning))
+
+    def _stop_viewer(self) -> None:
+        if self.viewer is not None:
+            self.viewer.stop()
+            self.viewer = None
 
     def _repaint(self, shell: "Shell") -> None:
         """Full-screen programs paint anew when the size changes, and some bytes of what they painted are missing."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -16,12 +17,15 @@ from capabilities.terminal.sessions.close_left import close_left
 from capabilities.terminal.sessions.live_session import LiveSession
 from capabilities.terminal.sessions.write_states import StateWriter
 from database import reading
-from metering.sockets import Sockets
+from metering.sockets import Socket, Sockets
 
 LOOK_SECONDS: Final = 1.0
 COUNTS_SECONDS: Final = 30
 """How often rows learn how much was written and read."""
 AGAIN_SECONDS: Final = 2.0
+NOTHING_SECONDS: Final = 300.0
+NOTHING_SINCE: Final = "terminal_nothing_since"
+"""Since when a socket has no session, on the monotonic clock."""
 
 
 class LiveSessions:
@@ -29,9 +33,9 @@ class LiveSessions:
 
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
+        self.draining = False
         self._by_id: dict[UUID, LiveSession] = {}
         self._rows: StateWriter | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: Sockets
 
     def __len__(self) -> int:
@@ -49,6 +53,9 @@ class LiveSessions:
     def get(self, user_id: UUID, session_id: UUID) -> LiveSession | None:
         live = self._by_id.get(session_id)
         return live if live is not None and live.user_id == user_id else None
+
+    def of_socket(self, socket: Socket) -> list[LiveSession]:
+        return [live for live in self._by_id.values() if live.socket is socket]
 
     def changed(self, live: LiveSession) -> None:
         assert self._rows is not None
@@ -72,6 +79,7 @@ class LiveSessions:
         self._sockets.start(self._close_revoked(user_id))
 
     def drain(self) -> None:
+        self.draining = True
         for live in list(self._by_id.values()):
             live.close(CloseReason.SERVER_RESTART)
 
@@ -85,12 +93,22 @@ class LiveSessions:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             seconds += 1
+            self._look_at_sockets()
             for live in list(self._by_id.values()):
                 live.look()
                 if live.is_over:
                     del self._by_id[live.id]
                 elif seconds % COUNTS_SECONDS == 0:
                     self.look_up(live.id)
+
+    def _look_at_sockets(self) -> None:
+        """A socket that nothing is open on is closed after some minutes."""
+        now, used = monotonic(), {live.socket for live in self._by_id.values()}
+        for socket in self._sockets.all():
+            if socket in used:
+                socket.kept.pop(NOTHING_SINCE, None)
+            elif now - socket.kept.setdefault(NOTHING_SINCE, now) >= NOTHING_SECONDS:
+                socket.close(4408, "idle")
 
     async def _close_left(self) -> None:
         """Sessions of the process before this one have ended with it."""

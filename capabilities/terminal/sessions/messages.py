@@ -8,8 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from capabilities.terminal.models import CloseReason
-from metering.sockets import Message
-from security.api.models import WHOLE, AnswerBody
+from security.api.models import WHOLE, AnswerBody, Message
 
 LARGEST_SIZE: Final = 500
 USUAL_ROWS, USUAL_COLS = 24, 80
@@ -115,7 +114,7 @@ class ConnectedData(AnswerBody):
     rows: int
     cols: int
     seq: int
-    """Bytes of output so far. `resume` brings what you do not have."""
+    """Output goes on behind this place: 0 for a new session. `resume` brings what was before."""
     server_version: str
     fingerprint: str
     """Of the server's host key."""

@@ -11,7 +11,7 @@ from capabilities.terminal.models import HostKeySource, SessionState
 from capabilities.terminal.sessions.ask import Asking, Kind
 from capabilities.terminal.sessions.live_session import LiveSession, Server
 from capabilities.terminal.sessions.messages import HostKeyData, HostKeyShown, Prompt, PromptData, told
-from capabilities.terminal.sessions.problems import NotConnected
+from capabilities.terminal.sessions.problems import NOT_CONNECTED
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
 from capabilities.terminal.ssh.destinations import Destination, DestinationRefused, Destinations
 from capabilities.terminal.ssh.failures import ConnectFailed, HostKeyChanged, HostKeyNotKnown
@@ -19,6 +19,7 @@ from capabilities.terminal.ssh.known_hosts.accept import accept_host_key
 from capabilities.terminal.ssh.known_hosts.bodies import AcceptHostKeyBody
 from capabilities.terminal.ssh.target import Target, note_connected, note_host_key, note_refused, read_target
 from metering.sockets import Socket
+from security.edge.problems import NotFound
 
 if TYPE_CHECKING:
     from capabilities.terminal.ssh.connect import Connected
@@ -35,12 +36,14 @@ class SessionStarts:
     limits: ConnectLimits
     seconds: float
 
-    async def start(self, live: LiveSession, profile_id: UUID, socket: Socket) -> None:
-        """Raises Problem, and leaves nothing open then: NotConnected, DestinationRefused, NotFound, TooManyRequests and others."""
+    async def start(self, live: LiveSession, profile_id: UUID | None, socket: Socket) -> None:
+        """`profile_id` None: it was deleted. Raises Problem, and leaves nothing open then."""
+        if profile_id is None:
+            raise NotFound("The SSH profile of this session was deleted")
         try:
             await _Start(self, live, profile_id, socket).run()
         except ConnectFailed as failed:
-            raise NotConnected(failed.code) from None
+            raise NOT_CONNECTED[failed.code] from None
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ class _Start:
         target = await self._target()
         connected = await self._connect(target)
         try:
+            await self.socket.blocking(note_connected, parts.auth, target)
             shell = await open_shell(
                 connected.connection, live, target.terminal_type, live.rows, live.cols, seconds=parts.seconds
             )
-            await self.socket.blocking(note_connected, parts.auth, target)
         except BaseException:
             hang_up(connected.connection)
             raise
@@ -86,9 +89,7 @@ class _Start:
         await self.socket.blocking(self.parts.limits.count_user, self.live.user_id)
         destination = await self._destination(target)
         await self.socket.blocking(self.parts.limits.count_destination, destination)
-        return await connect(
-            target.account(destination), Asking(target.key, self._ask), seconds=self.parts.seconds
-        )
+        return await connect(target.account(destination), Asking(target.key, self._ask), seconds=self.parts.seconds)
 
     async def _destination(self, target: Target) -> Destination:
         try:

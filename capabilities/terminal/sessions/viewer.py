@@ -17,15 +17,15 @@ TOGETHER_SECONDS: Final = 0.004
 
 
 class Viewer:
-    """Sends what comes into `ring` after `sent`, in order, until it is stopped or `finished` has been sent as the last thing.
+    """Sends what there is in `ring` from `place` on, in order, until it is stopped or has sent the last thing: see `finish`.
 
     The first output after a key goes at once; what follows within a few milliseconds shares a message.
     `made_room`: called when something was sent or acknowledged.
     """
 
-    def __init__(self, session_id: str, socket: Socket, ring: Ring, made_room: Callable[[], None]) -> None:
+    def __init__(self, session_id: str, socket: Socket, ring: Ring, place: int, made_room: Callable[[], None]) -> None:
         self.socket = socket
-        self.sent = ring.end
+        self.sent = place
         self._session_id, self._ring, self._made_room = session_id, ring, made_room
         self._acknowledged: int | None = None
         self._last: dict[str, object] | None = None
@@ -34,6 +34,7 @@ class Viewer:
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._news.set()
         self._task = socket.start(self._run())
 
     @property
@@ -49,13 +50,6 @@ class Viewer:
 
     def typed(self) -> None:
         self._at_once = True
-
-    def go_on_from(self, place: int) -> None:
-        """Send again what is there from that place on, whatever was sent and acknowledged."""
-        self.sent = place
-        if self._acknowledged is not None:
-            self._acknowledged = place
-        self._look()
 
     def acknowledge(self, place: int) -> None:
         """From the first time on, the client is waited for. One that knows no acknowledgements never is."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -115,5 +115,5 @@ def write_state(auth: Auth, now_is: Snapshot) -> CloseReason | None:
     return None
 
 
-def _record(auth: Auth, session: Session, of: Snapshot, event: str, **detail: str) -> None:
+def _record(auth: Auth, session: Session, of: Snapshot, event: str, **detail: Any) -> None:
     record(session, event, auth.clock(), user_id=of.user_id, terminal_session_id=str(of.id), **detail)
