@@ -7,6 +7,10 @@ from urllib.parse import urlsplit
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.routes import session_routes
+from capabilities.terminal.sessions.sockets import TerminalSockets
+from capabilities.terminal.sessions.start_session import SessionStarts
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -29,11 +33,14 @@ POSTGRES_PORT = 5432
 def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     auth = parts.auth
     destinations = destinations_of(settings)
-    tries = Tries(auth, LoopThread("ssh"), destinations, ConnectLimits(auth.redis), settings.terminal_connect_seconds)
+    limits, seconds = ConnectLimits(auth.redis), settings.terminal_connect_seconds
+    tries = Tries(auth, LoopThread("ssh"), destinations, limits, seconds)
+    sockets = TerminalSockets(auth, SessionStarts(auth, destinations, limits, seconds))
     # No API key opens any of it, and staff who look through an account see nothing of it.
     guard = replace(auth.signed_in, as_oneself=True, metered=True)
     return Built(
         routes=(
+            session_routes(auth, guard, socket_address(parts.sockets_url)),
             profile_routes(auth, guard, tries),
             key_routes(auth, guard, replace(guard, fresh=True)),
             known_host_routes(auth, guard),
@@ -42,6 +49,8 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
         ),
         jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
         commands=(terminal_commands(auth.data_keys),),
+        sockets=sockets.events(),
+        drains=(sockets.live,),
     )
 
 
