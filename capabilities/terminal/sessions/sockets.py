@@ -64,6 +64,7 @@ class TerminalSockets:
         self._auth, self._starts = auth, starts
         self.live = LiveSessions(auth)
         self._sockets: Sockets
+        self._loaded: asyncio.Task[None]
 
     def events(self) -> SocketEvents:
         return SocketEvents(
@@ -96,11 +97,9 @@ class TerminalSockets:
         )
 
     def started(self, sockets: Sockets) -> None:
-        import_module(
-            "capabilities.terminal.sessions.shell"
-        )  # asyncssh, a quarter of a second, before anybody waits for it
         self._sockets = sockets
         self.live.started(sockets)
+        self._loaded = sockets.start(_load())
 
     async def connect(self, socket: Socket, body: Connect) -> Told:
         """Raises SessionTaken."""
@@ -188,6 +187,7 @@ class TerminalSockets:
             if live.is_closed:
                 return
             live.connecting = asyncio.current_task()
+            await asyncio.shield(self._loaded)
             await self._starts.start(live, claimed.profile_id, socket)
         except SessionClosed as ended:
             assert body.session_id is not None
@@ -267,6 +267,11 @@ class TerminalSockets:
         """Anything may have happened: sessions ended by a call, devices signed out."""
         self.live.look_up_all()
         self.live.account_changed(None)
+
+
+async def _load() -> None:
+    """asyncssh, a quarter of a second: at the start of the process, and beside the loop."""
+    await asyncio.to_thread(import_module, "capabilities.terminal.sessions.shell")
 
 
 def _new_session(data: NewShell) -> NewSessionBody:
