@@ -42,7 +42,7 @@ from capabilities.terminal.sync.put_items import SYNC_CHANGED
 from metering.socket_error import error_members
 from metering.sockets import Socket, SocketClosed, SocketEvent, SocketEvents, Sockets
 from security.edge.error_handlers import problem_of
-from security.edge.problems import NotFound, Problem, ValidationFailed, field_error
+from security.edge.problems import NotFound, ValidationFailed, field_error
 
 SUBPROTOCOL: Final = "mirroros.terminal.v1"
 MORE_SOCKETS: Final = 4
@@ -161,21 +161,21 @@ class TerminalSockets:
         return NOTHING
 
     def _of(self, socket: Socket, body: OfSession) -> LiveSession:
-        """Raises NotAttached, SessionUnknown, SocketClosed."""
+        """Raises NotAttached, and SocketClosed for a session that there is not."""
         live = self.live.get(socket.caller.user_id, body.session_id)
         if live is None:
-            raise self._unknown(socket, body.session_id)
+            self._refuse(socket, SessionUnknown(), body.session_id)
+            raise SocketClosed  # or told, which is enough
         if live.socket is not socket:
             raise NotAttached
         return live
 
-    def _unknown(self, socket: Socket, session_id: UUID) -> Exception:
-        """A socket that has no other session is of no use for this one, and is closed."""
-        if self.live.of_socket(socket):
-            return SessionUnknown()
-        socket.emit("error", error_members(SessionUnknown(), str(session_id)))
-        socket.close(4404, "session_unknown")
-        return SocketClosed()
+    def _refuse(self, socket: Socket, error: Exception, session_id: UUID | None) -> None:
+        """A socket that has no session is of no use for one that there is not, and is closed."""
+        problem = problem_of(error)
+        socket.emit("error", error_members(problem, None if session_id is None else str(session_id)))
+        if isinstance(problem, SessionUnknown) and not self.live.of_socket(socket):
+            socket.close(4404, "session_unknown")
 
     async def _open(self, socket: Socket, body: Connect) -> None:
         live: LiveSession | None = None
@@ -193,8 +193,7 @@ class TerminalSockets:
             assert body.session_id is not None
             socket.emit("closed", _closed(body.session_id, ended))
         except Exception as error:
-            session_id = body.session_id if live is None else live.id
-            socket.emit("error", error_members(problem_of(error), None if session_id is None else str(session_id)))
+            self._refuse(socket, error, body.session_id if live is None else live.id)
             if live is not None:
                 live.connecting = None
                 live.close(CloseReason.ERROR)
@@ -235,11 +234,9 @@ class TerminalSockets:
         try:
             ended = await socket.blocking(read_end, socket.caller.user_id, session_id)
         except NotFound:
-            unknown = self._unknown(socket, session_id)
-            if isinstance(unknown, Problem):
-                socket.emit("error", error_members(unknown, str(session_id)))
+            self._refuse(socket, SessionUnknown(), session_id)
         except Exception as error:
-            socket.emit("error", error_members(problem_of(error), str(session_id)))
+            self._refuse(socket, error, session_id)
         else:
             socket.emit("closed", _closed(session_id, ended))
 
