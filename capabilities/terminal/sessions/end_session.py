@@ -59,6 +59,12 @@ def end_sessions(
     for session_id, user_id, opened_at in closed:
         notify(session, SESSION_ENDED, str(session_id))
         if opened_at is not None:
-            told = {"terminal_session_id": str(session_id), "reason": reason.value}
-            record(session, "terminal_session_closed", now, user_id=user_id, **told)
+            record(
+                session,
+                "terminal_session_closed",
+                now,
+                user_id=user_id,
+                terminal_session_id=str(session_id),
+                reason=reason.value,
+            )
     return len(closed)

@@ -9,8 +9,7 @@ import pytest
 from capabilities.terminal.models import CloseReason
 from capabilities.terminal.sessions.end_session import SESSION_ENDED, end_session
 from tests.capabilities.terminal.listener import listening
-from tests.capabilities.terminal.running_terminal import SESSIONS, Customer, running_terminal
-from tests.capabilities.terminal.test_open_session import NOWHERE
+from tests.capabilities.terminal.running_terminal import SESSIONS, Customer
 
 
 def opened(customer: Customer) -> UUID:
@@ -87,11 +86,4 @@ def test_one_that_was_never_opened_leaves_no_event(alice: Customer) -> None:
 def test_nobody_ends_one_without_signing_in(alice: Customer) -> None:
     made = alice.session()
     assert alice.call("DELETE", f"{SESSIONS}/{made['id']}", token="x").status_code == 401
-    assert alice.shown(made["id"]) == made
-
-
-def test_without_postgresql_it_is_503(alice: Customer, redis_url: str) -> None:
-    made = alice.session()
-    with running_terminal(NOWHERE, redis_url) as running:
-        assert alice.elsewhere(running).call("DELETE", f"{SESSIONS}/{made['id']}").status_code == 503
     assert alice.shown(made["id"]) == made

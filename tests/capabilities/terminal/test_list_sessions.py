@@ -4,8 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.capabilities.terminal.running_terminal import SESSIONS, Customer, running_terminal
-from tests.capabilities.terminal.test_open_session import NOWHERE
+from tests.capabilities.terminal.running_terminal import SESSIONS, Customer
 
 
 def test_sessions_are_listed_by_pages_and_the_ended_ones_too(alice: Customer, bob: Customer) -> None:
@@ -67,10 +66,3 @@ def test_a_bad_query_is_refused(alice: Customer, query: str) -> None:
 def test_nobody_sees_them_without_signing_in(alice: Customer) -> None:
     for path in (SESSIONS, f"{SESSIONS}/{alice.session()['id']}"):
         assert alice.call("GET", path, token="x").status_code == 401
-
-
-def test_without_postgresql_it_is_503(alice: Customer, redis_url: str) -> None:
-    session_id = alice.session()["id"]
-    with running_terminal(NOWHERE, redis_url) as running:
-        for path in (SESSIONS, f"{SESSIONS}/{session_id}"):
-            assert alice.elsewhere(running).call("GET", path).status_code == 503

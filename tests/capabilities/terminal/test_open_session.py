@@ -1,19 +1,18 @@
 """POST /api/terminal/sessions"""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from auth.tiers import Tier
 from capabilities.terminal.sessions import open_session
+from capabilities.terminal.sessions.bodies import NewSessionBody, socket_address
 from security.edge.problems import InvalidToken
-from tests.capabilities.terminal.conftest import Start
-from tests.capabilities.terminal.running_terminal import SESSIONS, Customer, RunningTerminal, running_terminal
-
-NOWHERE = "postgresql://mirroros@127.0.0.1:1/mirroros"
+from tests.capabilities.terminal.running_terminal import SESSIONS, Customer
 
 
 def states(customer: Customer) -> list[tuple[str, str | None]]:
@@ -57,9 +56,15 @@ def test_it_has_the_name_and_the_size_that_were_asked_for(alice: Customer) -> No
     assert (told["name"], told["rows"], told["cols"]) == ("build", 500, 1)
 
 
-def test_sockets_are_where_the_settings_say(alice: Customer, start: Start) -> None:
-    elsewhere = alice.elsewhere(start(REALTIME_PUBLIC_URL="https://realtime.example.com:8443"))
-    assert elsewhere.session()["ws_url"] == "wss://realtime.example.com:8443/ws/terminal"
+@pytest.mark.parametrize(
+    ("sockets_url", "address"),
+    [
+        ("https://realtime.example.com:8443", "wss://realtime.example.com:8443/ws/terminal"),
+        ("http://localhost:8001", "ws://localhost:8001/ws/terminal"),
+    ],
+)
+def test_sockets_are_where_the_settings_say(sockets_url: str, address: str) -> None:
+    assert socket_address(sockets_url) == address
 
 
 def test_the_former_path_does_the_same(alice: Customer) -> None:
@@ -182,26 +187,13 @@ def test_opening_and_ending_in_a_loop_leaves_so_many_rows(alice: Customer, monke
 
 def test_who_was_signed_out_meanwhile_opens_none(alice: Customer) -> None:
     """A request that was let in, and then waited while its owner signed it out."""
-    guest = alice.running.register()
-    profile, caller = guest.profile(), guest.principal
-    body = open_session.NewSessionBody.model_validate(
-        {"session_type": "ssh", "ssh_profile_id": profile["id"]}, strict=False
-    )
-    guest.running.rows("UPDATE sessions SET revoked_at = now() WHERE user_id = %s", guest.id)
-    with guest.running.app.app_context(), pytest.raises(InvalidToken):
-        open_session.open_session(caller, body, guest.running.made.auth.clock())
-    assert states(guest) == []
+    caller = replace(alice.principal, session_id=uuid4())
+    body = NewSessionBody(session_type="ssh", ssh_profile_id=UUID(alice.profile()["id"]))
+    with alice.running.app.app_context(), pytest.raises(InvalidToken):
+        open_session.open_session(caller, body, alice.running.made.auth.clock())
+    assert states(alice) == []
 
 
-def test_nobody_opens_one_without_signing_in(running: RunningTerminal, alice: Customer) -> None:
+def test_nobody_opens_one_without_signing_in(alice: Customer) -> None:
     refused = alice.call("POST", SESSIONS, {"session_type": "local"}, token="x")
     assert (refused.status_code, refused.get_json()["error"]) == (401, "invalid_token")
-
-
-def test_without_postgresql_it_is_503(alice: Customer, redis_url: str) -> None:
-    profile_id = alice.profile()["id"]
-    with running_terminal(NOWHERE, redis_url) as running:
-        refused = alice.elsewhere(running).asks_for_session(ssh_profile_id=profile_id)
-    assert (refused.status_code, refused.get_json()["error"]) == (503, "service_unavailable")
-    assert refused.headers["Retry-After"]
-    assert states(alice) == []
