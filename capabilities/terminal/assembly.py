@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.metrics import OPEN_SESSIONS
 from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.purge import session_jobs
 from capabilities.terminal.sessions.routes import session_routes
 from capabilities.terminal.sessions.sockets import TerminalSockets
 from capabilities.terminal.sessions.start_session import SessionStarts
@@ -47,8 +49,9 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
             history_routes(auth, guard),
             sync_routes(auth, guard),
         ),
-        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
-        commands=(terminal_commands(auth.data_keys),),
+        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock), *session_jobs(auth.clock)),
+        commands=(terminal_commands(auth.data_keys, auth.clock),),
+        figures=(OPEN_SESSIONS,),
         sockets=sockets.events(),
         drains=(sockets.live,),
     )
