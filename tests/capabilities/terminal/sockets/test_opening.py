@@ -1,5 +1,7 @@
 """What happens between `connect` and `connected`: the server's key, what lets the user in, and what is refused"""
 
+from collections.abc import Sequence
+
 import pytest
 
 from sandbox.open_ssh import OpenSsh
@@ -15,10 +17,10 @@ from tests.metering.limit_backends import eventually
 pytestmark = pytest.mark.slow
 
 
-def refusal(device: TerminalClient, profile_id: str, **options: object) -> Message:
+def refusal(device: TerminalClient, profile_id: str, answers: Sequence[str] = ()) -> Message:
     """Of an attempt to connect. What comes after it ends the session."""
     with pytest.raises(Refused) as refused:
-        device.connect(profile_id, **options)  # type: ignore[arg-type]
+        device.connect(profile_id, answers=answers)
     closed = device.hears("closed")
     assert closed["data"]["reason"] == "error"
     return refused.value.data
@@ -197,7 +199,7 @@ def test_somebody_else_has_no_part_in_it(
         {"kind": "detach"},
     ):
         other = open_socket(bob)
-        other.send(session_id=shell.id, **message)  # type: ignore[arg-type]
+        other.send(session_id=shell.id, **message)
         told = other.hears("error")["data"]
         assert (told["code"], told["retryable"]) == ("session_unknown", False)
         assert other.socket.closed() == 4404
