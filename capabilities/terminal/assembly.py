@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
+from auth.page_sessions.pages import Subject
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.page.routes import terminal_door, terminal_pages
+from capabilities.terminal.plan_limits import FEATURE
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -31,7 +35,8 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     destinations = destinations_of(settings)
     tries = Tries(auth, LoopThread("ssh"), destinations, ConnectLimits(auth.redis), settings.terminal_connect_seconds)
     # No API key opens any of it, and staff who look through an account see nothing of it.
-    guard = replace(auth.signed_in, as_oneself=True, metered=True)
+    guard = replace(auth.signed_in, as_oneself=True, metered=True, page=FEATURE)
+    has_page = settings.terminal_page
     return Built(
         routes=(
             profile_routes(auth, guard, tries),
@@ -39,9 +44,11 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
             known_host_routes(auth, guard),
             history_routes(auth, guard),
             sync_routes(auth, guard),
+            *([terminal_door()] if has_page else []),
         ),
         jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
         commands=(terminal_commands(auth.data_keys),),
+        portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, parts.sockets_url)),) if has_page else (),
     )
 
 
