@@ -11,6 +11,8 @@ from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
 from capabilities.terminal.page.routes import terminal_door, terminal_pages
 from capabilities.terminal.plan_limits import FEATURE
+from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.routes import session_routes
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -36,9 +38,11 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     tries = Tries(auth, LoopThread("ssh"), destinations, ConnectLimits(auth.redis), settings.terminal_connect_seconds)
     # No API key opens any of it, and staff who look through an account see nothing of it.
     guard = replace(auth.signed_in, as_oneself=True, metered=True, page=FEATURE)
+    ws_url = socket_address(parts.sockets_url)
     has_page = settings.terminal_page
     return Built(
         routes=(
+            session_routes(auth, guard, ws_url),
             profile_routes(auth, guard, tries),
             key_routes(auth, guard, replace(guard, fresh=True)),
             known_host_routes(auth, guard),
@@ -48,7 +52,7 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
         ),
         jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
         commands=(terminal_commands(auth.data_keys),),
-        portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, parts.sockets_url)),) if has_page else (),
+        portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, ws_url)),) if has_page else (),
     )
 
 

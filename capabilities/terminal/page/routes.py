@@ -16,7 +16,6 @@ from security.api.operation import Answer, Anyone, operation
 from security.pages.html_page import page_policy
 
 PATH: Final = f"{PORTAL.root}/{FEATURE}"
-SOCKET: Final = "/ws/terminal"
 
 
 def terminal_door() -> Blueprint:
@@ -37,12 +36,11 @@ def terminal_door() -> Blueprint:
     return routes
 
 
-def terminal_pages(sockets_url: str, guards: PageGuards) -> Blueprint:
-    """No text becomes markup in the page (Trusted Types), whatever a server writes to its terminal."""
+def terminal_pages(ws_url: str, guards: PageGuards) -> Blueprint:
+    """`ws_url`: of the terminal's socket. No text becomes markup in the page (Trusted Types), whatever a server writes to its terminal."""
     pages = SitePages(PORTAL, FEATURE, __name__)
-    address = urlsplit(sockets_url)
-    socket = f"{'wss' if address.scheme == 'https' else 'ws'}://{address.netloc}"
-    policy = page_policy(scripts=True, sockets=[socket])
+    socket = urlsplit(ws_url)
+    policy = page_policy(scripts=True, sockets=[f"{socket.scheme}://{socket.netloc}"])
 
     @operation(
         pages,
@@ -55,7 +53,7 @@ def terminal_pages(sockets_url: str, guards: PageGuards) -> Blueprint:
         answers={200: Page(f"{policy}; require-trusted-types-for 'script'; trusted-types 'none'", forms=True)},
     )
     def terminal(caller: Principal, query: PageQuery) -> Answer:
-        return show("terminal_page.html", title="Terminal", socket=f"{socket}{SOCKET}")
+        return show("terminal_page.html", title="Terminal", ws_url=ws_url)
 
     @operation(
         pages,

@@ -1,0 +1,30 @@
+"""The sessions of a user."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from capabilities.terminal.models import TerminalSession
+from capabilities.terminal.sessions.bodies import SessionAnswer, SessionsAnswer, session_answer
+from database import reading
+from database.pages import newest_first, page_of
+from security.api.cursor import ListQuery
+from security.edge.problems import NotFound
+
+
+def list_sessions(user_id: UUID, wanted: ListQuery, ws_url: str) -> SessionsAnswer:
+    mine = select(TerminalSession).where(TerminalSession.user_id == user_id)
+    with reading() as session:
+        found = session.scalars(newest_first(mine, TerminalSession.id, wanted.cursor, wanted.limit))
+        page = page_of([session_answer(row, ws_url) for row in found], wanted.limit)
+    return SessionsAnswer(sessions=list(page.items), next_cursor=page.next_cursor)
+
+
+def show_session(user_id: UUID, session_id: UUID, ws_url: str) -> SessionAnswer:
+    """Raises NotFound."""
+    this = select(TerminalSession).where(TerminalSession.id == session_id, TerminalSession.user_id == user_id)
+    with reading() as session:
+        row = session.scalars(this).one_or_none()
+        if row is None:
+            raise NotFound
+        return session_answer(row, ws_url)
