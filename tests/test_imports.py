@@ -45,13 +45,14 @@ ONLY_IN = {
     "socketio": {"realtime/client.py", "realtime/socket_io.py"},
     "engineio": {"realtime/client.py", "realtime/send_queue.py", "realtime/socket_io.py"},
     "uvicorn": {"realtime/serve.py"},
-    "websockets": set(),
+    "websockets": {"sandbox/web_socket.py"},
     "asyncssh": {
         "capabilities/terminal/ssh/connect.py",
         "capabilities/terminal/ssh/credentials.py",  # for the types alone, as the next one
         "capabilities/terminal/ssh/profiles/try_connection.py",
         "capabilities/terminal/ssh/keys/read_key.py",
         "sandbox/open_ssh.py",
+        "sandbox/ssh_programs.py",
         "sandbox/ssh_server.py",
     },
     "markdown_it": {"capabilities/chat/page/markdown.py"},
