@@ -37,7 +37,7 @@ def terminal_door() -> Blueprint:
 
 
 def terminal_pages(ws_url: str, guards: PageGuards) -> Blueprint:
-    """`ws_url`: of the terminal's socket. No text becomes markup in the page (Trusted Types), whatever a server writes to its terminal."""
+    """No text becomes markup in it (Trusted Types), whatever a server writes to its terminal. `ws_url`: where its script opens a socket."""
     pages = SitePages(PORTAL, FEATURE, __name__)
     socket = urlsplit(ws_url)
     policy = page_policy(scripts=True, sockets=[f"{socket.scheme}://{socket.netloc}"])
