@@ -1,6 +1,6 @@
 // The terminal page: what is shown, and what happens when somebody does something.
 import { ConnectionLost, Refused, SignedOut, call, token } from "./terminal_api.js";
-import { asked, at, isSure, say } from "./terminal_parts.js";
+import { asked, at, isSure, say, takeBackQuestions } from "./terminal_parts.js";
 import { Screen } from "./terminal_screen.js";
 import { Servers } from "./terminal_servers.js";
 import { TerminalSocket } from "./terminal_socket.js";
@@ -91,7 +91,7 @@ function open(opened, id) {
         if (opened.mutedUpTo === Infinity) opened.mutedUpTo = data.seq;
         status(`Connected${data.fingerprint ? `. Host key ${data.fingerprint}` : ""}`);
         hideNotice();
-        closeDialogs();
+        takeBackQuestions();
       }),
       output: here((text, shown, seq) => screen.write(text, () => {
         if (seq >= opened.mutedUpTo) opened.mutedUpTo = 0;
@@ -111,7 +111,7 @@ function open(opened, id) {
       warning: here((data) => notice(warningOf(data), "wait")),
       error: here((data) => {
         opened.problem = data;
-        closeDialogs();
+        takeBackQuestions();
         if (opened.problem.code !== "host_key_changed") notice(data.message, "bad");
       }),
       closed: here((data) => ended(opened, data)),
@@ -125,7 +125,7 @@ function typed(text) {
 }
 
 function ended(opened, { reason, exit_status: exit, signal }) {
-  closeDialogs();
+  takeBackQuestions();
   opened.isReady = false;
   status("Ended");
   const again = opened.profile && (() => { leave(); connect(opened.profile); });
@@ -149,7 +149,7 @@ function warningOf({ code, seconds }) {
 
 /** Back to the servers. The session goes on. */
 function leave() {
-  closeDialogs();
+  takeBackQuestions();
   shell.session?.detach();
   shell.screen.dispose();
   at("screen").replaceChildren();
@@ -188,7 +188,7 @@ async function askAboutHostKey(opened, data) {
   at("host-key-algorithm").textContent = data.algorithm;
   status("Waiting for you");
   const accepted = await asked(at("host-key"));
-  if (shell !== opened || closesDialogs) return;
+  if (shell !== opened || accepted === null) return;
   if (accepted) opened.session.acceptHostKey(data.fingerprint);
   else opened.session.end();
 }
@@ -204,7 +204,7 @@ async function answerPrompt(opened, data) {
   const answered = await asked(at("question"));
   const text = field.value;
   field.value = "";
-  if (shell !== opened || closesDialogs) return;
+  if (shell !== opened || answered === null) return;
   status("Connecting …");
   if (answered) opened.session.answer(text);
   else opened.session.end();
@@ -214,15 +214,6 @@ async function openLink(address) {
   at("link-address").textContent = address;
   if (/^https?:\/\//i.test(address) && (await asked(at("link")))) window.open(address, "_blank", "noopener,noreferrer");
   shell?.screen.focus();
-}
-
-let closesDialogs = false;
-
-/** Nobody waits for their answers any more. */
-function closeDialogs() {
-  closesDialogs = true;
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("no");
-  queueMicrotask(() => setTimeout(() => (closesDialogs = false)));
 }
 
 // ---- Keys that phones do not have ----
@@ -249,7 +240,7 @@ function shownState(name, { seconds, error }) {
   if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent then`);
   else if (name === "connecting") status("Connecting …");
   else if (name === "failed") {
-    closeDialogs();
+    takeBackQuestions();
     status("Not connected");
     if (error instanceof SignedOut || error === undefined) notice("You are signed out.", "bad", "Sign in", () => location.reload());
     else notice("This page may not open a terminal here.", "bad");

@@ -8,13 +8,17 @@ export function say(text) {
   at("said").textContent = text;
 }
 
-/** Whether it was answered with yes. */
+/** Whether it was answered with yes; null when nobody waits for the answer any more. */
 export function asked(dialog) {
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener("close", () => resolve({ yes: true, no: false }[dialog.returnValue] ?? null), { once: true });
   });
+}
+
+export function takeBackQuestions() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("gone");
 }
 
 export function isSure(title, text, yes) {
