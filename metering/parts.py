@@ -20,7 +20,6 @@ from metering.assembly import Metering
 from metering.money import Purse
 from metering.purchase import OneOffPayments, Purchases
 from metering.sockets import SocketEvents
-from security.api.socket_messages import SocketMessages
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -78,9 +77,9 @@ class Built:
     tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
-    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO. `socket_messages`: by
-    path, what passes over sockets of its own, for the OpenAPI document. `purchases`: the kinds of things that are sold once. `demo`
-    adds to `flask bootstrap-demo`, and gives the lines that it prints.
+    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO, or over a
+    WebSocket of its own. `purchases`: the kinds of things that are sold once. `demo` adds to `flask bootstrap-demo`, and gives the
+    lines that it prints.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -98,4 +97,3 @@ class Built:
     sockets: SocketEvents | None = None
     purchases: Sequence[Purchases] = ()
     demo: Demo | None = None
-    socket_messages: Mapping[str, SocketMessages] = field(default_factory=dict)

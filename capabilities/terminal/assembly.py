@@ -13,6 +13,8 @@ from capabilities.terminal.page.routes import terminal_door, terminal_pages
 from capabilities.terminal.plan_limits import FEATURE
 from capabilities.terminal.sessions.bodies import socket_address
 from capabilities.terminal.sessions.routes import session_routes
+from capabilities.terminal.sessions.sockets import TerminalSockets
+from capabilities.terminal.sessions.start_session import SessionStarts
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -35,7 +37,9 @@ POSTGRES_PORT = 5432
 def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     auth = parts.auth
     destinations = destinations_of(settings)
-    tries = Tries(auth, LoopThread("ssh"), destinations, ConnectLimits(auth.redis), settings.terminal_connect_seconds)
+    limits, seconds = ConnectLimits(auth.redis), settings.terminal_connect_seconds
+    tries = Tries(auth, LoopThread("ssh"), destinations, limits, seconds)
+    sockets = TerminalSockets(auth, SessionStarts(auth, destinations, limits, seconds))
     # No API key opens any of it, and staff who look through an account see nothing of it.
     guard = replace(auth.signed_in, as_oneself=True, metered=True, page=FEATURE)
     ws_url = socket_address(parts.sockets_url)
@@ -53,6 +57,8 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
         jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
         commands=(terminal_commands(auth.data_keys),),
         portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, ws_url)),) if has_page else (),
+        sockets=sockets.events(),
+        drains=(sockets.live,),
     )
 
 

@@ -1,1 +1,1 @@
-"""Terminal sessions: their rows, what is asked about them over HTTP, and what goes on in the process that has them."""
+"""Sessions: shells that live in the realtime process, the rows that tell of them, and the socket that they are used by."""

@@ -1,7 +1,7 @@
 """What the routes of sessions take and answer."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from capabilities.terminal.models import CloseReason, SessionState, TerminalSess
 from security.api.cursor import ListAnswer
 from security.api.models import WHOLE, AnswerBody, Body
 
+SOCKET_PATH: Final = "/ws/terminal"
 MOST_LINES = 500
 
 Rows = Annotated[int, Field(ge=1, le=MOST_LINES), WHOLE]
@@ -67,7 +68,7 @@ class SessionsAnswer(ListAnswer):
 
 
 def socket_address(sockets_url: str) -> str:
-    return f"ws{sockets_url.removeprefix('http')}/ws/terminal"
+    return f"ws{sockets_url.removeprefix('http')}{SOCKET_PATH}"
 
 
 def session_answer(row: TerminalSession, ws_url: str) -> SessionAnswer:

@@ -1,0 +1,99 @@
+"""The connection of a WebSocket: that of uvicorn, with what its ASGI has no words for."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from metering.sockets import nothing
+
+WIRE: Final = "realtime.wire"
+"""The extension of a WebSocket's scope that is its `Wire`."""
+UVICORN: Final = logging.getLogger("uvicorn.error")
+
+
+def _is_no_text_of_clients(record: logging.LogRecord) -> bool:
+    """uvicorn calls it an error when a client sends what is not UTF-8."""
+    return not record.exc_info or record.exc_info[0] is not UnicodeDecodeError
+
+
+UVICORN.addFilter(_is_no_text_of_clients)
+
+
+class Wire(WebSocketsSansIOProtocol):
+    """`has_room`: called when it is writable again."""
+
+    has_room: Callable[[], None] = staticmethod(nothing)
+    heard_at = 0.0
+    """On the loop's clock."""
+    _written = 0
+
+    async def run_asgi(self) -> None:
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[WIRE] = self
+        await super().run_asgi()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # uvicorn forgets it, and calls an upgrade that was refused an error
+
+    @property
+    def is_writable(self) -> bool:
+        return self.writable.is_set()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet, because the client does not take them."""
+        return self.transport.get_write_buffer_size()
+
+    @property
+    def taken(self) -> int:
+        """Bytes of `write` that the system has taken."""
+        return self._written - self.unsent
+
+    def write(self, text: bytes) -> None:
+        """A frame, at once. Nothing when the connection is about to end."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_text(text)
+        frame = b"".join(self.conn.data_to_send())
+        self._written += len(frame)
+        self.transport.write(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """After all that was written."""
+        with suppress(ClientDisconnected, RuntimeError):  # the client was faster
+            await self.send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def abort(self) -> None:
+        """Without waiting until the client has read what was sent."""
+        self.transport.abort()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.has_room()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self.loop.time()
+        super().data_received(data)
+
+    def handle_ping(self) -> None:
+        """For a client that does not read no answers are kept (RFC 6455, 5.5.3: the last ping's is enough)."""
+        if self.is_writable:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def keepalive_timeout(self) -> None:
+        """To a client that reads slowly the ping comes late. While it sends something it is there, and one that takes nothing is
+        closed by watch.py.
+        """
+        if self.heard_at > self.ping_sent_at or self.unsent:
+            self.pong_timer = self.loop.call_later(self.config.ws_ping_timeout or 0, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
