@@ -9,9 +9,11 @@ from auth.page_sessions.pages import Subject
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.metrics import OPEN_SESSIONS
 from capabilities.terminal.page.routes import terminal_door, terminal_pages
 from capabilities.terminal.plan_limits import FEATURE
 from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.purge import session_jobs
 from capabilities.terminal.sessions.routes import session_routes
 from capabilities.terminal.sessions.sockets import TerminalSockets
 from capabilities.terminal.sessions.start_session import SessionStarts
@@ -54,8 +56,9 @@ def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
             sync_routes(auth, guard),
             *([terminal_door()] if has_page else []),
         ),
-        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
-        commands=(terminal_commands(auth.data_keys),),
+        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock), *session_jobs(auth.clock)),
+        commands=(terminal_commands(auth, in_development=settings.is_development),),
+        figures=(OPEN_SESSIONS,),
         portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, ws_url)),) if has_page else (),
         sockets=sockets.events(),
         drains=(sockets.live,),
