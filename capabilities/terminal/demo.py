@@ -19,7 +19,10 @@ HOST: Final = "127.0.0.1"
 
 
 def seed_demo(auth: Auth, email: str, port: int, username: str) -> str:
-    """The line for `authorized_keys`. After each run the profile leads there, and the key is that of the first one. Raises ClickException."""
+    """The line for `authorized_keys`. After each run the profile leads there; the key stays that of the first run.
+
+    Raises ClickException.
+    """
     from capabilities.terminal.ssh.keys.read_key import generate_ed25519  # noqa: PLC0415 - asyncssh
 
     now = auth.clock()
@@ -33,6 +36,7 @@ def seed_demo(auth: Auth, email: str, port: int, username: str) -> str:
         if key is None:
             key = sealed_key(auth, user_id, NAME, *generate_ed25519())
             session.add(key)
+            session.flush()  # the profile refers to it
         its = select(SshProfile).where(SshProfile.user_id == user_id, SshProfile.name == NAME)
         profile = session.scalars(its).one_or_none()
         if profile is None:

@@ -37,7 +37,7 @@ def terminal_door() -> Blueprint:
 
 
 def terminal_pages(ws_url: str, guards: PageGuards) -> Blueprint:
-    """No text becomes markup in it (Trusted Types), whatever a server writes to its terminal. `ws_url`: where its script opens a socket."""
+    """`ws_url`: where its script opens a socket. No text becomes markup there (Trusted Types), whatever a server writes."""
     pages = SitePages(PORTAL, FEATURE, __name__)
     socket = urlsplit(ws_url)
     policy = page_policy(scripts=True, sockets=[f"{socket.scheme}://{socket.netloc}"])
