@@ -9,7 +9,7 @@ from auth.account_state import ACCOUNT_CHANGED
 from auth.assembly import Auth
 from auth.principal import Principal
 from capabilities.terminal.models import CloseReason, SessionState
-from capabilities.terminal.plan_limits import TERMINAL_LIMITS
+from capabilities.terminal.plan_limits import FEATURE, TERMINAL_LIMITS
 from capabilities.terminal.sessions.bodies import SOCKET_PATH, NewSessionBody
 from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_session
 from capabilities.terminal.sessions.end_session import SESSION_ENDED
@@ -69,6 +69,7 @@ class TerminalSockets:
     def events(self) -> SocketEvents:
         return SocketEvents(
             scope=None,
+            page=FEATURE,
             sockets={tier: limits.sessions + MORE_SOCKETS for tier, limits in TERMINAL_LIMITS.items()},
             events=(
                 SocketEvent("connect", Connect, self.connect, per_second=CONNECTS_PER_SECOND),
