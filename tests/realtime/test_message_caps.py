@@ -43,7 +43,7 @@ def test_a_refused_token_takes_no_place(realtime: RealtimeProcess) -> None:
 
 
 def test_a_full_process_says_so(realtime: RealtimeProcess) -> None:
-    opened = []
+    opened: list[RawSocket | MessageSocket] = []
     with pytest.raises(InvalidStatus) as refused:
         while True:
             opened.append(RawSocket(realtime.url) if len(opened) % 2 else MessageSocket(realtime.url))

@@ -11,7 +11,7 @@ from tests.whole.environment import PUBLIC_HOST, WEB_ORIGIN
 
 pytestmark = pytest.mark.slow
 
-COOKIE = {"Cookie": "session=1"}
+COOKIE = "session=1"
 
 
 @pytest.fixture(scope="module")
@@ -23,26 +23,26 @@ def token(accounts: Accounts) -> str:
 def test_a_page_of_another_origin_is_refused_before_the_upgrade(
     realtime: RealtimeProcess, token: str, origin: str
 ) -> None:
-    for headers in ({}, COOKIE):
+    for cookie in (None, COOKIE):
         with pytest.raises(InvalidStatus) as refused:
-            MessageSocket(realtime.url, token, Origin=origin, **headers)
+            MessageSocket(realtime.url, token, origin=origin, cookie=cookie)
         assert refused.value.response.status_code == 403
         assert b'"origin_not_allowed"' in refused.value.response.body
 
 
 @pytest.mark.parametrize("origin", [WEB_ORIGIN, f"https://{PUBLIC_HOST}"])
 def test_a_page_of_ours_is_let_in_whatever_its_cookies(realtime: RealtimeProcess, token: str, origin: str) -> None:
-    with MessageSocket(realtime.url, Origin=origin, **COOKIE) as page:
+    with MessageSocket(realtime.url, origin=origin, cookie=COOKIE) as page:
         page.sign_in(token)
         assert page.ask("echo", "said", data="hello") == {"data": "hello"}
 
 
 def test_a_cookie_alone_is_refused_before_the_upgrade(realtime: RealtimeProcess, token: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        MessageSocket(realtime.url, **COOKIE)
+        MessageSocket(realtime.url, cookie=COOKIE)
     assert refused.value.response.status_code == 403
     assert b"Cookies open no socket" in refused.value.response.body
-    with MessageSocket(realtime.url, token, **COOKIE) as app:
+    with MessageSocket(realtime.url, token, cookie=COOKIE) as app:
         assert app.ask("echo", "said", data="hello")
 
 

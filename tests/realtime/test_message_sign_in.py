@@ -21,7 +21,7 @@ NO_RIGHT, TOO_MANY = 4403, 4429
 def refused(url: str, token: str | None = None, query: str | None = None) -> tuple[int, bytes]:
     with pytest.raises(InvalidStatus) as error:
         MessageSocket(url, token, query=query)
-    return error.value.response.status_code, error.value.response.body or b""
+    return error.value.response.status_code, bytes(error.value.response.body or b"")
 
 
 def impersonating(accounts: Accounts, person: Person) -> str:
@@ -155,7 +155,7 @@ def test_no_token_is_ever_logged(realtime: RealtimeProcess, accounts: Accounts) 
     refused(realtime.url, ended)
     refused(realtime.url, query=f"?token={person.token}\N{LATIN SMALL LETTER E WITH ACUTE}")
     with pytest.raises(InvalidStatus):
-        MessageSocket(realtime.url, person.token, Origin="https://evil.example.com")
+        MessageSocket(realtime.url, person.token, origin="https://evil.example.com")
     output = realtime.output()
     assert "socket_opened" in output
     assert '"level":"debug"' in output.replace(" ", "")
