@@ -150,6 +150,7 @@ def connects_again(customer: Customer) -> None:
 def running_terminal(database_url: str, redis_url: str, **changes: str) -> Iterator[RunningTerminal]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CAPABILITIES": "terminal", "SECRET_KEY": SECRET_KEY, "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
+    environ["TERMINAL_PAGE"] = "on"
     app = assemble(load_settings(environ | changes))
     try:
         yield RunningTerminal(app, database_url, redis_url)
