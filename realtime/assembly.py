@@ -1,7 +1,7 @@
 """The process, put together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -53,9 +53,6 @@ class Part:
     clients: Clients[Any]
     sign_in: SignIn
     surroundings: Surroundings
-
-    def heard(self) -> Mapping[str, Callable[[str], None]]:
-        return {**self.offered.heard, ACCOUNT_CHANGED: self.sign_in.account_changed}
 
     def reconnected(self) -> None:
         self.sign_in.judge_all()
@@ -133,7 +130,8 @@ def _control_of(parts: Sequence[Part], url: str) -> Control:
     """One listens for all of them."""
     heard: defaultdict[str, list[Callable[[str], None]]] = defaultdict(list)
     for part in parts:
-        for channel, hear in part.heard().items():
+        heard[ACCOUNT_CHANGED].append(part.sign_in.account_changed)
+        for channel, hear in part.offered.heard.items():
             heard[channel].append(hear)
 
     def reconnected() -> None:

@@ -41,8 +41,8 @@ class Pong(AnswerBody):
 
 class ExpiringData(AnswerBody):
     code: Literal["token_expiring"] = "token_expiring"
-    expires_in: int
-    """Seconds until the token ends, and the socket with it. Send `auth`."""
+    seconds: int
+    """Until the token ends, and the socket with it. Send `auth`."""
 
 
 class ExpiringWarning(AnswerBody):

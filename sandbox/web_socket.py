@@ -68,6 +68,10 @@ class WebSocket:
             self.protocol.send_binary(frame)
         self._flush()
 
+    def send_bytes(self, data: bytes) -> None:
+        """As they are, whether or not they are a frame."""
+        self._socket.sendall(data)
+
     def receive(self, seconds: float = ANSWER_SECONDS) -> str:
         """The next text. Raises ConnectionClosed, and TimeoutError when nothing comes."""
         until = time.monotonic() + seconds

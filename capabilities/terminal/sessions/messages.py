@@ -188,12 +188,14 @@ class Detached(Told):
 
 
 class WarningData(AnswerBody):
-    code: Literal["idle_soon", "limit_soon"]
+    code: Literal["idle_soon", "limit_soon", "token_expiring"]
     seconds: int
-    """Until the session is closed."""
+    """Until the session is closed, or the token ends, and with it the socket."""
 
 
-class Warned(Told):
+class Warned(AnswerBody):
+    session_id: UUID | None = Field(default=None, exclude_if=lambda value: value is None)
+    """None when the token is what ends."""
     data: WarningData
 
 

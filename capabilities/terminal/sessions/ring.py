@@ -38,5 +38,5 @@ class Ring:
 
     def character_from(self, place: int) -> int:
         """The place of the first character at or after that: what is left of one that was cut is passed over."""
-        rest = self.read(place, 3)
+        rest = self.read(place, 4)
         return place + next((n for n, byte in enumerate(rest) if byte & 0xC0 != 0x80), 0)

@@ -77,6 +77,14 @@ class Customer:
         """At another process."""
         return Customer(running, self.id, self.token)
 
+    def signed_in_again(self) -> "Customer":
+        """On another device."""
+        (user,) = self.running.rows("SELECT email FROM users WHERE id = %s", self.id)
+        body = {"email": user["email"], "password": PASSWORD}
+        answer = self.running.app.test_client().post("/api/auth/login", json=body, base_url=BASE)
+        assert answer.status_code == 200, answer.text
+        return Customer(self.running, self.id, answer.get_json()["access_token"])
+
     @property
     def principal(self) -> Principal:
         """What a guard makes of the token."""
@@ -128,6 +136,12 @@ class Customer:
     def accept(self, port: int, fingerprint: str, host: str = "127.0.0.1") -> TestResponse:
         return self.call("POST", KNOWN_HOSTS, {"host": host, "port": port, "fingerprint": fingerprint})
 
+    def terminal_sessions(self) -> list[dict[str, Any]]:
+        """The newest first."""
+        answer = self.call("GET", SESSIONS)
+        assert answer.status_code == 200, answer.text
+        return list(answer.get_json()["sessions"])
+
     def events(self, kind: str = "ssh") -> list[dict[str, Any]]:
         found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE %s ORDER BY id"
         return self.running.rows(found, self.id, f"{kind}_%")
@@ -146,12 +160,16 @@ def connects_again(customer: Customer) -> None:
         client.delete(*counted)
 
 
-@contextmanager
-def running_terminal(database_url: str, redis_url: str, **changes: str) -> Iterator[RunningTerminal]:
+def terminal_environment(database_url: str, redis_url: str, **changes: str) -> dict[str, str]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CAPABILITIES": "terminal", "SECRET_KEY": SECRET_KEY, "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
     environ["TERMINAL_PAGE"] = "on"
-    app = assemble(load_settings(environ | changes))
+    return environ | changes
+
+
+@contextmanager
+def running_terminal(database_url: str, redis_url: str, **changes: str) -> Iterator[RunningTerminal]:
+    app = assemble(load_settings(terminal_environment(database_url, redis_url, **changes)))
     try:
         yield RunningTerminal(app, database_url, redis_url)
     finally:

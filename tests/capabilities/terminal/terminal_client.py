@@ -28,7 +28,7 @@ class Refused(AssertionError):
 class Shell:
     """`output`: every byte that came, each once. `seq` is the server's count of them, with those that were `missed`.
 
-    `unacknowledged`: what was typed and not acknowledged, by its number.
+    `unacknowledged`: what was typed and not acknowledged, by its number. `resuming`: what comes before `resumed` comes again after it.
     """
 
     id: str
@@ -39,8 +39,11 @@ class Shell:
     unacknowledged: dict[int, str] = field(default_factory=dict)
     acknowledged: int = 0
     """Of the output."""
+    resuming: bool = False
 
     def take(self, message: Message) -> None:
+        if self.resuming:
+            return
         sent = message["data"].encode()
         if "\ufffd" not in message["data"]:
             assert message["seq"] == self.seq + len(sent), f"{self.seq}, and {len(sent)} bytes to {message['seq']}"
@@ -50,7 +53,8 @@ class Shell:
     def goes_on(self, resumed: Message) -> None:
         told = resumed["data"]
         assert told["from_seq"] == self.seq + told["missed"], (self.seq, told)
-        self.seq = told["from_seq"]
+        self.seq = self.acknowledged = told["from_seq"]
+        self.resuming = False
         self.missed += told["missed"]
 
 
@@ -131,8 +135,8 @@ class TerminalClient:
             message = self.hears("connected", "host_key", "prompt")
             at = {name: message[name] for name in ("session_id",) if name in message}
             if message["type"] == "connected":
-                shell = Shell(message["session_id"], seq=message["data"]["seq"])
-                shell.acknowledged = shell.seq
+                shell = Shell(message["session_id"])
+                assert message["data"]["seq"] == 0, "output that nobody saw"
                 self._shells[shell.id] = shell
                 return shell
             if message["type"] == "host_key":
@@ -142,17 +146,20 @@ class TerminalClient:
                 self.send("answer", **at, data={"text": left.pop(0)})
 
     def take_over(self, shell: Shell) -> Message:
-        """From whatever socket has it. The answer."""
+        """From whatever socket has it. What it answers to `connect`; then the session goes on where this device is."""
         self._shells[shell.id] = shell
+        shell.resuming = True
         self.send("connect", session_id=shell.id)
-        return self.hears("connected", shell=shell)
+        connected = self.hears("connected", shell=shell)
+        self.resume(shell)
+        return connected
 
     def resume(self, shell: Shell) -> Message:
         """What was not acknowledged is typed again. The answer."""
         self._shells[shell.id] = shell
+        shell.resuming = True
         self.send("resume", session_id=shell.id, data={"after_seq": shell.seq})
         resumed = self.hears("resumed", shell=shell)
-        shell.acknowledged = shell.seq
         for number, text in sorted(shell.unacknowledged.items()):
             self._type(shell, number, text)
         return resumed
