@@ -163,6 +163,7 @@ def connects_again(customer: Customer) -> None:
 def terminal_environment(database_url: str, redis_url: str, **changes: str) -> dict[str, str]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CAPABILITIES": "terminal", "SECRET_KEY": SECRET_KEY, "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
+    environ["TERMINAL_PAGE"] = "on"
     return environ | changes
 
 

@@ -5,6 +5,7 @@ import { Screen } from "./terminal_screen.js";
 import { Servers } from "./terminal_servers.js";
 import { TerminalSocket } from "./terminal_socket.js";
 
+const TOKEN_ENDED = 4401;
 const KINDS = { password: "Password", passphrase: "Passphrase of your key", keyboard: "The server asks" };
 const ENDS = {
   client: "The session has ended.",
@@ -23,7 +24,7 @@ const CHANGED_KEY =
 
 const socket = new TerminalSocket(at("terminal").dataset.socket, { token, told: { state: shownState, error: (data) => notice(data.message, "bad") } });
 const servers = new Servers({ connect, take, failed: complain });
-/** The one that is shown: `session`, `screen`, `name`, `profile` if it is known, `mutedUpTo`: see `take`. */
+/** The one that is shown. `isReady`: one may type. `mutedUpTo`: see `take`. `problem`: what was told last. */
 let shell = null;
 
 start();
@@ -76,11 +77,12 @@ function show(name, profile) {
   screen.reads = at("reads").checked;
   screen.focus();
   document.title = `${name} – Terminal`;
-  return { session: null, screen, name, profile, mutedUpTo: 0, isReady: false, problem: null };
+  return { id: null, session: null, screen, name, profile, mutedUpTo: 0, isReady: false, problem: null };
 }
 
 function open(opened, id) {
   const { screen } = opened;
+  opened.id = id;
   const here = (heard) => (...details) => shell === opened && heard(...details);
   opened.session = socket.open(id, {
     rows: screen.rows,
@@ -150,7 +152,8 @@ function warningOf({ code, seconds }) {
 /** Back to the servers. The session goes on. */
 function leave() {
   takeBackQuestions();
-  shell.session?.detach();
+  if (shell.isReady) shell.session.detach();
+  else shell.session?.end();
   shell.screen.dispose();
   at("screen").replaceChildren();
   shell = null;
@@ -168,9 +171,13 @@ at("leave").addEventListener("click", () => {
 at("end").addEventListener("click", async () => {
   const opened = shell;
   at("menu").open = false;
-  if (!(await isSure("End this session?", "What runs in it ends too.", "End session")) || shell !== opened) return;
-  if (opened.isReady) opened.session.end();
-  else at("leave").click();
+  if (!opened.id || !(await isSure("End this session?", "What runs in it ends too.", "End session"))) return;
+  try {
+    await call("DELETE", `/sessions/${opened.id}`); // wherever it is open, and also while the socket is lost
+    if (shell === opened && !opened.session.isAttached) at("leave").click();
+  } catch (error) {
+    notice(wordsOf(error), "bad");
+  }
 });
 
 at("may-copy").addEventListener("change", (event) => (shell.screen.mayCopy = event.target.checked));
@@ -235,14 +242,14 @@ at("key-row").addEventListener("click", (event) => {
 
 // ---- The socket ----
 
-function shownState(name, { seconds, error }) {
+function shownState(name, { seconds, code, error }) {
   if (shell === null) return;
   if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent then`);
   else if (name === "connecting") status("Connecting …");
   else if (name === "failed") {
     takeBackQuestions();
     status("Not connected");
-    if (error instanceof SignedOut || error === undefined) notice("You are signed out.", "bad", "Sign in", () => location.reload());
+    if (error instanceof SignedOut || code === TOKEN_ENDED) notice("You are signed out.", "bad", "Sign in", () => location.reload());
     else notice("This page may not open a terminal here.", "bad");
   }
 }
@@ -276,6 +283,14 @@ function hideNotice() {
   at("notice").hidden = true;
 }
 
+function wordsOf(error) {
+  if (error instanceof ConnectionLost) return "The service cannot be reached. Try again in a moment.";
+  if (error instanceof Refused) return `${error.message}.`;
+  if (error instanceof SignedOut) return "You are signed out.";
+  console.error(error);
+  return "Something went wrong on this page. Reload it and try again.";
+}
+
 async function tried(work) {
   try {
     await work();
@@ -289,11 +304,6 @@ function complain(error) {
   problem.hidden = false;
   if (error instanceof SignedOut) {
     problem.replaceChildren("You are signed out. ", Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Sign in" }));
-  } else if (error instanceof ConnectionLost) problem.textContent = "The service cannot be reached. Try again in a moment.";
-  else if (error instanceof Refused) problem.textContent = `${error.message}.`;
-  else {
-    problem.textContent = "Something went wrong on this page. Reload it and try again.";
-    console.error(error);
-  }
+  } else problem.textContent = wordsOf(error);
   problem.scrollIntoView({ block: "nearest" });
 }

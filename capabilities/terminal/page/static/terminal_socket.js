@@ -299,8 +299,8 @@ export class TerminalSession {
 
   /** The shell goes on without anybody, for as long as the plan says. */
   detach() {
+    if (this.isAttached) this.#say("detach");
     this.isAttached = false;
-    this.#say("detach");
   }
 
   takeBack() {
@@ -310,7 +310,7 @@ export class TerminalSession {
 
   /** Ends the shell, and what runs in it. */
   end() {
-    this.#say("disconnect");
+    if (this.isAttached) this.#say("disconnect");
   }
 
   /** On a socket that is signed in: TerminalSocket calls it. */
