@@ -18,11 +18,13 @@ from capabilities.terminal.sessions.live_session import LiveSession
 from capabilities.terminal.sessions.write_states import StateWriter
 from database import reading
 from metering.sockets import Socket, Sockets
+from security.edge.problems import TooBusy
 
 LOOK_SECONDS: Final = 1.0
 COUNTS_SECONDS: Final = 30
 """How often rows learn how much was written and read."""
 AGAIN_SECONDS: Final = 2.0
+SETTLED_SECONDS: Final = 5.0
 NOTHING_SECONDS: Final = 300.0
 NOTHING_SINCE: Final = "terminal_nothing_since"
 """Since when a socket has no session, on the monotonic clock."""
@@ -37,12 +39,13 @@ class LiveSessions:
         self._by_id: dict[UUID, LiveSession] = {}
         self._rows: StateWriter | None = None
         self._sockets: Sockets
+        self._settled: asyncio.Event
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def started(self, sockets: Sockets) -> None:
-        self._sockets = sockets
+        self._sockets, self._settled = sockets, asyncio.Event()
         self._rows = StateWriter(self._auth, self.closed_elsewhere)
         for work in (self._rows.run(sockets), self._close_left(), self._look()):
             sockets.start(work)
@@ -77,6 +80,14 @@ class LiveSessions:
     def account_changed(self, user_id: UUID | None) -> None:
         """Sessions of whoever may no longer sign in are closed, looked at or not. None: of anybody."""
         self._sockets.start(self._close_revoked(user_id))
+
+    async def settled(self) -> None:
+        """When sessions that the process before left are closed. Raises TooBusy."""
+        try:
+            async with asyncio.timeout(SETTLED_SECONDS):
+                await self._settled.wait()
+        except TimeoutError:
+            raise TooBusy("The server is starting. Try again in a moment") from None
 
     def drain(self) -> None:
         self.draining = True
@@ -120,6 +131,7 @@ class LiveSessions:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 structlog.get_logger().info("terminal_sessions_closed", left_by="the process before", count=closed)
+                self._settled.set()
                 return
 
     async def _close_revoked(self, user_id: UUID | None) -> None:

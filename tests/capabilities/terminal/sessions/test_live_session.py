@@ -196,7 +196,9 @@ def test_another_socket_takes_it_over() -> None:
     run(test)
 
 
-def test_the_first_output_after_a_key_goes_at_once_and_more_shares_a_message() -> None:
+def test_the_first_output_after_a_key_goes_at_once_and_more_shares_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capabilities.terminal.sessions.viewer.TOGETHER_SECONDS", 30)
+
     async def test(lone: LoneSession) -> None:
         live = lone.open()
         live.output(b"1")
