@@ -35,7 +35,7 @@ class NewSessionBody(Body):
         return self
 
 
-class SessionAnswer(AnswerBody):
+class TerminalSessionAnswer(AnswerBody):
     id: UUID
     state: SessionState
     """`created`: nobody has connected yet. `detached`: it goes on, and no device has it. `closed` is the end."""
@@ -63,16 +63,16 @@ class SessionAnswer(AnswerBody):
     """Where to open the socket."""
 
 
-class SessionsAnswer(ListAnswer):
-    sessions: list[SessionAnswer]
+class TerminalSessionsAnswer(ListAnswer):
+    sessions: list[TerminalSessionAnswer]
 
 
 def socket_address(sockets_url: str) -> str:
     return f"ws{sockets_url.removeprefix('http')}{SOCKET_PATH}"
 
 
-def session_answer(row: TerminalSession, ws_url: str) -> SessionAnswer:
-    return SessionAnswer(
+def session_answer(row: TerminalSession, ws_url: str) -> TerminalSessionAnswer:
+    return TerminalSessionAnswer(
         id=row.id,
         state=SessionState(row.state),
         name=row.name,

@@ -7,7 +7,7 @@ from flask import Blueprint
 from auth.assembly import Auth
 from auth.principal import Principal
 from capabilities.terminal.models import CloseReason
-from capabilities.terminal.sessions.bodies import NewSessionBody, SessionAnswer, SessionsAnswer
+from capabilities.terminal.sessions.bodies import NewSessionBody, TerminalSessionAnswer, TerminalSessionsAnswer
 from capabilities.terminal.sessions.end_session import end_session
 from capabilities.terminal.sessions.list_sessions import list_sessions, show_session
 from capabilities.terminal.sessions.open_session import open_session
@@ -28,7 +28,7 @@ def session_routes(auth: Auth, guard: Guard, ws_url: str) -> Blueprint:
         summary="Open a terminal session",
         guard=guard,
         body=NewSessionBody,
-        answers={201: SessionAnswer},
+        answers={201: TerminalSessionAnswer},
         problems=(NotFound, LocalTerminalOff, TooManySessions),
     )
     def create(caller: Principal, body: NewSessionBody) -> Answer:
@@ -48,7 +48,7 @@ def session_routes(auth: Auth, guard: Guard, ws_url: str) -> Blueprint:
         summary="List your terminal sessions",
         guard=guard,
         query=ListQuery,
-        answers={200: SessionsAnswer},
+        answers={200: TerminalSessionsAnswer},
     )
     def show(caller: Principal, query: ListQuery) -> Answer:
         """Returns the newest first, also those that have ended."""
@@ -61,7 +61,7 @@ def session_routes(auth: Auth, guard: Guard, ws_url: str) -> Blueprint:
         operation_id="getTerminalSession",
         summary="Get a terminal session",
         guard=guard,
-        answers={200: SessionAnswer},
+        answers={200: TerminalSessionAnswer},
         problems=(NotFound,),
     )
     def show_one(caller: Principal, session_id: UUID) -> Answer:

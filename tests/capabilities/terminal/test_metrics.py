@@ -1,6 +1,8 @@
 """How many sessions are open, for whoever watches."""
 
+from capabilities.terminal import TERMINAL
 from capabilities.terminal.metrics import OPEN_SESSIONS
+from capabilities.terminal.models import SessionState
 from tests.capabilities.terminal.running_terminal import Customer, RunningTerminal
 from tests.capabilities.terminal.test_close_left import made
 
@@ -17,5 +19,5 @@ def test_open_sessions_are_counted_by_state(running: RunningTerminal, alice: Cus
         "active": 2,
         "detached": 1,
     }
-    family = running.made.built
-    assert OPEN_SESSIONS in [figure for built in family.values() for figure in built.figures]
+    assert {row["state"] for row in rows} == set(SessionState) - {SessionState.CLOSED}
+    assert OPEN_SESSIONS in running.made.built[TERMINAL].figures

@@ -59,7 +59,7 @@ def test_what_was_stored_is_announced_and_what_was_refused_is_not(alice: Custome
         put(alice, item("font"), item("size", 12))
         assert listener.heard() == [f"{alice.id} 2"]
         assert alice.call("PUT", SYNC, {"items": [item("font"), item("new")]}).status_code == 409
-        assert alice.call("PUT", SYNC, {"items": [item(value=[1e-300] * 1000)]}).status_code == 422
+        assert alice.call("PUT", SYNC, {"items": [item(value=[1e-300] * 1000, base=1)]}).status_code == 422
         put(bob, item())
         put(alice, item(value=None, base=1))
         assert listener.heard() == [f"{bob.id} 1", f"{alice.id} 3"]
