@@ -118,14 +118,15 @@ class RealtimeApp:
         address = self._edge.proxies.client_address(environ)
         if self._edge.require_https and not https and not is_loopback(address):
             raise HttpsRequired
+        connection = Connection(scope, receive, send)
         own, socket_io = self._edge.paths.get(path), self._edge.socket_io
+        if own is None and (socket_io is None or path.rstrip("/") != "/socket.io"):
+            raise NotFound
         try:
             if own is not None:
-                await self._message_socket(own, Connection(scope, receive, send), environ, address)
-            elif socket_io is not None and path.rstrip("/") == "/socket.io":
-                await self._socket_io(socket_io, Connection(scope, receive, send), environ, address)
-            else:
-                raise NotFound
+                await self._message_socket(own, connection, environ, address)
+            elif socket_io is not None:
+                await self._socket_io(socket_io, connection, environ, address)
         except Problem as problem:
             REFUSED.labels(problem.error).inc()
             raise
@@ -136,8 +137,9 @@ class RealtimeApp:
     ) -> None:
         if connection.scope["type"] != "websocket":
             raise UpgradeRequired
-        origin, token = environ.get("HTTP_ORIGIN"), token_of(environ["QUERY_STRING"])
+        origin = environ.get("HTTP_ORIGIN")
         self._edge.origins.check(origin)
+        token = token_of(environ["QUERY_STRING"])
         if origin is None and token is None and "HTTP_COOKIE" in environ:
             raise OriginNotAllowed("Cookies open no socket. Leave the Cookie header out, and send a token")
         self._check_room(address)

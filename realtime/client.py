@@ -72,12 +72,16 @@ class Client(ABC):
         self._rooms: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._timers = [self._loop.call_later(surroundings.sign_in_seconds, self.end, NOT_SIGNED_IN)]
+        self._timers: list[asyncio.TimerHandle] = []
 
     @property
     def caller(self) -> Caller:
         assert self.admitted is not None  # nobody is handed a socket before
         return self.admitted.caller
+
+    def must_sign_in(self) -> None:
+        """Within the time that there is for it."""
+        self._timers = [self._loop.call_later(self._surroundings.sign_in_seconds, self.end, NOT_SIGNED_IN)]
 
     def admit(self, token: str, admitted: Admitted) -> None:
         """At first, and again with each new token."""

@@ -10,7 +10,7 @@ import orjson
 from metering.socket_error import error_members
 from metering.sockets import SocketClosed
 from realtime.client import Client, Surroundings
-from realtime.closing import LEFT, LOST, SLOW, Closing
+from realtime.closing import SLOW, Closing
 from realtime.messages import ExpiringData, ExpiringWarning, GoingAwayData, GoingAwayMessage
 from realtime.metrics import REFUSED
 from realtime.send_queue import SendQueue
@@ -29,7 +29,7 @@ class MessageClient(Client):
     def __init__(self, id_: str, address: str, surroundings: Surroundings, wire: Wire) -> None:
         super().__init__(id_, address, surroundings)
         self._wire = wire
-        wire.has_room = self._send_on
+        wire.has_room, wire.gone = self._send_on, self.gone
         self._queue = SendQueue[bytes](len)
         self._taken, self._took_at = 0, monotonic()
 
@@ -55,11 +55,19 @@ class MessageClient(Client):
         known = session_id if isinstance(session_id, str) and len(session_id) <= LONGEST_SESSION_ID else None
         self.emit("error", error_members(problem, known))
 
+    def is_judged(self) -> None:
+        """It sent its token in time, however long we take to judge it."""
+        self._stop_timers()
+
     def refuse(self, problem: Problem) -> None:
         """Nobody signs in on it any more. It is told why, and closed."""
         REFUSED.labels(problem.error).inc()
         self.tell_of(problem)
         self.close(CLOSE_CODES.get(problem.status, TRY_AGAIN_LATER), problem.error)
+
+    def gone(self) -> None:
+        """Nothing comes from it any more. Who waits for room in its queue waits no longer."""
+        self.end(self._wire.ended_as)
 
     def is_behind(self, seconds: float) -> bool:
         """Whether it takes nothing of what it is sent. One that takes little is waited for."""
@@ -92,8 +100,8 @@ class MessageClient(Client):
     def _say_last(self, _: Closing) -> None:
         self._queue.put_nowait(None)
 
-    def _hang_up(self, closing: Closing) -> None:
-        if closing not in {LEFT, LOST}:
+    def _hang_up(self, _: Closing) -> None:
+        if self._wire.is_open:
             self._send_on()
 
     def _cut_off(self) -> None:

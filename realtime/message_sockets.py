@@ -11,7 +11,7 @@ from realtime.answer_message import AnswerMessages
 from realtime.asgi import Connection, Receive
 from realtime.client import Client, Surroundings
 from realtime.clients import Clients
-from realtime.closing import LEFT, LOST, MALFORMED, TOO_LARGE, Closing
+from realtime.closing import MALFORMED
 from realtime.message_client import MessageClient
 from realtime.messages import Auth, Authenticated, AuthenticatedData, Ping
 from realtime.sign_in import SignIn
@@ -20,8 +20,6 @@ from security.edge.problems import InvalidToken, MalformedRequest, Problem, Vali
 
 AUTH_PER_SECOND, PINGS_PER_SECOND = 5, 30
 LARGEST_PING = 1024
-BY_PROTOCOL = {1002: MALFORMED, 1007: MALFORMED, 1009: TOO_LARGE}
-"""Closed by uvicorn, because what came was no WebSocket, no UTF-8, or too large."""
 
 
 class MessageSockets:
@@ -43,18 +41,19 @@ class MessageSockets:
         scope, receive = connection.scope, connection.receive
         client = MessageClient(str(uuid7()), address, self._surroundings, scope["extensions"][WIRE])
         self._clients.arrived(client)
-        closing = LOST
         try:
             if token is not None:
                 await self._sign_in.first(client, token)
             await receive()  # that it connects
             chosen = self._subprotocol if self._subprotocol in scope["subprotocols"] else None
             await connection.send({"type": "websocket.accept", "subprotocol": chosen})
-            closing = await self._read(client, receive)
+            if token is None:
+                client.must_sign_in()
+            await self._read(client, receive)
         finally:
-            client.end(closing)
+            client.gone()
 
-    async def _read(self, client: MessageClient, receive: Receive) -> Closing:
+    async def _read(self, client: MessageClient, receive: Receive) -> None:
         """Until the client has gone. When it is closed by us, what it still sends means nothing."""
         while (message := await receive())["type"] != "websocket.disconnect":
             if client.closing is not None:
@@ -63,7 +62,6 @@ class MessageSockets:
                 client.end(MALFORMED)
             else:
                 await self._messages.answer(client, text)
-        return BY_PROTOCOL.get(message["code"], LEFT if "reason" in message else LOST)
 
     async def _auth(self, socket: Socket, body: Auth) -> Mapping[str, object]:
         client = self._clients.get(socket.id)
@@ -78,6 +76,7 @@ class MessageSockets:
         return {}
 
     async def _first(self, client: MessageClient, token: str) -> None:
+        client.is_judged()
         try:
             await self._sign_in.first(client, token)
         except Problem as problem:

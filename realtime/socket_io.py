@@ -98,6 +98,7 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
         client = SocketIoClient(engine_id, arrival.address, self._surroundings, queue, self.close)
         arrival.belongs_to(client)
         self._clients.arrived(client)
+        client.must_sign_in()
 
     async def _handle_eio_disconnect(self, engine_id: str, reason: str) -> None:
         await super()._handle_eio_disconnect(engine_id, reason)

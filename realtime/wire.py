@@ -10,9 +10,12 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from metering.sockets import nothing
+from realtime.closing import LEFT, LOST, MALFORMED, TOO_LARGE, Closing
 
 WIRE: Final = "realtime.wire"
 """The extension of a WebSocket's scope that is its `Wire`."""
+BY_PROTOCOL: Final = {1002: MALFORMED, 1007: MALFORMED, 1009: TOO_LARGE}
+"""Closed by uvicorn, because what came was no WebSocket, no UTF-8, or too large."""
 UVICORN: Final = logging.getLogger("uvicorn.error")
 
 
@@ -25,9 +28,10 @@ UVICORN.addFilter(_is_no_text_of_clients)
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """`has_room`: called when it is writable again."""
+    """`has_room`: called when it is writable again. `gone`: called when it has ended, by whomever."""
 
     has_room: Callable[[], None] = staticmethod(nothing)
+    gone: Callable[[], None] = staticmethod(nothing)
     heard_at = 0.0
     """On the loop's clock."""
     _written = 0
@@ -41,6 +45,11 @@ class Wire(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # uvicorn forgets it, and calls an upgrade that was refused an error
+
+    @property
+    def is_open(self) -> bool:
+        """From the upgrade until one side closes it."""
+        return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
 
     @property
     def is_writable(self) -> bool:
@@ -57,8 +66,8 @@ class Wire(WebSocketsSansIOProtocol):
         return self._written - self.unsent
 
     def write(self, text: bytes) -> None:
-        """A frame, at once. Nothing when the connection is about to end."""
-        if self.close_sent or self.transport.is_closing():
+        """A frame, at once. Nothing when it is not open."""
+        if not self.is_open:
             return
         self.conn.send_text(text)
         frame = b"".join(self.conn.data_to_send())
@@ -77,6 +86,18 @@ class Wire(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.has_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.gone()
+
+    @property
+    def ended_as(self) -> Closing:
+        """When it was not us who ended it."""
+        sent = self.conn.close_sent
+        if sent is not None and sent.code in BY_PROTOCOL:
+            return BY_PROTOCOL[sent.code]
+        return LOST if self.conn.close_rcvd is None else LEFT
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()

@@ -39,6 +39,7 @@ class MessageSocket:
             compression=None,
             max_size=None,
             open_timeout=ANSWER_SECONDS,
+            close_timeout=1,
             ping_interval=None,
             logger=QUIET,
         )

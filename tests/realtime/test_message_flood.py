@@ -1,6 +1,5 @@
 """Clients of a path that send as much as they can, or read nothing: they are closed, and everybody else is served."""
 
-import socket
 import threading
 import time
 from collections import Counter
@@ -32,7 +31,6 @@ def flood(attacker: MessageSocket) -> None:
 
 def never_read(attacker: MessageSocket) -> None:
     """Ask for far more than a connection holds."""
-    attacker.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     attacker.say("burst", count=300, size=100_000)
     time.sleep(0.2)
 
