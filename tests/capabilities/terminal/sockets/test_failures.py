@@ -3,8 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -55,31 +56,37 @@ def test_a_killed_realtime_process(
     device.connect(session_id=made.get_json()["id"], answers=[PASSWORD])
 
 
+@dataclass(frozen=True)
 class Cut:
-    """A realtime process whose PostgreSQL or Redis can be gone, with a session in it."""
+    """A socket of a realtime process whose PostgreSQL or Redis can be gone."""
 
-    def __init__(self, relay: Relay, device: TerminalClient, profile_id: str) -> None:
-        self.relay, self.device, self.profile_id = relay, device, profile_id
+    relay: Relay
+    device: TerminalClient
+    profile_id: str
 
 
-@pytest.fixture(params=["DATABASE_URL", "REDIS_URL"])
-def cut(
-    request: pytest.FixtureRequest,
-    running: RunningTerminal,
-    alice: Customer,
-    server_with: ServerWith,
-    start_realtime: StartRealtime,
-) -> Iterator[Cut]:
-    url = {"DATABASE_URL": running.url, "REDIS_URL": running.redis_url}[request.param]
+CutOff = Callable[[str], Cut]
+
+
+@pytest.fixture
+def behind_relay(
+    running: RunningTerminal, alice: Customer, server_with: ServerWith, start_realtime: StartRealtime
+) -> Iterator[CutOff]:
+    urls = {"DATABASE_URL": running.url, "REDIS_URL": running.redis_url}
     with ExitStack() as stack:
-        relay = stack.enter_context(Relay(url))
-        process = start_realtime(**{request.param: relay.url})
-        stack.callback(end_sessions, alice)
-        device = stack.enter_context(TerminalClient(process.url, alice.token))
-        yield Cut(relay, device, profile_of(alice, server_with(Echo())))
+
+        def start(variable: str) -> Cut:
+            relay = stack.enter_context(Relay(urls[variable]))
+            process = start_realtime(**{variable: relay.url})
+            stack.callback(end_sessions, alice)
+            device = stack.enter_context(TerminalClient(process.url, alice.token))
+            return Cut(relay, device, profile_of(alice, server_with(Echo())))
+
+        yield start
 
 
-def test_without_postgres_or_redis_open_sessions_go_on_and_no_new_one_is_opened(cut: Cut, alice: Customer) -> None:
+def test_without_postgres_open_sessions_go_on_and_no_new_one_is_opened(behind_relay: CutOff, alice: Customer) -> None:
+    cut = behind_relay("DATABASE_URL")
     device = cut.device
     shell = device.connect(cut.profile_id, answers=[PASSWORD])
     cut.relay.cut()
@@ -87,14 +94,29 @@ def test_without_postgres_or_redis_open_sessions_go_on_and_no_new_one_is_opened(
     device.reads(shell, "goes on")
     with pytest.raises(Refused) as refused:
         device.connect(cut.profile_id, answers=[PASSWORD])
-    assert refused.value.data["retryable"] is True
-    device.listen(3)
+    assert (refused.value.code, refused.value.data["retryable"]) == ("service_unavailable", True)
+    device.send("detach", session_id=shell.id)  # nobody can write that down
+    device.listen(2)
+    device.resume(shell)
     device.type(shell, " and on")
     device.reads(shell, "goes on and on")
     cut.relay.mend()
     _eventually_connects(device, cut.profile_id)
-    device.type(shell, ", for ever")
-    device.reads(shell, "goes on and on, for ever")
+    device.send("disconnect", session_id=shell.id)
+    eventually(lambda: alice.call("GET", f"{SESSIONS}/{shell.id}").get_json()["close_reason"] == "client")
+
+
+def test_without_redis_everything_goes_on(behind_relay: CutOff) -> None:
+    """Connections are counted in the process meanwhile."""
+    cut = behind_relay("REDIS_URL")
+    device = cut.device
+    shell = device.connect(cut.profile_id, answers=[PASSWORD])
+    cut.relay.cut()
+    device.type(shell, "goes on")
+    device.reads(shell, "goes on")
+    other = device.connect(cut.profile_id, answers=[PASSWORD])
+    device.type(other, "a new one")
+    device.reads(other, "a new one")
 
 
 def _eventually_connects(device: TerminalClient, profile_id: str) -> None:
