@@ -12,6 +12,7 @@ from metering.sockets import SocketClosed
 from realtime.client import Client, Surroundings
 from realtime.closing import LEFT, LOST, SLOW, Closing
 from realtime.messages import ExpiringData, ExpiringWarning, GoingAwayData, GoingAwayMessage
+from realtime.metrics import REFUSED
 from realtime.send_queue import SendQueue
 from realtime.wire import Wire
 from security.edge.problems import Problem
@@ -56,6 +57,7 @@ class MessageClient(Client):
 
     def refuse(self, problem: Problem) -> None:
         """Nobody signs in on it any more. It is told why, and closed."""
+        REFUSED.labels(problem.error).inc()
         self.tell_of(problem)
         self.close(CLOSE_CODES.get(problem.status, TRY_AGAIN_LATER), problem.error)
 

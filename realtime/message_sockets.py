@@ -14,7 +14,6 @@ from realtime.clients import Clients
 from realtime.closing import LEFT, LOST, MALFORMED, TOO_LARGE, Closing
 from realtime.message_client import MessageClient
 from realtime.messages import Auth, Authenticated, AuthenticatedData, Ping
-from realtime.metrics import REFUSED
 from realtime.sign_in import SignIn
 from realtime.wire import WIRE
 from security.edge.problems import InvalidToken, MalformedRequest, Problem, ValidationFailed, field_error
@@ -82,7 +81,6 @@ class MessageSockets:
         try:
             await self._sign_in.first(client, token)
         except Problem as problem:
-            REFUSED.labels(problem.error).inc()
             client.refuse(problem)
         else:
             _tell_until_when(client)

@@ -89,4 +89,5 @@ def socket_messages(offered: SocketEvents) -> SocketMessages:
 def _with_type(type_: str, model: type[BaseModel]) -> type[BaseModel]:
     """The whole message: handlers know the type, and clients do not."""
     name = "".join(part.capitalize() for part in type_.split("_"))
-    return create_model(f"{name}Message", __base__=model, type=(Literal[type_], ...))
+    this_type: Any = Literal[type_]
+    return create_model(f"{name}Message", __base__=model, type=(this_type, ...))

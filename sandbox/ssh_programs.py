@@ -134,3 +134,33 @@ class Exit(Program):
             process.exit(self.status)
         else:
             process.exit_with_signal(self.signal)
+
+
+class LineShell(Program):
+    """Something to type at where there is no sshd: it repeats each line, until `exit`."""
+
+    async def run(self, process: Process) -> None:
+        process.stdout.write(
+            b"sshd is not installed, so this is a stand-in. It repeats what you enter, until exit.\r\n> "
+        )
+        line = ""
+        async for typed in self.keys(process):
+            for key in typed.decode(errors="replace"):
+                written, after = self._line_after(key, line)
+                process.stdout.write(written.encode())
+                if after is None:
+                    process.exit(0)
+                    return
+                line = after
+
+    def _line_after(self, key: str, line: str) -> tuple[str, str | None]:
+        """What the key writes, and the line then; None at the end."""
+        if key == "\x04" and not line:
+            return "exit\r\n", None
+        if key == "\r":
+            return ("\r\n", None) if line.strip() == "exit" else (f"\r\n{line}\r\n> ", "")
+        if key == "\x03":
+            return "^C\r\n> ", ""
+        if key in "\x7f\b":
+            return ("\b \b", line[:-1]) if line else ("", line)
+        return (key, line + key) if key.isprintable() else ("", line)

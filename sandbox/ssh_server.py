@@ -47,7 +47,9 @@ class SshServer:
         self.connections = 0
         self.users: list[str] = []
         """Those that were named, each time."""
-        self.port = 0
+        self.user, self.port = USER, 0
+        self.process = None
+        """It has none of its own, as OpenSsh has."""
         self._loop = LoopThread("ssh-server")
         self._listener: socket.socket | None = None
         self._served: set[asyncssh.SSHServerConnection] = set()
@@ -66,6 +68,9 @@ class SshServer:
         self._loop.close()
         if self._listener is not None:
             self._listener.close()
+
+    def let_in(self, line: str) -> None:
+        self.keys = (*self.keys, line)
 
     def change_key(self, algorithm: str = "ssh-ed25519") -> None:
         """For those who come from now on."""

@@ -26,9 +26,11 @@ class MessageSocket:
         address: str | None = None,
         subprotocols: list[str] | None = None,
         through: socket.socket | None = None,
-        **headers: str,
+        origin: str | None = None,
+        cookie: str | None = None,
     ) -> None:
         query = query or ("" if token is None else f"?token={token}")
+        headers = {name: value for name, value in (("Origin", origin), ("Cookie", cookie)) if value is not None}
         self._connecting = connect(
             f"ws{url.removeprefix('http')}{PATH}{query}",
             additional_headers=(as_a_proxy(address) if through is None else {}) | headers,

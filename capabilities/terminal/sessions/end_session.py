@@ -1,7 +1,7 @@
 """Ending sessions. The row is closed first; the process that has the session is told of it, and ends the shell."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, select, update
@@ -24,17 +24,13 @@ def end_session(
     now: datetime,
     *,
     exit_status: int | None = None,
-    **detail: Any,
 ) -> bool:
-    """False when it was closed before. `user_id`: whose it must be; None for whoever may end any. `detail` goes into the event.
-
-    Raises NotFound.
-    """
+    """False when it was closed before. `user_id`: whose it must be; None for whoever may end any. Raises NotFound."""
     this = TerminalSession.id == session_id
     if user_id is not None:
         this &= TerminalSession.user_id == user_id
     with transaction() as session:
-        if end_sessions(session, this, reason, now, exit_status=exit_status, **detail):
+        if end_sessions(session, this, reason, now, exit_status=exit_status):
             return True
         if not session.scalars(select(exists().where(this))).one():
             raise NotFound
@@ -48,7 +44,6 @@ def end_sessions(
     now: datetime,
     *,
     exit_status: int | None = None,
-    **detail: Any,
 ) -> int:
     """Those that are open. Returns how many they were. What was never opened leaves no event, as its opening left none."""
     closing = (
@@ -64,6 +59,12 @@ def end_sessions(
     for session_id, user_id, opened_at in closed:
         notify(session, SESSION_ENDED, str(session_id))
         if opened_at is not None:
-            told = {"terminal_session_id": str(session_id), "reason": reason.value, **detail}
-            record(session, "terminal_session_closed", now, user_id=user_id, **told)
+            record(
+                session,
+                "terminal_session_closed",
+                now,
+                user_id=user_id,
+                terminal_session_id=str(session_id),
+                reason=reason.value,
+            )
     return len(closed)

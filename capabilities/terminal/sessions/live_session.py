@@ -137,6 +137,8 @@ class LiveSession:
             self._shell_is_over(self.end)
 
     def take_over(self, socket: Socket) -> None:
+        """The new device counts its own inputs; whoever comes back with `resume` goes on counting."""
+        self.input_seq = None
         socket.emit("connected", told(self._connected(self.ring.end)))
         self._attach(socket, self.ring.end)
 

@@ -20,7 +20,7 @@ from security.edge.problems import NotFound
 
 CONNECT_WITHIN: Final = timedelta(minutes=10)
 MOST_SESSIONS: Final = 1_000
-"""Rows of one user, far above what a plan allows at once. The oldest that are closed go, or a client in a loop would fill the table."""
+"""Rows of one user, far above what a plan allows at once. The oldest closed ones go, or a client in a loop would fill the table."""
 
 
 def open_session(caller: Principal, body: NewSessionBody, now: datetime) -> UUID:

@@ -9,7 +9,7 @@ from auth.account_state import ACCOUNT_CHANGED
 from auth.assembly import Auth
 from auth.principal import Principal
 from capabilities.terminal.models import CloseReason, SessionState
-from capabilities.terminal.plan_limits import TERMINAL_LIMITS
+from capabilities.terminal.plan_limits import FEATURE, TERMINAL_LIMITS
 from capabilities.terminal.sessions.bodies import SOCKET_PATH, NewSessionBody
 from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_session
 from capabilities.terminal.sessions.end_session import SESSION_ENDED
@@ -42,7 +42,7 @@ from capabilities.terminal.sync.put_items import SYNC_CHANGED
 from metering.socket_error import error_members
 from metering.sockets import Socket, SocketClosed, SocketEvent, SocketEvents, Sockets
 from security.edge.error_handlers import problem_of
-from security.edge.problems import NotFound, Problem, ValidationFailed, field_error
+from security.edge.problems import NotFound, ValidationFailed, field_error
 
 SUBPROTOCOL: Final = "mirroros.terminal.v1"
 MORE_SOCKETS: Final = 4
@@ -64,10 +64,12 @@ class TerminalSockets:
         self._auth, self._starts = auth, starts
         self.live = LiveSessions(auth)
         self._sockets: Sockets
+        self._loaded: asyncio.Task[None]
 
     def events(self) -> SocketEvents:
         return SocketEvents(
             scope=None,
+            page=FEATURE,
             sockets={tier: limits.sessions + MORE_SOCKETS for tier, limits in TERMINAL_LIMITS.items()},
             events=(
                 SocketEvent("connect", Connect, self.connect, per_second=CONNECTS_PER_SECOND),
@@ -96,11 +98,9 @@ class TerminalSockets:
         )
 
     def started(self, sockets: Sockets) -> None:
-        import_module(
-            "capabilities.terminal.sessions.shell"
-        )  # asyncssh, a quarter of a second, before anybody waits for it
         self._sockets = sockets
         self.live.started(sockets)
+        self._loaded = sockets.start(_load())
 
     async def connect(self, socket: Socket, body: Connect) -> Told:
         """Raises SessionTaken."""
@@ -162,21 +162,21 @@ class TerminalSockets:
         return NOTHING
 
     def _of(self, socket: Socket, body: OfSession) -> LiveSession:
-        """Raises NotAttached, SessionUnknown, SocketClosed."""
+        """Raises NotAttached, and SocketClosed for a session that there is not."""
         live = self.live.get(socket.caller.user_id, body.session_id)
         if live is None:
-            raise self._unknown(socket, body.session_id)
+            self._refuse(socket, SessionUnknown(), body.session_id)
+            raise SocketClosed  # or told, which is enough
         if live.socket is not socket:
             raise NotAttached
         return live
 
-    def _unknown(self, socket: Socket, session_id: UUID) -> Exception:
-        """A socket that has no other session is of no use for this one, and is closed."""
-        if self.live.of_socket(socket):
-            return SessionUnknown()
-        socket.emit("error", error_members(SessionUnknown(), str(session_id)))
-        socket.close(4404, "session_unknown")
-        return SocketClosed()
+    def _refuse(self, socket: Socket, error: Exception, session_id: UUID | None) -> None:
+        """A socket that has no session is of no use for one that there is not, and is closed."""
+        problem = problem_of(error)
+        socket.emit("error", error_members(problem, None if session_id is None else str(session_id)))
+        if isinstance(problem, SessionUnknown) and not self.live.of_socket(socket):
+            socket.close(4404, "session_unknown")
 
     async def _open(self, socket: Socket, body: Connect) -> None:
         live: LiveSession | None = None
@@ -188,13 +188,13 @@ class TerminalSockets:
             if live.is_closed:
                 return
             live.connecting = asyncio.current_task()
+            await asyncio.shield(self._loaded)
             await self._starts.start(live, claimed.profile_id, socket)
         except SessionClosed as ended:
             assert body.session_id is not None
             socket.emit("closed", _closed(body.session_id, ended))
         except Exception as error:
-            session_id = body.session_id if live is None else live.id
-            socket.emit("error", error_members(problem_of(error), None if session_id is None else str(session_id)))
+            self._refuse(socket, error, body.session_id if live is None else live.id)
             if live is not None:
                 live.connecting = None
                 live.close(CloseReason.ERROR)
@@ -235,11 +235,9 @@ class TerminalSockets:
         try:
             ended = await socket.blocking(read_end, socket.caller.user_id, session_id)
         except NotFound:
-            unknown = self._unknown(socket, session_id)
-            if isinstance(unknown, Problem):
-                socket.emit("error", error_members(unknown, str(session_id)))
+            self._refuse(socket, SessionUnknown(), session_id)
         except Exception as error:
-            socket.emit("error", error_members(problem_of(error), str(session_id)))
+            self._refuse(socket, error, session_id)
         else:
             socket.emit("closed", _closed(session_id, ended))
 
@@ -267,6 +265,11 @@ class TerminalSockets:
         """Anything may have happened: sessions ended by a call, devices signed out."""
         self.live.look_up_all()
         self.live.account_changed(None)
+
+
+async def _load() -> None:
+    """asyncssh, a quarter of a second: at the start of the process, and beside the loop."""
+    await asyncio.to_thread(import_module, "capabilities.terminal.sessions.shell")
 
 
 def _new_session(data: NewShell) -> NewSessionBody:

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble
+from auth.principal import Principal
 from auth.tiers import Tier
 from config import load_settings
 from database import db
@@ -84,13 +85,18 @@ class Customer:
         assert answer.status_code == 200, answer.text
         return Customer(self.running, self.id, answer.get_json()["access_token"])
 
+    @property
+    def principal(self) -> Principal:
+        """What a guard makes of the token."""
+        session_id = self.running.made.auth.access_tokens.verify(self.token).session_id
+        return Principal(UUID(self.id), session_id, Tier.PRO, None)
+
     def token_of(self, proved_at: datetime) -> str:
         """Of the same session, whose user proved who it is at that time."""
         auth = self.running.made.auth
-        session_id = auth.access_tokens.verify(self.token).session_id
         issued = auth.access_tokens.issue(
             user_id=UUID(self.id),
-            session_id=session_id,
+            session_id=self.principal.session_id,
             auth_time=proved_at,
             not_after=datetime.now(UTC) + timedelta(hours=1),
         )
@@ -111,6 +117,22 @@ class Customer:
         assert answer.status_code == 200, answer.text
         return dict(answer.get_json())
 
+    def asks_for_session(self, **fields: Any) -> TestResponse:
+        body = {"session_type": "ssh", **fields}
+        if "ssh_profile_id" not in fields:
+            body["ssh_profile_id"] = self.profile()["id"]
+        return self.call("POST", SESSIONS, body)
+
+    def session(self, **fields: Any) -> dict[str, Any]:
+        answer = self.asks_for_session(**fields)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+    def shown(self, session_id: str) -> dict[str, Any]:
+        answer = self.call("GET", f"{SESSIONS}/{session_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.get_json())
+
     def accept(self, port: int, fingerprint: str, host: str = "127.0.0.1") -> TestResponse:
         return self.call("POST", KNOWN_HOSTS, {"host": host, "port": port, "fingerprint": fingerprint})
 
@@ -120,9 +142,9 @@ class Customer:
         assert answer.status_code == 200, answer.text
         return list(answer.get_json()["sessions"])
 
-    def events(self) -> list[dict[str, Any]]:
-        found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE 'ssh_%%' ORDER BY id"
-        return self.running.rows(found, self.id)
+    def events(self, kind: str = "ssh") -> list[dict[str, Any]]:
+        found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE %s ORDER BY id"
+        return self.running.rows(found, self.id, f"{kind}_%")
 
 
 def profile_body(**fields: Any) -> dict[str, Any]:
@@ -141,6 +163,7 @@ def connects_again(customer: Customer) -> None:
 def terminal_environment(database_url: str, redis_url: str, **changes: str) -> dict[str, str]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CAPABILITIES": "terminal", "SECRET_KEY": SECRET_KEY, "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
+    environ["TERMINAL_PAGE"] = "on"
     return environ | changes
 
 
