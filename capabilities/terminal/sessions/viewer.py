@@ -84,8 +84,6 @@ class Viewer:
             if self._last is not None and self.sent == self._ring.end:
                 await self.socket.send("closed", self._last)
                 return
-            if self._ring.end > self.sent:  # came while this was sent
-                self.output_came()
 
     async def _send_some(self) -> bool:
         """Whether there is enough for the next message. Raises SocketClosed."""

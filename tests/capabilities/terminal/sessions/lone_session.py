@@ -60,6 +60,12 @@ class RecordedSocket:
     def last(self, event: str) -> dict[str, Any]:
         return [fields for name, fields in self.told if name == event][-1]
 
+    async def hears(self, output: str) -> None:
+        """Waits until that is what it was sent."""
+        async with asyncio.timeout(10):
+            while self.output != output:
+                await asyncio.sleep(0.001)
+
     def names(self) -> list[str]:
         return [name for name, _ in self.told]
 
