@@ -126,8 +126,12 @@ class SshServer:
                     gss_host=None,
                 )
                 self._served.add(connection)
-                await connection.wait_closed()
-                self._served.discard(connection)
+                try:
+                    await connection.wait_closed()
+                finally:
+                    self._served.discard(connection)
+                    connection.abort()
+                    await connection.wait_closed()
         finally:
             client.close()
 

@@ -6,6 +6,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -95,11 +96,10 @@ class WebSocket:
 
     def close(self) -> None:
         """Also where it is closed already."""
-        try:
-            self.protocol.send_close(1000)
-            self._flush()
-        except (OSError, ConnectionClosed):
-            pass
+        with suppress(OSError, ConnectionClosed):
+            if self.protocol.state is State.OPEN:
+                self.protocol.send_close(1000)
+                self._flush()
         self._socket.close()
 
     def _shake_hands(self, headers: Mapping[str, str]) -> None:
@@ -128,7 +128,8 @@ class WebSocket:
         for event in self.protocol.events_received():
             if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self._frames.append(bytes(event.data).decode())
-        self._flush()
+        with suppress(ConnectionClosed):  # nobody is there for the answer to a ping or a close
+            self._flush()
         return bool(data)
 
     def _flush(self) -> None:
@@ -145,4 +146,5 @@ class WebSocket:
                 raise self._closed() from None
 
     def _closed(self) -> ConnectionClosed:
-        return ConnectionClosedError(self.protocol.close_rcvd, self.protocol.close_sent)
+        ended = self.protocol
+        return ConnectionClosedError(ended.close_rcvd, ended.close_sent, ended.close_rcvd_then_sent)

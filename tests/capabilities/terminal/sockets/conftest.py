@@ -1,7 +1,7 @@
 """A realtime process beside the application, and devices that connect to it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +23,34 @@ from tests.realtime.realtime_process import RealtimeProcess
 PROGRAM = ("-m", "tests.capabilities.terminal.sockets.realtime_program")
 PASSWORD = "right horse"
 
-StartRealtime = Callable[..., RealtimeProcess]
 Open = Callable[..., TerminalClient]
 ServerWith = Callable[[Program], SshServer]
+
+
+@contextmanager
+def realtime_process(running: RunningTerminal, folder: Path, **changes: str) -> Iterator[RealtimeProcess]:
+    """Beside this application, with these settings changed. A call that would block its loop is an error there."""
+    environ = terminal_environment(running.url, running.redis_url, BLOCKBUSTER="on", **changes)
+    process = RealtimeProcess(environ, folder, *PROGRAM)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()
 
 
 @pytest.fixture(scope="session")
 def realtime_of_session(
     terminal_of_session: RunningTerminal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealtimeProcess]:
-    """A call that would block its loop is an error there."""
-    environ = terminal_environment(terminal_of_session.url, terminal_of_session.redis_url, BLOCKBUSTER="on")
-    process = RealtimeProcess(environ, tmp_path_factory.mktemp("realtime"), *PROGRAM)
-    try:
-        process.start()
+    with realtime_process(terminal_of_session, tmp_path_factory.mktemp("realtime")) as process:
         yield process
-    finally:
-        process.stop()
     assert "Traceback" not in process.output()
 
 
 @pytest.fixture
 def realtime(realtime_of_session: RealtimeProcess, running: RunningTerminal) -> RealtimeProcess:
     return realtime_of_session
-
-
-@pytest.fixture
-def start_realtime(running: RunningTerminal, tmp_path: Path) -> Iterator[StartRealtime]:
-    """One with other settings, or that a test may kill."""
-    with ExitStack() as at_end:
-
-        def start(**changes: str) -> RealtimeProcess:
-            environ = terminal_environment(running.url, running.redis_url, **changes)
-            process = RealtimeProcess(environ, tmp_path, *PROGRAM)
-            at_end.callback(process.stop)
-            process.start()
-            return process
-
-        yield start
 
 
 @pytest.fixture
@@ -80,9 +70,9 @@ def open_socket(realtime: RealtimeProcess) -> Iterator[Open]:
     """Closed in the end, with the sessions of whoever opened it."""
     with ExitStack() as at_end:
 
-        def start(customer: Customer, *, at: RealtimeProcess = realtime, **options: Any) -> TerminalClient:
+        def start(customer: Customer, **options: Any) -> TerminalClient:
             at_end.callback(end_sessions, customer)
-            return at_end.enter_context(TerminalClient(at.url, customer.token, **options))
+            return at_end.enter_context(TerminalClient(realtime.url, customer.token, **options))
 
         yield start
 

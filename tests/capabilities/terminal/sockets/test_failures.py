@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -15,13 +15,14 @@ from tests.capabilities.terminal.sockets.conftest import (
     PASSWORD,
     Open,
     ServerWith,
-    StartRealtime,
     end_sessions,
     profile_of,
+    realtime_process,
 )
 from tests.capabilities.terminal.sockets.relay import Relay
 from tests.capabilities.terminal.terminal_client import Refused, TerminalClient
 from tests.metering.limit_backends import eventually
+from tests.realtime.realtime_process import RealtimeProcess
 
 pytestmark = pytest.mark.slow
 
@@ -29,72 +30,94 @@ AT_ONCE_SECONDS = 2.0
 REVOKED = 4401
 
 
-def test_a_killed_realtime_process(
-    alice: Customer, server_with: ServerWith, start_realtime: StartRealtime, open_socket: Open
+@dataclass(frozen=True)
+class Failing:
+    """A realtime process that may be killed, and whose PostgreSQL and Redis can be gone."""
+
+    process: RealtimeProcess
+    postgres: Relay
+    redis: Relay
+
+    def open_socket(self, customer: Customer) -> TerminalClient:
+        return TerminalClient(self.process.url, customer.token)
+
+
+@pytest.fixture(scope="module")
+def failing_of_module(
+    terminal_of_session: RunningTerminal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Failing]:
+    running = terminal_of_session
+    with Relay(running.url) as postgres, Relay(running.redis_url) as redis:
+        changes = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url}
+        with realtime_process(running, tmp_path_factory.mktemp("failing"), **changes) as process:
+            yield Failing(process, postgres, redis)
+
+
+@pytest.fixture
+def failing(failing_of_module: Failing, alice: Customer) -> Iterator[Failing]:
+    yield failing_of_module
+    for each in (failing_of_module.postgres, failing_of_module.redis):
+        each.mend()
+    end_sessions(alice)
+
+
+def test_without_postgres_open_sessions_go_on_and_no_new_one_is_opened(
+    failing: Failing, alice: Customer, server_with: ServerWith
 ) -> None:
+    profile_id = profile_of(alice, server_with(Echo()))
+    with failing.open_socket(alice) as device:
+        shell = device.connect(profile_id, answers=[PASSWORD])
+        failing.postgres.cut()
+        device.type(shell, "goes on")
+        device.reads(shell, "goes on")
+        with pytest.raises(Refused) as refused:
+            device.connect(profile_id, answers=[PASSWORD])
+        assert (refused.value.code, refused.value.data["retryable"]) == ("service_unavailable", True)
+        device.send("detach", session_id=shell.id)  # nobody can write that down
+        device.listen(2)
+        device.resume(shell)
+        device.type(shell, " and on")
+        device.reads(shell, "goes on and on")
+        failing.postgres.mend()
+        _eventually_connects(device, profile_id)
+        device.send("disconnect", session_id=shell.id)
+        eventually(lambda: alice.call("GET", f"{SESSIONS}/{shell.id}").get_json()["close_reason"] == "client")
+
+
+def test_without_redis_everything_goes_on(failing: Failing, alice: Customer, server_with: ServerWith) -> None:
+    """Connections are counted in the process meanwhile."""
+    profile_id = profile_of(alice, server_with(Echo()))
+    with failing.open_socket(alice) as device:
+        shell = device.connect(profile_id, answers=[PASSWORD])
+        failing.redis.cut()
+        device.type(shell, "goes on")
+        device.reads(shell, "goes on")
+        other = device.connect(profile_id, answers=[PASSWORD])
+        device.type(other, "a new one")
+        device.reads(other, "a new one")
+
+
+def test_a_killed_realtime_process(failing: Failing, alice: Customer, server_with: ServerWith) -> None:
     """Its sessions have ended with it. The web process goes on, and the next realtime process says so."""
-    process = start_realtime()
-    server = server_with(Ticker())
-    device = open_socket(alice, at=process)
-    shell = device.connect(profile_of(alice, server), answers=[PASSWORD])
-    device.reads(shell, "line 3")
-    eventually(lambda: alice.terminal_sessions()[0]["state"] == "active")
-    body = {"session_type": "ssh", "ssh_profile_id": alice.terminal_sessions()[0]["ssh_profile_id"]}
-    os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(ConnectionClosed):
-        device.listen(10)
+    profile_id = profile_of(alice, server_with(Ticker()))
+    with failing.open_socket(alice) as device:
+        shell = device.connect(profile_id, answers=[PASSWORD])
+        device.reads(shell, "line 3")
+        eventually(lambda: alice.terminal_sessions()[0]["state"] == "active")
+        os.kill(failing.process.pid, signal.SIGKILL)
+        with pytest.raises(ConnectionClosed):
+            device.listen(10)
     assert alice.terminal_sessions()[0]["state"] == "active"
-    made = alice.call("POST", SESSIONS, body)
+    made = alice.call("POST", SESSIONS, {"session_type": "ssh", "ssh_profile_id": profile_id})
     assert made.status_code == 201
-    process.start()
-    device = open_socket(alice, at=process)
-    device.send("resume", session_id=shell.id, data={"after_seq": shell.seq})
-    assert device.hears("closed")["data"]["reason"] == "server_restart"
-    left = alice.call("GET", f"{SESSIONS}/{shell.id}").get_json()
-    assert (left["state"], left["close_reason"]) == ("closed", "server_restart")
-    device.connect(session_id=made.get_json()["id"], answers=[PASSWORD])
-
-
-class Cut:
-    """A realtime process whose PostgreSQL or Redis can be gone, with a session in it."""
-
-    def __init__(self, relay: Relay, device: TerminalClient, profile_id: str) -> None:
-        self.relay, self.device, self.profile_id = relay, device, profile_id
-
-
-@pytest.fixture(params=["DATABASE_URL", "REDIS_URL"])
-def cut(
-    request: pytest.FixtureRequest,
-    running: RunningTerminal,
-    alice: Customer,
-    server_with: ServerWith,
-    start_realtime: StartRealtime,
-) -> Iterator[Cut]:
-    url = {"DATABASE_URL": running.url, "REDIS_URL": running.redis_url}[request.param]
-    with ExitStack() as stack:
-        relay = stack.enter_context(Relay(url))
-        process = start_realtime(**{request.param: relay.url})
-        stack.callback(end_sessions, alice)
-        device = stack.enter_context(TerminalClient(process.url, alice.token))
-        yield Cut(relay, device, profile_of(alice, server_with(Echo())))
-
-
-def test_without_postgres_or_redis_open_sessions_go_on_and_no_new_one_is_opened(cut: Cut, alice: Customer) -> None:
-    device = cut.device
-    shell = device.connect(cut.profile_id, answers=[PASSWORD])
-    cut.relay.cut()
-    device.type(shell, "goes on")
-    device.reads(shell, "goes on")
-    with pytest.raises(Refused) as refused:
-        device.connect(cut.profile_id, answers=[PASSWORD])
-    assert refused.value.data["retryable"] is True
-    device.listen(3)
-    device.type(shell, " and on")
-    device.reads(shell, "goes on and on")
-    cut.relay.mend()
-    _eventually_connects(device, cut.profile_id)
-    device.type(shell, ", for ever")
-    device.reads(shell, "goes on and on, for ever")
+    failing.process.stop()
+    failing.process.start()
+    with failing.open_socket(alice) as device:
+        device.send("resume", session_id=shell.id, data={"after_seq": shell.seq})
+        assert device.hears("closed")["data"]["reason"] == "server_restart"
+        left = alice.call("GET", f"{SESSIONS}/{shell.id}").get_json()
+        assert (left["state"], left["close_reason"]) == ("closed", "server_restart")
+        device.connect(session_id=made.get_json()["id"], answers=[PASSWORD])
 
 
 def _eventually_connects(device: TerminalClient, profile_id: str) -> None:
