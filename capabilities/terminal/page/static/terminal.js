@@ -274,7 +274,7 @@ function notice(text, kind, act, does) {
   at("notice").className = `notice said ${kind}`;
   at("notice").querySelector("p").textContent = text;
   button.hidden = !act;
-  button.textContent = act ?? "";
+  if (act) button.textContent = act;
   button.onclick = does ?? null;
   at("notice").hidden = false;
 }
