@@ -77,7 +77,7 @@ function show(name, profile) {
   screen.reads = at("reads").checked;
   screen.focus();
   document.title = `${name} – Terminal`;
-  return { id: null, session: null, screen, name, profile, mutedUpTo: 0, isReady: false, problem: null };
+  return { id: null, session: null, screen, name, profile, mutedUpTo: 0, isReady: false, isElsewhere: false, problem: null };
 }
 
 function open(opened, id) {
@@ -100,6 +100,7 @@ function open(opened, id) {
         shown();
       })),
       resumed: here(({ missed }) => {
+        opened.isElsewhere = false;
         status("Connected");
         hideNotice();
         if (missed > 0) screen.note(`${missed.toLocaleString()} bytes of output are no longer there`);
@@ -107,6 +108,7 @@ function open(opened, id) {
       hostKey: here((data) => askAboutHostKey(opened, data)),
       prompt: here((data) => answerPrompt(opened, data)),
       detached: here(() => {
+        opened.isElsewhere = true;
         status("Open elsewhere");
         notice("Another window or device has this session now.", "wait", "Take it back", () => opened.session.takeBack());
       }),
@@ -174,7 +176,7 @@ at("end").addEventListener("click", async () => {
   if (!opened.id || !(await isSure("End this session?", "What runs in it ends too.", "End session"))) return;
   try {
     await call("DELETE", `/sessions/${opened.id}`); // wherever it is open, and also while the socket is lost
-    if (shell === opened && !opened.session.isAttached) at("leave").click();
+    if (shell === opened && opened.isElsewhere) at("leave").click(); // nobody tells us then that it has ended
   } catch (error) {
     notice(wordsOf(error), "bad");
   }
