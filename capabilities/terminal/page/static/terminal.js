@@ -20,7 +20,7 @@ const ENDS = {
 };
 const CHANGED_KEY =
   "The server shows another host key than the one you accepted. Somebody may be between you and the server, so nothing was sent." +
-  " If you know why it changed, for example because the server was set up anew, go back, remove the old key under “Known host keys”, and connect again.";
+  " If you know why it changed, for example because the server was set up anew, remove the old key from your known host keys and connect again.";
 
 const socket = new TerminalSocket(at("terminal").dataset.socket, { token, told: { state: shownState, error: (data) => notice(data.message, "bad") } });
 const servers = new Servers({ connect, take, failed: complain });
@@ -132,8 +132,17 @@ function ended(opened, { reason, exit_status: exit, signal }) {
   takeBackQuestions();
   opened.isReady = false;
   status("Ended");
-  const again = opened.profile && (() => { leave(); connect(opened.profile); });
-  notice(sentenceOf(opened, reason, exit, signal), reason === "exit" || reason === "client" ? "" : "bad", again && "Connect again", again);
+  const kind = reason === "exit" || reason === "client" ? "" : "bad";
+  const sentence = sentenceOf(opened, reason, exit, signal);
+  if (opened.problem?.code === "host_key_changed") notice(sentence, kind, "Show known host keys", showHostKeys);
+  else if (opened.profile) notice(sentence, kind, "Connect again", () => { leave(); connect(opened.profile); });
+  else notice(sentence, kind);
+}
+
+function showHostKeys() {
+  at("leave").click();
+  at("hosts-part").open = true;
+  at("hosts-part").scrollIntoView();
 }
 
 function sentenceOf({ problem }, reason, exit, signal) {
@@ -246,7 +255,7 @@ at("key-row").addEventListener("click", (event) => {
 
 function shownState(name, { seconds, code, error }) {
   if (shell === null) return;
-  if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent then`);
+  if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent later`);
   else if (name === "connecting") status("Connecting …");
   else if (name === "failed") {
     takeBackQuestions();
