@@ -31,8 +31,8 @@ pytestmark = [
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-CUT = re.compile(r"error: (?:WebSocket connection to|Failed to load resource: net::ERR_)")
-"""What Chromium says of a connection that is lost."""
+REFUSED = re.compile(r"error: (?:WebSocket connection to|Failed to load resource: the server responded with a status of 4)")
+"""What Chromium says of a connection that is lost, and of an answer that the page shows as a problem."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def behind(
         running.callback(line.close)
         environ = production_environment(database_url, "https://predict.example.com", valkey_server)
         environ |= {"FLASK_ENV": "development", "CAPABILITIES": "terminal", "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
-        environ |= {"REALTIME_PUBLIC_URL": f"http://127.0.0.1:{line.port}"}
+        environ |= {"REALTIME_PUBLIC_URL": f"http://127.0.0.1:{line.port}", "REALTIME_DRAIN_SECONDS": "0"}
         server = WebServer(environ, folder)
         page = {"CORS_ORIGINS": f"http://127.0.0.1:{server.port}"}
         realtime = RealtimeProcess(environ | page, folder, "-m", "flask", "realtime", "run")
@@ -86,7 +86,7 @@ def page(behind: Behind, browser: Browser) -> Iterator[Page]:
     complaints = complaints_of(page, behind.address)
     yield page
     context.close()
-    assert [each for each in complaints if not CUT.match(each)] == []
+    assert [each for each in complaints if not REFUSED.match(each)] == []
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def look_over(page: Page, picture: str, folder: Path) -> None:
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             assert page.evaluate(FINDINGS) == [], f"{picture} at {name}"
-            page.screenshot(path=folder / f"{picture}-{name}-{scheme}.png")
+            page.screenshot(path=folder / f"{picture}-{name}-{scheme}.png", caret="initial")  # it would be hidden by styles
 
 
 def test_a_shell_on_a_real_server(page: Page, behind: Behind, sshd: OpenSsh, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_shell_on_a_real_server(page: Page, behind: Behind, sshd: OpenSsh, tmp
     expect(page.get_by_role("heading", name="Still running")).to_be_visible()
     page.reload()
     page.get_by_role("button", name="Continue: My server").click()
-    shows(page, "answer 42 größer 答え")
+    shows(page, "bad good")
     run(page, "echo still $((40 + 2)); exit 3")
     expect(page.get_by_text("The shell has ended with status 3.")).to_be_visible()
     shows(page, "still 42")
@@ -207,11 +207,21 @@ def may_not_use_the_clipboard_unasked(page: Page) -> None:
 def opens_no_link_unasked(page: Page) -> None:
     run(page, r"clear; printf '\e]8;;javascript:alert(1)\abad\e]8;;\a \e]8;;https://example.com/here\agood\e]8;;\a\n'")
     shows(page, "bad good")
-    page.locator(".xterm-rows span", has_text="good").last.click()
+    click_on(page, "good")
     expect(page.locator("#link-address")).to_have_text("https://example.com/here")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    page.locator(".xterm-rows span", has_text="bad").last.click()
+    click_on(page, "bad")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def click_on(page: Page, text: str) -> None:
+    """xterm.js has a layer above the text, which finds out what is below the mouse."""
+    box = page.locator(".xterm-rows span", has_text=text).last.bounding_box()
+    assert box is not None
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*at)
+    page.wait_for_timeout(100)
+    page.mouse.click(*at)
 
 
 def test_a_phone_on_a_train(page: Page, behind: Behind, stand_in: SshServer, tmp_path: Path) -> None:
@@ -267,8 +277,7 @@ def test_a_phone_on_a_train(page: Page, behind: Behind, stand_in: SshServer, tmp
     page.get_by_role("button", name="Connect again").click()
     expect(page.get_by_text("another host key than the one you accepted")).to_be_visible()
     look_over(page, "changed", tmp_path)
-    page.get_by_role("button", name="Leave").click()
-    page.get_by_text("Known host keys", exact=True).click()
+    page.get_by_role("button", name="Show known host keys").click()
     page.get_by_role("button", name=f"Remove: 127.0.0.1:{stand_in.port}").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("You have not accepted a host key yet.")).to_be_visible()

@@ -1,20 +1,25 @@
-// xterm.js fills style elements and style attributes with text, which the page's policy refuses (`style-src 'self'`). Here the same is made through
-// the object model, which no policy restricts (CSP 3, 6.1.14). It has to be imported before a terminal is opened.
-const sheets = new WeakMap();
+// xterm.js fills style elements and style attributes with text, which the page's policy refuses (`style-src 'self'`), even an empty element. Here the same
+// is made through the object model, which no policy restricts (CSP 3, 6.1.14). It has to be imported before a terminal is opened.
+class AdoptedStyle extends HTMLElement {
+  #sheet = new CSSStyleSheet();
 
-Object.defineProperty(HTMLStyleElement.prototype, "textContent", {
-  set(text) {
-    if (!sheets.has(this)) {
-      sheets.set(this, new CSSStyleSheet());
-      document.adoptedStyleSheets.push(sheets.get(this));
-    }
-    sheets.get(this).replaceSync(text);
-  },
-});
+  set textContent(text) {
+    this.#sheet.replaceSync(text);
+  }
 
-HTMLStyleElement.prototype.remove = function () {
-  document.adoptedStyleSheets = document.adoptedStyleSheets.filter((each) => each !== sheets.get(this));
-  Element.prototype.remove.call(this);
+  connectedCallback() {
+    this.hidden = true;
+    document.adoptedStyleSheets.push(this.#sheet);
+  }
+
+  disconnectedCallback() {
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((each) => each !== this.#sheet);
+  }
+}
+customElements.define("adopted-style", AdoptedStyle);
+
+document.createElement = function (name, options) {
+  return Document.prototype.createElement.call(this, name === "style" ? "adopted-style" : name, options);
 };
 
 HTMLSpanElement.prototype.setAttribute = function (name, value) {

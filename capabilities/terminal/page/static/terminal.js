@@ -20,7 +20,7 @@ const ENDS = {
 };
 const CHANGED_KEY =
   "The server shows another host key than the one you accepted. Somebody may be between you and the server, so nothing was sent." +
-  " If you know why it changed, for example because the server was set up anew, go back, remove the old key under “Known host keys”, and connect again.";
+  " If you know why it changed, for example because the server was set up anew, remove the old key from your known host keys and connect again.";
 
 const socket = new TerminalSocket(at("terminal").dataset.socket, { token, told: { state: shownState, error: (data) => notice(data.message, "bad") } });
 const servers = new Servers({ connect, take, failed: complain });
@@ -77,7 +77,7 @@ function show(name, profile) {
   screen.reads = at("reads").checked;
   screen.focus();
   document.title = `${name} – Terminal`;
-  return { id: null, session: null, screen, name, profile, mutedUpTo: 0, isReady: false, problem: null };
+  return { id: null, session: null, screen, name, profile, mutedUpTo: 0, isReady: false, isElsewhere: false, problem: null };
 }
 
 function open(opened, id) {
@@ -100,6 +100,7 @@ function open(opened, id) {
         shown();
       })),
       resumed: here(({ missed }) => {
+        opened.isElsewhere = false;
         status("Connected");
         hideNotice();
         if (missed > 0) screen.note(`${missed.toLocaleString()} bytes of output are no longer there`);
@@ -107,6 +108,7 @@ function open(opened, id) {
       hostKey: here((data) => askAboutHostKey(opened, data)),
       prompt: here((data) => answerPrompt(opened, data)),
       detached: here(() => {
+        opened.isElsewhere = true;
         status("Open elsewhere");
         notice("Another window or device has this session now.", "wait", "Take it back", () => opened.session.takeBack());
       }),
@@ -130,8 +132,17 @@ function ended(opened, { reason, exit_status: exit, signal }) {
   takeBackQuestions();
   opened.isReady = false;
   status("Ended");
-  const again = opened.profile && (() => { leave(); connect(opened.profile); });
-  notice(sentenceOf(opened, reason, exit, signal), reason === "exit" || reason === "client" ? "" : "bad", again && "Connect again", again);
+  const kind = reason === "exit" || reason === "client" ? "" : "bad";
+  const sentence = sentenceOf(opened, reason, exit, signal);
+  if (opened.problem?.code === "host_key_changed") notice(sentence, kind, "Show known host keys", showHostKeys);
+  else if (opened.profile) notice(sentence, kind, "Connect again", () => { leave(); connect(opened.profile); });
+  else notice(sentence, kind);
+}
+
+function showHostKeys() {
+  at("leave").click();
+  at("hosts-part").open = true;
+  at("hosts-part").scrollIntoView();
 }
 
 function sentenceOf({ problem }, reason, exit, signal) {
@@ -174,7 +185,7 @@ at("end").addEventListener("click", async () => {
   if (!opened.id || !(await isSure("End this session?", "What runs in it ends too.", "End session"))) return;
   try {
     await call("DELETE", `/sessions/${opened.id}`); // wherever it is open, and also while the socket is lost
-    if (shell === opened && !opened.session.isAttached) at("leave").click();
+    if (shell === opened && opened.isElsewhere) at("leave").click(); // nobody tells us then that it has ended
   } catch (error) {
     notice(wordsOf(error), "bad");
   }
@@ -244,7 +255,7 @@ at("key-row").addEventListener("click", (event) => {
 
 function shownState(name, { seconds, code, error }) {
   if (shell === null) return;
-  if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent then`);
+  if (name === "lost") status(`Connection lost. Next try in ${Math.ceil(seconds)} s. What you type is sent later`);
   else if (name === "connecting") status("Connecting …");
   else if (name === "failed") {
     takeBackQuestions();
@@ -274,7 +285,7 @@ function notice(text, kind, act, does) {
   at("notice").className = `notice said ${kind}`;
   at("notice").querySelector("p").textContent = text;
   button.hidden = !act;
-  button.textContent = act ?? "";
+  if (act) button.textContent = act;
   button.onclick = does ?? null;
   at("notice").hidden = false;
 }

@@ -42,7 +42,7 @@ export class Servers {
     show("profiles", "no-profiles", this.profiles.map((each) =>
       thing(each.name, `${each.username}@${each.host}${each.port === 22 ? "" : `:${each.port}`}, ${SIGNS_IN[each.auth]}`, [
         ["Connect", "", () => this.#told.connect(each)],
-        ["Remove", "plain danger", () => this.#removeProfile(each)],
+        ["Remove", "small", () => this.#removeProfile(each)],
       ])));
     if (this.profiles.length === 0) at("add-part").open = true;
   }
@@ -52,15 +52,15 @@ export class Servers {
     at("running").replaceChildren(...sessions.map((each) =>
       thing(this.nameOf(each), each.state === "active" ? "open in another window or on another device" : `left at ${time(each.detached_at)}`, [
         ["Continue", "", () => this.#told.take(each)],
-        ["End", "plain danger", () => this.#changed(() => call("DELETE", `/sessions/${each.id}`))],
+        ["End", "small", () => this.#changed(() => call("DELETE", `/sessions/${each.id}`))],
       ])));
   }
 
   #showKeys() {
     show("ssh-keys", "no-keys", this.#keys.map((each) => {
       const made = thing(each.name, each.fingerprint, [
-        ["Copy public key", "plain", () => copy(each.public_key)],
-        ["Delete", "plain danger", () => this.#deleteKey(each)],
+        ["Copy public key", "small", () => copy(each.public_key)],
+        ["Delete", "small danger", () => this.#deleteKey(each)],
       ]);
       const line = document.createElement("code");
       line.textContent = each.public_key;
@@ -84,7 +84,7 @@ export class Servers {
   #showHosts(hosts) {
     show("hosts", "no-hosts", hosts.map((each) =>
       thing(`${each.host}:${each.port}`, `${each.algorithm} ${each.fingerprint}`, [
-        ["Remove", "plain danger", () => this.#removeHost(each)],
+        ["Remove", "small danger", () => this.#removeHost(each)],
       ])));
   }
 
@@ -151,8 +151,8 @@ function thing(name, about, acts) {
   const made = at("a-thing").content.firstElementChild.cloneNode(true);
   made.querySelector("b").textContent = name;
   made.querySelector("span").textContent = about;
-  made.querySelector(".thing-acts").append(...acts.map(([text, classes, act]) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, className: `small ${classes}` });
+  made.querySelector(".thing-acts").append(...acts.map(([text, look, act]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, className: look });
     button.setAttribute("aria-label", `${text}: ${name}`);
     button.addEventListener("click", act);
     return button;
