@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 from uuid import UUID, uuid4
 
 from auth.principal import Principal
 from auth.tiers import Tier
 from capabilities.terminal.plan_limits import TERMINAL_LIMITS
 from capabilities.terminal.sessions.live_session import LiveSession, Server
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 @dataclass(eq=False)
@@ -40,7 +43,7 @@ class RecordedSocket:
         self.tasks.append(task)
         return task
 
-    async def blocking(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         return work(*arguments)
 
     def close(self, code: int, reason: str) -> None:
