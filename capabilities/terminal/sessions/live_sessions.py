@@ -18,11 +18,13 @@ from capabilities.terminal.sessions.live_session import LiveSession
 from capabilities.terminal.sessions.write_states import StateWriter
 from database import reading
 from metering.sockets import Socket, Sockets
+from security.edge.problems import DependencyUnavailable
 
 LOOK_SECONDS: Final = 1.0
 COUNTS_SECONDS: Final = 30
 """How often rows learn how much was written and read."""
 AGAIN_SECONDS: Final = 2.0
+READY_SECONDS: Final = 10.0
 NOTHING_SECONDS: Final = 300.0
 NOTHING_SINCE: Final = "terminal_nothing_since"
 """Since when a socket has no session, on the monotonic clock."""
@@ -34,6 +36,7 @@ class LiveSessions:
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
         self.draining = False
+        self._left_closed = asyncio.Event()
         self._by_id: dict[UUID, LiveSession] = {}
         self._rows: StateWriter | None = None
         self._sockets: Sockets
@@ -46,6 +49,16 @@ class LiveSessions:
         self._rows = StateWriter(self._auth, self.closed_elsewhere)
         for work in (self._rows.run(sockets), self._close_left(), self._look()):
             sockets.start(work)
+
+    async def ready(self) -> None:
+        """When what the process before left is closed. Before, its rows say that they are open, and a new one might be taken for
+        one of them. Raises DependencyUnavailable.
+        """
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._left_closed.wait()
+        except TimeoutError:
+            raise DependencyUnavailable from None
 
     def add(self, live: LiveSession) -> None:
         self._by_id[live.id] = live
@@ -120,6 +133,7 @@ class LiveSessions:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 structlog.get_logger().info("terminal_sessions_closed", left_by="the process before", count=closed)
+                self._left_closed.set()
                 return
 
     async def _close_revoked(self, user_id: UUID | None) -> None:

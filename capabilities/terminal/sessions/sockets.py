@@ -183,6 +183,7 @@ class TerminalSockets:
         try:
             caller = socket.caller
             assert isinstance(caller, Principal)  # API keys do not open terminals
+            await self.live.ready()
             claimed = await self._sockets.blocking(self._claim, caller, body)
             live = self._live(socket, caller, claimed)
             if live.is_closed:
@@ -233,6 +234,7 @@ class TerminalSockets:
     async def _tell_end(self, socket: Socket, session_id: UUID) -> None:
         """Of a session that is not here."""
         try:
+            await self.live.ready()
             ended = await socket.blocking(read_end, socket.caller.user_id, session_id)
         except NotFound:
             self._refuse(socket, SessionUnknown(), session_id)
