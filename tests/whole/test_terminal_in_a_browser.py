@@ -31,7 +31,9 @@ pytestmark = [
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-REFUSED = re.compile(r"error: (?:WebSocket connection to|Failed to load resource: the server responded with a status of 4)")
+REFUSED = re.compile(
+    r"error: (?:WebSocket connection to|Failed to load resource: the server responded with a status of 4)"
+)
 """What Chromium says of a connection that is lost, and of an answer that the page shows as a problem."""
 
 
@@ -143,7 +145,9 @@ def look_over(page: Page, picture: str, folder: Path) -> None:
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             assert page.evaluate(FINDINGS) == [], f"{picture} at {name}"
-            page.screenshot(path=folder / f"{picture}-{name}-{scheme}.png", caret="initial")  # it would be hidden by styles
+            page.screenshot(
+                path=folder / f"{picture}-{name}-{scheme}.png", caret="initial"
+            )  # it would be hidden by styles
 
 
 def test_a_shell_on_a_real_server(page: Page, behind: Behind, sshd: OpenSsh, tmp_path: Path) -> None:
