@@ -308,7 +308,7 @@ def look_around(folder: Path, services: Services, environ: Mapping[str, str]) ->
         demo_products(folder, environ)
     sign_in = staff_account(folder, environ)
     if TERMINAL.name in products_on(environ):
-        let_in(services.start_ssh(), ADDRESS, environ)
+        let_in(services.start_ssh(), services.ssh_folder, ADDRESS, environ)
     return sign_in
 
 
