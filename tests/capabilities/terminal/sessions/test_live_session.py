@@ -8,7 +8,7 @@ import pytest
 from capabilities.terminal.sessions.problems import InputFull, InputGap, NotReady, SeqUnknown
 from capabilities.terminal.sessions.ring import RING_BYTES
 from capabilities.terminal.sessions.shell import ShellEnd
-from capabilities.terminal.sessions.viewer import MOST_WAITING
+from capabilities.terminal.sessions.viewer import MOST_OF_A_MESSAGE, MOST_WAITING
 from tests.capabilities.terminal.sessions.lone_session import LoneSession, a_moment
 
 
@@ -212,6 +212,16 @@ def test_the_first_output_after_a_key_goes_at_once_and_more_shares_a_message(mon
         await a_moment()
         assert lone.socket.output == "123k"
         assert lone.socket.names().count("output") == 2
+
+    run(test)
+
+
+def test_what_is_left_over_of_a_full_message_follows_it() -> None:
+    async def test(lone: LoneSession) -> None:
+        live = lone.open()
+        live.output(b"x" * (MOST_OF_A_MESSAGE + 100))
+        await a_moment()
+        assert len(lone.socket.output) == MOST_OF_A_MESSAGE + 100
 
     run(test)
 
