@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 CUTS = 50
 MEBIBYTE = 2**20
 RING = MEBIBYTE
-SIZE = 3 * MEBIBYTE + 12_345
+SIZE = 3 * MEBIBYTE + 12_346
 PAINT = f"""
 trap 'echo the screen of $(stty size)' WINCH
 echo begun
