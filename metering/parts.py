@@ -45,9 +45,9 @@ class Shared:
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
     and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `payments` ends and
-    refunds the payments of what a capability sells once. `derived_key` gives a key of its own for a label. `connect` opens a
-    connection beside the engine's pool. `shared(make, settings)` gives what `make` made of the settings, the same to each
-    capability.
+    refunds the payments of what a capability sells once. `derived_key` gives a key of its own for a label. Clients open sockets at
+    `sockets_url`. `connect` opens a connection beside the engine's pool. `shared(make, settings)` gives what `make` made of the
+    settings, the same to each capability.
     """
 
     auth: Auth
@@ -57,6 +57,7 @@ class Parts:
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
+    sockets_url: str
     shared: Shared = field(default_factory=Shared)
 
 

@@ -121,7 +121,8 @@ class SocketEvents:
 
     `path`: None for events of Socket.IO, which one capability may have. Otherwise a WebSocket of its own, such as `/ws/terminal`,
     on which each text frame is one JSON object with a `type`. `subprotocol`: confirmed to clients that offer it. `description`:
-    of what passes over it, for the OpenAPI document. Within `sign_in_seconds` somebody must have signed in.
+    of what passes over it, for the OpenAPI document. Within `sign_in_seconds` somebody must have signed in. `page`: the product
+    whose page's token opens it too, where no API key does.
     """
 
     scope: str | None
@@ -136,3 +137,4 @@ class SocketEvents:
     subprotocol: str | None = None
     description: str = ""
     sign_in_seconds: float = 10.0
+    page: str | None = None

@@ -1,7 +1,7 @@
 """The process, put together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -53,9 +53,6 @@ class Part:
     clients: Clients[Any]
     sign_in: SignIn
     surroundings: Surroundings
-
-    def heard(self) -> Mapping[str, Callable[[str], None]]:
-        return {**self.offered.heard, ACCOUNT_CHANGED: self.sign_in.account_changed}
 
     def reconnected(self) -> None:
         self.sign_in.judge_all()
@@ -111,7 +108,7 @@ def _part_of(offered: SocketEvents, shared: Shared) -> Part:
     """Nobody opens a socket while looking through somebody else's account."""
     auth = shared.auth
     guard = auth.signed_in if offered.scope is None else auth.signed_in_or_key(offered.scope)
-    callers = Callers(replace(guard, as_oneself=True), auth.states, shared.callers_threads)
+    callers = Callers(replace(guard, as_oneself=True, page=offered.page), auth.states, shared.callers_threads)
     clients = Clients[Client](shared.caps, offered.sockets, shared.threads)
 
     def ended(client: Client) -> None:
@@ -133,7 +130,8 @@ def _control_of(parts: Sequence[Part], url: str) -> Control:
     """One listens for all of them."""
     heard: defaultdict[str, list[Callable[[str], None]]] = defaultdict(list)
     for part in parts:
-        for channel, hear in part.heard().items():
+        heard[ACCOUNT_CHANGED].append(part.sign_in.account_changed)
+        for channel, hear in part.offered.heard.items():
             heard[channel].append(hear)
 
     def reconnected() -> None:

@@ -46,7 +46,7 @@ class MessageClient(Client):
         self._put(_message(event, *payload))
 
     def tell_expiring(self, seconds: int) -> None:
-        self.emit("warning", ExpiringWarning(data=ExpiringData(expires_in=seconds)).model_dump())
+        self.emit("warning", ExpiringWarning(data=ExpiringData(seconds=seconds)).model_dump())
 
     def tell_going_away(self, retry_after: float) -> None:
         self.emit("going_away", GoingAwayMessage(data=GoingAwayData(retry_after=retry_after)).model_dump())

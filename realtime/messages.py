@@ -41,8 +41,8 @@ class Pong(AnswerBody):
 
 class ExpiringData(AnswerBody):
     code: Literal["token_expiring"] = "token_expiring"
-    expires_in: int
-    """Seconds until the token ends, and the socket with it. Send `auth`."""
+    seconds: int
+    """Until the token ends, and the socket with it. Send `auth`."""
 
 
 class ExpiringWarning(AnswerBody):
@@ -90,4 +90,6 @@ def _with_type(type_: str, model: type[BaseModel]) -> type[BaseModel]:
     """The whole message: handlers know the type, and clients do not."""
     name = "".join(part.capitalize() for part in type_.split("_"))
     this_type: Any = Literal[type_]
-    return create_model(f"{name}Message", __base__=model, type=(this_type, ...))
+    # Its fields have their descriptions. Looking for the source of a class that has none took most of the time to start.
+    unread = {"use_attribute_docstrings": False}
+    return create_model(f"{name}Message", __base__=model, __cls_kwargs__=unread, type=(this_type, ...))

@@ -45,13 +45,16 @@ ONLY_IN = {
     "socketio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
     "engineio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
     "uvicorn": {"realtime/serve.py", "realtime/wire.py"},
-    "websockets": set(),
+    "websockets": {"sandbox/web_socket.py"},
     "asyncssh": {
+        "capabilities/terminal/sessions/ask.py",  # for the types alone, as two below
+        "capabilities/terminal/sessions/shell.py",
         "capabilities/terminal/ssh/connect.py",
-        "capabilities/terminal/ssh/credentials.py",  # for the types alone, as the next one
+        "capabilities/terminal/ssh/credentials.py",
         "capabilities/terminal/ssh/profiles/try_connection.py",
         "capabilities/terminal/ssh/keys/read_key.py",
         "sandbox/open_ssh.py",
+        "sandbox/ssh_programs.py",
         "sandbox/ssh_server.py",
     },
     "markdown_it": {"capabilities/chat/page/markdown.py"},

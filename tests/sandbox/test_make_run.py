@@ -118,6 +118,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
+    connect_to_this_machine(started)
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
@@ -138,7 +139,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
 
     children = started.descendants()
     # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, an AI provider, the API, the
-    # worker, the realtime process, the mail box
+    # worker, the realtime process, the mail box; and sshd, where there is one
     assert len(children) >= 11
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
@@ -152,7 +153,29 @@ def sign_in_to_the_dashboard(started: MakeRun) -> requests.Response:
     return requests.post(f"{found[1]}/sign-in", data=fields, headers=page, allow_redirects=False, timeout=30)
 
 
-def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: str = "") -> dict[str, Any]:
+def connect_to_this_machine(started: MakeRun) -> None:
+    """With the account and the server that were printed."""
+    found = re.search(
+        r"^Terminal +http://localhost:\d+/terminal\n +(\S+) can connect to .*@127\.0\.0\.1:(\d+)\n +.* (SHA256:\S+)$",
+        started.output,
+        re.MULTILINE,
+    )
+    password = re.search(r"Sign in as \S+ with (\S+);", started.output)
+    assert found is not None and password is not None, started.output
+    token = ask(started, "/api/auth/login", {"email": found[1], "password": password[1]})["access_token"]
+    [profile] = ask(started, "/api/terminal/ssh/profiles", None, token)["profiles"]
+    test = f"/api/terminal/ssh/profiles/{profile['id']}/test"
+    assert ask(started, test, {}, token)["host_key"]["fingerprint"] == found[3]
+    ask(
+        started,
+        "/api/terminal/ssh/known-hosts",
+        {"host": profile["host"], "port": int(found[2]), "fingerprint": found[3]},
+        token,
+    )
+    assert ask(started, test, {}, token)["ok"] is True
+
+
+def ask(started: MakeRun, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
     request = urllib.request.Request(
         f"{started.url}{path}",
         None if body is None else json.dumps(body).encode(),
