@@ -66,8 +66,6 @@ class OpenSocket:
         self.tasks.append(asyncio.ensure_future(work))
         return self.tasks[-1]
 
-    def close(self, code: int, reason: str) -> None: ...
-
 
 @dataclass
 class Nobody:
