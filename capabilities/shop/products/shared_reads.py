@@ -66,7 +66,7 @@ class SharedReads(Generic[Question]):
         if found is None:
             kept, began = self._kept.get(question), monotonic()
             try:
-                found = self._read(question, kept and kept[1])
+                found = self._read(question, None if kept is None else kept[1])
             except Exception as error:
                 found = error
             else:

@@ -26,7 +26,7 @@ class Catalogue:
 
     def read(self, question: str, known: Tagged | None) -> Tagged:
         self.readings += 1
-        self.known = known and known.body.decode().strip()
+        self.known = None if known is None else known.body.decode().strip()
         told = f"{question} {self.readings}"
         assert self.may_answer.wait(10)
         if question == "unknown":
