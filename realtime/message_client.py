@@ -112,4 +112,4 @@ class MessageClient(Client):
 def _message(type_: str, members: Any = None) -> bytes:
     """The members come after the type, so that who reads the bytes sees first what they are."""
     fields: Mapping[str, object] = members or {}
-    return orjson.dumps({"type": type_, **fields})
+    return orjson.dumps({"type": type_, **fields}, option=orjson.OPT_UTC_Z)

@@ -1,6 +1,7 @@
 """What passes over `/ws/terminal`. Members beside these are ignored: sockets of old apps live long."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -11,7 +12,6 @@ from capabilities.terminal.models import CloseReason
 from security.api.models import WHOLE, AnswerBody, Message
 
 LARGEST_SIZE: Final = 500
-USUAL_ROWS, USUAL_COLS = 24, 80
 LONGEST_INPUT: Final = 64 * 1024
 LONGEST_ANSWER: Final = 1024
 HIGHEST: Final = 2**53 - 1
@@ -25,13 +25,16 @@ class NewShell(Message):
     session_type: Literal["ssh", "local"] = "ssh"
     """`local` is always refused: there are no shells on the API's own servers."""
     ssh_profile_id: UUID | None = None
-    rows: Size = USUAL_ROWS
-    cols: Size = USUAL_COLS
+    rows: Size | None = None
+    cols: Size | None = None
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 class Connect(Message):
-    """Opens a session, or takes over the one that `session_id` names: made by `POST /api/terminal/sessions`, or running already."""
+    """Opens a session, or takes over the one that `session_id` names: made by `POST /api/terminal/sessions`, or running already.
+
+    Without it, one that was made for this profile and that nobody has connected is taken before a new one is opened.
+    """
 
     session_id: UUID | None = None
     data: NewShell = NewShell()
@@ -135,8 +138,7 @@ class Connected(Told):
 class Output(Told):
     data: str
     """Whole characters. Bytes that are no UTF-8 are U+FFFD."""
-    timestamp: int
-    """Milliseconds since 1970."""
+    timestamp: datetime
     seq: int
     """Bytes of output up to the end of this message."""
 

@@ -11,7 +11,7 @@ from auth.principal import Principal
 from capabilities.terminal.models import CloseReason, SessionState
 from capabilities.terminal.plan_limits import FEATURE, TERMINAL_LIMITS
 from capabilities.terminal.sessions.bodies import SOCKET_PATH, NewSessionBody
-from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_session
+from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_made, claim_session
 from capabilities.terminal.sessions.end_session import SESSION_ENDED
 from capabilities.terminal.sessions.list_sessions import read_end
 from capabilities.terminal.sessions.live_session import LiveSession
@@ -186,7 +186,7 @@ class TerminalSockets:
             assert isinstance(caller, Principal)  # API keys do not open terminals
             await self.live.settled()
             claimed = await self._sockets.blocking(self._claim, caller, body)
-            live = self._live(socket, caller, claimed)
+            live = self._live(socket, caller, claimed, body.data)
             if live.is_closed:
                 return
             live.connecting = asyncio.current_task()
@@ -207,21 +207,23 @@ class TerminalSockets:
         """Raises SessionUnknown, and what open_session and claim_session raise."""
         now = self._auth.clock()
         if body.session_id is None:
-            return claim_session(caller, open_session(caller, _new_session(body.data), now), now)
+            wanted = _new_session(body.data)
+            made = claim_made(caller, wanted.ssh_profile_id, now)
+            return made or claim_session(caller, open_session(caller, wanted, now), now)
         try:
             return claim_session(caller, body.session_id, now)
         except NotFound:
             raise SessionUnknown from None
 
-    def _live(self, socket: Socket, caller: Principal, claimed: ClaimedSession) -> LiveSession:
+    def _live(self, socket: Socket, caller: Principal, claimed: ClaimedSession, wanted: NewShell) -> LiveSession:
         """Closed already when nobody needs it any more."""
         live = LiveSession(
             id=claimed.id,
             user_id=caller.user_id,
             sign_in=caller.session_id,
             limits=TERMINAL_LIMITS[caller.tier],
-            rows=claimed.rows,
-            cols=claimed.cols,
+            rows=wanted.rows or claimed.rows,
+            cols=wanted.cols or claimed.cols,
             changed=self.live.changed,
             socket=socket,
         )
@@ -281,7 +283,7 @@ def _new_session(data: NewShell) -> NewSessionBody:
         raise ValidationFailed(
             [field_error(["data", "ssh_profile_id"], "missing", "Send the ID of one of your SSH profiles")]
         )
-    return NewSessionBody(**data.model_dump())
+    return NewSessionBody(**data.model_dump(exclude_none=True))
 
 
 def _closed(session_id: UUID, ended: SessionClosed) -> Told:

@@ -3,7 +3,7 @@
 import asyncio
 from codecs import utf_8_decode
 from collections.abc import Callable
-from time import time
+from datetime import UTC, datetime
 from typing import Final
 
 from capabilities.terminal.sessions.ring import Ring
@@ -98,7 +98,7 @@ class Viewer:
             return False
         self._at_once = False
         self.sent += used
-        output = {"session_id": self._session_id, "data": text, "timestamp": round(time() * 1000), "seq": self.sent}
+        output = {"session_id": self._session_id, "data": text, "timestamp": datetime.now(UTC), "seq": self.sent}
         await self.socket.send("output", output)
         self._made_room()
         self._until = self._loop.time() + TOGETHER_SECONDS

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from capabilities.terminal.models import CloseReason
-from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_session
+from capabilities.terminal.sessions.claim_session import ClaimedSession, claim_made, claim_session
 from capabilities.terminal.sessions.end_session import end_session
 from capabilities.terminal.sessions.problems import SessionClosed, SessionTaken
 from security.edge.problems import NotFound
-from tests.capabilities.terminal.running_terminal import Customer, RunningTerminal
+from tests.capabilities.terminal.running_terminal import SESSIONS, Customer, RunningTerminal
 from tests.capabilities.terminal.test_open_session import grows_older, states
 
 Claim = Callable[[Customer, str | UUID], ClaimedSession]
@@ -97,3 +97,24 @@ def test_a_profile_that_was_deleted_is_none(alice: Customer, claim: Claim) -> No
     made = alice.session()
     alice.call("DELETE", f"/api/terminal/ssh/profiles/{made['ssh_profile_id']}")
     assert claim(alice, made["id"]).profile_id is None
+
+
+def test_one_that_is_not_named_is_the_last_that_was_made_for_its_profile(alice: Customer) -> None:
+    made = [alice.session() for _ in range(2)]
+    profiles = [UUID(each["ssh_profile_id"]) for each in made]
+    again = alice.call("POST", SESSIONS, {"session_type": "ssh", "ssh_profile_id": str(profiles[0])}).get_json()
+    now = alice.running.made.auth.clock()
+    with alice.running.app.app_context():
+        claimed = [claim_made(alice.principal, profiles[0], now) for _ in range(3)]
+    assert [each and str(each.id) for each in claimed] == [again["id"], made[0]["id"], None]
+    assert states(alice) == [("connecting", None), ("created", None), ("connecting", None)]
+
+
+def test_one_that_is_not_named_is_never_an_old_one_or_somebody_elses(alice: Customer, bob: Customer) -> None:
+    made, theirs = alice.session(), bob.session()
+    grows_older(alice, 10)
+    now = alice.running.made.auth.clock()
+    with alice.running.app.app_context():
+        for each in (made, theirs):
+            assert claim_made(alice.principal, UUID(each["ssh_profile_id"]), now) is None
+    assert (states(alice), states(bob)) == ([("created", None)], [("created", None)])
