@@ -310,7 +310,7 @@ def look_around(folder: Path, services: Services, environ: Mapping[str, str]) ->
             demo_products(folder, flask)
         sign_in = staff_account(folder, flask)
         if TERMINAL.name in products_on(environ):
-            let_in(services.start_ssh(), ADDRESS, flask)
+            let_in(services.start_ssh(), services.ssh_folder, ADDRESS, flask)
     return sign_in
 
 

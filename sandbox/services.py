@@ -114,6 +114,10 @@ class Services:
         """Where the AI stand-in writes its addresses and keys."""
         return self.folder / "ai" / "settings.json"
 
+    @property
+    def ssh_folder(self) -> Path:
+        return self.folder / "ssh"
+
     def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """Start what those variables stand for and return them with their addresses. `environ` holds the secrets.
 
@@ -251,7 +255,7 @@ class Services:
         """An SSH server for terminals. Nobody is let in yet."""
         from sandbox.demo_ssh import start_demo_ssh  # noqa: PLC0415 - asyncssh, which flask run needs not
 
-        self.ssh = start_demo_ssh(self.folder / "ssh", self.log_file("sshd"))
+        self.ssh = start_demo_ssh(self.ssh_folder, self.log_file("sshd"))
         return self.ssh
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:

@@ -42,13 +42,15 @@ ONLY_IN = {
     "pyotp": {"auth/second_factor/totp.py"},
     "segno": {"auth/second_factor/totp.py"},
     "aiohttp": {"providers/http_client.py"},
-    "socketio": {"realtime/client.py", "realtime/socket_io.py"},
-    "engineio": {"realtime/client.py", "realtime/send_queue.py", "realtime/socket_io.py"},
-    "uvicorn": {"realtime/serve.py"},
+    "socketio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
+    "engineio": {"realtime/socket_io.py", "realtime/socket_io_client.py"},
+    "uvicorn": {"realtime/serve.py", "realtime/wire.py"},
     "websockets": {"sandbox/web_socket.py"},
     "asyncssh": {
+        "capabilities/terminal/sessions/ask.py",  # for the types alone, as two below
+        "capabilities/terminal/sessions/shell.py",
         "capabilities/terminal/ssh/connect.py",
-        "capabilities/terminal/ssh/credentials.py",  # for the types alone, as the next one
+        "capabilities/terminal/ssh/credentials.py",
         "capabilities/terminal/ssh/profiles/try_connection.py",
         "capabilities/terminal/ssh/keys/read_key.py",
         "sandbox/open_ssh.py",

@@ -86,7 +86,10 @@ class Viewer:
                 return
 
     async def _send_some(self) -> bool:
-        """Whether there is enough for the next message. Raises SocketClosed."""
+        """False when there is nothing more to send: all was sent, but for a character of which a part is missing.
+
+        Raises SocketClosed.
+        """
         while self._acknowledged is not None and self.sent - self._acknowledged >= MOST_WAITING:
             self._room.clear()
             await self._room.wait()
@@ -99,4 +102,4 @@ class Viewer:
         await self.socket.send("output", output)
         self._made_room()
         self._until = self._loop.time() + TOGETHER_SECONDS
-        return self._last is not None or self._ring.end - self.sent >= MOST_OF_A_MESSAGE
+        return True

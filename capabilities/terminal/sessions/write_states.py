@@ -100,18 +100,22 @@ def write_state(auth: Auth, now_is: Snapshot) -> CloseReason | None:
         row = session.get(TerminalSession, now_is.id, with_for_update=True)
         if row is None:
             return CloseReason.ADMIN  # the account was purged
-        if row.state == SessionState.CLOSED:
-            return CloseReason(row.close_reason or CloseReason.ADMIN)
-        if now_is.was_open and row.opened_at is None:
+        opens = now_is.was_open and row.opened_at is None
+        if opens:
             row.opened_at = now
             _record(auth, session, now_is, "terminal_session_opened")
+        if row.close_reason is not None:
+            if opens:
+                _record(auth, session, now_is, "terminal_session_closed", reason=row.close_reason)
+            return CloseReason(row.close_reason)
         row.state, row.rows, row.cols = now_is.state, now_is.rows, now_is.cols
         row.last_seq = row.bytes_out = now_is.last_seq
         row.bytes_in = now_is.bytes_in
         row.detached_at = (row.detached_at or now) if now_is.state is SessionState.DETACHED else None
         if now_is.close_reason is not None:
             row.closed_at, row.close_reason, row.exit_status = now, now_is.close_reason, now_is.exit_status
-            _record(auth, session, now_is, "terminal_session_closed", reason=now_is.close_reason.value)
+            if now_is.was_open:
+                _record(auth, session, now_is, "terminal_session_closed", reason=now_is.close_reason.value)
     return None
 
 

@@ -14,7 +14,7 @@ from tests.realtime.realtime_process import RealtimeProcess
 pytestmark = pytest.mark.slow
 
 MEBIBYTE = 2**20
-SIZE = 24 * MEBIBYTE
+SIZE = 24 * MEBIBYTE + 12_345
 MOST_ON_THE_WAY = 8 * MEBIBYTE
 """With what the system keeps of both connections."""
 MOST_GROWTH = 8 * MEBIBYTE
@@ -79,7 +79,7 @@ def test_a_viewer_that_reads_and_does_not_acknowledge_any_more(
 def test_a_viewer_that_knows_no_acknowledgements_gets_everything(
     alice: Customer, server_with: ServerWith, open_socket: Open
 ) -> None:
-    size = 2 * MEBIBYTE
+    size = 2 * MEBIBYTE + 1_001
     viewer = open_socket(alice, acks=False)
     shell = viewer.connect(profile_of(alice, server_with(Flood(size))), answers=[PASSWORD])
     viewer.read(lambda: shell.seq == size)
