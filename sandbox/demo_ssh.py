@@ -1,14 +1,11 @@
 """What the terminal of `make run` connects to: a real sshd on this machine, or a stand-in where none is installed."""
 
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.cannot_start import CannotStart
+from sandbox.flask_commands import FlaskCommands
 from sandbox.open_ssh import OpenSsh, find_sshd
 from sandbox.ports import is_free
-from sandbox.services import ROOT
 from sandbox.ssh_programs import LineShell
 from sandbox.ssh_server import SshServer
 
@@ -30,14 +27,12 @@ def start_demo_ssh(folder: Path, log_file: Path) -> DemoSsh:
     return sshd
 
 
-def let_in(server: DemoSsh, folder: Path, email: str, environ: Mapping[str, str]) -> None:
+def let_in(server: DemoSsh, folder: Path, email: str, flask: FlaskCommands) -> None:
     """The account gets a key and a profile for the server, unless it has them from the last time. Raises CannotStart."""
     if isinstance(server, OpenSsh) and server.port == _last_port(folder):
         return
-    command = [sys.executable, "-m", "flask", "terminal", "demo", email]
-    command += ["--port", str(server.port), "--username", server.user]
-    made = subprocess.run(command, env=dict(environ), cwd=ROOT, capture_output=True, text=True, check=False)
-    if made.returncode:
+    made = flask("terminal", "demo", email, "--port", str(server.port), "--username", server.user)
+    if made.exit_code:
         raise CannotStart(f"The SSH profile of {email} could not be created: {made.stderr.strip()}")
     server.let_in(made.stdout.strip().splitlines()[-1])
     folder.mkdir(parents=True, exist_ok=True)

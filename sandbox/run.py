@@ -30,6 +30,7 @@ from sandbox.first_order import first_order
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
+from sandbox.flask_commands import FlaskCommands
 from sandbox.open_ssh import OpenSsh
 from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
 from sandbox.staff_account import ADDRESS, staff_account
@@ -304,11 +305,12 @@ def look_around(folder: Path, services: Services, environ: Mapping[str, str]) ->
     """How to sign in to the dashboard. Nobody's own database gets an account, products or a server that they did not ask for."""
     if services.postgres is None:
         return "To get an account: flask users create-admin"
-    if "shop" in products_on(environ):
-        demo_products(folder, environ)
-    sign_in = staff_account(folder, environ)
-    if TERMINAL.name in products_on(environ):
-        let_in(services.start_ssh(), services.ssh_folder, ADDRESS, environ)
+    with FlaskCommands(environ) as flask:
+        if "shop" in products_on(environ):
+            demo_products(folder, flask)
+        sign_in = staff_account(folder, flask)
+        if TERMINAL.name in products_on(environ):
+            let_in(services.start_ssh(), services.ssh_folder, ADDRESS, flask)
     return sign_in
 
 
