@@ -34,6 +34,8 @@ SSH = "/api/terminal/ssh"
 PLAIN, SOCKET = "plain", "socket"
 ON, OFF = "on", "off"
 ANSWER_SECONDS = 20.0
+WARM_UP_SOCKETS = 10
+"""What the first ones load, the others find."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def terminal(services: Services, processors: Processors, sizes: Sizes = USUAL) -
 def open_idle(realtime: WebServer, tokens: Sequence[str], sizes: Sizes) -> None:
     memory = psutil.Process(realtime.worker_pid).memory_info
     with socket_crowd() as crowd:
+        crowd.open(realtime.port, tokens[:WARM_UP_SOCKETS], PATH)
+        crowd.close()
         empty = memory().rss
         opened = crowd.open(realtime.port, list(islice(cycle(tokens), sizes.sockets)), PATH)
         each = (memory().rss - empty) / opened.sockets / KIBIBYTE

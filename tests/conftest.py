@@ -54,7 +54,10 @@ SECURITY = (
     *("tests/gateway/test_closed_for_others.py", "tests/gateway/test_account_changes.py"),
     *("tests/realtime/test_sign_in.py", "tests/realtime/test_caps.py", "tests/realtime/test_flood.py"),
     *("tests/capabilities/solve/test_bad_input.py", "tests/capabilities/solve/test_nothing_is_kept.py"),
-    *("tests/capabilities/terminal/test_refused_destinations.py", "tests/capabilities/terminal/sockets/test_opening.py"),
+    *(
+        "tests/capabilities/terminal/test_refused_destinations.py",
+        "tests/capabilities/terminal/sockets/test_opening.py",
+    ),
     "tests/capabilities/terminal/sockets/test_refused_destinations.py",
     "tests/capabilities/terminal/sockets/test_hostile_messages.py",
     *("tests/whole/test_api_keys.py", "tests/whole/test_cors.py", "tests/whole/test_processes_agree.py"),
