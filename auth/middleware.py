@@ -146,10 +146,10 @@ class SignedIn:
         if claims.actor_id is not None and (self.as_oneself or self.fresh):
             raise ImpersonationReadOnly
         principal, standings = self._principal(claims)
+        if self.role is not None and not principal.role.includes(self.role):
+            raise InsufficientRole  # first: nobody should prove who they are to hear that it is not enough
         if self.fresh and self.clock().timestamp() - claims.auth_time > FRESH_SECONDS:
             raise StepUpRequired
-        if self.role is not None and not principal.role.includes(self.role):
-            raise InsufficientRole
         return principal, standings
 
     def claims_of(self, token: str | None) -> AccessClaims:

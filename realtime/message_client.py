@@ -30,6 +30,7 @@ class MessageClient(Client):
         super().__init__(id_, address, surroundings)
         self._wire = wire
         wire.has_room, wire.gone = self._send_on, self.gone
+        wire.limit_unsent()
         self._queue = SendQueue[bytes](len)
         self._taken, self._took_at = 0, monotonic()
 

@@ -21,11 +21,8 @@ from realtime.socket_io import LARGEST_MESSAGE
 from realtime.wire import Wire
 
 BACKLOG = 2048
-LINUX_OPTIONS = {
-    "TCP_USER_TIMEOUT": 30_000,  # milliseconds: a client that takes nothing of what was sent is given up by the system
-    "TCP_NOTSENT_LOWAT": 128
-    * 1024,  # bytes: otherwise megabytes wait in the system for a slow one, and it says late what it took
-}
+SILENCE_MILLISECONDS = 30_000
+"""A client that takes nothing of what was sent is given up by the system."""
 CLOSE_SECONDS = 5
 OTHER_OPEN_FILES = 1000
 COMES_BACK_SECONDS = (0.5, 5.0)
@@ -122,10 +119,9 @@ def listening_on(host: str, port: int) -> socket.socket:
 
 def prepared(listener: socket.socket) -> socket.socket:
     """Connections have this of the socket that they came by."""
-    for name, value in LINUX_OPTIONS.items():
-        option: Any = getattr(socket, name, None)
-        if option is not None:
-            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+    option: Any = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, SILENCE_MILLISECONDS)
     return listener
 
 

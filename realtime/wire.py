@@ -1,6 +1,7 @@
 """The connection of a WebSocket: that of uvicorn, with what its ASGI has no words for."""
 
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -16,6 +17,7 @@ WIRE: Final = "realtime.wire"
 """The extension of a WebSocket's scope that is its `Wire`."""
 BY_PROTOCOL: Final = {1002: MALFORMED, 1007: MALFORMED, 1009: TOO_LARGE}
 """Closed by uvicorn, because what came was no WebSocket, no UTF-8, or too large."""
+MOST_UNSENT: Final = 128 * 1024
 UVICORN: Final = logging.getLogger("uvicorn.error")
 
 
@@ -64,6 +66,12 @@ class Wire(WebSocketsSansIOProtocol):
     def taken(self) -> int:
         """Bytes of `write` that the system has taken."""
         return self._written - self.unsent
+
+    def limit_unsent(self) -> None:
+        """Otherwise megabytes wait in the system for a client that reads slowly, and it says late what was taken."""
+        option: Any = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # not everywhere
+        if option is not None:
+            self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, MOST_UNSENT)
 
     def write(self, text: bytes) -> None:
         """A frame, at once. Nothing when it is not open."""

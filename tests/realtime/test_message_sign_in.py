@@ -113,7 +113,7 @@ def test_a_token_that_ends_is_announced_and_then_ends_the_socket(realtime: Realt
     with MessageSocket(realtime.url, accounts.person().token_for(seconds=3)) as alice:
         warning = alice.heard("warning")["data"]
         assert warning["code"] == "token_expiring"
-        assert 0 <= warning["expires_in"] <= 3
+        assert 0 <= warning["seconds"] <= 3
         assert alice.closed() == REVOKED
         assert alice.close_reason == "expired"
 

@@ -137,8 +137,6 @@ class LiveSession:
             self._shell_is_over(self.end)
 
     def take_over(self, socket: Socket) -> None:
-        """The new device counts its own inputs; whoever comes back with `resume` goes on counting."""
-        self.input_seq = None
         socket.emit("connected", told(self._connected(self.ring.end)))
         self._attach(socket, self.ring.end)
 
@@ -147,8 +145,8 @@ class LiveSession:
         if after > self.ring.end:
             raise SeqUnknown(self.ring.end)
         start = after if after >= self.ring.start else self.ring.character_from(self.ring.start)
-        resumed = Resumed(session_id=self.id, data=ResumedData(from_seq=start, missed=start - after))
-        socket.emit("resumed", told(resumed))
+        resumed = ResumedData(from_seq=start, input_seq=self.input_seq or 0, missed=start - after)
+        socket.emit("resumed", told(Resumed(session_id=self.id, data=resumed)))
         self._attach(socket, start)
         if start > after and self.shell is not None:
             self._repaint(self.shell)
@@ -259,6 +257,7 @@ class LiveSession:
             server_version=self.server.version,
             fingerprint=self.server.fingerprint,
             grace_seconds=self.limits.resume_minutes * 60,
+            input_seq=self.input_seq or 0,
         )
         return Connected(session_id=self.id, data=data)
 

@@ -120,6 +120,8 @@ class ConnectedData(AnswerBody):
     """Of the server's host key."""
     grace_seconds: int
     """How long the session goes on without a socket."""
+    input_seq: int
+    """Of the last input that was received, from whatever device. Go on counting from there."""
 
 
 class Told(AnswerBody):
@@ -150,6 +152,8 @@ class InputAck(Told):
 class ResumedData(AnswerBody):
     from_seq: int
     """Output goes on behind this place."""
+    input_seq: int
+    """Of the last input that was received, as in `connected`. Send again what comes after it."""
     missed: int
     """Bytes that are no longer there: more than the last 1 MiB came while no socket was open."""
 

@@ -339,6 +339,7 @@ export class TerminalSession {
     this.#wasConnected = true;
     this.#sentSize = `${data.rows} ${data.cols}`;
     this.#sendSize();
+    this.#countFrom(data.input_seq);
     this.#told.connected?.(data);
     if (data.seq > this.#received) this.#resume();
   }
@@ -354,6 +355,7 @@ export class TerminalSession {
     this.#wasConnected = true;
     this.#received = data.from_seq;
     this.#sendSize();
+    this.#countFrom(data.input_seq);
     this.#told.resumed?.(data);
     this.#sendInputsAgain();
   }
@@ -383,6 +385,12 @@ export class TerminalSession {
   /** The server drops those that it has. */
   #sendInputsAgain() {
     for (const each of this.#unacknowledged) this.#sendInput(each);
+  }
+
+  /** Another device may have typed meanwhile. */
+  #countFrom(received) {
+    this.#forget(received);
+    this.#typed = Math.max(this.#typed, received);
   }
 
   #forget(upTo) {

@@ -57,14 +57,14 @@ class OpenSocket:
     async def send(self, event: str, *payload: object) -> None:
         self.emit(event, *payload)
 
+    def close(self, code: int, reason: str) -> None: ...
+
     async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         return await asyncio.to_thread(work, *arguments)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self.tasks.append(asyncio.ensure_future(work))
         return self.tasks[-1]
-
-    def close(self, code: int, reason: str) -> None: ...
 
 
 @dataclass

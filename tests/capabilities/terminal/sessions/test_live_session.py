@@ -146,7 +146,7 @@ def test_coming_back_goes_on_at_the_byte() -> None:
         live.resume(back, 2)
         await a_moment()
         assert back.names()[0] == "resumed"
-        assert back.last("resumed")["data"] == {"from_seq": 2, "missed": 0}
+        assert back.last("resumed")["data"] == {"from_seq": 2, "input_seq": 0, "missed": 0}
         assert back.output == "e two "
         assert lone.shell.sizes == []
 
@@ -162,7 +162,7 @@ def test_what_fell_out_is_counted_and_the_screen_painted_anew() -> None:
         back = lone.another_socket()
         live.resume(back, 1)
         await a_moment()
-        assert back.last("resumed")["data"] == {"from_seq": 4, "missed": 3}
+        assert back.last("resumed")["data"] == {"from_seq": 4, "input_seq": 0, "missed": 3}
         await back.hears("x" * (RING_BYTES - 1) + "y")
         while len(lone.shell.sizes) < 2:
             await asyncio.sleep(0.01)

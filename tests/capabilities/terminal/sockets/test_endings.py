@@ -91,7 +91,7 @@ def test_one_that_was_detached_is_found_again(alice: Customer, server_with: Serv
     shell = device.connect(profile_of(alice, server_with(Echo())), answers=[PASSWORD])
     device.send("detach", session_id=shell.id)
     eventually(lambda: alice.terminal_sessions()[0]["state"] == "detached")
-    assert device.resume(shell)["data"] == {"from_seq": 0, "missed": 0}
+    assert device.resume(shell)["data"] == {"from_seq": 0, "input_seq": 0, "missed": 0}
     device.type(shell, "here again")
     device.reads(shell, "here again")
     eventually(lambda: alice.terminal_sessions()[0]["state"] == "active")
