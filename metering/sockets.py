@@ -122,7 +122,7 @@ class SocketEvents:
     `path`: None for events of Socket.IO, which one capability may have. Otherwise a WebSocket of its own, such as `/ws/terminal`,
     on which each text frame is one JSON object with a `type`. `subprotocol`: confirmed to clients that offer it. `description`:
     of what passes over it, for the OpenAPI document. Within `sign_in_seconds` somebody must have signed in. `page`: the product
-    whose page's token opens it too, where no API key does.
+    whose page's token opens it too, where no API key does. `metered`: it takes a confirmed address, as metered calls do.
     """
 
     scope: str | None
@@ -138,3 +138,4 @@ class SocketEvents:
     description: str = ""
     sign_in_seconds: float = 10.0
     page: str | None = None
+    metered: bool = False

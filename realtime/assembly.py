@@ -108,7 +108,8 @@ def _part_of(offered: SocketEvents, shared: Shared) -> Part:
     """Nobody opens a socket while looking through somebody else's account."""
     auth = shared.auth
     guard = auth.signed_in if offered.scope is None else auth.signed_in_or_key(offered.scope)
-    callers = Callers(replace(guard, as_oneself=True, page=offered.page), auth.states, shared.callers_threads)
+    guard = replace(guard, as_oneself=True, page=offered.page, metered=offered.metered)
+    callers = Callers(guard, auth.states, shared.callers_threads)
     clients = Clients[Client](shared.caps, offered.sockets, shared.threads)
 
     def ended(client: Client) -> None:

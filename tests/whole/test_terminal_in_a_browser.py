@@ -307,3 +307,66 @@ def test_questions_of_a_server_are_shown_as_it_says(page: Page, behind: Behind) 
         expect(page.get_by_text("The shell has ended.")).to_be_visible()
     finally:
         server.stop()
+
+
+CLIENT = """async () => {
+    const { TerminalSocket } = await import("/portal/terminal/assets/terminal_socket.js");
+    const made = [], states = [], tokens = [], shown = [];
+    window.WebSocket = class {
+        static OPEN = 1;
+        readyState = 0;
+        sent = [];
+        constructor() { made.push(this); setTimeout(() => { this.readyState = 1; this.onopen(); }); }
+        send(text) { this.sent.push(JSON.parse(text)); }
+        close() { this.readyState = 3; }
+        hears(message) { this.onmessage({ data: JSON.stringify(message) }); }
+        of(type) { return this.sent.filter((each) => each.type === type); }
+    };
+    const next = (number) => new Promise((resolve) => {
+        const look = () => made[number]?.sent.length ? resolve(made[number]) : setTimeout(look, 10);
+        look();
+    });
+    const until = (is) => new Promise((resolve) => {
+        const look = () => is() ? resolve() : setTimeout(look, 10);
+        look();
+    });
+    const token = async (renewed) => { tokens.push(renewed); return `token ${tokens.length}`; };
+    const socket = new TerminalSocket("ws://example.com", { token, told: { state: (...state) => states.push(state) } });
+    const told = { output: (text, done) => { shown.push(text); done(); }, resumed: ({ missed }) => shown.push(missed) };
+    const shell = socket.open("id", { rows: 24, cols: 80, told });
+    const first = await next(0);
+    first.hears({ type: "authenticated", data: { expires_at: Date.now() / 1000 + 2 } });
+    first.hears({ type: "connected", session_id: "id", data: { rows: 24, cols: 80, seq: 0, input_seq: 0 } });
+    const taken = ["a", "b", "x".repeat(20_000), "y".repeat(300_000)].map((text) => shell.type(text));
+    first.hears({ type: "input_ack", session_id: "id", data: { input_seq: 1 } });
+    first.hears({ type: "output", session_id: "id", data: "hello", seq: 70_000 });
+    await until(() => first.of("auth").length === 2);
+    first.hears({ type: "going_away", data: { retry_after: 0.2 } });
+    first.onclose({ code: 1012 });
+    const [, { seconds }] = states.at(-1);
+    const second = await next(1);
+    second.hears({ type: "authenticated", data: { expires_at: Date.now() / 1000 + 900 } });
+    second.hears({ type: "output", session_id: "id", data: "too early", seq: 70_009 });
+    second.hears({ type: "resumed", session_id: "id", data: { from_seq: 70_010, missed: 10, input_seq: 2 } });
+    second.onclose({ code: 4401 });
+    (await next(2)).onclose({ code: 4401 });
+    return {
+        taken, tokens, shown, seconds,
+        acks: first.of("ack").map((each) => each.data.seq),
+        resumed: second.of("resume").map((each) => each.data.after_seq),
+        again: second.of("input").map((each) => [each.input_seq, each.data.length]),
+        end: [states.at(-1)[0], states.at(-1)[1].code],
+    };
+}"""
+
+
+def test_the_client_renews_its_token_comes_back_and_knows_when_not_to(page: Page) -> None:
+    """Against a server that says what real ones seldom say."""
+    page.goto("/portal/sign-in")
+    told = page.evaluate(CLIENT)
+    assert told["taken"] == [True, True, True, False]  # the last one is more than it keeps
+    assert told["tokens"] == [False, True, False, True]  # renewed before its end, and after it was refused
+    assert (told["acks"], told["resumed"], told["shown"]) == ([70_000], [70_000], ["hello", 10])
+    assert told["again"] == [[3, 16_384], [4, 3_616]]
+    assert 0.2 < told["seconds"] <= 0.7
+    assert told["end"] == ["failed", 4401]

@@ -143,7 +143,7 @@ class LiveSession:
     def resume(self, socket: Socket, after: int) -> None:
         """Raises SeqUnknown."""
         if after > self.ring.end:
-            raise SeqUnknown(self.ring.end)
+            raise SeqUnknown
         start = after if after >= self.ring.start else self.ring.character_from(self.ring.start)
         resumed = ResumedData(from_seq=start, input_seq=self.input_seq or 0, missed=start - after)
         socket.emit("resumed", told(Resumed(session_id=self.id, data=resumed)))
@@ -167,7 +167,7 @@ class LiveSession:
             if seq <= self.input_seq:
                 return self.input_seq
             if seq > self.input_seq + 1:
-                raise InputGap(self.input_seq)
+                raise InputGap
         if self.shell.is_full:
             raise InputFull
         data = text.encode()

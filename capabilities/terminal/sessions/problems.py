@@ -50,15 +50,9 @@ class InputFull(Problem):
 class InputGap(Problem):
     status, error, title = 409, "input_gap", "Inputs are missing before this one. Send them again in their order"
 
-    def __init__(self, received: int) -> None:
-        super().__init__(input_seq=received)
-
 
 class SeqUnknown(Problem):
     status, error, title = 409, "seq_unknown", "There has not been so much output"
-
-    def __init__(self, end: int) -> None:
-        super().__init__(seq=end)
 
 
 class NothingAsked(Problem):

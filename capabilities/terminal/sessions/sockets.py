@@ -95,6 +95,7 @@ class TerminalSockets:
             subprotocol=SUBPROTOCOL,
             description=__doc__ or "",
             sign_in_seconds=SIGN_IN_SECONDS,
+            metered=True,
         )
 
     def started(self, sockets: Sockets) -> None:

@@ -71,9 +71,8 @@ def test_each_key_counts_once() -> None:
         assert live.type("a", 1) == 1
         assert live.type("b", 2) == 2
         assert live.type("a", 1) == 2
-        with pytest.raises(InputGap) as refused:
+        with pytest.raises(InputGap):
             live.type("d", 4)
-        assert refused.value.members == {"input_seq": 2}
         assert live.type("c", 3) == 3
         assert live.type("!", None) == 3
         assert lone.shell.written == b"abc!"
