@@ -63,6 +63,7 @@ def plain_client(sshd: OpenSsh, key: str, programs: dict[str, str], processors: 
 
 def _serve(pipe: Connection, sshd: OpenSsh, key: str, programs: dict[str, str], processors: Processors) -> None:
     processors.move_to_gateway()
+    asyncssh.set_log_level("CRITICAL")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_answer(pipe, sshd, key, programs))
 
