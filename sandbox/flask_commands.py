@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self, TextIO
@@ -25,6 +26,7 @@ class FlaskCommands:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it is closed in __exit__
 
     def __enter__(self) -> Self:
         return self
@@ -32,6 +34,7 @@ class FlaskCommands:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.communicate()  # the end of its input ends it
+        self._errors.close()
 
     def __call__(self, *command: str, typed: str = "") -> Done:
         """Raises CannotStart where there is no application, or the command breaks off."""
@@ -42,7 +45,7 @@ class FlaskCommands:
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=self._errors,  # a file, because nobody reads along
                 text=True,
                 process_group=0,  # Ctrl-C in a terminal is for the command that started it, which stops it in order
             )
@@ -52,8 +55,9 @@ class FlaskCommands:
             self._process.stdin.flush()
             return Done(*json.loads(self._process.stdout.readline()))
         except (BrokenPipeError, ValueError):
-            stderr = "" if self._process.stderr is None else self._process.stderr.read().strip()
-            raise CannotStart(f"`flask {' '.join(command)}` failed: {stderr}") from None
+            self._process.wait()
+            self._errors.seek(0)
+            raise CannotStart(f"`flask {' '.join(command)}` failed: {self._errors.read().strip()}") from None
 
 
 def own_output() -> TextIO:
