@@ -50,7 +50,6 @@ MORE_SOCKETS: Final = 4
 SIGN_IN_SECONDS: Final = 5.0
 GONE: Final = "terminal_gone"
 """Kept for a socket that has ended."""
-CONNECTS_PER_SECOND: Final = 5
 MESSAGES_PER_SECOND: Final = 1000
 
 Told = dict[str, object]
@@ -72,7 +71,7 @@ class TerminalSockets:
             page=FEATURE,
             sockets={tier: limits.sessions + MORE_SOCKETS for tier, limits in TERMINAL_LIMITS.items()},
             events=(
-                SocketEvent("connect", Connect, self.connect, per_second=CONNECTS_PER_SECOND),
+                SocketEvent("connect", Connect, self.connect),
                 SocketEvent("input", Input, self.input, per_second=MESSAGES_PER_SECOND),
                 SocketEvent("resize", Resize, self.resize, per_second=MESSAGES_PER_SECOND),
                 SocketEvent("resume", Resume, self.resume),
