@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import asyncssh
+import pytest
 
 from capabilities.terminal.sessions.ask import Asking
 from capabilities.terminal.ssh.target import StoredKey
@@ -54,6 +55,7 @@ def test_a_server_that_asks_too_much_at_once_hears_nothing() -> None:
     asyncio.run(test())
 
 
+@pytest.mark.slow
 def test_whoever_cannot_open_the_key_is_asked_for_nothing_else() -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     file = key.export_private_key("openssh", "right", rounds=50).decode()
