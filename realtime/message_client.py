@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -17,7 +18,6 @@ from realtime.send_queue import SendQueue
 from realtime.wire import Wire
 from security.edge.problems import Problem
 
-LONGEST_SESSION_ID = 64
 CLOSE_CODES = {401: 4401, 403: 4403, 422: 4400, 429: 4429}
 """Of a socket on which somebody could not sign in, by the status of the problem."""
 TRY_AGAIN_LATER = 1013
@@ -53,8 +53,7 @@ class MessageClient(Client):
 
     def tell_of(self, problem: Problem, session_id: object = None) -> None:
         """`session_id`: as the client sent it with what went wrong."""
-        known = session_id if isinstance(session_id, str) and len(session_id) <= LONGEST_SESSION_ID else None
-        self.emit("error", error_members(problem, known))
+        self.emit("error", error_members(problem, _uuid(session_id)))
 
     def is_judged(self) -> None:
         """It sent its token in time, however long we take to judge it."""
@@ -107,6 +106,14 @@ class MessageClient(Client):
 
     def _cut_off(self) -> None:
         self._wire.abort()
+
+
+def _uuid(sent: object) -> str | None:
+    """Nothing else is repeated: it might be anything, such as a password in the wrong place."""
+    try:
+        return str(UUID(sent)) if isinstance(sent, str) else None
+    except ValueError:
+        return None
 
 
 def _message(type_: str, members: Any = None) -> bytes:

@@ -74,6 +74,7 @@ def test_an_error_says_whose_it_is_and_when_to_try_again(realtime: RealtimeProce
     error = alice.ask("busy", "error", session_id=SESSION)
     assert error["session_id"] == SESSION
     assert (error["data"]["code"], error["data"]["retryable"], error["data"]["retry_after"]) == ("too_busy", True, 7)
+    assert alice.ask("refuse", "error", session_id="a password").keys() == {"data"}
     assert alice.ask("fail", "error", session_id="x" * 65)["data"]["request_id"] in realtime.output()
     assert alice.ask("refuse", "error", session_id=[SESSION]).keys() == {"data"}
 

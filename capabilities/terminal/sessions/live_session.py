@@ -95,6 +95,7 @@ class LiveSession:
         self._opened = self._active = self.now()
         self._detached: float | None = None
         self._closed_at: float | None = None
+        self._end_was_written = False
         self._warned: set[str] = set()
 
     @property
@@ -198,7 +199,7 @@ class LiveSession:
             self._shell_is_over(end)
 
     def close(self, reason: CloseReason) -> None:
-        """Once, for whichever reason is first. Who looks is told after the rest of the output."""
+        """Once, for whichever reason is first."""
         if self.is_closed:
             return
         self.close_reason, self._closed_at = reason, self.now()
@@ -207,6 +208,12 @@ class LiveSession:
             self.connecting.cancel()
         if self.shell is not None:
             self.shell.hang_up()
+
+    def end_was_written(self) -> None:
+        """Or could not be. Now this one counts no more, and whoever is told of its end may open another at once."""
+        if self._end_was_written:
+            return
+        self._end_was_written = True
         if self.viewer is not None:
             self.viewer.finish(self._closed())
         elif self.socket is not None:
@@ -227,7 +234,7 @@ class LiveSession:
         """Closed, and nobody needs it any more."""
         if self._closed_at is None:
             return False
-        if self.shell is None or (self.viewer is not None and self.viewer.finished):
+        if (self.shell is None and self._end_was_written) or (self.viewer is not None and self.viewer.finished):
             return True
         return self.now() - self._closed_at >= KEPT_SECONDS
 
@@ -243,7 +250,7 @@ class LiveSession:
         self._detached = None
         self.becomes(SessionState.ACTIVE)
         self._flow()
-        if self.is_closed:
+        if self._end_was_written:
             self.viewer.finish(self._closed())
 
     def _shell_is_over(self, end: "ShellEnd") -> None:

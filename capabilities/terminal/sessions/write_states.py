@@ -68,14 +68,19 @@ class StateWriter:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _write(self, sockets: Sockets, live: LiveSession) -> bool:
+        now_is = snapshot_of(live)
         try:
-            reason = await sockets.blocking(write_state, self._auth, snapshot_of(live))
+            reason = await sockets.blocking(write_state, self._auth, now_is)
         except Exception as error:  # of one session, which must not keep the others from being written
             structlog.get_logger().warning("terminal_state_not_written", session=live.id, cause=type(error).__name__)
             return False
-        if reason is not None:
-            self._closed_elsewhere(live.id, reason)
-        return True
+        else:
+            if reason is not None:
+                self._closed_elsewhere(live.id, reason)
+            return True
+        finally:
+            if now_is.state is SessionState.CLOSED:
+                live.end_was_written()
 
 
 def snapshot_of(live: LiveSession) -> Snapshot:

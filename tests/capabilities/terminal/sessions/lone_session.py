@@ -114,10 +114,15 @@ class LoneSession:
             limits=TERMINAL_LIMITS[self.tier],
             rows=24,
             cols=80,
-            changed=lambda live: self.states.append(live.state),
+            changed=self._write,
             now=lambda: self.time,
             socket=self.socket,
         )
+
+    def _write(self, live: LiveSession) -> None:
+        self.states.append(live.state)
+        if live.is_closed:
+            asyncio.get_running_loop().call_soon(live.end_was_written)
 
     def another_socket(self) -> RecordedSocket:
         socket = RecordedSocket(self.user_id)

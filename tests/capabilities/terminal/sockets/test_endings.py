@@ -110,3 +110,15 @@ def test_another_socket_takes_it_over(alice: Customer, server_with: ServerWith, 
     assert first.hears("error", shell=shell)["data"]["retryable"] is False
     second.type(shell, "four")
     second.reads(shell, "one two four")
+
+
+def test_whoever_is_told_of_the_end_may_open_another_at_once(
+    bob: Customer, server_with: ServerWith, open_socket: Open
+) -> None:
+    """His plan has one session."""
+    profile_id = profile_of(bob, server_with(Echo()))
+    device = open_socket(bob)
+    for _ in range(6):
+        shell = device.connect(profile_id, answers=[PASSWORD])
+        device.send("disconnect", session_id=shell.id)
+        assert device.hears("closed", shell=shell)["data"]["reason"] == "client"
