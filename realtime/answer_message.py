@@ -16,7 +16,7 @@ from security.edge.request_id import begin_exchange, note_caller
 
 MESSAGES = " messages"
 """No message is called so."""
-MOST_MESSAGES = 1000
+MOST_MESSAGES = 4000
 """A second, of all types."""
 
 
