@@ -10,6 +10,7 @@ from config import Settings
 from metering.capability import Capability
 from metering.parts import Built
 from realtime.bodies import FROM_CLIENT, FROM_SERVER
+from realtime.messages import socket_messages
 from security.api.openapi import ApiDescription, openapi_routes
 from security.api.socket_messages import Message, SocketMessages
 from security.docs.docs_pages import docs_routes
@@ -85,8 +86,9 @@ def api_description(settings: Settings, built: Mapping[Capability, Built]) -> Ap
 
 def _sockets(built: Mapping[Capability, Built]) -> dict[str, SocketMessages]:
     """By path: Socket.IO with the events of all products that are on, and what these have of their own."""
-    offered = [made.sockets for made in built.values() if made.sockets is not None]
-    own = {path: messages for made in built.values() for path, messages in made.socket_messages.items()}
+    sockets = [made.sockets for made in built.values() if made.sockets is not None]
+    own = {each.path: socket_messages(each) for each in sockets if each.path is not None}
+    offered = [each for each in sockets if each.path is None]
     if not offered:
         return own
     events = [event for each in offered for event in each.events]

@@ -150,7 +150,7 @@ def put_together(
         purchases=lambda: [kind for each in built.values() for kind in each.purchases],
     )
     purse = AccountPurse(payments.periods, engine)
-    parts = Parts(auth, metering, purse, payments.one_off, engine, connect, settings.derived_key)
+    parts = Parts(auth, metering, purse, payments.one_off, engine, connect, settings.derived_key, settings.sockets_url)
     built = {each: each.build(parts, settings) for each in on}
     own_jobs = chain.from_iterable(each.jobs for each in built.values())
     jobs = Jobs.of(

@@ -64,6 +64,8 @@ FORMER_PATHS: Final[Mapping[str, str]] = {
     "GET /api/customers/usage/summary": "/api/gateway/usage/summary",
     "GET /api/core/health": "/health",
     "POST /api/core/solve": "/api/gateway/solve",
+    "GET /api/sessions": "/api/terminal/sessions",
+    "POST /api/sessions": "/api/terminal/sessions",
     "GET /api/ssh/profiles": "/api/terminal/ssh/profiles",
     "POST /api/ssh/profiles": "/api/terminal/ssh/profiles",
     "POST /api/ssh/profiles/<uuid:profile_id>/test": "/api/terminal/ssh/profiles/<uuid:profile_id>/test",

@@ -1,6 +1,7 @@
 """A small map for one process that never outgrows its limit."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -13,7 +14,7 @@ class BoundedCache(Generic[Key, Value]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: dict[Key, Value] = {}
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._writing = threading.Lock()
 
     def get(self, key: Key) -> Value | None:
@@ -23,7 +24,7 @@ class BoundedCache(Generic[Key, Value]):
         with self._writing:
             self._entries.pop(key, None)
             while len(self._entries) >= self._limit:
-                del self._entries[next(iter(self._entries))]
+                self._entries.popitem(last=False)
             self._entries[key] = value
 
     def forget(self, key: Key) -> None:

@@ -94,7 +94,7 @@ class SignedIn:
     what a stolen session must not do: the caller proved who it is, as itself, within the last five minutes. `role`: the
     caller's must include it; it is the account's now, never the token's. `scope`: an API key that has it may call too. `metered`:
     the address must be confirmed, where the operator asks for that. `account_call`: for the routes under `/api/auth`, which have a
-    limit of their own beside the general one.
+    limit of their own beside the general one. `page`: the token of that product's page may call too, also where no API key may.
     """
 
     tokens: AccessTokens
@@ -107,6 +107,7 @@ class SignedIn:
     role: Role | None = None
     scope: str | None = None
     metered: bool = False
+    page: str | None = None
 
     @property
     def scheme(self) -> str | tuple[str, ...]:
@@ -145,10 +146,10 @@ class SignedIn:
         if claims.actor_id is not None and (self.as_oneself or self.fresh):
             raise ImpersonationReadOnly
         principal, standings = self._principal(claims)
+        if self.role is not None and not principal.role.includes(self.role):
+            raise InsufficientRole  # first: nobody should prove who they are to hear that it is not enough
         if self.fresh and self.clock().timestamp() - claims.auth_time > FRESH_SECONDS:
             raise StepUpRequired
-        if self.role is not None and not principal.role.includes(self.role):
-            raise InsufficientRole
         return principal, standings
 
     def claims_of(self, token: str | None) -> AccessClaims:
@@ -163,7 +164,7 @@ class SignedIn:
         if is_api_key(token):
             self.keys.refuse(token, address)
         claims = self.tokens.verify(token)
-        if claims.scope is not None and claims.scope != self.scope:
+        if claims.scope is not None and claims.scope not in (self.scope, self.page):
             raise InsufficientScope(self.scope, "This access token is only for the page that it was given to")
         if claims.actor_id is not None and not reads:
             raise ImpersonationReadOnly

@@ -27,13 +27,14 @@ from bench.services import Services, services
 from bench.shop import shop
 from bench.sockets import sockets
 from bench.solve import solve
+from bench.terminal import terminal
 from bench.usage import usage
 from bench.webhooks import webhooks
 from bench.worker import worker
 from bench.workers import workers
 
 ROUNDS = 9
-LONGEST_SECONDS = 1260
+LONGEST_SECONDS = 1440
 LONGEST_ROUND_SECONDS = 30
 OPEN_FILES = 16_384
 """2,000 predictions in flight are 2,000 connections of the load and 4,000 of the worker."""
@@ -53,6 +54,7 @@ def parts(rounds: int) -> dict[str, Part]:
         "solve": solve,
         "shop": shop,
         "sockets": sockets,
+        "terminal": terminal,
         "chat": chat,
         "webhooks": webhooks,
         "worker": worker,

@@ -1,4 +1,6 @@
-"""Many clients of Socket.IO over WebSocket, in a process of their own, so that they cost the measured ones nothing but a processor."""
+"""Many clients of Socket.IO over WebSocket or of a WebSocket alone, in a process of their own, so that they cost the measured ones
+nothing but a processor.
+"""
 
 import asyncio
 import json
@@ -46,9 +48,9 @@ class Crowd:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def open(self, port: int, tokens: Sequence[str]) -> Opened:
-        """One socket with each token, beside those that are open."""
-        opened: Opened = self._ask(("open", port, tokens))
+    def open(self, port: int, tokens: Sequence[str], path: str | None = None) -> Opened:
+        """One socket with each token, beside those that are open. `path`: of a WebSocket without Socket.IO, where nothing is said."""
+        opened: Opened = self._ask(("open", port, tokens, path))
         return opened
 
     def close(self) -> None:
@@ -90,7 +92,7 @@ def _serve(pipe: Connection) -> None:
 
 
 async def _answer(pipe: Connection) -> None:
-    clients: list[_Client] = []
+    clients: list[Any] = []
     does: dict[str, Callable[..., Awaitable[object]]] = {"open": _open, "close": _close, "listen": _listen}
     while (request := await asyncio.to_thread(pipe.recv)) is not None:
         name, *arguments = request
@@ -99,6 +101,20 @@ async def _answer(pipe: Connection) -> None:
         except Exception as error:
             pipe.send(RuntimeError(f"{name}: {type(error).__name__}: {error}"))
     await _close(clients)
+
+
+class _Silent:
+    """On a path of its own, with its token in the address."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    @classmethod
+    async def opened(cls, url: str) -> Self:
+        return cls(await connect(url, compression=None, ping_interval=None, open_timeout=ANSWER_SECONDS, proxy=None))
+
+    async def close(self) -> None:
+        await self.connection.close()
 
 
 class _Client:
@@ -145,19 +161,22 @@ class _Client:
                 self.heard.whole += 1
 
 
-async def _open(clients: list[_Client], port: int, tokens: Sequence[str]) -> Opened:
+async def _open(clients: list[Any], port: int, tokens: Sequence[str], path: str | None) -> Opened:
     left = iter(tokens)
     began = time.monotonic()
 
     async def open_next() -> None:
         for token in left:
-            clients.append(await _Client.opened(port, token))
+            if path is None:
+                clients.append(await _Client.opened(port, token))
+            else:
+                clients.append(await _Silent.opened(f"ws://127.0.0.1:{port}{path}?token={token}"))
 
     await asyncio.gather(*(open_next() for _ in range(AT_ONCE)))
     return Opened(len(clients), time.monotonic() - began)
 
 
-async def _close(clients: list[_Client]) -> None:
+async def _close(clients: list[Any]) -> None:
     await asyncio.gather(*(client.close() for client in clients))
     clients.clear()
 

@@ -37,6 +37,11 @@ class SharedTrips(Generic[Item, Result]):
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._has_leader = False
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a trip is, or is about to begin."""
+        return self._has_leader
+
     def submit(self, item: Item, longest_wait: float) -> Result:
         """Returns when the trip with this item is back. Raises TripNotCompleted (after `longest_wait` seconds), or the
         item's own exception.

@@ -20,7 +20,6 @@ from metering.assembly import Metering
 from metering.money import Purse
 from metering.purchase import OneOffPayments, Purchases
 from metering.sockets import SocketEvents
-from security.api.socket_messages import SocketMessages
 from security.health.check import Part
 from security.metrics.live import Live
 from settings.production_check import ProductionCheck
@@ -46,9 +45,9 @@ class Shared:
 class Parts:
     """`auth` has the guards (`auth.metered(scope)` for what is metered, `auth.signed_in_or_key(scope)` for the rest), e-mail
     and the clock; `metering` makes metered calls of an upstream, and what they cost is drawn from `purse`. `payments` ends and
-    refunds the payments of what a capability sells once. `derived_key` gives a key of its own for a label. `connect` opens a
-    connection beside the engine's pool. `shared(make, settings)` gives what `make` made of the settings, the same to each
-    capability.
+    refunds the payments of what a capability sells once. `derived_key` gives a key of its own for a label. Clients open sockets at
+    `sockets_url`. `connect` opens a connection beside the engine's pool. `shared(make, settings)` gives what `make` made of the
+    settings, the same to each capability.
     """
 
     auth: Auth
@@ -58,6 +57,7 @@ class Parts:
     engine: Engine
     connect: Callable[[], Connection]
     derived_key: Callable[[str], bytes]
+    sockets_url: str
     shared: Shared = field(default_factory=Shared)
 
 
@@ -77,9 +77,9 @@ class Built:
     tags of the OpenAPI document. Routes and checks of what is shared are handed on by each capability that uses it, and are taken
     once. `live` and `figures` are metrics that are looked up when somebody asks; counters and histograms are only defined, as
     module-level values. `prices`: by feature, what a call costs now in each plan, in cents.
-    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO. `socket_messages`: by
-    path, what passes over sockets of its own, for the OpenAPI document. `purchases`: the kinds of things that are sold once. `demo`
-    adds to `flask bootstrap-demo`, and gives the lines that it prints.
+    `drains`: work that a web process waits for before it ends. `sockets`: what clients may do over Socket.IO, or over a
+    WebSocket of its own. `purchases`: the kinds of things that are sold once. `demo` adds to `flask bootstrap-demo`, and gives the
+    lines that it prints.
     """
 
     routes: Sequence[Blueprint] = ()
@@ -97,4 +97,3 @@ class Built:
     sockets: SocketEvents | None = None
     purchases: Sequence[Purchases] = ()
     demo: Demo | None = None
-    socket_messages: Mapping[str, SocketMessages] = field(default_factory=dict)

@@ -45,10 +45,18 @@ class Socket(Protocol):
     def joined(self, room: str) -> bool: ...
 
     def emit(self, event: str, *payload: object) -> None:
-        """Never waits. A socket whose queue is full is closed. After its end nothing happens."""
+        """Never waits. A socket whose queue is full is closed. After its end nothing happens.
+
+        On a socket of a path the payload is one mapping: the members of the message beside `type`.
+        """
 
     async def send(self, event: str, *payload: object) -> None:
         """Waits until the queue has room, for whoever produces much. Raises SocketClosed, also for one that reads too slowly."""
+
+    def close(self, code: int, reason: str) -> None:
+        """What waits is sent first. `code`: of the WebSocket's close. `reason`: a word, for clients, logs and metrics. What
+        was begun by `start` is cancelled.
+        """
 
     async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         """In a pool of threads, with the application's context."""
@@ -74,7 +82,11 @@ class Sockets(Protocol):
 
 
 Handle = Callable[[Socket, Any], Awaitable[Mapping[str, object]]]
-"""Takes the body, and returns the members of the acknowledgement beside `ok`. A Problem that it raises is acknowledged instead."""
+"""Takes the body, and returns the members of the acknowledgement beside `ok`. A Problem that it raises is acknowledged instead.
+
+On a socket of a path there are no acknowledgements: what it returns is ignored, and a Problem is told by the message `error`.
+Messages of one socket are handled one after the other, so what takes long goes through `Socket.start`.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,9 @@ class SocketEvent:
 
     A socket that sends more of them than `per_second`, or one above `largest` bytes, is closed. `error`: the event by which a client
     is told of a Problem that asked for no acknowledgement.
+
+    On a socket of a path `name` is the message's `type`, and `body` a `Message`, with the members beside `type`. It takes any message
+    that arrives, so `largest` and `error` mean nothing there.
     """
 
     name: str
@@ -99,12 +114,18 @@ def nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class SocketEvents:
-    """`scope`: what an API key needs. `sockets`: open at once, for a user of that plan. `told`: by event, the model of what clients
-    hear. `started` is called once. `heard`: by channel of NOTIFY, what to do with its payload. `reconnected`: nothing was heard
-    for a while, and anything may have happened meanwhile. `ended`: this socket is closed.
+    """`scope`: what an API key needs; None when none opens a socket. `sockets`: open at once, for a user of that plan. `told`: by
+    event, the model of what clients hear. `started` is called once. `heard`: by channel of NOTIFY, what to do with its payload.
+    `reconnected`: nothing was heard for a while, and anything may have happened meanwhile. `ended`: this socket, on which somebody
+    had signed in, is closed.
+
+    `path`: None for events of Socket.IO, which one capability may have. Otherwise a WebSocket of its own, such as `/ws/terminal`,
+    on which each text frame is one JSON object with a `type`. `subprotocol`: confirmed to clients that offer it. `description`:
+    of what passes over it, for the OpenAPI document. Within `sign_in_seconds` somebody must have signed in. `page`: the product
+    whose page's token opens it too, where no API key does. `metered`: it takes a confirmed address, as metered calls do.
     """
 
-    scope: str
+    scope: str | None
     sockets: Mapping[Tier, int]
     events: Sequence[SocketEvent]
     told: Mapping[str, type[BaseModel]] = field(default_factory=dict)
@@ -112,3 +133,9 @@ class SocketEvents:
     heard: Mapping[str, Callable[[str], None]] = field(default_factory=dict)
     reconnected: Callable[[], None] = nothing
     ended: Callable[[Socket], None] = nothing
+    path: str | None = None
+    subprotocol: str | None = None
+    description: str = ""
+    sign_in_seconds: float = 10.0
+    page: str | None = None
+    metered: bool = False

@@ -1,4 +1,4 @@
-"""What is done with an event of a client, whatever it sent."""
+"""What is done with an event of a client of Socket.IO, whatever it sent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,8 @@ import structlog
 from pydantic import BaseModel
 
 from metering.sockets import SocketClosed, SocketEvent
-from realtime.client import Client, Closing
+from realtime.client import Client
+from realtime.closing import TOO_LARGE, TOO_MANY
 from realtime.metrics import EVENTS
 from security.api.request_bodies import parse
 from security.api.strict_json import check_json
@@ -42,11 +43,11 @@ class AnswerEvents:
         event = self._events.get(name)
         client.meter.events += 1
         if client.meter.over(name if event else UNKNOWN, event.per_second if event else EVENTS_PER_SECOND):
-            client.end(Closing.TOO_MANY)
+            client.end(TOO_MANY)
             return None
         size = sum(len(each) for each in arguments if isinstance(each, bytes)) or client.meter.arriving
         if event is not None and size > event.largest:
-            client.end(Closing.TOO_LARGE)
+            client.end(TOO_LARGE)
             return None
         exchange = begin_exchange({})
         note_caller(client.caller.user_id)

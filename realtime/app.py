@@ -1,7 +1,7 @@
 """One ASGI application for everything that keeps a connection open, and for the health of its process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -9,12 +9,16 @@ from urllib.parse import parse_qs
 import orjson
 import structlog
 
+from realtime.asgi import Connection, Receive, Scope, Send
 from realtime.caps import Caps
-from realtime.client import Client, Closing
 from realtime.clients import Clients
+from realtime.closing import MALFORMED
+from realtime.message_sockets import MessageSockets, token_of
 from realtime.metrics import REFUSED
-from realtime.origin import Origins
+from realtime.origin import OriginNotAllowed, Origins
 from realtime.socket_io import ARRIVAL, SocketIo
+from realtime.socket_io_client import SocketIoClient
+from realtime.wire import WIRE, Wire
 from security.edge.client_address import TrustedProxies, is_loopback
 from security.edge.metrics import METRICS_PATH
 from security.edge.problems import (
@@ -33,27 +37,30 @@ from security.health.routes import readiness
 from security.metrics.exposition import CONTENT_TYPE, Metrics
 from security.metrics.scraper import has_token
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-ABORT = "realtime.abort"
-"""An extension of a WebSocket's scope: cuts its connection off, without waiting until the client has read what was sent."""
 RESTART_SECONDS = 5
 UNREADABLE = (ValueError, LookupError, TypeError)
 """What python-engineio raises for frames that it cannot read."""
 
 
+class UpgradeRequired(Problem):
+    """RFC 9110, 15.5.22."""
+
+    status, error, title = 426, "upgrade_required", "This address is a WebSocket"
+
+    def __init__(self) -> None:
+        super().__init__("Connect with WebSocket", headers={"Upgrade": "websocket"})
+
+
 @dataclass
 class Arrival:
-    """A request of Socket.IO. `abort`: see ABORT."""
+    """A request of Socket.IO. `wire`: when it is a WebSocket."""
 
     address: str
-    abort: Callable[[], None] | None
-    client: Client | None = None
+    wire: Wire | None
+    client: SocketIoClient | None = None
 
-    def belongs_to(self, client: Client) -> None:
-        self.client, client.abort = client, self.abort
+    def belongs_to(self, client: SocketIoClient) -> None:
+        self.client, client.abort = client, None if self.wire is None else self.wire.abort
 
 
 @dataclass(frozen=True)
@@ -65,23 +72,27 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class SocketIoPart:
+    server: SocketIo
+    clients: Clients[SocketIoClient]
+
+
+@dataclass(frozen=True)
 class Edge:
-    """What stands in front of every request. `socket_io` None: no capability that is on uses sockets."""
+    """What stands in front of every request. `socket_io` None: no capability that is on has events. `paths`: what others have."""
 
     origins: Origins
     proxies: TrustedProxies
     require_https: bool
     caps: Caps
-    clients: Clients
     health: HealthCheck
     metrics: Metrics
     metrics_token: str | None
-    socket_io: SocketIo | None
+    socket_io: SocketIoPart | None
+    paths: Mapping[str, MessageSockets]
 
 
 class RealtimeApp:
-    """Beside `/socket.io` is the place of further sockets: `/ws/…`. There are none yet."""
-
     def __init__(self, edge: Edge) -> None:
         self.draining = False
         self._edge = edge
@@ -107,33 +118,57 @@ class RealtimeApp:
         address = self._edge.proxies.client_address(environ)
         if self._edge.require_https and not https and not is_loopback(address):
             raise HttpsRequired
-        if path.rstrip("/") != "/socket.io" or self._edge.socket_io is None:
+        connection = Connection(scope, receive, send)
+        own, socket_io = self._edge.paths.get(path), self._edge.socket_io
+        if own is None and (socket_io is None or path.rstrip("/") != "/socket.io"):
             raise NotFound
         try:
-            self._edge.origins.check(environ.get("HTTP_ORIGIN"))
-            arrival = self._arrival(scope, environ["QUERY_STRING"], address)
+            if own is not None:
+                await self._message_socket(own, connection, environ, address)
+            elif socket_io is not None:
+                await self._socket_io(socket_io, connection, environ, address)
         except Problem as problem:
             REFUSED.labels(problem.error).inc()
             raise
-        send = _with_code(send, arrival)
+        return None
+
+    async def _message_socket(
+        self, own: MessageSockets, connection: Connection, environ: dict[str, Any], address: str
+    ) -> None:
+        if connection.scope["type"] != "websocket":
+            raise UpgradeRequired
+        origin = environ.get("HTTP_ORIGIN")
+        self._edge.origins.check(origin)
+        token = token_of(environ["QUERY_STRING"])
+        if origin is None and token is None and "HTTP_COOKIE" in environ:
+            raise OriginNotAllowed("Cookies open no socket. Leave the Cookie header out, and send a token")
+        self._check_room(address)
+        await own.handle(connection, address, token)
+
+    async def _socket_io(
+        self, part: SocketIoPart, connection: Connection, environ: dict[str, Any], address: str
+    ) -> None:
+        scope = connection.scope
+        self._edge.origins.check(environ.get("HTTP_ORIGIN"))
+        arrival = self._arrival(part, scope, environ["QUERY_STRING"], address)
+        send = _with_code(connection.send, arrival)
         try:
-            await self._edge.socket_io.handle_request({**scope, ARRIVAL: arrival}, receive, send)
+            await part.server.handle_request({**scope, ARRIVAL: arrival}, connection.receive, send)
         except UNREADABLE as error:
             structlog.get_logger().warning("socket_unreadable", cause=type(error).__name__)
             if arrival.client is None or scope["type"] != "websocket":
                 raise MalformedRequest from None
-            arrival.client.end(Closing.MALFORMED)
+            arrival.client.end(MALFORMED)
             await send({"type": "websocket.close"})
-        return None
 
-    def _arrival(self, scope: Scope, query: str, address: str) -> Arrival:
+    def _arrival(self, part: SocketIoPart, scope: Scope, query: str, address: str) -> Arrival:
         """Raises TooBusy, TooManySockets."""
         session = parse_qs(query).get("sid", [None])[0]
-        arrival = Arrival(address, scope.get("extensions", {}).get(ABORT))
+        arrival = Arrival(address, scope.get("extensions", {}).get(WIRE))
         if session is None:
             if scope.get("method", "GET") == "GET":
                 self._check_room(address)
-        elif scope["type"] == "websocket" and (client := self._edge.clients.get(session)) is not None:
+        elif scope["type"] == "websocket" and (client := part.clients.get(session)) is not None:
             arrival.belongs_to(client)  # which began by polling
         return arrival
 

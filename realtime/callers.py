@@ -10,8 +10,6 @@ from auth.principal import Caller
 from database.blocking import Blocking
 from security.edge.request_id import in_this_exchange
 
-THREADS = 4
-
 
 @dataclass(frozen=True)
 class Admitted:
@@ -23,12 +21,8 @@ class Admitted:
 class Callers:
     """`guard` refuses impersonation: who looks through somebody else's account opens no socket."""
 
-    def __init__(self, guard: SignedIn, states: AccountStates) -> None:
-        self._guard, self._states = guard, states
-        self._threads = Blocking("socket-callers", THREADS)
-
-    def adopt(self) -> None:
-        self._threads.adopt()
+    def __init__(self, guard: SignedIn, states: AccountStates, threads: Blocking) -> None:
+        self._guard, self._states, self._threads = guard, states, threads
 
     async def admit(self, token: str, address: str) -> Admitted:
         """Counts as a request. Raises the problems of the guard, and PostgreSQL's errors."""

@@ -1,9 +1,7 @@
-"""How many sockets there may be at once: in this process, from one network address, of one user."""
+"""How many sockets there may be at once: in this process, and from one network address."""
 
 from collections import Counter
-from collections.abc import Mapping
 
-from auth.tiers import Tier
 from security.edge.client_address import network_of
 from security.edge.problems import Problem, TooBusy, retry_after
 
@@ -20,8 +18,8 @@ class TooManySockets(Problem):
 class Caps:
     """Sockets count from their first byte, whether or not somebody has signed in on them."""
 
-    def __init__(self, most: int, per_address: int, per_user: Mapping[Tier, int]) -> None:
-        self._most, self._per_address, self._per_user = most, per_address, per_user
+    def __init__(self, most: int, per_address: int) -> None:
+        self._most, self._per_address = most, per_address
         self._by_network: Counter[str] = Counter()
         self._count = 0
 
@@ -34,11 +32,6 @@ class Caps:
             raise TooBusy("This server holds as many sockets as it can. Try again in a moment", seconds=RETRY_SECONDS)
         if self._by_network.get(network_of(address), 0) >= self._per_address:
             raise TooManySockets(f"Your network address already has {self._per_address} sockets open. Close one first")
-
-    def check_user(self, tier: Tier, already: int) -> None:
-        """Raises TooManySockets."""
-        if already >= self._per_user[tier]:
-            raise TooManySockets(f"Your plan allows {self._per_user[tier]} sockets at once. Close one first")
 
     def take(self, address: str) -> None:
         self._count += 1

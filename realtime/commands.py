@@ -20,10 +20,13 @@ EVERY_ADDRESS = "0.0.0.0"  # nosec B104 # noqa: S104 - as the web server in a co
 def realtime_commands(
     settings: RealtimeSections, auth: Auth, health: HealthCheck, offers: Iterable[SocketEvents | None]
 ) -> AppGroup:
-    """`offers`: what the capabilities that are on do with sockets. Raises ValueError when more than one does anything."""
+    """`offers`: what the capabilities that are on do with sockets. Raises ValueError when two have the same path, or Socket.IO."""
     offered = [each for each in offers if each is not None]
-    if len(offered) > 1:
-        raise ValueError("only one capability can have the events of Socket.IO")
+    paths = [each.path for each in offered]
+    if len(set(paths)) < len(paths):
+        raise ValueError("only one capability can have the events of Socket.IO, and only one each path")
+    if wrong := [path for path in paths if path is not None and not path.startswith("/ws/")]:
+        raise ValueError(f"proxies send only /ws/ and /socket.io/ to the realtime process: {wrong}")
     group = AppGroup("realtime", help="Run the process that holds sockets.")
 
     @group.command("run")
@@ -43,7 +46,7 @@ def realtime_commands(
             auth=auth,
             health=health,
             metrics=current_app.extensions[METRICS],
-            offered=offered[0] if offered else None,
+            offers=offered,
             drains=current_app.extensions["drains"],
         )
         structlog.get_logger().info("realtime_listening", port=listener.getsockname()[1])

@@ -1,7 +1,7 @@
 """What other processes tell this one: one connection to PostgreSQL that listens."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -28,7 +28,9 @@ class Control:
     `url` leads to PostgreSQL itself: PgBouncer in transaction mode lets nobody listen.
     """
 
-    def __init__(self, url: str, heard: Mapping[str, Callable[[str], None]], reconnected: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, heard: Mapping[str, Sequence[Callable[[str], None]]], reconnected: Callable[[], None]
+    ) -> None:
         self._url, self._heard, self._reconnected = libpq_url(url), heard, reconnected
 
     async def listen(self) -> None:
@@ -52,7 +54,8 @@ class Control:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     def _hear(self, notice: psycopg.Notify) -> None:
-        try:
-            self._heard[notice.channel](notice.payload)
-        except Exception as error:  # one that cannot be read must not keep the others from being heard
-            structlog.get_logger().error("notice_not_understood", channel=notice.channel, exc_info=error)
+        for hear in self._heard[notice.channel]:
+            try:
+                hear(notice.payload)
+            except Exception as error:  # one that cannot be read must not keep the others from being heard
+                structlog.get_logger().error("notice_not_understood", channel=notice.channel, exc_info=error)

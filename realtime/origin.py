@@ -9,8 +9,10 @@ from security.edge.problems import Problem
 class OriginNotAllowed(Problem):
     status, error, title = 403, "origin_not_allowed", "Pages of this origin cannot open sockets here"
 
-    def __init__(self) -> None:
-        super().__init__("This page's origin is not allowed here. Operators: add it to CORS_ORIGINS")
+    def __init__(
+        self, detail: str = "This page's origin is not allowed here. Operators: add it to CORS_ORIGINS"
+    ) -> None:
+        super().__init__(detail)
 
 
 class Origins:

@@ -1,24 +1,34 @@
-"""What waits to be sent to one client. That of engine.io has no bound."""
+"""What waits to be sent to one client."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
+from typing import Generic, TypeVar
 
-from engineio.packet import Packet
+Sent = TypeVar("Sent")
 
 MOST_BYTES = 256 * 1024
-OF_A_PACKET = 256
+OF_EACH = 256
 """What each costs beside its text."""
 
 
-class SendQueue:
-    """Has of asyncio.Queue what engine.io calls. `None` is the end: nothing is taken after it."""
+class SendQueue(Generic[Sent]):
+    """Has of asyncio.Queue what engine.io calls, whose own has no bound. `None` is the end: nothing is taken after it.
 
-    def __init__(self) -> None:
+    `size` tells the bytes of one.
+    """
+
+    def __init__(self, size: Callable[[Sent], int]) -> None:
         self.ended = False
-        self._waiting: deque[tuple[float, int, Packet]] = deque()
+        self._size = size
+        self._waiting: deque[tuple[float, int, Sent]] = deque()
         self._bytes = 0
         self._something, self._room = asyncio.Event(), asyncio.Event()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
 
     @property
     def is_full(self) -> bool:
@@ -33,20 +43,20 @@ class SendQueue:
         """For whoever may wait. The other half stays free for what may not, and would close a client that is slow but alive."""
         await self._below(MOST_BYTES // 2)
 
-    async def put(self, packet: Packet | None) -> None:
-        if packet is not None:
+    async def put(self, sent: Sent | None) -> None:
+        if sent is not None:
             await self._below(MOST_BYTES)
-        self.put_nowait(packet)
+        self.put_nowait(sent)
 
-    def put_nowait(self, packet: Packet | None) -> None:
+    def put_nowait(self, sent: Sent | None) -> None:
         """Also when it is full: whoever may not wait looks first."""
-        if packet is None:
+        if sent is None:
             self.ended = True
             self._room.set()
         elif not self.ended:
-            size = OF_A_PACKET + (len(packet.data) if isinstance(packet.data, str | bytes) else 0)
+            size = OF_EACH + self._size(sent)
             self._bytes += size
-            self._waiting.append((monotonic(), size, packet))
+            self._waiting.append((monotonic(), size, sent))
         self._something.set()
 
     async def _below(self, most: int) -> None:
@@ -54,19 +64,19 @@ class SendQueue:
             self._room.clear()
             await self._room.wait()
 
-    async def get(self) -> Packet | None:
+    async def get(self) -> Sent | None:
         while not self._waiting and not self.ended:
             self._something.clear()
             await self._something.wait()
         return self.get_nowait()
 
-    def get_nowait(self) -> Packet | None:
+    def get_nowait(self) -> Sent | None:
         """Raises asyncio.QueueEmpty."""
         if self._waiting:
-            _, size, packet = self._waiting.popleft()
+            _, size, sent = self._waiting.popleft()
             self._bytes -= size
             self._room.set()
-            return packet
+            return sent
         if self.ended:
             return None
         raise asyncio.QueueEmpty

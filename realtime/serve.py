@@ -11,15 +11,14 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from metering.parts import Drain
-from realtime.app import ABORT, RealtimeApp
-from realtime.bodies import GoingAway
-from realtime.client import Closing
+from realtime.app import RealtimeApp
+from realtime.client import Client
 from realtime.clients import Clients
+from realtime.closing import RESTART
 from realtime.socket_io import LARGEST_MESSAGE
+from realtime.wire import Wire
 
 BACKLOG = 2048
 SILENCE_MILLISECONDS = 30_000
@@ -30,30 +29,21 @@ COMES_BACK_SECONDS = (0.5, 5.0)
 """Spread over these, so that not all clients come back at once."""
 
 
-class AbortableWebSocket(WebSocketsSansIOProtocol):
-    async def run_asgi(self) -> None:
-        extensions: dict[str, Any] = self.scope["extensions"]
-        extensions[ABORT] = self.transport.abort
-        await super().run_asgi()
-
-    async def send(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # uvicorn forgets it, and calls an upgrade that was refused an error
-
-
 @dataclass(frozen=True)
 class Process:
-    """`started`: called on the loop before anybody can connect. `beside`: what runs beside the application. `drains`: what a
-    process waits for before it ends, `drain_seconds` long.
+    """`clients`: those of each capability that has some. `started`: called on the loop before anybody can connect. `beside`: what
+    runs beside the application. `drains`: what a process waits for before it ends, `drain_seconds` long.
     """
 
     app: RealtimeApp
-    clients: Clients
-    started: Callable[[], None]
+    clients: Sequence[Clients[Any]]
+    started: Sequence[Callable[[], None]]
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     drains: Sequence[Drain]
     drain_seconds: float
+
+    def all_clients(self) -> list[Client]:
+        return [client for each in self.clients for client in each]
 
 
 class Server(uvicorn.Server):
@@ -67,9 +57,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._process.started()
+        for each in self._process.started:
+            each()
         await super().startup(sockets)
-        self._beside = [asyncio.ensure_future(each()) for each in self._process.beside]
+        self._beside = [asyncio.ensure_future(beside()) for beside in self._process.beside]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """While it waits for what runs it still listens, and tells who comes to come again."""
@@ -81,17 +72,17 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         loop, process = asyncio.get_running_loop(), self._process
         process.app.draining = True
-        structlog.get_logger().info("realtime_draining", sockets=len(process.clients))
+        structlog.get_logger().info("realtime_draining", sockets=len(process.all_clients()))
         for drain in process.drains:
             drain.drain()
-        for client in process.clients:
+        for client in process.all_clients():
             comes_back = round(random.uniform(*COMES_BACK_SECONDS), 2)  # noqa: S311
-            client.emit("going_away", GoingAway(retry_after=comes_back).model_dump())
+            client.tell_going_away(comes_back)
         until = loop.time() + process.drain_seconds
         while loop.time() < until and not self.force_exit and not all(drain.drained() for drain in process.drains):
             await asyncio.sleep(0.1)
-        for client in process.clients:
-            client.end(Closing.RESTART)
+        for client in process.all_clients():
+            client.end(RESTART)
         until = loop.time() + CLOSE_SECONDS  # for what they are still to be told
         while loop.time() < until and not self.force_exit and self.server_state.tasks:
             await asyncio.sleep(0.02)
@@ -104,7 +95,7 @@ def serve(process: Process, listener: socket.socket, most_sockets: int) -> None:
         process.app,
         loop="uvloop",
         http="httptools",
-        ws=AbortableWebSocket,
+        ws=Wire,
         ws_max_size=LARGEST_MESSAGE,
         ws_max_queue=8,
         ws_ping_interval=20,

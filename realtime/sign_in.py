@@ -1,7 +1,7 @@
 """Who may use a socket: asked at its beginning, with each new token, every minute, and whenever an account changes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -9,11 +9,10 @@ from uuid import UUID
 
 import structlog
 
-from metering.sockets import Socket, SocketEvent
-from realtime.bodies import Refresh
 from realtime.callers import Admitted, Callers
-from realtime.client import Client, Closing
+from realtime.client import Client
 from realtime.clients import Clients
+from realtime.closing import REVOKED
 from security.edge.error_handlers import problem_of
 from security.edge.problems import InvalidToken, NotSignedIn, Problem
 from security.edge.request_id import begin_exchange
@@ -23,24 +22,28 @@ ENDS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 class SignIn:
-    def __init__(self, callers: Callers, clients: Clients) -> None:
+    def __init__(self, callers: Callers, clients: Clients[Any]) -> None:
         self._callers, self._clients = callers, clients
-        self.events = (SocketEvent("auth:refresh", Refresh, self._refresh, per_second=5),)
         self._judging: set[asyncio.Task[None]] = set()
         self._changes = 0
         """How often any account changed."""
 
-    async def first(self, client: Client, auth: Any) -> None:
-        """`auth`: what the client sent with its connection, of any kind. Raises Problem."""
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(token, str) or not token:
-            raise NotSignedIn("Send an access token or an API key as `auth: {token}`")
+    async def first(self, client: Client, token: str) -> None:
+        """Raises Problem."""
         changes, admitted = self._changes, await self._ask(token, client.address)
         if client.closing is not None:
             raise NotSignedIn("The socket is closed")
         self._clients.signed_in(client, admitted.caller)
         self._admit(client, token, admitted, changes)
         structlog.get_logger().info("socket_opened", socket=client.id, user_id=client.caller.user_id)
+
+    async def renew(self, client: Client, token: str) -> Admitted:
+        """Raises Problem, and then the client goes on with the token that it has."""
+        changes, admitted = self._changes, await self._ask(token, client.address)
+        if admitted.caller.user_id != client.caller.user_id:
+            raise InvalidToken("This token is another account's. Open another socket for it")
+        self._admit(client, token, admitted, changes)
+        return admitted
 
     def judge(self, client: Client) -> None:
         """Now, beside everything else. A client that may no longer be here is closed."""
@@ -81,19 +84,10 @@ class SignIn:
             admitted = await self._ask(token, client.address)
         except Problem as problem:
             if problem.status in ENDS and client.token == token:
-                client.end(Closing.REVOKED)
+                client.end(REVOKED)
         else:
             if client.token == token:
                 client.admitted = admitted
-
-    async def _refresh(self, socket: Socket, body: Refresh) -> Mapping[str, object]:
-        client = self._clients.get(socket.id)
-        assert client is not None
-        changes, admitted = self._changes, await self._ask(body.token, client.address)
-        if admitted.caller.user_id != client.caller.user_id:
-            raise InvalidToken("This token is another account's. Open another socket for it")
-        self._admit(client, body.token, admitted, changes)
-        return {"expires_at": admitted.expires_at}
 
     async def _ask(self, token: str, address: str) -> Admitted:
         """Raises Problem."""

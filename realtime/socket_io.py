@@ -1,20 +1,24 @@
 """python-socketio's server with what strangers on the internet would use against it changed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import engineio
 import socketio
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from metering.sockets import Socket, SocketEvent
 from realtime.answer_event import AnswerEvents
-from realtime.client import Client, Closing, Surroundings
+from realtime.bodies import Refresh
+from realtime.client import Surroundings
 from realtime.clients import Clients
+from realtime.closing import LEFT, LOST, MALFORMED, TOO_LARGE, TOO_MANY
 from realtime.metrics import REFUSED
 from realtime.send_queue import SendQueue
 from realtime.sign_in import SignIn
-from security.edge.problems import Problem
+from realtime.socket_io_client import PacketQueue, SocketIoClient, bytes_of
+from security.edge.problems import NotSignedIn, Problem
 from security.edge.request_id import begin_exchange
 
 ARRIVAL = "realtime.arrival"
@@ -25,7 +29,7 @@ MOST_MESSAGES = 200
 """A second, of all kinds: an event with bytes in it takes several."""
 LARGEST_MESSAGE = 128 * 1024
 PING_SECONDS, PONG_SECONDS = 25, 20
-LOST = {engineio.AsyncServer.reason.PING_TIMEOUT, engineio.AsyncServer.reason.TRANSPORT_ERROR}
+HAS_LOST = {engineio.AsyncServer.reason.PING_TIMEOUT, engineio.AsyncServer.reason.TRANSPORT_ERROR}
 
 
 def _without_what_clients_sent(record: logging.LogRecord) -> bool:
@@ -43,8 +47,8 @@ LOGGER.addFilter(_without_what_clients_sent)
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    def create_queue(self, *_: Any, **__: Any) -> SendQueue:
-        return SendQueue()
+    def create_queue(self, *_: Any, **__: Any) -> PacketQueue:
+        return SendQueue(bytes_of)
 
 
 class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
@@ -54,7 +58,13 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
     python-socketio looks its own handlers up by.
     """
 
-    def __init__(self, clients: Clients, sign_in: SignIn, events: AnswerEvents, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        clients: Clients[SocketIoClient],
+        sign_in: SignIn,
+        events: Sequence[SocketEvent],
+        surroundings: Surroundings,
+    ) -> None:
         super().__init__(
             async_mode="asgi",
             async_handlers=False,
@@ -69,7 +79,8 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
             logger=LOGGER,
             engineio_logger=LOGGER,
         )
-        self._clients, self._sign_in, self._events, self._surroundings = clients, sign_in, events, surroundings
+        self._clients, self._sign_in, self._surroundings = clients, sign_in, surroundings
+        self._events = AnswerEvents((SocketEvent("auth:refresh", Refresh, self._refresh, per_second=5), *events))
         self.on("connect", self._let_in)
 
     def _engineio_server_class(self) -> type[Engine]:
@@ -83,14 +94,16 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_connect(self, engine_id: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(engine_id, environ)
         arrival = environ["asgi.scope"][ARRIVAL]
-        client = Client(engine_id, arrival.address, self.eio.sockets[engine_id].queue, self._surroundings)
+        queue = self.eio.sockets[engine_id].queue
+        client = SocketIoClient(engine_id, arrival.address, self._surroundings, queue, self.close)
         arrival.belongs_to(client)
         self._clients.arrived(client)
+        client.must_sign_in()
 
     async def _handle_eio_disconnect(self, engine_id: str, reason: str) -> None:
         await super()._handle_eio_disconnect(engine_id, reason)
         if (client := self._clients.get(engine_id)) is not None:
-            client.end(Closing.LOST if reason in LOST else Closing.LEFT)
+            client.end(LOST if reason in HAS_LOST else LEFT)
 
     async def _handle_eio_message(self, engine_id: str, data: str | bytes) -> None:
         client = self._clients.get(engine_id)
@@ -98,14 +111,14 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
             return  # it has ended, and its connection does in a moment
         client.meter.arriving += len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         if client.meter.over(MESSAGES, MOST_MESSAGES):
-            client.end(Closing.TOO_MANY)
+            client.end(TOO_MANY)
         elif client.meter.arriving > self._events.largest:
-            client.end(Closing.TOO_LARGE)
+            client.end(TOO_LARGE)
         else:
             try:
                 await super()._handle_eio_message(engine_id, data)
             except Exception:
-                client.end(Closing.MALFORMED)
+                client.end(MALFORMED)
             if engine_id not in self._binary_packet:
                 client.meter.arriving = 0
 
@@ -129,8 +142,21 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
             raise Refused("Open another socket")
         exchange = begin_exchange({})
         try:
-            await self._sign_in.first(client, auth)
+            await self._sign_in.first(client, _token_of(auth))
         except Problem as problem:
             REFUSED.labels(problem.error).inc()
             client.refused()
             raise Refused(problem.detail, problem.body(exchange.request_id)) from None
+
+    async def _refresh(self, socket: Socket, body: Refresh) -> Mapping[str, object]:
+        client = self._clients.get(socket.id)
+        assert client is not None
+        return {"expires_at": (await self._sign_in.renew(client, body.token)).expires_at}
+
+
+def _token_of(auth: Any) -> str:
+    """`auth`: what the client sent with its connection, of any kind. Raises NotSignedIn."""
+    token = auth.get("token") if isinstance(auth, dict) else None
+    if not isinstance(token, str) or not token:
+        raise NotSignedIn("Send an access token or an API key as `auth: {token}`")
+    return token

@@ -35,6 +35,8 @@ class OpenSsh:
     """`authorized_keys` has the key lines of those who may sign in as `user`, who runs this process."""
 
     folder: Path
+    log_file: Path | None = None
+    """By default one in `folder`."""
     port: int = field(default=0, init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     user: str = field(default_factory=getpass.getuser, init=False)
@@ -62,8 +64,9 @@ class OpenSsh:
         self._host_key.chmod(0o600)
 
     def let_in(self, line: str) -> None:
-        with self.authorized_keys.open("a") as keys:
-            keys.write(f"{line}\n")
+        if line not in self.authorized_keys.read_text().splitlines():
+            with self.authorized_keys.open("a") as keys:
+                keys.write(f"{line}\n")
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +82,7 @@ class OpenSsh:
 
     @property
     def _log(self) -> Path:
-        return self.folder / "sshd.log"
+        return self.log_file or self.folder / "sshd.log"
 
     def _start_on(self, port: int) -> None:
         sshd = find_sshd()

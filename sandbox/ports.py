@@ -20,9 +20,15 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(*NOT_FOR_CLIENTS)  # noqa: S311 - no secret
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if is_free(port):
             return port
+
+
+def is_free(port: int) -> bool:
+    """Of loopback ports, at this moment."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def start_on_a_port(start: Callable[[int], None], log_file: Path, *, again_on: int, within_seconds: float) -> None:

@@ -17,10 +17,12 @@ from dotenv import dotenv_values
 
 from capabilities import CAPABILITIES
 from capabilities.chat import CHAT
+from capabilities.terminal import TERMINAL
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
 from sandbox.claim import Claim, claim_services, holder, published_addresses
 from sandbox.demo_products import demo_products
+from sandbox.demo_ssh import let_in
 from sandbox.development import DATA, without_redis
 from sandbox.development_secrets import development_secrets, is_set, kept_file
 from sandbox.first_command import first_command
@@ -28,8 +30,10 @@ from sandbox.first_order import first_order
 from sandbox.first_prediction import first_prediction, new_account, usage_of_predictions
 from sandbox.first_purchase import first_purchase_in_an_app, first_purchase_on_the_web
 from sandbox.first_solve import first_solve
+from sandbox.flask_commands import FlaskCommands
+from sandbox.open_ssh import OpenSsh
 from sandbox.services import AI_VARIABLES, ROOT, START_WITHIN_SECONDS, Services, unset_addresses, unset_ai
-from sandbox.staff_account import staff_account
+from sandbox.staff_account import ADDRESS, staff_account
 from settings.environment import with_names_of_today
 
 READY_WITHIN_SECONDS = 60.0
@@ -283,6 +287,7 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
         f"Dashboard      {base_url}/admin\n"
         f"               {sign_in}\n"
         f"{chat}"
+        f"{remark_on_terminal(base_url, services, environ)}"
         f"{mail}"
         f"{remark_on_payments(services, environ)}"
         f"{remark_on_sign_in(environ)}"
@@ -297,12 +302,29 @@ def announce(base_url: str, services: Services, environ: Mapping[str, str], *, s
 
 
 def look_around(folder: Path, services: Services, environ: Mapping[str, str]) -> str:
-    """How to sign in to the dashboard. Nobody's own database gets an account or products that they did not ask for."""
+    """How to sign in to the dashboard. Nobody's own database gets an account, products or a server that they did not ask for."""
     if services.postgres is None:
         return "To get an account: flask users create-admin"
-    if "shop" in products_on(environ):
-        demo_products(folder, environ)
-    return staff_account(folder, environ)
+    with FlaskCommands(environ) as flask:
+        if "shop" in products_on(environ):
+            demo_products(folder, flask)
+        sign_in = staff_account(folder, flask)
+        if TERMINAL.name in products_on(environ):
+            let_in(services.start_ssh(), services.ssh_folder, ADDRESS, flask)
+    return sign_in
+
+
+def remark_on_terminal(base_url: str, services: Services, environ: Mapping[str, str]) -> str:
+    if TERMINAL.name not in products_on(environ):
+        return ""
+    page, server = f"Terminal       {base_url}/terminal\n", services.ssh
+    if server is None:
+        return page
+    what = "sshd" if isinstance(server, OpenSsh) else "a stand-in for sshd"
+    return (
+        f"{page}               {ADDRESS} can connect to “This machine”: {what}, {server.user}@127.0.0.1:{server.port}\n"
+        f"               with the host key {server.fingerprint}\n"
+    )
 
 
 def products_on(environ: Mapping[str, str]) -> set[str]:

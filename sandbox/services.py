@@ -1,5 +1,5 @@
 """The servers that the API needs, for one machine: PostgreSQL, Valkey, the reference prediction server, a Stripe, an App Store, the
-sign-in of Apple and Google, and the AI providers."""
+sign-in of Apple and Google, the AI providers, and an SSH server."""
 
 import json
 import secrets
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.cannot_start import CannotStart
 from sandbox.child_process import ChildProcess
@@ -15,6 +16,9 @@ from sandbox.development_secrets import is_set
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.stripe_server.development_prices import PRICES_SETTING
 from sandbox.valkey import EmbeddedValkey, ValkeyUnavailable
+
+if TYPE_CHECKING:
+    from sandbox.demo_ssh import DemoSsh
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "PRIVATE_API_URL")
@@ -99,6 +103,7 @@ class Services:
     ai: ChildProcess | None = field(default=None, init=False)
     lent_by_ai: dict[str, str] = field(default_factory=dict, init=False)
     """The variables that the AI stand-in filled in."""
+    ssh: "DemoSsh | None" = field(default=None, init=False)
 
     @property
     def logs(self) -> Path:
@@ -108,6 +113,10 @@ class Services:
     def ai_settings(self) -> Path:
         """Where the AI stand-in writes its addresses and keys."""
         return self.folder / "ai" / "settings.json"
+
+    @property
+    def ssh_folder(self) -> Path:
+        return self.folder / "ssh"
 
     def start(self, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """Start what those variables stand for and return them with their addresses. `environ` holds the secrets.
@@ -130,6 +139,8 @@ class Services:
         for child in (self.ai, self.sign_in, self.app_store, self.stripe, self.private_server):
             if child is not None:
                 child.stop(5)
+        if self.ssh is not None:
+            self.ssh.stop()
         if self.valkey is not None:
             self.valkey.stop()
         if self.postgres is not None:
@@ -145,6 +156,7 @@ class Services:
             ("the App Store stand-in", self.app_store.process if self.app_store else None, "app-store"),
             ("the sign-in stand-in", self.sign_in.process if self.sign_in else None, "sign-in"),
             ("the AI stand-in", self.ai.process if self.ai else None, "ai"),
+            ("sshd", self.ssh.process if self.ssh else None, "sshd"),
         )
         for name, process, log in running:
             if process is not None and process.poll() is not None:
@@ -238,6 +250,13 @@ class Services:
         given: dict[str, str] = json.loads(settings.read_text())
         self.lent_by_ai = {name: given[name] for name in wanted}
         return self.lent_by_ai
+
+    def start_ssh(self) -> "DemoSsh":
+        """An SSH server for terminals. Nobody is let in yet."""
+        from sandbox.demo_ssh import start_demo_ssh  # noqa: PLC0415 - asyncssh, which flask run needs not
+
+        self.ssh = start_demo_ssh(self.ssh_folder, self.log_file("sshd"))
+        return self.ssh
 
     def _start_private_server(self, environ: Mapping[str, str]) -> str:
         command = [sys.executable, "-m", "examples.private_server", "--port", "0"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -9,8 +10,10 @@ from enum import StrEnum
 import asyncssh
 
 from database.loop_thread import LoopThread
+from sandbox.ssh_programs import Program
 
 USER = "deploy"
+TOLD_SECONDS = 10.0
 
 
 class Manner(StrEnum):
@@ -25,7 +28,9 @@ class Manner(StrEnum):
 
 
 class SshServer:
-    """`password` and `keys` (lines of `authorized_keys`) let `USER` in, and so do the right `answers` to `questions`."""
+    """`password` and `keys` (lines of `authorized_keys`) let `USER` in, and so do the right `answers` to `questions`. Whoever asks for
+    a shell gets `program`.
+    """
 
     def __init__(
         self,
@@ -38,12 +43,17 @@ class SshServer:
     ) -> None:
         self.password, self.keys, self.questions, self.answers = password, keys, questions, list(answers)
         self.manner = Manner.SERVE
+        self.program = Program()
         self.connections = 0
         self.users: list[str] = []
         """Those that were named, each time."""
-        self.port = 0
+        self.user, self.port = USER, 0
+        self.process = None
+        """It has none of its own, as OpenSsh has."""
         self._loop = LoopThread("ssh-server")
         self._listener: socket.socket | None = None
+        self._served: set[asyncssh.SSHServerConnection] = set()
+        self._answers = threading.Event()
         self._key = asyncssh.generate_private_key(host_key)
 
     def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
@@ -54,17 +64,37 @@ class SshServer:
         self._loop.start(self._accept(self._listener))
 
     def stop(self) -> None:
+        self._answers.set()
         self._loop.close()
         if self._listener is not None:
             self._listener.close()
+
+    def let_in(self, line: str) -> None:
+        self.keys = (*self.keys, line)
 
     def change_key(self, algorithm: str = "ssh-ed25519") -> None:
         """For those who come from now on."""
         self._key = asyncssh.generate_private_key(algorithm)
 
+    def hang_up(self) -> None:
+        """On all who are there."""
+        self._loop.start(self._hang_up()).result(TOLD_SECONDS)
+
+    def stop_answering(self) -> None:
+        """All connections stay open and nobody listens at our end of them, until `stop`."""
+        self._answers.clear()
+        self._loop.start(self._be_silent())
+
     @property
     def fingerprint(self) -> str:
         return self._key.get_fingerprint()
+
+    async def _hang_up(self) -> None:
+        for connection in self._served:
+            connection.abort()
+
+    async def _be_silent(self) -> None:
+        self._answers.wait()  # it holds up everything on this loop, and is meant to
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -90,10 +120,18 @@ class SshServer:
                     config=None,
                     server_factory=lambda: _Doorkeeper(self),
                     server_host_keys=[self._key],
-                    process_factory=_say_hello,
+                    process_factory=self.program.serve,
+                    encoding=None,
+                    line_editor=False,
                     gss_host=None,
                 )
-                await connection.wait_closed()
+                self._served.add(connection)
+                try:
+                    await connection.wait_closed()
+                finally:
+                    self._served.discard(connection)
+                    connection.abort()
+                    await connection.wait_closed()
         finally:
             client.close()
 
@@ -137,8 +175,3 @@ class _Doorkeeper(asyncssh.SSHServer):
 
     def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
         return username == USER and list(responses) == self._server.answers
-
-
-def _say_hello(process: "asyncssh.SSHServerProcess[str]") -> None:
-    process.stdout.write("hello\n")
-    process.exit(0)

@@ -2,32 +2,21 @@
 
 import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.cannot_start import CannotStart
-from sandbox.services import ROOT
+from sandbox.flask_commands import FlaskCommands
 
 ADDRESS = "admin@example.com"
 
 
-def staff_account(folder: Path, environ: Mapping[str, str]) -> str:
+def staff_account(folder: Path, flask: FlaskCommands) -> str:
     """How to sign in, for the database in `folder`. Raises CannotStart."""
     kept = folder / "dashboard-password"
     if not kept.exists():
         password = secrets.token_urlsafe(12)
-        made = subprocess.run(
-            [sys.executable, "-m", "flask", "users", "create-admin", ADDRESS, "--password-stdin"],
-            input=f"{password}\n",
-            env=dict(environ),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode:
+        made = flask("users", "create-admin", ADDRESS, "--password-stdin", typed=f"{password}\n")
+        if made.exit_code:
             raise CannotStart(f"The account for the dashboard could not be created: {made.stderr.strip()}")
         with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
             opened.write(password)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-from database.base import Clock, utc_now
+from sandbox.clock import Clock, utc_now
 
 MILLISECOND = timedelta(milliseconds=1)
 

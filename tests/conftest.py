@@ -35,7 +35,19 @@ TEMPLATE = "migrated"
 load_models(CAPABILITIES)
 
 
-FIRST = ("tests/whole/test_connection_flood.py", "tests/whole/test_openapi_fuzz.py")
+FIRST = (
+    "tests/whole/test_connection_flood.py",
+    "tests/whole/test_openapi_fuzz.py",
+    "tests/whole/test_faults.py",
+    "tests/whole/test_shop_processes.py",
+    "tests/payments/test_both_sellers.py",
+    "tests/whole/test_postgres_crash_and_worker.py",
+    "tests/whole/test_pgbouncer.py",
+    "tests/whole/test_month_end.py",
+    "tests/whole/test_killed_worker.py",
+    "tests/whole/test_rolling_restart.py",
+)
+"""Those with a test of more than half a minute, the longest first. `tests/whole` is collected last."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,6 +66,12 @@ SECURITY = (
     *("tests/gateway/test_closed_for_others.py", "tests/gateway/test_account_changes.py"),
     *("tests/realtime/test_sign_in.py", "tests/realtime/test_caps.py", "tests/realtime/test_flood.py"),
     *("tests/capabilities/solve/test_bad_input.py", "tests/capabilities/solve/test_nothing_is_kept.py"),
+    *(
+        "tests/capabilities/terminal/test_refused_destinations.py",
+        "tests/capabilities/terminal/sockets/test_opening.py",
+    ),
+    "tests/capabilities/terminal/sockets/test_refused_destinations.py",
+    "tests/capabilities/terminal/sockets/test_hostile_messages.py",
     *("tests/whole/test_api_keys.py", "tests/whole/test_cors.py", "tests/whole/test_processes_agree.py"),
     *("tests/whole/test_connection_flood.py", "tests/whole/test_hostile_input.py", "tests/whole/test_openapi_fuzz.py"),
     *("tests/whole/test_password_flood.py", "tests/whole/test_picture_bombs.py", "tests/whole/test_nothing_leaks.py"),
@@ -64,13 +82,14 @@ SECURITY = (
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test first, or one process would be at it alone long after the others have ended. Before it the one that measures
-    times, so that they do not run side by side.
+    """The longest tests first, or one process would be at them alone long after the others have ended. Before them the one that
+    measures times, so that they do not run side by side.
     """
+    place = {file: number for number, file in enumerate(FIRST)}
     for item in items:
         if item.nodeid.startswith(SECURITY):
             item.add_marker("security")
-    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(FIRST)))
 
 
 compile_builder = Rule._compile_builder

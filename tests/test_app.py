@@ -193,11 +193,13 @@ def test_the_document_tells_what_passes_over_sockets() -> None:
     told = document["x-websocket"]
     made: Assembled = app.extensions[ASSEMBLED]
     offered = [each.sockets for each in made.built.values() if each.sockets is not None]
+    assert told["paths"].keys() == {each.path or "/socket.io/" for each in offered}
+    for each in offered:
+        beside = {"auth:refresh"} if each.path is None else {"auth", "ping"}
+        described = told["paths"][each.path or "/socket.io/"]
+        assert described["from_client"].keys() == beside | {event.name for event in each.events}
+        assert described["from_server"].keys() >= each.told.keys()
     messages = told["paths"]["/socket.io/"]
-    assert messages["from_client"].keys() == {
-        "auth:refresh",
-        *(event.name for each in offered for event in each.events),
-    }
     assert messages["from_server"].keys() > {"auth:expiring", "going_away", "error", "chat:stream", "voice:audio"}
     for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', json.dumps(told, separators=(",", ":")))):
         found = document

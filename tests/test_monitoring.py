@@ -16,6 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 import providers.metrics  # noqa: F401 - its metrics exist where a capability with a provider is on
+import realtime.metrics  # noqa: F401 - of the process that holds sockets
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble
 from config import load_settings

@@ -179,6 +179,13 @@ BATCHES = (
         item=f"{USER.strip(chr(39))}/{SECOND}",
     ),
     Batch(
+        "purge_terminal_sessions",
+        "purge_terminal_sessions",
+        "terminal_sessions",
+        "id, user_id, state, rows, cols, created_at",
+        f"{ID}, {USER}, 'created', 24, 80, {LONG_AGO}",
+    ),
+    Batch(
         "forget_failed_jobs",
         "forget_failed_jobs",
         "procrastinate_jobs",

@@ -111,8 +111,9 @@ class AnyoneWithin:
 
 def networks_of(address: str, site_allowance: int) -> list[tuple[str, int]]:
     """What counts as one caller, with how many times the limit it has: an IPv4 address; the /64 and the /48 of IPv6."""
-    network, site = network_of(address), network_of(address, IPV6_SITE_BITS)
-    return [(network, 1)] if site == network else [(network, 1), (site, site_allowance)]
+    if ":" not in address:
+        return [(address, 1)]
+    return [(network_of(address), 1), (network_of(address, IPV6_SITE_BITS), site_allowance)]
 
 
 @lru_cache(64)

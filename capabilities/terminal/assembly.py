@@ -2,11 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
+from auth.page_sessions.pages import Subject
 from capabilities.terminal.commands import terminal_commands
 from capabilities.terminal.history.purge import history_jobs
 from capabilities.terminal.history.routes import history_routes
+from capabilities.terminal.metrics import OPEN_SESSIONS
+from capabilities.terminal.page.routes import terminal_door, terminal_pages
+from capabilities.terminal.plan_limits import FEATURE
+from capabilities.terminal.sessions.bodies import socket_address
+from capabilities.terminal.sessions.purge import session_jobs
+from capabilities.terminal.sessions.routes import session_routes
+from capabilities.terminal.sessions.sockets import TerminalSockets
+from capabilities.terminal.sessions.start_session import SessionStarts
 from capabilities.terminal.settings import TerminalSection, port_ranges
 from capabilities.terminal.ssh.allowed_addresses import AllowedAddresses
 from capabilities.terminal.ssh.connect_limits import ConnectLimits
@@ -29,19 +39,29 @@ POSTGRES_PORT = 5432
 def build_terminal(parts: Parts, settings: TerminalSection) -> Built:
     auth = parts.auth
     destinations = destinations_of(settings)
-    tries = Tries(auth, LoopThread("ssh"), destinations, ConnectLimits(auth.redis), settings.terminal_connect_seconds)
+    limits, seconds = ConnectLimits(auth.redis), settings.terminal_connect_seconds
+    tries = Tries(auth, LoopThread("ssh"), destinations, limits, seconds)
+    sockets = TerminalSockets(auth, SessionStarts(auth, destinations, limits, seconds))
     # No API key opens any of it, and staff who look through an account see nothing of it.
-    guard = replace(auth.signed_in, as_oneself=True, metered=True)
+    guard = replace(auth.signed_in, as_oneself=True, metered=True, page=FEATURE)
+    ws_url = socket_address(parts.sockets_url)
+    has_page = settings.terminal_page
     return Built(
         routes=(
+            session_routes(auth, guard, ws_url),
             profile_routes(auth, guard, tries),
             key_routes(auth, guard, replace(guard, fresh=True)),
             known_host_routes(auth, guard),
             history_routes(auth, guard),
             sync_routes(auth, guard),
+            *([terminal_door()] if has_page else []),
         ),
-        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock)),
-        commands=(terminal_commands(auth.data_keys),),
+        jobs=(*seen_jobs(auth.clock), *history_jobs(auth.clock), *session_jobs(auth.clock)),
+        commands=(terminal_commands(auth, in_development=settings.is_development),),
+        figures=(OPEN_SESSIONS,),
+        portal_pages=(Subject(FEATURE, "Terminal", partial(terminal_pages, ws_url)),) if has_page else (),
+        sockets=sockets.events(),
+        drains=(sockets.live,),
     )
 
 

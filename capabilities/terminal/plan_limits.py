@@ -1,6 +1,6 @@
 """What each plan may have of the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -15,7 +15,7 @@ class TerminalLimits:
     """Limits of one tier.
 
     `sessions` may be open at once. `resume_minutes`: how long one goes on while no device has it. `longest_hours`: how long it may
-    last in total. `history_days`: how long commands are kept.
+    last in total. `history_days`: how long commands are kept, and sessions after their end.
     """
 
     sessions: int
@@ -42,3 +42,8 @@ TERMINAL_LIMITS: Final[Mapping[Tier, TerminalLimits]] = MappingProxyType(
         ),
     }
 )
+
+
+def tiers_by_history_days() -> Iterator[tuple[int, list[Tier]]]:
+    for days in sorted({limits.history_days for limits in TERMINAL_LIMITS.values()}):
+        yield days, [tier for tier, limits in TERMINAL_LIMITS.items() if limits.history_days == days]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from settings import types
 from settings.database import DatabaseSection
+from settings.section import Place
 
 HIGHEST_PORT: Final = 65_535
 
@@ -58,6 +59,16 @@ class TerminalSection(DatabaseSection):
     """The ports that terminals may connect to: numbers and ranges, separated by commas."""
     terminal_connect_seconds: float = Field(default=10, ge=1, le=60)
     """The longest time to connect to a server and to sign in, in seconds. The time in which a user types is not counted."""
+
+    terminal_page: bool = Field(examples=["on"])
+    """Whether there is the page `/terminal`, a terminal in the browser. Default: on in development, otherwise off."""
+
+    @staticmethod
+    def defaults(place: Place) -> dict[str, str]:
+        return {"terminal_page": "on" if place.is_development else "off"}
+
+    def switched_off(self) -> dict[str, str]:
+        return {} if self.terminal_page else {"/terminal": "TERMINAL_PAGE", "/portal/terminal": "TERMINAL_PAGE"}
 
     def remarks(self) -> Iterator[str]:
         if any(network.prefixlen == 0 for network in self.terminal_allowed_networks):

@@ -8,7 +8,7 @@ from functools import cache
 from types import ModuleType
 from typing import get_args
 
-from database.base import utc_now
+from sandbox.clock import utc_now
 
 SHUTDOWN = re.compile(r"- (?P<names>\"[^:]+?):\s+(?:Announced\s+shutdown\s+date:\s+(?P<date>[\d-]+)|Not a)", re.DOTALL)
 

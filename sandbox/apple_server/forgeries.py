@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from database.base import Clock
 from sandbox.apple_server.certificate_chain import LEAF_MARKER, CertificateChain, CertifiedKey, Validity, issue
 from sandbox.apple_server.signed_payloads import Payload
+from sandbox.clock import Clock
 from sandbox.store_clock import MILLISECOND, milliseconds
 
 EXPIRED_SINCE = timedelta(days=30)

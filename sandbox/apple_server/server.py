@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from database.base import Clock, utc_now
 from sandbox.apple_server.app_store import AppStore
 from sandbox.apple_server.certificate_chain import CertificateChain
 from sandbox.apple_server.check_bearer_token import BearerTokenCheck
@@ -21,6 +20,7 @@ from sandbox.apple_server.sold_app import App, Environment, ServerApiKey
 from sandbox.apple_server.store_controls import StoreControls
 from sandbox.apple_server.subscriptions import Transaction
 from sandbox.apple_server.verify_receipt import IssuedReceipts, ReceiptVerifier
+from sandbox.clock import Clock, utc_now
 from sandbox.http_listener import Listener, Reply, Request
 from sandbox.store_clock import StoreClock
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from database.base import Clock
+from sandbox.clock import Clock
 
 AUDIENCE = "https://appleid.apple.com"
 LONGEST_LIFE_SECONDS = 15_777_000

@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from database.base import Clock
+from sandbox.clock import Clock
 
 LIVES = timedelta(minutes=10)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from database.base import Clock, utc_now
 from sandbox.apple_server.sold_app import ServerApiKey
+from sandbox.clock import Clock, utc_now
 from sandbox.http_listener import Listener
 from sandbox.identity_server.apple import Apple
 from sandbox.identity_server.client_secret import ClientSecretCheck

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from threading import Event
 
-from database.base import utc_now
+from sandbox.clock import utc_now
 from sandbox.stripe_server.development_prices import add_development_prices
 from sandbox.stripe_server.server import StripeServer
 

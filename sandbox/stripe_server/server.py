@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import stripe
 
-from database.base import Clock, utc_now
+from sandbox.clock import Clock, utc_now
 from sandbox.http_listener import Listener, Reply, Request
 from sandbox.store_clock import StoreClock
 from sandbox.stripe_server.billing.invoices import Invoices

@@ -26,6 +26,18 @@ class Body(BaseModel):
     )
 
 
+class Message(BaseModel):
+    """Base of what a client sends over a socket of a path: as strict as a Body, but for unknown members, which are ignored. Such
+    sockets stay open for hours, and the server behind them may be older than the client.
+
+    A text may hold NUL, which PostgreSQL cannot store: a terminal sends it for Ctrl-Space.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
 class FilledIn(Body):
     """Base of what a form of a page sends, as its body or as its query: a field that was left empty was not sent.
 

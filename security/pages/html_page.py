@@ -70,7 +70,9 @@ def _asset(file: Path) -> Compressible:
     return Compressible(file.read_bytes(), guess_type(file.name)[0] or "text/plain")
 
 
-def page_policy(*, scripts: bool = False, styles: Sequence[str] = ()) -> str:
-    """For `Page`. `scripts`: the page has scripts of ours, which may call the API. `styles`: hashes of inline styles."""
-    run, call = ("script-src 'self'; ", "; connect-src 'self'") if scripts else ("", "")
+def page_policy(*, scripts: bool = False, styles: Sequence[str] = (), sockets: Sequence[str] = ()) -> str:
+    """For `Page`. `scripts`: the page has scripts of ours, which may call the API. `styles`: hashes of inline styles. `sockets`: the
+    origins of ours where those scripts open sockets.
+    """
+    run, call = ("script-src 'self'; ", f"; connect-src {' '.join((SELF, *sockets))}") if scripts else ("", "")
     return f"{run}style-src {' '.join((SELF, *styles))}; img-src data:{call}"

@@ -272,6 +272,12 @@ def test_the_proof_must_be_fresh(desk: Desk) -> None:
     assert refused(desk.begin()) == (401, "insufficient_user_authentication")
 
 
+def test_nobody_proves_who_they_are_to_hear_that_it_is_not_enough(desk: Desk) -> None:
+    desk.set_role("bob@example.com", "user")
+    desk.accounts.clock.advance(minutes=6)
+    assert refused(desk.begin()) == (403, "insufficient_role")
+
+
 @pytest.mark.parametrize("reason", ["", "because", "x" * 501])
 def test_a_reason_is_given(desk: Desk, reason: str) -> None:
     assert desk.begin(reason=reason).status_code == 422

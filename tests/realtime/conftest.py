@@ -80,7 +80,7 @@ def environ(migrated_databases: MigratedDatabases, valkey_server: str) -> Iterat
     with migrated_databases.one() as url:
         yield {
             **production_environment(url, "https://predict.example.com", valkey_server),
-            "CAPABILITIES": "predict,toy",
+            "CAPABILITIES": "predict,toy,toymessages",
             "REALTIME_MAX_SOCKETS": str(MOST_SOCKETS),
             "REALTIME_MAX_PER_ADDRESS": str(PER_ADDRESS),
             "METRICS_TOKEN": METRICS_TOKEN,

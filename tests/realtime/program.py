@@ -1,4 +1,4 @@
-"""`flask realtime run` with the toy that holds sockets. With BLOCKBUSTER set, whatever would block the loop raises an error.
+"""`flask realtime run` with the toys that hold sockets. With BLOCKBUSTER set, whatever would block the loop raises an error.
 
 SHORTER has constants that a test cannot wait for: JSON, by module and name.
 """
@@ -13,11 +13,12 @@ from flask.cli import ScriptInfo
 from app import assemble
 from capabilities import CAPABILITIES
 from config import load_settings
+from tests.realtime.toy_messages import TOY_MESSAGES
 from tests.realtime.toy_sockets import TOY_SOCKETS
 
 LOGGING = {"structlog/_output.py": {"msg"}, "security/logs/log.py": {"_write_out"}}
 """Writes a line at a time, to wherever the operator reads them."""
-DECLARED = (*CAPABILITIES, TOY_SOCKETS)
+DECLARED = (*CAPABILITIES, TOY_SOCKETS, TOY_MESSAGES)
 
 
 def main() -> None:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.metering.limit_backends import eventually
 from tests.realtime.conftest import PER_ADDRESS, Accounts
+from tests.realtime.message_socket import MessageSocket
 from tests.realtime.raw_socket import RawSocket
 from tests.realtime.realtime_process import RealtimeProcess
+from tests.realtime.toy_messages import PATH
 from tests.whole.environment import PUBLIC_HOST
 from tests.whole.new_address import new_address
 from tests.whole.proxies import CADDY, NGINX, NOWHERE, Proxy, caddy, nginx
@@ -87,6 +90,20 @@ def test_an_address_is_the_client_s_and_cannot_be_made_up(proxy: Proxy, token: s
     finally:
         for each in sockets:
             each.connection.close()
+
+
+def test_a_token_in_an_address_is_in_no_log_of_the_proxy(
+    request: pytest.FixtureRequest, proxy: Proxy, token: str, tmp_path: Path
+) -> None:
+    with MessageSocket(URL, token, through=connected(proxy)) as alice:
+        assert alice.ask("echo", "said", data="hello")
+    without_realtime = {"caddy": caddy, "nginx": nginx}[request.node.callspec.id]
+    with without_realtime([NOWHERE, NOWHERE], tmp_path) as broken:
+        with pytest.raises(InvalidStatus) as refused:
+            MessageSocket(URL, token, through=connected(broken))
+        assert refused.value.response.status_code == 502
+        eventually(lambda: PATH in broken.logs())
+        assert token.rpartition(".")[2] not in broken.logs() + proxy.logs()
 
 
 @needs_caddy

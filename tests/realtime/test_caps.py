@@ -2,14 +2,13 @@
 
 import pytest
 
-from auth.tiers import Tier
 from realtime.caps import Caps, TooManySockets
 from realtime.origin import OriginNotAllowed, Origins
 from security.edge.problems import TooBusy
 
 
 def test_what_is_given_back_can_be_taken_again() -> None:
-    caps = Caps(most=10, per_address=1, per_user={})
+    caps = Caps(most=10, per_address=1)
     caps.check("192.0.2.1")
     caps.take("192.0.2.1")
     caps.check("192.0.2.2")
@@ -21,7 +20,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
 
 
 def test_an_ipv6_network_counts_as_one_address() -> None:
-    caps = Caps(most=10, per_address=1, per_user={})
+    caps = Caps(most=10, per_address=1)
     caps.take("2001:db8::1")
     caps.check("2001:db8:0:1::1")
     with pytest.raises(TooManySockets):
@@ -29,18 +28,10 @@ def test_an_ipv6_network_counts_as_one_address() -> None:
 
 
 def test_a_full_process_is_told_before_a_full_address() -> None:
-    caps = Caps(most=1, per_address=1, per_user={})
+    caps = Caps(most=1, per_address=1)
     caps.take("192.0.2.1")
     with pytest.raises(TooBusy):
         caps.check("192.0.2.1")
-
-
-def test_a_user_has_those_of_the_plan() -> None:
-    caps = Caps(most=10, per_address=10, per_user={Tier.FREE: 2, Tier.PLUS: 5})
-    caps.check_user(Tier.FREE, already=1)
-    caps.check_user(Tier.PLUS, already=4)
-    with pytest.raises(TooManySockets, match="Your plan allows 2 sockets"):
-        caps.check_user(Tier.FREE, already=2)
 
 
 @pytest.mark.parametrize(

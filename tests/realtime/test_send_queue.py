@@ -3,24 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from engineio.packet import MESSAGE, Packet
-
 from realtime.send_queue import MOST_BYTES, SendQueue
 
-LARGE = Packet(MESSAGE, "x" * (MOST_BYTES // 2))
+LARGE = "x" * (MOST_BYTES // 2)
 
 
-def run(test: Callable[[SendQueue], Awaitable[None]]) -> None:
+def run(test: Callable[[SendQueue[str]], Awaitable[None]]) -> None:
     async def with_queue() -> None:
         async with asyncio.timeout(10):
-            await test(SendQueue())
+            await test(SendQueue(len))
 
     asyncio.run(with_queue())
 
 
 def test_packets_come_out_in_their_order() -> None:
-    async def test(queue: SendQueue) -> None:
-        packets = [Packet(MESSAGE, str(number)) for number in range(3)]
+    async def test(queue: SendQueue[str]) -> None:
+        packets = [str(number) for number in range(3)]
         for packet in packets:
             await queue.put(packet)
         assert [await queue.get() for _ in packets] == packets
@@ -29,7 +27,7 @@ def test_packets_come_out_in_their_order() -> None:
 
 
 def test_whoever_puts_waits_for_room() -> None:
-    async def test(queue: SendQueue) -> None:
+    async def test(queue: SendQueue[str]) -> None:
         await queue.put(LARGE)
         await queue.put(LARGE)
         assert queue.is_full
@@ -45,7 +43,7 @@ def test_whoever_puts_waits_for_room() -> None:
 
 
 def test_whoever_may_wait_leaves_room_for_what_may_not() -> None:
-    async def test(queue: SendQueue) -> None:
+    async def test(queue: SendQueue[str]) -> None:
         await queue.room()
         queue.put_nowait(LARGE)
         waiting = asyncio.create_task(queue.room())
@@ -59,16 +57,16 @@ def test_whoever_may_wait_leaves_room_for_what_may_not() -> None:
 
 
 def test_many_small_packets_fill_it_too() -> None:
-    async def test(queue: SendQueue) -> None:
+    async def test(queue: SendQueue[str]) -> None:
         for _ in range(MOST_BYTES // 256):
-            queue.put_nowait(Packet(MESSAGE, "x"))
+            queue.put_nowait("x")
         assert queue.is_full
 
     run(test)
 
 
 def test_the_end_comes_after_what_waits_and_frees_whoever_waits() -> None:
-    async def test(queue: SendQueue) -> None:
+    async def test(queue: SendQueue[str]) -> None:
         queue.put_nowait(LARGE)
         queue.put_nowait(LARGE)
         waiting = asyncio.create_task(queue.put(LARGE))
@@ -82,7 +80,7 @@ def test_the_end_comes_after_what_waits_and_frees_whoever_waits() -> None:
 
 
 def test_it_knows_since_when_its_oldest_has_waited() -> None:
-    async def test(queue: SendQueue) -> None:
+    async def test(queue: SendQueue[str]) -> None:
         assert queue.waits_since is None
         await queue.put(LARGE)
         first = queue.waits_since

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,28 @@ def test_the_lines_to_try_are_those_of_the_products_that_are_on(products: str, p
     assert "TOKEN=$(curl" in shown
 
 
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[MakeRun]:
-    running = MakeRun(tmp_path)
+@contextmanager
+def started_in(folder: Path) -> Iterator[MakeRun]:
+    running = MakeRun(folder)
     try:
         running.start()
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[MakeRun]:
+    """For a test that stops it."""
+    with started_in(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def started_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
+    """Each test has accounts of its own."""
+    with started_in(tmp_path_factory.mktemp("make-run")) as running:
+        yield running
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
@@ -118,6 +133,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
     assert "mail_box" in ask(started, "/")["links"]
     assert f"{started.url}/docs" in started.output and f"{started.url}/chat" in started.output
     assert sign_in_to_the_dashboard(started).headers["Location"] == "/admin/second-factor"
+    connect_to_this_machine(started)
     assert f"{started.folder / 'logs'}/" in started.output
 
     assert "Confirm your e-mail address" in emails_on_the_mail_page(started)
@@ -138,7 +154,7 @@ def test_the_printed_lines_make_a_first_prediction_and_purchase_and_ctrl_c_stops
 
     children = started.descendants()
     # PostgreSQL, Valkey, the private server, a Stripe, an App Store, Apple's and Google's sign-in, an AI provider, the API, the
-    # worker, the realtime process, the mail box
+    # worker, the realtime process, the mail box; and sshd, where there is one
     assert len(children) >= 11
     assert started.stop(signal.SIGINT) == 0
     assert all_gone(children)
@@ -152,7 +168,29 @@ def sign_in_to_the_dashboard(started: MakeRun) -> requests.Response:
     return requests.post(f"{found[1]}/sign-in", data=fields, headers=page, allow_redirects=False, timeout=30)
 
 
-def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: str = "") -> dict[str, Any]:
+def connect_to_this_machine(started: MakeRun) -> None:
+    """With the account and the server that were printed."""
+    found = re.search(
+        r"^Terminal +http://localhost:\d+/terminal\n +(\S+) can connect to .*@127\.0\.0\.1:(\d+)\n +.* (SHA256:\S+)$",
+        started.output,
+        re.MULTILINE,
+    )
+    password = re.search(r"Sign in as \S+ with (\S+);", started.output)
+    assert found is not None and password is not None, started.output
+    token = ask(started, "/api/auth/login", {"email": found[1], "password": password[1]})["access_token"]
+    [profile] = ask(started, "/api/terminal/ssh/profiles", None, token)["profiles"]
+    test = f"/api/terminal/ssh/profiles/{profile['id']}/test"
+    assert ask(started, test, {}, token)["host_key"]["fingerprint"] == found[3]
+    ask(
+        started,
+        "/api/terminal/ssh/known-hosts",
+        {"host": profile["host"], "port": int(found[2]), "fingerprint": found[3]},
+        token,
+    )
+    assert ask(started, test, {}, token)["ok"] is True
+
+
+def ask(started: MakeRun, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
     request = urllib.request.Request(
         f"{started.url}{path}",
         None if body is None else json.dumps(body).encode(),
@@ -164,31 +202,31 @@ def ask(started: MakeRun, path: str, body: dict[str, str] | None = None, token: 
 
 
 @pytest.mark.slow
-def test_a_plan_can_be_bought_from_the_stand_in(started: MakeRun) -> None:
+def test_a_plan_can_be_bought_from_the_stand_in(started_once: MakeRun) -> None:
     account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
-    token = ask(started, "/api/auth/register", account)["access_token"]
+    token = ask(started_once, "/api/auth/register", account)["access_token"]
     wanted = {"tier": "pro", "billing_cycle": "monthly"}
-    page = ask(started, "/api/payments/stripe/create-checkout-session", wanted, token)["checkout_url"]
+    page = ask(started_once, "/api/payments/stripe/create-checkout-session", wanted, token)["checkout_url"]
     done = requests.post(page, data={"action": "good"}, allow_redirects=False, timeout=30)
     assert done.status_code == 303
 
-    wait_for_tier(started, token, "pro")
+    wait_for_tier(started_once, token, "pro")
 
 
 @pytest.mark.slow
-def test_the_app_store_stand_in_tells_the_api_what_happens(started: MakeRun) -> None:
-    found = re.search(r"^Payments .*App Store (http://\S+)$", started.output, re.MULTILINE)
-    assert found is not None, started.output
-    account = {"email": "alice@example.com", "password": "tulip-9-orbit-canoe"}
-    token = ask(started, "/api/auth/register", account)["access_token"]
-    own_token = ask(started, "/api/payments/apple/account-token", None, token)["account_token"]
-    order = {"customer": "alice", "product_id": "com.mirroros.pro.monthly", "account_token": own_token}
+def test_the_app_store_stand_in_tells_the_api_what_happens(started_once: MakeRun) -> None:
+    found = re.search(r"^Payments .*App Store (http://\S+)$", started_once.output, re.MULTILINE)
+    assert found is not None, started_once.output
+    account = {"email": "bob@example.com", "password": "tulip-9-orbit-canoe"}
+    token = ask(started_once, "/api/auth/register", account)["access_token"]
+    own_token = ask(started_once, "/api/payments/apple/account-token", None, token)["account_token"]
+    order = {"customer": "bob", "product_id": "com.mirroros.pro.monthly", "account_token": own_token}
     bought = requests.post(f"{found[1]}/controls/subscribe", json=order, timeout=30).json()
-    wait_for_tier(started, token, "pro")
+    wait_for_tier(started_once, token, "pro")
 
     transaction = {"transaction_id": bought["transaction_id"]}
     assert requests.post(f"{found[1]}/controls/refund", json=transaction, timeout=30).status_code == 200
-    wait_for_tier(started, token, "free")
+    wait_for_tier(started_once, token, "free")
 
 
 def wait_for_tier(started: MakeRun, token: str, tier: str) -> None:
@@ -201,13 +239,13 @@ def wait_for_tier(started: MakeRun, token: str, tier: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documented lines need curl")
-def test_the_documented_lines_sign_in_with_apple_and_google_and_closing_takes_it_back(started: MakeRun) -> None:
-    found = re.search(r"^Sign-in +stand-ins: Apple (\S+), Google (\S+)$", started.output, re.MULTILINE)
-    assert found is not None, started.output
+def test_the_documented_lines_sign_in_with_apple_and_google_and_closing_takes_it_back(started_once: MakeRun) -> None:
+    found = re.search(r"^Sign-in +stand-ins: Apple (\S+), Google (\S+)$", started_once.output, re.MULTILINE)
+    assert found is not None, started_once.output
     page = (ROOT / "docs" / "accounts.md").read_text(encoding="utf-8")
     block = page[page.index("### Trying it") :].split("```")[1].removeprefix("bash\n")
     block = block.replace("http://127.0.0.1:40001", found[1]).replace("http://127.0.0.1:40002", found[2])
-    block = block.replace("http://localhost:8000", started.url)
+    block = block.replace("http://localhost:8000", started_once.url)
     done = subprocess.run(["bash", "-euc", block], capture_output=True, text=True, check=False, timeout=60)
     decoder = json.JSONDecoder()
     by_apple, end = decoder.raw_decode(done.stdout)
@@ -217,7 +255,7 @@ def test_the_documented_lines_sign_in_with_apple_and_google_and_closing_takes_it
 
     wait_for_authorizations(found[1], 1)
     own = {"Authorization": f"Bearer {by_apple['access_token']}"}
-    assert requests.delete(f"{started.url}/api/auth/profile", headers=own, timeout=30).status_code == 200
+    assert requests.delete(f"{started_once.url}/api/auth/profile", headers=own, timeout=30).status_code == 200
     wait_for_authorizations(found[1], 0)
 
 

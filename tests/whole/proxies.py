@@ -54,6 +54,10 @@ class Proxy:
     connect: Connect
     log_file: Path
 
+    def logs(self) -> str:
+        """Also what it was told to write beside its output."""
+        return "".join(each.read_text() for each in self.log_file.parent.glob("*.log"))
+
 
 @contextmanager
 def caddy(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> Iterator[Proxy]:
@@ -86,7 +90,7 @@ def nginx(web_servers: Sequence[int], folder: Path, realtime: int = NOWHERE) -> 
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
 
     def program(port: int) -> ChildProcess:
-        text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8").replace("/var/log/nginx/", f"{folder}/")
         more = "".join(f"\tserver 127.0.0.1:{port} max_fails=0;\n" for port in web_servers[2:])
         for old, new in {
             "127.0.0.1:8001": f"127.0.0.1:{web_servers[0]}",

@@ -2,10 +2,8 @@
 
 import json
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tests.browser import CHROMIUM, complaints_of
 from tests.conftest import administer
 from tests.databases import MigratedDatabases, ask
 from tests.whole.environment import ai_environment, production_environment
+from tests.whole.line import Line
 from tests.whole.test_dashboard_in_a_browser import FINDINGS
 from tests.whole.web_server import Person, WebServer
 
@@ -81,48 +80,6 @@ def behind(
         running.callback(server.stop)
         server.start()
         yield Behind(server, ai, database_url)
-
-
-class Line:
-    """Between the browser and the server. It can be cut, and connections are then refused until it is mended."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.mended = threading.Event()
-        self.mended.set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        self.mended.clear()
-        for each in self._open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                ends = self._listener.accept()[0], socket.create_connection(("127.0.0.1", self._to))
-                if not self.mended.is_set():
-                    for end in ends:
-                        end.close()
-                    continue
-                self._open += ends
-                for source, target in (ends, ends[::-1]):
-                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        self.cut()
-        for each in (self._listener, *self._open):
-            each.close()
 
 
 @pytest.fixture

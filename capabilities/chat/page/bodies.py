@@ -2,13 +2,6 @@
 
 from capabilities.chat.conversations.bodies import MessageAnswer
 from security.api.cursor import ListAnswer, ListQuery
-from security.api.models import AnswerBody
-
-
-class PageToken(AnswerBody):
-    access_token: str
-    expires_in: int
-    """Seconds."""
 
 
 class ShownMessage(MessageAnswer):

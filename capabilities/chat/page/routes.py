@@ -6,14 +6,15 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from auth.page_sessions.guards import PageGuards, visitor
+from auth.page_sessions.guards import PageGuards
+from auth.page_sessions.page_token import token_of_page
 from auth.page_sessions.pages import GIVES_DATA, SENDS_ON, PageQuery, SitePages, see_other, show
 from auth.page_sessions.site import PORTAL
 from auth.principal import Principal
 from capabilities.chat.conversations.bodies import LONGEST_MESSAGE, MessageAnswer, MessagesQuery
 from capabilities.chat.conversations.list_messages import list_messages
 from capabilities.chat.models import MessageRole, MessageState
-from capabilities.chat.page.bodies import PageToken, ShownMessage, ShownMessages, ShownQuery
+from capabilities.chat.page.bodies import ShownMessage, ShownMessages, ShownQuery
 from capabilities.chat.page.markdown import rendered
 from capabilities.chat.plan_limits import FEATURE
 from capabilities.chat.replies.ended import failure_named
@@ -80,21 +81,7 @@ def chat_pages(guards: PageGuards) -> Blueprint:
         """The script finds out whether there is such a conversation."""
         return page()
 
-    @operation(
-        pages,
-        "POST",
-        "/token",
-        operation_id="token_of_chat",
-        summary="Get the token of the page",
-        guard=guards(),
-        answers=GIVES_DATA,
-    )
-    def token(caller: Principal) -> Answer:
-        """It opens what API keys with the scope of chat open, and nothing else (docs/decisions/0032-the-chat-page.md)."""
-        admitted = visitor()
-        assert admitted is not None  # nosec B101 - the guard let it in
-        issued = guards.sessions.token_for(admitted, FEATURE)
-        return Answer(200, PageToken(access_token=issued.text, expires_in=issued.expires_in))
+    token_of_page(pages, guards, FEATURE)
 
     @operation(
         pages,

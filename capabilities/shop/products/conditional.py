@@ -17,14 +17,15 @@ CONDITIONAL_HEADERS: Final = {
 
 @dataclass(frozen=True)
 class Tagged:
-    """JSON and its entity tag."""
+    """JSON and its entity tag. `version`: what tells cheaply whether it is still the same, where something does."""
 
     body: bytes
     etag: str
+    version: str | None = None
 
     @classmethod
-    def of(cls, body: bytes) -> Self:
-        return cls(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
+    def of(cls, body: bytes, version: str | None = None) -> Self:
+        return cls(body, f'"{blake2b(body, digest_size=12).hexdigest()}"', version)
 
     def answer(self) -> Answer:
         """To the present request."""

@@ -6,6 +6,7 @@ from sqlalchemy import Engine, func, select
 
 from capabilities.shop.models import Product
 from capabilities.shop.products.bodies import CategoriesAnswer, CategoryAnswer, ProductSort, ProductsQuery
+from capabilities.shop.products.conditional import Tagged
 from capabilities.shop.products.show import AS_JSON
 from database import reading
 from database.one_statement import rows_of
@@ -13,6 +14,7 @@ from security.edge.problems import ValidationFailed, field_error
 
 MOST_CATEGORIES: Final = 1_000
 
+SHOWN: Final = f"id::text AS place, {AS_JSON}"
 ORDERS: Final = {
     ProductSort.NEWEST: ("id", "<"),
     ProductSort.PRICE: ("price_minor, id", ">"),
@@ -22,10 +24,23 @@ ORDERS: Final = {
 """What a list is sorted by, which has an index, and how what follows compares. Ids are in the order of time."""
 
 
+def renew_list(engine: Engine, wanted: ProductsQuery, known: Tagged | None) -> Tagged:
+    """What anyone sees. PostgreSQL writes its JSON again only when a row of it is another than in `known`: each change of a row is
+    one of another transaction, `xmin`. Raises ValidationFailed.
+    """
+    page = statement(wanted, "id, xmin")
+    versions = f"SELECT string_agg(concat(id, xmin), ',') FROM ({page}) AS page"  # nosec B608 # noqa: S608 - constants
+    # First, so that the list is never older than its version. Newer does no harm: then it is read again.
+    ((version,),) = rows_of(engine, versions, values_of(wanted))
+    if known is not None and version is not None and known.version == version:
+        return known
+    return Tagged.of(list_products(engine, wanted, also_inactive=False), version)
+
+
 def list_products(engine: Engine, wanted: ProductsQuery, *, also_inactive: bool) -> bytes:
     """The JSON of a ProductsAnswer. Raises ValidationFailed for the cursor of another list."""
-    values = {**wanted.model_dump(), "cursor": str(wanted.cursor), "most": wanted.limit + 1}
-    found = rows_of(engine, statement(wanted, also_inactive=also_inactive), values)
+    values = values_of(wanted)
+    found = rows_of(engine, statement(wanted, SHOWN, also_inactive=also_inactive), values)
     if not found and wanted.cursor is not None:
         check_cursor(engine, values)
     page = found[: wanted.limit]
@@ -34,8 +49,12 @@ def list_products(engine: Engine, wanted: ProductsQuery, *, also_inactive: bool)
     return bytes(f'{{"next_cursor":{next_cursor},"products":[{products}]}}', "utf-8")
 
 
-def statement(wanted: ProductsQuery, *, also_inactive: bool) -> str:
-    """Ids and JSON, with one more than the page has. A page begins behind where the cursor's product stands now."""
+def values_of(wanted: ProductsQuery) -> dict[str, Any]:
+    return {**wanted.model_dump(), "cursor": str(wanted.cursor), "most": wanted.limit + 1}
+
+
+def statement(wanted: ProductsQuery, shown: str, *, also_inactive: bool = False) -> str:
+    """With one row more than the page has. A page begins behind where the cursor's product stands now."""
     columns, follows = ORDERS[wanted.sort]
     conditions = ["true" if also_inactive else "is_active"]
     if wanted.category is not None:
@@ -49,7 +68,7 @@ def statement(wanted: ProductsQuery, *, also_inactive: bool) -> str:
         conditions.append(f"({columns}) {follows} {place}")
     direction = "DESC" if follows == "<" else "ASC"
     order = ", ".join(f"{column} {direction}" for column in columns.split(", "))
-    listed = f"SELECT id::text AS place, {AS_JSON} FROM shop_products"  # nosec B608 # noqa: S608 - constants
+    listed = f"SELECT {shown} FROM shop_products"  # nosec B608 # noqa: S608 - constants
     return f"{listed} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %(most)s"
 
 

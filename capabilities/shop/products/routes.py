@@ -25,7 +25,7 @@ from capabilities.shop.products.bodies import (
 from capabilities.shop.products.conditional import CONDITIONAL_HEADERS, Tagged
 from capabilities.shop.products.create_product import create_product
 from capabilities.shop.products.list_movements import list_movements
-from capabilities.shop.products.list_products import list_categories, list_products
+from capabilities.shop.products.list_products import list_categories, list_products, renew_list
 from capabilities.shop.products.problems import SkuTaken
 from capabilities.shop.products.replace_product import replace_product
 from capabilities.shop.products.shared_reads import SharedReads
@@ -55,9 +55,9 @@ def is_admin(caller: Caller | None) -> bool:
 
 def add_reads(routes: Blueprint, auth: Auth, engine: Engine) -> None:
     open_to_all = auth.anyone_or_signed_in("people look at products before they have an account", ORDERS_SCOPE)
-    on_sale = SharedReads[ProductsQuery](lambda wanted: Tagged.of(list_products(engine, wanted, also_inactive=False)))
-    one_on_sale = SharedReads[UUID](lambda sought: Tagged.of(read_product(engine, sought, also_inactive=False)))
-    categories = SharedReads[None](lambda _: Tagged.of(encoded(list_categories())))
+    on_sale = SharedReads[ProductsQuery](partial(renew_list, engine))
+    one_on_sale = SharedReads[UUID](lambda sought, _: Tagged.of(read_product(engine, sought, also_inactive=False)))
+    categories = SharedReads[None](lambda *_: Tagged.of(encoded(list_categories())))
     shown_to_all = partial(operation, routes, "GET", guard=open_to_all, answer_headers=CONDITIONAL_HEADERS)
 
     @shown_to_all(

@@ -14,6 +14,10 @@ Question = TypeVar("Question", bound=Hashable)
 
 SAME_MOMENT_SECONDS: Final = 0.005
 """Shorter than any write of the shop takes, so that whoever writes and then reads is not told what was there before."""
+RENEWED_AFTER_SECONDS: Final = 0.0025
+"""Who asks then reads anew, and the others are told what there is until the moment ends. If they all waited for each reading,
+their threads would be put to sleep and woken again, which costs more than the reading.
+"""
 MOST_SHARERS: Final = 1_000
 LONGEST_WAIT_SECONDS: Final = 15.0
 """For a connection and for the statement, and before that for those of the reading that is under way."""
@@ -23,21 +27,28 @@ LARGEST_KEPT: Final = 256 * 1024
 
 
 class SharedReads(Generic[Question]):
-    """Different questions do not wait for each other."""
+    """Different questions do not wait for each other. `read` gets what it read last, or None."""
 
-    def __init__(self, read: Callable[[Question], Tagged], same_moment: float = SAME_MOMENT_SECONDS) -> None:
+    def __init__(
+        self,
+        read: Callable[[Question, Tagged | None], Tagged],
+        same_moment: float = SAME_MOMENT_SECONDS,
+        renewed_after: float = RENEWED_AFTER_SECONDS,
+    ) -> None:
         self._read = read
         self._same_moment = same_moment
+        self._renewed_after = renewed_after
         self._trips: BoundedCache[Question, SharedTrips[None, Tagged]] = BoundedCache(MOST_QUESTIONS)
         self._kept: BoundedCache[Question, tuple[float, Tagged]] = BoundedCache(MOST_QUESTIONS)
         """With the moment at which its reading began."""
 
     def __call__(self, question: Question) -> Tagged:
         """Raises what `read` raises, and DependencyUnavailable."""
-        found = self._found_now(question)
+        trips = self._trips.get(question)
+        is_renewed = trips is not None and trips.under_way
+        found = self._kept_for(question, self._same_moment if is_renewed else self._renewed_after)
         if found is not None:
             return found
-        trips = self._trips.get(question)
         if trips is None:  # of two who are the first at once, each reads
             trips = SharedTrips(partial(self._carry, question), MOST_SHARERS)
             self._trips.put(question, trips)
@@ -46,16 +57,16 @@ class SharedReads(Generic[Question]):
         except TripNotCompleted:
             raise DependencyUnavailable from None
 
-    def _found_now(self, question: Question) -> Tagged | None:
+    def _kept_for(self, question: Question, seconds: float) -> Tagged | None:
         kept = self._kept.get(question)
-        return kept[1] if kept is not None and monotonic() - kept[0] < self._same_moment else None
+        return kept[1] if kept is not None and monotonic() - kept[0] < seconds else None
 
     def _carry(self, question: Question, sharers: Sequence[None]) -> Sequence[Tagged | Exception]:
-        found: Tagged | Exception | None = self._found_now(question)
+        found: Tagged | Exception | None = self._kept_for(question, self._renewed_after)
         if found is None:
-            began = monotonic()
+            kept, began = self._kept.get(question), monotonic()
             try:
-                found = self._read(question)
+                found = self._read(question, None if kept is None else kept[1])
             except Exception as error:
                 found = error
             else:

@@ -1,6 +1,5 @@
 """Deleting commands that are older than the plan of their user keeps."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,9 +7,8 @@ from sqlalchemy import select
 
 from auth.models import User
 from auth.purge import NIGHTLY
-from auth.tiers import Tier
 from capabilities.terminal.models import TerminalCommand
-from capabilities.terminal.plan_limits import TERMINAL_LIMITS
+from capabilities.terminal.plan_limits import tiers_by_history_days
 from database.base import Clock
 from database.batch import purge
 from database.jobs.declare import Job
@@ -32,10 +30,5 @@ def purge_history(now: datetime) -> int:
                 TerminalCommand.user_id.in_(select(User.id).where(User.tier.in_(tiers))),
             ),
         )
-        for days, tiers in _tiers_by_days()
+        for days, tiers in tiers_by_history_days()
     )
-
-
-def _tiers_by_days() -> Iterator[tuple[int, list[Tier]]]:
-    for days in sorted({limits.history_days for limits in TERMINAL_LIMITS.values()}):
-        yield days, [tier for tier, limits in TERMINAL_LIMITS.items() if limits.history_days == days]

@@ -50,6 +50,15 @@ KEX: Final = (
     "diffie-hellman-group14-sha256",
 )
 """Each takes milliseconds. With the larger groups, or one that the server chooses, a server could hold up the loop."""
+CIPHERS: Final = (
+    "aes256-gcm@openssh.com",
+    "aes128-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+    "aes192-ctr",
+    "aes128-ctr",
+)
+"""Those of asyncssh, which would take ChaCha20 first. Here GCM takes a third less processor time for each key that is pressed."""
 SIGNATURES: Final = {
     "ssh-ed25519": ("ssh-ed25519",),
     "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
@@ -130,6 +139,7 @@ async def _sign_in(account: Account, client: "_Client", reached: socket.socket) 
             known_hosts=([], [], []),
             server_host_key_algs=list(dict.fromkeys((*first, *every))),
             kex_algs=KEX,
+            encryption_algs=CIPHERS,
             compression_algs=None,
             x509_trusted_certs=None,
             username=account.username,

@@ -37,3 +37,9 @@ class HostKeyChanged(HostKeyNotKnown):
 
 class AuthFailed(ConnectFailed):
     code = "auth_failed"
+
+
+class ShellRefused(ConnectFailed):
+    """The user is signed in, and the server gives no terminal: not every account may have one."""
+
+    code = "shell_refused"

@@ -15,10 +15,13 @@ from capabilities.terminal.models import SyncHead, SyncItem
 from capabilities.terminal.sync.bodies import NewSyncItem, item_answer, never_was
 from capabilities.terminal.sync.problems import SyncConflict, TooManySyncItems
 from database import transaction
+from database.notify import notify
 from security.edge.problems import ValidationFailed, field_error
 
 MOST_ITEMS: Final = 2_000
 """Of one user, with those that were deleted: these stay too, because a device may come back after years."""
+SYNC_CHANGED: Final = "terminal_sync_changed"
+"""Channel of NOTIFY. The payload is a user's id and latest revision, with a blank between them."""
 VALUE_LENGTH: Final = "ck_sync_items_value_length"
 
 
@@ -30,6 +33,7 @@ def put_items(user_id: UUID, items: Sequence[NewSyncItem], now: datetime) -> int
             revision = _raise_head(session, user_id, len(items))
             _judge(session, user_id, items)
             _write(session, user_id, items, revision, now)
+            notify(session, SYNC_CHANGED, f"{user_id} {revision}")
             return revision
     except IntegrityError as error:
         if error.orig.diag.constraint_name != VALUE_LENGTH:  # type: ignore[union-attr]

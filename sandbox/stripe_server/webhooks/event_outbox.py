@@ -16,7 +16,7 @@ from threading import Lock
 import requests
 from stripe import WebhookSignature
 
-from database.base import Clock
+from sandbox.clock import Clock
 from sandbox.stripe_server.protocol.response_shapes import Object
 
 RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24))

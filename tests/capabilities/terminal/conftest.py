@@ -53,7 +53,7 @@ def bob(running: RunningTerminal, bob_of_session: Customer) -> Customer:
 
 def emptied(customer: Customer) -> Customer:
     of_ssh = ("ssh_profiles", "ssh_keys", "ssh_known_hosts", "ssh_seen_host_keys")
-    tables = (*of_ssh, "terminal_commands", "sync_items", "sync_heads")
+    tables = ("terminal_sessions", *of_ssh, "terminal_commands", "sync_items", "sync_heads")
     deletions = "; ".join(f"DELETE FROM {table} WHERE user_id = %s" for table in tables)
     customer.running.rows(deletions, *[customer.id] * len(tables))
     return customer

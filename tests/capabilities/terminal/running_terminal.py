@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from admin.assembled import ASSEMBLED, Assembled
 from app import assemble
+from auth.principal import Principal
 from auth.tiers import Tier
 from config import load_settings
 from database import db
@@ -22,6 +23,7 @@ from tests.auth.accounts_app import PASSWORD, bearer
 from tests.whole.environment import PUBLIC_HOST, production_environment
 
 BASE = f"https://{PUBLIC_HOST}"
+SESSIONS = "/api/terminal/sessions"
 PROFILES, KEYS, KNOWN_HOSTS = (f"/api/terminal/ssh/{name}" for name in ("profiles", "keys", "known-hosts"))
 
 
@@ -75,13 +77,26 @@ class Customer:
         """At another process."""
         return Customer(running, self.id, self.token)
 
+    def signed_in_again(self) -> "Customer":
+        """On another device."""
+        (user,) = self.running.rows("SELECT email FROM users WHERE id = %s", self.id)
+        body = {"email": user["email"], "password": PASSWORD}
+        answer = self.running.app.test_client().post("/api/auth/login", json=body, base_url=BASE)
+        assert answer.status_code == 200, answer.text
+        return Customer(self.running, self.id, answer.get_json()["access_token"])
+
+    @property
+    def principal(self) -> Principal:
+        """What a guard makes of the token."""
+        session_id = self.running.made.auth.access_tokens.verify(self.token).session_id
+        return Principal(UUID(self.id), session_id, Tier.PRO, None)
+
     def token_of(self, proved_at: datetime) -> str:
         """Of the same session, whose user proved who it is at that time."""
         auth = self.running.made.auth
-        session_id = auth.access_tokens.verify(self.token).session_id
         issued = auth.access_tokens.issue(
             user_id=UUID(self.id),
-            session_id=session_id,
+            session_id=self.principal.session_id,
             auth_time=proved_at,
             not_after=datetime.now(UTC) + timedelta(hours=1),
         )
@@ -102,12 +117,34 @@ class Customer:
         assert answer.status_code == 200, answer.text
         return dict(answer.get_json())
 
+    def asks_for_session(self, **fields: Any) -> TestResponse:
+        body = {"session_type": "ssh", **fields}
+        if "ssh_profile_id" not in fields:
+            body["ssh_profile_id"] = self.profile()["id"]
+        return self.call("POST", SESSIONS, body)
+
+    def session(self, **fields: Any) -> dict[str, Any]:
+        answer = self.asks_for_session(**fields)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+    def shown(self, session_id: str) -> dict[str, Any]:
+        answer = self.call("GET", f"{SESSIONS}/{session_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.get_json())
+
     def accept(self, port: int, fingerprint: str, host: str = "127.0.0.1") -> TestResponse:
         return self.call("POST", KNOWN_HOSTS, {"host": host, "port": port, "fingerprint": fingerprint})
 
-    def events(self) -> list[dict[str, Any]]:
-        found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE 'ssh_%%' ORDER BY id"
-        return self.running.rows(found, self.id)
+    def terminal_sessions(self) -> list[dict[str, Any]]:
+        """The newest first."""
+        answer = self.call("GET", SESSIONS)
+        assert answer.status_code == 200, answer.text
+        return list(answer.get_json()["sessions"])
+
+    def events(self, kind: str = "ssh") -> list[dict[str, Any]]:
+        found = "SELECT event, detail FROM security_events WHERE user_id = %s AND event LIKE %s ORDER BY id"
+        return self.running.rows(found, self.id, f"{kind}_%")
 
 
 def profile_body(**fields: Any) -> dict[str, Any]:
@@ -123,11 +160,16 @@ def connects_again(customer: Customer) -> None:
         client.delete(*counted)
 
 
-@contextmanager
-def running_terminal(database_url: str, redis_url: str, **changes: str) -> Iterator[RunningTerminal]:
+def terminal_environment(database_url: str, redis_url: str, **changes: str) -> dict[str, str]:
     environ = production_environment(database_url, "https://predict.example.com", redis_url)
     environ |= {"CAPABILITIES": "terminal", "SECRET_KEY": SECRET_KEY, "TERMINAL_ALLOWED_NETWORKS": "127.0.0.1/32"}
-    app = assemble(load_settings(environ | changes))
+    environ["TERMINAL_PAGE"] = "on"
+    return environ | changes
+
+
+@contextmanager
+def running_terminal(database_url: str, redis_url: str, **changes: str) -> Iterator[RunningTerminal]:
+    app = assemble(load_settings(terminal_environment(database_url, redis_url, **changes)))
     try:
         yield RunningTerminal(app, database_url, redis_url)
     finally:

@@ -30,6 +30,13 @@ def test_networks_and_ports_are_lists() -> None:
     assert port_ranges(settings.terminal_allowed_ports) == ((22, 22), (2000, 2100))
 
 
+def test_the_page_is_there_in_development_and_elsewhere_for_those_who_ask_for_it() -> None:
+    in_development = load_settings({"CAPABILITIES": "terminal"})
+    assert isinstance(in_development, TerminalSection) and in_development.terminal_page
+    assert not loaded().terminal_page and loaded(TERMINAL_PAGE="on").terminal_page
+    assert loaded().switched_off()["/terminal"] == "TERMINAL_PAGE"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -145,7 +145,7 @@ def test_api_keys_and_impersonations_open_none_of_it(alice: Customer) -> None:
     for token in (made["token"], begun.get_json()["access_token"]):
         for path in (
             KEYS,
-            *(f"/api/terminal/{name}" for name in ("ssh/profiles", "ssh/known-hosts", "commands", "sync")),
+            *(f"/api/terminal/{name}" for name in ("ssh/profiles", "ssh/known-hosts", "commands", "sync", "sessions")),
         ):
             for method, body in (("GET", None), ("PUT" if path.endswith("sync") else "POST", profile_body())):
                 assert alice.call(method, path, body, token=token).status_code in {401, 403}

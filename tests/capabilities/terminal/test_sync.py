@@ -13,6 +13,7 @@ from capabilities.terminal.sync import put_items
 from capabilities.terminal.sync.bodies import NewSyncItem, SyncQuery
 from capabilities.terminal.sync.problems import SyncConflict
 from capabilities.terminal.sync.read_since import read_since
+from tests.capabilities.terminal.listener import listening
 from tests.capabilities.terminal.running_terminal import Customer
 
 SYNC = "/api/terminal/sync"
@@ -51,6 +52,33 @@ def test_a_device_gets_what_another_one_changed(alice: Customer, bob: Customer) 
     assert brief(since(alice, 2)["items"]) == [("font", {"name": "Mono", "ligatures": False}, 3, False)]
     assert since(alice, 3) == {"revision": 3, "items": [], "more": False}
     assert since(bob)["items"] == []
+
+
+def test_what_was_stored_is_announced_and_what_was_refused_is_not(alice: Customer, bob: Customer) -> None:
+    with listening(alice.running.url, put_items.SYNC_CHANGED) as listener:
+        put(alice, item("font"), item("size", 12))
+        assert listener.heard() == [f"{alice.id} 2"]
+        assert alice.call("PUT", SYNC, {"items": [item("font"), item("new")]}).status_code == 409
+        assert alice.call("PUT", SYNC, {"items": [item(value=[1e-300] * 1000, base=1)]}).status_code == 422
+        put(bob, item())
+        put(alice, item(value=None, base=1))
+        assert listener.heard() == [f"{bob.id} 1", f"{alice.id} 3"]
+
+
+def test_it_is_announced_with_the_commit(alice: Customer) -> None:
+    """Nobody hears of what PostgreSQL refuses at the very end."""
+    refuse = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+        CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON sync_items DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION refuse()"""
+    with listening(alice.running.url, put_items.SYNC_CHANGED) as listener:
+        alice.running.rows(refuse)
+        try:
+            assert alice.call("PUT", SYNC, {"items": [item()]}).status_code == 500
+        finally:
+            alice.running.rows("DROP FUNCTION refuse CASCADE")
+        assert listener.heard() == []
+    assert since(alice)["revision"] == 0
 
 
 def test_a_deleted_item_is_told_of_and_can_come_back(alice: Customer) -> None:

@@ -1,5 +1,8 @@
 """Storing a private key: one that the user sends, or a new one."""
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 from sqlalchemy import func, select
 
 from auth.account_change import hold_account
@@ -14,6 +17,9 @@ from capabilities.terminal.ssh.keys.sealed_key import owner_of
 from database import transaction
 from database.base import uuid7
 
+if TYPE_CHECKING:
+    from capabilities.terminal.ssh.keys.read_key import PrivateKeyFile
+
 
 def add_key(auth: Auth, caller: Principal, body: UploadKeyBody | GenerateKeyBody) -> SshKeyAnswer:
     """Raises KeyNotReadable, TooManySshKeys, and InvalidToken when the session has ended meanwhile."""
@@ -24,19 +30,7 @@ def add_key(auth: Auth, caller: Principal, body: UploadKeyBody | GenerateKeyBody
         file = read_key_file(content)
     else:
         content, file = generate_ed25519()
-    key_id, now = uuid7(), auth.clock()
-    key = SshKey(
-        id=key_id,
-        user_id=caller.user_id,
-        name=body.name,
-        type=file.type,
-        public_key=file.public_key,
-        fingerprint=file.fingerprint,
-        has_passphrase=file.has_passphrase,
-        sealed=auth.data_keys.seal(content.encode(), owner_of(caller.user_id, key_id)),
-        key_id=auth.data_keys.current,
-        created_at=now,
-    )
+    key, now = sealed_key(auth, caller.user_id, body.name, content, file), auth.clock()
     with transaction() as session:
         hold_account(session, caller.user_id, caller.session_id)
         count = select(func.count()).where(SshKey.user_id == caller.user_id)
@@ -50,7 +44,23 @@ def add_key(auth: Auth, caller: Principal, body: UploadKeyBody | GenerateKeyBody
             now,
             user_id=caller.user_id,
             session_id=caller.session_id,
-            key_id=str(key_id),
+            key_id=str(key.id),
             fingerprint=file.fingerprint,
         )
         return key_answer(key)
+
+
+def sealed_key(auth: Auth, user_id: UUID, name: str, content: str, file: "PrivateKeyFile") -> SshKey:
+    key_id = uuid7()
+    return SshKey(
+        id=key_id,
+        user_id=user_id,
+        name=name,
+        type=file.type,
+        public_key=file.public_key,
+        fingerprint=file.fingerprint,
+        has_passphrase=file.has_passphrase,
+        sealed=auth.data_keys.seal(content.encode(), owner_of(user_id, key_id)),
+        key_id=auth.data_keys.current,
+        created_at=auth.clock(),
+    )

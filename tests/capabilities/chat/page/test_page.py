@@ -42,7 +42,7 @@ def test_the_page_has_nothing_but_assets_of_its_own_and_no_token(visitor: Visito
         == []
     )
     assert "eyJ" not in page.text
-    for name in ("chat.js", "chat_api.js", "chat_list.js", "chat_message.js", "chat_reply.js"):
+    for name in ("chat.js", "chat_api.js", "page_api.js", "chat_list.js", "chat_message.js", "chat_reply.js"):
         script = visitor.staff.client.get(f"{PATH}/assets/{name}", base_url=BASE)
         assert (script.status_code, script.headers["Cache-Control"]) == (200, "public, no-cache")
         assert re.findall(r"localStorage|sessionStorage|document\.cookie|indexedDB|\beval\b", script.text) == []

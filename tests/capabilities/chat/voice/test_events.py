@@ -57,6 +57,8 @@ class OpenSocket:
     async def send(self, event: str, *payload: object) -> None:
         self.emit(event, *payload)
 
+    def close(self, code: int, reason: str) -> None: ...
+
     async def blocking(self, work: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         return await asyncio.to_thread(work, *arguments)
 

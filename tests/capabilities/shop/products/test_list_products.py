@@ -1,5 +1,6 @@
 """GET /api/shop/products."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -7,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 
 from capabilities.shop.products.bodies import ProductsQuery
-from capabilities.shop.products.list_products import statement
+from capabilities.shop.products.list_products import SHOWN, renew_list, statement
+from database import db
 from tests.capabilities.shop.products.catalogue import PRODUCTS, Catalogue, some
 
 
@@ -158,6 +160,26 @@ def test_what_did_not_change_is_not_sent_again(catalogue: Catalogue) -> None:
         assert (changed.status_code, changed.headers["ETag"] == etag) == (200, False)
 
 
+def test_a_list_that_is_known_tells_of_every_change(catalogue: Catalogue) -> None:
+    category = some("Known")
+    product = catalogue.product(category=category, stock_quantity=3)
+    wanted = ProductsQuery(category=category, limit=1)
+    with catalogue.app.app_context():
+        known = renew_list(db.engine, wanted, None)
+        for change in (
+            lambda: catalogue.sell(product, 1),
+            lambda: catalogue.put(product, name="Another"),
+            lambda: catalogue.product(category=category),
+            lambda: catalogue.rows("UPDATE shop_products SET is_active = false WHERE category = %s", category),
+        ):
+            assert renew_list(db.engine, wanted, known) is known
+            change()
+            changed = renew_list(db.engine, wanted, known)
+            assert changed.etag != known.etag
+            known = changed
+    assert json.loads(known.body) == {"next_cursor": None, "products": []}
+
+
 def test_what_admins_see_is_not_stored(catalogue: Catalogue) -> None:
     product = catalogue.product()
     for path in (PRODUCTS, f"{PRODUCTS}/{product['id']}"):
@@ -181,7 +203,7 @@ def test_what_admins_see_is_not_stored(catalogue: Catalogue) -> None:
 def test_a_page_far_down_begins_at_its_place_in_an_index(catalogue: Catalogue, query: str, index: str) -> None:
     product = catalogue.product()
     wanted = ProductsQuery.model_validate_json(f'{{"sort": "{query}", "cursor": "{product["id"]}"}}')
-    sql = statement(wanted, also_inactive=False) % {"cursor": f"'{product['id']}'", "most": 51}
+    sql = statement(wanted, SHOWN) % {"cursor": f"'{product['id']}'", "most": 51}
     lines = [
         row["QUERY PLAN"].strip()
         for row in catalogue.rows(f"SET enable_seqscan = off; SET enable_sort = off; EXPLAIN {sql}")

@@ -20,11 +20,13 @@ class Catalogue:
     def __init__(self, size: int = 0) -> None:
         self.readings = 0
         self.size = size
+        self.known: str | None = None
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def read(self, question: str) -> Tagged:
+    def read(self, question: str, known: Tagged | None) -> Tagged:
         self.readings += 1
+        self.known = None if known is None else known.body.decode().strip()
         told = f"{question} {self.readings}"
         assert self.may_answer.wait(10)
         if question == "unknown":
@@ -32,8 +34,8 @@ class Catalogue:
         return Tagged.of(told.encode().ljust(self.size))
 
 
-def reads(catalogue: Catalogue, same_moment: float) -> Callable[[str], str]:
-    shared = SharedReads[str](catalogue.read, same_moment)
+def reads(catalogue: Catalogue, same_moment: float, renewed_after: float | None = None) -> Callable[[str], str]:
+    shared = SharedReads[str](catalogue.read, same_moment, same_moment if renewed_after is None else renewed_after)
     return lambda question: shared(question).body.decode().strip()
 
 
@@ -58,6 +60,19 @@ def test_who_waits_for_a_reading_is_told_what_began_after_asking() -> None:
         assert first.result() == "a 1"
         assert "a 1" not in {each.result() for each in others}
     assert catalogue.readings < 11
+
+
+def test_nobody_waits_for_a_reading_before_the_moment_ends() -> None:
+    catalogue = Catalogue()
+    read = reads(catalogue, AN_HOUR, renewed_after=0)
+    assert (read("a"), catalogue.known) == ("a 1", None)
+    catalogue.may_answer.clear()
+    with ThreadPoolExecutor(1) as callers:
+        renewed = callers.submit(read, "a")
+        assert eventually(lambda: catalogue.readings == 2)
+        assert [read("a"), read("a")] == ["a 1", "a 1"]
+        catalogue.may_answer.set()
+        assert (renewed.result(), catalogue.known) == ("a 2", "a 1")
 
 
 def test_a_failure_is_told_to_all_and_not_kept() -> None:

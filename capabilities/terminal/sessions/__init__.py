@@ -1,0 +1,1 @@
+"""Sessions: shells that live in the realtime process, the rows that tell of them, and the socket that they are used by."""
