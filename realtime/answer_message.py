@@ -18,6 +18,8 @@ MESSAGES = " messages"
 """No message is called so."""
 MOST_MESSAGES = 4000
 """A second, of all types."""
+UNKNOWN = " unknown"
+MOST_UNKNOWN = 1000
 
 
 class UnknownType(NotFound):
@@ -47,7 +49,8 @@ class AnswerMessages:
             client.end(MALFORMED)
             return
         event = self._events.get(type_)
-        if event is not None and client.meter.over(type_, event.per_second):
+        kind, most = (UNKNOWN, MOST_UNKNOWN) if event is None else (type_, event.per_second)
+        if client.meter.over(kind, most):
             client.end(TOO_MANY)
             return
         begin_exchange({})
