@@ -2,9 +2,8 @@
 
 .POSIX:
 PYTHON = python3
-TEST_PROCESSES = 2
-# They wait for other processes more than they compute.
-SLOW_TEST_PROCESSES = 3
+# One more than two cores: tests wait for other processes a quarter of the time.
+TEST_PROCESSES = 3
 # A process takes tests that stand beside one another, so what a module starts is started once.
 # The tests start many processes: what one of them compiled the others read, whatever the environment says.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
@@ -53,7 +52,7 @@ test: $(INSTALLED)  ## Run the tests on a real PostgreSQL and a real Valkey
 	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## Run the tests that take many seconds each
-	$(PYTEST) -n $(SLOW_TEST_PROCESSES) -m slow --durations=25
+	$(PYTEST) -m slow --durations=25
 
 coverage: $(INSTALLED)  ## Run the tests, and fail if they reach less than 80 % of the code; the report is htmlcov/index.html
 	$(PYTEST) --cov --cov-report=html --cov-report=term:skip-covered
